@@ -1,0 +1,105 @@
+// The one place where Cairn touches files. Everything above speaks to an Fs, so that tests can put a
+// failing, full or power-cut file system underneath. Paths are plain strings, as the OS takes them.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace cairn {
+
+/// O_DIRECT wants offsets, lengths and memory in multiples of this many bytes.
+inline constexpr uint64_t kDirectAlignment = 4096;
+
+enum class OpenMode : uint8_t {
+  kRead,          ///< an existing file, through the page cache
+  kReadDirect,    ///< an existing file, past the page cache where the file system can
+  kCreate,        ///< a new file (exists already: kExists), through the page cache
+  kCreateDirect,  ///< a new file, past the page cache where the file system can
+};
+
+/// An open file. Threads: any number may read; one at a time may write a range.
+/// After a failed write or sync every later write and sync of the file fails too: what reached the
+/// disk is unknown from then on, and repeating fsync would hide that.
+class File {
+ public:
+  virtual ~File() = default;
+  /// Fills `out` from `offset`; the count is less than asked only where the file ends.
+  virtual Result<size_t> read_at(uint64_t offset, MutableBytes out) = 0;
+  /// Writes all of `data` at `offset`, or fails.
+  virtual Status write_at(uint64_t offset, ByteSpan data) = 0;
+  virtual Status truncate(uint64_t bytes) = 0;
+  /// Makes data and length durable. The name needs sync_dir of the parent folder.
+  virtual Status sync() = 0;
+  virtual Result<uint64_t> size() = 0;
+  /// True when reads and writes must keep kDirectAlignment (offset, length and memory). A file asked
+  /// for with a ...Direct mode is not direct where the file system refuses O_DIRECT.
+  virtual bool direct() const = 0;
+  /// Starts reading [offset, offset + bytes) into the page cache. A hint: it never fails.
+  virtual void prefetch(uint64_t offset, uint64_t bytes) = 0;
+  virtual const std::string& path() const = 0;
+};
+
+struct FileInfo {
+  uint64_t bytes = 0;
+  uint64_t disk_bytes = 0;      ///< blocks really taken
+  int64_t modified_ns = 0;      ///< by the file system's clock, since the epoch
+  bool is_folder = false;
+};
+
+struct FolderEntry {
+  std::string name;
+  bool is_folder = false;
+};
+
+/// A lock on a file, given back by the destructor.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
+class Fs {
+ public:
+  virtual ~Fs() = default;
+  virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
+  virtual Status rename(const std::string& source, const std::string& target) = 0;
+  /// Removes a file or an empty folder.
+  virtual Status remove(const std::string& path) = 0;
+  /// Makes the folder and its parents, and makes their names durable; fine when it is there already.
+  virtual Status make_folders(const std::string& path) = 0;
+  virtual Status sync_folder(const std::string& path) = 0;
+  /// Entries without "." and "..", in name order.
+  virtual Result<std::vector<FolderEntry>> list(const std::string& path) = 0;
+  virtual Result<FileInfo> info(const std::string& path) = 0;
+  virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
+  /// An exclusive lock of the whole file (made when missing) against every other holder, in this
+  /// process or another; waits up to `wait`, then kBusy. An open-file-description lock, released
+  /// explicitly, so that a forked child never keeps it alive.
+  virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path,
+                                                 std::chrono::milliseconds wait) = 0;
+  /// A mark that this process lives, held on an existing file until given back or the process ends;
+  /// a forked child does not inherit it (a POSIX record lock).
+  virtual Result<std::unique_ptr<FileLock>> mark_alive(const std::string& path) = 0;
+  /// Whether some process (this one included) holds mark_alive on the file.
+  virtual Result<bool> is_marked_alive(const std::string& path) = 0;
+};
+
+/// The operating system's files. Threads: any.
+Fs& posix_fs();
+
+bool file_exists(Fs& fs, const std::string& path);
+/// The whole file; kCorrupt when it is longer than `bytes_max`.
+Result<Bytes> read_file(Fs& fs, const std::string& path, uint64_t bytes_max);
+/// Creates `path` with `data` and makes data and name durable.
+Status write_new_file(Fs& fs, const std::string& path, ByteSpan data);
+/// Replaces `path` in one step: write `temporary`, sync, rename, sync the folder. A reader sees the
+/// old bytes or the new ones; after success the new ones survive a power cut.
+Status replace_file(Fs& fs, const std::string& path, const std::string& temporary, ByteSpan data);
+std::string parent_folder(const std::string& path);
+std::string join_path(const std::string& folder, const std::string& name);
+
+}  // namespace cairn
