@@ -1,0 +1,133 @@
+#include "store/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store/meta_pack.h"
+
+namespace cairn {
+
+static Error about_tag(Error error, const TagEntry& tag) {
+  return with_context(std::move(error), fmt::format("reading tag '{}'", tag.name));
+}
+
+/// Reads and decodes one object, naming the tag in any error.
+template <class Decode>
+static auto read_as(const Store& store, const TagEntry& tag, const Reference& reference,
+                    const Decode& decode) -> decltype(decode(ByteSpan{})) {
+  auto bytes = read_object(store.meta_files(), reference);
+  if (!bytes) return tl::unexpected(about_tag(bytes.error(), tag));
+  auto decoded = decode(*bytes);
+  if (!decoded) return tl::unexpected(about_tag(decoded.error(), tag));
+  return decoded;
+}
+
+Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const Store& store, const TagEntry& tag) {
+  std::unique_ptr<Checkpoint> checkpoint(new Checkpoint(store, tag));
+  Checkpoint& self = *checkpoint;
+  CAIRN_TRY(self.manifest_, read_as(store, tag, tag.manifest, decode_manifest));
+  CAIRN_TRY(self.schema_, read_as(store, tag, tag.schema, decode_schema));
+  CAIRN_TRY(self.table_, read_as(store, tag, tag.table, [&](ByteSpan bytes) {
+              return decode_locator_table(bytes, self.manifest_.pages);
+            }));
+  self.plan_ = plan_pages(self.schema_, self.manifest_.attachments,
+                          store.config().opaque_chunk_bytes);
+  if (tag.schema.digest != self.manifest_.schema ||
+      tag.manifest.digest != self.table_.manifest ||
+      self.plan_.pages.size() != self.manifest_.pages.size()) {
+    return fail(Code::kCorrupt,
+                fmt::format("the parts of tag '{}' do not belong together", tag.name));
+  }
+  self.pages_.resize(self.table_.pages.size() + self.table_.closure.size());
+  return checkpoint;
+}
+
+std::optional<size_t> Checkpoint::find_tensor(std::string_view name) const {
+  const auto& tensors = schema_.tensors;
+  const auto found = std::lower_bound(
+      tensors.begin(), tensors.end(), name,
+      [](const TensorInfo& tensor, std::string_view wanted) { return tensor.name < wanted; });
+  if (found == tensors.end() || found->name != name) return std::nullopt;
+  return static_cast<size_t>(found - tensors.begin());
+}
+
+std::optional<size_t> Checkpoint::find_attachment(std::string_view name) const {
+  const auto& attachments = manifest_.attachments;
+  for (size_t i = 0; i < attachments.size(); ++i) {
+    if (attachments[i].name == name) return i;
+  }
+  return std::nullopt;
+}
+
+Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place) {
+  auto loaded = std::make_shared<LoadedPage>();
+  CAIRN_TRY(const Bytes page, read_object(store.meta_files(), place.page));
+  CAIRN_TRY(loaded->page, decode_page(page));
+  CAIRN_TRY(const Bytes locator, read_object(store.meta_files(), place.locator));
+  CAIRN_TRY(loaded->locator, decode_locator(locator));
+  uint32_t slot = 0;
+  loaded->first_slots.reserve(loaded->page.entries.size());
+  for (const ChunkEntry& entry : loaded->page.entries) {
+    loaded->first_slots.push_back(slot);
+    slot += static_cast<uint32_t>(copy_count(entry));
+  }
+  if (slot != loaded->locator.copies.size()) {
+    return fail(Code::kCorrupt, fmt::format("a page of {} copies has a locator of {}", slot,
+                                            loaded->locator.copies.size()));
+  }
+  return std::shared_ptr<const LoadedPage>(std::move(loaded));
+}
+
+Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (pages_[number] != nullptr) return pages_[number];
+  }
+  const size_t own = table_.pages.size();
+  const PagePlace& place = number < own ? table_.pages[number] : table_.closure[number - own];
+  auto loaded = load_page(store_, place);
+  if (!loaded) return tl::unexpected(about_tag(loaded.error(), tag_));
+  size_t entries = 0;
+  if (number < own) {
+    for (const PageRun& run : plan_.pages[number]) entries += run.chunk_count;
+    if (entries != (*loaded)->page.entries.size()) {
+      return fail(Code::kCorrupt,
+                  fmt::format("page {} of tag '{}' has {} entries instead of {}", number,
+                              tag_.name, (*loaded)->page.entries.size(), entries));
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  if (pages_[number] == nullptr) pages_[number] = *loaded;
+  return pages_[number];
+}
+
+static Layout whole_layout(const Schema& schema) {
+  Layout layout;
+  for (const TensorInfo& tensor : schema.tensors) {
+    LayoutBox box{0, std::vector<uint64_t>(tensor.shape.size(), 0), tensor.shape};
+    layout.tensors.push_back({Role::kNone, "", {std::move(box)}});
+  }
+  return layout;
+}
+
+Result<Layout> Checkpoint::layout() const {
+  if (!tag_.layout) return whole_layout(schema_);
+  return read_as(store_, tag_, *tag_.layout,
+                 [&](ByteSpan bytes) { return decode_layout(bytes, schema_); });
+}
+
+Result<std::unique_ptr<Checkpoint>> open_tag(const Store& store, std::string_view name) {
+  CAIRN_TRY(TagEntry tag, store.find_tag(name));
+  auto opened = Checkpoint::open(store, tag);
+  if (opened || opened.error().code != Code::kNotFound) return opened;
+  CAIRN_TRY(TagEntry again, store.find_tag(name));
+  auto retried = Checkpoint::open(store, again);
+  if (!retried && retried.error().code == Code::kNotFound) {
+    // The tag is there and its metadata is not: that is damage, not a missing tag.
+    return fail(Code::kCorrupt, retried.error().message, "run 'cairn check'");
+  }
+  return retried;
+}
+
+}  // namespace cairn

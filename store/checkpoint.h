@@ -1,0 +1,71 @@
+// One checkpoint opened for reading: manifest, schema and locator table at once, pages and locators
+// as they are asked for. Everything is checked against its digest.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/layout.h"
+#include "store/locator.h"
+#include "store/locator_table.h"
+#include "store/manifest.h"
+#include "store/page.h"
+#include "store/page_plan.h"
+#include "store/schema.h"
+#include "store/store.h"
+
+namespace cairn {
+
+/// A page with where its copies lie.
+struct LoadedPage {
+  Page page;
+  Locator locator;
+  std::vector<uint32_t> first_slots;  ///< per entry, the slot of its first copy
+};
+
+/// Threads: any.
+class Checkpoint {
+ public:
+  /// Errors: kCorrupt, kNotFound (files gone: the tag may have moved; read it again and retry once).
+  static Result<std::unique_ptr<Checkpoint>> open(const Store& store, const TagEntry& tag);
+
+  const TagEntry& tag() const { return tag_; }
+  const Manifest& manifest() const { return manifest_; }
+  const Schema& schema() const { return schema_; }
+  const LocatorTable& table() const { return table_; }
+  const PagePlan& plan() const { return plan_; }
+
+  /// The tensor's number in the schema; nullopt when there is none of that name.
+  std::optional<size_t> find_tensor(std::string_view name) const;
+  /// The attachment's number; nullopt when there is none of that name.
+  std::optional<size_t> find_attachment(std::string_view name) const;
+
+  /// A page of the manifest, or of the closure from table().pages.size() on. Read once, then kept.
+  Result<std::shared_ptr<const LoadedPage>> page(size_t number);
+  /// How the save was cut; without a stored layout every tensor is one box of one writer.
+  Result<Layout> layout() const;
+
+ private:
+  Checkpoint(const Store& store, TagEntry tag) : store_(store), tag_(std::move(tag)) {}
+
+  const Store& store_;
+  const TagEntry tag_;
+  Manifest manifest_;
+  Schema schema_;
+  LocatorTable table_;
+  PagePlan plan_;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<const LoadedPage>> pages_;
+};
+
+/// Reads a page and its locator and checks that they fit each other.
+Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place);
+
+/// The checkpoint of a tag by name, read again once when its files vanish meanwhile (gc replaced
+/// them). Errors: kNotFound when there is no such tag.
+Result<std::unique_ptr<Checkpoint>> open_tag(const Store& store, std::string_view name);
+
+}  // namespace cairn

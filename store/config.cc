@@ -1,0 +1,105 @@
+#include "store/config.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "store/sealed_json.h"
+
+namespace cairn {
+
+using nlohmann::json;
+
+Status check_config(const Config& config) {
+  const uint64_t elements = config.chunk_elements;
+  if (elements < kChunkElementsMin || elements > kChunkElementsMax ||
+      (elements & (elements - 1)) != 0) {
+    return fail(Code::kUsage, fmt::format("{} chunk elements: not a power of two from {} to {}",
+                                          elements, kChunkElementsMin, kChunkElementsMax));
+  }
+  if (config.pack_bytes < kPackBytesMin || config.pack_bytes > kPackBytesMax) {
+    return fail(Code::kUsage, fmt::format("packs of {} bytes: not from 1 MiB to 64 GiB",
+                                          config.pack_bytes));
+  }
+  if (config.opaque_chunk_bytes == 0 || config.opaque_chunk_bytes > kGiB) {
+    return fail(Code::kUsage, fmt::format("opaque chunks of {} bytes: not from 1 byte to 1 GiB",
+                                          config.opaque_chunk_bytes));
+  }
+  return {};
+}
+
+std::string encode_config(const Config& config) {
+  return seal_json(json{{"format", kFormatNumber},
+                        {"store_id", config.store_id.hex()},
+                        {"created", config.created},
+                        {"chunk_elements", config.chunk_elements},
+                        {"opaque_chunk_bytes", config.opaque_chunk_bytes},
+                        {"pack_bytes", config.pack_bytes},
+                        {"features",
+                         {{"read", config.features.read},
+                          {"write", config.features.write},
+                          {"collect", config.features.collect}}}});
+}
+
+static uint64_t number_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+
+static std::string text_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+static std::vector<std::string> names_of(const json& object, const char* key) {
+  std::vector<std::string> names;
+  const auto features = object.find("features");
+  if (features == object.end() || !features->is_object()) return names;
+  const auto found = features->find(key);
+  if (found == features->end() || !found->is_array()) return names;
+  for (const json& name : *found) {
+    names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+  }
+  return names;
+}
+
+/// This version knows no feature at all, so any name is one too many.
+static Status refuse_unknown(const std::vector<std::string>& names, std::string_view doing) {
+  if (names.empty()) return {};
+  return fail(Code::kNewerFormat,
+              fmt::format("the store needs the feature '{}' for {}, which this version lacks",
+                          names.front(), doing),
+              "use a newer cairn");
+}
+
+Result<Config> decode_config(ByteSpan text, std::string_view path) {
+  // A newer format may seal its config differently: look at its number before anything else.
+  const json plain = json::parse(as_text(text), nullptr, false);
+  if (plain.is_object() && number_of(plain, "format") > kFormatNumber) {
+    return fail(Code::kNewerFormat,
+                fmt::format("'{}' is of format {}, this version reads format {}", path,
+                            number_of(plain, "format"), kFormatNumber),
+                "use a newer cairn");
+  }
+  CAIRN_TRY(const json object, unseal_json(text, fmt::format("'{}'", path)));
+  Config config;
+  const auto store_id = SessionId::parse(text_of(object, "store_id"));
+  config.created = text_of(object, "created");
+  config.chunk_elements = number_of(object, "chunk_elements");
+  config.opaque_chunk_bytes = number_of(object, "opaque_chunk_bytes");
+  config.pack_bytes = number_of(object, "pack_bytes");
+  config.features = {names_of(object, "read"), names_of(object, "write"),
+                     names_of(object, "collect")};
+  if (!store_id || number_of(object, "format") != kFormatNumber || !check_config(config)) {
+    return fail(Code::kCorrupt, fmt::format("'{}' is damaged: a field is missing or wrong", path));
+  }
+  config.store_id = *store_id;
+  CAIRN_CHECK(refuse_unknown(config.features.read, "reading"));
+  return config;
+}
+
+Status check_may_write(const Config& config) {
+  return refuse_unknown(config.features.write, "writing");
+}
+
+}  // namespace cairn

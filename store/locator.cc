@@ -1,0 +1,104 @@
+#include "store/locator.h"
+
+#include <unordered_map>
+
+#include "store/wire.h"
+
+namespace cairn {
+
+static constexpr uint32_t kVersion = 1;
+static constexpr size_t kCopyBytes = 32;
+
+static void append_copy(Bytes& bytes, Bytes& aux, const Copy& copy, uint32_t pack) {
+  append_le(bytes, pack);
+  append_le(bytes, static_cast<uint8_t>(copy.encoding));
+  append_le(bytes, static_cast<uint8_t>(copy.bases.size()));
+  append_le(bytes, static_cast<uint16_t>(copy.parameters.size()));
+  append_le(bytes, copy.offset);
+  append_le(bytes, copy.stored_bytes);
+  append_le(bytes, copy.decoded_bytes);
+  append_le(bytes, static_cast<uint32_t>(aux.size()));
+  append_le<uint32_t>(bytes, 0);
+  for (const BaseRef& base : copy.bases) {
+    append_le(aux, base.page);
+    append_le(aux, base.slot);
+  }
+  append_bytes(aux, copy.parameters);
+}
+
+Bytes encode_locator(const Locator& locator) {
+  std::unordered_map<FileId, uint32_t> numbers;
+  Bytes packs, copies, aux;
+  copies.reserve(locator.copies.size() * kCopyBytes);
+  for (const Copy& copy : locator.copies) {
+    const auto [at, fresh] = numbers.try_emplace(copy.pack, static_cast<uint32_t>(numbers.size()));
+    if (fresh) append_file_id(packs, copy.pack);
+    append_copy(copies, aux, copy, at->second);
+  }
+  Bytes bytes;
+  append_bytes(bytes, as_bytes("LOCA"));
+  append_le(bytes, kVersion);
+  append_le(bytes, static_cast<uint32_t>(numbers.size()));
+  append_le(bytes, static_cast<uint32_t>(locator.copies.size()));
+  append_le(bytes, static_cast<uint32_t>(aux.size()));
+  append_le<uint32_t>(bytes, 0);
+  append_bytes(bytes, packs);
+  append_bytes(bytes, copies);
+  append_bytes(bytes, aux);
+  return bytes;
+}
+
+static Copy decode_copy(WireReader& reader, ByteSpan record, const std::vector<FileId>& packs,
+                        ByteSpan aux) {
+  Copy copy;
+  const auto pack = load_le<uint32_t>(record, 0);
+  const size_t base_count = record[5];
+  const size_t parameter_bytes = load_le<uint16_t>(record, 6);
+  const size_t aux_offset = load_le<uint32_t>(record, 24);
+  copy.encoding = static_cast<Encoding>(record[4]);
+  copy.offset = load_le<uint64_t>(record, 8);
+  copy.stored_bytes = load_le<uint32_t>(record, 16);
+  copy.decoded_bytes = load_le<uint32_t>(record, 20);
+  if (pack >= packs.size() || base_count > kBasesMax ||
+      aux_offset + base_count * 8 + parameter_bytes > aux.size()) {
+    reader.reject("has a malformed copy");
+    return copy;
+  }
+  copy.pack = packs[pack];
+  WireReader cursor(aux.subspan(aux_offset), "");
+  for (size_t i = 0; i < base_count; ++i) {
+    BaseRef base;
+    base.page = cursor.take<uint32_t>();
+    base.slot = cursor.take<uint32_t>();
+    copy.bases.push_back(base);
+  }
+  const ByteSpan parameters = cursor.take_bytes(parameter_bytes);
+  copy.parameters.assign(parameters.begin(), parameters.end());
+  return copy;
+}
+
+Result<Locator> decode_locator(ByteSpan bytes) {
+  WireReader reader(bytes, "a locator");
+  reader.expect("LOCA");
+  if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
+  const auto pack_count = reader.take<uint32_t>();
+  const auto copies_in_page = reader.take<uint32_t>();
+  const auto aux_bytes = reader.take<uint32_t>();
+  reader.take<uint32_t>();
+  std::vector<FileId> packs(reader.take_count(pack_count, kFileIdBytes));
+  for (FileId& pack : packs) pack = take_file_id(reader);
+  const uint64_t count = reader.take_count(copies_in_page, kCopyBytes);
+  const ByteSpan records = reader.take_bytes(count * kCopyBytes);
+  const ByteSpan aux = reader.take_bytes(aux_bytes);
+  CAIRN_CHECK(reader.finish());
+  Locator locator;
+  locator.copies.reserve(count);
+  for (uint64_t i = 0; i < count; ++i) {
+    locator.copies.push_back(
+        decode_copy(reader, records.subspan(i * kCopyBytes, kCopyBytes), packs, aux));
+  }
+  CAIRN_CHECK(reader.status());
+  return locator;
+}
+
+}  // namespace cairn

@@ -1,0 +1,70 @@
+#include "store/manifest.h"
+
+#include "store/wire.h"
+
+namespace cairn {
+
+static constexpr uint32_t kVersion = 1;
+static constexpr uint32_t kHasStep = 1;
+enum Section : uint8_t { kUser = 0, kFile = 1 };
+
+static void append_section(Bytes& bytes, Section section, const Metadata& metadata) {
+  for (const auto& [key, value] : metadata) {
+    append_le<uint8_t>(bytes, section);
+    append_string32(bytes, key);
+    append_string32(bytes, value);
+  }
+}
+
+Bytes encode_manifest(const Manifest& manifest) {
+  Bytes bytes;
+  append_bytes(bytes, as_bytes("MANI"));
+  append_le(bytes, kVersion);
+  append_le<uint32_t>(bytes, manifest.step ? kHasStep : 0);
+  for (const size_t count : {manifest.metadata.size() + manifest.file_metadata.size(),
+                             manifest.attachments.size(), manifest.pages.size()}) {
+    append_le(bytes, static_cast<uint32_t>(count));
+  }
+  append_le(bytes, manifest.step.value_or(0));
+  append_digest(bytes, manifest.schema);
+  append_section(bytes, kUser, manifest.metadata);
+  append_section(bytes, kFile, manifest.file_metadata);
+  for (const AttachmentInfo& attachment : manifest.attachments) {
+    append_string16(bytes, attachment.name);
+    append_le(bytes, attachment.bytes);
+  }
+  for (const Digest& page : manifest.pages) append_digest(bytes, page);
+  return bytes;
+}
+
+Result<Manifest> decode_manifest(ByteSpan bytes) {
+  WireReader reader(bytes, "a manifest");
+  reader.expect("MANI");
+  if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
+  const auto flags = reader.take<uint32_t>();
+  const auto metadata_count = reader.take<uint32_t>();
+  const auto attachment_count = reader.take<uint32_t>();
+  const auto page_count = reader.take<uint32_t>();
+  const auto step = reader.take<int64_t>();
+  Manifest manifest;
+  if (flags & kHasStep) manifest.step = step;
+  manifest.schema = reader.take_digest();
+  for (uint32_t i = 0; i < metadata_count && reader.ok(); ++i) {
+    const auto section = reader.take<uint8_t>();
+    if (section > kFile) reader.reject("has metadata of an unknown section");
+    std::string key = reader.take_string32();
+    (section == kUser ? manifest.metadata : manifest.file_metadata)[std::move(key)] =
+        reader.take_string32();
+  }
+  manifest.attachments.resize(reader.take_count(attachment_count, 10));
+  for (AttachmentInfo& attachment : manifest.attachments) {
+    attachment.name = reader.take_string16();
+    attachment.bytes = reader.take<uint64_t>();
+  }
+  manifest.pages.resize(reader.take_count(page_count, 32));
+  for (Digest& page : manifest.pages) page = reader.take_digest();
+  CAIRN_CHECK(reader.finish());
+  return manifest;
+}
+
+}  // namespace cairn

@@ -1,0 +1,71 @@
+// Durability, in order: (1) the folder meta/<aa> exists and its name is durable; (2) the file is
+// created, written and synced; (3) its folder is synced. Only then may a root refer to it.
+#include "store/meta_pack.h"
+
+#include <fmt/format.h>
+
+namespace cairn {
+
+Result<Reference> MetaWriter::add(ObjectKind kind, ByteSpan object) {
+  if (bytes_.size() > kFlushBytes) CAIRN_CHECK(flush());
+  const FileId file{session_, number_};
+  if (bytes_.empty()) bytes_ = encode_pack_header(FileKind::kMeta, file);
+  append_zeros_to(bytes_, 8);
+  const PackedObject packed{kind, bytes_.size(), object.size(), blake3(object)};
+  append_bytes(bytes_, object);
+  objects_.push_back(packed);
+  return Reference{file, packed.offset, packed.bytes, packed.digest};
+}
+
+Status MetaWriter::flush() {
+  if (objects_.empty()) return {};
+  const FileId file{session_, number_};
+  append_zeros_to(bytes_, 8);
+  append_bytes(bytes_, encode_meta_footer(file, objects_, bytes_.size()));
+  const std::string path = join_path(store_path_, relative_path(FileKind::kMeta, file));
+  CAIRN_CHECK(fs_.make_folders(parent_folder(path)));
+  CAIRN_CHECK(write_new_file(fs_, path, bytes_));
+  stored_bytes_ += bytes_.size();
+  bytes_.clear();
+  objects_.clear();
+  ++number_;
+  return {};
+}
+
+Status MetaWriter::finish() { return flush(); }
+
+Result<Bytes> read_object(FilePool& files, const Reference& reference) {
+  const std::string path = relative_path(FileKind::kMeta, reference.file);
+  if (reference.bytes > kGiB) {
+    return fail(Code::kCorrupt, fmt::format("a reference into '{}' is damaged: {} bytes", path,
+                                            reference.bytes));
+  }
+  CAIRN_TRY(const auto file, files.open(FileKind::kMeta, reference.file));
+  Bytes bytes(reference.bytes);
+  CAIRN_TRY(const size_t count, file->read_at(reference.offset, bytes));
+  if (count != bytes.size() || blake3(bytes) != reference.digest) {
+    return fail(Code::kCorrupt,
+                fmt::format("'{}' is damaged at offset {}: {} bytes do not match their digest",
+                            path, reference.offset, reference.bytes),
+                "run 'cairn check'");
+  }
+  return bytes;
+}
+
+Result<std::vector<PackedObject>> list_objects(Fs& fs, const std::string& path,
+                                               const FileId& file) {
+  CAIRN_TRY(const auto opened, fs.open(path, OpenMode::kRead));
+  CAIRN_TRY(const uint64_t bytes, opened->size());
+  Bytes header(kPackHeaderBytes), trailer(kPackTrailerBytes);
+  if (bytes < header.size() + trailer.size()) {
+    return fail(Code::kCorrupt, fmt::format("'{}' is damaged: it ends too early", path));
+  }
+  CAIRN_CHECK(opened->read_at(0, header));
+  CAIRN_CHECK(opened->read_at(bytes - trailer.size(), trailer));
+  CAIRN_TRY(const Footer footer, decode_pack_trailer(trailer, bytes, path));
+  Bytes table(bytes - trailer.size() - footer.table_offset);
+  CAIRN_CHECK(opened->read_at(footer.table_offset, table));
+  return decode_meta_table(file, footer, header, table, path);
+}
+
+}  // namespace cairn

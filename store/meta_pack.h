@@ -1,0 +1,49 @@
+// Metadata packs: manifests, schemas, pages, locators and locator tables of one session, written
+// together and read one object at a time, each checked against its digest.
+#pragma once
+
+#include <vector>
+
+#include "base/fs.h"
+#include "store/file_id.h"
+#include "store/file_pool.h"
+#include "store/pack_format.h"
+
+namespace cairn {
+
+/// Collects objects in memory and writes them as metadata packs of one session.
+/// Threads: one at a time.
+class MetaWriter {
+ public:
+  MetaWriter(Fs& fs, std::string store_path, const SessionId& session)
+      : fs_(fs), store_path_(std::move(store_path)), session_(session) {}
+
+  /// Where the object will lie once finish() has succeeded.
+  Result<Reference> add(ObjectKind kind, ByteSpan object);
+  /// Makes everything added durable, names included. Nothing may be added afterwards.
+  Status finish();
+  uint64_t stored_bytes() const { return stored_bytes_; }
+
+ private:
+  static constexpr uint64_t kFlushBytes = 32 * kMiB;
+
+  Status flush();
+
+  Fs& fs_;
+  const std::string store_path_;
+  const SessionId session_;
+  uint32_t number_ = 0;
+  Bytes bytes_;
+  std::vector<PackedObject> objects_;
+  uint64_t stored_bytes_ = 0;
+};
+
+/// The object's bytes. Errors: kNotFound when its file is gone; kCorrupt naming file and offset.
+/// Threads: any.
+Result<Bytes> read_object(FilePool& files, const Reference& reference);
+
+/// The objects a metadata pack holds, from its table. For checks.
+Result<std::vector<PackedObject>> list_objects(Fs& fs, const std::string& path,
+                                               const FileId& file);
+
+}  // namespace cairn

@@ -1,0 +1,78 @@
+// Bytes of packs: header, table and trailer of data packs and metadata packs (docs/FORMAT.md,
+// section 4). Pure. Tables and trailers serve checks and salvage; reading a tag needs neither.
+#pragma once
+
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/codec.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "store/file_id.h"
+
+namespace cairn {
+
+inline constexpr uint64_t kPackHeaderBytes = 32;
+inline constexpr uint64_t kPackTrailerBytes = 64;
+inline constexpr uint64_t kPackRecordBytes = 56;  ///< of both tables
+/// Copies of this size and more begin at kDirectAlignment, so that loads can read them directly.
+inline constexpr uint64_t kAlignedCopyBytesMin = 64 * kKiB;
+
+uint64_t copy_alignment(uint64_t stored_bytes);
+
+/// A row of a data pack's table.
+struct PackedCopy {
+  Digest digest;                ///< of the decoded bytes
+  uint64_t offset = 0;
+  uint32_t stored_bytes = 0;
+  uint32_t decoded_bytes = 0;
+  Encoding encoding = Encoding::kRaw;
+  std::vector<Digest> bases;
+  Bytes parameters;
+};
+
+enum class ObjectKind : uint32_t {
+  kManifest = 1,
+  kSchema = 2,
+  kPage = 3,
+  kLocator = 4,
+  kLocatorTable = 5,
+  kLayout = 6,
+  kTagEntry = 7,
+  kTagTable = 8,
+};
+
+/// A row of a metadata pack's table.
+struct PackedObject {
+  ObjectKind kind = ObjectKind::kManifest;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+  Digest digest;
+};
+
+Bytes encode_pack_header(FileKind kind, const FileId& file);
+/// Table, auxiliary bytes and trailer. REQUIRES: table_offset is a multiple of 8.
+Bytes encode_pack_footer(const FileId& file, const std::vector<PackedCopy>& copies,
+                         uint64_t table_offset);
+Bytes encode_meta_footer(const FileId& file, const std::vector<PackedObject>& objects,
+                         uint64_t table_offset);
+
+/// Where the table lies, from the trailer.
+struct Footer {
+  uint64_t count = 0;
+  uint64_t table_offset = 0;
+  uint64_t aux_bytes = 0;
+  Digest digest;  ///< of header, table and auxiliary bytes
+};
+/// Errors: kCorrupt, also when the numbers do not add up to `file_bytes`.
+Result<Footer> decode_pack_trailer(ByteSpan trailer, uint64_t file_bytes, std::string_view path);
+/// `table` = table and auxiliary bytes. Errors: kCorrupt when header or table are damaged, or the
+/// header is of another file.
+Result<std::vector<PackedCopy>> decode_pack_table(const FileId& file, const Footer& footer,
+                                                  ByteSpan header, ByteSpan table,
+                                                  std::string_view path);
+Result<std::vector<PackedObject>> decode_meta_table(const FileId& file, const Footer& footer,
+                                                    ByteSpan header, ByteSpan table,
+                                                    std::string_view path);
+
+}  // namespace cairn

@@ -1,0 +1,16 @@
+// Whether a file system does what the protocol stands on: exclusive creation, locks that exclude,
+// renames that replace, syncs of files and folders.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "base/fs.h"
+
+namespace cairn {
+
+/// Tries them in `folder` with files of its own, which it removes. Errors: kFailed naming what does
+/// not hold; the errors of the file system as they are.
+Status probe_file_system(Fs& fs, const std::string& folder);
+
+}  // namespace cairn
