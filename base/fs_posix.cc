@@ -1,0 +1,343 @@
+// Fs on POSIX calls: the only file of Cairn that makes them.
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "base/fs.h"
+
+namespace cairn {
+namespace {
+
+tl::unexpected<Error> failed(std::string_view what, const std::string& path) {
+  return fail_errno(errno, fmt::format("cannot {} '{}'", what, path));
+}
+
+/// A descriptor that is closed with its owner.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+/// Opens without O_DIRECT where the file system refuses it. `flags` tells which it became.
+int open_retrying(const std::string& path, int& flags) {
+  for (;;) {
+    const int number = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+    if (number >= 0) return number;
+    if (errno == EINVAL && (flags & O_DIRECT) != 0) {
+      // The refused call may have made the file already.
+      flags &= ~(O_DIRECT | O_EXCL);
+    } else if (errno != EINTR) {
+      return -1;
+    }
+  }
+}
+
+class PosixFile final : public File {
+ public:
+  PosixFile(Descriptor descriptor, std::string path, bool direct)
+      : descriptor_(std::move(descriptor)), path_(std::move(path)), direct_(direct) {}
+
+  Result<size_t> read_at(uint64_t offset, MutableBytes out) override {
+    size_t done = 0;
+    while (done < out.size()) {
+      const ssize_t count = ::pread(descriptor_.number(), out.data() + done, out.size() - done,
+                                    static_cast<off_t>(offset + done));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return failed("read", path_);
+      if (count == 0) break;
+      done += static_cast<size_t>(count);
+      // A direct read that stopped inside a block has met the end of the file.
+      if (direct_ && done % kDirectAlignment != 0) break;
+    }
+    return done;
+  }
+
+  Status write_at(uint64_t offset, ByteSpan data) override {
+    CAIRN_CHECK(check_sound());
+    size_t done = 0;
+    while (done < data.size()) {
+      const ssize_t count = ::pwrite(descriptor_.number(), data.data() + done, data.size() - done,
+                                     static_cast<off_t>(offset + done));
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return fail_for_good("write");
+      done += static_cast<size_t>(count);
+    }
+    return {};
+  }
+
+  Status truncate(uint64_t bytes) override {
+    CAIRN_CHECK(check_sound());
+    if (::ftruncate(descriptor_.number(), static_cast<off_t>(bytes)) != 0) {
+      return fail_for_good("set the length of");
+    }
+    return {};
+  }
+
+  Status sync() override {
+    CAIRN_CHECK(check_sound());
+    if (::fsync(descriptor_.number()) != 0) return fail_for_good("sync");
+    return {};
+  }
+
+  Result<uint64_t> size() override {
+    struct stat info {};
+    if (::fstat(descriptor_.number(), &info) != 0) return failed("look at", path_);
+    return static_cast<uint64_t>(info.st_size);
+  }
+
+  bool direct() const override { return direct_; }
+
+  void prefetch(uint64_t offset, uint64_t bytes) override {
+    ::posix_fadvise(descriptor_.number(), static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                    POSIX_FADV_WILLNEED);
+  }
+
+  const std::string& path() const override { return path_; }
+
+ private:
+  Status check_sound() const {
+    const int number = error_.load();
+    if (number == 0) return {};
+    return fail_errno(number, fmt::format("'{}' failed before", path_));
+  }
+
+  tl::unexpected<Error> fail_for_good(std::string_view what) {
+    if (errno == 0) errno = EIO;
+    error_.store(errno);
+    return failed(what, path_);
+  }
+
+  const Descriptor descriptor_;
+  const std::string path_;
+  const bool direct_;
+  std::atomic<int> error_{0};
+};
+
+/// Files this process marked as alive: looking at one must not open it, since closing any
+/// descriptor of a file drops the process's POSIX locks on it.
+class AliveMarks {
+ public:
+  using Inode = std::pair<dev_t, ino_t>;
+
+  void add(Inode inode) {
+    const std::lock_guard lock(mutex_);
+    ++counts_[inode];
+  }
+  void drop(Inode inode) {
+    const std::lock_guard lock(mutex_);
+    if (--counts_[inode] == 0) counts_.erase(inode);
+  }
+  bool has(Inode inode) {
+    const std::lock_guard lock(mutex_);
+    return counts_.contains(inode);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<Inode, int> counts_;
+};
+
+AliveMarks& alive_marks() {
+  static AliveMarks marks;
+  return marks;
+}
+
+struct flock whole_file(short type) {
+  struct flock range {};
+  range.l_type = type;
+  range.l_whence = SEEK_SET;
+  return range;
+}
+
+class OfdLock final : public FileLock {
+ public:
+  explicit OfdLock(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
+  ~OfdLock() override {
+    // Explicitly: a forked child shares the description and would keep the lock alive.
+    struct flock range = whole_file(F_UNLCK);
+    ::fcntl(descriptor_.number(), F_OFD_SETLK, &range);
+  }
+
+ private:
+  const Descriptor descriptor_;
+};
+
+class AliveMark final : public FileLock {
+ public:
+  AliveMark(Descriptor descriptor, AliveMarks::Inode inode)
+      : descriptor_(std::move(descriptor)), inode_(inode) {
+    alive_marks().add(inode_);
+  }
+  ~AliveMark() override { alive_marks().drop(inode_); }
+
+ private:
+  const Descriptor descriptor_;
+  const AliveMarks::Inode inode_;
+};
+
+int flags_of(OpenMode mode) {
+  switch (mode) {
+    case OpenMode::kRead: return O_RDONLY;
+    case OpenMode::kReadDirect: return O_RDONLY | O_DIRECT;
+    case OpenMode::kCreate: return O_RDWR | O_CREAT | O_EXCL;
+    case OpenMode::kCreateDirect: return O_RDWR | O_CREAT | O_EXCL | O_DIRECT;
+  }
+  return O_RDONLY;
+}
+
+class PosixFs final : public Fs {
+ public:
+  Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
+    int flags = flags_of(mode);
+    const int number = open_retrying(path, flags);
+    if (number < 0) return failed("open", path);
+    return std::make_unique<PosixFile>(Descriptor(number), path, (flags & O_DIRECT) != 0);
+  }
+
+  Status rename(const std::string& source, const std::string& target) override {
+    if (::rename(source.c_str(), target.c_str()) != 0) return failed("rename", source);
+    return {};
+  }
+
+  Status remove(const std::string& path) override {
+    if (::remove(path.c_str()) != 0) return failed("remove", path);
+    return {};
+  }
+
+  Status make_folders(const std::string& path) override {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0) {
+      if (S_ISDIR(info.st_mode)) return {};
+      errno = ENOTDIR;
+      return fail(Code::kExists, fmt::format("'{}' is no folder", path));
+    }
+    if (errno != ENOENT) return failed("look at", path);
+    const std::string parent = parent_folder(path);
+    if (parent != path) CAIRN_CHECK(make_folders(parent));
+    if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) return failed("make the folder", path);
+    return sync_folder(parent);
+  }
+
+  Status sync_folder(const std::string& path) override {
+    const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder.number() < 0) return failed("open the folder", path);
+    if (::fsync(folder.number()) != 0) return failed("sync the folder", path);
+    return {};
+  }
+
+  Result<std::vector<FolderEntry>> list(const std::string& path) override {
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
+    if (folder == nullptr) return failed("list", path);
+    std::vector<FolderEntry> entries;
+    for (;;) {
+      errno = 0;
+      const dirent* entry = ::readdir(folder.get());
+      if (entry == nullptr) break;
+      const std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      bool is_folder = entry->d_type == DT_DIR;
+      if (entry->d_type == DT_UNKNOWN || entry->d_type == DT_LNK) {
+        const auto looked = info(join_path(path, name));
+        is_folder = looked && looked->is_folder;
+      }
+      entries.push_back({name, is_folder});
+    }
+    if (errno != 0) return failed("list", path);
+    std::sort(entries.begin(), entries.end(),
+              [](const FolderEntry& a, const FolderEntry& b) { return a.name < b.name; });
+    return entries;
+  }
+
+  Result<FileInfo> info(const std::string& path) override {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return failed("look at", path);
+    return FileInfo{static_cast<uint64_t>(info.st_size),
+                    static_cast<uint64_t>(info.st_blocks) * 512,
+                    info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec,
+                    S_ISDIR(info.st_mode)};
+  }
+
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    struct statvfs info {};
+    if (::statvfs(path.c_str(), &info) != 0) return failed("look at", path);
+    return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+  }
+
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path,
+                                         std::chrono::milliseconds wait) override {
+    int flags = O_RDWR | O_CREAT;
+    Descriptor descriptor(open_retrying(path, flags));
+    if (descriptor.number() < 0) return failed("open", path);
+    const auto deadline = std::chrono::steady_clock::now() + wait;
+    auto pause = std::chrono::microseconds(100);
+    for (;;) {
+      struct flock range = whole_file(F_WRLCK);
+      if (::fcntl(descriptor.number(), F_OFD_SETLK, &range) == 0) break;
+      if (errno != EAGAIN && errno != EACCES && errno != EINTR) return failed("lock", path);
+      if (std::chrono::steady_clock::now() >= deadline) {
+        return fail(Code::kBusy,
+                    fmt::format("another process has held '{}' for {} ms", path, wait.count()),
+                    "wait for it, or look with 'fuser' who it is");
+      }
+      std::this_thread::sleep_for(pause);
+      pause = std::min(pause * 2, std::chrono::microseconds(20000));
+    }
+    return std::make_unique<OfdLock>(std::move(descriptor));
+  }
+
+  Result<std::unique_ptr<FileLock>> mark_alive(const std::string& path) override {
+    int flags = O_RDWR;
+    Descriptor descriptor(open_retrying(path, flags));
+    struct stat info {};
+    if (descriptor.number() < 0 || ::fstat(descriptor.number(), &info) != 0) {
+      return failed("open", path);
+    }
+    struct flock range = whole_file(F_WRLCK);
+    if (::fcntl(descriptor.number(), F_SETLK, &range) != 0) return failed("lock", path);
+    return std::make_unique<AliveMark>(std::move(descriptor),
+                                       AliveMarks::Inode{info.st_dev, info.st_ino});
+  }
+
+  Result<bool> is_marked_alive(const std::string& path) override {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return failed("look at", path);
+    if (alive_marks().has({info.st_dev, info.st_ino})) return true;
+    int flags = O_RDWR;
+    const Descriptor descriptor(open_retrying(path, flags));
+    if (descriptor.number() < 0) return failed("open", path);
+    struct flock range = whole_file(F_WRLCK);
+    if (::fcntl(descriptor.number(), F_GETLK, &range) != 0) return failed("look at", path);
+    return range.l_type != F_UNLCK;
+  }
+};
+
+}  // namespace
+
+Fs& posix_fs() {
+  static PosixFs fs;
+  return fs;
+}
+
+}  // namespace cairn

@@ -1,0 +1,132 @@
+#include "base/io.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+namespace cairn {
+
+namespace {
+
+struct Staged {
+  AlignedBuffer buffer;
+  uint64_t bytes = 0;    // filled
+  uint64_t offset = 0;   // in the file
+};
+
+}  // namespace
+
+struct AppendWriter::State {
+  State() : free(kBuffers), full(kBuffers) {}
+
+  std::unique_ptr<File> file;
+  BoundedQueue<AlignedBuffer> free;
+  BoundedQueue<Staged> full;
+  Staged current;
+  size_t buffers_made = 0;
+  uint64_t position = 0;
+  std::atomic<bool> failed{false};
+  std::mutex mutex;
+  Status error;                     // of the writing thread; under mutex
+  std::jthread thread;
+
+  Status check() {
+    if (!failed) return {};
+    const std::lock_guard lock(mutex);
+    return error;
+  }
+
+  void write_all() {
+    while (auto staged = full.pop()) {
+      if (!failed) {
+        Status written = write(*staged);
+        if (!written) {
+          const std::lock_guard lock(mutex);
+          error = std::move(written);
+          failed = true;
+        }
+      }
+      free.push(std::move(staged->buffer));
+    }
+  }
+
+  Status write(const Staged& staged) {
+    // Direct writes are of whole blocks; finish() cuts the file to its length.
+    uint64_t bytes = staged.bytes;
+    if (file->direct()) {
+      bytes = round_up(bytes, kDirectAlignment);
+      std::fill(staged.buffer.data() + staged.bytes, staged.buffer.data() + bytes, uint8_t{0});
+    }
+    return file->write_at(staged.offset, staged.buffer.span().first(bytes));
+  }
+
+  void next_buffer() {
+    if (buffers_made < kBuffers) {
+      current.buffer = AlignedBuffer(kBufferBytes);
+      ++buffers_made;
+    } else if (auto buffer = free.pop()) {
+      current.buffer = std::move(*buffer);
+    }
+    current.bytes = 0;
+    current.offset = position;
+  }
+
+  void submit() {
+    if (current.bytes == 0) return;
+    full.push(std::move(current));
+    current = Staged{};
+  }
+};
+
+AppendWriter::AppendWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+AppendWriter::~AppendWriter() { state_->full.close(); }
+
+Result<std::unique_ptr<AppendWriter>> AppendWriter::create(Fs& fs, const std::string& path) {
+  auto state = std::make_unique<State>();
+  CAIRN_TRY(state->file, fs.open(path, OpenMode::kCreateDirect));
+  State* raw = state.get();
+  raw->thread = std::jthread([raw] { raw->write_all(); });
+  return std::unique_ptr<AppendWriter>(new AppendWriter(std::move(state)));
+}
+
+Status AppendWriter::append(ByteSpan data) {
+  State& state = *state_;
+  CAIRN_CHECK(state.check());
+  while (!data.empty()) {
+    if (state.current.buffer.size() == 0) state.next_buffer();
+    const size_t bytes = std::min<size_t>(data.size(), kBufferBytes - state.current.bytes);
+    std::memcpy(state.current.buffer.data() + state.current.bytes, data.data(), bytes);
+    state.current.bytes += bytes;
+    state.position += bytes;
+    data = data.subspan(bytes);
+    if (state.current.bytes == kBufferBytes) state.submit();
+  }
+  return {};
+}
+
+Status AppendWriter::pad_to(uint64_t alignment) {
+  static constexpr std::array<uint8_t, kDirectAlignment> kZeros{};
+  uint64_t missing = round_up(state_->position, alignment) - state_->position;
+  while (missing > 0) {
+    const uint64_t bytes = std::min<uint64_t>(missing, kZeros.size());
+    CAIRN_CHECK(append(ByteSpan(kZeros).first(bytes)));
+    missing -= bytes;
+  }
+  return {};
+}
+
+uint64_t AppendWriter::position() const { return state_->position; }
+
+Status AppendWriter::finish() {
+  State& state = *state_;
+  state.submit();
+  state.full.close();
+  state.thread.join();
+  CAIRN_CHECK(state.check());
+  if (state.file->direct()) CAIRN_CHECK(state.file->truncate(state.position));
+  return state.file->sync();
+}
+
+}  // namespace cairn

@@ -1,0 +1,43 @@
+// Appending to a file at the speed of the disk: the caller fills staging buffers, a thread of the
+// writer writes them, past the page cache where the file system can.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/buffer.h"
+#include "base/fs.h"
+#include "base/pipeline.h"
+
+namespace cairn {
+
+/// Memory: kBuffers * kBufferBytes. Errors stick: they surface at the next call and at finish().
+/// Threads: one at a time.
+class AppendWriter {
+ public:
+  static constexpr uint64_t kBufferBytes = 4 * kMiB;
+  static constexpr size_t kBuffers = 4;
+
+  /// Creates `path`. Errors: kExists.
+  static Result<std::unique_ptr<AppendWriter>> create(Fs& fs, const std::string& path);
+  /// Closes without finishing: the file is left as far as it came.
+  ~AppendWriter();
+  AppendWriter(const AppendWriter&) = delete;
+  AppendWriter& operator=(const AppendWriter&) = delete;
+
+  Status append(ByteSpan data);
+  /// Appends zeros up to a multiple of `alignment`.
+  Status pad_to(uint64_t alignment);
+  /// Bytes appended so far.
+  uint64_t position() const;
+  /// Writes what is left, sets the exact length and syncs the file (not its folder).
+  Status finish();
+
+ private:
+  struct State;
+  explicit AppendWriter(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,89 @@
+#include "lib/base_tag.h"
+
+#include <fmt/format.h>
+
+namespace cairn {
+
+Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::string& tag,
+                                            const std::optional<std::string>& wanted) {
+  if (wanted == "none") return std::optional<TagEntry>();
+  if (wanted) {
+    const TagEntry* named = tags.find(*wanted);
+    if (named == nullptr) {
+      return fail(Code::kNotFound, fmt::format("there is no tag '{}' to compare with", *wanted),
+                  "name an existing tag, or 'none'");
+    }
+    return std::optional<TagEntry>(*named);
+  }
+  const size_t slash = tag.rfind('/');
+  const std::string prefix = slash == std::string::npos ? "" : tag.substr(0, slash + 1);
+  const TagEntry* newest = tags.newest(prefix);
+  return newest == nullptr ? std::optional<TagEntry>() : *newest;
+}
+
+BaseTag::BaseTag(std::unique_ptr<Checkpoint> checkpoint, uint64_t opaque_chunk_bytes)
+    : checkpoint_(std::move(checkpoint)), opaque_chunk_bytes_(opaque_chunk_bytes) {
+  for (const PagePlace& place : checkpoint_->table().pages) pages_[place.page.digest] = place;
+}
+
+Result<std::unique_ptr<BaseTag>> BaseTag::open(const Store& store, const TagEntry& tag) {
+  CAIRN_TRY(auto checkpoint, Checkpoint::open(store, tag));
+  return std::unique_ptr<BaseTag>(
+      new BaseTag(std::move(checkpoint), store.config().opaque_chunk_bytes));
+}
+
+LeasedBase BaseTag::lease() const {
+  const TagEntry& tag = checkpoint_->tag();
+  LeasedBase lease{tag.name, tag.manifest.digest, tag.table, {}};
+  for (const PackUse& use : checkpoint_->table().packs) lease.packs.push_back(use.pack);
+  return lease;
+}
+
+void BaseTag::match(const Schema& schema, const std::vector<AttachmentInfo>& attachments) {
+  const Schema& base = checkpoint_->schema();
+  base_items_.clear();
+  for (const TensorInfo& tensor : schema.tensors) {
+    std::optional<size_t> number = checkpoint_->find_tensor(tensor.name);
+    if (number && (base.chunk_elements != schema.chunk_elements ||
+                   base.tensors[*number].dtype != tensor.dtype ||
+                   base.tensors[*number].shape != tensor.shape)) {
+      number.reset();
+    }
+    base_items_.push_back(number);
+  }
+  for (const AttachmentInfo& attachment : attachments) {
+    std::optional<size_t> number = checkpoint_->find_attachment(attachment.name);
+    if (number) *number += base.tensors.size();
+    base_items_.push_back(number);
+  }
+}
+
+std::optional<std::vector<Copy>> BaseTag::equal_copies(size_t item, uint64_t chunk,
+                                                       const ChunkEntry& entry) {
+  const std::optional<size_t> number = base_items_[item];
+  if (!number) return std::nullopt;
+  const size_t tensors = checkpoint_->schema().tensors.size();
+  if (*number >= tensors) {
+    // An attachment may have been shorter.
+    const AttachmentInfo& attachment = checkpoint_->manifest().attachments[*number - tensors];
+    if (chunk >= attachment_chunk_count(attachment, opaque_chunk_bytes_)) return std::nullopt;
+  }
+  const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
+  const auto page = checkpoint_->page(place.page);
+  if (!page || (*page)->page.entries[place.entry] != entry) return std::nullopt;
+  const size_t slot = (*page)->first_slots[place.entry];
+  const auto first = (*page)->locator.copies.begin() + static_cast<ptrdiff_t>(slot);
+  return std::vector<Copy>(first, first + static_cast<ptrdiff_t>(copy_count(entry)));
+}
+
+std::optional<PagePlace> BaseTag::equal_page(const Digest& page) const {
+  const auto found = pages_.find(page);
+  return found == pages_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<Reference> BaseTag::equal_schema(const Digest& schema) const {
+  const Reference& reference = checkpoint_->tag().schema;
+  return reference.digest == schema ? std::optional(reference) : std::nullopt;
+}
+
+}  // namespace cairn

@@ -1,0 +1,51 @@
+// The tag a save compares with. What is equal at the same place of the base keeps the base's copy;
+// the session's lease protects those copies until the commit.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "store/checkpoint.h"
+#include "store/session.h"
+
+namespace cairn {
+
+/// Which tag a save to `tag` compares with: the named one, none for "none", or the newest one that
+/// has the same name up to the last '/'. Errors: kNotFound when the named one does not exist.
+Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::string& tag,
+                                            const std::optional<std::string>& wanted);
+
+/// Threads: any.
+class BaseTag {
+ public:
+  static Result<std::unique_ptr<BaseTag>> open(const Store& store, const TagEntry& tag);
+
+  const TagEntry& tag() const { return checkpoint_->tag(); }
+  LeasedBase lease() const;
+
+  /// Matches the base's tensors and attachments to those of the new checkpoint, by name, dtype and
+  /// shape: only what lies on the same grid can be equal.
+  void match(const Schema& schema, const std::vector<AttachmentInfo>& attachments);
+
+  /// The copies of the base's chunk at the same place when it has the same identity; nullopt when
+  /// it differs, is not there, or cannot be read.
+  std::optional<std::vector<Copy>> equal_copies(size_t item, uint64_t chunk,
+                                                const ChunkEntry& entry);
+  /// Where an equal page of the base lies.
+  std::optional<PagePlace> equal_page(const Digest& page) const;
+  /// Where the schema lies when it is the same.
+  std::optional<Reference> equal_schema(const Digest& schema) const;
+
+ private:
+  BaseTag(std::unique_ptr<Checkpoint> checkpoint, uint64_t opaque_chunk_bytes);
+
+  std::unique_ptr<Checkpoint> checkpoint_;
+  const uint64_t opaque_chunk_bytes_;
+  std::vector<std::optional<size_t>> base_items_;        // per new item, its number in the base
+  std::unordered_map<Digest, PagePlace> pages_;
+};
+
+}  // namespace cairn

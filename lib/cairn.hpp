@@ -1,0 +1,158 @@
+// The public API: save tensors as a tag, load a tag into any sharding.
+//
+// A *tensor* has a name, a dtype and a global shape. What a process holds of it is a *box* (offsets
+// and lengths in elements) in memory of any strides. A save takes any set of boxes that covers every
+// tensor; a load fills any set of boxes. How a save was cut does not matter to a load.
+//
+//   auto store = cairn::Store::open(cairn::posix_fs(), "/data/store");
+//   cairn::SaveRequest request;
+//   request.tag = "run7/step-1000";
+//   request.tensors.push_back({.name = "w", .dtype = cairn::Dtype::kBF16, .shape = {4096, 1024},
+//                              .box = cairn::whole_box({4096, 1024}), .data = weights});
+//   auto saved = cairn::save(**store, request);
+//
+// Threads: save and load may run at the same time in any number of threads and processes; each call
+// uses worker threads of its own. The memory a request points to must not change during the call.
+// Errors: values (base/error.h). Nothing here throws, prints, aborts or exits.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "lib/dtype.h"
+#include "lib/tensor.h"
+#include "store/commit.h"
+#include "store/manifest.h"
+#include "store/store.h"
+
+namespace cairn {
+
+/// How far a save or load has come; read by another thread. All counts only grow.
+struct ProgressCounters {
+  std::atomic<uint64_t> total_bytes{0};
+  std::atomic<uint64_t> done_bytes{0};
+  std::atomic<uint64_t> new_bytes{0};   ///< of done_bytes, those that had to be written
+};
+
+/// What every long call takes.
+struct CallOptions {
+  unsigned threads = 0;                     ///< workers; 0: as many as this process may use CPUs
+  ProgressCounters* progress = nullptr;
+  const std::atomic<bool>* stop = nullptr;  ///< when it becomes true the call ends with kCancelled
+  std::chrono::milliseconds wait{60000};    ///< for the store's lock
+};
+
+/// One box of one tensor in memory.
+struct TensorSource {
+  std::string name;
+  Dtype dtype = Dtype::kU8;
+  Shape shape;                            ///< of the whole tensor, in elements
+  Box box;                                ///< what this memory holds of it
+  const void* data = nullptr;             ///< the box's first element
+  std::vector<int64_t> strides_bytes;     ///< per axis, of stored items; empty: row-major, contiguous
+  uint32_t writer = 0;                    ///< the rank that holds it, for the layout
+};
+
+struct AttachmentSource {
+  std::string name;
+  ByteSpan bytes;
+};
+
+/// Asks a store-wide index which chunks are stored somewhere. `found[i]` is set to a copy of
+/// wanted[i] where there is one. An error only means that nothing was found.
+using LookUp = std::function<Status(const std::vector<Digest>& wanted,
+                                    std::vector<std::optional<Copy>>& found)>;
+
+struct SaveRequest {
+  std::string tag;
+  std::vector<TensorSource> tensors;      ///< boxes of one tensor may overlap where their bytes agree
+  std::vector<AttachmentSource> attachments;
+  std::optional<int64_t> step;
+  Metadata metadata;                      ///< given by the user
+  Metadata file_metadata;                 ///< `__metadata__` of safetensors files
+  std::optional<std::string> base;        ///< tag to compare with; "none": with nothing; unset: the newest of the tag's prefix
+  IfExists if_exists = IfExists::kError;
+  int zstd_level = 0;                     ///< tries zstd on tensor chunks; 0: does not
+  LookUp look_up;                         ///< optional
+  CallOptions call;
+};
+
+struct SaveResult {
+  std::string tag;
+  Digest manifest;
+  TagFacts facts;                 ///< logical_bytes == facts.new_bytes + reused_bytes
+  uint64_t reused_bytes = 0;
+  std::string base;               ///< the tag compared with; empty without one
+  bool already_there = false;     ///< IfExists::kSame met the same manifest
+  double elapsed_s = 0;
+};
+
+/// Saves the boxes as one tag: all of it or nothing. Every tensor must be covered exactly; holes,
+/// overlaps that disagree, and mismatched dtypes or shapes fail before anything is written.
+/// Errors: kUsage (the request; names tensors and boxes), kExists, kNoSpace, kBusy, kCancelled, ...
+/// Memory: at most 256 MiB beside the caller's tensors.
+Result<SaveResult> save(const Store& store, const SaveRequest& request);
+
+/// One box of one tensor to be filled.
+struct TensorTarget {
+  std::string name;                       ///< as the caller calls it; LoadRequest::rename maps it
+  Dtype dtype = Dtype::kU8;               ///< when it is not the stored one, elements are converted
+  Shape shape;                            ///< of the whole tensor, in elements
+  Box box;
+  void* data = nullptr;                   ///< the box's first element
+  std::vector<int64_t> strides_bytes;     ///< as in TensorSource
+};
+
+/// How the names asked for differ from those stored.
+struct LoadReport {
+  std::vector<std::string> missing;       ///< asked for, not stored
+  std::vector<std::string> unexpected;    ///< stored, not asked for
+  std::vector<std::string> mismatched;    ///< "name: stored F32 [2, 3], asked for F32 [3, 2]"
+  bool ok(bool strict) const {
+    return missing.empty() && mismatched.empty() && (!strict || unexpected.empty());
+  }
+};
+
+/// A regular expression (ECMAScript) and what it becomes; applied to stored names, in order.
+struct Rename {
+  std::string pattern, replacement;
+};
+
+struct LoadRequest {
+  std::vector<TensorTarget> targets;
+  std::vector<Rename> rename;
+  bool strict = false;                    ///< stored tensors that are not asked for are an error
+  bool cast = false;                      ///< allow dtypes to differ
+  CallOptions call;
+};
+
+struct LoadResult {
+  uint64_t bytes = 0;           ///< written into targets
+  uint64_t read_bytes = 0;      ///< read from packs
+  uint64_t chunks = 0;          ///< each read once
+  double elapsed_s = 0;
+};
+
+class Checkpoint;
+
+/// Compares the request with the checkpoint; reads no tensor byte.
+Result<LoadReport> compare_names(const Checkpoint& checkpoint, const LoadRequest& request);
+
+/// Fills the targets from the checkpoint; every byte handed out was checked against its digest.
+/// Errors: kUsage with the LoadReport in words (before any byte is read), kCorrupt naming tag,
+/// tensor, pack and offset, kCancelled, ... On an error targets are unspecified.
+Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request);
+
+/// The bytes of an attachment, in order, in parts of at most a few MiB, each checked first.
+Status read_attachment(Checkpoint& checkpoint, std::string_view name,
+                       const std::function<Status(ByteSpan)>& sink);
+
+}  // namespace cairn

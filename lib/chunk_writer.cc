@@ -1,0 +1,70 @@
+#include "lib/chunk_writer.h"
+
+#include <algorithm>
+
+namespace cairn {
+
+/// zstd must save an eighth, or the copy stays raw: a raw copy loads faster.
+static bool is_worth_it(size_t encoded_bytes, size_t decoded_bytes) {
+  return encoded_bytes <= decoded_bytes - decoded_bytes / 8;
+}
+
+bool ChunkWriter::claim(const Digest& digest) {
+  const std::lock_guard lock(mutex_);
+  return places_.try_emplace(digest).second;
+}
+
+void ChunkWriter::settle(const Digest& digest, const Place& place) {
+  const std::lock_guard lock(mutex_);
+  places_[digest] = place;
+  ++new_chunks_;
+  new_bytes_ += place.decoded_bytes;
+}
+
+Result<Copy> ChunkWriter::append(const Digest& digest, ByteSpan decoded, int zstd_level) {
+  const auto decoded_bytes = static_cast<uint32_t>(decoded.size());
+  if (is_zero(decoded)) return packs_.append({digest, Encoding::kZero, decoded_bytes, {}});
+  if (zstd_level != 0) {
+    Bytes encoded(decoded.size());
+    // An encoding that does not fit into the decoded size is an error of zstd and no use to us.
+    const auto bytes = zstd_encode(decoded, zstd_level, encoded);
+    if (bytes && is_worth_it(*bytes, decoded.size())) {
+      return packs_.append(
+          {digest, Encoding::kZstd, decoded_bytes, ByteSpan(encoded).first(*bytes)});
+    }
+  }
+  return packs_.append({digest, Encoding::kRaw, decoded_bytes, decoded});
+}
+
+Status ChunkWriter::write(const Digest& digest, ByteSpan decoded, int zstd_level) {
+  if (!claim(digest)) return {};
+  CAIRN_TRY(const Copy copy, append(digest, decoded, zstd_level));
+  settle(digest, {copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes,
+                  copy.encoding, false});
+  return {};
+}
+
+void ChunkWriter::reuse(const Digest& digest, const Copy& copy) {
+  const std::lock_guard lock(mutex_);
+  auto at = std::find(foreign_.begin(), foreign_.end(), copy.pack);
+  if (at == foreign_.end()) at = foreign_.insert(foreign_.end(), copy.pack);
+  const auto number = static_cast<uint32_t>(at - foreign_.begin());
+  places_.try_emplace(digest, Place{copy.offset, number, copy.stored_bytes, copy.decoded_bytes,
+                                    copy.encoding, true});
+}
+
+Copy ChunkWriter::find(const Digest& digest) const {
+  const std::lock_guard lock(mutex_);
+  const Place& place = places_.at(digest);
+  const FileId pack = place.foreign ? foreign_[place.pack] : FileId{session_, place.pack};
+  return {pack, place.offset, place.stored_bytes, place.decoded_bytes, place.encoding, {}, {}};
+}
+
+std::vector<FileId> ChunkWriter::reused_packs() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<FileId> packs = foreign_;
+  std::sort(packs.begin(), packs.end());
+  return packs;
+}
+
+}  // namespace cairn

@@ -1,0 +1,58 @@
+// Stores the new chunks of one save, each distinct one once, however many threads meet it.
+#pragma once
+
+#include <array>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "store/pack_writer.h"
+
+namespace cairn {
+
+/// Threads: any.
+class ChunkWriter {
+ public:
+  ChunkWriter(PackWriter& packs, const SessionId& session) : packs_(packs), session_(session) {}
+
+  /// Stores `decoded` unless this save has stored it, or is storing it, already.
+  /// zstd_level 0: does not try zstd.
+  Status write(const Digest& digest, ByteSpan decoded, int zstd_level);
+
+  /// Takes a copy that lies elsewhere in the store for the chunk.
+  void reuse(const Digest& digest, const Copy& copy);
+
+  /// The copy of a chunk that was written or reused. REQUIRES: every write() has returned success.
+  Copy find(const Digest& digest) const;
+
+  uint64_t new_chunks() const { return new_chunks_; }
+  uint64_t new_bytes() const { return new_bytes_; }
+  /// Packs of other sessions that reuse() brought in, in increasing order.
+  std::vector<FileId> reused_packs() const;
+
+ private:
+  /// A copy of this session, or a reused one: without what every copy here has alike.
+  struct Place {
+    uint64_t offset = 0;
+    uint32_t pack = 0;            // this session's counter, or a number in foreign_
+    uint32_t stored_bytes = 0;
+    uint32_t decoded_bytes = 0;
+    Encoding encoding = Encoding::kRaw;
+    bool foreign = false;
+  };
+
+  bool claim(const Digest& digest);
+  void settle(const Digest& digest, const Place& place);
+  Result<Copy> append(const Digest& digest, ByteSpan decoded, int zstd_level);
+
+  PackWriter& packs_;
+  const SessionId session_;
+  mutable std::mutex mutex_;
+  std::unordered_map<Digest, Place> places_;
+  std::vector<FileId> foreign_;
+  uint64_t new_chunks_ = 0;
+  uint64_t new_bytes_ = 0;
+};
+
+}  // namespace cairn
