@@ -58,7 +58,10 @@ void append_le(Bytes& bytes, T value) {
   std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 inline void append_bytes(Bytes& bytes, ByteSpan tail) {
-  bytes.insert(bytes.end(), tail.begin(), tail.end());
+  if (tail.empty()) return;
+  const size_t offset = bytes.size();
+  bytes.resize(offset + tail.size());
+  std::memcpy(bytes.data() + offset, tail.data(), tail.size());
 }
 
 /// nullopt when the result does not fit.

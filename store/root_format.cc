@@ -7,7 +7,7 @@
 namespace cairn {
 
 static constexpr std::string_view kRootMagic = "CAIRNRT1";
-enum EntryFlag : uint32_t { kRemoved = 1, kPinned = 2, kHasStep = 4, kHasLayout = 8 };
+static constexpr uint32_t kRemoved = 1, kPinned = 2, kHasStep = 4, kHasLayout = 8;
 
 Bytes encode_tag_entry(const TagEntry& entry) {
   Bytes bytes;
