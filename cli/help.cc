@@ -1,0 +1,27 @@
+#include "cli/help.h"
+
+#include <fmt/format.h>
+
+namespace cairn {
+
+const HelpPage* find_help_page(std::string_view name) {
+  for (const HelpPage& page : help_pages()) {
+    if (page.name == name) return &page;
+  }
+  return nullptr;
+}
+
+std::string overview(std::span<const Command> commands) {
+  std::string text =
+      "usage: cairn [-s|--store DIR|URL] COMMAND ...\n\n"
+      "Cairn keeps checkpoints of model training; each one costs only what changed.\n\nCommands:\n";
+  for (const Command& command : commands) {
+    const HelpPage* page = find_help_page(command.name);
+    text += fmt::format("    {:<10} {}\n", command.name, page == nullptr ? "" : page->summary);
+  }
+  text += '\n';
+  if (const HelpPage* shared = find_help_page("cairn")) text += shared->text;
+  return text;
+}
+
+}  // namespace cairn

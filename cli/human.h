@@ -1,0 +1,31 @@
+// Numbers and times as people read them. JSON never uses these. Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace cairn {
+
+/// `0 B`, `999 B`, `1.5 KiB`, `12.3 MiB`, `456 GiB`: powers of 1024, three digits.
+std::string human_bytes(uint64_t bytes);
+
+/// The largest unit that fits: `5 s`, `3 min`, `2 h`, `4 d`, `3 y`.
+std::string human_age(int64_t seconds);
+
+/// A time that is left or was taken: `0.4 s`, `12 s`, `3:07`, `1:02:03`.
+std::string human_duration(double seconds);
+
+/// `1.2 %`; `-` when the whole is 0.
+std::string human_percent(uint64_t part, uint64_t whole);
+
+/// `2.40x`; `-` when the divisor is 0.
+std::string human_ratio(uint64_t value, uint64_t divisor);
+
+/// RFC 3339 in UTC with seconds: `2026-01-31T12:00:00Z`.
+std::string rfc3339_utc(int64_t unix_s);
+
+/// `text` without control bytes (they could move a terminal's cursor): each becomes `\xNN`.
+std::string printable(std::string_view text);
+
+}  // namespace cairn

@@ -1,0 +1,123 @@
+// What each command takes, as plain values after parsing and checking. A `declare` beside each
+// struct lists its flags; defaults are the members' initial values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/flags.h"
+#include "cli/output.h"
+#include "cli/parse.h"
+#include "cli/progress.h"
+
+namespace cairn {
+
+/// Accepted by every command, before or after its name.
+struct GlobalOptions {
+  std::string store;  ///< folder or URL; "" when none was named
+  JsonMode json = JsonMode::kNone;
+  bool quiet = false;
+  int verbosity = 0;
+  ProgressMode progress = ProgressMode::kAuto;
+  bool help = false;
+};
+
+struct InitOptions {
+  std::string folder;  ///< "" when left out: then the store that --store names
+  std::optional<uint64_t> chunk_elements;
+  std::optional<uint64_t> pack_bytes;
+};
+
+enum class IfExists : uint8_t { kError, kSame, kReplace };
+
+struct ImportOptions {
+  std::string tag;
+  std::vector<std::string> paths;  ///< one or more
+  std::vector<KeyValue> metadata;
+  std::vector<KeyValue> attachments;  ///< name and file
+  std::optional<uint64_t> step;
+  std::string base;  ///< a tag, "none", or "" for the newest of the same prefix
+  IfExists if_exists = IfExists::kError;
+  std::string roles = "auto";  ///< a file, "auto" or "none"
+  uint64_t wait_s = 60;
+};
+
+enum class ExportFormat : uint8_t { kByPath, kSafetensors, kHuggingFace };
+
+struct ExportOptions {
+  std::string tag;
+  std::string path;
+  ExportFormat format = ExportFormat::kByPath;  ///< by path: `.safetensors` one file, else a folder
+  std::vector<std::string> tensors;             ///< globs; empty: all
+  std::string dtype;                            ///< "" keeps each tensor's own
+  std::vector<KeyValue> renames;                ///< regular expression and replacement
+  uint64_t shard_bytes_max = 5'000'000'000;
+  bool force = false;
+};
+
+enum class LsSort : uint8_t { kNewest, kOldest, kName, kStep, kSize, kNew };
+
+struct LsOptions {
+  std::string pattern;  ///< glob; "" matches all
+  LsSort sort = LsSort::kNewest;
+  std::optional<uint64_t> limit;
+  bool exclusive = false;
+};
+
+struct ShowOptions {
+  std::string tag;
+  std::vector<std::string> tensors;  ///< globs; empty: all
+  bool layout = false;
+};
+
+struct DiffOptions {
+  std::string a;
+  std::string b;
+  std::vector<std::string> tensors;  ///< globs; empty: all
+  bool elements = false;
+  bool exit_code = false;
+};
+
+struct CatOptions {
+  std::string tag;
+  std::string name;
+  std::optional<std::vector<AxisRange>> box;
+};
+
+struct StatsOptions {};
+
+struct TagOptions {
+  std::string new_tag;
+  std::string tag;
+  uint64_t wait_s = 60;
+};
+
+struct CheckOptions {
+  std::vector<std::string> tags;            ///< empty: all
+  std::optional<double> read_data_percent;  ///< absent: data is not read
+  std::optional<uint64_t> time_limit_s;
+};
+
+struct VersionOptions {};
+
+struct HelpOptions {
+  std::string command;  ///< "" for the overview
+};
+
+void declare(FlagSet& flags, GlobalOptions& options);
+void declare(FlagSet& flags, InitOptions& options);
+void declare(FlagSet& flags, ImportOptions& options);
+void declare(FlagSet& flags, ExportOptions& options);
+void declare(FlagSet& flags, LsOptions& options);
+void declare(FlagSet& flags, ShowOptions& options);
+void declare(FlagSet& flags, DiffOptions& options);
+void declare(FlagSet& flags, CatOptions& options);
+void declare(FlagSet& flags, StatsOptions& options);
+void declare(FlagSet& flags, TagOptions& options);
+void declare(FlagSet& flags, CheckOptions& options);
+void declare(FlagSet& flags, VersionOptions& options);
+void declare(FlagSet& flags, HelpOptions& options);
+
+}  // namespace cairn

@@ -1,0 +1,89 @@
+// How far a long command is. The command adds to atomics; a thread of Progress shows them: a bar on
+// a terminal, a line every 10 s elsewhere, a JSON line a second under --json=lines, and one line
+// whenever SIGUSR1 asks. ProgressView is the arithmetic and the text, with time passed in.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "cli/output.h"
+
+namespace cairn {
+
+enum class ProgressMode : uint8_t {
+  kAuto,   ///< a bar on a terminal, else lines
+  kPlain,  ///< lines
+  kNone,   ///< only what SIGUSR1 asks for
+};
+
+/// Fed by the work, from any thread. `total` may grow while the work runs; 0 means not known yet.
+struct ProgressCounters {
+  std::atomic<uint64_t> total_bytes{0};
+  std::atomic<uint64_t> done_bytes{0};
+  std::atomic<uint64_t> new_bytes{0};
+};
+
+/// One look at the counters.
+struct ProgressState {
+  uint64_t total_bytes = 0;
+  uint64_t done_bytes = 0;
+  uint64_t new_bytes = 0;
+  double elapsed_s = 0;
+  double bytes_per_s = 0;       ///< over the last 10 s
+  std::optional<double> eta_s;  ///< absent while the total or the rate is not known
+};
+
+class ProgressView {
+ public:
+  explicit ProgressView(std::string title) : title_(std::move(title)) {}
+  /// Takes in a look at the counters, `elapsed_s` seconds after the start. Times must not go back.
+  void look(const ProgressCounters& counters, double elapsed_s);
+  const ProgressState& state() const { return state_; }
+  /// `import: 1.0 GiB of 4.0 GiB (25.0 %), new 12 MiB, 512 MiB/s, 0:06 left`
+  std::string line() const;
+  /// The same with a bar, at most `columns` wide (the text is cut when there is no room).
+  std::string bar(size_t columns) const;
+
+ private:
+  struct Sample {
+    double elapsed_s;
+    uint64_t done_bytes;
+  };
+  std::string title_;
+  std::deque<Sample> samples_;
+  ProgressState state_;
+};
+
+class Progress {
+ public:
+  /// Starts the thread. `counters` must outlive this. At most one at a time for an Output.
+  Progress(Output& output, ProgressMode mode, std::string title, const ProgressCounters& counters);
+  /// Stops the thread and removes the bar.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+ private:
+  void run();
+  void tick(double elapsed_s);
+
+  Output& output_;
+  const ProgressMode mode_;
+  const ProgressCounters& counters_;
+  ProgressView view_;
+  double next_s_;  ///< when the next line or bar is due, in seconds since the start
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::mutex mutex_;
+  std::condition_variable stop_changed_;
+  bool stop_ = false;
+  std::thread thread_;  ///< last: it uses all of the above
+};
+
+}  // namespace cairn

@@ -1,0 +1,103 @@
+#include "cli/settings.h"
+
+#include <fmt/format.h>
+
+#include <cctype>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "cli/suggest.h"
+
+namespace cairn {
+namespace {
+
+const TomlEntry* find_entry(const SettingsFile& file, std::string_view table,
+                            std::string_view key) {
+  for (const TomlEntry& entry : file.entries) {
+    if (entry.table == table && entry.key == key) return &entry;
+  }
+  return nullptr;
+}
+
+Status set_all(const Flag& flag, const std::vector<std::string>& values, std::string origin) {
+  if (values.size() != 1 && flag.takes != Takes::kValues)
+    return fail(Code::kUsage, fmt::format("{}: one value is expected", origin));
+  for (const std::string& value : values) {
+    if (Status status = flag.set(value); !status) {
+      Error error = std::move(status).error();
+      error.message = std::move(origin) + ": " + error.message;
+      return tl::unexpected<Error>(std::move(error));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Environment process_environment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr || *value == '\0') return std::nullopt;
+    return value;
+  };
+}
+
+Result<SettingsFile> read_settings_file(const Environment& environment) {
+  SettingsFile file;
+  if (const auto folder = environment("XDG_CONFIG_HOME")) {
+    file.path = *folder + "/cairn/config.toml";
+  } else if (const auto home = environment("HOME")) {
+    file.path = *home + "/.config/cairn/config.toml";
+  }
+  std::error_code ignored;
+  if (file.path.empty() || !std::filesystem::exists(file.path, ignored)) return file;
+  std::ifstream stream(file.path);
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (!stream || std::filesystem::is_directory(file.path, ignored))
+    return fail(Code::kFailed, fmt::format("cannot read the settings file '{}'", file.path));
+  CAIRN_TRY(file.entries, parse_toml(text, file.path));
+  return file;
+}
+
+std::string environment_name(std::string_view flag) {
+  std::string name = "CAIRN_";
+  for (const char c : flag)
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+Status set_from_settings(const FlagSet& flags, const ParsedWords& parsed, std::string_view command,
+                         const Environment& environment, const SettingsFile& file) {
+  for (const Flag& flag : flags.flags()) {
+    if (parsed.flags.contains(flag.name)) continue;
+    const std::string variable = environment_name(flag.name);
+    if (const auto value = environment(variable)) {
+      CAIRN_CHECK(set_all(flag, {*value}, "environment variable " + variable));
+      continue;
+    }
+    const TomlEntry* entry = find_entry(file, command, flag.name);
+    if (entry == nullptr) entry = find_entry(file, "", flag.name);
+    if (entry == nullptr) continue;
+    CAIRN_CHECK(set_all(flag, entry->values,
+                        fmt::format("'{}', line {}, '{}'", file.path, entry->line, entry->key)));
+  }
+  return {};
+}
+
+std::vector<std::string> settings_warnings(const FlagSet& flags, std::string_view command,
+                                           const SettingsFile& file) {
+  std::vector<std::string> warnings;
+  for (const TomlEntry& entry : file.entries) {
+    if (entry.table != command || flags.find(entry.key) != nullptr) continue;
+    const std::string hint = did_you_mean(entry.key, flags.names());
+    warnings.push_back(fmt::format("'{}', line {}: {} has no flag '{}'{}{}", file.path, entry.line,
+                                   command, entry.key, hint.empty() ? "" : "; ", hint));
+  }
+  return warnings;
+}
+
+}  // namespace cairn

@@ -1,0 +1,51 @@
+#include "cli/signals.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+namespace cairn {
+namespace {
+
+std::atomic<bool> g_stop{false};
+std::atomic<int> g_stop_signal{0};
+std::atomic<bool> g_status_asked{false};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free,
+              "signal handlers may touch lock-free atomics only");
+
+extern "C" void on_stop(int number) {
+  int none = 0;
+  if (!g_stop_signal.compare_exchange_strong(none, number)) _exit(128 + number);
+  g_stop.store(true);
+}
+
+extern "C" void on_status(int) { g_status_asked.store(true); }
+
+void handle(int number, void (*handler)(int)) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  sigemptyset(&action.sa_mask);
+  // Libraries below are not written for EINTR; work notices the flag between its steps.
+  action.sa_flags = SA_RESTART;
+  sigaction(number, &action, nullptr);
+}
+
+bool is_ignored(int number) {
+  struct sigaction action = {};
+  return sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+}  // namespace
+
+void install_signal_handlers() {
+  if (!is_ignored(SIGINT)) handle(SIGINT, on_stop);
+  handle(SIGTERM, on_stop);
+  handle(SIGUSR1, on_status);
+  handle(SIGPIPE, SIG_IGN);
+}
+
+const std::atomic<bool>& stop_flag() { return g_stop; }
+int stop_signal() { return g_stop_signal.load(); }
+bool take_status_request() { return g_status_asked.exchange(false); }
+
+}  // namespace cairn

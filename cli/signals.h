@@ -1,0 +1,22 @@
+// Ctrl-C and SIGTERM ask to stop: the first sets a flag that long work looks at, so that nothing is
+// left half published; a second ends the process at once, which is safe too, as any crash is.
+// SIGUSR1 asks for one line of progress. SIGPIPE is ignored: a write then fails with EPIPE.
+#pragma once
+
+#include <atomic>
+
+namespace cairn {
+
+/// Once, at the start of the program. A SIGINT that was ignored (a job in the background) stays so.
+void install_signal_handlers();
+
+/// True from the first stop signal on. Lives as long as the process. Threads: any.
+const std::atomic<bool>& stop_flag();
+
+/// SIGINT or SIGTERM, whichever came first; 0 before.
+int stop_signal();
+
+/// True once for each SIGUSR1 (several that came close together count as one). Threads: any.
+bool take_status_request();
+
+}  // namespace cairn

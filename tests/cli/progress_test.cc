@@ -1,0 +1,93 @@
+#include "cli/progress.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+
+#include "cli/signals.h"
+
+namespace cairn {
+namespace {
+
+TEST(ProgressView, RateAndTimeLeft) {
+  ProgressCounters counters;
+  ProgressView view("import");
+  view.look(counters, 0);
+  EXPECT_EQ(view.line(), "import: 0 B, new 0 B, 0 B/s");
+  counters.total_bytes = 4096 * kKiB;
+  counters.done_bytes = 1024 * kKiB;
+  counters.new_bytes = 512 * kKiB;
+  view.look(counters, 2);
+  EXPECT_EQ(view.line(), "import: 1.0 MiB of 4.0 MiB (25.0 %), new 512 KiB, 512 KiB/s, 6.0 s left");
+  EXPECT_EQ(view.bar(200), "[#####...............] " + view.line());
+  EXPECT_EQ(view.bar(30).size(), 29u);
+}
+
+TEST(ProgressView, TheRateIsThatOfTheLastTenSeconds) {
+  ProgressCounters counters;
+  ProgressView view("x");
+  for (int second = 0; second <= 100; ++second) {
+    counters.done_bytes = second <= 50 ? 1000u * static_cast<unsigned>(second) : 50'000u;
+    view.look(counters, second);
+    if (second == 50) {
+      EXPECT_DOUBLE_EQ(view.state().bytes_per_s, 1000);
+    }
+    if (second == 55) {
+      EXPECT_DOUBLE_EQ(view.state().bytes_per_s, 500);
+    }
+  }
+  EXPECT_EQ(view.state().bytes_per_s, 0);
+  EXPECT_FALSE(view.state().eta_s.has_value());
+}
+
+TEST(ProgressView, MoreDoneThanTheTotal) {
+  ProgressCounters counters;
+  counters.total_bytes = 10;
+  counters.done_bytes = 20;
+  ProgressView view("x");
+  view.look(counters, 1);
+  EXPECT_FALSE(view.state().eta_s.has_value());
+  EXPECT_EQ(view.bar(200).substr(0, 23), "[####################] ");
+}
+
+std::string read_line(int fd) {
+  std::string line;
+  for (char c = 0; ::read(fd, &c, 1) == 1 && c != '\n';) line += c;
+  return line;
+}
+
+TEST(Progress, SigUsr1PrintsTheStateEvenWithoutProgress) {
+  install_signal_handlers();
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  {
+    Output output({ends[1], ends[1]});
+    ProgressCounters counters;
+    counters.done_bytes = 5;
+    const Progress progress(output, ProgressMode::kNone, "import", counters);
+    raise(SIGUSR1);
+    EXPECT_EQ(read_line(ends[0]).substr(0, 11), "import: 5 B");
+  }
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(Progress, JsonLinesGoToStdout) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  {
+    Output output({ends[1], 2, JsonMode::kLines});
+    ProgressCounters counters;
+    counters.total_bytes = 7;
+    const Progress progress(output, ProgressMode::kAuto, "import", counters);
+    const std::string line = read_line(ends[0]);
+    EXPECT_EQ(line.substr(0, 38), R"({"type":"progress","total_bytes":7,"do)");
+  }
+  close(ends[0]);
+  close(ends[1]);
+}
+
+}  // namespace
+}  // namespace cairn
