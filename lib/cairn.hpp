@@ -30,6 +30,7 @@
 #include "lib/dtype.h"
 #include "lib/tensor.h"
 #include "store/commit.h"
+#include "store/locator.h"
 #include "store/manifest.h"
 #include "store/store.h"
 
@@ -142,6 +143,9 @@ struct LoadResult {
 };
 
 class Checkpoint;
+
+/// The name after all renames. Errors: kUsage for a pattern that is no regular expression.
+Result<std::string> apply_renames(std::string name, const std::vector<Rename>& renames);
 
 /// Compares the request with the checkpoint; reads no tensor byte.
 Result<LoadReport> compare_names(const Checkpoint& checkpoint, const LoadRequest& request);

@@ -14,9 +14,10 @@ bool ChunkWriter::claim(const Digest& digest) {
   return places_.try_emplace(digest).second;
 }
 
-void ChunkWriter::settle(const Digest& digest, const Place& place) {
+void ChunkWriter::settle(const Digest& digest, const Place& place, bool of_tensor) {
   const std::lock_guard lock(mutex_);
   places_[digest] = place;
+  if (!of_tensor) return;
   ++new_chunks_;
   new_bytes_ += place.decoded_bytes;
 }
@@ -36,12 +37,20 @@ Result<Copy> ChunkWriter::append(const Digest& digest, ByteSpan decoded, int zst
   return packs_.append({digest, Encoding::kRaw, decoded_bytes, decoded});
 }
 
-Status ChunkWriter::write(const Digest& digest, ByteSpan decoded, int zstd_level) {
+Status ChunkWriter::write(const Digest& digest, ByteSpan decoded, int zstd_level,
+                          bool of_tensor) {
   if (!claim(digest)) return {};
   CAIRN_TRY(const Copy copy, append(digest, decoded, zstd_level));
   settle(digest, {copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes,
-                  copy.encoding, false});
+                  copy.encoding, false},
+         of_tensor);
   return {};
+}
+
+void ChunkWriter::count_inline(size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  ++new_chunks_;
+  new_bytes_ += bytes;
 }
 
 void ChunkWriter::reuse(const Digest& digest, const Copy& copy) {

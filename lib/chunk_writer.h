@@ -17,8 +17,11 @@ class ChunkWriter {
   ChunkWriter(PackWriter& packs, const SessionId& session) : packs_(packs), session_(session) {}
 
   /// Stores `decoded` unless this save has stored it, or is storing it, already.
-  /// zstd_level 0: does not try zstd.
-  Status write(const Digest& digest, ByteSpan decoded, int zstd_level);
+  /// zstd_level 0: does not try zstd. Only chunks of tensors are counted as new.
+  Status write(const Digest& digest, ByteSpan decoded, int zstd_level, bool of_tensor);
+
+  /// Counts a new tensor chunk that needs no copy because it lies in its page.
+  void count_inline(size_t bytes);
 
   /// Takes a copy that lies elsewhere in the store for the chunk.
   void reuse(const Digest& digest, const Copy& copy);
@@ -43,7 +46,7 @@ class ChunkWriter {
   };
 
   bool claim(const Digest& digest);
-  void settle(const Digest& digest, const Place& place);
+  void settle(const Digest& digest, const Place& place, bool of_tensor);
   Result<Copy> append(const Digest& digest, ByteSpan decoded, int zstd_level);
 
   PackWriter& packs_;

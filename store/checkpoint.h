@@ -32,6 +32,7 @@ class Checkpoint {
   /// Errors: kCorrupt, kNotFound (files gone: the tag may have moved; read it again and retry once).
   static Result<std::unique_ptr<Checkpoint>> open(const Store& store, const TagEntry& tag);
 
+  const Store& store() const { return store_; }
   const TagEntry& tag() const { return tag_; }
   const Manifest& manifest() const { return manifest_; }
   const Schema& schema() const { return schema_; }

@@ -22,7 +22,10 @@ class MetaWriter {
   Result<Reference> add(ObjectKind kind, ByteSpan object);
   /// Makes everything added durable, names included. Nothing may be added afterwards.
   Status finish();
-  uint64_t stored_bytes() const { return stored_bytes_; }
+  /// Bytes of the packs written so far, and of what waits to be written, without its table.
+  uint64_t stored_bytes() const { return stored_bytes_ + bytes_.size(); }
+  /// Packs that may exist: their numbers are 0 to this - 1.
+  uint32_t metas_begun() const { return number_ + 1; }
 
  private:
   static constexpr uint64_t kFlushBytes = 32 * kMiB;

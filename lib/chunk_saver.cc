@@ -1,0 +1,205 @@
+#include "lib/chunk_saver.h"
+
+#include <algorithm>
+
+#include "base/buffer.h"
+#include "base/pipeline.h"
+#include "lib/strided.h"
+
+namespace cairn {
+
+/// A worker's turn: enough bytes that the digest's lanes stay full and locks are rare, little enough
+/// that gathered chunks stay in the cache.
+static constexpr uint64_t kJobBytes = 2 * kMiB;
+static constexpr size_t kJobChunksMax = 256;
+/// Attachments are text and JSON more often than not.
+static constexpr int kAttachmentZstdLevel = 3;
+
+struct ChunkSaver::Job {
+  std::vector<ChunkPlace> chunks;
+};
+
+ChunkSaver::ChunkSaver(const SaveRequest& request, const SavePlan& plan, BaseTag* base,
+                       ChunkWriter& writer)
+    : request_(request), plan_(plan), base_(base), writer_(writer) {
+  for (const auto& runs : plan.pages.pages) {
+    size_t entries = 0;
+    for (const PageRun& run : runs) entries += run.chunk_count;
+    SavedPage& page = pages_.emplace_back();
+    page.page.entries.resize(entries);
+    page.base_copies.resize(entries);
+  }
+}
+
+std::vector<ChunkSaver::Job> ChunkSaver::make_jobs() const {
+  std::vector<Job> jobs;
+  uint64_t bytes = 0;
+  for (size_t page = 0; page < plan_.pages.pages.size(); ++page) {
+    for (const PageRun& run : plan_.pages.pages[page]) {
+      // Every chunk of an item has about the same size: the first one's decides.
+      const bool is_tensor = run.item < plan_.tensors.size();
+      const uint64_t chunk_bytes =
+          is_tensor ? plan_.tensors[run.item].grid.chunk_box(run.first_chunk).elements() *
+                          plan_.tensors[run.item].form.item_bytes
+                    : plan_.opaque_chunk_bytes;
+      for (uint64_t i = 0; i < run.chunk_count; ++i) {
+        if (jobs.empty() || bytes >= kJobBytes || jobs.back().chunks.size() >= kJobChunksMax) {
+          jobs.emplace_back();
+          bytes = 0;
+        }
+        jobs.back().chunks.push_back(
+            {page, run.first_entry + static_cast<uint32_t>(i), run.item, run.first_chunk + i});
+        bytes += chunk_bytes;
+      }
+    }
+  }
+  return jobs;
+}
+
+/// The unit's bytes in row-major order: where they lie already, or gathered into `room`.
+ByteSpan ChunkSaver::bytes_of(const Unit& unit, MutableBytes room) const {
+  const uint64_t bytes = plan_.unit_bytes(unit);
+  if (unit.item >= plan_.tensors.size()) {
+    return plan_.attachments[unit.item - plan_.tensors.size()].bytes.subspan(unit.box.offsets[0],
+                                                                              bytes);
+  }
+  const PlannedTensor& tensor = plan_.tensors[unit.item];
+  if (unit.sources.size() == 1) {
+    const SourceBox& source = tensor.boxes[unit.sources[0]];
+    const StridedSource at =
+        sub_box(StridedSource{source.data, source.strides_bytes}, source.box, unit.box);
+    if (is_contiguous(at.strides_bytes, unit.box.lengths, tensor.form.item_bytes)) {
+      return {at.data, bytes};
+    }
+  }
+  const StridedTarget gathered{room.data(),
+                               contiguous_strides(unit.box.lengths, tensor.form.item_bytes)};
+  for (const size_t number : unit.sources) {
+    const SourceBox& source = tensor.boxes[number];
+    const Box common = *intersect(source.box, unit.box);
+    copy_box(sub_box(StridedSource{source.data, source.strides_bytes}, source.box, common),
+             sub_box(gathered, unit.box, common), common.lengths, tensor.form.item_bytes);
+  }
+  return room.first(bytes);
+}
+
+Status ChunkSaver::save_job(const Job& job) {
+  if (request_.call.stop != nullptr && *request_.call.stop) {
+    return fail(Code::kCancelled, "the save was stopped");
+  }
+  std::vector<Unit> units;
+  std::vector<size_t> first_units;
+  uint64_t bytes_all = 0;
+  for (const ChunkPlace& chunk : job.chunks) {
+    first_units.push_back(units.size());
+    for (Unit& unit : plan_.units_of(chunk.item, chunk.chunk)) {
+      bytes_all += plan_.unit_bytes(unit);
+      units.push_back(std::move(unit));
+    }
+  }
+  first_units.push_back(units.size());
+  thread_local AlignedBuffer room;
+  if (room.size() < bytes_all) room = AlignedBuffer(bytes_all);
+  std::vector<ByteSpan> bytes;
+  uint64_t taken = 0;
+  for (const Unit& unit : units) {
+    bytes.push_back(bytes_of(unit, room.span().subspan(taken)));
+    taken += bytes.back().size();
+  }
+  std::vector<Digest> digests(units.size());
+  blake3_many(bytes, digests);
+
+  std::vector<size_t> wanted;
+  for (size_t i = 0; i < job.chunks.size(); ++i) {
+    const size_t first = first_units[i], count = first_units[i + 1] - first;
+    const std::span unit_span = std::span(units).subspan(first, count);
+    if (settle(job.chunks[i], unit_span, bytes[first], std::span(digests).subspan(first))) continue;
+    for (size_t u = first; u < first + count; ++u) wanted.push_back(u);
+  }
+  CAIRN_CHECK(write_new(units, bytes, digests, wanted));
+  if (request_.call.progress != nullptr) request_.call.progress->done_bytes += bytes_all;
+  return {};
+}
+
+/// Makes the chunk's entry. True when no copy has to be made: it is inline, or equal to the base's.
+bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const Unit> units, ByteSpan bytes,
+                        std::span<const Digest> digests) {
+  SavedPage& page = pages_[chunk.page];
+  ChunkEntry& entry = page.page.entries[chunk.entry];
+  const bool is_inline = !units[0].is_piece && bytes.size() <= kInlineBytesMax;
+  if (is_inline) {
+    entry = Bytes(bytes.begin(), bytes.end());
+  } else if (units[0].is_piece) {
+    std::vector<Piece> pieces;
+    for (size_t u = 0; u < units.size(); ++u) {
+      pieces.push_back({units[u].box.offsets, units[u].box.lengths, digests[u]});
+    }
+    entry = std::move(pieces);
+  } else {
+    entry = digests[0];
+  }
+  if (base_ != nullptr) {
+    if (auto copies = base_->equal_copies(chunk.item, chunk.chunk, entry)) {
+      page.base_copies[chunk.entry] = std::move(*copies);
+      return true;
+    }
+  }
+  if (is_inline && chunk.item < plan_.tensors.size()) writer_.count_inline(bytes.size());
+  return is_inline;
+}
+
+Status ChunkSaver::look_up(const std::vector<Digest>& wanted) {
+  if (!request_.look_up || wanted.empty()) return {};
+  std::vector<std::optional<Copy>> found(wanted.size());
+  {
+    const std::lock_guard lock(look_up_mutex_);
+    // A look-up that fails finds nothing: the chunks are written.
+    if (!request_.look_up(wanted, found)) return {};
+  }
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (found[i]) writer_.reuse(wanted[i], *found[i]);
+  }
+  return {};
+}
+
+Status ChunkSaver::write_new(const std::vector<Unit>& units, const std::vector<ByteSpan>& bytes,
+                             const std::vector<Digest>& digests,
+                             const std::vector<size_t>& wanted) {
+  std::vector<Digest> names;
+  for (const size_t u : wanted) names.push_back(digests[u]);
+  CAIRN_CHECK(look_up(names));
+  for (const size_t u : wanted) {
+    const bool is_tensor = units[u].item < plan_.tensors.size();
+    CAIRN_CHECK(writer_.write(digests[u], bytes[u],
+                              is_tensor ? request_.zstd_level : kAttachmentZstdLevel, is_tensor));
+    if (request_.call.progress != nullptr) request_.call.progress->new_bytes += bytes[u].size();
+  }
+  return {};
+}
+
+Status ChunkSaver::run() {
+  if (request_.call.progress != nullptr) {
+    request_.call.progress->total_bytes = plan_.logical_bytes + plan_.attachment_bytes;
+  }
+  const std::vector<Job> jobs = make_jobs();
+  return parallel_for(jobs.size(), request_.call.threads,
+                      [&](uint64_t index) { return save_job(jobs[index]); });
+}
+
+Locator ChunkSaver::locator(size_t number) const {
+  const SavedPage& page = pages_[number];
+  Locator locator;
+  for (size_t i = 0; i < page.page.entries.size(); ++i) {
+    const ChunkEntry& entry = page.page.entries[i];
+    if (!page.base_copies[i].empty()) {
+      for (const Copy& copy : page.base_copies[i]) locator.copies.push_back(copy);
+    } else if (const auto* digest = std::get_if<Digest>(&entry)) {
+      locator.copies.push_back(writer_.find(*digest));
+    } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
+      for (const Piece& piece : *pieces) locator.copies.push_back(writer_.find(piece.digest));
+    }
+  }
+  return locator;
+}
+
+}  // namespace cairn

@@ -1,0 +1,59 @@
+// The middle of a save: every chunk is digested, compared with the base, looked up, and written when
+// it is new. What comes out are the entries of all pages and where their copies lie.
+#pragma once
+
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "lib/base_tag.h"
+#include "lib/chunk_writer.h"
+#include "lib/save_plan.h"
+
+namespace cairn {
+
+/// The pages of a save, being filled.
+struct SavedPage {
+  Page page;
+  /// Per entry, the base's copies where it is equal; empty where the chunk writer has them.
+  std::vector<std::vector<Copy>> base_copies;
+};
+
+/// Threads: run() once; it uses threads of its own.
+class ChunkSaver {
+ public:
+  ChunkSaver(const SaveRequest& request, const SavePlan& plan, BaseTag* base, ChunkWriter& writer);
+
+  Status run();
+
+  /// The page's locator. REQUIRES: run() succeeded.
+  Locator locator(size_t page) const;
+  const Page& page(size_t page) const { return pages_[page].page; }
+
+ private:
+  struct Job;  // chunks of one worker's turn
+  struct ChunkPlace {
+    size_t page = 0;
+    uint32_t entry = 0;
+    size_t item = 0;
+    uint64_t chunk = 0;
+  };
+
+  std::vector<Job> make_jobs() const;
+  Status save_job(const Job& job);
+  bool settle(const ChunkPlace& chunk, std::span<const Unit> units, ByteSpan bytes,
+              std::span<const Digest> digests);
+  Status write_new(const std::vector<Unit>& units, const std::vector<ByteSpan>& bytes,
+                   const std::vector<Digest>& digests, const std::vector<size_t>& wanted);
+  Status look_up(const std::vector<Digest>& wanted);
+  ByteSpan bytes_of(const Unit& unit, MutableBytes room) const;
+
+  const SaveRequest& request_;
+  const SavePlan& plan_;
+  BaseTag* const base_;
+  ChunkWriter& writer_;
+  std::vector<SavedPage> pages_;
+  std::mutex look_up_mutex_;
+};
+
+}  // namespace cairn

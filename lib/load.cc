@@ -1,0 +1,199 @@
+// The load, step by step: plan (names, shapes, which copies), read (each copy once, neighbours
+// together), decode, check the digest, copy into the caller's memory. No RocksDB, no mmap.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/pipeline.h"
+#include "lib/cairn.hpp"
+#include "lib/convert.h"
+#include "lib/load_plan.h"
+#include "store/pack_reader.h"
+
+namespace cairn {
+namespace {
+
+/// A worker's turn: copies that lie near each other in one pack are read at once.
+constexpr uint64_t kReadBytes = 4 * kMiB;
+constexpr uint64_t kGapBytesMax = 256 * kKiB;
+
+struct ReadJob {
+  size_t first = 0, count = 0;   // units
+  uint64_t begin = 0, end = 0;   // in the pack; equal for inline units
+};
+
+std::vector<ReadJob> make_jobs(const std::vector<ReadUnit>& units) {
+  std::vector<ReadJob> jobs;
+  for (size_t i = 0; i < units.size(); ++i) {
+    const Copy& copy = units[i].copy;
+    const bool is_inline = !units[i].inline_bytes.empty();
+    const uint64_t end = is_inline ? 0 : copy.offset + copy.stored_bytes;
+    const bool joins = !jobs.empty() && units[i - 1].copy.pack == copy.pack &&
+                       is_inline == !units[i - 1].inline_bytes.empty() &&
+                       copy.offset <= jobs.back().end + kGapBytesMax &&
+                       end - jobs.back().begin <= kReadBytes;
+    if (joins) {
+      ++jobs.back().count;
+      jobs.back().end = std::max(jobs.back().end, end);
+    } else {
+      jobs.push_back({i, 1, is_inline ? 0 : copy.offset, end});
+    }
+  }
+  return jobs;
+}
+
+class Loader {
+ public:
+  Loader(Checkpoint& checkpoint, const LoadRequest& request, const LoadPlan& plan)
+      : checkpoint_(checkpoint), request_(request), plan_(plan), packs_(checkpoint.store()) {}
+
+  Status run() {
+    const std::vector<ReadJob> jobs = make_jobs(plan_.units);
+    if (request_.call.progress != nullptr) request_.call.progress->total_bytes = plan_.bytes;
+    // While some threads wait for the disk the others decode and check.
+    const unsigned threads =
+        request_.call.threads != 0 ? request_.call.threads : default_threads() + 2;
+    return parallel_for(jobs.size(), threads, [&](uint64_t i) { return run_job(jobs[i]); });
+  }
+
+  uint64_t read_bytes() const { return packs_.read_bytes(); }
+
+ private:
+  Status run_job(const ReadJob& job) {
+    if (request_.call.stop != nullptr && *request_.call.stop) {
+      return fail(Code::kCancelled, "the load was stopped");
+    }
+    thread_local AlignedBuffer room;
+    ByteSpan stored;
+    if (job.end > job.begin) {
+      auto read = packs_.read(plan_.units[job.first].copy.pack, job.begin, job.end, room);
+      if (!read) return tl::unexpected(about(plan_.units[job.first], read.error()));
+      stored = *read;
+    }
+    for (size_t i = job.first; i < job.first + job.count; ++i) {
+      const ReadUnit& unit = plan_.units[i];
+      const ByteSpan bytes = unit.inline_bytes.empty()
+                                 ? stored.subspan(unit.copy.offset - job.begin,
+                                                  unit.copy.stored_bytes)
+                                 : ByteSpan(unit.inline_bytes);
+      const Status delivered = deliver(unit, bytes);
+      if (!delivered) return tl::unexpected(about(unit, delivered.error()));
+    }
+    return {};
+  }
+
+  Status deliver(const ReadUnit& unit, ByteSpan stored) {
+    const TargetBox& first = plan_.targets[unit.targets.front()];
+    const uint64_t bytes = unit.box.elements() * first.item_bytes;
+    if (!unit.inline_bytes.empty()) {
+      if (stored.size() != bytes) return fail(Code::kCorrupt, "an inline chunk of a wrong length");
+      return scatter(unit, stored);
+    }
+    if (unit.copy.decoded_bytes != bytes) {
+      return fail(Code::kCorrupt, fmt::format("its locator says {} bytes instead of {}",
+                                              unit.copy.decoded_bytes, bytes));
+    }
+    thread_local AlignedBuffer room;
+    CAIRN_TRY(const ByteSpan decoded, decode_checked(unit.copy, unit.digest, stored, room));
+    return scatter(unit, decoded);
+  }
+
+  Status scatter(const ReadUnit& unit, ByteSpan decoded) {
+    uint64_t delivered = 0;
+    for (const size_t number : unit.targets) {
+      const TargetBox& target = plan_.targets[number];
+      const auto common = intersect(unit.box, target.box);
+      if (!common) continue;
+      const StridedSource whole{decoded.data(),
+                                contiguous_strides(unit.box.lengths, target.item_bytes)};
+      const StridedSource source = sub_box(whole, unit.box, *common);
+      const StridedTarget memory = sub_box(target.memory, target.box, *common);
+      delivered += common->elements() * target.item_bytes;
+      if (target.stored == target.wanted) {
+        copy_box(source, memory, common->lengths, target.item_bytes);
+      } else {
+        convert_box(source, memory, common->lengths, target);
+      }
+    }
+    if (request_.call.progress != nullptr) request_.call.progress->done_bytes += delivered;
+    return {};
+  }
+
+  static void convert_box(const StridedSource& source, const StridedTarget& memory,
+                          const std::vector<uint64_t>& lengths, const TargetBox& target) {
+    uint64_t items = 1;
+    for (const uint64_t length : lengths) items *= length;
+    const uint64_t wanted_bytes = bits_per_element(target.wanted) / 8;
+    Bytes stored(items * target.item_bytes), wanted(items * wanted_bytes);
+    copy_box(source, {stored.data(), contiguous_strides(lengths, target.item_bytes)}, lengths,
+             target.item_bytes);
+    convert(target.stored, stored.data(), target.wanted, wanted.data(), items);
+    copy_box({wanted.data(), contiguous_strides(lengths, wanted_bytes)}, memory, lengths,
+             wanted_bytes);
+  }
+
+  Error about(const ReadUnit& unit, Error error) const {
+    error.message = fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
+                                checkpoint_.schema().tensors[unit.item].name, unit.chunk,
+                                error.message);
+    if (error.code == Code::kCorrupt && error.hint.empty()) {
+      error.hint = "run 'cairn check --read-data' to see what else is damaged";
+    }
+    return error;
+  }
+
+  Checkpoint& checkpoint_;
+  const LoadRequest& request_;
+  const LoadPlan& plan_;
+  PackReader packs_;
+};
+
+}  // namespace
+
+Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request) {
+  const Stopwatch watch;
+  CAIRN_TRY(const LoadPlan plan, plan_load(checkpoint, request));
+  Loader loader(checkpoint, request, plan);
+  CAIRN_CHECK(loader.run());
+  return LoadResult{plan.bytes, loader.read_bytes(), plan.units.size(), watch.seconds()};
+}
+
+Status read_attachment(Checkpoint& checkpoint, std::string_view name,
+                       const std::function<Status(ByteSpan)>& sink) {
+  const auto number = checkpoint.find_attachment(name);
+  if (!number) {
+    return fail(Code::kNotFound, fmt::format("tag '{}' has no attachment '{}'",
+                                             checkpoint.tag().name, name));
+  }
+  const size_t item = checkpoint.schema().tensors.size() + *number;
+  const uint64_t chunks = attachment_chunk_count(checkpoint.manifest().attachments[*number],
+                                                 checkpoint.store().config().opaque_chunk_bytes);
+  PackReader packs(checkpoint.store());
+  AlignedBuffer room, decoded_room;
+  for (uint64_t chunk = 0; chunk < chunks; ++chunk) {
+    const PagePlan::Place place = checkpoint.plan().place(item, chunk);
+    CAIRN_TRY(const auto page, checkpoint.page(place.page));
+    const ChunkEntry& entry = page->page.entries[place.entry];
+    if (const auto* bytes = std::get_if<Bytes>(&entry)) {
+      CAIRN_CHECK(sink(*bytes));
+      continue;
+    }
+    const auto* digest = std::get_if<Digest>(&entry);
+    if (digest == nullptr) return fail(Code::kCorrupt, "an attachment's chunk is in pieces");
+    const Copy& copy = page->locator.copies[page->first_slots[place.entry]];
+    CAIRN_TRY(const ByteSpan stored,
+              packs.read(copy.pack, copy.offset, copy.offset + copy.stored_bytes, room));
+    auto decoded = decode_checked(copy, *digest, stored, decoded_room);
+    if (!decoded) {
+      return tl::unexpected(with_context(
+          decoded.error(),
+          fmt::format("reading attachment '{}' of tag '{}'", name, checkpoint.tag().name)));
+    }
+    CAIRN_CHECK(sink(*decoded));
+  }
+  return {};
+}
+
+}  // namespace cairn

@@ -1,0 +1,225 @@
+#include "lib/load_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <regex>
+
+#include "lib/convert.h"
+#include "lib/grid.h"
+
+namespace cairn {
+namespace {
+
+/// Stored tensors by the names the caller knows them by.
+using NameMap = std::map<std::string, size_t>;
+
+Result<NameMap> rename_tensors(const Checkpoint& checkpoint, const std::vector<Rename>& renames) {
+  NameMap names;
+  const auto& tensors = checkpoint.schema().tensors;
+  for (size_t number = 0; number < tensors.size(); ++number) {
+    std::string name = tensors[number].name;
+    CAIRN_TRY(name, apply_renames(name, renames));
+    const auto [at, fresh] = names.try_emplace(name, number);
+    if (fresh) continue;
+    return fail(Code::kUsage, fmt::format("'{}' and '{}' would both be called '{}'",
+                                          tensors[at->second].name, tensors[number].name, name));
+  }
+  return names;
+}
+
+std::string describe(Dtype dtype, const Shape& shape) {
+  return fmt::format("{} {}", dtype_name(dtype), shape_text(shape));
+}
+
+LoadReport compare(const Checkpoint& checkpoint, const LoadRequest& request,
+                   const NameMap& names) {
+  LoadReport report;
+  std::map<std::string_view, bool> asked;
+  for (const TensorTarget& target : request.targets) {
+    const bool again = !asked.try_emplace(target.name, true).second;
+    const auto found = names.find(target.name);
+    if (found == names.end()) {
+      if (!again) report.missing.push_back(target.name);
+      continue;
+    }
+    const TensorInfo& stored = checkpoint.schema().tensors[found->second];
+    const auto dtype = static_cast<Dtype>(stored.dtype);
+    if (stored.shape != target.shape || (dtype != target.dtype && !request.cast)) {
+      report.mismatched.push_back(fmt::format("{}: stored {}, asked for {}", target.name,
+                                              describe(dtype, stored.shape),
+                                              describe(target.dtype, target.shape)));
+    }
+  }
+  for (const auto& [name, number] : names) {
+    if (!asked.contains(name)) report.unexpected.push_back(name);
+  }
+  return report;
+}
+
+std::string list(std::string_view what, const std::vector<std::string>& names) {
+  constexpr size_t kNamesMax = 8;
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < kNamesMax; ++i) {
+    text += (i == 0 ? "" : ", ") + names[i];
+  }
+  if (names.size() > kNamesMax) text += fmt::format(" and {} more", names.size() - kNamesMax);
+  return names.empty() ? "" : fmt::format("; {}: {}", what, text);
+}
+
+Status refuse(const LoadReport& report, bool strict, const std::string& tag) {
+  if (report.ok(strict)) return {};
+  return fail(Code::kUsage,
+              fmt::format("tag '{}' does not fit what was asked for{}{}{}", tag,
+                          list("missing", report.missing), list("mismatched", report.mismatched),
+                          strict ? list("unexpected", report.unexpected) : ""));
+}
+
+Result<TargetBox> plan_target(const TensorTarget& target, size_t number,
+                              const TensorInfo& stored) {
+  TargetBox planned;
+  planned.tensor = number;
+  planned.stored = static_cast<Dtype>(stored.dtype);
+  planned.wanted = target.dtype;
+  CAIRN_CHECK(check_box(target.box, target.shape));
+  CAIRN_TRY(const StorageForm form, storage_form(planned.stored, target.shape));
+  CAIRN_TRY(planned.box, storage_box(form, target.shape, target.box));
+  planned.item_bytes = form.item_bytes;
+  uint64_t wanted_item_bytes = form.item_bytes;
+  if (planned.stored != planned.wanted) {
+    CAIRN_CHECK(check_convertible(planned.stored, planned.wanted));
+    wanted_item_bytes = bits_per_element(planned.wanted) / 8;
+  }
+  planned.memory.data = static_cast<uint8_t*>(target.data);
+  planned.memory.strides_bytes =
+      target.strides_bytes.empty() ? contiguous_strides(planned.box.lengths, wanted_item_bytes)
+                                   : target.strides_bytes;
+  if (planned.memory.strides_bytes.size() != planned.box.rank()) {
+    return fail(Code::kUsage, fmt::format("{} strides for {} axes", target.strides_bytes.size(),
+                                          planned.box.rank()));
+  }
+  if (planned.memory.data == nullptr && !planned.box.is_empty()) {
+    return fail(Code::kUsage, fmt::format("box {} has no memory", target.box.text()));
+  }
+  return planned;
+}
+
+/// Finds the units that each target meets, every unit once.
+class UnitFinder {
+ public:
+  UnitFinder(Checkpoint& checkpoint, LoadPlan& plan) : checkpoint_(checkpoint), plan_(plan) {}
+
+  Status find() {
+    for (size_t number = 0; number < plan_.targets.size(); ++number) {
+      const TargetBox& target = plan_.targets[number];
+      const TensorInfo& tensor = checkpoint_.schema().tensors[target.tensor];
+      CAIRN_TRY(const StorageForm form, storage_form(target.stored, tensor.shape));
+      const Grid grid(form.shape, checkpoint_.schema().chunk_elements);
+      if (grid.chunk_count() != tensor.chunk_count) {
+        return fail(Code::kCorrupt, fmt::format("tensor '{}' says {} chunks, its grid has {}",
+                                                tensor.name, tensor.chunk_count,
+                                                grid.chunk_count()));
+      }
+      plan_.bytes += target.box.elements() * target.item_bytes;
+      Status added;
+      grid.for_each_chunk(target.box, [&](uint64_t chunk) {
+        if (added) added = add_chunk(number, chunk, grid);
+      });
+      CAIRN_CHECK(added);
+    }
+    std::sort(plan_.units.begin(), plan_.units.end(), [](const ReadUnit& a, const ReadUnit& b) {
+      return std::tuple(a.inline_bytes.empty(), a.copy.pack, a.copy.offset) <
+             std::tuple(b.inline_bytes.empty(), b.copy.pack, b.copy.offset);
+    });
+    return {};
+  }
+
+ private:
+  Status add_chunk(size_t target_number, uint64_t chunk, const Grid& grid) {
+    const TargetBox& target = plan_.targets[target_number];
+    const PagePlan::Place place = checkpoint_.plan().place(target.tensor, chunk);
+    CAIRN_TRY(const auto page, checkpoint_.page(place.page));
+    const ChunkEntry& entry = page->page.entries[place.entry];
+    ReadUnit unit;
+    unit.item = target.tensor;
+    unit.chunk = chunk;
+    unit.box = grid.chunk_box(chunk);
+    const uint32_t slot = page->first_slots[place.entry];
+    if (const auto* bytes = std::get_if<Bytes>(&entry)) {
+      unit.inline_bytes = *bytes;
+      add(std::move(unit), target_number, 0);
+    } else if (const auto* digest = std::get_if<Digest>(&entry)) {
+      unit.digest = *digest;
+      unit.copy = page->locator.copies[slot];
+      add(std::move(unit), target_number, 0);
+    } else {
+      const auto& pieces = std::get<std::vector<Piece>>(entry);
+      for (size_t i = 0; i < pieces.size(); ++i) {
+        ReadUnit piece = unit;
+        piece.box = {pieces[i].offsets, pieces[i].lengths};
+        if (piece.box.rank() != unit.box.rank() || !contains(unit.box, piece.box)) {
+          return fail(Code::kCorrupt, fmt::format("a piece of tensor '{}' lies outside its chunk",
+                                                  tensor_name(target)));
+        }
+        piece.digest = pieces[i].digest;
+        piece.copy = page->locator.copies[slot + i];
+        if (intersect(piece.box, target.box)) add(std::move(piece), target_number, i);
+      }
+    }
+    return {};
+  }
+
+  void add(ReadUnit unit, size_t target, size_t piece) {
+    const auto [at, fresh] =
+        numbers_.try_emplace({unit.item, unit.chunk, piece}, plan_.units.size());
+    if (fresh) plan_.units.push_back(std::move(unit));
+    plan_.units[at->second].targets.push_back(target);
+  }
+
+  const std::string& tensor_name(const TargetBox& target) const {
+    return checkpoint_.schema().tensors[target.tensor].name;
+  }
+
+  Checkpoint& checkpoint_;
+  LoadPlan& plan_;
+  std::map<std::tuple<size_t, uint64_t, size_t>, size_t> numbers_;
+};
+
+}  // namespace
+
+Result<std::string> apply_renames(std::string name, const std::vector<Rename>& renames) {
+  for (const Rename& rename : renames) {
+    try {
+      name = std::regex_replace(name, std::regex(rename.pattern), rename.replacement);
+    } catch (const std::regex_error& error) {
+      return fail(Code::kUsage, fmt::format("'{}' is no regular expression: {}", rename.pattern,
+                                            error.what()));
+    }
+  }
+  return name;
+}
+
+Result<LoadReport> compare_names(const Checkpoint& checkpoint, const LoadRequest& request) {
+  CAIRN_TRY(const NameMap names, rename_tensors(checkpoint, request.rename));
+  return compare(checkpoint, request, names);
+}
+
+Result<LoadPlan> plan_load(Checkpoint& checkpoint, const LoadRequest& request) {
+  CAIRN_TRY(const NameMap names, rename_tensors(checkpoint, request.rename));
+  CAIRN_CHECK(refuse(compare(checkpoint, request, names), request.strict, checkpoint.tag().name));
+  LoadPlan plan;
+  for (const TensorTarget& target : request.targets) {
+    const size_t number = names.at(target.name);
+    auto planned = plan_target(target, number, checkpoint.schema().tensors[number]);
+    if (!planned) {
+      return fail(planned.error().code,
+                  fmt::format("tensor '{}': {}", target.name, planned.error().message));
+    }
+    plan.targets.push_back(*std::move(planned));
+  }
+  CAIRN_CHECK(UnitFinder(checkpoint, plan).find());
+  return plan;
+}
+
+}  // namespace cairn

@@ -1,0 +1,204 @@
+// The save, step by step (docs/PROTOCOL.md says what holds when it ends between two of them):
+//   plan      which chunks there are; everything wrong with the request is found here
+//   base      the tag to compare with, from a first look at the root
+//   lease     tells collectors what this save counts on; durable before the second look
+//   look      the root again: a base that is no longer there as it was is not used
+//   chunks    digest, compare, look up, write what is new
+//   metadata  pages, locators, table, manifest; then packs and metadata are made durable
+//   commit    one replacement of the root makes the tag visible
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/clock.h"
+#include "lib/base_tag.h"
+#include "lib/cairn.hpp"
+#include "lib/chunk_saver.h"
+#include "lib/chunk_writer.h"
+#include "lib/save_plan.h"
+#include "store/meta_pack.h"
+#include "store/session.h"
+#include "store/tag_name.h"
+
+namespace cairn {
+namespace {
+
+/// One save on its way through the steps.
+class Save {
+ public:
+  Save(const Store& store, const SaveRequest& request) : store_(store), request_(request) {}
+
+  Result<SaveResult> run() {
+    CAIRN_CHECK(check_tag_name(request_.tag));
+    CAIRN_CHECK(check_may_write(store_.config()));
+    CAIRN_TRY(plan_, plan_save(request_, store_.config()));
+    CAIRN_CHECK(lease_base());
+    auto result = write_and_commit();
+    if (!result && !is_published()) remove_leftovers();
+    return result;
+  }
+
+ private:
+  Status lease_base() {
+    CAIRN_TRY(const TagList before, store_.read_tags());
+    CAIRN_CHECK(refuse_early(before));
+    CAIRN_TRY(const auto chosen, choose_base(before, request_.tag, request_.base));
+    std::optional<LeasedBase> lease;
+    if (chosen) {
+      auto opened = BaseTag::open(store_, *chosen);
+      // A base that cannot be read costs bytes, not the save.
+      if (opened) base_ = *std::move(opened);
+      if (base_ != nullptr) lease = base_->lease();
+    }
+    CAIRN_TRY(session_, Session::begin(store_.fs(), store_.path(), request_.tag, lease));
+    if (base_ == nullptr) return {};
+    CAIRN_TRY(const TagList after, store_.read_tags());
+    const TagEntry* still = after.find(base_->tag().name);
+    if (still == nullptr || still->table != base_->tag().table) base_.reset();
+    return {};
+  }
+
+  /// A tag that exists is refused before the work; the commit decides for good.
+  Status refuse_early(const TagList& tags) const {
+    if (request_.if_exists != IfExists::kError || tags.find(request_.tag) == nullptr) return {};
+    return fail(Code::kExists, fmt::format("the tag '{}' exists already", request_.tag),
+                "choose another name, or '--if-exists replace'");
+  }
+
+  Result<SaveResult> write_and_commit() {
+    if (base_ != nullptr) base_->match(plan_.schema, plan_.attachment_infos);
+    packs_.emplace(store_.fs(), store_.path(), session_->id(), store_.config().pack_bytes);
+    metas_.emplace(store_.fs(), store_.path(), session_->id());
+    ChunkWriter chunks(*packs_, session_->id());
+    ChunkSaver saver(request_, plan_, base_.get(), chunks);
+    CAIRN_CHECK(saver.run());
+    CAIRN_CHECK(packs_->finish());
+    CAIRN_TRY(TagEntry entry, write_metadata(saver, chunks));
+    CAIRN_CHECK(metas_->finish());
+    if (request_.call.stop != nullptr && *request_.call.stop) {
+      return fail(Code::kCancelled, "the save was stopped");
+    }
+    CAIRN_TRY(const CommitResult committed,
+              commit_tag(store_, entry, request_.if_exists, chunks.reused_packs(),
+                         request_.call.wait));
+    return finish(committed);
+  }
+
+  Result<Reference> put(ObjectKind kind, const Bytes& bytes) { return metas_->add(kind, bytes); }
+
+  /// Pages and locators, those of the base where they are equal.
+  Result<LocatorTable> write_pages(const ChunkSaver& saver, Manifest& manifest) {
+    LocatorTable table;
+    std::map<FileId, uint64_t> uses;
+    for (size_t number = 0; number < plan_.pages.pages.size(); ++number) {
+      const Bytes page = encode_page(saver.page(number));
+      const Locator locator = saver.locator(number);
+      for (const Copy& copy : locator.copies) uses[copy.pack] += copy.stored_bytes;
+      std::optional<PagePlace> place;
+      if (base_ != nullptr) place = base_->equal_page(blake3(page));
+      if (!place) {
+        place.emplace();
+        CAIRN_TRY(place->page, put(ObjectKind::kPage, page));
+        CAIRN_TRY(place->locator, put(ObjectKind::kLocator, encode_locator(locator)));
+      }
+      manifest.pages.push_back(place->page.digest);
+      table.pages.push_back(*place);
+    }
+    for (const auto& [pack, bytes] : uses) table.packs.push_back({pack, bytes});
+    return table;
+  }
+
+  Result<TagEntry> write_metadata(const ChunkSaver& saver, const ChunkWriter& chunks) {
+    TagEntry entry;
+    Manifest manifest{request_.step, {}, request_.metadata, request_.file_metadata,
+                      plan_.attachment_infos, {}};
+    CAIRN_TRY(LocatorTable table, write_pages(saver, manifest));
+    const Bytes schema = encode_schema(plan_.schema);
+    manifest.schema = blake3(schema);
+    const auto shared =
+        base_ == nullptr ? std::nullopt : base_->equal_schema(manifest.schema);
+    if (shared) {
+      entry.schema = *shared;
+    } else {
+      CAIRN_TRY(entry.schema, put(ObjectKind::kSchema, schema));
+    }
+    CAIRN_TRY(entry.manifest, put(ObjectKind::kManifest, encode_manifest(manifest)));
+    table.manifest = entry.manifest.digest;
+    CAIRN_TRY(entry.table, put(ObjectKind::kLocatorTable, encode_locator_table(table)));
+    if (plan_.layout) {
+      CAIRN_TRY(entry.layout, put(ObjectKind::kLayout, encode_layout(*plan_.layout)));
+    }
+    describe(entry, chunks);
+    CAIRN_CHECK(put(ObjectKind::kTagEntry, encode_tag_entry(entry)));
+    return entry;
+  }
+
+  void describe(TagEntry& entry, const ChunkWriter& chunks) const {
+    entry.name = request_.tag;
+    entry.created_ns = now_ns();
+    entry.step = request_.step;
+    entry.session = session_->id();
+    entry.facts = {.logical_bytes = plan_.logical_bytes,
+                   .new_bytes = chunks.new_bytes(),
+                   .stored_bytes = packs_->stored_bytes() + metas_->stored_bytes(),
+                   .attachment_bytes = plan_.attachment_bytes,
+                   .tensors = plan_.tensors.size(),
+                   .chunks = 0,
+                   .new_chunks = chunks.new_chunks()};
+    for (const TensorInfo& tensor : plan_.schema.tensors) entry.facts.chunks += tensor.chunk_count;
+  }
+
+  SaveResult finish(const CommitResult& committed) {
+    SaveResult result;
+    result.tag = request_.tag;
+    result.manifest = committed.entry.manifest.digest;
+    result.facts = committed.entry.facts;
+    result.already_there = committed.already;
+    if (committed.already && committed.entry.session != session_->id()) {
+      // The tag stands on files of an earlier save; nothing of this session is in use.
+      result.facts.new_bytes = result.facts.new_chunks = result.facts.stored_bytes = 0;
+      remove_leftovers();
+    }
+    result.reused_bytes = result.facts.logical_bytes - result.facts.new_bytes;
+    if (base_ != nullptr) result.base = base_->tag().name;
+    result.elapsed_s = watch_.seconds();
+    // The tag is published: a lease that cannot be removed is gc's to find.
+    (void)session_->end().has_value();
+    return result;
+  }
+
+  /// Whether the tag may stand on this session's files although the commit reported an error (its
+  /// last sync failed, say). When nobody can tell, it may.
+  bool is_published() const {
+    const auto tags = store_.read_tags();
+    if (!tags) return true;
+    return std::any_of(tags->tags.begin(), tags->tags.end(), [&](const TagEntry& tag) {
+      return tag.session == session_->id();
+    });
+  }
+
+  void remove_leftovers() {
+    if (session_ == nullptr || !packs_) return;
+    const uint32_t packs = packs_->packs_begun();
+    packs_.reset();
+    session_->remove_files(packs, metas_->metas_begun());
+  }
+
+  const Store& store_;
+  const SaveRequest& request_;
+  const Stopwatch watch_;
+  SavePlan plan_;
+  std::unique_ptr<BaseTag> base_;
+  std::unique_ptr<Session> session_;
+  std::optional<PackWriter> packs_;
+  std::optional<MetaWriter> metas_;
+};
+
+}  // namespace
+
+Result<SaveResult> save(const Store& store, const SaveRequest& request) {
+  return Save(store, request).run();
+}
+
+}  // namespace cairn
