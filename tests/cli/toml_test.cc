@@ -24,7 +24,7 @@ TEST(Toml, ReadsWhatSettingsNeed) {
   EXPECT_EQ((*entries)[2].key, "if-exists");
   EXPECT_EQ((*entries)[2].values, std::vector<std::string>{"same\\"});
   EXPECT_EQ((*entries)[3].values, (std::vector<std::string>{"a=\"1\"", "b"}));
-  EXPECT_EQ((*entries)[4].line, 8u);
+  EXPECT_EQ((*entries)[4].line, 9u);
 }
 
 TEST(Toml, RefusesWithTheLine) {
