@@ -1,6 +1,7 @@
 #include "cli/output.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -67,6 +68,12 @@ Output::Output(OutputOptions options)
 Output::~Output() {
   const std::lock_guard lock(mutex_);
   flush_locked();
+}
+
+size_t Output::stderr_columns() const {
+  winsize size{};
+  if (ioctl(options_.stderr_fd, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
+  return size.ws_col;
 }
 
 bool Output::write(ByteSpan data) {

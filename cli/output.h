@@ -42,6 +42,8 @@ class Output {
   bool verbose() const { return options_.verbosity > 0; }
   bool stdout_is_terminal() const { return stdout_is_terminal_; }
   bool stderr_is_terminal() const { return stderr_is_terminal_; }
+  /// Width of the terminal behind stderr; 80 where it is not known.
+  size_t stderr_columns() const;
 
   /// Data to stdout as it is. False once nobody can read it any more: the command may stop.
   bool write(ByteSpan data);

@@ -1,8 +1,6 @@
 #include "cli/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -21,12 +19,6 @@ constexpr size_t kBarCells = 20;
 
 bool draws_bar(const Output& output, ProgressMode mode) {
   return mode == ProgressMode::kAuto && output.stderr_is_terminal() && !output.json();
-}
-
-size_t terminal_columns() {
-  winsize size{};
-  if (ioctl(2, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
-  return size.ws_col;
 }
 
 nlohmann::ordered_json as_json(const ProgressState& state) {
@@ -123,7 +115,7 @@ void Progress::tick(double elapsed_s) {
   } else if (output_.quiet()) {
     next_s_ = elapsed_s + kLineEvery_s;
   } else if (draws_bar(output_, mode_)) {
-    output_.show_bar(view_.bar(terminal_columns()));
+    output_.show_bar(view_.bar(output_.stderr_columns()));
   } else {
     output_.status_line(view_.line());
     next_s_ = elapsed_s + kLineEvery_s;

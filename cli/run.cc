@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
+#include <memory>
 #include <optional>
 
 #include "cli/exit_codes.h"
@@ -123,8 +125,14 @@ int run_prepared(const Prepared& prepared, std::span<const Command> commands,
   Output output({surroundings.stdout_fd, surroundings.stderr_fd, global.json, global.quiet,
                  global.verbosity});
   for (const std::string& warning : prepared.warnings) output.warn(warning);
-  return output.finish(
-      prepared.run({output, global.store, global.progress, stop_flag(), commands}));
+  const Context context{output, global.store, global.progress, stop_flag(), commands};
+  // Cairn's own code returns its errors; the standard library may still throw, for lack of memory.
+  try {
+    return output.finish(prepared.run(context));
+  } catch (const std::exception& error) {
+    return output.finish(output.fail(
+        {Code::kBug, fmt::format("the command ended by an exception: {}", error.what()), ""}));
+  }
 }
 
 }  // namespace
@@ -135,12 +143,16 @@ int run(std::span<const Command> commands, const std::vector<std::string>& words
   const JsonMode json = guess_json(words, surroundings.environment);
   Output early({surroundings.stdout_fd, surroundings.stderr_fd, json, false, 0});
   const auto say = [&](Error error) { return early.finish(early.fail(error)); };
+  const auto instead = [&](std::vector<std::string> other) {
+    if (json != JsonMode::kNone)
+      other.push_back(json == JsonMode::kLines ? "--json=lines" : "--json");
+    return run(commands, other, surroundings);
+  };
   const bool wants_help = holds_before_dashes(split.rest, "--help", "-h");
 
   if (!split.command) {
-    if (holds_before_dashes(split.rest, "--version", "--version"))
-      return run(commands, {"version"}, surroundings);
-    if (wants_help) return run(commands, {"help"}, surroundings);
+    if (holds_before_dashes(split.rest, "--version", "--version")) return instead({"version"});
+    if (wants_help) return instead({"help"});
     if (const Status good = check_global_flags(split.rest); !good) return say(good.error());
     if (json != JsonMode::kNone)
       return say({Code::kUsage, "no command is named", "'cairn --help' lists the commands"});
@@ -154,8 +166,7 @@ int run(std::span<const Command> commands, const std::vector<std::string>& words
     const Status good = check_global_flags(before);
     return say(good ? unknown_command(commands, *split.command) : good.error());
   }
-  if (wants_help && command->name != "help")
-    return run(commands, {"help", command->name}, surroundings);
+  if (wants_help && command->name != "help") return instead({"help", command->name});
 
   const auto prepared = prepare(*command, split.rest, surroundings.environment);
   if (!prepared) return say(with_usage(prepared.error(), command->name));

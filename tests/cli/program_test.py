@@ -24,6 +24,7 @@ class ProgramTest(unittest.TestCase):
     def test_version(self):
         self.assertRegex(call("version").stdout, r"^cairn \d+\.\d+\.\d+ \(store format 1\)\n$")
         self.assertEqual(call("--version").stdout, call("version").stdout)
+        self.assertEqual(json.loads(call("--version", "--json").stdout)["format"], 1)
         self.assertRegex(call("version", "-q").stdout, r"^\d+\.\d+\.\d+\n$")
         document = json.loads(call("--json", "version").stdout)
         self.assertEqual(document["format"], 1)

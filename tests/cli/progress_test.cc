@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include <gtest/gtest.h>
+#include <pty.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -72,6 +73,28 @@ TEST(Progress, SigUsr1PrintsTheStateEvenWithoutProgress) {
   }
   close(ends[0]);
   close(ends[1]);
+}
+
+TEST(Progress, ATerminalGetsABarThatIsRemovedAgain) {
+  int terminal = -1, program = -1;
+  ASSERT_EQ(openpty(&terminal, &program, nullptr, nullptr, nullptr), 0);
+  const auto read_until = [&](std::string_view end) {
+    std::string text;
+    for (char c = 0; !text.ends_with(end) && ::read(terminal, &c, 1) == 1;) text += c;
+    return text;
+  };
+  Output output({program, program});
+  ProgressCounters counters;
+  counters.total_bytes = 100;
+  counters.done_bytes = 50;
+  {
+    const Progress progress(output, ProgressMode::kAuto, "import", counters);
+    EXPECT_EQ(read_until("..] import: 50 B"), "\r\x1b[K[##########..........] import: 50 B");
+  }
+  output.status_line("end");
+  EXPECT_NE(read_until("end").find("\r\x1b[Kend"), std::string::npos);
+  close(terminal);
+  close(program);
 }
 
 TEST(Progress, JsonLinesGoToStdout) {

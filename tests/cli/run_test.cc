@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <new>
 #include <nlohmann/json.hpp>
 
 namespace cairn {
@@ -30,6 +31,8 @@ int fake_import(const Context& context, const ImportOptions& options) {
   return context.output.fail({Code::kCorrupt, "pack 'x' is damaged", "run 'cairn check'"});
 }
 
+int throwing(const Context&, const StatsOptions&) { throw std::bad_alloc(); }
+
 struct Ran {
   int status = -1;
   std::string out, err;
@@ -48,7 +51,8 @@ class RunTest : public testing::Test {
  protected:
   Ran run_words(std::vector<std::string> words) {
     const Command commands[] = {command("ls", Needs::kStore, fake_ls),
-                                command("import", Needs::kStore, fake_import)};
+                                command("import", Needs::kStore, fake_import),
+                                command("stats", Needs::kStore, throwing)};
     std::FILE* out = std::tmpfile();
     std::FILE* err = std::tmpfile();
     const auto environment = [this](const std::string& name) -> std::optional<std::string> {
@@ -191,6 +195,12 @@ TEST_F(RunTest, JsonLinesHaveTypes) {
   EXPECT_EQ(second["type"], "error");
   EXPECT_EQ(second["error"]["code"], "corrupt");
   EXPECT_EQ(nlohmann::json::parse(ran.err, nullptr, false)["error"]["code"], "corrupt");
+}
+
+TEST_F(RunTest, AnExceptionIsAnErrorLikeOthers) {
+  const Ran ran = run_words({"-s", "a", "stats", "--json"});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(nlohmann::json::parse(ran.err, nullptr, false)["error"]["code"], "failed");
 }
 
 TEST_F(RunTest, NoCommandIsUsage) {
