@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/parse.h"
 #include "cli/progress.h"
+#include "store/commit.h"
 
 namespace cairn {
 
@@ -29,8 +30,6 @@ struct InitOptions {
   std::optional<uint64_t> chunk_elements;
   std::optional<uint64_t> pack_bytes;
 };
-
-enum class IfExists : uint8_t { kError, kSame, kReplace };
 
 struct ImportOptions {
   std::string tag;

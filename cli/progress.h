@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "base/progress_counters.h"
 #include "cli/output.h"
 
 namespace cairn {
@@ -21,13 +22,6 @@ enum class ProgressMode : uint8_t {
   kAuto,   ///< a bar on a terminal, else lines
   kPlain,  ///< lines
   kNone,   ///< only what SIGUSR1 asks for
-};
-
-/// Fed by the work, from any thread. `total` may grow while the work runs; 0 means not known yet.
-struct ProgressCounters {
-  std::atomic<uint64_t> total_bytes{0};
-  std::atomic<uint64_t> done_bytes{0};
-  std::atomic<uint64_t> new_bytes{0};
 };
 
 /// One look at the counters.

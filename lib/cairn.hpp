@@ -27,6 +27,7 @@
 
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/progress_counters.h"
 #include "lib/dtype.h"
 #include "lib/tensor.h"
 #include "store/commit.h"
@@ -35,13 +36,6 @@
 #include "store/store.h"
 
 namespace cairn {
-
-/// How far a save or load has come; read by another thread. All counts only grow.
-struct ProgressCounters {
-  std::atomic<uint64_t> total_bytes{0};
-  std::atomic<uint64_t> done_bytes{0};
-  std::atomic<uint64_t> new_bytes{0};   ///< of done_bytes, those that had to be written
-};
 
 /// What every long call takes.
 struct CallOptions {
