@@ -4,6 +4,9 @@ namespace cairn {
 
 std::span<const Command> all_commands() {
   static const Command kCommands[] = {
+      command("init", Needs::kNothing, cmd_init),
+      command("import", Needs::kStore, cmd_import),
+      command("export", Needs::kStore, cmd_export),
       command("version", Needs::kNothing, cmd_version),
       command("help", Needs::kNothing, cmd_help),
   };

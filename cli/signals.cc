@@ -21,6 +21,12 @@ extern "C" void on_stop(int number) {
 
 extern "C" void on_status(int) { g_status_asked.store(true); }
 
+extern "C" void on_shrunken_input(int) {
+  static constexpr char kText[] = "cairn: an input file became shorter while it was read\n";
+  (void)!write(STDERR_FILENO, kText, sizeof kText - 1);
+  _exit(1);
+}
+
 void handle(int number, void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
@@ -43,6 +49,8 @@ void install_signal_handlers() {
   handle(SIGUSR1, on_status);
   handle(SIGPIPE, SIG_IGN);
 }
+
+void report_shrunken_input() { handle(SIGBUS, on_shrunken_input); }
 
 const std::atomic<bool>& stop_flag() { return g_stop; }
 int stop_signal() { return g_stop_signal.load(); }

@@ -10,6 +10,9 @@ namespace cairn {
 /// Once, at the start of the program. A SIGINT that was ignored (a job in the background) stays so.
 void install_signal_handlers();
 
+/// From now on a mapped input file that someone cuts short ends the program with a message, exit 1.
+void report_shrunken_input();
+
 /// True from the first stop signal on. Lives as long as the process. Threads: any.
 const std::atomic<bool>& stop_flag();
 

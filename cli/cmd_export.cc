@@ -1,0 +1,94 @@
+// `cairn export`: writes a tag to files.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/find_tag.h"
+#include "cli/glob.h"
+#include "cli/human.h"
+#include "lib/export_files.h"
+
+namespace cairn {
+
+static bool wants(const ExportOptions& options, const std::string& name) {
+  return options.tensors.empty() ||
+         std::any_of(options.tensors.begin(), options.tensors.end(),
+                     [&](const std::string& glob) { return glob_match(glob, name); });
+}
+
+static Result<ExportRequest> make_request(const Context& context, const ExportOptions& options,
+                                          const Checkpoint& checkpoint) {
+  ExportRequest request;
+  request.path = options.path;
+  request.as_folder = options.format == ExportFormat::kHuggingFace ||
+                      (options.format == ExportFormat::kByPath &&
+                       !options.path.ends_with(".safetensors"));
+  for (const TensorInfo& tensor : checkpoint.schema().tensors) {
+    if (wants(options, tensor.name)) request.tensors.push_back(tensor.name);
+  }
+  if (request.tensors.empty()) {
+    return fail(Code::kNotFound,
+                fmt::format("no tensor of '{}' matches", checkpoint.tag().name),
+                "'cairn show' lists the tensors");
+  }
+  if (!options.dtype.empty()) {
+    request.float_dtype = dtype_of_name(options.dtype);
+    if (!request.float_dtype) {
+      return fail(Code::kUsage, fmt::format("'{}' is no dtype", options.dtype),
+                  "dtypes are called as in safetensors: BF16, F16, F32, F64, ...");
+    }
+  }
+  for (const KeyValue& rename : options.renames) {
+    request.rename.push_back({rename.key, rename.value});
+  }
+  request.shard_bytes_max = options.shard_bytes_max;
+  request.force = options.force;
+  request.call.stop = &context.stop;
+  return request;
+}
+
+static Result<ExportResult> run(const Context& context, const ExportOptions& options,
+                                Checkpoint& checkpoint) {
+  CAIRN_TRY(ExportRequest request, make_request(context, options, checkpoint));
+  ProgressCounters counters;
+  request.call.progress = &counters;
+  const Progress progress(context.output, context.progress, "export", counters);
+  return export_files(checkpoint, request);
+}
+
+int cmd_export(const Context& context, const ExportOptions& options) {
+  Output& output = context.output;
+  const Stopwatch watch;
+  const auto store = Store::open(posix_fs(), context.store);
+  if (!store) return output.fail(store.error());
+  const auto tag = find_tag(**store, options.tag);
+  if (!tag) return output.fail(tag.error());
+  auto checkpoint = open_tag(**store, tag->name);
+  if (!checkpoint) return output.fail(checkpoint.error());
+  const auto done = run(context, options, **checkpoint);
+  if (!done) return output.fail(done.error());
+  if (output.json()) {
+    output.result({{"tag", tag->name},
+                   {"manifest", tag->manifest.digest.hex()},
+                   {"path", options.path},
+                   {"files", done->files},
+                   {"tensors", done->tensors},
+                   {"bytes", done->bytes},
+                   {"attachments", done->attachments},
+                   {"elapsed_s", watch.seconds()}});
+  } else if (output.quiet()) {
+    for (const std::string& file : done->files) output.print(file + "\n");
+  } else {
+    output.print(fmt::format("wrote '{}': {} in {} tensors and {} attachments, in {}\n",
+                             options.path, human_bytes(done->bytes), done->tensors,
+                             done->attachments, human_duration(watch.seconds())));
+  }
+  return kExitOk;
+}
+
+}  // namespace cairn

@@ -1,0 +1,81 @@
+// `cairn import`: saves files as one tag.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/human.h"
+#include "cli/signals.h"
+#include "lib/import_files.h"
+
+namespace cairn {
+
+static Result<SaveRequest> make_request(const Context& context, const ImportOptions& options,
+                                        ImportFiles& files) {
+  SaveRequest request;
+  request.tag = options.tag;
+  CAIRN_TRY(files, open_import(posix_fs(), options.paths));
+  for (const KeyValue& attachment : options.attachments) {
+    CAIRN_CHECK(add_attachment(files, attachment.key, attachment.value));
+  }
+  for (const std::string& warning : files.warnings) context.output.warn(warning);
+  request.tensors = files.tensors;
+  request.attachments = files.attachments;
+  request.file_metadata = files.file_metadata;
+  for (const KeyValue& item : options.metadata) request.metadata[item.key] = item.value;
+  if (options.step) request.step = static_cast<int64_t>(*options.step);
+  if (!options.base.empty()) request.base = options.base;
+  request.if_exists = options.if_exists;
+  request.call.stop = &context.stop;
+  request.call.wait = std::chrono::seconds(options.wait_s);
+  return request;
+}
+
+static void print(Output& output, const SaveResult& saved) {
+  const TagFacts& facts = saved.facts;
+  if (output.json()) {
+    output.result({{"tag", saved.tag},
+                   {"manifest", saved.manifest.hex()},
+                   {"tensors", facts.tensors},
+                   {"logical_bytes", facts.logical_bytes},
+                   {"new_bytes", facts.new_bytes},
+                   {"reused_bytes", saved.reused_bytes},
+                   {"stored_bytes", facts.stored_bytes},
+                   {"attachment_bytes", facts.attachment_bytes},
+                   {"chunks", facts.chunks},
+                   {"new_chunks", facts.new_chunks},
+                   {"base", saved.base.empty() ? nlohmann::json() : nlohmann::json(saved.base)},
+                   {"elapsed_s", saved.elapsed_s}});
+  } else if (output.quiet()) {
+    output.print(saved.tag + "\n");
+  } else {
+    output.print(fmt::format("{} '{}': {} in {} tensors, {} new, {} stored, in {}\n",
+                             saved.already_there ? "already there" : "saved", saved.tag,
+                             human_bytes(facts.logical_bytes), facts.tensors,
+                             human_bytes(facts.new_bytes), human_bytes(facts.stored_bytes),
+                             human_duration(saved.elapsed_s)));
+  }
+}
+
+int cmd_import(const Context& context, const ImportOptions& options) {
+  Output& output = context.output;
+  const auto store = Store::open(posix_fs(), context.store);
+  if (!store) return output.fail(store.error());
+  report_shrunken_input();
+  ImportFiles files;
+  auto request = make_request(context, options, files);
+  if (!request) return output.fail(request.error());
+  ProgressCounters counters;
+  request->call.progress = &counters;
+  std::optional<Progress> progress;
+  progress.emplace(output, context.progress, "import", counters);
+  const auto saved = save(**store, *request);
+  progress.reset();
+  if (!saved) return output.fail(saved.error());
+  print(output, *saved);
+  return kExitOk;
+}
+
+}  // namespace cairn

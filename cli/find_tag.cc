@@ -1,0 +1,28 @@
+#include "cli/find_tag.h"
+
+#include <fmt/format.h>
+
+#include "cli/suggest.h"
+
+namespace cairn {
+
+static constexpr std::string_view kNewest = "@newest";
+
+Result<TagEntry> find_tag(const Store& store, std::string_view text) {
+  CAIRN_TRY(const TagList tags, store.read_tags());
+  const std::string wanted(text);
+  if (wanted == kNewest || wanted.ends_with("/" + std::string(kNewest))) {
+    const std::string prefix = wanted.substr(0, wanted.size() - kNewest.size());
+    if (const TagEntry* newest = tags.newest(prefix)) return *newest;
+    return fail(Code::kNotFound, fmt::format("there is no tag below '{}'", prefix),
+                "'cairn ls' lists the tags");
+  }
+  if (const TagEntry* tag = tags.find(wanted)) return *tag;
+  std::vector<std::string> names;
+  for (const TagEntry& tag : tags.tags) names.push_back(tag.name);
+  std::string hint = did_you_mean(wanted, names, "");
+  if (hint.empty()) hint = "'cairn ls' lists the tags";
+  return fail(Code::kNotFound, fmt::format("there is no tag '{}'", wanted), hint);
+}
+
+}  // namespace cairn
