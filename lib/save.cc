@@ -130,6 +130,7 @@ class Save {
       CAIRN_TRY(entry.layout, put(ObjectKind::kLayout, encode_layout(*plan_.layout)));
     }
     describe(entry, chunks);
+    entry.facts.stored_bytes += metas_->sealed_bytes_after(encode_tag_entry(entry).size());
     CAIRN_CHECK(put(ObjectKind::kTagEntry, encode_tag_entry(entry)));
     return entry;
   }
@@ -141,7 +142,7 @@ class Save {
     entry.session = session_->id();
     entry.facts = {.logical_bytes = plan_.logical_bytes,
                    .new_bytes = chunks.new_bytes(),
-                   .stored_bytes = packs_->stored_bytes() + metas_->stored_bytes(),
+                   .stored_bytes = packs_->stored_bytes(),
                    .attachment_bytes = plan_.attachment_bytes,
                    .tensors = plan_.tensors.size(),
                    .chunks = 0,

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace cairn {
 
 Result<Reference> MetaWriter::add(ObjectKind kind, ByteSpan object) {
@@ -30,6 +32,18 @@ Status MetaWriter::flush() {
   objects_.clear();
   ++number_;
   return {};
+}
+
+uint64_t MetaWriter::sealed_bytes_after(uint64_t object_bytes) const {
+  const auto table_of = [](uint64_t objects) {
+    return objects * kPackRecordBytes + kPackTrailerBytes;
+  };
+  const uint64_t open = round_up(std::max<uint64_t>(bytes_.size(), kPackHeaderBytes), 8);
+  if (bytes_.size() > kFlushBytes) {
+    return stored_bytes_ + open + table_of(objects_.size()) +
+           round_up(kPackHeaderBytes + object_bytes, 8) + table_of(1);
+  }
+  return stored_bytes_ + round_up(open + object_bytes, 8) + table_of(objects_.size() + 1);
 }
 
 Status MetaWriter::finish() { return flush(); }

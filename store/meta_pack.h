@@ -22,8 +22,8 @@ class MetaWriter {
   Result<Reference> add(ObjectKind kind, ByteSpan object);
   /// Makes everything added durable, names included. Nothing may be added afterwards.
   Status finish();
-  /// Bytes of the packs written so far, and of what waits to be written, without its table.
-  uint64_t stored_bytes() const { return stored_bytes_ + bytes_.size(); }
+  /// What finish() will have written once one more object of this size was added.
+  uint64_t sealed_bytes_after(uint64_t object_bytes) const;
   /// Packs that may exist: their numbers are 0 to this - 1.
   uint32_t metas_begun() const { return number_ + 1; }
 
