@@ -1,0 +1,136 @@
+// gc: mark, (revoke,) condemn, delete, done. On leases see docs/PROTOCOL.md: one that a crash left
+// is taken as gone at once, since a lease that stays only protects more.
+#include "tests/model/model_scenario.h"
+
+namespace cairn::model {
+namespace {
+
+enum CollectorStep : uint8_t {
+  kMark,
+  kCondemn,
+  kReadRoot,
+  kListLeases,
+  kWriteRoot,
+  kSync,
+  kDelete
+};
+
+void revoke(World& world, const State& state) {
+  for (int session = 0; session < kSavers; ++session) {
+    if (state.leases[session] == 0) continue;
+    State& after = world.add({"gc takes for dead and revokes", session}, state);
+    after.leases[session] = 0;
+    if (world.has(Guard::kRevokeFirst)) after.root.revoked |= bit(session);
+    touch_root(world, after.root);
+  }
+}
+
+/// What is marked when the root is about to be replaced. The tags of the plan are among the marked
+/// already, so marking all tags is marking those added since.
+Set marked_now(const World& world, const State& state, Set marked) {
+  if (world.has(Guard::kRemark)) marked |= packs_of_tags(state.root);
+  if (world.has(Guard::kRelist)) marked |= all_leases(state);
+  return marked;
+}
+
+void condemn(World& world, const State& state, int number, Root root, Set dead) {
+  State& after = world.add({"gc condemns", number, dead}, state);
+  const auto doomed = static_cast<Set>(root.condemned | dead);
+  if (world.has(Guard::kCondemnFirst)) root.condemned = doomed;
+  ++root.epoch;
+  touch_root(world, root);
+  after.root = root;
+  const bool syncs = world.scenario.power && world.has(Guard::kSyncRoot);
+  after.collectors[number] = {syncs ? kSync : kDelete, doomed, 0};
+  after.read_roots[number] = {};
+}
+
+void condemn_at_once(World& world, const State& state, int number) {
+  const Set marked = marked_now(world, state, state.collectors[number].packs);
+  condemn(world, state, number, state.root, static_cast<Set>(state.files & ~marked));
+}
+
+void read_root(World& world, const State& state, int number) {
+  State& after = world.add({"gc reads the root", number}, state);
+  after.read_roots[number] = state.root;
+  after.collectors[number].packs |= packs_of_tags(state.root);
+  if (world.has(Guard::kRootFirst)) after.collectors[number].listed = state.files;
+  after.collectors[number].step = world.has(Guard::kRootFirst) ? kListLeases : kWriteRoot;
+}
+
+void list_leases(World& world, const State& state, int number) {
+  State& after = world.add({"gc lists the leases", number}, state);
+  if (!world.has(Guard::kRootFirst)) after.collectors[number].listed = state.files;
+  after.collectors[number].packs |= all_leases(state);
+  after.collectors[number].step = world.has(Guard::kRootFirst) ? kWriteRoot : kReadRoot;
+}
+
+void write_root(World& world, const State& state, int number) {
+  const Root& read = state.read_roots[number];
+  const Collector& collector = state.collectors[number];
+  if (world.has(Guard::kSwapRoot) && read != state.root) {
+    State& after = world.add({"gc: the root is another by now", number}, state);
+    after.read_roots[number] = {};
+    after.collectors[number].step = kCondemn;
+    after.collectors[number].listed = 0;
+    return;
+  }
+  const Set listed = world.has(Guard::kFilesFirst) ? collector.listed : state.files;
+  condemn(world, state, number, read, static_cast<Set>(listed & ~collector.packs));
+}
+
+/// In steps: the root and the files, then the leases, then the replacement.
+void begin_condemn(World& world, const State& state, int number) {
+  if (!world.scenario.in_steps) return condemn_at_once(world, state, number);
+  if (world.has(Guard::kRootFirst)) return read_root(world, state, number);
+  list_leases(world, state, number);
+}
+
+void remove(World& world, const State& state, int number) {
+  const Set left = state.collectors[number].packs & state.files;
+  for (int pack = 0; pack < 8; ++pack) {
+    if ((left & bit(pack)) == 0) continue;
+    State& after = world.add({"gc deletes", number, bit(pack)}, state);
+    after.files &= static_cast<Set>(~bit(pack));
+    after.durable_files &= static_cast<Set>(~bit(pack));
+  }
+  if (left != 0 && world.has(Guard::kClearGone)) return;
+  State& after = world.add({"gc takes off the condemned list", number}, state);
+  after.root.condemned &= static_cast<Set>(~state.collectors[number].packs);
+  if (!world.has(Guard::kKeepRevoked)) after.root.revoked = 0;
+  touch_root(world, after.root);
+  if (left == 0) after.collectors[number] = {kOver, 0, 0};
+}
+
+}  // namespace
+
+void collector_steps(World& world, const State& state, int number) {
+  const Collector& collector = state.collectors[number];
+  if (collector.step == kOver) return;
+  if (collector.step > kMark) {
+    State& after = world.add({"gc crashes", number}, state);
+    after.collectors[number] = {kOver, 0, 0};
+    after.read_roots[number] = {};
+  }
+  if (world.scenario.revokes && collector.step <= kCondemn) revoke(world, state);
+  if (collector.step == kMark) {
+    Collector& next = world.add({"gc marks", number}, state).collectors[number];
+    next = {kCondemn, static_cast<Set>(packs_of_tags(state.root) | all_leases(state)), 0};
+  } else if (collector.step == kCondemn) {
+    begin_condemn(world, state, number);
+  } else if (collector.step == kReadRoot) {
+    read_root(world, state, number);
+  } else if (collector.step == kListLeases) {
+    list_leases(world, state, number);
+  } else if (collector.step == kWriteRoot) {
+    write_root(world, state, number);
+  } else if (collector.step == kSync) {
+    State& after = world.add({"gc syncs the root", number}, state);
+    after.durable_root = state.root;
+    after.collectors[number].step = kDelete;
+  } else if (collector.step == kDelete) {
+    remove(world, state, number);
+  }
+}
+
+}  // namespace cairn::model

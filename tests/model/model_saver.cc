@@ -1,0 +1,165 @@
+// A save: look, lease, look again, write, look up, commit; and what it does about a lost answer.
+#include "tests/model/model_scenario.h"
+
+namespace cairn::model {
+namespace {
+
+enum SaverStep : uint8_t {
+  kLook,
+  kLease,
+  kLookAgain,
+  kWrite,
+  kSync,
+  kLookUp,
+  kCommit,
+  kSyncCommit,
+  kUnsure
+};
+
+void end(State& state, int number) {
+  state.savers[number] = {kOver, {}, 0, 0, 0};
+  state.leases[number] = 0;
+}
+
+/// Whether the tag is this session's.
+bool stands(const World& world, const State& state, int number) {
+  const Entry standing = state.root.tags[world.scenario.plans[number].target];
+  return standing.packs != 0 && standing.content == number + 1;
+}
+
+/// A save that failed removes its files, if it may.
+void fail(World& world, const State& state, int number, const char* why) {
+  State& after = world.add({why, number}, state);
+  if (stands(world, state, number)) after.wrong = kFalseFailure;
+  const bool may_be_published = state.savers[number].unsure != 0;
+  const bool cleans = world.scenario.plans[number].may_lose_answer &&
+                      (!may_be_published || !world.has(Guard::kKeepFiles));
+  if (cleans) after.files &= static_cast<Set>(~own_pack(number));
+  end(after, number);
+}
+
+void look_again(World& world, const State& state, int number) {
+  const Saver& saver = state.savers[number];
+  const Entry now = state.root.tags[world.scenario.plans[number].base];
+  bool lost = saver.base.packs != 0 && now != saver.base;
+  if (!world.has(Guard::kSameBase)) lost = saver.base.packs != 0 && now.packs == 0;
+  if (!world.has(Guard::kRelook)) lost = false;
+  State& after = world.add({lost ? "look again: base lost" : "look again", number}, state);
+  after.savers[number].step = kWrite;
+  if (!lost) return;
+  after.savers[number].base = {};
+  after.savers[number].seen_epoch = state.root.epoch;
+  after.leases[number] = own_pack(number);
+}
+
+void look_up(World& world, const State& state, int number) {
+  world.add({"no look-up", number}, state).savers[number].step = kCommit;
+  for (int pack = 0; pack < kPacksAtStart; ++pack) {
+    const Set found = bit(pack) & state.files & world.scenario.lookups;
+    if (found == 0) continue;
+    State& after = world.add({"look-up finds", number, found}, state);
+    after.savers[number].step = kCommit;
+    after.savers[number].soft = found;
+  }
+}
+
+/// What of the look-up may be counted on, under the lock.
+Set sound_part(const World& world, const State& state, const Saver& saver) {
+  bool sound = (saver.soft & ~state.files) == 0 && (saver.soft & state.root.condemned) == 0;
+  if (!world.has(Guard::kSoftCheck)) sound = true;
+  if (!world.has(Guard::kEpochOnly) && saver.seen_epoch == state.root.epoch) sound = true;
+  return sound ? saver.soft : Set{0};
+}
+
+void published(World& world, const State& before, int number) {
+  const SaverPlan& plan = world.scenario.plans[number];
+  if (world.scenario.power) {
+    State& after = world.add({"commit", number}, before);
+    after.savers[number] = {kSyncCommit, {}, 0, 0, 0};
+    if (!world.has(Guard::kAckLate)) after.acknowledged |= bit(plan.target);
+    return;
+  }
+  end(world.add({"commit", number}, before), number);
+  if (!plan.may_lose_answer) return;
+  State& lost = world.add({"commit, its answer lost", number}, before);
+  lost.savers[number].step = kUnsure;
+  lost.savers[number].unsure = 1;
+  if (!world.has(Guard::kHoldLease)) lost.leases[number] = 0;
+}
+
+void commit(World& world, const State& state, int number) {
+  const SaverPlan& plan = world.scenario.plans[number];
+  const Entry standing = state.root.tags[plan.target];
+  const bool own = stands(world, state, number);
+  if (own && world.has(Guard::kRepeat)) {
+    end(world.add({"commit again: it stands already", number}, state), number);
+    return;
+  }
+  if (world.has(Guard::kRevoke) && (state.root.revoked & bit(number)) != 0) {
+    return fail(world, state, number, "commit refused: revoked");
+  }
+  const bool taken = standing.packs != 0 && !plan.may_replace;
+  if (taken && (own || world.has(Guard::kExists))) {
+    return fail(world, state, number, "commit refused: the tag exists");
+  }
+  State after = state;
+  const Saver& saver = state.savers[number];
+  const auto packs =
+      static_cast<Set>(saver.base.packs | own_pack(number) | sound_part(world, state, saver));
+  after.root.tags[plan.target] = {packs, static_cast<uint8_t>(number + 1)};
+  touch_root(world, after.root);
+  if (taken) after.wrong = kOverwrote;
+  published(world, after, number);
+}
+
+void unsure(World& world, const State& state, int number) {
+  commit(world, state, number);
+  end(world.add({"give up, keep the files", number}, state), number);
+  if (!stands(world, state, number)) {
+    fail(world, state, number, "look: not published, so give up");
+  }
+}
+
+void sync_commit(World& world, const State& state, int number) {
+  State& after = world.add({"sync the root, acknowledge", number}, state);
+  after.durable_root = state.root;
+  after.acknowledged |= bit(world.scenario.plans[number].target);
+  end(after, number);
+}
+
+}  // namespace
+
+void saver_steps(World& world, const State& state, int number) {
+  const Saver& saver = state.savers[number];
+  if (saver.step == kOver) return;
+  if (saver.step > kLook) end(world.add({"saver crashes", number}, state), number);
+  if (saver.step == kLook) {
+    Saver& next = world.add({"look", number}, state).savers[number];
+    next = {kLease, state.root.tags[world.scenario.plans[number].base], state.root.epoch, 0, 0};
+  } else if (saver.step == kLease) {
+    State& after = world.add({"lease", number}, state);
+    after.leases[number] = static_cast<Set>(saver.base.packs | own_pack(number));
+    after.savers[number].step = kLookAgain;
+  } else if (saver.step == kLookAgain) {
+    look_again(world, state, number);
+  } else if (saver.step == kWrite) {
+    State& after = world.add({"write pack", number}, state);
+    after.files |= own_pack(number);
+    const bool syncs = world.scenario.power && world.has(Guard::kSyncPacks);
+    after.savers[number].step = syncs ? kSync : kLookUp;
+  } else if (saver.step == kSync) {
+    State& after = world.add({"sync pack", number}, state);
+    after.durable_files |= own_pack(number);
+    after.savers[number].step = kLookUp;
+  } else if (saver.step == kLookUp) {
+    look_up(world, state, number);
+  } else if (saver.step == kCommit) {
+    commit(world, state, number);
+  } else if (saver.step == kSyncCommit) {
+    sync_commit(world, state, number);
+  } else if (saver.step == kUnsure) {
+    unsure(world, state, number);
+  }
+}
+
+}  // namespace cairn::model

@@ -1,0 +1,84 @@
+// What a scenario has in it, and the steps that its processes can take from a state.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/model/model_guard.h"
+#include "tests/model/model_state.h"
+
+namespace cairn::model {
+
+enum class Move : uint8_t { kNone, kCopyForward, kThin };
+
+struct SaverPlan {
+  Tag target = kTagS0;
+  Tag base = kTagA;
+  bool may_replace = false;
+  bool may_lose_answer = false;
+};
+
+struct Scenario {
+  std::string_view name;
+  std::vector<Guard> guards;  // without any one of these it breaks
+  int savers = 2;
+  int collectors = 2;
+  std::array<SaverPlan, kSavers> plans = {SaverPlan{kTagS0}, SaverPlan{kTagS1}};
+  Set forgets = bit(kTagA) | bit(kTagB);
+  Set lookups = bit(kA1) | bit(kA2) | bit(kB1);  // what a look-up may find
+  Move move = Move::kNone;
+  bool reads = false;
+  uint8_t retries = 0;    // of the reader; 0: as often as the entry changes
+  bool revokes = false;   // gc may take any live session for dead
+  bool ranks = false;     // the savers are two ranks of one save
+  bool power = false;     // files and roots are lost unless synced
+  bool in_steps = false;  // gc reads the root, lists the leases, replaces the root: one by one
+};
+
+State start_of(const Scenario& scenario);
+
+/// `number`: of the saver, gc or tag; -1 none. `packs`: those concerned.
+struct Label {
+  const char* what = "";
+  int number = -1;
+  Set packs = 0;
+};
+
+struct Step {
+  Label label;
+  State after;
+};
+
+/// Scenario, guards and the list that a state's steps are appended to.
+struct World {
+  const Scenario& scenario;
+  Guards guards;
+  std::vector<Step> steps;
+
+  bool has(Guard guard) const { return guards[static_cast<size_t>(guard)]; }
+  State& add(const Label& label, const State& before) {
+    return steps.emplace_back(Step{label, before}).after;
+  }
+};
+
+void saver_steps(World& world, const State& state, int number);
+void rank_steps(World& world, const State& state, int number);
+void collector_steps(World& world, const State& state, int number);
+void mover_steps(World& world, const State& state);
+void reader_steps(World& world, const State& state);
+void user_steps(World& world, const State& state);
+void all_steps(World& world, const State& state);
+
+/// What every replacement of the root does besides its change.
+void touch_root(const World& world, Root& root);
+Set packs_of_tags(const Root& root);
+Set all_leases(const State& state);
+std::string names_of_packs(Set packs);
+
+/// Empty when every promise holds in this state.
+std::string fault(const World& world, const State& state);
+
+std::vector<Scenario> all_scenarios();
+
+}  // namespace cairn::model

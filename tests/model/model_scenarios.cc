@@ -1,0 +1,129 @@
+// The scenarios: small enough to be explored to the end, each with a mix of processes in which its
+// guards matter.
+#include "tests/model/model_scenario.h"
+
+namespace cairn::model {
+
+State start_of(const Scenario& scenario) {
+  State state;
+  state.root.tags[kTagA] = {bit(kA1) | bit(kA2), 0};
+  state.root.tags[kTagB] = {bit(kB1) | bit(kA2), 0};
+  state.files = bit(kA1) | bit(kA2) | bit(kB1);
+  state.forgets = scenario.forgets;
+  for (int saver = scenario.savers; saver < kSavers; ++saver) state.savers[saver].step = kOver;
+  for (int gc = scenario.collectors; gc < kCollectors; ++gc) state.collectors[gc].step = kOver;
+  if (scenario.power) {
+    state.durable_root = state.root;
+    state.durable_files = state.files;
+    state.power_cuts = 1;
+  }
+  return state;
+}
+
+static std::vector<Scenario> scenarios_of_saves() {
+  using enum Guard;
+  Scenario saves{.name = "saves", .guards = {kRelook, kSoftCheck, kEpochOnly, kRemark, kRelist}};
+  saves.guards.insert(saves.guards.end(), {kCondemnFirst, kClearGone});
+
+  Scenario replace{.name = "replace", .guards = {kSameBase, kRelook, kRemark, kRelist}};
+  replace.plans[0] = {.target = kTagA, .base = kTagA, .may_replace = true};
+  replace.plans[1] = {.target = kTagS0, .base = kTagA};
+  replace.lookups = bit(kA2);
+
+  Scenario race = replace;
+  race.name = "one name, two saves";
+  race.guards = {kExists};
+  race.plans[0] = {.target = kTagS0, .base = kTagA};
+
+  Scenario revoked{.name = "revocation", .guards = {kRevoke, kRevokeFirst, kKeepRevoked}};
+  revoked.revokes = true;
+  revoked.lookups = 0;
+
+  Scenario lost{.name = "lost answer", .guards = {kRepeat, kHoldLease, kKeepFiles}};
+  lost.plans[0] = {.target = kTagS0, .base = kTagA, .may_lose_answer = true};
+  lost.plans[1] = {.target = kTagS1, .base = kTagS0};
+  lost.forgets = bit(kTagA) | bit(kTagS0);
+  lost.lookups = 0;
+
+  Scenario lost_replace = lost;
+  lost_replace.name = "lost answer of a replacement";
+  lost_replace.guards = {kKeepFiles};
+  lost_replace.plans[0].target = kTagA;
+  lost_replace.plans[0].may_replace = true;
+  lost_replace.plans[1].base = kTagA;
+  lost_replace.forgets = bit(kTagA);
+  return {saves, replace, race, revoked, lost, lost_replace};
+}
+
+static std::vector<Scenario> scenarios_of_entries() {
+  using enum Guard;
+  Scenario copied{.name = "copy-forward", .guards = {kSwapCheck, kMoveLease, kSameBase}};
+  copied.move = Move::kCopyForward;
+  copied.savers = 1;
+  copied.lookups = bit(kA2);
+
+  Scenario thinned = copied;
+  thinned.name = "thinning";
+  thinned.guards = {kSwapCheck, kSameBase, kRelist};
+  thinned.move = Move::kThin;
+  thinned.savers = 2;
+  thinned.forgets = bit(kTagA) | bit(kTagB);
+
+  Scenario moved = copied;
+  moved.name = "copy-forward of a tag that is replaced";
+  moved.guards = {kSwapCheck};
+  moved.plans[0] = {.target = kTagA, .base = kTagB, .may_replace = true};
+
+  Scenario reader = copied;
+  reader.name = "reader with one retry";
+  reader.guards = {kReread};
+  reader.savers = 0;
+  reader.reads = true;
+  reader.retries = 1;
+
+  Scenario reader_often = reader;
+  reader_often.name = "reader of a tag that changes twice";
+  reader_often.guards = {kReread, kRestart, kRereadOften};
+  reader_often.savers = 1;
+  reader_often.retries = 0;
+  reader_often.plans[0] = {.target = kTagA, .base = kTagA, .may_replace = true};
+  reader_often.lookups = 0;
+  return {copied, thinned, moved, reader, reader_often};
+}
+
+static std::vector<Scenario> scenarios_of_machines() {
+  using enum Guard;
+  Scenario ranks{.name = "ranks", .guards = {kAllParts, kPartLast, kJobLeases, kRepeat}};
+  ranks.ranks = true;
+  ranks.forgets = bit(kTagA) | bit(kTagS0);
+
+  Scenario power{.name = "power cut", .guards = {kSyncPacks, kSyncRoot, kAckLate}};
+  power.power = true;
+  power.savers = 1;
+  power.lookups = bit(kA2);
+
+  Scenario in_steps{.name = "condemn in steps", .guards = {kSwapRoot, kFilesFirst}};
+  in_steps.in_steps = true;
+  in_steps.savers = 1;
+  in_steps.forgets = bit(kTagA);
+  in_steps.lookups = bit(kA2);
+  Scenario newer = in_steps;
+  newer.name = "condemn in steps, a base newer than the mark";
+  newer.guards = {kRootFirst};
+  newer.savers = 2;
+  newer.collectors = 1;
+  newer.plans[1] = {.target = kTagS1, .base = kTagS0};
+  newer.forgets = bit(kTagS0);
+  newer.lookups = 0;
+  return {ranks, power, in_steps, newer};
+}
+
+std::vector<Scenario> all_scenarios() {
+  std::vector<Scenario> all = scenarios_of_saves();
+  for (auto& more : {scenarios_of_entries(), scenarios_of_machines()}) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
+}
+
+}  // namespace cairn::model

@@ -1,0 +1,105 @@
+// One state of the modelled store: its root, its files, and where every process stands.
+// Packs stand for everything a tag needs; sets of packs, tags and sessions are bit sets. A state is
+// plain bytes without padding, so that it can be hashed and compared as such; whatever a process no
+// longer needs is set back to zero, which keeps the number of different states small.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <type_traits>
+
+namespace cairn::model {
+
+using Set = uint8_t;  // of packs, tags or sessions
+
+constexpr Set bit(int number) { return static_cast<Set>(1U << number); }
+
+// Packs that are there from the start, then those that sessions write.
+enum Pack { kA1, kA2, kB1, kPacksAtStart, kMoved = kPacksAtStart, kOwn0, kOwn1 };
+enum Tag { kTagA, kTagB, kTagS0, kTagS1, kTags };
+enum Session { kSaver0, kSaver1, kMover, kSessions };
+constexpr int kSavers = 2;
+constexpr int kCollectors = 2;
+constexpr uint8_t kOver = 15;  // the step of a process that ended or was killed
+
+constexpr Set own_pack(int session) {
+  return session == kMover ? bit(kMoved) : bit(kOwn0 + session);
+}
+
+/// No packs: no such tag. `content` tells checkpoints of one name apart: 0 at the start, then
+/// session + 1 of the save. Moving chunks changes the packs and not the content.
+struct Entry {
+  Set packs = 0;
+  uint8_t content = 0;
+  bool operator==(const Entry&) const = default;
+};
+
+struct Root {
+  std::array<Entry, kTags> tags;
+  Set condemned = 0;
+  Set revoked = 0;
+  uint8_t epoch = 0;
+  uint8_t version = 0;  // counts replacements; only where a step between read and write is modelled
+  bool operator==(const Root&) const = default;
+};
+
+/// A saver or a rank. `unsure`: a commit was tried and its answer was lost.
+struct Saver {
+  uint8_t step = 0;
+  Entry base;
+  uint8_t seen_epoch = 0;
+  Set soft = 0;
+  uint8_t unsure = 0;
+};
+
+/// `packs`: what is marked, then what is to be deleted. `listed`: the files, where listing them is
+/// a step of its own.
+struct Collector {
+  uint8_t step = 0;
+  Set packs = 0;
+  Set listed = 0;
+};
+
+struct Mover {
+  uint8_t step = 0;
+  Entry from;
+};
+
+/// `read`: packs read under `entry`; `contents`: those the bytes came from; `retries`: up to 2.
+struct Reader {
+  uint8_t step = 0;
+  Entry entry;
+  Set read = 0;
+  Set contents = 0;
+  uint8_t retries = 0;
+};
+
+struct State {
+  Root root;
+  Root durable_root;  // what a power cut may bring back
+  Set files = 0;
+  Set durable_files = 0;
+  std::array<Set, kSessions> leases = {};  // 0: none
+  std::array<Saver, kSavers> savers;
+  std::array<Collector, kCollectors> collectors;
+  Mover mover;
+  Reader reader;
+  std::array<Root, kCollectors> read_roots;  // of collectors that read and write in two steps
+  Set forgets = 0;                           // tags that the user may still forget
+  Set parts = 0;                             // ranks whose part lies in the session's folder
+  Set acknowledged = 0;                      // tags whose saver was told that they are safe
+  uint8_t power_cuts = 0;                    // that may still happen
+  uint8_t wrong = 0;                         // a Wrong that happened in the step to this state
+};
+static_assert(std::has_unique_object_representations_v<State>);
+
+enum Wrong : uint8_t {
+  kNothingWrong,
+  kOverwrote,
+  kMixedRead,
+  kFailedRead,
+  kLostAcknowledged,
+  kFalseFailure
+};
+
+}  // namespace cairn::model
