@@ -1,0 +1,322 @@
+// Catching up with the root, in order:
+//   1. number the packs that are new and write their rows; a crash later leaves unused numbers
+//   2. ingest the chunk records of all pages that are new, sorted, as one file; a crash later makes
+//      the next catch-up ingest them again, which changes nothing
+//   3. in one synced batch: tags, manifests, schemas, pages, sessions, and the commit number
+// A chunk record whose pack's row is gone is not found any more: rows of packs go before packs do.
+#include "store/index/index.h"
+
+#include <fmt/format.h>
+#include <rocksdb/db.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include "store/checkpoint.h"
+#include "store/index/tables.h"
+#include "store/meta_pack.h"
+
+namespace cairn {
+
+/// More look-ups than this in one opening are worth reading all records once.
+static constexpr uint64_t kSingleLookUpsMax = 4096;
+
+std::string index_path(const Store& store) {
+  const char* elsewhere = std::getenv("CAIRN_INDEX");
+  if (elsewhere != nullptr && *elsewhere != '\0') return elsewhere;
+  return join_path(store.path(), "index");
+}
+
+static std::string number_key(uint32_t number) {
+  std::string key;
+  for (int shift = 24; shift >= 0; shift -= 8) key += static_cast<char>(number >> shift & 255);
+  return key;
+}
+
+static std::string session_key(const SessionId& session) { return "session" + session.hex(); }
+
+static rocksdb::Slice slice(ByteSpan bytes) {
+  const std::string_view text = as_text(bytes);
+  return {text.data(), text.size()};
+}
+
+static std::string digest_key(const Digest& digest) { return std::string(as_text(digest.bytes)); }
+
+class Index::Tables {
+ public:
+  explicit Tables(std::unique_ptr<RocksTables> rocks) : rocks_(std::move(rocks)) {}
+
+  RocksTables& rocks() { return *rocks_; }
+
+  Result<uint64_t> number(const std::string& fact) {
+    CAIRN_TRY(const auto value, rocks_->get(Family::kFacts, fact));
+    if (!value || value->size() != 8) return uint64_t{0};
+    return load_le<uint64_t>(as_bytes(*value));
+  }
+
+  /// Reads the pack rows.
+  Status load_packs() {
+    const auto rows = rocks_->scan(Family::kPack);
+    for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
+      if (rows->key().size() != 4) continue;
+      uint32_t number = 0;
+      for (size_t i = 0; i < 4; ++i) number = number << 8 | static_cast<uint8_t>(rows->key()[i]);
+      CAIRN_TRY(const FileId file, FileId::parse(rows->value().ToStringView()));
+      packs[number] = file;
+      numbers[file] = number;
+    }
+    if (!rows->status().ok()) return fail(Code::kCorrupt, rows->status().ToString());
+    return {};
+  }
+
+  Status load_flat_table() {
+    CAIRN_TRY(const uint64_t chunks, number("chunks"));
+    flat.emplace(chunks);
+    const auto rows = rocks_->scan(Family::kChunk);
+    for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
+      const ByteSpan bucket = as_bytes(rows->value().ToStringView());
+      for (size_t i = 0; i < bucket.size() / kChunkRecordBytes; ++i) {
+        const ChunkRecord record = record_at(bucket, i);
+        if (packs.contains(record.pack)) flat->insert(record);
+      }
+    }
+    if (!rows->status().ok()) return fail(Code::kCorrupt, rows->status().ToString());
+    return {};
+  }
+
+  std::optional<ChunkRecord> find(const Digest& digest) {
+    if (flat) {
+      const ChunkRecord* record = flat->find(digest);
+      return record == nullptr ? std::nullopt : std::optional(*record);
+    }
+    const std::string first = bucket_key(bucket_prefix(digest), 0);
+    const rocksdb::Slice prefix(first.data(), 2);
+    const auto rows = rocks_->scan(Family::kChunk);
+    for (rows->Seek(first); rows->Valid() && rows->key().starts_with(prefix); rows->Next()) {
+      const auto record = find_record(as_bytes(rows->value().ToStringView()), digest);
+      if (record && packs.contains(record->pack)) return record;
+    }
+    return std::nullopt;
+  }
+
+  std::map<uint32_t, FileId> packs;
+  std::map<FileId, uint32_t> numbers;
+  std::optional<FlatTable> flat;
+  uint64_t look_ups = 0;
+
+ private:
+  std::unique_ptr<RocksTables> rocks_;
+};
+
+namespace {
+
+/// What one catch-up adds.
+class Additions {
+ public:
+  Additions(const Store& store, RocksTables& rocks, std::map<FileId, uint32_t>& numbers)
+      : store_(store), rocks_(rocks), numbers_(numbers) {}
+
+  Status add_tag(const TagEntry& tag) {
+    CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
+    CAIRN_CHECK(put_object(tag.manifest));
+    CAIRN_CHECK(put_object(tag.schema));
+    const auto& pages = checkpoint->table().pages;
+    for (size_t i = 0; i < pages.size(); ++i) {
+      const std::string key = digest_key(pages[i].page.digest);
+      if (!pages_.insert(key).second) continue;
+      CAIRN_TRY(const auto known, rocks_.get(Family::kPage, key));
+      if (known) continue;
+      batch_.Put(rocks_.handle(Family::kPage), key, "");
+      CAIRN_TRY(const auto page, checkpoint->page(i));
+      CAIRN_CHECK(add_page(*page));
+    }
+    const Bytes entry = encode_tag_entry(tag);
+    batch_.Put(rocks_.handle(Family::kTag), tag.name, slice(entry));
+    return {};
+  }
+
+  Status finish(uint64_t commit, uint64_t chunks_before) {
+    CAIRN_CHECK(write_packs());
+    std::sort(records_.begin(), records_.end());
+    records_.erase(std::unique(records_.begin(), records_.end()), records_.end());
+    CAIRN_CHECK(rocks_.ingest(records_, commit));
+    for (const SessionId& session : sessions_) {
+      batch_.Put(rocks_.handle(Family::kFacts), session_key(session), "");
+    }
+    put_fact("chunks", chunks_before + records_.size());
+    put_fact("commit", commit);
+    batch_.Put(rocks_.handle(Family::kFacts), "store_id", store_.config().store_id.hex());
+    return rocks_.write(batch_);
+  }
+
+  rocksdb::WriteBatch& batch() { return batch_; }
+
+ private:
+  Status put_object(const Reference& reference) {
+    const std::string key = digest_key(reference.digest);
+    if (!objects_.insert(key).second) return {};
+    CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), reference));
+    batch_.Put(rocks_.handle(Family::kObject), key, slice(bytes));
+    return {};
+  }
+
+  /// Copies that some earlier catch-up has brought in with their session are not added again.
+  Status add_page(const LoadedPage& page) {
+    size_t slot = 0;
+    const auto add = [&](const Digest& digest) -> Status {
+      const Copy& copy = page.locator.copies[slot++];
+      if (!copy.bases.empty()) return {};
+      CAIRN_TRY(const bool known, is_known(copy.pack.session));
+      if (known) return {};
+      records_.push_back({digest, copy.offset, number_of(copy.pack), copy.stored_bytes,
+                          copy.decoded_bytes, copy.encoding});
+      return {};
+    };
+    for (const ChunkEntry& entry : page.page.entries) {
+      if (const auto* digest = std::get_if<Digest>(&entry)) {
+        CAIRN_CHECK(add(*digest));
+      } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
+        for (const Piece& piece : *pieces) CAIRN_CHECK(add(piece.digest));
+      }
+    }
+    return {};
+  }
+
+  Result<bool> is_known(const SessionId& session) {
+    const auto cached = known_.find(session);
+    if (cached != known_.end()) return cached->second;
+    CAIRN_TRY(const auto row, rocks_.get(Family::kFacts, session_key(session)));
+    known_[session] = row.has_value();
+    if (!row) sessions_.insert(session);
+    return row.has_value();
+  }
+
+  uint32_t number_of(const FileId& pack) {
+    const auto found = numbers_.find(pack);
+    if (found != numbers_.end()) return found->second;
+    uint32_t next = 0;
+    for (const auto& [file, number] : numbers_) next = std::max(next, number + 1);
+    numbers_[pack] = next;
+    new_packs_.push_back({next, pack});
+    return next;
+  }
+
+  Status write_packs() {
+    if (new_packs_.empty()) return {};
+    rocksdb::WriteBatch batch;
+    for (const auto& [number, pack] : new_packs_) {
+      batch.Put(rocks_.handle(Family::kPack), number_key(number), pack.name());
+    }
+    return rocks_.write(batch);
+  }
+
+  void put_fact(const std::string& fact, uint64_t number) {
+    Bytes bytes;
+    append_le(bytes, number);
+    batch_.Put(rocks_.handle(Family::kFacts), fact, slice(bytes));
+  }
+
+  const Store& store_;
+  RocksTables& rocks_;
+  std::map<FileId, uint32_t>& numbers_;
+  rocksdb::WriteBatch batch_;
+  std::vector<ChunkRecord> records_;
+  std::set<std::string> pages_, objects_;
+  std::map<SessionId, bool> known_;
+  std::set<SessionId> sessions_;
+  std::vector<std::pair<uint32_t, FileId>> new_packs_;
+};
+
+}  // namespace
+
+Index::Index(const Store& store, std::unique_ptr<Tables> tables)
+    : store_(store), tables_(std::move(tables)) {}
+
+Index::~Index() = default;
+
+Result<std::unique_ptr<Index>> Index::open(const Store& store, Access access) {
+  CAIRN_TRY(auto rocks, RocksTables::open(index_path(store), access == Access::kWrite));
+  auto tables = std::make_unique<Tables>(std::move(rocks));
+  CAIRN_TRY(const auto owner, tables->rocks().get(Family::kFacts, "store_id"));
+  if (owner && *owner != store.config().store_id.hex()) {
+    return fail(Code::kCorrupt,
+                fmt::format("the index in '{}' is of another store", index_path(store)),
+                "name another folder in CAIRN_INDEX, or delete this one");
+  }
+  CAIRN_CHECK(tables->load_packs());
+  return std::unique_ptr<Index>(new Index(store, std::move(tables)));
+}
+
+Status Index::catch_up() {
+  CAIRN_TRY(const TagList list, store_.read_tags());
+  CAIRN_TRY(const uint64_t seen, tables_->number("commit"));
+  if (list.commit == seen) return {};
+  CAIRN_TRY(const uint64_t chunks, tables_->number("chunks"));
+  Additions additions(store_, tables_->rocks(), tables_->numbers);
+  CAIRN_TRY(const auto known, tags());
+  for (const TagEntry& tag : known) {
+    if (list.find(tag.name) == nullptr) {
+      additions.batch().Delete(tables_->rocks().handle(Family::kTag), tag.name);
+    }
+  }
+  for (const TagEntry& tag : list.tags) {
+    const auto same = std::find_if(known.begin(), known.end(), [&](const TagEntry& other) {
+      return other.name == tag.name && other.commit == tag.commit && other.table == tag.table;
+    });
+    if (same != known.end()) continue;
+    const Status added = additions.add_tag(tag);
+    // A tag whose files are damaged or went meanwhile is not indexed; 'check' names it.
+    if (!added && added.error().code != Code::kCorrupt && added.error().code != Code::kNotFound) {
+      return added;
+    }
+  }
+  CAIRN_CHECK(additions.finish(list.commit, chunks));
+  tables_->packs.clear();
+  tables_->flat.reset();
+  return tables_->load_packs();
+}
+
+Status Index::look_up(std::span<const Digest> wanted, std::span<std::optional<Copy>> found) {
+  tables_->look_ups += wanted.size();
+  if (!tables_->flat && tables_->look_ups > kSingleLookUpsMax) {
+    CAIRN_CHECK(tables_->load_flat_table());
+  }
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto record = tables_->find(wanted[i]);
+    if (!record) continue;
+    found[i] = Copy{tables_->packs.at(record->pack), record->offset, record->stored_bytes,
+                    record->decoded_bytes, record->encoding, {}, {}};
+  }
+  return {};
+}
+
+Result<std::vector<TagEntry>> Index::tags() {
+  std::vector<TagEntry> tags;
+  const auto rows = tables_->rocks().scan(Family::kTag);
+  for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
+    CAIRN_TRY(TagEntry tag, decode_tag_entry(as_bytes(rows->value().ToStringView())));
+    tags.push_back(std::move(tag));
+  }
+  if (!rows->status().ok()) return fail(Code::kCorrupt, rows->status().ToString());
+  return tags;
+}
+
+std::optional<Bytes> Index::object(const Digest& digest) {
+  const auto value = tables_->rocks().get(Family::kObject, digest_key(digest));
+  if (!value || !*value) return std::nullopt;
+  const ByteSpan bytes = as_bytes(**value);
+  return Bytes(bytes.begin(), bytes.end());
+}
+
+Result<IndexState> Index::state() {
+  IndexState state;
+  CAIRN_TRY(state.commit, tables_->number("commit"));
+  CAIRN_TRY(state.chunks, tables_->number("chunks"));
+  CAIRN_TRY(const auto all, tags());
+  state.tags = all.size();
+  return state;
+}
+
+}  // namespace cairn

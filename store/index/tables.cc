@@ -1,0 +1,108 @@
+#include "store/index/tables.h"
+
+#include <fmt/format.h>
+#include <rocksdb/sst_file_writer.h>
+#include <rocksdb/table.h>
+
+#include "base/random.h"
+
+namespace cairn {
+
+static Status as_status(const rocksdb::Status& status, std::string_view doing) {
+  if (status.ok()) return {};
+  Code code = Code::kFailed;
+  if (status.IsCorruption() || status.IsNotSupported() || status.IsInvalidArgument()) {
+    code = Code::kCorrupt;
+  } else if (status.IsNoSpace()) {
+    code = Code::kNoSpace;
+  } else if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
+    code = Code::kBusy;
+  }
+  return fail(code, fmt::format("cannot {} the index: {}", doing, status.ToString()),
+              code == Code::kCorrupt ? "rebuild it: delete the folder 'index' of the store" : "");
+}
+
+static rocksdb::Options make_options() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  // A store begins small: RocksDB would preallocate megabytes.
+  options.allow_fallocate = false;
+  options.manifest_preallocation_size = 4096;
+  options.write_buffer_size = 4 << 20;
+  options.max_total_wal_size = 8 << 20;
+  options.keep_log_file_num = 1;
+  options.info_log_level = rocksdb::ERROR_LEVEL;
+  options.compression = rocksdb::kNoCompression;
+  options.max_open_files = 256;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_size = 16 << 10;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+Result<std::unique_ptr<RocksTables>> RocksTables::open(const std::string& path, bool writable) {
+  std::unique_ptr<RocksTables> tables(new RocksTables(path));
+  const rocksdb::Options options = make_options();
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const char* name : kFamilyNames) families.emplace_back(name, options);
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status opened =
+      writable ? rocksdb::DB::Open(options, path, families, &tables->handles_, &db)
+               : rocksdb::DB::OpenForReadOnly(options, path, families, &tables->handles_, &db);
+  tables->db_.reset(db);
+  CAIRN_CHECK(as_status(opened, "open"));
+  return tables;
+}
+
+RocksTables::~RocksTables() {
+  if (db_ == nullptr) return;
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+    (void)db_->DestroyColumnFamilyHandle(handle).ok();
+  }
+  (void)db_->Close().ok();
+}
+
+Result<std::optional<std::string>> RocksTables::get(Family family, const std::string& key) {
+  std::string value;
+  const rocksdb::Status got = db_->Get({}, handle(family), key, &value);
+  if (got.IsNotFound()) return std::optional<std::string>();
+  CAIRN_CHECK(as_status(got, "read"));
+  return std::optional(std::move(value));
+}
+
+std::unique_ptr<rocksdb::Iterator> RocksTables::scan(Family family) {
+  return std::unique_ptr<rocksdb::Iterator>(db_->NewIterator({}, handle(family)));
+}
+
+Status RocksTables::write(rocksdb::WriteBatch& batch) {
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  return as_status(db_->Write(options, &batch), "write");
+}
+
+Status RocksTables::ingest(const std::vector<ChunkRecord>& records, uint64_t commit) {
+  if (records.empty()) return {};
+  std::array<uint8_t, 8> unique{};
+  CAIRN_CHECK(random_bytes(unique));
+  const std::string file = path_ + "/ingest-" + to_hex(unique) + ".sst";
+  rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), make_options(), handle(Family::kChunk));
+  CAIRN_CHECK(as_status(writer.Open(file), "write"));
+  Bytes bucket;
+  for (size_t i = 0; i < records.size(); ++i) {
+    append_record(bucket, records[i]);
+    const uint16_t prefix = bucket_prefix(records[i].digest);
+    if (i + 1 < records.size() && bucket_prefix(records[i + 1].digest) == prefix) continue;
+    const std::string_view value = as_text(bucket);
+    CAIRN_CHECK(as_status(
+        writer.Put(bucket_key(prefix, commit), rocksdb::Slice(value.data(), value.size())),
+        "write"));
+    bucket.clear();
+  }
+  CAIRN_CHECK(as_status(writer.Finish(), "write"));
+  rocksdb::IngestExternalFileOptions options;
+  options.move_files = true;
+  return as_status(db_->IngestExternalFile(handle(Family::kChunk), {file}, options), "extend");
+}
+
+}  // namespace cairn

@@ -1,0 +1,55 @@
+// The column families of the index, with RocksDB's statuses turned into errors.
+//
+//   facts     "store_id", "commit", "packs", "chunks", and "session" + id: its chunks are in
+//   tag       name -> tag entry
+//   object    digest -> bytes of a manifest or schema
+//   page      digest -> empty: its chunks are in
+//   chunk     bucket key -> records (store/index/chunk_records.h)
+//   pack      number, big-endian -> file id
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "store/index/chunk_records.h"
+
+namespace cairn {
+
+enum class Family : uint8_t { kFacts, kTag, kObject, kPage, kChunk, kPack };
+inline constexpr std::array<const char*, 6> kFamilyNames = {"default", "tag",   "object",
+                                                            "page",    "chunk", "pack"};
+
+/// Threads: one at a time.
+class RocksTables {
+ public:
+  /// Errors: kBusy, kNotFound (when not writable), kCorrupt.
+  static Result<std::unique_ptr<RocksTables>> open(const std::string& path, bool writable);
+  ~RocksTables();
+  RocksTables(const RocksTables&) = delete;
+  RocksTables& operator=(const RocksTables&) = delete;
+
+  /// nullopt: no such key.
+  Result<std::optional<std::string>> get(Family family, const std::string& key);
+  std::unique_ptr<rocksdb::Iterator> scan(Family family);
+  /// Written in one step and synced.
+  Status write(rocksdb::WriteBatch& batch);
+  rocksdb::ColumnFamilyHandle* handle(Family family) const {
+    return handles_[static_cast<size_t>(family)];
+  }
+  /// Adds sorted records as one ingested file of buckets. REQUIRES: sorted, none twice.
+  Status ingest(const std::vector<ChunkRecord>& records, uint64_t commit);
+
+ private:
+  explicit RocksTables(std::string path) : path_(std::move(path)) {}
+
+  const std::string path_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+};
+
+}  // namespace cairn

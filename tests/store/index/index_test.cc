@@ -1,0 +1,128 @@
+// The index follows the root, answers look-ups, and can be deleted.
+#include "store/index/index.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "lib/cairn.hpp"
+#include "store/checkpoint.h"
+
+namespace cairn {
+namespace {
+
+class IndexTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    unsetenv("CAIRN_INDEX");
+    folder_ = std::filesystem::temp_directory_path() / ("cairn-index-" + SessionId::fresh()->hex());
+    Config config;
+    config.chunk_elements = 1024;
+    ASSERT_TRUE(Store::init(posix_fs(), folder_.string(), config));
+    store_ = *Store::open(posix_fs(), folder_.string());
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Bytes noise(uint64_t bytes, uint32_t seed) {
+    std::mt19937 random(seed);
+    Bytes data(bytes);
+    for (uint8_t& byte : data) byte = static_cast<uint8_t>(random());
+    return data;
+  }
+
+  SaveResult save_bytes(const std::string& tag, const Bytes& data, LookUp look_up = nullptr) {
+    SaveRequest request;
+    request.tag = tag;
+    request.base = "none";
+    request.look_up = std::move(look_up);
+    request.tensors.push_back(
+        {"w", Dtype::kU8, {data.size()}, whole_box({data.size()}), data.data(), {}, 0});
+    const auto saved = save(*store_, request);
+    EXPECT_TRUE(saved) << saved.error().message;
+    return *saved;
+  }
+
+  std::filesystem::path folder_;
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(IndexTest, FollowsTheRootAndFindsChunksOfTheWholeStore) {
+  const Bytes data = noise(512 * 1024, 1);
+  save_bytes("a/1", data);
+  auto index = Index::open(*store_, Index::Access::kWrite);
+  ASSERT_TRUE(index) << index.error().message;
+  ASSERT_TRUE((*index)->catch_up());
+  EXPECT_EQ((*index)->state()->tags, 1u);
+  EXPECT_EQ((*index)->state()->chunks, 512u);
+  // Another prefix, no base: only the look-up can know.
+  const LookUp look_up = [&](const std::vector<Digest>& wanted,
+                             std::vector<std::optional<Copy>>& found) {
+    return (*index)->look_up(wanted, found);
+  };
+  const SaveResult again = save_bytes("b/1", data, look_up);
+  EXPECT_EQ(again.facts.new_bytes, 0u);
+  const auto checkpoint = open_tag(*store_, "b/1");
+  ASSERT_TRUE(checkpoint);
+  Bytes loaded(data.size());
+  LoadRequest request;
+  request.targets.push_back(
+      {"w", Dtype::kU8, {data.size()}, whole_box({data.size()}), loaded.data(), {}});
+  ASSERT_TRUE(load(**checkpoint, request));
+  EXPECT_EQ(loaded, data);
+  ASSERT_TRUE((*index)->catch_up());
+  EXPECT_EQ((*index)->state()->tags, 2u);
+  EXPECT_EQ((*index)->state()->chunks, 512u) << "nothing new was stored";
+}
+
+TEST_F(IndexTest, RebuiltItSaysTheSame) {
+  const Bytes a = noise(64 * 1024, 2), b = noise(64 * 1024, 3);
+  save_bytes("r/1", a);
+  {
+    auto index = Index::open(*store_, Index::Access::kWrite);
+    ASSERT_TRUE(index && (*index)->catch_up());
+  }
+  save_bytes("r/2", b);
+  IndexState followed;
+  {
+    auto index = Index::open(*store_, Index::Access::kWrite);
+    ASSERT_TRUE(index && (*index)->catch_up());
+    followed = *(*index)->state();
+  }
+  std::filesystem::remove_all(index_path(*store_));
+  auto rebuilt = Index::open(*store_, Index::Access::kWrite);
+  ASSERT_TRUE(rebuilt && (*rebuilt)->catch_up());
+  EXPECT_EQ((*rebuilt)->state()->tags, followed.tags);
+  EXPECT_EQ((*rebuilt)->state()->chunks, followed.chunks);
+  EXPECT_EQ((*rebuilt)->state()->commit, followed.commit);
+}
+
+TEST_F(IndexTest, OneWriterAtATime) {
+  auto first = Index::open(*store_, Index::Access::kWrite);
+  ASSERT_TRUE(first);
+  const auto second = Index::open(*store_, Index::Access::kWrite);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kBusy) << second.error().message;
+}
+
+TEST_F(IndexTest, OfAnotherStoreIsRefused) {
+  {
+    auto index = Index::open(*store_, Index::Access::kWrite);
+    ASSERT_TRUE(index);
+    save_bytes("t", noise(4096, 4));
+    ASSERT_TRUE((*index)->catch_up());
+  }
+  const std::string other = folder_.string() + "-other";
+  ASSERT_TRUE(Store::init(posix_fs(), other, Config{}));
+  const auto store = Store::open(posix_fs(), other);
+  setenv("CAIRN_INDEX", index_path(*store_).c_str(), 1);
+  const auto index = Index::open(**store, Index::Access::kWrite);
+  unsetenv("CAIRN_INDEX");
+  std::filesystem::remove_all(other);
+  ASSERT_FALSE(index);
+  EXPECT_EQ(index.error().code, Code::kCorrupt);
+}
+
+}  // namespace
+}  // namespace cairn
