@@ -65,7 +65,7 @@ struct Mover {
   Entry from;
 };
 
-/// `read`: packs read under `entry`; `contents`: those the bytes came from; `retries`: up to 2.
+/// `read`: packs read under `entry`; `contents`: those the bytes came from.
 struct Reader {
   uint8_t step = 0;
   Entry entry;
