@@ -9,6 +9,7 @@
 #include "cli/human.h"
 #include "cli/signals.h"
 #include "lib/import_files.h"
+#include "store/index_helper.h"
 
 namespace cairn {
 
@@ -32,6 +33,44 @@ static Result<SaveRequest> make_request(const Context& context, const ImportOpti
   request.call.wait = std::chrono::seconds(options.wait_s);
   return request;
 }
+
+/// Store-wide look-ups by a helper that is started when the first new chunk is met: a save of
+/// nothing new needs none.
+class LazyLookUp {
+ public:
+  LazyLookUp(const Context& context) : context_(context) {}
+
+  Status operator()(const std::vector<Digest>& wanted, std::vector<std::optional<Copy>>& found) {
+    if (!tried_) start();
+    tried_ = true;
+    if (helper_ == nullptr) return fail(Code::kFailed, "there is no index helper");
+    Status answered = helper_->look_up(wanted, found);
+    if (!answered) {
+      warn(answered.error());
+      helper_.reset();
+    }
+    return answered;
+  }
+
+ private:
+  void start() {
+    auto helper = IndexHelper::start(helper_program("/proc/self/exe"), context_.store);
+    if (helper) {
+      helper_ = *std::move(helper);
+    } else {
+      warn(helper.error());
+    }
+  }
+
+  void warn(const Error& error) {
+    context_.output.warn(
+        fmt::format("saving without store-wide look-ups: {}", error.message));
+  }
+
+  const Context& context_;
+  bool tried_ = false;
+  std::unique_ptr<IndexHelper> helper_;
+};
 
 static void print(Output& output, const SaveResult& saved) {
   const TagFacts& facts = saved.facts;
@@ -67,6 +106,11 @@ int cmd_import(const Context& context, const ImportOptions& options) {
   ImportFiles files;
   auto request = make_request(context, options, files);
   if (!request) return output.fail(request.error());
+  const auto look_up = std::make_shared<LazyLookUp>(context);
+  request->look_up = [look_up](const std::vector<Digest>& wanted,
+                               std::vector<std::optional<Copy>>& found) {
+    return (*look_up)(wanted, found);
+  };
   ProgressCounters counters;
   request->call.progress = &counters;
   std::optional<Progress> progress;

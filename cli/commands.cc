@@ -7,6 +7,7 @@ std::span<const Command> all_commands() {
       command("init", Needs::kNothing, cmd_init),
       command("import", Needs::kStore, cmd_import),
       command("export", Needs::kStore, cmd_export),
+      command("__index", Needs::kStore, cmd_index),
       command("version", Needs::kNothing, cmd_version),
       command("help", Needs::kNothing, cmd_help),
   };

@@ -34,6 +34,8 @@ enum class Needs : uint8_t { kNothing, kStore };
 struct Command {
   std::string name;
   Needs needs = Needs::kNothing;
+  /// For programs only: in no overview and no suggestion.
+  bool is_hidden() const { return name.starts_with("__"); }
   /// Declares the flags into the set and returns what runs them, once the set's targets are filled.
   std::function<std::function<int(const Context&)>(FlagSet&)> prepare;
 };
@@ -62,6 +64,7 @@ int cmd_cat(const Context& context, const CatOptions& options);
 int cmd_stats(const Context& context, const StatsOptions& options);
 int cmd_tag(const Context& context, const TagOptions& options);
 int cmd_check(const Context& context, const CheckOptions& options);
+int cmd_index(const Context& context, const IndexOptions& options);
 int cmd_version(const Context& context, const VersionOptions& options);
 int cmd_help(const Context& context, const HelpOptions& options);
 

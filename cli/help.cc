@@ -16,6 +16,7 @@ std::string overview(std::span<const Command> commands) {
       "usage: cairn [-s|--store DIR|URL] COMMAND ...\n\n"
       "Cairn keeps checkpoints of model training; each one costs only what changed.\n\nCommands:\n";
   for (const Command& command : commands) {
+    if (command.is_hidden()) continue;
     const HelpPage* page = find_help_page(command.name);
     text += fmt::format("    {:<10} {}\n", command.name, page == nullptr ? "" : page->summary);
   }

@@ -121,6 +121,8 @@ void declare(FlagSet& flags, CheckOptions& options) {
 
 void declare(FlagSet&, VersionOptions&) {}
 
+void declare(FlagSet&, IndexOptions&) {}
+
 void declare(FlagSet& flags, HelpOptions& options) {
   flags.optional_positional("COMMAND", &options.command);
 }

@@ -101,6 +101,8 @@ struct CheckOptions {
 
 struct VersionOptions {};
 
+struct IndexOptions {};
+
 struct HelpOptions {
   std::string command;  ///< "" for the overview
 };
@@ -117,6 +119,7 @@ void declare(FlagSet& flags, StatsOptions& options);
 void declare(FlagSet& flags, TagOptions& options);
 void declare(FlagSet& flags, CheckOptions& options);
 void declare(FlagSet& flags, VersionOptions& options);
+void declare(FlagSet& flags, IndexOptions& options);
 void declare(FlagSet& flags, HelpOptions& options);
 
 }  // namespace cairn

@@ -68,7 +68,9 @@ const Command* find_command(std::span<const Command> commands, std::string_view 
 
 Error unknown_command(std::span<const Command> commands, const std::string& name) {
   std::vector<std::string> names;
-  for (const Command& command : commands) names.push_back(command.name);
+  for (const Command& command : commands) {
+    if (!command.is_hidden()) names.push_back(command.name);
+  }
   const std::string near = did_you_mean(name, names);
   return {Code::kUsage, fmt::format("unknown command '{}'", name),
           near.empty() ? "'cairn --help' lists the commands" : near};
