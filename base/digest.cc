@@ -1,94 +1,97 @@
 #include "base/digest.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+
+#include "base/digest_tree.h"
 
 namespace cairn {
 
-using Words = std::array<uint32_t, 8>;
-static constexpr Words kIv = {0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
-                              0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19};
-enum Flag : uint32_t { kChunkStart = 1, kChunkEnd = 2, kParent = 4, kRoot = 8 };
+static constexpr size_t kKernelsMax = 3;
 
-static void mix(std::array<uint32_t, 16>& v, int a, int b, int c, int d, uint32_t x, uint32_t y) {
-  v[a] += v[b] + x;
-  v[d] = std::rotr(v[d] ^ v[a], 16);
-  v[c] += v[d];
-  v[b] = std::rotr(v[b] ^ v[c], 12);
-  v[a] += v[b] + y;
-  v[d] = std::rotr(v[d] ^ v[a], 8);
-  v[c] += v[d];
-  v[b] = std::rotr(v[b] ^ v[c], 7);
-}
+struct KernelList {
+  std::array<const DigestKernel*, kKernelsMax> kernels;
+  std::array<const char*, kKernelsMax> names;
+  size_t count = 0;
 
-static Words compress(const Words& cv, const std::array<uint32_t, 16>& block, uint64_t counter,
-                      uint32_t length, uint32_t flags) {
-  static constexpr std::array<int, 16> kPermutation = {2, 6,  3,  10, 7, 0,  4,  13,
-                                                       1, 11, 12, 5,  9, 14, 15, 8};
-  std::array<uint32_t, 16> v = {cv[0], cv[1], cv[2], cv[3], cv[4], cv[5], cv[6], cv[7],
-                                kIv[0], kIv[1], kIv[2], kIv[3], static_cast<uint32_t>(counter),
-                                static_cast<uint32_t>(counter >> 32), length, flags};
-  std::array<uint32_t, 16> m = block;
-  for (int round = 0; round < 7; ++round) {
-    mix(v, 0, 4, 8, 12, m[0], m[1]);
-    mix(v, 1, 5, 9, 13, m[2], m[3]);
-    mix(v, 2, 6, 10, 14, m[4], m[5]);
-    mix(v, 3, 7, 11, 15, m[6], m[7]);
-    mix(v, 0, 5, 10, 15, m[8], m[9]);
-    mix(v, 1, 6, 11, 12, m[10], m[11]);
-    mix(v, 2, 7, 8, 13, m[12], m[13]);
-    mix(v, 3, 4, 9, 14, m[14], m[15]);
-    std::array<uint32_t, 16> next;
-    for (int i = 0; i < 16; ++i) next[i] = m[kPermutation[i]];
-    m = next;
+  KernelList() {
+    add(kDigestPortable);
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) add(kDigestAvx2);
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw")) {
+      add(kDigestAvx512);
+    }
+#endif
   }
-  Words out;
-  for (int i = 0; i < 8; ++i) out[i] = v[i] ^ v[i + 8];
-  return out;
+  void add(const DigestKernel& kernel) {
+    kernels[count] = &kernel;
+    names[count++] = kernel.name;
+  }
+};
+
+static const KernelList& kernel_list() {
+  static const KernelList list;
+  return list;
 }
 
-static Words hash_leaf(ByteSpan leaf, uint64_t counter, bool root) {
-  Words cv = kIv;
-  size_t offset = 0;
-  do {
-    std::array<uint32_t, 16> block{};
-    const size_t bytes = std::min<size_t>(64, leaf.size() - offset);
-    if (bytes > 0) std::memcpy(block.data(), leaf.data() + offset, bytes);
-    uint32_t flags = offset == 0 ? kChunkStart : 0;
-    if (offset + bytes == leaf.size()) flags |= kChunkEnd | (root ? kRoot : 0);
-    cv = compress(cv, block, counter, static_cast<uint32_t>(bytes), flags);
-    offset += bytes;
-  } while (offset < leaf.size());
-  return cv;
+static std::atomic<const DigestKernel*>& chosen_kernel() {
+  static std::atomic<const DigestKernel*> chosen = kernel_list().kernels[kernel_list().count - 1];
+  return chosen;
 }
 
-static Words hash_parent(const Words& left, const Words& right, bool root) {
-  std::array<uint32_t, 16> block;
-  std::copy(left.begin(), left.end(), block.begin());
-  std::copy(right.begin(), right.end(), block.begin() + 8);
-  return compress(kIv, block, 0, 64, kParent | (root ? kRoot : 0));
+static const DigestKernel& kernel() { return *chosen_kernel().load(std::memory_order_relaxed); }
+
+std::span<const char* const> digest_kernels() {
+  return {kernel_list().names.data(), kernel_list().count};
 }
 
-static Digest to_digest(const Words& words) {
-  Digest digest;
-  std::memcpy(digest.bytes.data(), words.data(), digest.bytes.size());
-  return digest;
+bool use_digest_kernel(std::string_view name) {
+  const KernelList& list = kernel_list();
+  for (size_t i = 0; i < list.count; ++i) {
+    if (name != list.names[i]) continue;
+    use_digest_kernel(*list.kernels[i]);
+    return true;
+  }
+  return false;
 }
 
-Blake3::Blake3() = default;
+void use_digest_kernel(const DigestKernel& kernel) {
+  chosen_kernel().store(&kernel, std::memory_order_relaxed);
+}
 
-void Blake3::push_subtree(const Words& value, uint64_t leaves) {
-  Words merged = value;
-  for (; (leaves & 1) == 0; leaves >>= 1) merged = hash_parent(stack_[--stack_size_], merged, false);
+void Blake3::push_subtree(const Digest& value, uint64_t subtrees) {
+  Digest merged = value;
+  for (; (subtrees & 1) == 0; subtrees >>= 1) {
+    hash_parent(stack_[--stack_size_], merged, false, merged);
+  }
   stack_[stack_size_++] = merged;
 }
 
+/// Whole subtrees go to the lanes from where they lie; the last leaf waits, since it may be the
+/// root.
 void Blake3::update(ByteSpan part) {
+  DigestWindow window(kernel());
   while (!part.empty()) {
-    if (leaf_bytes_ == kLeafBytes) {
-      const Words value = hash_leaf(leaf_, leaves_done_, false);
-      push_subtree(value, ++leaves_done_);
+    if (leaf_bytes_ == kLeafBytes || (leaf_bytes_ == 0 && part.size() > kLeafBytes)) {
+      const bool is_buffered = leaf_bytes_ > 0;
+      const uint64_t aligned = leaves_done_ == 0 ? DigestWindow::kLeavesMax
+                                                 : uint64_t{1} << std::countr_zero(leaves_done_);
+      const uint64_t leaves =
+          is_buffered ? 1
+                      : std::min<uint64_t>({aligned, DigestWindow::kLeavesMax,
+                                            std::bit_floor((part.size() - 1) / kLeafBytes)});
+      const size_t bytes = leaves * kLeafBytes;
+      RowCursor input({is_buffered ? leaf_.data() : part.data(), bytes, 0, 1});
+      Digest value;
+      window.add(input, leaves_done_, leaves, false, value);
+      window.finish();
+      leaves_done_ += leaves;
+      push_subtree(value, leaves_done_ / leaves);
       leaf_bytes_ = 0;
+      if (!is_buffered) part = part.subspan(bytes);
+      continue;
     }
     const size_t bytes = std::min(kLeafBytes - leaf_bytes_, part.size());
     std::memcpy(leaf_.data() + leaf_bytes_, part.data(), bytes);
@@ -98,19 +101,76 @@ void Blake3::update(ByteSpan part) {
 }
 
 Digest Blake3::finish() const {
-  Words value = hash_leaf(ByteSpan(leaf_).first(leaf_bytes_), leaves_done_, stack_size_ == 0);
-  for (size_t i = stack_size_; i > 0; --i) value = hash_parent(stack_[i - 1], value, i == 1);
-  return to_digest(value);
+  Digest value;
+  const DigestLane lane = {leaf_.data(),
+                           value.bytes.data(),
+                           leaves_done_,
+                           static_cast<uint32_t>(leaf_bytes_),
+                           0,
+                           kDigestLeafStart,
+                           kDigestLeafEnd | (stack_size_ == 0 ? uint32_t{kDigestRoot} : 0)};
+  kDigestPortable.hash(&lane, 1);
+  for (size_t i = stack_size_; i > 0; --i) hash_parent(stack_[i - 1], value, i == 1, value);
+  return value;
 }
 
-Digest blake3(ByteSpan input) {
-  Blake3 hasher;
-  hasher.update(input);
-  return hasher.finish();
+/// An input of more leaves than a window, one window after the other.
+static Digest hash_long(DigestWindow& window, RowCursor& input, uint64_t leaves) {
+  std::array<Digest, 64> stack;
+  size_t stack_size = 0;
+  uint64_t done = 0;
+  Digest value;
+  for (; leaves - done > DigestWindow::kLeavesMax; done += DigestWindow::kLeavesMax) {
+    window.add(input, done, DigestWindow::kLeavesMax, false, value);
+    window.finish();
+    for (uint64_t windows = done / DigestWindow::kLeavesMax + 1; (windows & 1) == 0;
+         windows >>= 1) {
+      hash_parent(stack[--stack_size], value, false, value);
+    }
+    stack[stack_size++] = value;
+  }
+  window.add(input, done, leaves - done, false, value);
+  window.finish();
+  for (; stack_size > 0; --stack_size) {
+    hash_parent(stack[stack_size - 1], value, stack_size == 1, value);
+  }
+  return value;
+}
+
+static void hash_input(DigestWindow& window, const DigestInput& input, Digest& out) {
+  RowCursor cursor(input);
+  const uint64_t bytes = cursor.bytes_left();
+  const uint64_t leaves = bytes == 0 ? 1 : ceil_div(bytes, kDigestLeafBytes);
+  if (!window.has_room(leaves)) window.finish();
+  if (leaves > DigestWindow::kLeavesMax) {
+    out = hash_long(window, cursor, leaves);
+  } else {
+    window.add(cursor, 0, leaves, true, out);
+  }
+}
+
+static DigestInput one_row(ByteSpan input) { return {input.data(), input.size(), 0, 1}; }
+
+Digest blake3(ByteSpan input) { return blake3_rows(input.data(), input.size(), 0, 1); }
+
+Digest blake3_rows(const uint8_t* first, uint64_t row_bytes, int64_t stride_bytes, uint64_t rows) {
+  DigestWindow window(kernel());
+  Digest digest;
+  hash_input(window, {first, row_bytes, stride_bytes, rows}, digest);
+  window.finish();
+  return digest;
 }
 
 void blake3_many(std::span<const ByteSpan> inputs, std::span<Digest> out) {
-  for (size_t i = 0; i < inputs.size(); ++i) out[i] = blake3(inputs[i]);
+  DigestWindow window(kernel());
+  for (size_t i = 0; i < inputs.size(); ++i) hash_input(window, one_row(inputs[i]), out[i]);
+  window.finish();
+}
+
+void blake3_many(std::span<const DigestInput> inputs, std::span<Digest> out) {
+  DigestWindow window(kernel());
+  for (size_t i = 0; i < inputs.size(); ++i) hash_input(window, inputs[i], out[i]);
+  window.finish();
 }
 
 }  // namespace cairn
