@@ -34,7 +34,7 @@ Result<std::unique_ptr<BaseTag>> BaseTag::open(const Store& store, const TagEntr
 
 LeasedBase BaseTag::lease() const {
   const TagEntry& tag = checkpoint_->tag();
-  LeasedBase lease{tag.name, tag.manifest.digest, tag.table, {}};
+  LeasedBase lease{tag.name, tag.manifest, tag.schema, tag.table, {}};
   for (const PackUse& use : checkpoint_->table().packs) lease.packs.push_back(use.pack);
   return lease;
 }

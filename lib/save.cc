@@ -35,7 +35,7 @@ class Save {
     CAIRN_TRY(plan_, plan_save(request_, store_.config()));
     CAIRN_CHECK(lease_base());
     auto result = write_and_commit();
-    if (!result && !is_published()) remove_leftovers();
+    if (!result && !may_be_visible_) remove_leftovers();
     return result;
   }
 
@@ -81,7 +81,7 @@ class Save {
     }
     CAIRN_TRY(const CommitResult committed,
               commit_tag(store_, entry, request_.if_exists, chunks.reused_packs(),
-                         request_.call.wait));
+                         request_.call.wait, may_be_visible_));
     return finish(committed);
   }
 
@@ -169,16 +169,6 @@ class Save {
     return result;
   }
 
-  /// Whether the tag may stand on this session's files although the commit reported an error (its
-  /// last sync failed, say). When nobody can tell, it may.
-  bool is_published() const {
-    const auto tags = store_.read_tags();
-    if (!tags) return true;
-    return std::any_of(tags->tags.begin(), tags->tags.end(), [&](const TagEntry& tag) {
-      return tag.session == session_->id();
-    });
-  }
-
   void remove_leftovers() {
     if (session_ == nullptr || !packs_) return;
     const uint32_t packs = packs_->packs_begun();
@@ -194,6 +184,7 @@ class Save {
   std::unique_ptr<Session> session_;
   std::optional<PackWriter> packs_;
   std::optional<MetaWriter> metas_;
+  bool may_be_visible_ = false;  // another save may count on this one's files
 };
 
 }  // namespace

@@ -59,7 +59,7 @@ static void put_entry(Root& root, const TagEntry& entry) {
 
 Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfExists if_exists,
                                 const std::vector<FileId>& reused_packs,
-                                std::chrono::milliseconds wait) {
+                                std::chrono::milliseconds wait, bool& may_be_visible) {
   CommitResult result{wanted, false};
   std::optional<TagEntry> standing;
   const auto change = [&](Root& root) -> Status {
@@ -77,7 +77,8 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
     put_entry(root, result.entry);
     return fold_entries(store, root, wanted.session);
   };
-  const Status changed = change_root(store.fs(), store.path(), wanted.session, wait, change);
+  const Status changed = change_root(store.fs(), store.path(), wanted.session, wait, change,
+                                     may_be_visible);
   if (changed) return result;
   const bool repeated = standing && standing->session == wanted.session;
   const bool same = standing && if_exists == IfExists::kSame &&
@@ -109,7 +110,8 @@ Result<TagEntry> fork_tag(const Store& store, const std::string& new_name,
     put_entry(root, forked);
     return fold_entries(store, root, writer);
   };
-  CAIRN_CHECK(change_root(store.fs(), store.path(), writer, wait, change));
+  bool may_be_visible = false;
+  CAIRN_CHECK(change_root(store.fs(), store.path(), writer, wait, change, may_be_visible));
   return forked;
 }
 

@@ -24,10 +24,11 @@ struct CommitResult {
 /// `reused_packs`: packs outside the leased base that the checkpoint counts on; they are checked
 /// under the lock to exist and not to be condemned (kBusy when one is: write those chunks anew).
 /// Committing the same session twice is success. Errors: kExists, kBusy (also when the session was
-/// revoked: save again).
+/// revoked: save again). After an error `may_be_visible` tells whether the tag may stand in the root
+/// nevertheless: then its files must be kept.
 Result<CommitResult> commit_tag(const Store& store, const TagEntry& entry, IfExists if_exists,
                                 const std::vector<FileId>& reused_packs,
-                                std::chrono::milliseconds wait);
+                                std::chrono::milliseconds wait, bool& may_be_visible);
 
 /// Gives a checkpoint a second name. Errors: kNotFound, kExists.
 Result<TagEntry> fork_tag(const Store& store, const std::string& new_name,

@@ -24,16 +24,28 @@ Result<Root> read_root(Fs& fs, const std::string& store_path) {
   return decode_root(*bytes, path);
 }
 
+static Status write_synced(Fs& fs, const std::string& path, ByteSpan data) {
+  CAIRN_TRY(const auto file, fs.open(path, OpenMode::kCreate));
+  CAIRN_CHECK(file->write_at(0, data));
+  return file->sync();
+}
+
 Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer,
-                   std::chrono::milliseconds wait, const std::function<Status(Root&)>& change) {
+                   std::chrono::milliseconds wait, const std::function<Status(Root&)>& change,
+                   bool& may_be_visible) {
+  may_be_visible = false;
   CAIRN_TRY(const auto lock, fs.lock(join_path(store_path, "lock"), wait));
   CAIRN_TRY(Root root, read_root(fs, store_path));
   CAIRN_CHECK(change(root));
   const std::string temporary = join_path(store_path, "root." + writer.hex());
-  auto replaced =
-      replace_file(fs, join_path(store_path, "root"), temporary, encode_root(root));
-  if (!replaced && file_exists(fs, temporary)) (void)fs.remove(temporary).has_value();
-  return replaced;
+  Status written = write_synced(fs, temporary, encode_root(root));
+  if (!written) {
+    if (file_exists(fs, temporary)) (void)fs.remove(temporary).has_value();
+    return written;
+  }
+  may_be_visible = true;
+  CAIRN_CHECK(fs.rename(temporary, join_path(store_path, "root")));
+  return fs.sync_folder(store_path);
 }
 
 }  // namespace cairn

@@ -16,8 +16,10 @@ Result<Root> read_root(Fs& fs, const std::string& store_path);
 /// Replaces the root in one step, against every other process.
 /// `change` sees the root as it is under the lock, and edits it or refuses; it may be called once.
 /// `writer` names the temporary file. Errors: kBusy when the lock is held longer than `wait`.
-/// When this fails after the rename, the change may or may not survive a power cut: read the root.
+/// After an error `may_be_visible` tells whether someone may have seen the change nevertheless (the
+/// rename was tried): what it refers to must then be kept.
 Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer,
-                   std::chrono::milliseconds wait, const std::function<Status(Root&)>& change);
+                   std::chrono::milliseconds wait, const std::function<Status(Root&)>& change,
+                   bool& may_be_visible);
 
 }  // namespace cairn

@@ -20,7 +20,8 @@ static json describe(const Reference& reference) {
 static json describe(const std::optional<LeasedBase>& base) {
   if (!base) return nullptr;
   return json{{"tag", base->tag},
-              {"manifest", base->manifest.hex()},
+              {"manifest", describe(base->manifest)},
+              {"schema", describe(base->schema)},
               {"table", describe(base->table)}};
 }
 

@@ -16,8 +16,7 @@ namespace cairn {
 /// What a save counts on from the tag it compares with.
 struct LeasedBase {
   std::string tag;
-  Digest manifest;
-  Reference table;
+  Reference manifest, schema, table;
   std::vector<FileId> packs;
 };
 
