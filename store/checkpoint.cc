@@ -117,6 +117,26 @@ Result<Layout> Checkpoint::layout() const {
                  [&](ByteSpan bytes) { return decode_layout(bytes, schema_); });
 }
 
+Status visit_chunks(
+    Checkpoint& checkpoint, size_t item,
+    const std::function<Status(uint64_t chunk, const ChunkEntry&, std::span<const Copy>)>& visit) {
+  const size_t tensors = checkpoint.schema().tensors.size();
+  const uint64_t chunks =
+      item < tensors
+          ? checkpoint.schema().tensors[item].chunk_count
+          : attachment_chunk_count(checkpoint.manifest().attachments[item - tensors],
+                                   checkpoint.store().config().opaque_chunk_bytes);
+  for (uint64_t chunk = 0; chunk < chunks; ++chunk) {
+    const PagePlan::Place place = checkpoint.plan().place(item, chunk);
+    CAIRN_TRY(const auto page, checkpoint.page(place.page));
+    const ChunkEntry& entry = page->page.entries[place.entry];
+    const auto copies = std::span(page->locator.copies)
+                            .subspan(page->first_slots[place.entry], copy_count(entry));
+    CAIRN_CHECK(visit(chunk, entry, copies));
+  }
+  return {};
+}
+
 Result<std::unique_ptr<Checkpoint>> open_tag(const Store& store, std::string_view name) {
   CAIRN_TRY(TagEntry tag, store.find_tag(name));
   auto opened = Checkpoint::open(store, tag);

@@ -2,9 +2,11 @@
 // as they are asked for. Everything is checked against its digest.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,6 +66,12 @@ class Checkpoint {
 
 /// Reads a page and its locator and checks that they fit each other.
 Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place);
+
+/// Calls visit(chunk, entry, copies) for the chunks of a tensor or attachment (its number behind the
+/// tensors'), in order. `copies` are those that stand for the entry; none for an inline one.
+Status visit_chunks(
+    Checkpoint& checkpoint, size_t item,
+    const std::function<Status(uint64_t chunk, const ChunkEntry&, std::span<const Copy>)>& visit);
 
 /// The checkpoint of a tag by name, read again once when its files vanish meanwhile (gc replaced
 /// them). Errors: kNotFound when there is no such tag.

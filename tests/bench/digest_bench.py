@@ -30,7 +30,7 @@ def digest_rate(options, name, input_bytes, threads):
     pattern = f"^{name}{f'/{input_bytes}' if input_bytes else ''}/real_time/threads:{threads}$"
     command = [options.program] + ([f"--kernel={options.kernel}"] if options.kernel else [])
     command += [f"--benchmark_filter={pattern}", "--benchmark_format=json",
-                f"--benchmark_min_time={options.seconds}"]
+                f"--benchmark_min_time={0.4 * options.seconds}"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(run.stdout)["benchmarks"][0]["bytes_per_second"]
 
@@ -71,7 +71,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", help="the built digest_bench")
     parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--seconds", type=int, default=1, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=1, help="of each SHA-256")
     parser.add_argument("--kernel", help="portable, avx2 or avx512; the widest if left out")
     options = parser.parse_args()
     ratios, rates = measure(options)

@@ -1,0 +1,105 @@
+// `cairn diff`: what changed between two tags.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/find_tag.h"
+#include "cli/glob.h"
+#include "cli/human.h"
+#include "cli/table.h"
+#include "lib/diff.h"
+
+namespace cairn {
+
+using nlohmann::ordered_json;
+
+static Result<std::unique_ptr<Checkpoint>> open(const Store& store, const std::string& text) {
+  CAIRN_TRY(const TagEntry tag, find_tag(store, text));
+  return open_tag(store, tag.name);
+}
+
+static void print_json(Output& output, const Checkpoint& a, const Checkpoint& b,
+                       const DiffResult& result, bool elements) {
+  auto changed = ordered_json::array();
+  for (const ChangedTensor& tensor : result.changed) {
+    ordered_json row = {{"name", tensor.name},
+                        {"class", tensor.tensor_class},
+                        {"chunks", tensor.chunks},
+                        {"changed_chunks", tensor.changed_chunks},
+                        {"bytes", tensor.bytes},
+                        {"changed_bytes", tensor.changed_bytes}};
+    if (elements) row["changed_elements"] = tensor.changed_elements;
+    changed.push_back(std::move(row));
+  }
+  output.result({{"a", a.tag().name},
+                 {"b", b.tag().name},
+                 {"changed", changed},
+                 {"added", result.added},
+                 {"removed", result.removed},
+                 {"reshaped", result.reshaped},
+                 {"identical", result.identical()}});
+}
+
+static void print_text(Output& output, const DiffResult& result, bool elements) {
+  Table table({{"changed tensor"},
+               {"class"},
+               {"chunks", Align::kRight},
+               {"bytes", Align::kRight},
+               {"of", Align::kRight},
+               {elements ? "elements" : "", Align::kRight}});
+  for (const ChangedTensor& tensor : result.changed) {
+    table.add_row({tensor.name, tensor.tensor_class,
+                   fmt::format("{}/{}", tensor.changed_chunks, tensor.chunks),
+                   human_bytes(tensor.changed_bytes), human_bytes(tensor.bytes),
+                   elements ? std::to_string(tensor.changed_elements) : ""});
+  }
+  if (!table.empty()) output.print(table.render());
+  const auto list = [&](std::string_view what, const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      output.print(fmt::format("{} {}\n", what, printable(name)));
+    }
+  };
+  list("added", result.added);
+  list("removed", result.removed);
+  list("reshaped", result.reshaped);
+  uint64_t bytes = 0;
+  for (const ChangedTensor& tensor : result.changed) bytes += tensor.changed_bytes;
+  output.print(result.identical()
+                   ? fmt::format("identical: {} tensors\n", result.tensors)
+                   : fmt::format("{} of {} tensors changed, {} in changed chunks\n",
+                                 result.changed.size(), result.tensors, human_bytes(bytes)));
+}
+
+static Result<DiffResult> run(const Context& context, const DiffOptions& options) {
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(const auto a, open(*store, options.a));
+  CAIRN_TRY(const auto b, open(*store, options.b));
+  DiffRequest request;
+  request.elements = options.elements;
+  request.wants = [&](const std::string& name) {
+    return options.tensors.empty() ||
+           std::any_of(options.tensors.begin(), options.tensors.end(),
+                       [&](const std::string& glob) { return glob_match(glob, name); });
+  };
+  CAIRN_TRY(DiffResult result, diff(*a, *b, request));
+  Output& output = context.output;
+  if (output.json()) {
+    print_json(output, *a, *b, result, options.elements);
+  } else if (output.quiet()) {
+    for (const ChangedTensor& tensor : result.changed) output.print(tensor.name + "\n");
+  } else {
+    print_text(output, result, options.elements);
+  }
+  return result;
+}
+
+int cmd_diff(const Context& context, const DiffOptions& options) {
+  const auto result = run(context, options);
+  if (!result) return context.output.fail(result.error());
+  return options.exit_code && !result->identical() ? 1 : kExitOk;
+}
+
+}  // namespace cairn

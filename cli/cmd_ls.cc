@@ -1,0 +1,107 @@
+// `cairn ls`: the tags of a store.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/exclusive.h"
+#include "cli/exit_codes.h"
+#include "cli/glob.h"
+#include "cli/human.h"
+#include "cli/table.h"
+#include "cli/tag_json.h"
+
+namespace cairn {
+
+/// Whether a comes before b; equal ones stay in the order newest first.
+static bool comes_before(LsSort sort, const TagEntry& a, const TagEntry& b) {
+  switch (sort) {
+    case LsSort::kNewest: return a.commit > b.commit;
+    case LsSort::kOldest: return a.commit < b.commit;
+    case LsSort::kName: return a.name < b.name;
+    case LsSort::kStep: return a.step < b.step;
+    case LsSort::kSize: return a.facts.logical_bytes > b.facts.logical_bytes;
+    case LsSort::kNew: return a.facts.new_bytes > b.facts.new_bytes;
+  }
+  return false;
+}
+
+static std::vector<TagEntry> choose(const TagList& list, const LsOptions& options) {
+  std::vector<TagEntry> chosen;
+  for (const TagEntry& tag : list.tags) {
+    if (options.pattern.empty() || glob_match(options.pattern, tag.name)) chosen.push_back(tag);
+  }
+  for (const LsSort sort : {LsSort::kNewest, options.sort}) {
+    std::stable_sort(chosen.begin(), chosen.end(), [sort](const TagEntry& a, const TagEntry& b) {
+      return comes_before(sort, a, b);
+    });
+  }
+  if (options.limit && *options.limit < chosen.size()) chosen.resize(*options.limit);
+  return chosen;
+}
+
+static Status print_json(Output& output, const Store& store, const std::vector<TagEntry>& tags,
+                         const std::map<std::string, uint64_t>* exclusive) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const TagEntry& tag : tags) {
+    CAIRN_TRY(const Manifest manifest, read_manifest(store, tag));
+    auto row = tag_json(tag, manifest);
+    if (exclusive != nullptr) row["exclusive_bytes"] = exclusive->at(tag.name);
+    rows.push_back(std::move(row));
+  }
+  output.result({{"tags", rows}});
+  return {};
+}
+
+static void print_table(Output& output, const std::vector<TagEntry>& tags,
+                        const std::map<std::string, uint64_t>* exclusive) {
+  std::vector<Column> columns = {{"tag"},
+                                 {"age", Align::kRight},
+                                 {"step", Align::kRight},
+                                 {"size", Align::kRight},
+                                 {"new", Align::kRight},
+                                 {"pinned"}};
+  if (exclusive != nullptr) columns.insert(columns.end() - 1, {"exclusive", Align::kRight});
+  Table table(columns);
+  const int64_t now = now_ns();
+  for (const TagEntry& tag : tags) {
+    std::vector<std::string> cells = {tag.name,
+                                      human_age(std::max<int64_t>(0, now - tag.created_ns) /
+                                                1'000'000'000),
+                                      tag.step ? std::to_string(*tag.step) : "-",
+                                      human_bytes(tag.facts.logical_bytes),
+                                      human_bytes(tag.facts.new_bytes)};
+    if (exclusive != nullptr) cells.push_back(human_bytes(exclusive->at(tag.name)));
+    cells.push_back(tag.pinned ? "pinned" : "");
+    table.add_row(std::move(cells));
+  }
+  if (!table.empty()) output.print(table.render());
+}
+
+static Status run(const Context& context, const LsOptions& options) {
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(const TagList list, store->read_tags());
+  const std::vector<TagEntry> tags = choose(list, options);
+  Output& output = context.output;
+  if (output.quiet() && !output.json()) {
+    for (const TagEntry& tag : tags) output.print(tag.name + "\n");
+    return {};
+  }
+  std::optional<std::map<std::string, uint64_t>> exclusive;
+  if (options.exclusive) {
+    CAIRN_TRY(exclusive, exclusive_bytes(*store, list));
+  }
+  const auto* shown = exclusive ? &*exclusive : nullptr;
+  if (output.json()) return print_json(output, *store, tags, shown);
+  print_table(output, tags, shown);
+  if (list.tags.empty()) output.note("there are no tags yet: 'cairn import TAG FILE' makes one");
+  return {};
+}
+
+int cmd_ls(const Context& context, const LsOptions& options) {
+  const Status done = run(context, options);
+  return done ? kExitOk : context.output.fail(done.error());
+}
+
+}  // namespace cairn

@@ -1,0 +1,165 @@
+// `cairn show`: what a tag holds.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/find_tag.h"
+#include "cli/glob.h"
+#include "cli/human.h"
+#include "cli/table.h"
+#include "cli/tag_json.h"
+#include "lib/describe.h"
+#include "lib/tensor.h"
+
+namespace cairn {
+
+using nlohmann::ordered_json;
+
+static bool wants(const ShowOptions& options, const std::string& name) {
+  return options.tensors.empty() ||
+         std::any_of(options.tensors.begin(), options.tensors.end(),
+                     [&](const std::string& glob) { return glob_match(glob, name); });
+}
+
+static std::string_view name_of(const TensorDescription& tensor) {
+  return dtype_name(static_cast<Dtype>(tensor.dtype));
+}
+
+static ordered_json tensor_json(const TensorDescription& tensor) {
+  ordered_json encodings = ordered_json::object();
+  for (const auto& [encoding, chunks] : tensor.encodings) encodings[encoding] = chunks;
+  return {{"name", tensor.name},
+          {"dtype", name_of(tensor)},
+          {"shape", tensor.shape},
+          {"bytes", tensor.bytes},
+          {"chunks", tensor.chunks},
+          {"new_bytes", tensor.new_bytes},
+          {"stored_bytes", tensor.stored_bytes},
+          {"encodings", encodings}};
+}
+
+static ordered_json layouts_json(const Checkpoint& checkpoint, const Layout& layout,
+                                 const ShowOptions& options) {
+  ordered_json one = {{"writers", layout.writers}};
+  if (!options.layout) return ordered_json::array({one});
+  auto tensors = ordered_json::array();
+  for (size_t i = 0; i < layout.tensors.size(); ++i) {
+    const std::string& name = checkpoint.schema().tensors[i].name;
+    if (!wants(options, name)) continue;
+    auto boxes = ordered_json::array();
+    for (const LayoutBox& box : layout.tensors[i].boxes) {
+      boxes.push_back({{"writer", box.writer}, {"offsets", box.offsets}, {"lengths", box.lengths}});
+    }
+    tensors.push_back({{"name", name}, {"boxes", boxes}});
+  }
+  one["tensors"] = tensors;
+  return ordered_json::array({one});
+}
+
+static void print_json(Output& output, const Checkpoint& checkpoint, const Layout& layout,
+                       const std::vector<TensorDescription>& tensors,
+                       const ShowOptions& options) {
+  ordered_json document = tag_json(checkpoint.tag(), checkpoint.manifest());
+  document["tensors"] = ordered_json::array();
+  for (const TensorDescription& tensor : tensors) {
+    document["tensors"].push_back(tensor_json(tensor));
+  }
+  document["layouts"] = layouts_json(checkpoint, layout, options);
+  document["attachments"] = ordered_json::array();
+  for (const AttachmentInfo& attachment : checkpoint.manifest().attachments) {
+    document["attachments"].push_back({{"name", attachment.name}, {"bytes", attachment.bytes}});
+  }
+  // Every copy decodes by itself today.
+  document["restore_cost"] = 1.0;
+  output.result(document);
+}
+
+static void print_head(Output& output, const Checkpoint& checkpoint) {
+  const TagEntry& tag = checkpoint.tag();
+  const TagFacts& facts = tag.facts;
+  output.print(output.bold(tag.name) + "\n");
+  const auto line = [&](std::string_view key, std::string_view value) {
+    output.print(fmt::format("  {:<10} {}\n", key, printable(value)));
+  };
+  line("manifest", tag.manifest.digest.hex());
+  line("created", format_rfc3339(tag.created_ns));
+  if (tag.step) line("step", std::to_string(*tag.step));
+  line("size", fmt::format("{} in {} tensors, {} new", human_bytes(facts.logical_bytes),
+                           facts.tensors, human_bytes(facts.new_bytes)));
+  line("stored", fmt::format("{} added to the disk", human_bytes(facts.stored_bytes)));
+  if (tag.pinned) line("pinned", "yes");
+  for (const auto& [key, value] : merged_metadata(checkpoint.manifest())) {
+    line("metadata", key + "=" + value);
+  }
+  for (const AttachmentInfo& attachment : checkpoint.manifest().attachments) {
+    line("attachment", fmt::format("{} ({})", attachment.name, human_bytes(attachment.bytes)));
+  }
+}
+
+static void print_tensors(Output& output, const std::vector<TensorDescription>& tensors) {
+  Table table({{"tensor"},
+               {"dtype"},
+               {"shape"},
+               {"size", Align::kRight},
+               {"new", Align::kRight},
+               {"stored", Align::kRight},
+               {"encodings"}});
+  for (const TensorDescription& tensor : tensors) {
+    std::string encodings;
+    for (const auto& [encoding, chunks] : tensor.encodings) {
+      encodings += fmt::format("{}{} {}", encodings.empty() ? "" : ", ", chunks, encoding);
+    }
+    table.add_row({tensor.name, std::string(name_of(tensor)), shape_text(tensor.shape),
+                   human_bytes(tensor.bytes), human_bytes(tensor.new_bytes),
+                   human_bytes(tensor.stored_bytes), encodings});
+  }
+  if (!table.empty()) output.print("\n" + table.render());
+}
+
+static void print_boxes(Output& output, const Checkpoint& checkpoint, const Layout& layout,
+                        const ShowOptions& options) {
+  Table table({{"tensor"}, {"writer", Align::kRight}, {"box"}});
+  for (size_t i = 0; i < layout.tensors.size(); ++i) {
+    const std::string& name = checkpoint.schema().tensors[i].name;
+    if (!wants(options, name)) continue;
+    for (const LayoutBox& box : layout.tensors[i].boxes) {
+      table.add_row({name, std::to_string(box.writer), Box{box.offsets, box.lengths}.text()});
+    }
+  }
+  if (!table.empty()) output.print("\n" + table.render());
+}
+
+static Status run(const Context& context, const ShowOptions& options) {
+  Output& output = context.output;
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(const TagEntry tag, find_tag(*store, options.tag));
+  CAIRN_TRY(const auto checkpoint, open_tag(*store, tag.name));
+  CAIRN_TRY(const Layout layout, checkpoint->layout());
+  std::vector<TensorDescription> tensors;
+  for (size_t i = 0; i < checkpoint->schema().tensors.size(); ++i) {
+    if (!wants(options, checkpoint->schema().tensors[i].name)) continue;
+    CAIRN_TRY(TensorDescription tensor, describe_tensor(*checkpoint, i));
+    tensors.push_back(std::move(tensor));
+  }
+  if (output.json()) {
+    print_json(output, *checkpoint, layout, tensors, options);
+  } else if (output.quiet()) {
+    for (const TensorDescription& tensor : tensors) output.print(tensor.name + "\n");
+  } else {
+    print_head(output, *checkpoint);
+    print_tensors(output, tensors);
+    if (options.layout) print_boxes(output, *checkpoint, layout, options);
+  }
+  return {};
+}
+
+int cmd_show(const Context& context, const ShowOptions& options) {
+  const Status done = run(context, options);
+  return done ? kExitOk : context.output.fail(done.error());
+}
+
+}  // namespace cairn

@@ -1,0 +1,158 @@
+#include "lib/diff.h"
+
+#include <algorithm>
+
+#include "lib/cairn.hpp"
+#include "lib/describe.h"
+#include "lib/grid.h"
+
+namespace cairn {
+namespace {
+
+class TensorDiff {
+ public:
+  TensorDiff(Checkpoint& a, Checkpoint& b, bool elements)
+      : a_(a), b_(b), elements_(elements) {}
+
+  Result<ChangedTensor> compare(size_t in_a, size_t in_b) {
+    const TensorInfo& tensor = a_.schema().tensors[in_a];
+    dtype_ = static_cast<Dtype>(tensor.dtype);
+    CAIRN_TRY(form_, storage_form(dtype_, tensor.shape));
+    grid_ = Grid(form_.shape, a_.schema().chunk_elements);
+    ChangedTensor changed;
+    changed.name = tensor.name;
+    changed.chunks = tensor.chunk_count;
+    changed.bytes = form_.bytes();
+    for (uint64_t chunk = 0; chunk < tensor.chunk_count; ++chunk) {
+      CAIRN_TRY(const bool equal, equal_entries(in_a, in_b, chunk));
+      if (equal) continue;
+      CAIRN_TRY(const uint64_t elements, count_elements(tensor, chunk, in_a, in_b));
+      if (elements == 0) continue;
+      ++changed.changed_chunks;
+      changed.changed_bytes += grid_.chunk_box(chunk).elements() * form_.item_bytes;
+      changed.changed_elements += elements;
+    }
+    return changed;
+  }
+
+ private:
+  /// Equal pages hold equal entries at equal places: they need not be looked into.
+  Result<bool> equal_entries(size_t in_a, size_t in_b, uint64_t chunk) {
+    const auto place_a = a_.plan().place(in_a, chunk), place_b = b_.plan().place(in_b, chunk);
+    if (place_a.entry == place_b.entry && a_.table().pages[place_a.page].page.digest ==
+                                              b_.table().pages[place_b.page].page.digest) {
+      return true;
+    }
+    CAIRN_TRY(const auto page_a, a_.page(place_a.page));
+    CAIRN_TRY(const auto page_b, b_.page(place_b.page));
+    return page_a->page.entries[place_a.entry] == page_b->page.entries[place_b.entry];
+  }
+
+  /// Changed elements of a chunk whose entries differ; 1 stands for "some" when nobody counts them
+  /// and the entries are of one kind, so that the bytes must differ.
+  Result<uint64_t> count_elements(const TensorInfo& tensor, uint64_t chunk, size_t in_a,
+                                  size_t in_b) {
+    const auto place_a = a_.plan().place(in_a, chunk), place_b = b_.plan().place(in_b, chunk);
+    CAIRN_TRY(const auto page_a, a_.page(place_a.page));
+    CAIRN_TRY(const auto page_b, b_.page(place_b.page));
+    const ChunkEntry& entry_a = page_a->page.entries[place_a.entry];
+    const ChunkEntry& entry_b = page_b->page.entries[place_b.entry];
+    const bool in_pieces = std::holds_alternative<std::vector<Piece>>(entry_a) ||
+                           std::holds_alternative<std::vector<Piece>>(entry_b);
+    if (!elements_ && !in_pieces) return uint64_t{1};
+    CAIRN_TRY(const Bytes bytes_a, load_chunk(a_, tensor, chunk));
+    CAIRN_TRY(const Bytes bytes_b, load_chunk(b_, tensor, chunk));
+    return differing_elements(bytes_a, bytes_b);
+  }
+
+  Result<Bytes> load_chunk(Checkpoint& checkpoint, const TensorInfo& tensor, uint64_t chunk) {
+    Box box = grid_.chunk_box(chunk);
+    if (form_.flat) {
+      // Only the whole tensor can be addressed.
+      Bytes whole(form_.bytes());
+      CAIRN_CHECK(load_box(checkpoint, tensor, whole_box(tensor.shape), whole));
+      const auto begin = whole.begin() + static_cast<ptrdiff_t>(box.offsets[0]);
+      return Bytes(begin, begin + static_cast<ptrdiff_t>(box.lengths[0]));
+    }
+    Bytes bytes(box.elements() * form_.item_bytes);
+    if (box.rank() > 0) {
+      box.offsets.back() *= form_.unit_elements;
+      box.lengths.back() *= form_.unit_elements;
+    }
+    CAIRN_CHECK(load_box(checkpoint, tensor, box, bytes));
+    return bytes;
+  }
+
+  Status load_box(Checkpoint& checkpoint, const TensorInfo& tensor, const Box& box,
+                  MutableBytes bytes) {
+    LoadRequest request;
+    request.targets.push_back({tensor.name, dtype_, tensor.shape, box, bytes.data(), {}});
+    CAIRN_CHECK(load(checkpoint, request));
+    return {};
+  }
+
+  uint64_t differing_elements(const Bytes& a, const Bytes& b) const {
+    const uint32_t bits = bits_per_element(dtype_);
+    uint64_t count = 0;
+    if (bits >= 8) {
+      const size_t step = bits / 8;
+      for (size_t i = 0; i < a.size(); i += step) {
+        count += std::memcmp(a.data() + i, b.data() + i, step) != 0;
+      }
+      return count;
+    }
+    // Sub-byte elements, the lowest bits first.
+    for (uint64_t bit = 0; bit < a.size() * 8; bit += bits) {
+      bool differs = false;
+      for (uint64_t at = bit; at < bit + bits; ++at) {
+        differs = differs || ((a[at / 8] ^ b[at / 8]) >> at % 8 & 1) != 0;
+      }
+      count += differs;
+    }
+    return count;
+  }
+
+  Checkpoint& a_;
+  Checkpoint& b_;
+  const bool elements_;
+  Dtype dtype_ = Dtype::kU8;
+  StorageForm form_;
+  Grid grid_;
+};
+
+}  // namespace
+
+Result<DiffResult> diff(Checkpoint& a, Checkpoint& b, const DiffRequest& request) {
+  DiffResult result;
+  const auto wants = [&](const std::string& name) {
+    return !request.wants || request.wants(name);
+  };
+  CAIRN_TRY(const Layout layout, b.layout());
+  TensorDiff tensor_diff(a, b, request.elements);
+  const auto& in_a = a.schema().tensors;
+  for (size_t i = 0; i < in_a.size(); ++i) {
+    const TensorInfo& tensor = in_a[i];
+    if (!wants(tensor.name)) continue;
+    const auto number = b.find_tensor(tensor.name);
+    if (!number) {
+      result.removed.push_back(tensor.name);
+      continue;
+    }
+    const TensorInfo& other = b.schema().tensors[*number];
+    if (other.shape != tensor.shape || other.dtype != tensor.dtype) {
+      result.reshaped.push_back(tensor.name);
+      continue;
+    }
+    ++result.tensors;
+    CAIRN_TRY(ChangedTensor changed, tensor_diff.compare(i, *number));
+    if (changed.changed_chunks == 0) continue;
+    changed.tensor_class = tensor_class(layout, *number);
+    result.changed.push_back(std::move(changed));
+  }
+  for (const TensorInfo& tensor : b.schema().tensors) {
+    if (wants(tensor.name) && !a.find_tensor(tensor.name)) result.added.push_back(tensor.name);
+  }
+  return result;
+}
+
+}  // namespace cairn
