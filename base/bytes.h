@@ -19,8 +19,8 @@ namespace cairn {
 static_assert(std::endian::native == std::endian::little, "Cairn formats are read in place");
 
 using Bytes = std::vector<uint8_t>;
-using ByteSpan = std::span<const uint8_t>;    ///< borrowed for the call
-using MutableBytes = std::span<uint8_t>;      ///< borrowed for the call, written to
+using ByteSpan = std::span<const uint8_t>;  ///< borrowed for the call
+using MutableBytes = std::span<uint8_t>;    ///< borrowed for the call, written to
 
 inline constexpr uint64_t kKiB = uint64_t{1} << 10;
 inline constexpr uint64_t kMiB = uint64_t{1} << 20;

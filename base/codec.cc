@@ -10,9 +10,12 @@ namespace cairn {
 
 std::string_view encoding_name(Encoding encoding) {
   switch (encoding) {
-    case Encoding::kRaw: return "raw";
-    case Encoding::kZero: return "zero";
-    case Encoding::kZstd: return "zstd";
+    case Encoding::kRaw:
+      return "raw";
+    case Encoding::kZero:
+      return "zero";
+    case Encoding::kZstd:
+      return "zstd";
   }
   return "unknown";
 }
@@ -25,10 +28,10 @@ bool is_zero(ByteSpan bytes) {
 
 Result<size_t> zstd_encode(ByteSpan bytes, int level, MutableBytes out) {
   thread_local const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(),
-                                                                               ZSTD_freeCCtx);
+                                                                                ZSTD_freeCCtx);
   if (context == nullptr) return fail(Code::kFailed, "zstd: out of memory");
-  const size_t count = ZSTD_compressCCtx(context.get(), out.data(), out.size(), bytes.data(),
-                                         bytes.size(), level);
+  const size_t count =
+      ZSTD_compressCCtx(context.get(), out.data(), out.size(), bytes.data(), bytes.size(), level);
   if (ZSTD_isError(count)) {
     return fail(Code::kFailed, fmt::format("zstd: {}", ZSTD_getErrorName(count)));
   }
@@ -36,15 +39,16 @@ Result<size_t> zstd_encode(ByteSpan bytes, int level, MutableBytes out) {
 }
 
 static Status wrong_length(size_t stored, size_t wanted) {
-  return fail(Code::kCorrupt, fmt::format("{} stored bytes cannot be the copy of {}", stored, wanted));
+  return fail(Code::kCorrupt,
+              fmt::format("{} stored bytes cannot be the copy of {}", stored, wanted));
 }
 
 static Status zstd_decode(ByteSpan stored, MutableBytes out) {
   thread_local const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
-                                                                               ZSTD_freeDCtx);
+                                                                                ZSTD_freeDCtx);
   if (context == nullptr) return fail(Code::kFailed, "zstd: out of memory");
-  const size_t count = ZSTD_decompressDCtx(context.get(), out.data(), out.size(), stored.data(),
-                                           stored.size());
+  const size_t count =
+      ZSTD_decompressDCtx(context.get(), out.data(), out.size(), stored.data(), stored.size());
   if (ZSTD_isError(count)) {
     return fail(Code::kCorrupt, fmt::format("zstd: {}", ZSTD_getErrorName(count)));
   }
@@ -62,7 +66,8 @@ Status decode(Encoding encoding, ByteSpan stored, MutableBytes out) {
       if (!stored.empty()) return wrong_length(stored.size(), out.size());
       std::fill(out.begin(), out.end(), uint8_t{0});
       return {};
-    case Encoding::kZstd: return zstd_decode(stored, out);
+    case Encoding::kZstd:
+      return zstd_decode(stored, out);
   }
   return fail(Code::kNewerFormat,
               fmt::format("encoding {} is not known to this version", static_cast<int>(encoding)),

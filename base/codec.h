@@ -1,5 +1,5 @@
-// How one stored copy is held (docs/FORMAT.md, section 7). An encoding is never part of a digest: the
-// digest is that of the decoded bytes.
+// How one stored copy is held (docs/FORMAT.md, section 7). An encoding is never part of a digest:
+// the digest is that of the decoded bytes.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ bool is_zero(ByteSpan bytes);
 /// The number of bytes written to `out`. Errors: kFailed when they do not fit. Threads: any.
 Result<size_t> zstd_encode(ByteSpan bytes, int level, MutableBytes out);
 
-/// Fills `out` exactly. Errors: kCorrupt when `stored` is damaged or of another length, kNewerFormat
-/// for an encoding this version does not know. Threads: any.
+/// Fills `out` exactly. Errors: kCorrupt when `stored` is damaged or of another length,
+/// kNewerFormat for an encoding this version does not know. Threads: any.
 Status decode(Encoding encoding, ByteSpan stored, MutableBytes out);
 
 }  // namespace cairn

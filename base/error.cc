@@ -7,21 +7,36 @@ namespace cairn {
 
 std::string_view code_name(Code code) {
   switch (code) {
-    case Code::kFailed: return "failed";
-    case Code::kUsage: return "usage";
-    case Code::kCancelled: return "cancelled";
-    case Code::kPartial: return "partial";
-    case Code::kAuth: return "auth";
-    case Code::kNoStore: return "no-store";
-    case Code::kBusy: return "busy";
-    case Code::kCorrupt: return "corrupt";
-    case Code::kNoSpace: return "no-space";
-    case Code::kNewerFormat: return "newer-format";
-    case Code::kNotFound: return "not-found";
-    case Code::kExists: return "exists";
-    case Code::kUnreachable: return "unreachable";
-    case Code::kProtected: return "protected";
-    case Code::kBug: return "bug";
+    case Code::kFailed:
+      return "failed";
+    case Code::kUsage:
+      return "usage";
+    case Code::kCancelled:
+      return "cancelled";
+    case Code::kPartial:
+      return "partial";
+    case Code::kAuth:
+      return "auth";
+    case Code::kNoStore:
+      return "no-store";
+    case Code::kBusy:
+      return "busy";
+    case Code::kCorrupt:
+      return "corrupt";
+    case Code::kNoSpace:
+      return "no-space";
+    case Code::kNewerFormat:
+      return "newer-format";
+    case Code::kNotFound:
+      return "not-found";
+    case Code::kExists:
+      return "exists";
+    case Code::kUnreachable:
+      return "unreachable";
+    case Code::kProtected:
+      return "protected";
+    case Code::kBug:
+      return "bug";
   }
   return "failed";
 }

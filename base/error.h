@@ -65,16 +65,16 @@ Error with_context(Error error, std::string_view doing);
 #define CAIRN_CONCAT(a, b) CAIRN_CONCAT_INNER(a, b)
 
 /// Returns from the enclosing function when the Status or Result is an error.
-#define CAIRN_CHECK(expression)                                                         \
-  do {                                                                                  \
-    if (auto cairn_status = (expression); !cairn_status)                                \
-      return tl::unexpected<::cairn::Error>(std::move(cairn_status).error());           \
+#define CAIRN_CHECK(expression)                                               \
+  do {                                                                        \
+    if (auto cairn_status = (expression); !cairn_status)                      \
+      return tl::unexpected<::cairn::Error>(std::move(cairn_status).error()); \
   } while (false)
 
 /// Declares or assigns `target` from the Result's value, or returns its error.
 #define CAIRN_TRY(target, expression) \
   CAIRN_TRY_INNER(CAIRN_CONCAT(cairn_result_, __LINE__), target, expression)
-#define CAIRN_TRY_INNER(result, target, expression)                           \
-  auto result = (expression);                                                 \
+#define CAIRN_TRY_INNER(result, target, expression)                              \
+  auto result = (expression);                                                    \
   if (!result) return tl::unexpected<::cairn::Error>(std::move(result).error()); \
   target = std::move(result).value()

@@ -22,9 +22,8 @@ Result<Bytes> read_file(Fs& fs, const std::string& path, uint64_t bytes_max) {
   CAIRN_TRY(const auto file, fs.open(path, OpenMode::kRead));
   CAIRN_TRY(const uint64_t bytes, file->size());
   if (bytes > bytes_max) {
-    return fail(Code::kCorrupt,
-                fmt::format("'{}' has {} bytes, more than the {} it may have", path, bytes,
-                            bytes_max));
+    return fail(Code::kCorrupt, fmt::format("'{}' has {} bytes, more than the {} it may have", path,
+                                            bytes, bytes_max));
   }
   Bytes content(bytes);
   CAIRN_TRY(const size_t count, file->read_at(0, content));

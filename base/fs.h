@@ -1,5 +1,6 @@
-// The one place where Cairn touches files. Everything above speaks to an Fs, so that tests can put a
-// failing, full or power-cut file system underneath. Paths are plain strings, as the OS takes them.
+// The one place where Cairn touches files. Everything above speaks to an Fs, so that tests can put
+// a failing, full or power-cut file system underneath. Paths are plain strings, as the OS takes
+// them.
 #pragma once
 
 #include <chrono>
@@ -36,8 +37,8 @@ class File {
   /// Makes data and length durable. The name needs sync_dir of the parent folder.
   virtual Status sync() = 0;
   virtual Result<uint64_t> size() = 0;
-  /// True when reads and writes must keep kDirectAlignment (offset, length and memory). A file asked
-  /// for with a ...Direct mode is not direct where the file system refuses O_DIRECT.
+  /// True when reads and writes must keep kDirectAlignment (offset, length and memory). A file
+  /// asked for with a ...Direct mode is not direct where the file system refuses O_DIRECT.
   virtual bool direct() const = 0;
   /// Starts reading [offset, offset + bytes) into the page cache. A hint: it never fails.
   virtual void prefetch(uint64_t offset, uint64_t bytes) = 0;
@@ -46,8 +47,8 @@ class File {
 
 struct FileInfo {
   uint64_t bytes = 0;
-  uint64_t disk_bytes = 0;      ///< blocks really taken
-  int64_t modified_ns = 0;      ///< by the file system's clock, since the epoch
+  uint64_t disk_bytes = 0;  ///< blocks really taken
+  int64_t modified_ns = 0;  ///< by the file system's clock, since the epoch
   bool is_folder = false;
 };
 
@@ -69,7 +70,8 @@ class Fs {
   virtual Status rename(const std::string& source, const std::string& target) = 0;
   /// Removes a file or an empty folder.
   virtual Status remove(const std::string& path) = 0;
-  /// Makes the folder and its parents, and makes their names durable; fine when it is there already.
+  /// Makes the folder and its parents, and makes their names durable; fine when it is there
+  /// already.
   virtual Status make_folders(const std::string& path) = 0;
   virtual Status sync_folder(const std::string& path) = 0;
   /// Entries without "." and "..", in name order.

@@ -199,10 +199,14 @@ class AliveMark final : public FileLock {
 
 int flags_of(OpenMode mode) {
   switch (mode) {
-    case OpenMode::kRead: return O_RDONLY;
-    case OpenMode::kReadDirect: return O_RDONLY | O_DIRECT;
-    case OpenMode::kCreate: return O_RDWR | O_CREAT | O_EXCL;
-    case OpenMode::kCreateDirect: return O_RDWR | O_CREAT | O_EXCL | O_DIRECT;
+    case OpenMode::kRead:
+      return O_RDONLY;
+    case OpenMode::kReadDirect:
+      return O_RDONLY | O_DIRECT;
+    case OpenMode::kCreate:
+      return O_RDWR | O_CREAT | O_EXCL;
+    case OpenMode::kCreateDirect:
+      return O_RDWR | O_CREAT | O_EXCL | O_DIRECT;
   }
   return O_RDONLY;
 }
@@ -273,10 +277,9 @@ class PosixFs final : public Fs {
   Result<FileInfo> info(const std::string& path) override {
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0) return failed("look at", path);
-    return FileInfo{static_cast<uint64_t>(info.st_size),
-                    static_cast<uint64_t>(info.st_blocks) * 512,
-                    info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec,
-                    S_ISDIR(info.st_mode)};
+    return FileInfo{
+        static_cast<uint64_t>(info.st_size), static_cast<uint64_t>(info.st_blocks) * 512,
+        info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec, S_ISDIR(info.st_mode)};
   }
 
   Result<uint64_t> free_bytes(const std::string& path) override {

@@ -11,8 +11,8 @@ namespace {
 
 struct Staged {
   AlignedBuffer buffer;
-  uint64_t bytes = 0;    // filled
-  uint64_t offset = 0;   // in the file
+  uint64_t bytes = 0;   // filled
+  uint64_t offset = 0;  // in the file
 };
 
 }  // namespace
@@ -28,7 +28,7 @@ struct AppendWriter::State {
   uint64_t position = 0;
   std::atomic<bool> failed{false};
   std::mutex mutex;
-  Status error;                     // of the writing thread; under mutex
+  Status error;  // of the writing thread; under mutex
   std::jthread thread;
 
   Status check() {

@@ -10,9 +10,7 @@
 
 namespace cairn {
 
-void Unmap::operator()(const uint8_t* memory) const {
-  munmap(const_cast<uint8_t*>(memory), bytes);
-}
+void Unmap::operator()(const uint8_t* memory) const { munmap(const_cast<uint8_t*>(memory), bytes); }
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
   const auto failed = [&](std::string_view what) {

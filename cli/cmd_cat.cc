@@ -37,13 +37,13 @@ static Result<Box> resolve_box(const std::vector<AxisRange>& ranges, const Shape
   return box;
 }
 
-static Status write_tensor(const Context& context, Checkpoint& checkpoint,
-                           const TensorInfo& tensor, const Box& box) {
+static Status write_tensor(const Context& context, Checkpoint& checkpoint, const TensorInfo& tensor,
+                           const Box& box) {
   const auto dtype = static_cast<Dtype>(tensor.dtype);
   CAIRN_TRY(const StorageForm form, storage_form(dtype, tensor.shape));
   CAIRN_CHECK(storage_box(form, tensor.shape, box));
-  CAIRN_TRY(auto slabs, cut_slabs(dtype, box.lengths, checkpoint.schema().chunk_elements,
-                                  kSlabBytes));
+  CAIRN_TRY(auto slabs,
+            cut_slabs(dtype, box.lengths, checkpoint.schema().chunk_elements, kSlabBytes));
   AlignedBuffer room;
   for (Box& slab : slabs) {
     for (size_t axis = 0; axis < slab.rank(); ++axis) slab.offsets[axis] += box.offsets[axis];
@@ -58,8 +58,8 @@ static Status write_tensor(const Context& context, Checkpoint& checkpoint,
   return {};
 }
 
-static Status cat_tensor(const Context& context, const CatOptions& options,
-                         Checkpoint& checkpoint, const TensorInfo& tensor) {
+static Status cat_tensor(const Context& context, const CatOptions& options, Checkpoint& checkpoint,
+                         const TensorInfo& tensor) {
   Box box = whole_box(tensor.shape);
   if (options.box) {
     CAIRN_TRY(box, resolve_box(*options.box, tensor.shape));
@@ -78,13 +78,12 @@ static Status cat_tensor(const Context& context, const CatOptions& options,
 static Status cat_attachment(const Context& context, const CatOptions& options,
                              Checkpoint& checkpoint, const AttachmentInfo& attachment) {
   if (options.box) {
-    return fail(Code::kUsage, fmt::format("'{}' is an attachment: it has no boxes",
-                                          attachment.name));
+    return fail(Code::kUsage,
+                fmt::format("'{}' is an attachment: it has no boxes", attachment.name));
   }
   if (context.output.json()) {
-    context.output.result({{"tag", checkpoint.tag().name},
-                           {"name", attachment.name},
-                           {"bytes", attachment.bytes}});
+    context.output.result(
+        {{"tag", checkpoint.tag().name}, {"name", attachment.name}, {"bytes", attachment.bytes}});
     return {};
   }
   return read_attachment(checkpoint, attachment.name, [&](ByteSpan part) -> Status {
@@ -106,11 +105,12 @@ static Status run(const Context& context, const CatOptions& options) {
   }
   std::vector<std::string> names;
   for (const TensorInfo& tensor : checkpoint->schema().tensors) names.push_back(tensor.name);
-  for (const auto& attachment : checkpoint->manifest().attachments) names.push_back(attachment.name);
+  for (const auto& attachment : checkpoint->manifest().attachments)
+    names.push_back(attachment.name);
   std::string hint = did_you_mean(options.name, names);
   if (hint.empty()) hint = fmt::format("'cairn show {}' lists the names", tag.name);
-  return fail(Code::kNotFound, fmt::format("'{}' has no tensor or attachment '{}'", tag.name,
-                                           options.name), hint);
+  return fail(Code::kNotFound,
+              fmt::format("'{}' has no tensor or attachment '{}'", tag.name, options.name), hint);
 }
 
 int cmd_cat(const Context& context, const CatOptions& options) {

@@ -25,12 +25,9 @@ static void print_json(Output& output, const Checkpoint& a, const Checkpoint& b,
                        const DiffResult& result, bool elements) {
   auto changed = ordered_json::array();
   for (const ChangedTensor& tensor : result.changed) {
-    ordered_json row = {{"name", tensor.name},
-                        {"class", tensor.tensor_class},
-                        {"chunks", tensor.chunks},
-                        {"changed_chunks", tensor.changed_chunks},
-                        {"bytes", tensor.bytes},
-                        {"changed_bytes", tensor.changed_bytes}};
+    ordered_json row = {{"name", tensor.name},     {"class", tensor.tensor_class},
+                        {"chunks", tensor.chunks}, {"changed_chunks", tensor.changed_chunks},
+                        {"bytes", tensor.bytes},   {"changed_bytes", tensor.changed_bytes}};
     if (elements) row["changed_elements"] = tensor.changed_elements;
     changed.push_back(std::move(row));
   }

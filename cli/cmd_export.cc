@@ -25,15 +25,14 @@ static Result<ExportRequest> make_request(const Context& context, const ExportOp
                                           const Checkpoint& checkpoint) {
   ExportRequest request;
   request.path = options.path;
-  request.as_folder = options.format == ExportFormat::kHuggingFace ||
-                      (options.format == ExportFormat::kByPath &&
-                       !options.path.ends_with(".safetensors"));
+  request.as_folder =
+      options.format == ExportFormat::kHuggingFace ||
+      (options.format == ExportFormat::kByPath && !options.path.ends_with(".safetensors"));
   for (const TensorInfo& tensor : checkpoint.schema().tensors) {
     if (wants(options, tensor.name)) request.tensors.push_back(tensor.name);
   }
   if (request.tensors.empty()) {
-    return fail(Code::kNotFound,
-                fmt::format("no tensor of '{}' matches", checkpoint.tag().name),
+    return fail(Code::kNotFound, fmt::format("no tensor of '{}' matches", checkpoint.tag().name),
                 "'cairn show' lists the tensors");
   }
   if (!options.dtype.empty()) {

@@ -63,8 +63,7 @@ class LazyLookUp {
   }
 
   void warn(const Error& error) {
-    context_.output.warn(
-        fmt::format("saving without store-wide look-ups: {}", error.message));
+    context_.output.warn(fmt::format("saving without store-wide look-ups: {}", error.message));
   }
 
   const Context& context_;

@@ -17,12 +17,18 @@ namespace cairn {
 /// Whether a comes before b; equal ones stay in the order newest first.
 static bool comes_before(LsSort sort, const TagEntry& a, const TagEntry& b) {
   switch (sort) {
-    case LsSort::kNewest: return a.commit > b.commit;
-    case LsSort::kOldest: return a.commit < b.commit;
-    case LsSort::kName: return a.name < b.name;
-    case LsSort::kStep: return a.step < b.step;
-    case LsSort::kSize: return a.facts.logical_bytes > b.facts.logical_bytes;
-    case LsSort::kNew: return a.facts.new_bytes > b.facts.new_bytes;
+    case LsSort::kNewest:
+      return a.commit > b.commit;
+    case LsSort::kOldest:
+      return a.commit < b.commit;
+    case LsSort::kName:
+      return a.name < b.name;
+    case LsSort::kStep:
+      return a.step < b.step;
+    case LsSort::kSize:
+      return a.facts.logical_bytes > b.facts.logical_bytes;
+    case LsSort::kNew:
+      return a.facts.new_bytes > b.facts.new_bytes;
   }
   return false;
 }
@@ -66,12 +72,10 @@ static void print_table(Output& output, const std::vector<TagEntry>& tags,
   Table table(columns);
   const int64_t now = now_ns();
   for (const TagEntry& tag : tags) {
-    std::vector<std::string> cells = {tag.name,
-                                      human_age(std::max<int64_t>(0, now - tag.created_ns) /
-                                                1'000'000'000),
-                                      tag.step ? std::to_string(*tag.step) : "-",
-                                      human_bytes(tag.facts.logical_bytes),
-                                      human_bytes(tag.facts.new_bytes)};
+    std::vector<std::string> cells = {
+        tag.name, human_age(std::max<int64_t>(0, now - tag.created_ns) / 1'000'000'000),
+        tag.step ? std::to_string(*tag.step) : "-", human_bytes(tag.facts.logical_bytes),
+        human_bytes(tag.facts.new_bytes)};
     if (exclusive != nullptr) cells.push_back(human_bytes(exclusive->at(tag.name)));
     cells.push_back(tag.pinned ? "pinned" : "");
     table.add_row(std::move(cells));

@@ -61,8 +61,7 @@ static ordered_json layouts_json(const Checkpoint& checkpoint, const Layout& lay
 }
 
 static void print_json(Output& output, const Checkpoint& checkpoint, const Layout& layout,
-                       const std::vector<TensorDescription>& tensors,
-                       const ShowOptions& options) {
+                       const std::vector<TensorDescription>& tensors, const ShowOptions& options) {
   ordered_json document = tag_json(checkpoint.tag(), checkpoint.manifest());
   document["tensors"] = ordered_json::array();
   for (const TensorDescription& tensor : tensors) {

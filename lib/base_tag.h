@@ -44,7 +44,7 @@ class BaseTag {
 
   std::unique_ptr<Checkpoint> checkpoint_;
   const uint64_t opaque_chunk_bytes_;
-  std::vector<std::optional<size_t>> base_items_;        // per new item, its number in the base
+  std::vector<std::optional<size_t>> base_items_;  // per new item, its number in the base
   std::unordered_map<Digest, PagePlace> pages_;
 };
 

@@ -1,8 +1,8 @@
 // The public API: save tensors as a tag, load a tag into any sharding.
 //
 // A *tensor* has a name, a dtype and a global shape. What a process holds of it is a *box* (offsets
-// and lengths in elements) in memory of any strides. A save takes any set of boxes that covers every
-// tensor; a load fills any set of boxes. How a save was cut does not matter to a load.
+// and lengths in elements) in memory of any strides. A save takes any set of boxes that covers
+// every tensor; a load fills any set of boxes. How a save was cut does not matter to a load.
 //
 //   auto store = cairn::Store::open(cairn::posix_fs(), "/data/store");
 //   cairn::SaveRequest request;
@@ -39,7 +39,7 @@ namespace cairn {
 
 /// What every long call takes.
 struct CallOptions {
-  unsigned threads = 0;                     ///< workers; 0: as many as this process may use CPUs
+  unsigned threads = 0;  ///< workers; 0: as many as this process may use CPUs
   ProgressCounters* progress = nullptr;
   const std::atomic<bool>* stop = nullptr;  ///< when it becomes true the call ends with kCancelled
   std::chrono::milliseconds wait{60000};    ///< for the store's lock
@@ -49,11 +49,11 @@ struct CallOptions {
 struct TensorSource {
   std::string name;
   Dtype dtype = Dtype::kU8;
-  Shape shape;                            ///< of the whole tensor, in elements
-  Box box;                                ///< what this memory holds of it
-  const void* data = nullptr;             ///< the box's first element
-  std::vector<int64_t> strides_bytes;     ///< per axis, of stored items; empty: row-major, contiguous
-  uint32_t writer = 0;                    ///< the rank that holds it, for the layout
+  Shape shape;                         ///< of the whole tensor, in elements
+  Box box;                             ///< what this memory holds of it
+  const void* data = nullptr;          ///< the box's first element
+  std::vector<int64_t> strides_bytes;  ///< per axis, of stored items; empty: row-major, contiguous
+  uint32_t writer = 0;                 ///< the rank that holds it, for the layout
 };
 
 struct AttachmentSource {
@@ -68,25 +68,26 @@ using LookUp = std::function<Status(const std::vector<Digest>& wanted,
 
 struct SaveRequest {
   std::string tag;
-  std::vector<TensorSource> tensors;      ///< boxes of one tensor may overlap where their bytes agree
+  std::vector<TensorSource> tensors;  ///< boxes of one tensor may overlap where their bytes agree
   std::vector<AttachmentSource> attachments;
   std::optional<int64_t> step;
-  Metadata metadata;                      ///< given by the user
-  Metadata file_metadata;                 ///< `__metadata__` of safetensors files
-  std::optional<std::string> base;        ///< tag to compare with; "none": with nothing; unset: the newest of the tag's prefix
+  Metadata metadata;       ///< given by the user
+  Metadata file_metadata;  ///< `__metadata__` of safetensors files
+  std::optional<std::string>
+      base;  ///< tag to compare with; "none": with nothing; unset: the newest of the tag's prefix
   IfExists if_exists = IfExists::kError;
-  int zstd_level = 0;                     ///< tries zstd on tensor chunks; 0: does not
-  LookUp look_up;                         ///< optional
+  int zstd_level = 0;  ///< tries zstd on tensor chunks; 0: does not
+  LookUp look_up;      ///< optional
   CallOptions call;
 };
 
 struct SaveResult {
   std::string tag;
   Digest manifest;
-  TagFacts facts;                 ///< logical_bytes == facts.new_bytes + reused_bytes
+  TagFacts facts;  ///< logical_bytes == facts.new_bytes + reused_bytes
   uint64_t reused_bytes = 0;
-  std::string base;               ///< the tag compared with; empty without one
-  bool already_there = false;     ///< IfExists::kSame met the same manifest
+  std::string base;            ///< the tag compared with; empty without one
+  bool already_there = false;  ///< IfExists::kSame met the same manifest
   double elapsed_s = 0;
 };
 
@@ -98,19 +99,19 @@ Result<SaveResult> save(const Store& store, const SaveRequest& request);
 
 /// One box of one tensor to be filled.
 struct TensorTarget {
-  std::string name;                       ///< as the caller calls it; LoadRequest::rename maps it
-  Dtype dtype = Dtype::kU8;               ///< when it is not the stored one, elements are converted
-  Shape shape;                            ///< of the whole tensor, in elements
+  std::string name;          ///< as the caller calls it; LoadRequest::rename maps it
+  Dtype dtype = Dtype::kU8;  ///< when it is not the stored one, elements are converted
+  Shape shape;               ///< of the whole tensor, in elements
   Box box;
-  void* data = nullptr;                   ///< the box's first element
-  std::vector<int64_t> strides_bytes;     ///< as in TensorSource
+  void* data = nullptr;                ///< the box's first element
+  std::vector<int64_t> strides_bytes;  ///< as in TensorSource
 };
 
 /// How the names asked for differ from those stored.
 struct LoadReport {
-  std::vector<std::string> missing;       ///< asked for, not stored
-  std::vector<std::string> unexpected;    ///< stored, not asked for
-  std::vector<std::string> mismatched;    ///< "name: stored F32 [2, 3], asked for F32 [3, 2]"
+  std::vector<std::string> missing;     ///< asked for, not stored
+  std::vector<std::string> unexpected;  ///< stored, not asked for
+  std::vector<std::string> mismatched;  ///< "name: stored F32 [2, 3], asked for F32 [3, 2]"
   bool ok(bool strict) const {
     return missing.empty() && mismatched.empty() && (!strict || unexpected.empty());
   }
@@ -124,15 +125,15 @@ struct Rename {
 struct LoadRequest {
   std::vector<TensorTarget> targets;
   std::vector<Rename> rename;
-  bool strict = false;                    ///< stored tensors that are not asked for are an error
-  bool cast = false;                      ///< allow dtypes to differ
+  bool strict = false;  ///< stored tensors that are not asked for are an error
+  bool cast = false;    ///< allow dtypes to differ
   CallOptions call;
 };
 
 struct LoadResult {
-  uint64_t bytes = 0;           ///< written into targets
-  uint64_t read_bytes = 0;      ///< read from packs
-  uint64_t chunks = 0;          ///< each read once
+  uint64_t bytes = 0;       ///< written into targets
+  uint64_t read_bytes = 0;  ///< read from packs
+  uint64_t chunks = 0;      ///< each read once
   double elapsed_s = 0;
 };
 

@@ -8,8 +8,8 @@
 
 namespace cairn {
 
-/// A worker's turn: enough bytes that the digest's lanes stay full and locks are rare, little enough
-/// that gathered chunks stay in the cache.
+/// A worker's turn: enough bytes that the digest's lanes stay full and locks are rare, little
+/// enough that gathered chunks stay in the cache.
 static constexpr uint64_t kJobBytes = 2 * kMiB;
 static constexpr size_t kJobChunksMax = 256;
 /// Attachments are text and JSON more often than not.
@@ -61,7 +61,7 @@ ByteSpan ChunkSaver::bytes_of(const Unit& unit, MutableBytes room) const {
   const uint64_t bytes = plan_.unit_bytes(unit);
   if (unit.item >= plan_.tensors.size()) {
     return plan_.attachments[unit.item - plan_.tensors.size()].bytes.subspan(unit.box.offsets[0],
-                                                                              bytes);
+                                                                             bytes);
   }
   const PlannedTensor& tensor = plan_.tensors[unit.item];
   if (unit.sources.size() == 1) {

@@ -1,5 +1,5 @@
-// The middle of a save: every chunk is digested, compared with the base, looked up, and written when
-// it is new. What comes out are the entries of all pages and where their copies lie.
+// The middle of a save: every chunk is digested, compared with the base, looked up, and written
+// when it is new. What comes out are the entries of all pages and where their copies lie.
 #pragma once
 
 #include <mutex>

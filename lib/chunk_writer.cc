@@ -37,13 +37,13 @@ Result<Copy> ChunkWriter::append(const Digest& digest, ByteSpan decoded, int zst
   return packs_.append({digest, Encoding::kRaw, decoded_bytes, decoded});
 }
 
-Status ChunkWriter::write(const Digest& digest, ByteSpan decoded, int zstd_level,
-                          bool of_tensor) {
+Status ChunkWriter::write(const Digest& digest, ByteSpan decoded, int zstd_level, bool of_tensor) {
   if (!claim(digest)) return {};
   CAIRN_TRY(const Copy copy, append(digest, decoded, zstd_level));
-  settle(digest, {copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes,
-                  copy.encoding, false},
-         of_tensor);
+  settle(
+      digest,
+      {copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes, copy.encoding, false},
+      of_tensor);
   return {};
 }
 

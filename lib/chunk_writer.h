@@ -38,7 +38,7 @@ class ChunkWriter {
   /// A copy of this session, or a reused one: without what every copy here has alike.
   struct Place {
     uint64_t offset = 0;
-    uint32_t pack = 0;            // this session's counter, or a number in foreign_
+    uint32_t pack = 0;  // this session's counter, or a number in foreign_
     uint32_t stored_bytes = 0;
     uint32_t decoded_bytes = 0;
     Encoding encoding = Encoding::kRaw;

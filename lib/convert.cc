@@ -58,27 +58,40 @@ float f32_from_f8(uint8_t bits, Dtype dtype) {
   if (dtype == Dtype::kF8E5M2 && exponent == 31) {
     return mantissa != 0 ? kNan : sign * std::numeric_limits<float>::infinity();
   }
-  if (exponent == 0) return sign * std::ldexp(static_cast<float>(mantissa), 1 - bias - mantissa_bits);
+  if (exponent == 0)
+    return sign * std::ldexp(static_cast<float>(mantissa), 1 - bias - mantissa_bits);
   return sign * std::ldexp(static_cast<float>(mantissa + (1 << mantissa_bits)),
                            exponent - bias - mantissa_bits);
 }
 
 namespace {
 
-struct Bool { uint8_t byte; };
-struct Half { uint16_t bits; };
-struct Brain { uint16_t bits; };
+struct Bool {
+  uint8_t byte;
+};
+struct Half {
+  uint16_t bits;
+};
+struct Brain {
+  uint16_t bits;
+};
 template <Dtype kDtype>
-struct Eighth { uint8_t bits; };
+struct Eighth {
+  uint8_t bits;
+};
 
 /// The value of a stored element: float, double, or an integer type.
 template <class Stored>
-auto value_of(Stored stored) { return stored; }
+auto value_of(Stored stored) {
+  return stored;
+}
 int64_t value_of(Bool stored) { return stored.byte != 0; }
 float value_of(Half stored) { return f32_from_f16(stored.bits); }
 float value_of(Brain stored) { return f32_from_bf16(stored.bits); }
 template <Dtype kDtype>
-float value_of(Eighth<kDtype> stored) { return f32_from_f8(stored.bits, kDtype); }
+float value_of(Eighth<kDtype> stored) {
+  return f32_from_f8(stored.bits, kDtype);
+}
 
 template <class Stored, class Value>
 Stored stored_as(Value value) {
@@ -113,23 +126,50 @@ void convert_all(const uint8_t* in, uint8_t* out, uint64_t count) {
   }
 }
 
-/// Calls with a value of the type that holds the dtype's elements; false for one without arithmetic.
+/// Calls with a value of the type that holds the dtype's elements; false for one without
+/// arithmetic.
 template <class Visit>
 bool visit_target(Dtype dtype, const Visit& visit) {
   switch (dtype) {
-    case Dtype::kBool: visit(Bool{}); return true;
-    case Dtype::kU8: visit(uint8_t{}); return true;
-    case Dtype::kI8: visit(int8_t{}); return true;
-    case Dtype::kI16: visit(int16_t{}); return true;
-    case Dtype::kU16: visit(uint16_t{}); return true;
-    case Dtype::kI32: visit(int32_t{}); return true;
-    case Dtype::kU32: visit(uint32_t{}); return true;
-    case Dtype::kI64: visit(int64_t{}); return true;
-    case Dtype::kU64: visit(uint64_t{}); return true;
-    case Dtype::kF16: visit(Half{}); return true;
-    case Dtype::kBF16: visit(Brain{}); return true;
-    case Dtype::kF32: visit(float{}); return true;
-    case Dtype::kF64: visit(double{}); return true;
+    case Dtype::kBool:
+      visit(Bool{});
+      return true;
+    case Dtype::kU8:
+      visit(uint8_t{});
+      return true;
+    case Dtype::kI8:
+      visit(int8_t{});
+      return true;
+    case Dtype::kI16:
+      visit(int16_t{});
+      return true;
+    case Dtype::kU16:
+      visit(uint16_t{});
+      return true;
+    case Dtype::kI32:
+      visit(int32_t{});
+      return true;
+    case Dtype::kU32:
+      visit(uint32_t{});
+      return true;
+    case Dtype::kI64:
+      visit(int64_t{});
+      return true;
+    case Dtype::kU64:
+      visit(uint64_t{});
+      return true;
+    case Dtype::kF16:
+      visit(Half{});
+      return true;
+    case Dtype::kBF16:
+      visit(Brain{});
+      return true;
+    case Dtype::kF32:
+      visit(float{});
+      return true;
+    case Dtype::kF64:
+      visit(double{});
+      return true;
     case Dtype::kF4:
     case Dtype::kF6E2M3:
     case Dtype::kF6E3M2:
@@ -138,7 +178,8 @@ bool visit_target(Dtype dtype, const Visit& visit) {
     case Dtype::kF8E8M0:
     case Dtype::kF8E4M3Fnuz:
     case Dtype::kF8E5M2Fnuz:
-    case Dtype::kC64: return false;
+    case Dtype::kC64:
+      return false;
   }
   return false;
 }
@@ -158,8 +199,8 @@ bool visit_source(Dtype dtype, const Visit& visit) {
 Status check_convertible(Dtype source, Dtype target) {
   const auto nothing = [](auto) {};
   if (visit_source(source, nothing) && visit_target(target, nothing)) return {};
-  return fail(Code::kUsage, fmt::format("{} cannot be converted to {}", dtype_name(source),
-                                        dtype_name(target)));
+  return fail(Code::kUsage,
+              fmt::format("{} cannot be converted to {}", dtype_name(source), dtype_name(target)));
 }
 
 void convert(Dtype source, const uint8_t* in, Dtype target, uint8_t* out, uint64_t count) {

@@ -12,9 +12,8 @@ static std::vector<std::pair<size_t, size_t>> find_overlaps(const std::vector<Bo
   std::vector<size_t> order(boxes.size());
   std::iota(order.begin(), order.end(), size_t{0});
   if (!boxes.empty() && boxes[0].rank() > 0) {
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-      return boxes[a].offsets[0] < boxes[b].offsets[0];
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return boxes[a].offsets[0] < boxes[b].offsets[0]; });
   }
   for (size_t i = 0; i < order.size(); ++i) {
     const Box& box = boxes[order[i]];

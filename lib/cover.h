@@ -10,8 +10,8 @@
 namespace cairn {
 
 struct CoverReport {
-  std::optional<Box> hole;                           ///< a part of the shape that no box holds
-  std::vector<std::pair<size_t, size_t>> overlaps;   ///< pairs of boxes that share elements
+  std::optional<Box> hole;                          ///< a part of the shape that no box holds
+  std::vector<std::pair<size_t, size_t>> overlaps;  ///< pairs of boxes that share elements
 };
 
 /// REQUIRES: every box lies inside the shape.

@@ -6,8 +6,8 @@ namespace cairn {
 
 Result<TensorDescription> describe_tensor(Checkpoint& checkpoint, size_t number) {
   const TensorInfo& tensor = checkpoint.schema().tensors[number];
-  TensorDescription description{tensor.name, tensor.dtype, tensor.shape, 0, tensor.chunk_count,
-                                0, 0, {}};
+  TensorDescription description{
+      tensor.name, tensor.dtype, tensor.shape, 0, tensor.chunk_count, 0, 0, {}};
   CAIRN_TRY(description.bytes, checked_bytes(static_cast<Dtype>(tensor.dtype), tensor.shape));
   const SessionId& session = checkpoint.tag().session;
   CAIRN_CHECK(visit_chunks(

@@ -11,8 +11,7 @@ namespace {
 
 class TensorDiff {
  public:
-  TensorDiff(Checkpoint& a, Checkpoint& b, bool elements)
-      : a_(a), b_(b), elements_(elements) {}
+  TensorDiff(Checkpoint& a, Checkpoint& b, bool elements) : a_(a), b_(b), elements_(elements) {}
 
   Result<ChangedTensor> compare(size_t in_a, size_t in_b) {
     const TensorInfo& tensor = a_.schema().tensors[in_a];
@@ -39,8 +38,8 @@ class TensorDiff {
   /// Equal pages hold equal entries at equal places: they need not be looked into.
   Result<bool> equal_entries(size_t in_a, size_t in_b, uint64_t chunk) {
     const auto place_a = a_.plan().place(in_a, chunk), place_b = b_.plan().place(in_b, chunk);
-    if (place_a.entry == place_b.entry && a_.table().pages[place_a.page].page.digest ==
-                                              b_.table().pages[place_b.page].page.digest) {
+    if (place_a.entry == place_b.entry &&
+        a_.table().pages[place_a.page].page.digest == b_.table().pages[place_b.page].page.digest) {
       return true;
     }
     CAIRN_TRY(const auto page_a, a_.page(place_a.page));
@@ -124,9 +123,7 @@ class TensorDiff {
 
 Result<DiffResult> diff(Checkpoint& a, Checkpoint& b, const DiffRequest& request) {
   DiffResult result;
-  const auto wants = [&](const std::string& name) {
-    return !request.wants || request.wants(name);
-  };
+  const auto wants = [&](const std::string& name) { return !request.wants || request.wants(name); };
   CAIRN_TRY(const Layout layout, b.layout());
   TensorDiff tensor_diff(a, b, request.elements);
   const auto& in_a = a.schema().tensors;

@@ -15,8 +15,8 @@ struct ChangedTensor {
   uint64_t chunks = 0;
   uint64_t changed_chunks = 0;
   uint64_t bytes = 0;
-  uint64_t changed_bytes = 0;      ///< decoded bytes of changed chunks
-  uint64_t changed_elements = 0;   ///< by their bits; only when asked for
+  uint64_t changed_bytes = 0;     ///< decoded bytes of changed chunks
+  uint64_t changed_elements = 0;  ///< by their bits; only when asked for
 };
 
 struct DiffRequest {
@@ -27,7 +27,7 @@ struct DiffRequest {
 struct DiffResult {
   std::vector<ChangedTensor> changed;
   std::vector<std::string> added, removed, reshaped;
-  uint64_t tensors = 0;            ///< compared
+  uint64_t tensors = 0;  ///< compared
   bool identical() const {
     return changed.empty() && added.empty() && removed.empty() && reshaped.empty();
   }

@@ -27,7 +27,8 @@ static bool is_float(Dtype dtype) {
     case Dtype::kF8E4M3:
     case Dtype::kF8E8M0:
     case Dtype::kF8E4M3Fnuz:
-    case Dtype::kF8E5M2Fnuz: return true;
+    case Dtype::kF8E5M2Fnuz:
+      return true;
     case Dtype::kBool:
     case Dtype::kF4:
     case Dtype::kF6E2M3:
@@ -40,7 +41,8 @@ static bool is_float(Dtype dtype) {
     case Dtype::kU32:
     case Dtype::kC64:
     case Dtype::kI64:
-    case Dtype::kU64: return false;
+    case Dtype::kU64:
+      return false;
   }
   return false;
 }
@@ -123,8 +125,8 @@ class Exporter {
       CAIRN_TRY(entry.bytes, checked_bytes(entry.dtype, entry.shape));
       const auto [at, fresh] = stored_names_.try_emplace(entry.name, stored);
       if (!fresh) {
-        return fail(Code::kUsage, fmt::format("'{}' and '{}' would both be called '{}'",
-                                              at->second, stored, entry.name));
+        return fail(Code::kUsage, fmt::format("'{}' and '{}' would both be called '{}'", at->second,
+                                              stored, entry.name));
       }
       entries.push_back(std::move(entry));
     }
@@ -133,8 +135,8 @@ class Exporter {
 
   Status write_file(const std::string& path, std::vector<SafetensorsEntry> entries) {
     CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force));
-    CAIRN_CHECK(file.append(
-        encode_safetensors_header(entries, checkpoint_.manifest().file_metadata)));
+    CAIRN_CHECK(
+        file.append(encode_safetensors_header(entries, checkpoint_.manifest().file_metadata)));
     for (const SafetensorsEntry& entry : entries) CAIRN_CHECK(write_tensor(file, entry));
     CAIRN_CHECK(file.publish());
     result_.files.push_back(path);
@@ -146,13 +148,13 @@ class Exporter {
     // The stored dtype decides where slabs may be cut.
     const std::string& stored = stored_names_.at(entry.name);
     const TensorInfo& tensor = checkpoint_.schema().tensors[*checkpoint_.find_tensor(stored)];
-    CAIRN_TRY(const auto slabs,
-              cut_slabs(static_cast<Dtype>(tensor.dtype), entry.shape,
-                        checkpoint_.schema().chunk_elements, kSlabBytes));
+    CAIRN_TRY(const auto slabs, cut_slabs(static_cast<Dtype>(tensor.dtype), entry.shape,
+                                          checkpoint_.schema().chunk_elements, kSlabBytes));
     const uint64_t whole = whole_box(entry.shape).elements();
     for (const Box& slab : slabs) {
-      const uint64_t bytes = whole == 0 ? 0 : entry.bytes / whole * slab.elements() +
-                                                  entry.bytes % whole * slab.elements() / whole;
+      const uint64_t bytes = whole == 0 ? 0
+                                        : entry.bytes / whole * slab.elements() +
+                                              entry.bytes % whole * slab.elements() / whole;
       if (slab_.size() < bytes) slab_ = AlignedBuffer(bytes);
       LoadRequest request;
       request.cast = true;
@@ -183,9 +185,9 @@ class Exporter {
     }
     nlohmann::json map = nlohmann::json::object();
     for (size_t i = 0; i < shards.size(); ++i) {
-      const std::string name =
-          shards.size() == 1 ? "model.safetensors"
-                             : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+      const std::string name = shards.size() == 1 ? "model.safetensors"
+                                                  : fmt::format("model-{:05}-of-{:05}.safetensors",
+                                                                i + 1, shards.size());
       for (const SafetensorsEntry& entry : shards[i]) map[entry.name] = name;
       sort_for_safetensors(shards[i]);
       CAIRN_CHECK(write_file(join_path(request_.path, name), std::move(shards[i])));
@@ -219,8 +221,8 @@ class Exporter {
     for (const AttachmentInfo& attachment : checkpoint_.manifest().attachments) {
       if (attachment.name.find('/') != std::string::npos || attachment.name == "." ||
           attachment.name == "..") {
-        return fail(Code::kUsage, fmt::format("the attachment '{}' cannot be a file name",
-                                              attachment.name),
+        return fail(Code::kUsage,
+                    fmt::format("the attachment '{}' cannot be a file name", attachment.name),
                     "fetch it with 'cairn cat'");
       }
       const std::string path = join_path(request_.path, attachment.name);

@@ -1,4 +1,5 @@
-// Writing a checkpoint to safetensors files: one file, or a folder as Hugging Face libraries read it.
+// Writing a checkpoint to safetensors files: one file, or a folder as Hugging Face libraries read
+// it.
 #pragma once
 
 #include <string>
@@ -12,9 +13,9 @@ namespace cairn {
 struct ExportRequest {
   std::string path;
   bool as_folder = false;
-  std::vector<std::string> tensors;      ///< names to write, as stored
+  std::vector<std::string> tensors;  ///< names to write, as stored
   std::vector<Rename> rename;
-  std::optional<Dtype> float_dtype;      ///< what floating-point tensors become
+  std::optional<Dtype> float_dtype;  ///< what floating-point tensors become
   uint64_t shard_bytes_max = 5'000'000'000;
   bool force = false;
   CallOptions call;
@@ -23,7 +24,7 @@ struct ExportRequest {
 struct ExportResult {
   std::vector<std::string> files;
   uint64_t tensors = 0;
-  uint64_t bytes = 0;                    ///< of tensors
+  uint64_t bytes = 0;  ///< of tensors
   uint64_t attachments = 0;
 };
 

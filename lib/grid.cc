@@ -23,8 +23,7 @@ static bool exceeds(const Shape& shape, const std::vector<uint64_t>& parts, uint
 
 /// The axis to halve next: the one halved least often so far, of several the first. There is always
 /// one: with none, every axis but the last has tiles of 1 and the last of less than 1024.
-static std::optional<size_t> axis_to_halve(const Shape& shape,
-                                           const std::vector<uint64_t>& parts) {
+static std::optional<size_t> axis_to_halve(const Shape& shape, const std::vector<uint64_t>& parts) {
   std::optional<size_t> chosen;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     const bool is_last = axis + 1 == shape.size();
@@ -71,8 +70,7 @@ Box Grid::chunk_box(uint64_t chunk) const {
   return box;
 }
 
-void Grid::for_each_chunk(const Box& box,
-                          const std::function<void(uint64_t chunk)>& visit) const {
+void Grid::for_each_chunk(const Box& box, const std::function<void(uint64_t chunk)>& visit) const {
   if (chunk_count_ == 0 || box.is_empty()) return;
   const size_t rank = shape_.size();
   std::vector<uint64_t> first(rank), last(rank);

@@ -37,8 +37,8 @@ class Importer {
     for (const SafetensorsEntry& entry : header.tensors) {
       const auto [at, fresh] = tensor_files_.try_emplace(entry.name, path);
       if (!fresh) {
-        return fail(Code::kUsage, fmt::format("the tensor '{}' is in '{}' and in '{}'",
-                                              entry.name, at->second, path));
+        return fail(Code::kUsage, fmt::format("the tensor '{}' is in '{}' and in '{}'", entry.name,
+                                              at->second, path));
       }
       if (entry.begin + entry.bytes > bytes.size()) {
         return fail(Code::kUsage, fmt::format("'{}' is being cut short by someone", path));
@@ -54,9 +54,9 @@ class Importer {
     for (const auto& [key, value] : header.metadata) {
       const auto [at, fresh] = files_.file_metadata.try_emplace(key, value);
       if (fresh || at->second == value) continue;
-      files_.warnings.push_back(fmt::format(
-          "'{}' says {}={} in its __metadata__; the first file's {} is kept", path, key, value,
-          at->second));
+      files_.warnings.push_back(
+          fmt::format("'{}' says {}={} in its __metadata__; the first file's {} is kept", path, key,
+                      value, at->second));
     }
     return {};
   }

@@ -16,12 +16,13 @@ struct ImportFiles {
   std::deque<MappedFile> mapped;
   std::vector<TensorSource> tensors;
   std::vector<AttachmentSource> attachments;
-  Metadata file_metadata;              ///< `__metadata__` of all files, the first wins
+  Metadata file_metadata;  ///< `__metadata__` of all files, the first wins
   std::vector<std::string> warnings;
 };
 
-/// Opens the files and folders in order. Errors: kNotFound for a path or a shard that an index names;
-/// kUsage for what is no safetensors file, a tensor name that comes twice, or no tensor at all.
+/// Opens the files and folders in order. Errors: kNotFound for a path or a shard that an index
+/// names; kUsage for what is no safetensors file, a tensor name that comes twice, or no tensor at
+/// all.
 Result<ImportFiles> open_import(Fs& fs, const std::vector<std::string>& paths);
 
 /// Adds a file as an attachment. Errors: kNotFound, kUsage when the name is taken.

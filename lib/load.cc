@@ -20,8 +20,8 @@ constexpr uint64_t kReadBytes = 4 * kMiB;
 constexpr uint64_t kGapBytesMax = 256 * kKiB;
 
 struct ReadJob {
-  size_t first = 0, count = 0;   // units
-  uint64_t begin = 0, end = 0;   // in the pack; equal for inline units
+  size_t first = 0, count = 0;  // units
+  uint64_t begin = 0, end = 0;  // in the pack; equal for inline units
 };
 
 std::vector<ReadJob> make_jobs(const std::vector<ReadUnit>& units) {
@@ -74,10 +74,10 @@ class Loader {
     }
     for (size_t i = job.first; i < job.first + job.count; ++i) {
       const ReadUnit& unit = plan_.units[i];
-      const ByteSpan bytes = unit.inline_bytes.empty()
-                                 ? stored.subspan(unit.copy.offset - job.begin,
-                                                  unit.copy.stored_bytes)
-                                 : ByteSpan(unit.inline_bytes);
+      const ByteSpan bytes =
+          unit.inline_bytes.empty()
+              ? stored.subspan(unit.copy.offset - job.begin, unit.copy.stored_bytes)
+              : ByteSpan(unit.inline_bytes);
       const Status delivered = deliver(unit, bytes);
       if (!delivered) return tl::unexpected(about(unit, delivered.error()));
     }
@@ -135,9 +135,9 @@ class Loader {
   }
 
   Error about(const ReadUnit& unit, Error error) const {
-    error.message = fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
-                                checkpoint_.schema().tensors[unit.item].name, unit.chunk,
-                                error.message);
+    error.message =
+        fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
+                    checkpoint_.schema().tensors[unit.item].name, unit.chunk, error.message);
     if (error.code == Code::kCorrupt && error.hint.empty()) {
       error.hint = "run 'cairn check --read-data' to see what else is damaged";
     }
@@ -164,8 +164,8 @@ Status read_attachment(Checkpoint& checkpoint, std::string_view name,
                        const std::function<Status(ByteSpan)>& sink) {
   const auto number = checkpoint.find_attachment(name);
   if (!number) {
-    return fail(Code::kNotFound, fmt::format("tag '{}' has no attachment '{}'",
-                                             checkpoint.tag().name, name));
+    return fail(Code::kNotFound,
+                fmt::format("tag '{}' has no attachment '{}'", checkpoint.tag().name, name));
   }
   const size_t item = checkpoint.schema().tensors.size() + *number;
   const uint64_t chunks = attachment_chunk_count(checkpoint.manifest().attachments[*number],

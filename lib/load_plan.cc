@@ -33,8 +33,7 @@ std::string describe(Dtype dtype, const Shape& shape) {
   return fmt::format("{} {}", dtype_name(dtype), shape_text(shape));
 }
 
-LoadReport compare(const Checkpoint& checkpoint, const LoadRequest& request,
-                   const NameMap& names) {
+LoadReport compare(const Checkpoint& checkpoint, const LoadRequest& request, const NameMap& names) {
   LoadReport report;
   std::map<std::string_view, bool> asked;
   for (const TensorTarget& target : request.targets) {
@@ -76,8 +75,7 @@ Status refuse(const LoadReport& report, bool strict, const std::string& tag) {
                           strict ? list("unexpected", report.unexpected) : ""));
 }
 
-Result<TargetBox> plan_target(const TensorTarget& target, size_t number,
-                              const TensorInfo& stored) {
+Result<TargetBox> plan_target(const TensorTarget& target, size_t number, const TensorInfo& stored) {
   TargetBox planned;
   planned.tensor = number;
   planned.stored = static_cast<Dtype>(stored.dtype);
@@ -92,9 +90,9 @@ Result<TargetBox> plan_target(const TensorTarget& target, size_t number,
     wanted_item_bytes = bits_per_element(planned.wanted) / 8;
   }
   planned.memory.data = static_cast<uint8_t*>(target.data);
-  planned.memory.strides_bytes =
-      target.strides_bytes.empty() ? contiguous_strides(planned.box.lengths, wanted_item_bytes)
-                                   : target.strides_bytes;
+  planned.memory.strides_bytes = target.strides_bytes.empty()
+                                     ? contiguous_strides(planned.box.lengths, wanted_item_bytes)
+                                     : target.strides_bytes;
   if (planned.memory.strides_bytes.size() != planned.box.rank()) {
     return fail(Code::kUsage, fmt::format("{} strides for {} axes", target.strides_bytes.size(),
                                           planned.box.rank()));
@@ -117,9 +115,9 @@ class UnitFinder {
       CAIRN_TRY(const StorageForm form, storage_form(target.stored, tensor.shape));
       const Grid grid(form.shape, checkpoint_.schema().chunk_elements);
       if (grid.chunk_count() != tensor.chunk_count) {
-        return fail(Code::kCorrupt, fmt::format("tensor '{}' says {} chunks, its grid has {}",
-                                                tensor.name, tensor.chunk_count,
-                                                grid.chunk_count()));
+        return fail(Code::kCorrupt,
+                    fmt::format("tensor '{}' says {} chunks, its grid has {}", tensor.name,
+                                tensor.chunk_count, grid.chunk_count()));
       }
       plan_.bytes += target.box.elements() * target.item_bytes;
       Status added;
@@ -193,8 +191,8 @@ Result<std::string> apply_renames(std::string name, const std::vector<Rename>& r
     try {
       name = std::regex_replace(name, std::regex(rename.pattern), rename.replacement);
     } catch (const std::regex_error& error) {
-      return fail(Code::kUsage, fmt::format("'{}' is no regular expression: {}", rename.pattern,
-                                            error.what()));
+      return fail(Code::kUsage,
+                  fmt::format("'{}' is no regular expression: {}", rename.pattern, error.what()));
     }
   }
   return name;

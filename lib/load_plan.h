@@ -13,10 +13,10 @@ namespace cairn {
 
 /// A box of the caller's memory in storage coordinates.
 struct TargetBox {
-  size_t tensor = 0;       ///< in the schema
+  size_t tensor = 0;  ///< in the schema
   Box box;
   StridedTarget memory;
-  uint64_t item_bytes = 1; ///< of the stored items
+  uint64_t item_bytes = 1;  ///< of the stored items
   Dtype stored = Dtype::kU8;
   Dtype wanted = Dtype::kU8;
 };
@@ -24,11 +24,11 @@ struct TargetBox {
 /// One chunk or piece that some target needs.
 struct ReadUnit {
   Copy copy;
-  Digest digest;              ///< unused where inline_bytes are set
+  Digest digest;  ///< unused where inline_bytes are set
   Bytes inline_bytes;
-  size_t item = 0;            ///< tensor, or tensor count + attachment
+  size_t item = 0;  ///< tensor, or tensor count + attachment
   uint64_t chunk = 0;
-  Box box;                    ///< of the unit, in storage coordinates
+  Box box;  ///< of the unit, in storage coordinates
   std::vector<size_t> targets;
 };
 

@@ -27,7 +27,7 @@ class HeaderParser {
       } else if (event == json::parse_event_t::key) {
         // Within the object at depth d, keys are reported at depth d + 1.
         const auto text = value.get<std::string>();
-    if (!keys_[static_cast<size_t>(depth) - 1].insert(text).second) duplicate_ = text;
+        if (!keys_[static_cast<size_t>(depth) - 1].insert(text).second) duplicate_ = text;
       }
       return true;
     };
@@ -97,8 +97,8 @@ class Checker {
     const auto bytes = checked_bytes(entry.dtype, entry.shape);
     if (!bytes) return bad(fmt::format("is impossible: {}", bytes.error().message));
     if (*bytes != offsets[1] - offsets[0]) {
-      return bad(fmt::format("has {} bytes where its shape needs {}", offsets[1] - offsets[0],
-                             *bytes));
+      return bad(
+          fmt::format("has {} bytes where its shape needs {}", offsets[1] - offsets[0], *bytes));
     }
     entry.begin = data_begin_ + offsets[0];
     entry.bytes = *bytes;
@@ -117,8 +117,8 @@ class Checker {
       position += tensor.bytes;
     }
     if (position != data_begin_ + data_bytes_) {
-      return malformed(fmt::format("{} bytes follow the last tensor",
-                                   data_begin_ + data_bytes_ - position));
+      return malformed(
+          fmt::format("{} bytes follow the last tensor", data_begin_ + data_bytes_ - position));
     }
     return {};
   }
@@ -199,8 +199,7 @@ void sort_for_safetensors(std::vector<SafetensorsEntry>& tensors) {
   });
 }
 
-Bytes encode_safetensors_header(std::vector<SafetensorsEntry>& tensors,
-                                const Metadata& metadata) {
+Bytes encode_safetensors_header(std::vector<SafetensorsEntry>& tensors, const Metadata& metadata) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
   if (!metadata.empty()) object["__metadata__"] = metadata;
   uint64_t position = 0;

@@ -39,7 +39,8 @@ Result<SafetensorsHeader> read_safetensors_header(File& file);
 /// `begin` and `bytes` of the entries are set.
 Bytes encode_safetensors_header(std::vector<SafetensorsEntry>& tensors, const Metadata& metadata);
 
-/// The order in which bytes are laid out: wide elements first, so that all stay aligned, then names.
+/// The order in which bytes are laid out: wide elements first, so that all stay aligned, then
+/// names.
 void sort_for_safetensors(std::vector<SafetensorsEntry>& tensors);
 
 }  // namespace cairn

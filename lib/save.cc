@@ -111,13 +111,12 @@ class Save {
 
   Result<TagEntry> write_metadata(const ChunkSaver& saver, const ChunkWriter& chunks) {
     TagEntry entry;
-    Manifest manifest{request_.step, {}, request_.metadata, request_.file_metadata,
+    Manifest manifest{request_.step,          {}, request_.metadata, request_.file_metadata,
                       plan_.attachment_infos, {}};
     CAIRN_TRY(LocatorTable table, write_pages(saver, manifest));
     const Bytes schema = encode_schema(plan_.schema);
     manifest.schema = blake3(schema);
-    const auto shared =
-        base_ == nullptr ? std::nullopt : base_->equal_schema(manifest.schema);
+    const auto shared = base_ == nullptr ? std::nullopt : base_->equal_schema(manifest.schema);
     if (shared) {
       entry.schema = *shared;
     } else {

@@ -18,9 +18,8 @@ static tl::unexpected<Error> about(const std::string& name, const Error& error) 
 
 static Status check_name(std::string_view kind, const std::string& name) {
   if (!name.empty() && name.size() <= kNameBytesMax) return {};
-  return fail(Code::kUsage,
-              fmt::format("{} name of {} bytes: must have 1 to {}", kind, name.size(),
-                          kNameBytesMax));
+  return fail(Code::kUsage, fmt::format("{} name of {} bytes: must have 1 to {}", kind, name.size(),
+                                        kNameBytesMax));
 }
 
 static Status add_box(PlannedTensor& tensor, const TensorSource& source) {
@@ -38,8 +37,8 @@ static Status add_box(PlannedTensor& tensor, const TensorSource& source) {
   } else if (source.strides_bytes.size() == box.box.rank()) {
     box.strides_bytes = source.strides_bytes;
   } else {
-    return fail(Code::kUsage, fmt::format("{} strides for {} axes", source.strides_bytes.size(),
-                                          box.box.rank()));
+    return fail(Code::kUsage,
+                fmt::format("{} strides for {} axes", source.strides_bytes.size(), box.box.rank()));
   }
   if (source.data == nullptr && !box.box.is_empty()) {
     return fail(Code::kUsage, fmt::format("box {} has no data", source.box.text()));
@@ -57,9 +56,10 @@ static Status check_overlap(const PlannedTensor& tensor, const SourceBox& a, con
   const StridedSource in_a = sub_box(StridedSource{a.data, a.strides_bytes}, a.box, *common);
   const StridedSource in_b = sub_box(StridedSource{b.data, b.strides_bytes}, b.box, *common);
   if (equal_boxes(in_a, in_b, common->lengths, tensor.form.item_bytes)) return {};
-  return fail(Code::kUsage, fmt::format("boxes {} and {} overlap and their bytes differ",
-                                        a.box.text(), b.box.text()),
-              "replicas must be equal; were they saved in the middle of an update?");
+  return fail(
+      Code::kUsage,
+      fmt::format("boxes {} and {} overlap and their bytes differ", a.box.text(), b.box.text()),
+      "replicas must be equal; were they saved in the middle of an update?");
 }
 
 static Status check_tensor(const PlannedTensor& tensor) {
@@ -67,8 +67,9 @@ static Status check_tensor(const PlannedTensor& tensor) {
   for (const SourceBox& box : tensor.boxes) boxes.push_back(box.box);
   const CoverReport report = check_cover(tensor.form.shape, boxes);
   if (report.hole) {
-    return fail(Code::kUsage, fmt::format("no box holds {} of shape {}", report.hole->text(),
-                                          shape_text(tensor.form.shape)),
+    return fail(Code::kUsage,
+                fmt::format("no box holds {} of shape {}", report.hole->text(),
+                            shape_text(tensor.form.shape)),
                 "every element must be in some box of the save");
   }
   for (const auto& [a, b] : report.overlaps) {
@@ -99,8 +100,8 @@ static Status plan_tensors(const SaveRequest& request, const Config& config, Sav
     if (!checked) return about(std::string(name), checked.error());
     const TensorSource& first = *tensor.first;
     plan.logical_bytes += tensor.form.bytes();
-    plan.schema.tensors.push_back({first.name, static_cast<uint8_t>(first.dtype), first.shape,
-                                   tensor.grid.chunk_count()});
+    plan.schema.tensors.push_back(
+        {first.name, static_cast<uint8_t>(first.dtype), first.shape, tensor.grid.chunk_count()});
     plan.tensors.push_back(std::move(tensor));
   }
   return {};

@@ -33,7 +33,7 @@ struct PlannedTensor {
 
 /// What is digested and stored as one: a chunk, or the piece of a chunk that one writer holds.
 struct Unit {
-  size_t item = 0;              ///< tensor, or tensor count + attachment
+  size_t item = 0;  ///< tensor, or tensor count + attachment
   uint64_t chunk = 0;
   bool is_piece = false;
   Box box;                      ///< in storage coordinates; of an attachment: offset and length
@@ -46,7 +46,7 @@ struct SavePlan {
   Schema schema;
   std::vector<AttachmentInfo> attachment_infos;
   PagePlan pages;
-  std::optional<Layout> layout;        ///< unset when one writer held every tensor whole
+  std::optional<Layout> layout;  ///< unset when one writer held every tensor whole
   uint64_t logical_bytes = 0;
   uint64_t attachment_bytes = 0;
   uint64_t opaque_chunk_bytes = 0;
@@ -56,8 +56,8 @@ struct SavePlan {
   uint64_t unit_bytes(const Unit& unit) const;
 };
 
-/// Errors: kUsage naming tensor and boxes: malformed names, dtypes or shapes that differ between the
-/// boxes of a tensor, boxes outside it, holes, overlaps that disagree.
+/// Errors: kUsage naming tensor and boxes: malformed names, dtypes or shapes that differ between
+/// the boxes of a tensor, boxes outside it, holes, overlaps that disagree.
 Result<SavePlan> plan_save(const SaveRequest& request, const Config& config);
 
 }  // namespace cairn

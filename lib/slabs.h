@@ -1,5 +1,5 @@
-// Cutting a tensor into boxes that follow each other in its bytes, so that it can be read in bounded
-// memory.
+// Cutting a tensor into boxes that follow each other in its bytes, so that it can be read in
+// bounded memory.
 #pragma once
 
 #include <vector>

@@ -4,8 +4,8 @@
 
 namespace cairn {
 
-bool is_contiguous(const std::vector<int64_t>& strides_bytes,
-                   const std::vector<uint64_t>& lengths, uint64_t item_bytes) {
+bool is_contiguous(const std::vector<int64_t>& strides_bytes, const std::vector<uint64_t>& lengths,
+                   uint64_t item_bytes) {
   auto expected = static_cast<int64_t>(item_bytes);
   for (size_t axis = lengths.size(); axis-- > 0;) {
     if (lengths[axis] == 0) return true;

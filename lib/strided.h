@@ -28,7 +28,8 @@ Strided<Byte> sub_box(const Strided<Byte>& memory, const Box& outer, const Box& 
   return moved;
 }
 
-/// Copies `lengths` items of item_bytes each; rows that lie back to back on both sides move at once.
+/// Copies `lengths` items of item_bytes each; rows that lie back to back on both sides move at
+/// once.
 void copy_box(const StridedSource& source, const StridedTarget& target,
               const std::vector<uint64_t>& lengths, uint64_t item_bytes);
 

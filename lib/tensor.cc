@@ -23,8 +23,8 @@ uint64_t Box::elements() const {
 std::string Box::text() const {
   std::string text = "[";
   for (size_t axis = 0; axis < rank(); ++axis) {
-    text += fmt::format("{}{}:{}", axis == 0 ? "" : ",", offsets[axis],
-                        offsets[axis] + lengths[axis]);
+    text +=
+        fmt::format("{}{}:{}", axis == 0 ? "" : ",", offsets[axis], offsets[axis] + lengths[axis]);
   }
   return text + "]";
 }
@@ -35,8 +35,8 @@ std::optional<Box> intersect(const Box& a, const Box& b) {
   Box common = a;
   for (size_t axis = 0; axis < a.rank(); ++axis) {
     const uint64_t begin = std::max(a.offsets[axis], b.offsets[axis]);
-    const uint64_t end = std::min(a.offsets[axis] + a.lengths[axis],
-                                  b.offsets[axis] + b.lengths[axis]);
+    const uint64_t end =
+        std::min(a.offsets[axis] + a.lengths[axis], b.offsets[axis] + b.lengths[axis]);
     if (begin >= end) return std::nullopt;
     common.offsets[axis] = begin;
     common.lengths[axis] = end - begin;
@@ -73,8 +73,8 @@ std::string shape_text(const Shape& shape) { return fmt::format("[{}]", fmt::joi
 
 Result<uint64_t> checked_bytes(Dtype dtype, const Shape& shape) {
   if (shape.size() > kRankMax) {
-    return fail(Code::kUsage, fmt::format("{} axes: at most {} are possible", shape.size(),
-                                          kRankMax));
+    return fail(Code::kUsage,
+                fmt::format("{} axes: at most {} are possible", shape.size(), kRankMax));
   }
   const uint64_t bits = bits_per_element(dtype);
   if (bits == 0) {
@@ -138,8 +138,7 @@ Result<Box> storage_box(const StorageForm& form, const Shape& shape, const Box& 
   return items;
 }
 
-std::vector<int64_t> contiguous_strides(const std::vector<uint64_t>& lengths,
-                                        uint64_t item_bytes) {
+std::vector<int64_t> contiguous_strides(const std::vector<uint64_t>& lengths, uint64_t item_bytes) {
   std::vector<int64_t> strides(lengths.size());
   auto stride = static_cast<int64_t>(item_bytes);
   for (size_t axis = lengths.size(); axis-- > 0;) {

@@ -31,10 +31,9 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const Store& store, const T
   CAIRN_TRY(self.table_, read_as(store, tag, tag.table, [&](ByteSpan bytes) {
               return decode_locator_table(bytes, self.manifest_.pages);
             }));
-  self.plan_ = plan_pages(self.schema_, self.manifest_.attachments,
-                          store.config().opaque_chunk_bytes);
-  if (tag.schema.digest != self.manifest_.schema ||
-      tag.manifest.digest != self.table_.manifest ||
+  self.plan_ =
+      plan_pages(self.schema_, self.manifest_.attachments, store.config().opaque_chunk_bytes);
+  if (tag.schema.digest != self.manifest_.schema || tag.manifest.digest != self.table_.manifest ||
       self.plan_.pages.size() != self.manifest_.pages.size()) {
     return fail(Code::kCorrupt,
                 fmt::format("the parts of tag '{}' do not belong together", tag.name));
@@ -93,8 +92,8 @@ Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
     for (const PageRun& run : plan_.pages[number]) entries += run.chunk_count;
     if (entries != (*loaded)->page.entries.size()) {
       return fail(Code::kCorrupt,
-                  fmt::format("page {} of tag '{}' has {} entries instead of {}", number,
-                              tag_.name, (*loaded)->page.entries.size(), entries));
+                  fmt::format("page {} of tag '{}' has {} entries instead of {}", number, tag_.name,
+                              (*loaded)->page.entries.size(), entries));
     }
   }
   const std::lock_guard lock(mutex_);
@@ -122,16 +121,15 @@ Status visit_chunks(
     const std::function<Status(uint64_t chunk, const ChunkEntry&, std::span<const Copy>)>& visit) {
   const size_t tensors = checkpoint.schema().tensors.size();
   const uint64_t chunks =
-      item < tensors
-          ? checkpoint.schema().tensors[item].chunk_count
-          : attachment_chunk_count(checkpoint.manifest().attachments[item - tensors],
-                                   checkpoint.store().config().opaque_chunk_bytes);
+      item < tensors ? checkpoint.schema().tensors[item].chunk_count
+                     : attachment_chunk_count(checkpoint.manifest().attachments[item - tensors],
+                                              checkpoint.store().config().opaque_chunk_bytes);
   for (uint64_t chunk = 0; chunk < chunks; ++chunk) {
     const PagePlan::Place place = checkpoint.plan().place(item, chunk);
     CAIRN_TRY(const auto page, checkpoint.page(place.page));
     const ChunkEntry& entry = page->page.entries[place.entry];
-    const auto copies = std::span(page->locator.copies)
-                            .subspan(page->first_slots[place.entry], copy_count(entry));
+    const auto copies =
+        std::span(page->locator.copies).subspan(page->first_slots[place.entry], copy_count(entry));
     CAIRN_CHECK(visit(chunk, entry, copies));
   }
   return {};

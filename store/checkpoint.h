@@ -31,7 +31,8 @@ struct LoadedPage {
 /// Threads: any.
 class Checkpoint {
  public:
-  /// Errors: kCorrupt, kNotFound (files gone: the tag may have moved; read it again and retry once).
+  /// Errors: kCorrupt, kNotFound (files gone: the tag may have moved; read it again and retry
+  /// once).
   static Result<std::unique_ptr<Checkpoint>> open(const Store& store, const TagEntry& tag);
 
   const Store& store() const { return store_; }
@@ -67,8 +68,8 @@ class Checkpoint {
 /// Reads a page and its locator and checks that they fit each other.
 Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place);
 
-/// Calls visit(chunk, entry, copies) for the chunks of a tensor or attachment (its number behind the
-/// tensors'), in order. `copies` are those that stand for the entry; none for an inline one.
+/// Calls visit(chunk, entry, copies) for the chunks of a tensor or attachment (its number behind
+/// the tensors'), in order. `copies` are those that stand for the entry; none for an inline one.
 Status visit_chunks(
     Checkpoint& checkpoint, size_t item,
     const std::function<Status(uint64_t chunk, const ChunkEntry&, std::span<const Copy>)>& visit);

@@ -23,10 +23,9 @@ static Status check_not_revoked(const Root& root, const SessionId& session) {
 static Status check_reused(const Store& store, const Root& root,
                            const std::vector<FileId>& reused_packs) {
   for (const FileId& pack : reused_packs) {
-    const bool condemned =
-        std::any_of(root.condemned.begin(), root.condemned.end(), [&](const Condemned& item) {
-          return item.kind == FileKind::kPack && item.file == pack;
-        });
+    const bool condemned = std::any_of(
+        root.condemned.begin(), root.condemned.end(),
+        [&](const Condemned& item) { return item.kind == FileKind::kPack && item.file == pack; });
     const std::string path = relative_path(FileKind::kPack, pack);
     if (condemned || !file_exists(store.fs(), join_path(store.path(), path))) {
       return fail(Code::kBusy, fmt::format("'{}' was collected meanwhile", path), "save again");
@@ -77,8 +76,8 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
     put_entry(root, result.entry);
     return fold_entries(store, root, wanted.session);
   };
-  const Status changed = change_root(store.fs(), store.path(), wanted.session, wait, change,
-                                     may_be_visible);
+  const Status changed =
+      change_root(store.fs(), store.path(), wanted.session, wait, change, may_be_visible);
   if (changed) return result;
   const bool repeated = standing && standing->session == wanted.session;
   const bool same = standing && if_exists == IfExists::kSame &&
@@ -89,8 +88,8 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
   return tl::unexpected(changed.error());
 }
 
-Result<TagEntry> fork_tag(const Store& store, const std::string& new_name,
-                          const std::string& name, std::chrono::milliseconds wait) {
+Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const std::string& name,
+                          std::chrono::milliseconds wait) {
   TagEntry forked;
   CAIRN_TRY(const SessionId writer, SessionId::fresh());
   const auto change = [&](Root& root) -> Status {

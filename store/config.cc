@@ -18,8 +18,8 @@ Status check_config(const Config& config) {
                                           elements, kChunkElementsMin, kChunkElementsMax));
   }
   if (config.pack_bytes < kPackBytesMin || config.pack_bytes > kPackBytesMax) {
-    return fail(Code::kUsage, fmt::format("packs of {} bytes: not from 1 MiB to 64 GiB",
-                                          config.pack_bytes));
+    return fail(Code::kUsage,
+                fmt::format("packs of {} bytes: not from 1 MiB to 64 GiB", config.pack_bytes));
   }
   if (config.opaque_chunk_bytes == 0 || config.opaque_chunk_bytes > kGiB) {
     return fail(Code::kUsage, fmt::format("opaque chunks of {} bytes: not from 1 byte to 1 GiB",

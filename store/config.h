@@ -22,10 +22,10 @@ struct Features {
 
 struct Config {
   SessionId store_id;
-  std::string created;                             ///< RFC 3339, UTC
-  uint64_t chunk_elements = uint64_t{1} << 19;     ///< power of two in the bounds above
+  std::string created;                          ///< RFC 3339, UTC
+  uint64_t chunk_elements = uint64_t{1} << 19;  ///< power of two in the bounds above
   uint64_t opaque_chunk_bytes = kMiB;
-  uint64_t pack_bytes = 256 * kMiB;                ///< a data pack is closed after this many bytes
+  uint64_t pack_bytes = 256 * kMiB;  ///< a data pack is closed after this many bytes
   Features features;
 };
 

@@ -142,7 +142,8 @@ Result<std::unique_ptr<IndexHelper>> IndexHelper::start(const std::string& progr
   std::transform(words.begin(), words.end(), argv.begin(),
                  [](std::string& word) { return word.data(); });
   pid_t pid = 0;
-  const int error = posix_spawnp(&pid, program.c_str(), &actions, &attributes, argv.data(), environ);
+  const int error =
+      posix_spawnp(&pid, program.c_str(), &actions, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   close(sockets[1]);
@@ -200,8 +201,7 @@ Status IndexHelper::look_up(const std::vector<Digest>& wanted,
       return fail(Code::kFailed, "the index helper left a question open");
     }
     for (size_t i = 0; i < count; ++i) {
-      found[first + i] =
-          decode_answer(ByteSpan(answers).subspan(i * kAnswerBytes, kAnswerBytes));
+      found[first + i] = decode_answer(ByteSpan(answers).subspan(i * kAnswerBytes, kAnswerBytes));
     }
   }
   return {};

@@ -42,8 +42,8 @@ void append_answer(Bytes& bytes, const std::optional<Copy>& found);
 std::optional<Copy> decode_answer(ByteSpan answer);
 
 inline constexpr int kSilenceMs = 30000;
-/// All of `bytes` to or from a socket; a peer that is gone, or silent for silence_ms (-1: for ever),
-/// is an error, never a SIGPIPE.
+/// All of `bytes` to or from a socket; a peer that is gone, or silent for silence_ms (-1: for
+/// ever), is an error, never a SIGPIPE.
 Status send_all(int socket, ByteSpan bytes);
 Status receive_all(int socket, MutableBytes bytes, int silence_ms = kSilenceMs);
 

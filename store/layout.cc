@@ -8,13 +8,20 @@ static constexpr uint32_t kVersion = 1;
 
 std::string_view role_name(Role role) {
   switch (role) {
-    case Role::kNone: return "none";
-    case Role::kWeight: return "weight";
-    case Role::kMaster: return "master";
-    case Role::kExpAvg: return "exp_avg";
-    case Role::kExpAvgSq: return "exp_avg_sq";
-    case Role::kStep: return "step";
-    case Role::kOther: return "other";
+    case Role::kNone:
+      return "none";
+    case Role::kWeight:
+      return "weight";
+    case Role::kMaster:
+      return "master";
+    case Role::kExpAvg:
+      return "exp_avg";
+    case Role::kExpAvgSq:
+      return "exp_avg_sq";
+    case Role::kStep:
+      return "step";
+    case Role::kOther:
+      return "other";
   }
   return "other";
 }

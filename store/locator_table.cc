@@ -86,8 +86,7 @@ static PagePlace take_place(WireReader& reader, const std::vector<FileId>& files
   return place;
 }
 
-Result<LocatorTable> decode_locator_table(ByteSpan bytes,
-                                          const std::vector<Digest>& page_digests) {
+Result<LocatorTable> decode_locator_table(ByteSpan bytes, const std::vector<Digest>& page_digests) {
   WireReader reader(bytes, "a locator table");
   reader.expect("LTAB");
   if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");

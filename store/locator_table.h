@@ -1,5 +1,6 @@
-// The locator table of one checkpoint: for every page where its bytes and its locator lie, the pages
-// of all bases its copies need, and the data packs a load may open (docs/FORMAT.md, section 6).
+// The locator table of one checkpoint: for every page where its bytes and its locator lie, the
+// pages of all bases its copies need, and the data packs a load may open (docs/FORMAT.md, section
+// 6).
 #pragma once
 
 #include <vector>
@@ -11,7 +12,7 @@
 namespace cairn {
 
 struct PagePlace {
-  Reference page;     ///< its digest is the page's identity
+  Reference page;  ///< its digest is the page's identity
   Reference locator;
 };
 

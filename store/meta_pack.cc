@@ -51,8 +51,8 @@ Status MetaWriter::finish() { return flush(); }
 Result<Bytes> read_object(FilePool& files, const Reference& reference) {
   const std::string path = relative_path(FileKind::kMeta, reference.file);
   if (reference.bytes > kGiB) {
-    return fail(Code::kCorrupt, fmt::format("a reference into '{}' is damaged: {} bytes", path,
-                                            reference.bytes));
+    return fail(Code::kCorrupt,
+                fmt::format("a reference into '{}' is damaged: {} bytes", path, reference.bytes));
   }
   CAIRN_TRY(const auto file, files.open(FileKind::kMeta, reference.file));
   Bytes bytes(reference.bytes);

@@ -99,8 +99,8 @@ Result<Footer> decode_pack_trailer(ByteSpan trailer, uint64_t file_bytes, std::s
   return footer;
 }
 
-static Status check_digest(FileKind kind, const FileId& file, const Footer& footer,
-                           ByteSpan header, ByteSpan table, std::string_view path) {
+static Status check_digest(FileKind kind, const FileId& file, const Footer& footer, ByteSpan header,
+                           ByteSpan table, std::string_view path) {
   const Bytes wanted = encode_pack_header(kind, file);
   if (!std::equal(header.begin(), header.end(), wanted.begin(), wanted.end())) {
     return fail(Code::kCorrupt, fmt::format("the header of '{}' is damaged", path));

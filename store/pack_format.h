@@ -22,7 +22,7 @@ uint64_t copy_alignment(uint64_t stored_bytes);
 
 /// A row of a data pack's table.
 struct PackedCopy {
-  Digest digest;                ///< of the decoded bytes
+  Digest digest;  ///< of the decoded bytes
   uint64_t offset = 0;
   uint32_t stored_bytes = 0;
   uint32_t decoded_bytes = 0;

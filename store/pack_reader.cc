@@ -25,8 +25,8 @@ Result<ByteSpan> PackReader::read(const FileId& pack, uint64_t begin, uint64_t e
 Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
                                 AlignedBuffer& room) {
   const auto damaged = [&](Code code, std::string_view why) {
-    return fail(code, fmt::format("pack '{}', offset {}: {}", relative_path(FileKind::kPack, copy.pack),
-                                  copy.offset, why));
+    return fail(code, fmt::format("pack '{}', offset {}: {}",
+                                  relative_path(FileKind::kPack, copy.pack), copy.offset, why));
   };
   ByteSpan decoded = stored;
   if (copy.encoding != Encoding::kRaw) {

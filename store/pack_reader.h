@@ -13,8 +13,7 @@ namespace cairn {
 /// Threads: any.
 class PackReader {
  public:
-  explicit PackReader(const Store& store)
-      : buffered_(store.fs(), store.path(), OpenMode::kRead) {}
+  explicit PackReader(const Store& store) : buffered_(store.fs(), store.path(), OpenMode::kRead) {}
 
   /// The bytes [begin, end) of a pack, in `room`, which grows as needed.
   /// Errors: kCorrupt when the pack is missing or ends too early.

@@ -38,8 +38,12 @@ Result<Copy> PackWriter::append_locked(const NewCopy& copy) {
   CAIRN_CHECK(open_->append(copy.stored));
   const auto stored_bytes = static_cast<uint32_t>(copy.stored.size());
   copies_.push_back({copy.digest, offset, stored_bytes, copy.decoded_bytes, copy.encoding, {}, {}});
-  return Copy{{session_, packs_begun_ - 1}, offset,        stored_bytes,
-              copy.decoded_bytes,           copy.encoding, {},
+  return Copy{{session_, packs_begun_ - 1},
+              offset,
+              stored_bytes,
+              copy.decoded_bytes,
+              copy.encoding,
+              {},
               {}};
 }
 

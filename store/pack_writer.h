@@ -19,7 +19,7 @@ struct NewCopy {
   Digest digest;
   Encoding encoding = Encoding::kRaw;
   uint32_t decoded_bytes = 0;
-  ByteSpan stored;                   ///< borrowed for the call
+  ByteSpan stored;  ///< borrowed for the call
 };
 
 /// After an error every later call fails with it. Threads: any.
@@ -49,7 +49,7 @@ class PackWriter {
   const uint64_t pack_bytes_;
   mutable std::mutex mutex_;
   std::unique_ptr<AppendWriter> open_;
-  std::vector<PackedCopy> copies_;   // of the open pack
+  std::vector<PackedCopy> copies_;  // of the open pack
   uint32_t packs_begun_ = 0;
   uint64_t sealed_bytes_ = 0;
   Status state_;

@@ -15,10 +15,10 @@ namespace cairn {
 
 /// A run of consecutive chunks of one item inside a page.
 struct PageRun {
-  size_t item = 0;              ///< number of the tensor, or tensor count + number of the attachment
+  size_t item = 0;  ///< number of the tensor, or tensor count + number of the attachment
   uint64_t first_chunk = 0;
   uint64_t chunk_count = 0;
-  uint32_t first_entry = 0;     ///< where the run begins in its page
+  uint32_t first_entry = 0;  ///< where the run begins in its page
 };
 
 struct PagePlan {

@@ -46,9 +46,9 @@ Result<TagEntry> decode_tag_entry(ByteSpan bytes) {
   const ByteSpan session = reader.take_bytes(entry.session.bytes.size());
   if (!session.empty()) std::memcpy(entry.session.bytes.data(), session.data(), session.size());
   TagFacts& facts = entry.facts;
-  for (uint64_t* fact : {&facts.logical_bytes, &facts.new_bytes, &facts.stored_bytes,
-                         &facts.attachment_bytes, &facts.tensors, &facts.chunks,
-                         &facts.new_chunks}) {
+  for (uint64_t* fact :
+       {&facts.logical_bytes, &facts.new_bytes, &facts.stored_bytes, &facts.attachment_bytes,
+        &facts.tensors, &facts.chunks, &facts.new_chunks}) {
     *fact = reader.take<uint64_t>();
   }
   reader.take<uint64_t>();
@@ -107,8 +107,8 @@ Bytes encode_root(const Root& root) {
   append_bytes(bytes, root.store_id.bytes);
   append_le(bytes, root.commit);
   append_le(bytes, root.epoch);
-  for (const size_t count : {root.condemned.size(), root.revoked.size(), root.tables.size(),
-                             root.entries.size()}) {
+  for (const size_t count :
+       {root.condemned.size(), root.revoked.size(), root.tables.size(), root.entries.size()}) {
     append_le(bytes, static_cast<uint32_t>(count));
   }
   for (const Condemned& condemned : root.condemned) {

@@ -10,9 +10,9 @@
 namespace cairn {
 
 struct TagFacts {
-  uint64_t logical_bytes = 0;     ///< all tensor bytes
-  uint64_t new_bytes = 0;         ///< decoded bytes of chunks the store did not have
-  uint64_t stored_bytes = 0;      ///< bytes the save added to the disk
+  uint64_t logical_bytes = 0;  ///< all tensor bytes
+  uint64_t new_bytes = 0;      ///< decoded bytes of chunks the store did not have
+  uint64_t stored_bytes = 0;   ///< bytes the save added to the disk
   uint64_t attachment_bytes = 0;
   uint64_t tensors = 0;
   uint64_t chunks = 0;
@@ -23,10 +23,10 @@ struct TagEntry {
   std::string name;
   bool removed = false;
   bool pinned = false;
-  uint64_t commit = 0;            ///< the newest tag has the largest
+  uint64_t commit = 0;  ///< the newest tag has the largest
   int64_t created_ns = 0;
   std::optional<int64_t> step;
-  SessionId session;              ///< that made the checkpoint
+  SessionId session;  ///< that made the checkpoint
   TagFacts facts;
   Reference manifest, schema, table;
   std::optional<Reference> layout;

@@ -43,7 +43,8 @@ Result<Schema> decode_schema(ByteSpan bytes) {
   reader.expect("SCHM");
   if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
   const auto log2 = reader.take<uint32_t>();
-  if (log2 >= 64 || uint64_t{1} << log2 > kChunkElementsMax) reader.reject("has an impossible chunk size");
+  if (log2 >= 64 || uint64_t{1} << log2 > kChunkElementsMax)
+    reader.reject("has an impossible chunk size");
   reader.take<uint32_t>();
   Schema schema;
   schema.chunk_elements = uint64_t{1} << (log2 % 64);

@@ -14,8 +14,8 @@ inline constexpr size_t kRankMax = 16;
 
 struct TensorInfo {
   std::string name;
-  uint8_t dtype = 0;              ///< code of docs/FORMAT.md section 9; lib/dtype.h gives meaning
-  std::vector<uint64_t> shape;    ///< in elements
+  uint8_t dtype = 0;            ///< code of docs/FORMAT.md section 9; lib/dtype.h gives meaning
+  std::vector<uint64_t> shape;  ///< in elements
   uint64_t chunk_count = 0;
 };
 

@@ -26,7 +26,8 @@ struct TagList {
 class Store {
  public:
   /// Makes an empty store at `path`: a folder that does not exist or is empty. Checks first that
-  /// locks, renames and syncs work there. Errors: kExists, kUsage, kFailed naming what does not hold.
+  /// locks, renames and syncs work there. Errors: kExists, kUsage, kFailed naming what does not
+  /// hold.
   static Status init(Fs& fs, const std::string& path, const Config& config);
   /// Errors: kNoStore, kCorrupt, kNewerFormat.
   static Result<std::unique_ptr<Store>> open(Fs& fs, const std::string& path);

@@ -54,8 +54,7 @@ std::optional<ChunkRecord> find_record(ByteSpan bucket, const Digest& digest) {
   return record.digest == digest ? std::optional(record) : std::nullopt;
 }
 
-FlatTable::FlatTable(size_t records)
-    : slots_(std::bit_ceil(records + records / 2 + 16), kEmpty) {
+FlatTable::FlatTable(size_t records) : slots_(std::bit_ceil(records + records / 2 + 16), kEmpty) {
   records_.reserve(records);
 }
 
@@ -71,8 +70,7 @@ void FlatTable::insert(const ChunkRecord& record) {
 
 const ChunkRecord* FlatTable::find(const Digest& digest) const {
   const size_t mask = slots_.size() - 1;
-  for (size_t at = std::hash<Digest>()(digest) & mask; slots_[at] != kEmpty;
-       at = (at + 1) & mask) {
+  for (size_t at = std::hash<Digest>()(digest) & mask; slots_[at] != kEmpty; at = (at + 1) & mask) {
     if (records_[slots_[at]].digest == digest) return &records_[slots_[at]];
   }
   return nullptr;

@@ -38,8 +38,8 @@ ChunkRecord record_at(ByteSpan bucket, size_t at);
 /// The first record of a digest in a sorted bucket.
 std::optional<ChunkRecord> find_record(ByteSpan bucket, const Digest& digest);
 
-/// Open addressing over all records, for look-ups by the million: RocksDB finds a few hundred thousand
-/// digests a second, a flat table tens of millions.
+/// Open addressing over all records, for look-ups by the million: RocksDB finds a few hundred
+/// thousand digests a second, a flat table tens of millions.
 class FlatTable {
  public:
   explicit FlatTable(size_t records);

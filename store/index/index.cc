@@ -286,8 +286,13 @@ Status Index::look_up(std::span<const Digest> wanted, std::span<std::optional<Co
   for (size_t i = 0; i < wanted.size(); ++i) {
     const auto record = tables_->find(wanted[i]);
     if (!record) continue;
-    found[i] = Copy{tables_->packs.at(record->pack), record->offset, record->stored_bytes,
-                    record->decoded_bytes, record->encoding, {}, {}};
+    found[i] = Copy{tables_->packs.at(record->pack),
+                    record->offset,
+                    record->stored_bytes,
+                    record->decoded_bytes,
+                    record->encoding,
+                    {},
+                    {}};
   }
   return {};
 }

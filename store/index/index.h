@@ -1,7 +1,7 @@
-// The RocksDB index of a store: tags -> schemas -> pages -> chunks, and where each digest is stored.
-// A function of the other files: it follows `root`, may lag behind it, and may be deleted at any
-// time. No promise of the store depends on it. Only programs of their own open it, never a library
-// inside someone else's process: RocksDB may abort on I/O errors.
+// The RocksDB index of a store: tags -> schemas -> pages -> chunks, and where each digest is
+// stored. A function of the other files: it follows `root`, may lag behind it, and may be deleted
+// at any time. No promise of the store depends on it. Only programs of their own open it, never a
+// library inside someone else's process: RocksDB may abort on I/O errors.
 #pragma once
 
 #include <memory>
@@ -19,9 +19,9 @@ namespace cairn {
 std::string index_path(const Store& store);
 
 struct IndexState {
-  uint64_t commit = 0;   ///< of the root it has seen
+  uint64_t commit = 0;  ///< of the root it has seen
   uint64_t tags = 0;
-  uint64_t chunks = 0;   ///< records, copies of one digest counted each
+  uint64_t chunks = 0;  ///< records, copies of one digest counted each
 };
 
 /// Threads: one at a time.

@@ -30,7 +30,8 @@ TEST(Bytes, RoundsUp) {
   EXPECT_EQ(round_up(1, 8), 8u);
   EXPECT_EQ(round_up(8, 8), 8u);
   EXPECT_EQ(ceil_div(9, 8), 2u);
-  EXPECT_EQ(ceil_div(std::numeric_limits<uint64_t>::max(), 1), std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(ceil_div(std::numeric_limits<uint64_t>::max(), 1),
+            std::numeric_limits<uint64_t>::max());
 }
 
 TEST(Bytes, HexRoundTrips) {

@@ -15,8 +15,8 @@ namespace {
 class SaveLoad : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("cairn-save-load-" + SessionId::fresh()->hex());
+    folder_ =
+        std::filesystem::temp_directory_path() / ("cairn-save-load-" + SessionId::fresh()->hex());
     Config config;
     config.chunk_elements = 1024;
     ASSERT_TRUE(Store::init(posix_fs(), path(), config));
@@ -69,8 +69,7 @@ TEST_F(SaveLoad, AnyCutGivesTheSameBytesAndWholeChunksTheSameManifest) {
   const Shape shape = {96, 1024};
   const Bytes data = noise(96 * 1024 * 2, 1);
   std::vector<Digest> manifests;
-  for (const auto& [axis, parts, writers] :
-       std::vector<std::tuple<size_t, uint64_t, bool>>{
+  for (const auto& [axis, parts, writers] : std::vector<std::tuple<size_t, uint64_t, bool>>{
            {0, 1, false}, {0, 4, true}, {0, 3, false}, {1, 2, true}, {1, 5, true}, {0, 7, true}}) {
     SaveRequest request;
     request.tag = "run/t" + std::to_string(manifests.size());
