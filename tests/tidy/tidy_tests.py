@@ -1,0 +1,54 @@
+"""Every source file has its test: tests/<folder>/<stem>_test.cc, or a line in TESTED_BY."""
+
+import re
+
+from tidy_tree import CPP_SUFFIXES, Finding, layer_of
+
+TESTED_FOLDERS = {"base", "store", "store/index", "lib", "cli", "gpu"}
+
+# Files whose behaviour another file's test shows, with that test. A line goes when the file gets
+# a test of its own; the test must be there.
+TESTED_BY = {
+    # One digest, whatever the kernel: the test runs all that the machine has.
+    "base/digest_avx2.cc": "tests/base/digest_test.cc",
+    "base/digest_avx512.cc": "tests/base/digest_test.cc",
+    "base/digest_portable.cc": "tests/base/digest_test.cc",
+    "base/digest_tree.cc": "tests/base/digest_test.cc",
+    # Save and load are one promise: what was saved is loaded.
+    "lib/save.cc": "tests/lib/save_load_test.cc",
+    "lib/load.cc": "tests/lib/save_load_test.cc",
+    # The store's index is opened, followed and asked as one.
+    "store/index/chunk_records.cc": "tests/store/index/index_test.cc",
+    "store/index/tables.cc": "tests/store/index/index_test.cc",
+    # The frame of the program runs from outside.
+    "cli/main.cc": "tests/cli/program_test.py",
+    "cli/commands.cc": "tests/cli/program_test.py",
+    "cli/cmd_help.cc": "tests/cli/program_test.py",
+    "cli/cmd_version.cc": "tests/cli/program_test.py",
+    "cli/help.cc": "tests/cli/program_test.py",
+}
+
+
+def check(tree, tested_by=None):
+    tested_by = TESTED_BY if tested_by is None else tested_by
+    paths = set(tree.paths)
+    for path in tree.cpp():
+        if layer_of(path) not in TESTED_FOLDERS or not re.search(r"\.(cc|cu)$", path):
+            continue
+        own = own_test(path)
+        if own in paths and path in tested_by:
+            yield Finding(path, 1, "tested", f"has '{own}'; drop its line from TESTED_BY")
+        elif own not in paths and path not in tested_by:
+            yield Finding(path, 1, "tested", f"no '{own}' and no line in TESTED_BY")
+    for path, test in tested_by.items():
+        if path not in paths:
+            yield Finding(path, 1, "tested", "is in TESTED_BY and not in the tree")
+        elif test not in paths:
+            yield Finding(path, 1, "tested", f"its test '{test}' is not in the tree")
+
+
+def own_test(path):
+    stem = path
+    for suffix in CPP_SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return f"tests/{stem}_test.cc"
