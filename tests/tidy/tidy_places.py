@@ -7,7 +7,7 @@ from tidy_tree import Finding
 
 SHARED_NAMES = {"meson.build", "README.md", "__init__.py"}
 MACHINE_PATHS = re.compile(
-    r"(?<![\w.$}])/(?:work|home|root|Users|workspace)/[\w.]|/tmp/bash_jobs|/tmp/brief"
+    r"(?<![\w.$}])/(?:work|home|root|Users|workspace)/[\w.]|/tmp/\w+_jobs\b"
     r"|\b(?:pypi\.org|files\.pythonhosted\.org|registry\.npmjs\.org|deb\.debian\.org"
     r"|archive\.ubuntu\.com|proxy\.golang\.org|static\.crates\.io)\b")
 COMMANDS = "cli/commands.cc"

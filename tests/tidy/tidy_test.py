@@ -182,6 +182,7 @@ class RulesTest(unittest.TestCase):
         self.fires(tidy_places.check, "names", [("lib/bytes.h", "", 1)])
         self.fires(tidy_places.check, "machine", [
             ("lib/a.cc", "\n// see /wo" "rk/x\n", 2), ("scripts/a.sh", "cd /ho" "me/me\n", 1),
+            ("scripts/a.sh", "cat /tm" "p/bash_jobs/1\n", 1),
             ("scripts/a.sh", "pip install -i https://py" "pi.org/simple x\n", 1)])
 
     def test_pages(self):
