@@ -11,37 +11,22 @@
 #include "lib/convert.h"
 #include "lib/load_plan.h"
 #include "store/pack_reader.h"
+#include "store/read_jobs.h"
 
 namespace cairn {
 namespace {
 
-/// A worker's turn: copies that lie near each other in one pack are read at once.
-constexpr uint64_t kReadBytes = 4 * kMiB;
-constexpr uint64_t kGapBytesMax = 256 * kKiB;
-
-struct ReadJob {
-  size_t first = 0, count = 0;  // units
-  uint64_t begin = 0, end = 0;  // in the pack; equal for inline units
-};
-
-std::vector<ReadJob> make_jobs(const std::vector<ReadUnit>& units) {
-  std::vector<ReadJob> jobs;
-  for (size_t i = 0; i < units.size(); ++i) {
-    const Copy& copy = units[i].copy;
-    const bool is_inline = !units[i].inline_bytes.empty();
-    const uint64_t end = is_inline ? 0 : copy.offset + copy.stored_bytes;
-    const bool joins = !jobs.empty() && units[i - 1].copy.pack == copy.pack &&
-                       is_inline == !units[i - 1].inline_bytes.empty() &&
-                       copy.offset <= jobs.back().end + kGapBytesMax &&
-                       end - jobs.back().begin <= kReadBytes;
-    if (joins) {
-      ++jobs.back().count;
-      jobs.back().end = std::max(jobs.back().end, end);
-    } else {
-      jobs.push_back({i, 1, is_inline ? 0 : copy.offset, end});
-    }
+/// Inline units have an empty range: they came with their page.
+std::vector<PackRange> ranges_of(const std::vector<ReadUnit>& units) {
+  std::vector<PackRange> ranges;
+  ranges.reserve(units.size());
+  for (const ReadUnit& unit : units) {
+    const Copy& copy = unit.copy;
+    ranges.push_back(unit.inline_bytes.empty()
+                         ? PackRange{copy.pack, copy.offset, copy.offset + copy.stored_bytes}
+                         : PackRange{});
   }
-  return jobs;
+  return ranges;
 }
 
 class Loader {
@@ -50,7 +35,7 @@ class Loader {
       : checkpoint_(checkpoint), request_(request), plan_(plan), packs_(checkpoint.store()) {}
 
   Status run() {
-    const std::vector<ReadJob> jobs = make_jobs(plan_.units);
+    const std::vector<ReadJob> jobs = join_ranges(ranges_of(plan_.units));
     if (request_.call.progress != nullptr) request_.call.progress->total_bytes = plan_.bytes;
     // While some threads wait for the disk the others decode and check.
     const unsigned threads =
@@ -67,8 +52,8 @@ class Loader {
     }
     thread_local AlignedBuffer room;
     ByteSpan stored;
-    if (job.end > job.begin) {
-      auto read = packs_.read(plan_.units[job.first].copy.pack, job.begin, job.end, room);
+    if (job.bytes.end > job.bytes.begin) {
+      auto read = packs_.read(job.bytes, room);
       if (!read) return tl::unexpected(about(plan_.units[job.first], read.error()));
       stored = *read;
     }
@@ -76,7 +61,7 @@ class Loader {
       const ReadUnit& unit = plan_.units[i];
       const ByteSpan bytes =
           unit.inline_bytes.empty()
-              ? stored.subspan(unit.copy.offset - job.begin, unit.copy.stored_bytes)
+              ? stored.subspan(unit.copy.offset - job.bytes.begin, unit.copy.stored_bytes)
               : ByteSpan(unit.inline_bytes);
       const Status delivered = deliver(unit, bytes);
       if (!delivered) return tl::unexpected(about(unit, delivered.error()));
@@ -184,7 +169,7 @@ Status read_attachment(Checkpoint& checkpoint, std::string_view name,
     if (digest == nullptr) return fail(Code::kCorrupt, "an attachment's chunk is in pieces");
     const Copy& copy = page->locator.copies[page->first_slots[place.entry]];
     CAIRN_TRY(const ByteSpan stored,
-              packs.read(copy.pack, copy.offset, copy.offset + copy.stored_bytes, room));
+              packs.read({copy.pack, copy.offset, copy.offset + copy.stored_bytes}, room));
     auto decoded = decode_checked(copy, *digest, stored, decoded_room);
     if (!decoded) {
       return tl::unexpected(with_context(

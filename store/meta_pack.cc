@@ -66,20 +66,4 @@ Result<Bytes> read_object(FilePool& files, const Reference& reference) {
   return bytes;
 }
 
-Result<std::vector<PackedObject>> list_objects(Fs& fs, const std::string& path,
-                                               const FileId& file) {
-  CAIRN_TRY(const auto opened, fs.open(path, OpenMode::kRead));
-  CAIRN_TRY(const uint64_t bytes, opened->size());
-  Bytes header(kPackHeaderBytes), trailer(kPackTrailerBytes);
-  if (bytes < header.size() + trailer.size()) {
-    return fail(Code::kCorrupt, fmt::format("'{}' is damaged: it ends too early", path));
-  }
-  CAIRN_CHECK(opened->read_at(0, header));
-  CAIRN_CHECK(opened->read_at(bytes - trailer.size(), trailer));
-  CAIRN_TRY(const Footer footer, decode_pack_trailer(trailer, bytes, path));
-  Bytes table(bytes - trailer.size() - footer.table_offset);
-  CAIRN_CHECK(opened->read_at(footer.table_offset, table));
-  return decode_meta_table(file, footer, header, table, path);
-}
-
 }  // namespace cairn

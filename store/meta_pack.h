@@ -45,7 +45,4 @@ class MetaWriter {
 /// Threads: any.
 Result<Bytes> read_object(FilePool& files, const Reference& reference);
 
-/// The objects a metadata pack holds, from its table. For checks.
-Result<std::vector<PackedObject>> list_objects(Fs& fs, const std::string& path, const FileId& file);
-
 }  // namespace cairn

@@ -4,8 +4,8 @@
 
 namespace cairn {
 
-Result<ByteSpan> PackReader::read(const FileId& pack, uint64_t begin, uint64_t end,
-                                  AlignedBuffer& room) {
+Result<ByteSpan> PackReader::read(const PackRange& range, AlignedBuffer& room) {
+  const auto& [pack, begin, end] = range;
   const std::string path = relative_path(FileKind::kPack, pack);
   auto file = buffered_.open(FileKind::kPack, pack);
   if (!file && file.error().code == Code::kNotFound) {

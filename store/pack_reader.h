@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "store/file_pool.h"
 #include "store/locator.h"
+#include "store/read_jobs.h"
 #include "store/store.h"
 
 namespace cairn {
@@ -15,9 +16,9 @@ class PackReader {
  public:
   explicit PackReader(const Store& store) : buffered_(store.fs(), store.path(), OpenMode::kRead) {}
 
-  /// The bytes [begin, end) of a pack, in `room`, which grows as needed.
+  /// The range's bytes, in `room`, which grows as needed.
   /// Errors: kCorrupt when the pack is missing or ends too early.
-  Result<ByteSpan> read(const FileId& pack, uint64_t begin, uint64_t end, AlignedBuffer& room);
+  Result<ByteSpan> read(const PackRange& range, AlignedBuffer& room);
 
   uint64_t read_bytes() const { return read_bytes_; }
 

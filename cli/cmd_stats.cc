@@ -1,0 +1,104 @@
+// `cairn stats`: what the store holds and costs.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/human.h"
+#include "cli/table.h"
+#include "lib/describe.h"
+#include "lib/tensor.h"
+#include "store/index/index.h"
+#include "store/usage.h"
+
+namespace cairn {
+
+using nlohmann::ordered_json;
+
+static void print_json(Output& output, const StoreUsage& usage) {
+  ordered_json by_class = ordered_json::object(), by_encoding = ordered_json::object();
+  for (const auto& [name, each] : usage.by_class) {
+    by_class[name] = {{"logical_bytes", each.logical_bytes}, {"stored_bytes", each.stored_bytes}};
+  }
+  for (const auto& [name, each] : usage.by_encoding) {
+    by_encoding[name] = {{"chunks", each.chunks},
+                         {"decoded_bytes", each.decoded_bytes},
+                         {"stored_bytes", each.stored_bytes}};
+  }
+  output.result({{"tags", usage.tags},
+                 {"tensors", usage.tensors},
+                 {"logical_bytes", usage.logical_bytes},
+                 {"unique_bytes", usage.unique_bytes},
+                 {"stored_bytes", usage.stored_bytes},
+                 {"disk_bytes", usage.disk_bytes},
+                 {"dead_bytes", usage.dead_bytes},
+                 {"packs", usage.packs},
+                 {"chunks", usage.chunks},
+                 {"by_class", by_class},
+                 {"by_encoding", by_encoding}});
+}
+
+static std::string ratio(const StoreUsage& usage) {
+  if (usage.stored_bytes == 0) return "";
+  return fmt::format(" ({:.1f} times less than logical)",
+                     double(usage.logical_bytes) / double(usage.stored_bytes));
+}
+
+static void print_text(Output& output, const StoreUsage& usage) {
+  const auto line = [&](std::string_view key, std::string_view value) {
+    output.print(fmt::format("{:<9} {}\n", key, value));
+  };
+  line("tags", fmt::format("{} with {} tensors", usage.tags, usage.tensors));
+  line("logical", human_bytes(usage.logical_bytes));
+  line("unique", fmt::format("{} in {} chunks", human_bytes(usage.unique_bytes), usage.chunks));
+  line("stored", human_bytes(usage.stored_bytes) + ratio(usage));
+  line("on disk", fmt::format("{}, {} packs", human_bytes(usage.disk_bytes), usage.packs));
+  line("dead", human_bytes(usage.dead_bytes));
+  Table classes({{"class"}, {"logical", Align::kRight}, {"stored", Align::kRight}});
+  for (const auto& [name, each] : usage.by_class) {
+    classes.add_row({name, human_bytes(each.logical_bytes), human_bytes(each.stored_bytes)});
+  }
+  if (!classes.empty()) output.print("\n" + classes.render());
+  Table encodings({{"encoding"},
+                   {"chunks", Align::kRight},
+                   {"decoded", Align::kRight},
+                   {"stored", Align::kRight}});
+  for (const auto& [name, each] : usage.by_encoding) {
+    encodings.add_row({name, std::to_string(each.chunks), human_bytes(each.decoded_bytes),
+                       human_bytes(each.stored_bytes)});
+  }
+  if (!encodings.empty()) output.print("\n" + encodings.render());
+}
+
+static Result<TensorFacts> describe(const Checkpoint& checkpoint, const Layout& layout,
+                                    size_t number) {
+  const TensorInfo& tensor = checkpoint.schema().tensors[number];
+  CAIRN_TRY(const uint64_t bytes, checked_bytes(static_cast<Dtype>(tensor.dtype), tensor.shape));
+  return TensorFacts{tensor_class(layout, number), bytes};
+}
+
+static Result<StoreUsage> run(const Context& context) {
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(const TagList tags, store->read_tags());
+  CAIRN_TRY(StoreUsage usage, measure_usage(*store, tags, describe, &context.stop));
+  const std::string index = index_path(*store);
+  if (!index.starts_with(store->path() + "/")) {
+    CAIRN_TRY(const uint64_t bytes, folder_bytes(store->fs(), index));
+    usage.disk_bytes += bytes;
+  }
+  return usage;
+}
+
+int cmd_stats(const Context& context, const StatsOptions&) {
+  const auto usage = run(context);
+  if (!usage) return context.output.fail(usage.error());
+  if (context.output.json()) {
+    print_json(context.output, *usage);
+  } else if (!context.output.quiet()) {
+    print_text(context.output, *usage);
+  }
+  return kExitOk;
+}
+
+}  // namespace cairn

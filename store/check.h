@@ -1,0 +1,46 @@
+// Is everything there and whole? Looks at every tag's metadata, then at every pack its copies lie
+// in, then, if asked, at the data itself. Changes nothing and takes no lock: it runs beside savers.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/progress_counters.h"
+#include "store/store.h"
+
+namespace cairn {
+
+/// One thing found damaged. Damage to many chunks of one tensor in one pack is one row.
+struct Damage {
+  /// "metadata", "missing-pack", "short-pack", "pack-table", "locator" or "data".
+  std::string kind;
+  std::string tag, tensor, pack;  ///< empty where the damage is not in one; `pack` is a path
+  std::optional<uint64_t> offset;
+  std::string message;
+};
+
+struct CheckRequest {
+  std::vector<TagEntry> tags;
+  std::optional<double> read_percent;  ///< of the copies, chosen at random; unset: reads no data
+  std::optional<std::chrono::seconds> time_limit;  ///< for reading data
+  unsigned threads = 0;
+  ProgressCounters* progress = nullptr;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+struct CheckReport {
+  uint64_t tags = 0;
+  uint64_t packs = 0;       ///< data packs the tags need
+  uint64_t chunks = 0;      ///< distinct stored copies the tags need, and inline chunks
+  uint64_t bytes_read = 0;  ///< of data
+  bool out_of_time = false;
+  std::vector<Damage> damage;
+};
+
+/// Errors: kCancelled, kNewerFormat. What cannot be read for whatever reason counts as damage.
+Result<CheckReport> check(const Store& store, const CheckRequest& request);
+
+}  // namespace cairn

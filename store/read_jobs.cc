@@ -1,0 +1,30 @@
+#include "store/read_jobs.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+
+namespace cairn {
+
+static constexpr uint64_t kReadBytesMax = 4 * kMiB;
+static constexpr uint64_t kGapBytesMax = 256 * kKiB;
+
+std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges) {
+  std::vector<ReadJob> jobs;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    const PackRange& range = ranges[i];
+    if (!jobs.empty() && jobs.back().bytes.pack == range.pack) {
+      ReadJob& last = jobs.back();
+      const uint64_t end = std::max(last.bytes.end, range.end);
+      if (range.begin <= last.bytes.end + kGapBytesMax && end - last.bytes.begin <= kReadBytesMax) {
+        ++last.count;
+        last.bytes.end = end;
+        continue;
+      }
+    }
+    jobs.push_back({i, 1, range});
+  }
+  return jobs;
+}
+
+}  // namespace cairn

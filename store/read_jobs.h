@@ -1,0 +1,28 @@
+// Joins ranges of packs that lie near each other, so that a disk is asked for few long reads.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "store/file_id.h"
+
+namespace cairn {
+
+/// Bytes [begin, end) of a pack. An empty range needs no read.
+struct PackRange {
+  FileId pack;
+  uint64_t begin = 0, end = 0;
+};
+
+/// Consecutive ranges that one read covers: `bytes` begins where the first does.
+struct ReadJob {
+  size_t first = 0, count = 0;
+  PackRange bytes;
+};
+
+/// Ranges must be sorted by pack and beginning; they may overlap. A job reads at most 4 MiB (a
+/// single longer range is a job of its own) and skips gaps of at most 256 KiB by reading them: less
+/// than what a further request costs a disk.
+std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges);
+
+}  // namespace cairn

@@ -1,0 +1,195 @@
+#include "store/usage.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <unordered_set>
+
+#include "store/pack_table.h"
+
+namespace cairn {
+namespace {
+
+struct DigestHash {
+  size_t operator()(const Digest& digest) const noexcept {
+    return load_le<uint64_t>(digest.bytes, 0);
+  }
+};
+struct PlaceHash {
+  size_t operator()(const std::pair<FileId, uint64_t>& place) const noexcept {
+    return std::hash<FileId>()(place.first) * 31 + place.second;
+  }
+};
+
+class UsageCounter {
+ public:
+  UsageCounter(const Store& store, const DescribeTensor& describe, const std::atomic<bool>* stop)
+      : store_(store), describe_(describe), stop_(stop) {}
+
+  Result<StoreUsage> run(const TagList& tags) {
+    usage_.tags = tags.tags.size();
+    for (const TagEntry& tag : tags.tags) {
+      CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
+      CAIRN_CHECK(count_tag(*checkpoint));
+    }
+    CAIRN_CHECK(count_packs());
+    CAIRN_CHECK(count_metas());
+    CAIRN_TRY(usage_.disk_bytes, folder_bytes(store_.fs(), store_.path()));
+    for (const auto& [name, of_class] : usage_.by_class) {
+      usage_.stored_bytes += of_class.stored_bytes;
+    }
+    return std::move(usage_);
+  }
+
+ private:
+  Status count_tag(Checkpoint& checkpoint) {
+    const TagEntry& tag = checkpoint.tag();
+    for (const Reference* reference : {&tag.manifest, &tag.schema, &tag.table}) {
+      metas_.insert(reference->file);
+    }
+    if (tag.layout) metas_.insert(tag.layout->file);
+    for (const PagePlace& place : checkpoint.table().pages) {
+      metas_.insert({place.page.file, place.locator.file});
+    }
+    CAIRN_TRY(const Layout layout, checkpoint.layout());
+    const size_t tensors = checkpoint.schema().tensors.size();
+    usage_.tensors += tensors;
+    for (size_t item = 0; item < tensors + checkpoint.manifest().attachments.size(); ++item) {
+      if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the count was stopped");
+      TensorFacts facts{"attachment", 0};
+      if (item < tensors) {
+        CAIRN_TRY(facts, describe_(checkpoint, layout, item));
+      }
+      usage_.logical_bytes += facts.bytes;
+      ClassUsage& of_class = usage_.by_class[facts.tensor_class];
+      of_class.logical_bytes += facts.bytes;
+      CAIRN_CHECK(count_item(checkpoint, item, of_class));
+    }
+    return {};
+  }
+
+  Status count_item(Checkpoint& checkpoint, size_t item, ClassUsage& of_class) {
+    return visit_chunks(checkpoint, item,
+                        [&](uint64_t, const ChunkEntry& entry, std::span<const Copy> copies) {
+                          count_chunk(entry, copies, of_class);
+                          return Status();
+                        });
+  }
+
+  void count_chunk(const ChunkEntry& entry, std::span<const Copy> copies, ClassUsage& of_class) {
+    if (const auto* digest = std::get_if<Digest>(&entry)) {
+      count_copy(*digest, copies[0], of_class);
+    } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
+      for (size_t i = 0; i < pieces->size(); ++i) {
+        count_copy((*pieces)[i].digest, copies[i], of_class);
+      }
+    } else {
+      const Bytes& bytes = std::get<Bytes>(entry);
+      if (!is_new_chunk(blake3(bytes), bytes.size())) return;
+      EncodingUsage& of_encoding = usage_.by_encoding["inline"];
+      ++of_encoding.chunks;
+      of_encoding.decoded_bytes += bytes.size();
+      of_encoding.stored_bytes += bytes.size();
+      of_class.stored_bytes += bytes.size();
+      inline_bytes_ += bytes.size();
+    }
+  }
+
+  bool is_new_chunk(const Digest& digest, uint64_t decoded_bytes) {
+    if (!chunks_.insert(digest).second) return false;
+    ++usage_.chunks;
+    usage_.unique_bytes += decoded_bytes;
+    return true;
+  }
+
+  void count_copy(const Digest& digest, const Copy& copy, ClassUsage& of_class) {
+    EncodingUsage& of_encoding = usage_.by_encoding[std::string(encoding_name(copy.encoding))];
+    if (is_new_chunk(digest, copy.decoded_bytes)) {
+      ++of_encoding.chunks;
+      of_encoding.decoded_bytes += copy.decoded_bytes;
+    }
+    if (!copies_.insert({copy.pack, copy.offset}).second) return;
+    of_encoding.stored_bytes += copy.stored_bytes;
+    of_class.stored_bytes += copy.stored_bytes;
+  }
+
+  Status count_packs() {
+    const std::string root = join_path(store_.path(), "packs");
+    if (!file_exists(store_.fs(), root)) return {};
+    CAIRN_TRY(const auto folders, store_.fs().list(root));
+    for (const FolderEntry& folder : folders) {
+      if (!folder.is_folder) continue;
+      CAIRN_TRY(const auto files, store_.fs().list(join_path(root, folder.name)));
+      for (const FolderEntry& file : files) {
+        const auto id = FileId::parse(file.name);
+        if (!id) continue;
+        ++usage_.packs;
+        CAIRN_CHECK(count_pack(*id));
+      }
+    }
+    return {};
+  }
+
+  Status count_pack(const FileId& pack) {
+    const auto rows = list_copies(store_.fs(), store_.path(), pack);
+    if (!rows) {
+      // A save in progress, or a leftover: nothing in it is needed yet.
+      const std::string path = join_path(store_.path(), relative_path(FileKind::kPack, pack));
+      const auto info = store_.fs().info(path);
+      if (info) usage_.dead_bytes += info->bytes;
+      return {};
+    }
+    for (const PackedCopy& row : *rows) {
+      if (!copies_.contains({pack, row.offset})) usage_.dead_bytes += row.stored_bytes;
+    }
+    return {};
+  }
+
+  Status count_metas() {
+    uint64_t bytes = 0;
+    for (const FileId& meta : metas_) {
+      const std::string path = join_path(store_.path(), relative_path(FileKind::kMeta, meta));
+      CAIRN_TRY(const FileInfo info, store_.fs().info(path));
+      bytes += info.bytes;
+    }
+    if (bytes != 0)
+      usage_.by_class["metadata"].stored_bytes = bytes - std::min(bytes, inline_bytes_);
+    return {};
+  }
+
+  const Store& store_;
+  const DescribeTensor& describe_;
+  const std::atomic<bool>* stop_;
+  StoreUsage usage_;
+  uint64_t inline_bytes_ = 0;
+  std::set<FileId> metas_;
+  std::unordered_set<Digest, DigestHash> chunks_;
+  std::unordered_set<std::pair<FileId, uint64_t>, PlaceHash> copies_;
+};
+
+}  // namespace
+
+Result<uint64_t> folder_bytes(Fs& fs, const std::string& folder) {
+  const auto entries = fs.list(folder);
+  if (!entries && entries.error().code == Code::kNotFound) return uint64_t{0};
+  if (!entries) return tl::unexpected(entries.error());
+  uint64_t bytes = 0;
+  for (const FolderEntry& entry : *entries) {
+    const std::string path = join_path(folder, entry.name);
+    if (entry.is_folder) {
+      CAIRN_TRY(const uint64_t below, folder_bytes(fs, path));
+      bytes += below;
+    } else if (const auto info = fs.info(path)) {  // else it went away meanwhile
+      bytes += info->bytes;
+    }
+  }
+  return bytes;
+}
+
+Result<StoreUsage> measure_usage(const Store& store, const TagList& tags,
+                                 const DescribeTensor& describe, const std::atomic<bool>* stop) {
+  return UsageCounter(store, describe, stop).run(tags);
+}
+
+}  // namespace cairn
