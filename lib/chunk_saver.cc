@@ -56,22 +56,26 @@ std::vector<ChunkSaver::Job> ChunkSaver::make_jobs() const {
   return jobs;
 }
 
-/// The unit's bytes in row-major order: where they lie already, or gathered into `room`.
-ByteSpan ChunkSaver::bytes_of(const Unit& unit, MutableBytes room) const {
-  const uint64_t bytes = plan_.unit_bytes(unit);
+/// Where a unit lies as rows that can be hashed in place; nullopt when its bytes come from several
+/// boxes, or by more than one stride.
+std::optional<DigestInput> ChunkSaver::rows_of(const Unit& unit) const {
   if (unit.item >= plan_.tensors.size()) {
-    return plan_.attachments[unit.item - plan_.tensors.size()].bytes.subspan(unit.box.offsets[0],
-                                                                             bytes);
+    const ByteSpan bytes = plan_.attachments[unit.item - plan_.tensors.size()].bytes;
+    return DigestInput{bytes.data() + unit.box.offsets[0], unit.box.lengths[0]};
   }
   const PlannedTensor& tensor = plan_.tensors[unit.item];
-  if (unit.sources.size() == 1) {
-    const SourceBox& source = tensor.boxes[unit.sources[0]];
-    const StridedSource at =
-        sub_box(StridedSource{source.data, source.strides_bytes}, source.box, unit.box);
-    if (is_contiguous(at.strides_bytes, unit.box.lengths, tensor.form.item_bytes)) {
-      return {at.data, bytes};
-    }
-  }
+  if (unit.sources.size() != 1) return std::nullopt;
+  const SourceBox& source = tensor.boxes[unit.sources[0]];
+  const StridedSource at =
+      sub_box(StridedSource{source.data, source.strides_bytes}, source.box, unit.box);
+  const auto rows = as_rows(at.strides_bytes, unit.box.lengths, tensor.form.item_bytes);
+  if (!rows) return std::nullopt;
+  return DigestInput{at.data, rows->row_bytes, rows->stride_bytes, rows->rows};
+}
+
+/// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit.
+void ChunkSaver::gather(const Unit& unit, MutableBytes room) const {
+  const PlannedTensor& tensor = plan_.tensors[unit.item];
   const StridedTarget gathered{room.data(),
                                contiguous_strides(unit.box.lengths, tensor.form.item_bytes)};
   for (const size_t number : unit.sources) {
@@ -80,63 +84,90 @@ ByteSpan ChunkSaver::bytes_of(const Unit& unit, MutableBytes room) const {
     copy_box(sub_box(StridedSource{source.data, source.strides_bytes}, source.box, common),
              sub_box(gathered, unit.box, common), common.lengths, tensor.form.item_bytes);
   }
-  return room.first(bytes);
+}
+
+/// The unit's bytes one after the other: as they lie when they do, else in `room`.
+ByteSpan ChunkSaver::in_order(const DigestedUnit& digested, AlignedBuffer& room) const {
+  if (digested.rows.rows <= 1) return {digested.rows.data, digested.bytes};
+  if (room.size() < digested.bytes) room = AlignedBuffer(digested.bytes);
+  gather(digested.unit, room.span());
+  return room.span().first(digested.bytes);
+}
+
+/// Fills in rows and digests. Units that cannot be hashed where they lie are gathered first; they
+/// stay in the thread's room until its next call.
+void ChunkSaver::digest(std::span<DigestedUnit> units) const {
+  std::vector<size_t> scattered;
+  uint64_t scattered_bytes = 0;
+  for (size_t u = 0; u < units.size(); ++u) {
+    units[u].bytes = plan_.unit_bytes(units[u].unit);
+    if (const auto rows = rows_of(units[u].unit)) {
+      units[u].rows = *rows;
+    } else {
+      scattered.push_back(u);
+      scattered_bytes += units[u].bytes;
+    }
+  }
+  thread_local AlignedBuffer room;
+  if (room.size() < scattered_bytes) room = AlignedBuffer(scattered_bytes);
+  uint64_t taken = 0;
+  for (const size_t u : scattered) {
+    gather(units[u].unit, room.span().subspan(taken, units[u].bytes));
+    units[u].rows = {room.data() + taken, units[u].bytes};
+    taken += units[u].bytes;
+  }
+  std::vector<DigestInput> inputs;
+  for (const DigestedUnit& unit : units) inputs.push_back(unit.rows);
+  std::vector<Digest> digests(units.size());
+  blake3_many(inputs, digests);
+  for (size_t u = 0; u < units.size(); ++u) units[u].digest = digests[u];
 }
 
 Status ChunkSaver::save_job(const Job& job) {
   if (request_.call.stop != nullptr && *request_.call.stop) {
     return fail(Code::kCancelled, "the save was stopped");
   }
-  std::vector<Unit> units;
+  std::vector<DigestedUnit> units;
   std::vector<size_t> first_units;
-  uint64_t bytes_all = 0;
   for (const ChunkPlace& chunk : job.chunks) {
     first_units.push_back(units.size());
     for (Unit& unit : plan_.units_of(chunk.item, chunk.chunk)) {
-      bytes_all += plan_.unit_bytes(unit);
-      units.push_back(std::move(unit));
+      units.push_back({std::move(unit), 0, {}, {}});
     }
   }
   first_units.push_back(units.size());
-  thread_local AlignedBuffer room;
-  if (room.size() < bytes_all) room = AlignedBuffer(bytes_all);
-  std::vector<ByteSpan> bytes;
-  uint64_t taken = 0;
-  for (const Unit& unit : units) {
-    bytes.push_back(bytes_of(unit, room.span().subspan(taken)));
-    taken += bytes.back().size();
-  }
-  std::vector<Digest> digests(units.size());
-  blake3_many(bytes, digests);
+  digest(units);
 
   std::vector<size_t> wanted;
   for (size_t i = 0; i < job.chunks.size(); ++i) {
-    const size_t first = first_units[i], count = first_units[i + 1] - first;
-    const std::span unit_span = std::span(units).subspan(first, count);
-    if (settle(job.chunks[i], unit_span, bytes[first], std::span(digests).subspan(first))) continue;
-    for (size_t u = first; u < first + count; ++u) wanted.push_back(u);
+    const size_t first = first_units[i], last = first_units[i + 1];
+    if (settle(job.chunks[i], std::span(units).subspan(first, last - first))) continue;
+    for (size_t u = first; u < last; ++u) wanted.push_back(u);
   }
-  CAIRN_CHECK(write_new(units, bytes, digests, wanted));
-  if (request_.call.progress != nullptr) request_.call.progress->done_bytes += bytes_all;
+  CAIRN_CHECK(write_new(units, wanted));
+  if (request_.call.progress != nullptr) {
+    for (const DigestedUnit& unit : units) request_.call.progress->done_bytes += unit.bytes;
+  }
   return {};
 }
 
 /// Makes the chunk's entry. True when no copy has to be made: it is inline, or equal to the base's.
-bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const Unit> units, ByteSpan bytes,
-                        std::span<const Digest> digests) {
+bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const DigestedUnit> units) {
   SavedPage& page = pages_[chunk.page];
   ChunkEntry& entry = page.page.entries[chunk.entry];
-  const bool is_inline = !units[0].is_piece && bytes.size() <= kInlineBytesMax;
+  const bool is_inline = !units[0].unit.is_piece && units[0].bytes <= kInlineBytesMax;
   if (is_inline) {
+    AlignedBuffer room;
+    const ByteSpan bytes = in_order(units[0], room);
     entry = Bytes(bytes.begin(), bytes.end());
-  } else if (units[0].is_piece) {
+  } else if (units[0].unit.is_piece) {
     std::vector<Piece> pieces;
-    for (size_t u = 0; u < units.size(); ++u) {
-      pieces.push_back({units[u].box.offsets, units[u].box.lengths, digests[u]});
+    for (const DigestedUnit& each : units) {
+      pieces.push_back({each.unit.box.offsets, each.unit.box.lengths, each.digest});
     }
     entry = std::move(pieces);
   } else {
-    entry = digests[0];
+    entry = units[0].digest;
   }
   if (base_ != nullptr) {
     if (auto copies = base_->equal_copies(chunk.item, chunk.chunk, entry)) {
@@ -144,7 +175,7 @@ bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const Unit> units, By
       return true;
     }
   }
-  if (is_inline && chunk.item < plan_.tensors.size()) writer_.count_inline(bytes.size());
+  if (is_inline && chunk.item < plan_.tensors.size()) writer_.count_inline(units[0].bytes);
   return is_inline;
 }
 
@@ -162,17 +193,17 @@ Status ChunkSaver::look_up(const std::vector<Digest>& wanted) {
   return {};
 }
 
-Status ChunkSaver::write_new(const std::vector<Unit>& units, const std::vector<ByteSpan>& bytes,
-                             const std::vector<Digest>& digests,
+Status ChunkSaver::write_new(std::span<const DigestedUnit> units,
                              const std::vector<size_t>& wanted) {
   std::vector<Digest> names;
-  for (const size_t u : wanted) names.push_back(digests[u]);
+  for (const size_t u : wanted) names.push_back(units[u].digest);
   CAIRN_CHECK(look_up(names));
+  thread_local AlignedBuffer room;
   for (const size_t u : wanted) {
-    const bool is_tensor = units[u].item < plan_.tensors.size();
-    CAIRN_CHECK(writer_.write(digests[u], bytes[u],
+    const bool is_tensor = units[u].unit.item < plan_.tensors.size();
+    CAIRN_CHECK(writer_.write(units[u].digest, in_order(units[u], room),
                               is_tensor ? request_.zstd_level : kAttachmentZstdLevel, is_tensor));
-    if (request_.call.progress != nullptr) request_.call.progress->new_bytes += bytes[u].size();
+    if (request_.call.progress != nullptr) request_.call.progress->new_bytes += units[u].bytes;
   }
   return {};
 }

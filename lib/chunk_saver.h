@@ -3,9 +3,12 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/buffer.h"
+#include "base/digest.h"
 #include "lib/base_tag.h"
 #include "lib/chunk_writer.h"
 #include "lib/save_plan.h"
@@ -39,14 +42,23 @@ class ChunkSaver {
     uint64_t chunk = 0;
   };
 
+  /// A unit, where its bytes lie, and what they are.
+  struct DigestedUnit {
+    Unit unit;
+    uint64_t bytes = 0;
+    DigestInput rows;
+    Digest digest;
+  };
+
   std::vector<Job> make_jobs() const;
   Status save_job(const Job& job);
-  bool settle(const ChunkPlace& chunk, std::span<const Unit> units, ByteSpan bytes,
-              std::span<const Digest> digests);
-  Status write_new(const std::vector<Unit>& units, const std::vector<ByteSpan>& bytes,
-                   const std::vector<Digest>& digests, const std::vector<size_t>& wanted);
+  void digest(std::span<DigestedUnit> units) const;
+  bool settle(const ChunkPlace& chunk, std::span<const DigestedUnit> units);
+  Status write_new(std::span<const DigestedUnit> units, const std::vector<size_t>& wanted);
   Status look_up(const std::vector<Digest>& wanted);
-  ByteSpan bytes_of(const Unit& unit, MutableBytes room) const;
+  std::optional<DigestInput> rows_of(const Unit& unit) const;
+  void gather(const Unit& unit, MutableBytes room) const;
+  ByteSpan in_order(const DigestedUnit& digested, AlignedBuffer& room) const;
 
   const SaveRequest& request_;
   const SavePlan& plan_;

@@ -4,17 +4,6 @@
 
 namespace cairn {
 
-bool is_contiguous(const std::vector<int64_t>& strides_bytes, const std::vector<uint64_t>& lengths,
-                   uint64_t item_bytes) {
-  auto expected = static_cast<int64_t>(item_bytes);
-  for (size_t axis = lengths.size(); axis-- > 0;) {
-    if (lengths[axis] == 0) return true;
-    if (lengths[axis] != 1 && strides_bytes[axis] != expected) return false;
-    expected *= static_cast<int64_t>(lengths[axis]);
-  }
-  return true;
-}
-
 namespace {
 
 /// The axes of a pair of strided boxes, with those that lie back to back on both sides joined.
@@ -74,6 +63,21 @@ void copy_box(const StridedSource& source, const StridedTarget& target,
     std::memcpy(target.data + to, source.data + from, walk.run_bytes);
     return true;
   });
+}
+
+std::optional<Rows> as_rows(const std::vector<int64_t>& strides_bytes,
+                            const std::vector<uint64_t>& lengths, uint64_t item_bytes) {
+  const Walk walk(strides_bytes, strides_bytes, lengths, item_bytes);
+  Rows rows{walk.run_bytes, 0, walk.run_bytes == 0 ? uint64_t{0} : uint64_t{1}};
+  for (size_t axis = walk.lengths.size(); axis-- > 0;) {
+    const int64_t stride = walk.a_strides[axis];
+    if (rows.rows > 1 && stride != rows.stride_bytes * static_cast<int64_t>(rows.rows)) {
+      return std::nullopt;
+    }
+    if (rows.rows == 1) rows.stride_bytes = stride;
+    rows.rows *= walk.lengths[axis];
+  }
+  return rows;
 }
 
 bool equal_boxes(const StridedSource& a, const StridedSource& b,

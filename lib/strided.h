@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "lib/tensor.h"
@@ -33,9 +34,15 @@ Strided<Byte> sub_box(const Strided<Byte>& memory, const Box& outer, const Box& 
 void copy_box(const StridedSource& source, const StridedTarget& target,
               const std::vector<uint64_t>& lengths, uint64_t item_bytes);
 
-/// Whether the items lie back to back in row-major order.
-bool is_contiguous(const std::vector<int64_t>& strides_bytes, const std::vector<uint64_t>& lengths,
-                   uint64_t item_bytes);
+/// The box as rows of bytes, each a stride after the last; nullopt when it takes more than one
+/// stride. A contiguous box is one row, an empty one none.
+struct Rows {
+  uint64_t row_bytes = 0;
+  int64_t stride_bytes = 0;
+  uint64_t rows = 0;
+};
+std::optional<Rows> as_rows(const std::vector<int64_t>& strides_bytes,
+                            const std::vector<uint64_t>& lengths, uint64_t item_bytes);
 
 /// Whether both hold the same bytes.
 bool equal_boxes(const StridedSource& a, const StridedSource& b,
