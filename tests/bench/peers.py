@@ -1,0 +1,125 @@
+"""What Cairn is compared with, each as a function that returns seconds. Files are fresh for every
+call and are made durable, because that is what a checkpoint is for."""
+import json
+import os
+import shutil
+import subprocess
+import time
+
+
+def sync(path):
+    """fsync of a file, or of every file below a folder."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def forget_cached(path):
+    """Drops a file's, or a folder's, clean pages from the page cache."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def torch_state(tensors, rows, columns):
+    """Random fp32 tensors, touched."""
+    import numpy
+    import torch
+    random = numpy.random.default_rng(1)
+    return {f"layer.{i}": torch.from_numpy(
+        random.integers(0, 2**32, (rows, columns), dtype=numpy.uint32).view(numpy.float32))
+        for i in range(tensors)}
+
+
+def torch_save(state, path):
+    import torch
+
+    def work():
+        torch.save(state, path)
+        sync(path)
+    return timed(work)
+
+
+def safetensors_save(state, path):
+    from safetensors.torch import save_file
+
+    def work():
+        save_file(state, path)
+        sync(path)
+    return timed(work)
+
+
+def dcp_save(state, path):
+    """PyTorch DCP in one process; it syncs its files itself."""
+    import torch.distributed.checkpoint as dcp
+    writer = dcp.FileSystemWriter(path)
+    return timed(lambda: dcp.save(dict(state), storage_writer=writer, no_dist=True))
+
+
+def torch_load(path):
+    import torch
+    return timed(lambda: torch.load(path))
+
+
+def safetensors_load(path, targets):
+    """safetensors maps the file; the copy brings the bytes into the job's own memory."""
+    from safetensors import safe_open
+
+    def work():
+        with safe_open(path, "pt") as file:
+            for name, target in targets.items():
+                target.copy_(file.get_tensor(name))
+    return timed(work)
+
+
+def fio(path, size, kind, direct):
+    """Seconds for one sequential pass of 4 MiB requests over a fresh (write) or existing file."""
+    command = ["fio", "--name=floor", f"--filename={path}", f"--size={size}", "--bs=4m",
+               f"--rw={kind}", f"--direct={int(direct)}", "--output-format=json",
+               "--allow_file_create=" + str(int(kind == "write"))]
+    if direct:
+        command += ["--ioengine=libaio", "--iodepth=4"]
+    if kind == "write":
+        command += ["--end_fsync=1", "--fallocate=none"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    job = json.loads(run.stdout[run.stdout.index("{"):])["jobs"][0]
+    return job["job_runtime"] / 1000
+
+
+def restic(repository, folder):
+    env = dict(os.environ, RESTIC_PASSWORD="bench", RESTIC_REPOSITORY=str(repository))
+    if not repository.exists():
+        subprocess.run(["restic", "init", "-q"], env=env, check=True)
+    return timed(lambda: subprocess.run(["restic", "backup", "-q", "--no-cache", str(folder)],
+                                        env=env, check=True))
+
+
+def borg(repository, folder):
+    env = dict(os.environ, BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK="yes")
+    if not repository.exists():
+        subprocess.run(["borg", "init", "-e", "none", str(repository)], env=env, check=True,
+                       capture_output=True)
+    name = f"{repository}::tag-{time.time_ns()}"
+    return timed(lambda: subprocess.run(["borg", "create", "-C", "none", name, str(folder)],
+                                        env=env, check=True))
+
+
+def have(tool):
+    return shutil.which(tool) is not None
+
+
+def remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
