@@ -31,6 +31,9 @@ class File {
   virtual ~File() = default;
   /// Fills `out` from `offset`; the count is less than asked only where the file ends.
   virtual Result<size_t> read_at(uint64_t offset, MutableBytes out) = 0;
+  /// Fills `out` if every byte is in memory already, without waiting for a disk. False, and `out`
+  /// is unspecified, when that is not so. A file system that cannot tell says false.
+  virtual bool read_cached_at(uint64_t offset, MutableBytes out) = 0;
   /// Writes all of `data` at `offset`, or fails.
   virtual Status write_at(uint64_t offset, ByteSpan data) = 0;
   virtual Status truncate(uint64_t bytes) = 0;

@@ -50,23 +50,66 @@ class Loader {
     if (request_.call.stop != nullptr && *request_.call.stop) {
       return fail(Code::kCancelled, "the load was stopped");
     }
+    std::vector<size_t> left;
+    for (size_t i = job.first; i < job.first + job.count; ++i) {
+      CAIRN_TRY(const bool done, deliver_in_place(plan_.units[i]));
+      if (!done) left.push_back(i);
+    }
+    return left.empty() ? Status() : read_and_deliver(left);
+  }
+
+  /// Reads from the page cache straight into the caller's memory, where the unit is stored as it is
+  /// wanted and its bytes lie together. False when it has to go another way.
+  Result<bool> deliver_in_place(const ReadUnit& unit) {
+    const TargetBox& target = plan_.targets[unit.targets.front()];
+    const bool is_whole = unit.inline_bytes.empty() && unit.copy.encoding == Encoding::kRaw &&
+                          unit.targets.size() == 1 && target.stored == target.wanted &&
+                          contains(target.box, unit.box);
+    if (!is_whole || unit.copy.stored_bytes != unit.box.elements() * target.item_bytes) {
+      return false;
+    }
+    const StridedTarget memory = sub_box(target.memory, target.box, unit.box);
+    const auto rows = as_rows(memory.strides_bytes, unit.box.lengths, target.item_bytes);
+    if (!rows || rows->rows != 1) return false;
+    const MutableBytes out(memory.data, unit.copy.stored_bytes);
+    if (!packs_.read_cached(unit.copy.pack, unit.copy.offset, out)) return false;
+    AlignedBuffer no_room;
+    if (auto checked = decode_checked(unit.copy, unit.digest, out, no_room); !checked) {
+      return tl::unexpected(about(unit, checked.error()));
+    }
+    count_done(out.size());
+    return true;
+  }
+
+  /// REQUIRES: units of one pack, or inline ones, in the order in which they lie.
+  Status read_and_deliver(const std::vector<size_t>& numbers) {
+    const ReadUnit& first = plan_.units[numbers.front()];
+    PackRange range{first.copy.pack, first.copy.offset, 0};
+    for (const size_t i : numbers) {
+      const Copy& copy = plan_.units[i].copy;
+      range.end = std::max(range.end, copy.offset + copy.stored_bytes);
+    }
     thread_local AlignedBuffer room;
     ByteSpan stored;
-    if (job.bytes.end > job.bytes.begin) {
-      auto read = packs_.read(job.bytes, room);
-      if (!read) return tl::unexpected(about(plan_.units[job.first], read.error()));
+    if (first.inline_bytes.empty() && range.end > range.begin) {
+      auto read = packs_.read(range, room);
+      if (!read) return tl::unexpected(about(first, read.error()));
       stored = *read;
     }
-    for (size_t i = job.first; i < job.first + job.count; ++i) {
+    for (const size_t i : numbers) {
       const ReadUnit& unit = plan_.units[i];
       const ByteSpan bytes =
           unit.inline_bytes.empty()
-              ? stored.subspan(unit.copy.offset - job.bytes.begin, unit.copy.stored_bytes)
+              ? stored.subspan(unit.copy.offset - range.begin, unit.copy.stored_bytes)
               : ByteSpan(unit.inline_bytes);
       const Status delivered = deliver(unit, bytes);
       if (!delivered) return tl::unexpected(about(unit, delivered.error()));
     }
     return {};
+  }
+
+  void count_done(uint64_t bytes) {
+    if (request_.call.progress != nullptr) request_.call.progress->done_bytes += bytes;
   }
 
   Status deliver(const ReadUnit& unit, ByteSpan stored) {
@@ -102,7 +145,7 @@ class Loader {
         convert_box(source, memory, common->lengths, target);
       }
     }
-    if (request_.call.progress != nullptr) request_.call.progress->done_bytes += delivered;
+    count_done(delivered);
     return {};
   }
 

@@ -4,22 +4,37 @@
 
 namespace cairn {
 
+Result<std::shared_ptr<File>> PackReader::open(FilePool& files, const FileId& pack) {
+  auto file = files.open(FileKind::kPack, pack);
+  if (!file && file.error().code == Code::kNotFound) {
+    return fail(Code::kCorrupt,
+                fmt::format("the pack '{}' is missing", relative_path(FileKind::kPack, pack)));
+  }
+  return file;
+}
+
+bool PackReader::read_cached(const FileId& pack, uint64_t offset, MutableBytes out) {
+  const auto file = open(cached_, pack);
+  if (!file || !(*file)->read_cached_at(offset, out)) return false;
+  read_bytes_ += out.size();
+  return true;
+}
+
 Result<ByteSpan> PackReader::read(const PackRange& range, AlignedBuffer& room) {
   const auto& [pack, begin, end] = range;
-  const std::string path = relative_path(FileKind::kPack, pack);
-  auto file = buffered_.open(FileKind::kPack, pack);
-  if (!file && file.error().code == Code::kNotFound) {
-    return fail(Code::kCorrupt, fmt::format("the pack '{}' is missing", path));
+  const uint64_t first = begin - begin % kDirectAlignment;
+  const uint64_t bytes = round_up(end, kDirectAlignment) - first;
+  if (room.size() < bytes) room = AlignedBuffer(bytes);
+  const MutableBytes wanted = room.span().subspan(begin - first, end - begin);
+  if (read_cached(pack, begin, wanted)) return ByteSpan(wanted);
+  CAIRN_TRY(const auto file, open(direct_, pack));
+  CAIRN_TRY(const size_t count, file->read_at(first, room.span().first(bytes)));
+  if (count < end - first) {
+    return fail(Code::kCorrupt, fmt::format("the pack '{}' ends before offset {}",
+                                            relative_path(FileKind::kPack, pack), end));
   }
-  if (!file) return tl::unexpected(file.error());
-  if (room.size() < end - begin) room = AlignedBuffer(end - begin);
-  const MutableBytes out = room.span().first(end - begin);
-  CAIRN_TRY(const size_t count, (*file)->read_at(begin, out));
-  if (count != out.size()) {
-    return fail(Code::kCorrupt, fmt::format("the pack '{}' ends before offset {}", path, end));
-  }
-  read_bytes_ += count;
-  return ByteSpan(out);
+  read_bytes_ += wanted.size();
+  return ByteSpan(wanted);
 }
 
 Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,

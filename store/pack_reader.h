@@ -11,19 +11,28 @@
 
 namespace cairn {
 
+/// Probes: what the page cache holds is taken from there, all else is read past it. A load reads
+/// each byte once, so filling the cache would cost a copy and push out what others need.
 /// Threads: any.
 class PackReader {
  public:
-  explicit PackReader(const Store& store) : buffered_(store.fs(), store.path(), OpenMode::kRead) {}
+  explicit PackReader(const Store& store)
+      : cached_(store.fs(), store.path(), OpenMode::kRead),
+        direct_(store.fs(), store.path(), OpenMode::kReadDirect) {}
 
   /// The range's bytes, in `room`, which grows as needed.
   /// Errors: kCorrupt when the pack is missing or ends too early.
   Result<ByteSpan> read(const PackRange& range, AlignedBuffer& room);
 
+  /// Fills `out` with the bytes from `offset` if all of them are in the page cache.
+  bool read_cached(const FileId& pack, uint64_t offset, MutableBytes out);
+
   uint64_t read_bytes() const { return read_bytes_; }
 
  private:
-  FilePool buffered_;
+  Result<std::shared_ptr<File>> open(FilePool& files, const FileId& pack);
+
+  FilePool cached_, direct_;
   std::atomic<uint64_t> read_bytes_{0};
 };
 

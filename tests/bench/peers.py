@@ -25,6 +25,15 @@ def forget_cached(path):
         os.close(descriptor)
 
 
+def cache(path):
+    """Reads a file, or every file below a folder, so that the page cache holds it."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    for file in files:
+        with open(file, "rb") as opened:
+            while opened.read(1 << 22):
+                pass
+
+
 def timed(work):
     start = time.perf_counter()
     work()
@@ -82,18 +91,29 @@ def safetensors_load(path, targets):
     return timed(work)
 
 
-def fio(path, size, kind, direct):
-    """Seconds for one sequential pass of 4 MiB requests over a fresh (write) or existing file."""
-    command = ["fio", "--name=floor", f"--filename={path}", f"--size={size}", "--bs=4m",
-               f"--rw={kind}", f"--direct={int(direct)}", "--output-format=json",
-               "--allow_file_create=" + str(int(kind == "write"))]
-    if direct:
-        command += ["--ioengine=libaio", "--iodepth=4"]
-    if kind == "write":
-        command += ["--end_fsync=1", "--fallocate=none"]
+FIO = ["fio", "--bs=4m", "--output-format=json"]
+DIRECT = ["--direct=1", "--ioengine=libaio", "--iodepth=4"]
+
+
+def fio_write(path, size):
+    """Seconds to write a fresh file by direct requests of 4 MiB, four in flight, and fsync."""
+    return run_fio(FIO + DIRECT + ["--end_fsync=1", "--fallocate=none", "--rw=write",
+                                   "--name=floor", f"--filename={path}", f"--size={size}"])
+
+
+def fio_read(paths, direct):
+    """Seconds to read files, one after the other, in requests of 4 MiB."""
+    command = FIO + (DIRECT if direct else []) + ["--allow_file_create=0", "--rw=read"]
+    for number, path in enumerate(paths):
+        if path.stat().st_size >= 1 << 22:
+            command += [f"--name=file{number}", f"--filename={path}", "--stonewall"]
+    return run_fio(command)
+
+
+def run_fio(command):
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    job = json.loads(run.stdout[run.stdout.index("{"):])["jobs"][0]
-    return job["job_runtime"] / 1000
+    jobs = json.loads(run.stdout[run.stdout.index("{"):])["jobs"]
+    return sum(job["job_runtime"] for job in jobs) / 1000
 
 
 def restic(repository, folder):

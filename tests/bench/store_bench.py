@@ -130,8 +130,8 @@ class Bench:
             "DCP": lambda _: peers.dcp_save(state, self.fresh("dcp")),
         }
         if peers.have("fio") and self.options.direct:
-            players["fio direct + fsync"] = lambda _: peers.fio(self.fresh("fio"), self.bytes,
-                                                                "write", True)
+            players["fio direct + fsync"] = lambda _: peers.fio_write(self.fresh("fio"),
+                                                                      self.bytes)
         take_turns(table, self.options.rounds, players)
         return table
 
@@ -214,8 +214,8 @@ class Bench:
         players = {"cairn": lambda _: self.load(store, "a")["elapsed_s"],
                    "safetensors + copy": lambda _: peers.safetensors_load(st, targets),
                    "torch.load": lambda _: peers.torch_load(pt)}
-        for play in players.values():
-            play(0)
+        for path in (store, st, pt):
+            peers.cache(path)
         take_turns(table, self.options.rounds, players)
         table.facts["equal"] = self.load(store, "a", compare=True)["equal"]
         return table
@@ -223,6 +223,7 @@ class Bench:
     def load_cold(self):
         store, st, pt, targets = self.load_files()
         self.load(store, "a")
+        packs = sorted(path for path in (store / "packs").rglob("*") if path.is_file())
         table = Table(f"Load of {self.options.gib} GiB into touched memory, nothing cached",
                       self.bytes)
 
@@ -233,8 +234,8 @@ class Bench:
             return play
         players = {
             "cairn": cold(store, lambda: self.load(store, "a")["elapsed_s"]),
-            "fio direct": cold(st, lambda: peers.fio(st, st.stat().st_size, "read", True)),
-            "fio buffered": cold(st, lambda: peers.fio(st, st.stat().st_size, "read", False)),
+            "fio direct": cold(store, lambda: peers.fio_read(packs, True)),
+            "fio buffered": cold(store, lambda: peers.fio_read(packs, False)),
             "safetensors + copy": cold(st, lambda: peers.safetensors_load(st, targets)),
             "torch.load": cold(pt, lambda: peers.torch_load(pt)),
         }
@@ -256,8 +257,7 @@ class Bench:
             return play
         players = {"cairn": cut(4, "rows"), "3 by rows": cut(3, "rows"),
                    "3 by columns": cut(3, "columns")}
-        for play in players.values():
-            play(0)
+        peers.cache(store)
         take_turns(table, self.options.rounds, players)
         table.facts["bytes read / bytes of the state"] = {
             name: round(value / self.bytes, 4) for name, value in reads.items()}
@@ -280,8 +280,8 @@ class Bench:
                     return self.load(store, tag)["elapsed_s"]
                 return once
             players = {f"tag 1, {kind}": play("t/1"), f"tag 50, {kind}": play("t/50")}
-            for player in players.values():
-                player(0)
+            if kind == "cached":
+                peers.cache(store)
             take_turns(table, self.options.rounds, players)
             table.facts[f"tag 50 / tag 1, {kind} (asked: at most 1.5)"] = table.ratio(
                 f"tag 50, {kind}", f"tag 1, {kind}")

@@ -1,6 +1,6 @@
-// A training job's memory behind a pipe: holds tensors and saves and loads them when told, so that a
-// driver (tests/bench/store_bench.py) can take turns between Cairn and its peers. One JSON object a
-// line in and out; times are of the call alone, opening the store included.
+// A training job's memory behind a pipe: holds tensors and saves and loads them when told, so that
+// a driver (tests/bench/store_bench.py) can take turns between Cairn and its peers. One JSON object
+// a line in and out; times are of the call alone, opening the store included.
 #include <malloc.h>
 
 #include <cstring>
@@ -41,6 +41,10 @@ uint64_t resident_bytes() {
     if (line.starts_with("VmRSS:")) return std::stoull(line.substr(6)) * 1024;
   }
   return 0;
+}
+uint64_t above(uint64_t before) {
+  const uint64_t peak = peak_bytes();
+  return peak > before ? peak - before : 0;
 }
 void reset_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
 
@@ -111,8 +115,8 @@ class Server {
     std::vector<ByteSpan> parts;
     for (const Tensor& tensor : tensors_) {
       for (uint64_t at = 0; at < bytes_of(tensor); at += kPart) {
-        parts.push_back(ByteSpan(tensor.memory.span())
-                            .subspan(at, std::min(kPart, bytes_of(tensor) - at)));
+        parts.push_back(
+            ByteSpan(tensor.memory.span()).subspan(at, std::min(kPart, bytes_of(tensor) - at)));
       }
     }
     std::vector<Digest> digests(parts.size());
@@ -161,7 +165,7 @@ class Server {
             {"new_bytes", saved->facts.new_bytes},
             {"stored_bytes", saved->facts.stored_bytes},
             {"new_chunks", saved->facts.new_chunks},
-            {"peak_bytes", peak_bytes() - before}};
+            {"peak_bytes", above(before)}};
   }
 
   /// Loads the whole tag into boxes: "whole", or "rows"/"columns" cut into "parts".
@@ -194,7 +198,7 @@ class Server {
     const double elapsed_s = watch.seconds();
     return {{"elapsed_s", elapsed_s},
             {"read_bytes", loaded->read_bytes},
-            {"peak_bytes", peak_bytes() - before},
+            {"peak_bytes", above(before)},
             {"equal", parts == 1 && request.value("compare", false) ? json(is_equal()) : json()}};
   }
 
@@ -221,8 +225,7 @@ class Server {
     if (!store) return refuse(store);
     const auto checkpoint = open_tag(**store, request.at("tag").get<std::string>());
     if (!checkpoint) return refuse(checkpoint);
-    return {{"elapsed_s", watch.seconds()},
-            {"tensors", (*checkpoint)->schema().tensors.size()}};
+    return {{"elapsed_s", watch.seconds()}, {"tensors", (*checkpoint)->schema().tensors.size()}};
   }
 
   /// A second name for a tag: one root replacement and nothing else.
@@ -230,9 +233,9 @@ class Server {
     const auto store = Store::open(posix_fs(), request.at("store").get<std::string>());
     if (!store) return refuse(store);
     const Stopwatch watch;
-    const auto forked = fork_tag(**store, request.at("tag").get<std::string>(),
-                                 request.at("new_tag").get<std::string>(),
-                                 std::chrono::milliseconds(60000));
+    const auto forked =
+        fork_tag(**store, request.at("tag").get<std::string>(),
+                 request.at("new_tag").get<std::string>(), std::chrono::milliseconds(60000));
     if (!forked) return refuse(forked);
     return {{"elapsed_s", watch.seconds()}};
   }
