@@ -34,6 +34,7 @@ Result<std::map<std::string, uint64_t>> exclusive_bytes(const Store& store, cons
     for (size_t page = 0; page < table.pages.size() + table.closure.size(); ++page) {
       CAIRN_TRY(const auto loaded, checkpoint->page(page));
       for (const Copy& copy : loaded->locator.copies) {
+        if (copy.stored_bytes == 0) continue;  // zeros: they lie where the next copy does
         const auto [at, fresh] =
             uses.try_emplace({copy.pack, copy.offset}, Use{number, copy.stored_bytes, false});
         if (!fresh && at->second.tag != number) at->second.shared = true;

@@ -29,14 +29,19 @@ struct NeededCopy {
   Digest digest;
 };
 
-using CopyPlace = std::pair<FileId, uint64_t>;
+/// Copies without stored bytes (zeros) lie where the next copy does: lengths tell them apart.
+using CopyPlace = std::tuple<FileId, uint64_t, uint32_t, uint32_t>;
+
+CopyPlace place_of(const Copy& copy) {
+  return {copy.pack, copy.offset, copy.stored_bytes, copy.decoded_bytes};
+}
 
 struct CopyDamage {
   std::string kind, message;
 };
 
 bool lies_before(const NeededCopy& a, const NeededCopy& b) {
-  return std::tie(a.copy.pack, a.copy.offset) < std::tie(b.copy.pack, b.copy.offset);
+  return std::tuple(place_of(a.copy), a.digest) < std::tuple(place_of(b.copy), b.digest);
 }
 
 /// Another part of the data each time the check runs.
@@ -137,10 +142,11 @@ class Checker {
 
   void sort_copies() {
     std::sort(copies_.begin(), copies_.end(), lies_before);
-    const auto same_place = [](const NeededCopy& a, const NeededCopy& b) {
-      return !lies_before(a, b) && !lies_before(b, a) && a.digest == b.digest;
-    };
-    copies_.erase(std::unique(copies_.begin(), copies_.end(), same_place), copies_.end());
+    const auto last =
+        std::unique(copies_.begin(), copies_.end(), [](const NeededCopy& a, const NeededCopy& b) {
+          return !lies_before(a, b) && !lies_before(b, a);
+        });
+    copies_.erase(last, copies_.end());
     report_.chunks += copies_.size();
   }
 
@@ -198,14 +204,17 @@ class Checker {
   }
 
   void compare(std::span<const NeededCopy> needed, std::span<const PackedCopy> rows) {
+    const auto by_offset = [](const PackedCopy& a, const PackedCopy& b) {
+      return a.offset < b.offset;
+    };
     for (const NeededCopy& each : needed) {
-      const auto row =
-          std::lower_bound(rows.begin(), rows.end(), each.copy.offset,
-                           [](const PackedCopy& a, uint64_t offset) { return a.offset < offset; });
-      const bool agrees =
-          row != rows.end() && row->offset == each.copy.offset && row->digest == each.digest &&
-          row->stored_bytes == each.copy.stored_bytes &&
-          row->decoded_bytes == each.copy.decoded_bytes && row->encoding == each.copy.encoding;
+      PackedCopy wanted;
+      wanted.offset = each.copy.offset;
+      const auto there = std::equal_range(rows.begin(), rows.end(), wanted, by_offset);
+      const bool agrees = std::any_of(there.first, there.second, [&](const PackedCopy& row) {
+        return row.digest == each.digest && row.stored_bytes == each.copy.stored_bytes &&
+               row.decoded_bytes == each.copy.decoded_bytes && row.encoding == each.copy.encoding;
+      });
       if (!agrees) damage(each.copy, "locator", "the pack's table does not name this chunk there");
     }
   }
@@ -213,7 +222,7 @@ class Checker {
   /// Threads: any. The first finding about a copy stands.
   void damage(const Copy& copy, std::string kind, std::string message) {
     const std::lock_guard lock(mutex_);
-    damaged_.try_emplace({copy.pack, copy.offset}, CopyDamage{std::move(kind), std::move(message)});
+    damaged_.try_emplace(place_of(copy), CopyDamage{std::move(kind), std::move(message)});
   }
 
   std::vector<NeededCopy> choose_copies() const {
@@ -221,7 +230,7 @@ class Checker {
     std::mt19937_64 random = seeded_random();
     std::uniform_real_distribution<double> percent(0, 100);
     for (const NeededCopy& needed : copies_) {
-      const bool readable = !damaged_.contains({needed.copy.pack, needed.copy.offset});
+      const bool readable = !damaged_.contains(place_of(needed.copy));
       if (readable && percent(random) < *request_.read_percent) chosen.push_back(needed);
     }
     return chosen;
@@ -298,7 +307,7 @@ class Checker {
 
   void name_user(const std::string& tag, const std::string& tensor, uint64_t chunk,
                  const Copy& copy) {
-    const auto found = damaged_.find({copy.pack, copy.offset});
+    const auto found = damaged_.find(place_of(copy));
     if (found == damaged_.end()) return;
     const auto& [kind, message] = found->second;
     if (!rows_.insert({kind, tag, tensor, copy.pack}).second) return;

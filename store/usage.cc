@@ -109,7 +109,8 @@ class UsageCounter {
       ++of_encoding.chunks;
       of_encoding.decoded_bytes += copy.decoded_bytes;
     }
-    if (!copies_.insert({copy.pack, copy.offset}).second) return;
+    // A copy without stored bytes (zeros) lies where the next one does.
+    if (copy.stored_bytes == 0 || !copies_.insert({copy.pack, copy.offset}).second) return;
     of_encoding.stored_bytes += copy.stored_bytes;
     of_class.stored_bytes += copy.stored_bytes;
   }
