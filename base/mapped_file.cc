@@ -19,14 +19,15 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return failed("open");
   struct stat info {};
-  MappedFile file;
-  void* memory = nullptr;
-  if (fstat(descriptor, &info) == 0 && info.st_size > 0) {
+  void* memory = MAP_FAILED;
+  const bool known = fstat(descriptor, &info) == 0;
+  if (known && info.st_size > 0) {
     memory = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_SHARED, descriptor, 0);
   }
   const int error = errno;
   ::close(descriptor);
-  if (info.st_size == 0) return file;
+  MappedFile file;
+  if (known && info.st_size == 0) return file;
   if (memory == MAP_FAILED) {
     errno = error;
     return failed("map");

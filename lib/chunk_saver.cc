@@ -19,9 +19,9 @@ struct ChunkSaver::Job {
   std::vector<ChunkPlace> chunks;
 };
 
-ChunkSaver::ChunkSaver(const SaveRequest& request, const SavePlan& plan, BaseTag* base,
-                       ChunkWriter& writer)
-    : request_(request), plan_(plan), base_(base), writer_(writer) {
+ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
+                       BaseTag* base, ChunkWriter& writer)
+    : store_(store), request_(request), plan_(plan), base_(base), writer_(writer) {
   for (const auto& runs : plan.pages.pages) {
     size_t entries = 0;
     for (const PageRun& run : runs) entries += run.chunk_count;
@@ -182,15 +182,23 @@ bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const DigestedUnit> u
 Status ChunkSaver::look_up(const std::vector<Digest>& wanted) {
   if (!request_.look_up || wanted.empty()) return {};
   std::vector<std::optional<Copy>> found(wanted.size());
-  {
-    const std::lock_guard lock(look_up_mutex_);
-    // A look-up that fails finds nothing: the chunks are written.
-    if (!request_.look_up(wanted, found)) return {};
-  }
+  const std::lock_guard lock(look_up_mutex_);
+  // A look-up that fails finds nothing: the chunks are written.
+  if (!request_.look_up(wanted, found)) return {};
   for (size_t i = 0; i < wanted.size(); ++i) {
-    if (found[i]) writer_.reuse(wanted[i], *found[i]);
+    if (found[i] && is_there(found[i]->pack)) writer_.reuse(wanted[i], *found[i]);
   }
   return {};
+}
+
+/// An index may not know yet that a pack is gone. The commit looks again, under the lock.
+bool ChunkSaver::is_there(const FileId& pack) {
+  const auto [at, fresh] = packs_there_.try_emplace(pack, false);
+  if (fresh) {
+    at->second =
+        file_exists(store_.fs(), join_path(store_.path(), relative_path(FileKind::kPack, pack)));
+  }
+  return at->second;
 }
 
 Status ChunkSaver::write_new(std::span<const DigestedUnit> units,

@@ -2,6 +2,7 @@
 // when it is new. What comes out are the entries of all pages and where their copies lie.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -25,7 +26,8 @@ struct SavedPage {
 /// Threads: run() once; it uses threads of its own.
 class ChunkSaver {
  public:
-  ChunkSaver(const SaveRequest& request, const SavePlan& plan, BaseTag* base, ChunkWriter& writer);
+  ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan, BaseTag* base,
+             ChunkWriter& writer);
 
   Status run();
 
@@ -56,16 +58,19 @@ class ChunkSaver {
   bool settle(const ChunkPlace& chunk, std::span<const DigestedUnit> units);
   Status write_new(std::span<const DigestedUnit> units, const std::vector<size_t>& wanted);
   Status look_up(const std::vector<Digest>& wanted);
+  bool is_there(const FileId& pack);
   std::optional<DigestInput> rows_of(const Unit& unit) const;
   void gather(const Unit& unit, MutableBytes room) const;
   ByteSpan in_order(const DigestedUnit& digested, AlignedBuffer& room) const;
 
+  const Store& store_;
   const SaveRequest& request_;
   const SavePlan& plan_;
   BaseTag* const base_;
   ChunkWriter& writer_;
   std::vector<SavedPage> pages_;
   std::mutex look_up_mutex_;
+  std::map<FileId, bool> packs_there_;  // under look_up_mutex_
 };
 
 }  // namespace cairn

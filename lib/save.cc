@@ -35,9 +35,12 @@ class Save {
     CAIRN_TRY(plan_, plan_save(request_, store_.config()));
     CAIRN_CHECK(lease_base());
     auto result = write_and_commit();
-    if (!result && !may_be_visible_) remove_leftovers();
+    if (!result && !failure_.may_be_visible) remove_leftovers();
     return result;
   }
+
+  /// Whether the commit was refused because a copy that a look-up found is gone.
+  bool lost_reused() const { return failure_.lost_reused; }
 
  private:
   Status lease_base() {
@@ -71,7 +74,7 @@ class Save {
     packs_.emplace(store_.fs(), store_.path(), session_->id(), store_.config().pack_bytes);
     metas_.emplace(store_.fs(), store_.path(), session_->id());
     ChunkWriter chunks(*packs_, session_->id());
-    ChunkSaver saver(request_, plan_, base_.get(), chunks);
+    ChunkSaver saver(store_, request_, plan_, base_.get(), chunks);
     CAIRN_CHECK(saver.run());
     CAIRN_CHECK(packs_->finish());
     CAIRN_TRY(TagEntry entry, write_metadata(saver, chunks));
@@ -81,7 +84,7 @@ class Save {
     }
     CAIRN_TRY(const CommitResult committed,
               commit_tag(store_, entry, request_.if_exists, chunks.reused_packs(),
-                         request_.call.wait, may_be_visible_));
+                         request_.call.wait, failure_));
     return finish(committed);
   }
 
@@ -183,13 +186,19 @@ class Save {
   std::unique_ptr<Session> session_;
   std::optional<PackWriter> packs_;
   std::optional<MetaWriter> metas_;
-  bool may_be_visible_ = false;  // another save may count on this one's files
+  CommitFailure failure_;
 };
 
 }  // namespace
 
 Result<SaveResult> save(const Store& store, const SaveRequest& request) {
-  return Save(store, request).run();
+  Save first(store, request);
+  auto saved = first.run();
+  if (saved || !first.lost_reused()) return saved;
+  // The bytes are still here: write them, as a session of its own, whatever the index thinks.
+  SaveRequest again = request;
+  again.look_up = nullptr;
+  return Save(store, again).run();
 }
 
 }  // namespace cairn

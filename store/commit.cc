@@ -58,7 +58,7 @@ static void put_entry(Root& root, const TagEntry& entry) {
 
 Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfExists if_exists,
                                 const std::vector<FileId>& reused_packs,
-                                std::chrono::milliseconds wait, bool& may_be_visible) {
+                                std::chrono::milliseconds wait, CommitFailure& failure) {
   CommitResult result{wanted, false};
   std::optional<TagEntry> standing;
   const auto change = [&](Root& root) -> Status {
@@ -70,14 +70,16 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
       return fail(Code::kExists, fmt::format("the tag '{}' exists already", wanted.name),
                   "choose another name, or '--if-exists replace'");
     }
-    CAIRN_CHECK(check_reused(store, root, reused_packs));
+    const Status reused = check_reused(store, root, reused_packs);
+    failure.lost_reused = !reused;
+    CAIRN_CHECK(reused);
     result.entry.commit = ++root.commit;
     result.entry.pinned = standing && standing->pinned;
     put_entry(root, result.entry);
     return fold_entries(store, root, wanted.session);
   };
   const Status changed =
-      change_root(store.fs(), store.path(), wanted.session, wait, change, may_be_visible);
+      change_root(store.fs(), store.path(), wanted.session, wait, change, failure.may_be_visible);
   if (changed) return result;
   const bool repeated = standing && standing->session == wanted.session;
   const bool same = standing && if_exists == IfExists::kSame &&

@@ -20,15 +20,20 @@ struct CommitResult {
   bool already = false;  ///< kSame and the tag had this manifest: nothing was changed
 };
 
+/// What a commit that failed leaves the caller to know.
+struct CommitFailure {
+  bool may_be_visible = false;  ///< the tag may stand in the root all the same: keep its files
+  bool lost_reused = false;     ///< a pack of reused_packs is gone: save again without look-ups
+};
+
 /// Publishes `entry` (commit number and pin are set here). Everything it refers to must be durable.
 /// `reused_packs`: packs outside the leased base that the checkpoint counts on; they are checked
-/// under the lock to exist and not to be condemned (kBusy when one is: write those chunks anew).
-/// Committing the same session twice is success. Errors: kExists, kBusy (also when the session was
-/// revoked: save again). After an error `may_be_visible` tells whether the tag may stand in the
-/// root nevertheless: then its files must be kept.
+/// under the lock to exist and not to be condemned. Committing the same session twice is success.
+/// Errors: kExists, kBusy (a reused pack is gone, or the session was revoked: save again);
+/// `failure` is set with every error.
 Result<CommitResult> commit_tag(const Store& store, const TagEntry& entry, IfExists if_exists,
                                 const std::vector<FileId>& reused_packs,
-                                std::chrono::milliseconds wait, bool& may_be_visible);
+                                std::chrono::milliseconds wait, CommitFailure& failure);
 
 /// Gives a checkpoint a second name. Errors: kNotFound, kExists.
 Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const std::string& name,

@@ -43,8 +43,14 @@ Status change_root(Fs& fs, const std::string& store_path, const SessionId& write
     if (file_exists(fs, temporary)) (void)fs.remove(temporary).has_value();
     return written;
   }
+  const Status renamed = fs.rename(temporary, join_path(store_path, "root"));
+  if (!renamed) {
+    // The answer may be lost and not the rename. Who can still remove the file knows that the
+    // rename has not happened and never will.
+    may_be_visible = !fs.remove(temporary).has_value();
+    return renamed;
+  }
   may_be_visible = true;
-  CAIRN_CHECK(fs.rename(temporary, join_path(store_path, "root")));
   return fs.sync_folder(store_path);
 }
 

@@ -51,17 +51,19 @@ Result<std::unique_ptr<Session>> Session::begin(Fs& fs, const std::string& store
   CAIRN_TRY(const SessionId id, SessionId::fresh());
   std::unique_ptr<Session> session(new Session(fs, store_path, id));
   CAIRN_CHECK(fs.make_folders(join_path(store_path, "sessions")));
+  session->leased_ = true;  // from here on something may have to be removed
   CAIRN_CHECK(write_new_file(fs, session->lease_path(), as_bytes(encode_lease(tag, base))));
   CAIRN_TRY(session->alive_, fs.mark_alive(session->lease_path()));
   return session;
 }
 
 Session::~Session() {
-  if (alive_ != nullptr) (void)end().has_value();
+  if (leased_) (void)end().has_value();
 }
 
 Status Session::end() {
   alive_.reset();
+  leased_ = false;
   return fs_.remove(lease_path());
 }
 

@@ -46,6 +46,7 @@ class Session {
   Fs& fs_;
   const std::string store_path_;
   const SessionId id_;
+  bool leased_ = false;
   std::unique_ptr<FileLock> alive_;
 };
 
