@@ -9,19 +9,35 @@
 #include "cli/human.h"
 #include "cli/signals.h"
 #include "lib/import_files.h"
+#include "lib/roles.h"
 #include "store/index_helper.h"
+#include "store/tag_name.h"
 
 namespace cairn {
+
+static Status give_roles(const std::string& roles, std::vector<TensorSource>& tensors) {
+  if (roles == "none") return {};
+  if (roles == "auto") {
+    guess_roles(tensors);
+    return {};
+  }
+  CAIRN_TRY(const Bytes text, read_file(posix_fs(), roles, kMiB));
+  CAIRN_TRY(const RoleRules rules, parse_role_rules(text, roles));
+  assign_roles(rules, tensors);
+  return {};
+}
 
 static Result<SaveRequest> make_request(const Context& context, const ImportOptions& options,
                                         ImportFiles& files) {
   SaveRequest request;
   request.tag = options.tag;
+  CAIRN_CHECK(check_tag_name(options.tag));
   CAIRN_TRY(files, open_import(posix_fs(), options.paths));
   for (const KeyValue& attachment : options.attachments) {
     CAIRN_CHECK(add_attachment(files, attachment.key, attachment.value));
   }
   for (const std::string& warning : files.warnings) context.output.warn(warning);
+  CAIRN_CHECK(give_roles(options.roles, files.tensors));
   request.tensors = files.tensors;
   request.attachments = files.attachments;
   request.file_metadata = files.file_metadata;

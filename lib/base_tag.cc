@@ -34,7 +34,7 @@ Result<std::unique_ptr<BaseTag>> BaseTag::open(const Store& store, const TagEntr
 
 LeasedBase BaseTag::lease() const {
   const TagEntry& tag = checkpoint_->tag();
-  LeasedBase lease{tag.name, tag.manifest, tag.schema, tag.table, {}};
+  LeasedBase lease{tag.name, tag.manifest, tag.schema, tag.table, tag.layout, {}};
   for (const PackUse& use : checkpoint_->table().packs) lease.packs.push_back(use.pack);
   return lease;
 }
@@ -84,6 +84,11 @@ std::optional<PagePlace> BaseTag::equal_page(const Digest& page) const {
 std::optional<Reference> BaseTag::equal_schema(const Digest& schema) const {
   const Reference& reference = checkpoint_->tag().schema;
   return reference.digest == schema ? std::optional(reference) : std::nullopt;
+}
+
+std::optional<Reference> BaseTag::equal_layout(const Digest& layout) const {
+  const std::optional<Reference>& reference = checkpoint_->tag().layout;
+  return reference && reference->digest == layout ? reference : std::nullopt;
 }
 
 }  // namespace cairn

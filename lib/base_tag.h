@@ -38,6 +38,8 @@ class BaseTag {
   std::optional<PagePlace> equal_page(const Digest& page) const;
   /// Where the schema lies when it is the same.
   std::optional<Reference> equal_schema(const Digest& schema) const;
+  /// Where the layout lies when it is the same.
+  std::optional<Reference> equal_layout(const Digest& layout) const;
 
  private:
   BaseTag(std::unique_ptr<Checkpoint> checkpoint, uint64_t opaque_chunk_bytes);

@@ -31,6 +31,7 @@
 #include "lib/dtype.h"
 #include "lib/tensor.h"
 #include "store/commit.h"
+#include "store/layout.h"
 #include "store/locator.h"
 #include "store/manifest.h"
 #include "store/store.h"
@@ -54,6 +55,8 @@ struct TensorSource {
   const void* data = nullptr;          ///< the box's first element
   std::vector<int64_t> strides_bytes;  ///< per axis, of stored items; empty: row-major, contiguous
   uint32_t writer = 0;                 ///< the rank that holds it, for the layout
+  Role role = Role::kNone;             ///< to the optimizer; a tensor's first box decides
+  std::string parameter = {};          ///< whose weight, moment, ... it is
 };
 
 struct AttachmentSource {

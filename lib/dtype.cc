@@ -54,6 +54,11 @@ std::optional<Dtype> dtype_of_name(std::string_view name) {
   return std::nullopt;
 }
 
+bool is_float(Dtype dtype) {
+  const std::string_view name = dtype_name(dtype);
+  return name.starts_with('F') || name == "BF16" || name == "C64";
+}
+
 uint32_t bits_per_element(Dtype dtype) {
   const DtypeRow* row = find_row(dtype);
   return row == nullptr ? 0 : row->bits;

@@ -40,5 +40,7 @@ std::string_view dtype_name(Dtype dtype);
 std::optional<Dtype> dtype_of_name(std::string_view name);
 /// 0 for a code that is none.
 uint32_t bits_per_element(Dtype dtype);
+/// Floating point of any width, complex included.
+bool is_float(Dtype dtype);
 
 }  // namespace cairn

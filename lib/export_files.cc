@@ -17,7 +17,8 @@ namespace cairn {
 
 static constexpr uint64_t kSlabBytes = 64 * kMiB;
 
-static bool is_float(Dtype dtype) {
+/// What --dtype converts: real numbers that arithmetic is done with.
+static bool is_castable(Dtype dtype) {
   switch (dtype) {
     case Dtype::kF16:
     case Dtype::kBF16:
@@ -118,7 +119,7 @@ class Exporter {
       CAIRN_TRY(entry.name, apply_renames(stored, request_.rename));
       entry.dtype = static_cast<Dtype>(tensor.dtype);
       entry.shape = tensor.shape;
-      if (request_.float_dtype && is_float(entry.dtype)) {
+      if (request_.float_dtype && is_castable(entry.dtype)) {
         CAIRN_CHECK(check_convertible(entry.dtype, *request_.float_dtype));
         entry.dtype = *request_.float_dtype;
       }

@@ -129,7 +129,11 @@ class Save {
     table.manifest = entry.manifest.digest;
     CAIRN_TRY(entry.table, put(ObjectKind::kLocatorTable, encode_locator_table(table)));
     if (plan_.layout) {
-      CAIRN_TRY(entry.layout, put(ObjectKind::kLayout, encode_layout(*plan_.layout)));
+      const Bytes layout = encode_layout(*plan_.layout, plan_.schema);
+      if (base_ != nullptr) entry.layout = base_->equal_layout(blake3(layout));
+      if (!entry.layout) {
+        CAIRN_TRY(entry.layout, put(ObjectKind::kLayout, layout));
+      }
     }
     describe(entry, chunks);
     entry.facts.stored_bytes += metas_->sealed_bytes_after(encode_tag_entry(entry).size());

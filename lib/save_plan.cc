@@ -122,13 +122,20 @@ static Status plan_attachments(const SaveRequest& request, SavePlan& plan) {
   return {};
 }
 
-/// How the save was cut, unless one writer held everything whole.
+/// How the save was cut and what its tensors are, unless there is nothing to say: one writer held
+/// everything whole and no tensor has a role.
 static void plan_layout(const SaveRequest& request, SavePlan& plan) {
   std::map<std::string_view, TensorLayout> by_name;
   Layout layout;
   bool trivial = true;
   for (const TensorSource& source : request.tensors) {
-    by_name[source.name].boxes.push_back({source.writer, source.box.offsets, source.box.lengths});
+    TensorLayout& tensor = by_name[source.name];
+    if (tensor.boxes.empty()) {
+      tensor.role = source.role;
+      tensor.parameter = source.parameter;
+    }
+    trivial = trivial && source.role == Role::kNone;
+    tensor.boxes.push_back({source.writer, source.box.offsets, source.box.lengths});
     layout.writers = std::max(layout.writers, source.writer + 1);
     trivial = trivial && source.writer == 0 && source.box == whole_box(source.shape);
   }

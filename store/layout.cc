@@ -26,16 +26,28 @@ std::string_view role_name(Role role) {
   return "other";
 }
 
-Bytes encode_layout(const Layout& layout) {
+/// A tensor that writer 0 held whole is written without boxes.
+static bool is_whole(const TensorLayout& tensor, const TensorInfo& info) {
+  if (tensor.boxes.size() != 1 || tensor.boxes[0].writer != 0) return false;
+  const LayoutBox& box = tensor.boxes[0];
+  return box.lengths == info.shape && box.offsets == std::vector<uint64_t>(info.shape.size(), 0);
+}
+
+Bytes encode_layout(const Layout& layout, const Schema& schema) {
   Bytes bytes;
   append_bytes(bytes, as_bytes("LAYO"));
   append_le(bytes, kVersion);
   append_le(bytes, layout.writers);
   append_le(bytes, static_cast<uint32_t>(layout.tensors.size()));
-  for (const TensorLayout& tensor : layout.tensors) {
+  for (size_t i = 0; i < layout.tensors.size(); ++i) {
+    const TensorLayout& tensor = layout.tensors[i];
     append_le(bytes, static_cast<uint8_t>(tensor.role));
     append_le<uint8_t>(bytes, 0);
     append_string16(bytes, tensor.parameter);
+    if (is_whole(tensor, schema.tensors[i])) {
+      append_le<uint32_t>(bytes, 0);
+      continue;
+    }
     append_le(bytes, static_cast<uint32_t>(tensor.boxes.size()));
     for (const LayoutBox& box : tensor.boxes) {
       append_le(bytes, box.writer);
@@ -71,6 +83,9 @@ Result<Layout> decode_layout(ByteSpan bytes, const Schema& schema) {
     tensor.parameter = reader.take_string16();
     tensor.boxes.resize(reader.take_count(reader.take<uint32_t>(), 4 + 16 * rank));
     for (LayoutBox& box : tensor.boxes) box = take_box(reader, rank);
+    if (tensor.boxes.empty()) {
+      tensor.boxes.push_back({0, std::vector<uint64_t>(rank, 0), schema.tensors[i].shape});
+    }
   }
   CAIRN_CHECK(reader.finish());
   return layout;

@@ -38,7 +38,7 @@ struct Layout {
   std::vector<TensorLayout> tensors;  ///< in schema order
 };
 
-Bytes encode_layout(const Layout& layout);
+Bytes encode_layout(const Layout& layout, const Schema& schema);
 Result<Layout> decode_layout(ByteSpan bytes, const Schema& schema);
 
 }  // namespace cairn

@@ -22,7 +22,8 @@ static json describe(const std::optional<LeasedBase>& base) {
   return json{{"tag", base->tag},
               {"manifest", describe(base->manifest)},
               {"schema", describe(base->schema)},
-              {"table", describe(base->table)}};
+              {"table", describe(base->table)},
+              {"layout", base->layout ? describe(*base->layout) : json()}};
 }
 
 static std::string encode_lease(const std::string& tag, const std::optional<LeasedBase>& base) {

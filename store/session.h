@@ -17,6 +17,7 @@ namespace cairn {
 struct LeasedBase {
   std::string tag;
   Reference manifest, schema, table;
+  std::optional<Reference> layout;
   std::vector<FileId> packs;
 };
 

@@ -1,0 +1,150 @@
+#include "lib/roles.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+namespace cairn {
+
+using nlohmann::json;
+
+static constexpr std::string_view kParameter = "{p}";
+
+static std::optional<Role> role_named(std::string_view name) {
+  for (const Role role :
+       {Role::kWeight, Role::kMaster, Role::kExpAvg, Role::kExpAvgSq, Role::kStep}) {
+    if (role_name(role) == name) return role;
+  }
+  return std::nullopt;
+}
+
+static Result<RolePattern> parse_pattern(Role role, const json& value) {
+  const auto* text = value.get_ptr<const std::string*>();
+  const size_t at = text == nullptr ? std::string::npos : text->find(kParameter);
+  if (at == std::string::npos || text->find(kParameter, at + 1) != std::string::npos) {
+    return fail(Code::kUsage, fmt::format("the name of '{}' must be a text with one {{p}} in it",
+                                          role_name(role)));
+  }
+  return RolePattern{role, text->substr(0, at), text->substr(at + kParameter.size())};
+}
+
+static Status check_numbers(const json& object) {
+  for (const auto* key : {"step", "lr", "beta1", "beta2", "eps", "weight_decay", "clip"}) {
+    if (object.contains(key) && !object[key].is_number()) {
+      return fail(Code::kUsage, fmt::format("'{}' must be a number", key));
+    }
+  }
+  return {};
+}
+
+static Status check_groups(const json& groups) {
+  const auto malformed = [] {
+    return fail(Code::kUsage, "'groups' must be a list of objects with a 'match' each");
+  };
+  if (!groups.is_array()) return malformed();
+  for (const json& group : groups) {
+    if (!group.is_object() || !group.contains("match") || !group["match"].is_string()) {
+      return malformed();
+    }
+    CAIRN_CHECK(check_numbers(group));
+  }
+  return {};
+}
+
+static Result<RoleRules> parse_rules(const json& object) {
+  if (!object.is_object()) return fail(Code::kUsage, "it is not a JSON object");
+  CAIRN_CHECK(check_numbers(object));
+  if (object.contains("optimizer") && !object["optimizer"].is_string()) {
+    return fail(Code::kUsage, "'optimizer' must be a text");
+  }
+  if (object.contains("groups")) CAIRN_CHECK(check_groups(object["groups"]));
+  RoleRules rules;
+  if (!object.contains("names")) return rules;
+  if (!object["names"].is_object()) return fail(Code::kUsage, "'names' must be an object");
+  for (const auto& [key, value] : object["names"].items()) {
+    const auto role = role_named(key);
+    if (!role) return fail(Code::kUsage, fmt::format("there is no role '{}'", key));
+    CAIRN_TRY(RolePattern pattern, parse_pattern(*role, value));
+    rules.patterns.push_back(std::move(pattern));
+  }
+  return rules;
+}
+
+Result<RoleRules> parse_role_rules(ByteSpan text, std::string_view path) {
+  const json object = json::parse(text.begin(), text.end(), nullptr, false);
+  auto rules = parse_rules(object);
+  if (!rules) {
+    return fail(Code::kUsage, fmt::format("'{}' is no roles file: {}", path, rules.error().message),
+                "'cairn help import' shows one");
+  }
+  return rules;
+}
+
+static bool matches(const RolePattern& pattern, std::string_view name) {
+  return name.size() > pattern.before.size() + pattern.after.size() &&
+         name.starts_with(pattern.before) && name.ends_with(pattern.after);
+}
+
+void assign_roles(const RoleRules& rules, std::vector<TensorSource>& sources) {
+  for (TensorSource& source : sources) {
+    const RolePattern* best = nullptr;
+    for (const RolePattern& pattern : rules.patterns) {
+      if (!matches(pattern, source.name)) continue;
+      const auto letters = [](const RolePattern& p) { return p.before.size() + p.after.size(); };
+      if (best == nullptr || letters(pattern) > letters(*best)) best = &pattern;
+    }
+    source.role = best == nullptr ? Role::kNone : best->role;
+    source.parameter.clear();
+    if (best == nullptr) continue;
+    source.parameter = source.name.substr(
+        best->before.size(), source.name.size() - best->before.size() - best->after.size());
+  }
+}
+
+/// The name without what state dicts put before it.
+static std::string_view without_prefixes(std::string_view name) {
+  static constexpr std::array<std::string_view, 7> kPrefixes = {
+      "optimizer.", "optim.", "state.", "model.", "module.", "_orig_mod.", "model_state_dict."};
+  for (bool again = true; again;) {
+    again = false;
+    for (const std::string_view prefix : kPrefixes) {
+      if (!name.starts_with(prefix) || name.size() == prefix.size()) continue;
+      name.remove_prefix(prefix.size());
+      again = true;
+    }
+  }
+  return name;
+}
+
+static bool guess_optimizer_role(TensorSource& source) {
+  const std::string_view name = without_prefixes(source.name);
+  for (const Role role : {Role::kExpAvg, Role::kExpAvgSq, Role::kStep, Role::kMaster}) {
+    const std::string word(role_name(role));
+    if (name == word) {  // of the whole optimizer
+      source.role = role;
+      source.parameter.clear();
+    } else if (name.starts_with(word + ".")) {
+      source.role = role;
+      source.parameter = without_prefixes(name.substr(word.size() + 1));
+    } else if (name.ends_with("." + word)) {
+      source.role = role;
+      source.parameter = without_prefixes(name.substr(0, name.size() - word.size() - 1));
+    } else {
+      continue;
+    }
+    return true;
+  }
+  return false;
+}
+
+void guess_roles(std::vector<TensorSource>& sources) {
+  for (TensorSource& source : sources) {
+    if (guess_optimizer_role(source)) continue;
+    source.role = is_float(source.dtype) ? Role::kWeight : Role::kOther;
+    source.parameter = source.role == Role::kWeight ? without_prefixes(source.name) : "";
+  }
+}
+
+}  // namespace cairn

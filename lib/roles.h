@@ -1,0 +1,37 @@
+// What the tensors of a checkpoint are to their optimizer, told from their names: by a roles file
+// that the user wrote, or by the habits of PyTorch state dicts, DCP and TorchTitan.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/cairn.hpp"
+#include "store/layout.h"
+
+namespace cairn {
+
+/// A role, and how the tensors that have it are called: `{p}` stands for the parameter.
+struct RolePattern {
+  Role role = Role::kNone;
+  std::string before, after;  ///< of `{p}`
+};
+
+/// What a roles file says that tells roles. Its numbers are checked and not kept.
+struct RoleRules {
+  std::vector<RolePattern> patterns;
+};
+
+/// Reads the JSON of a roles file (docs/cli/import.md). Errors: kUsage naming what is wrong.
+Result<RoleRules> parse_role_rules(ByteSpan text, std::string_view path);
+
+/// Gives every source its role and parameter by the rules: the pattern with the most letters wins;
+/// what matches none has no role.
+void assign_roles(const RoleRules& rules, std::vector<TensorSource>& sources);
+
+/// The same by the names alone. A part `exp_avg`, `exp_avg_sq`, `step` or `master` at the beginning
+/// (`exp_avg.w`) or the end (`optim.state.w.exp_avg`) of a name makes an optimizer's tensor; any
+/// other tensor of floats is a weight.
+void guess_roles(std::vector<TensorSource>& sources);
+
+}  // namespace cairn
