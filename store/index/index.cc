@@ -14,6 +14,7 @@
 #include <map>
 #include <set>
 
+#include "base/pipeline.h"
 #include "store/checkpoint.h"
 #include "store/index/tables.h"
 #include "store/meta_pack.h"
@@ -22,6 +23,7 @@ namespace cairn {
 
 /// More look-ups than this in one opening are worth reading all records once.
 static constexpr uint64_t kSingleLookUpsMax = 4096;
+static constexpr size_t kPagesAtOnce = 32;
 
 std::string index_path(const Store& store) {
   const char* elsewhere = std::getenv("CAIRN_INDEX");
@@ -122,16 +124,7 @@ class Additions {
     CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
     CAIRN_CHECK(put_object(tag.manifest));
     CAIRN_CHECK(put_object(tag.schema));
-    const auto& pages = checkpoint->table().pages;
-    for (size_t i = 0; i < pages.size(); ++i) {
-      const std::string key = digest_key(pages[i].page.digest);
-      if (!pages_.insert(key).second) continue;
-      CAIRN_TRY(const auto known, rocks_.get(Family::kPage, key));
-      if (known) continue;
-      batch_.Put(rocks_.handle(Family::kPage), key, "");
-      CAIRN_TRY(const auto page, checkpoint->page(i));
-      CAIRN_CHECK(add_page(*page));
-    }
+    CAIRN_CHECK(add_pages(checkpoint->table().pages));
     const Bytes entry = encode_tag_entry(tag);
     batch_.Put(rocks_.handle(Family::kTag), tag.name, slice(entry));
     return {};
@@ -162,16 +155,40 @@ class Additions {
     return {};
   }
 
+  Status add_pages(const std::vector<PagePlace>& pages) {
+    std::vector<PagePlace> fresh;
+    for (const PagePlace& place : pages) {
+      const std::string key = digest_key(place.page.digest);
+      if (!pages_.insert(key).second) continue;
+      CAIRN_TRY(const auto known, rocks_.get(Family::kPage, key));
+      if (known) continue;
+      batch_.Put(rocks_.handle(Family::kPage), key, "");
+      fresh.push_back(place);
+    }
+    // Reading and checking pages is most of the work and takes all CPUs; a group bounds memory.
+    for (size_t first = 0; first < fresh.size(); first += kPagesAtOnce) {
+      const size_t count = std::min(kPagesAtOnce, fresh.size() - first);
+      std::vector<std::shared_ptr<const LoadedPage>> loaded(count);
+      CAIRN_CHECK(parallel_for(count, 0, [&](uint64_t i) -> Status {
+        CAIRN_TRY(loaded[i], load_page(store_, fresh[first + i]));
+        return {};
+      }));
+      records_.reserve(records_.size() + (fresh.size() - first) * kPageEntriesMax);
+      for (const auto& page : loaded) CAIRN_CHECK(add_page(*page));
+    }
+    return {};
+  }
+
   /// Copies that some earlier catch-up has brought in with their session are not added again.
   Status add_page(const LoadedPage& page) {
     size_t slot = 0;
     const auto add = [&](const Digest& digest) -> Status {
       const Copy& copy = page.locator.copies[slot++];
       if (!copy.bases.empty()) return {};
-      CAIRN_TRY(const bool known, is_known(copy.pack.session));
-      if (known) return {};
-      records_.push_back({digest, copy.offset, number_of(copy.pack), copy.stored_bytes,
-                          copy.decoded_bytes, copy.encoding});
+      if (last_pack_ != copy.pack) CAIRN_CHECK(turn_to(copy.pack));
+      if (last_is_known_) return {};
+      records_.push_back({digest, copy.offset, last_number_, copy.stored_bytes, copy.decoded_bytes,
+                          copy.encoding});
       return {};
     };
     for (const ChunkEntry& entry : page.page.entries) {
@@ -181,6 +198,14 @@ class Additions {
         for (const Piece& piece : *pieces) CAIRN_CHECK(add(piece.digest));
       }
     }
+    return {};
+  }
+
+  /// Neighbouring copies lie in the same pack more often than not.
+  Status turn_to(const FileId& pack) {
+    CAIRN_TRY(last_is_known_, is_known(pack.session));
+    last_number_ = last_is_known_ ? 0 : number_of(pack);
+    last_pack_ = pack;
     return {};
   }
 
@@ -227,6 +252,9 @@ class Additions {
   std::map<SessionId, bool> known_;
   std::set<SessionId> sessions_;
   std::vector<std::pair<uint32_t, FileId>> new_packs_;
+  std::optional<FileId> last_pack_;
+  uint32_t last_number_ = 0;
+  bool last_is_known_ = false;
 };
 
 }  // namespace
