@@ -155,7 +155,7 @@ class Bench:
         slow = {"torch.save + fsync": lambda _: peers.torch_save(state, self.fresh("pt"))}
         source = self.folder / "source"
         for tool, save in (("restic", peers.restic), ("borg", peers.borg)):
-            if not peers.have(tool):
+            if not (peers.have(tool) and self.options.direct):  # tmpfs has no room for theirs
                 continue
 
             def again(number, tool=tool, save=save):
