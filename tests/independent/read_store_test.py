@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""Stores made by the program, read by the second reader: it must give exactly what went in.
+
+    tests/independent/read_store_test.py CAIRN [unittest arguments]
+
+The program may also be named by $CAIRN. Exit status 77: no Python with numpy and blake3.
+"""
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
+import with_environment  # noqa: E402
+
+if __name__ == "__main__":
+    with_environment.enter()
+
+import blake3  # noqa: E402
+import read_store  # noqa: E402
+from program import Program, memory_folder, write_safetensors  # noqa: E402
+from store_grid import DTYPES, page_plan, storage_shape  # noqa: E402
+
+CAIRN = os.environ.get("CAIRN", "build/cli/cairn")
+BITS = dict(DTYPES.values())
+RUN = 1 << 20
+# Tiny, whole, cut along one axis or several, cut into empty tiles, empty, of many axes.
+SHAPES = [[], [1], [0], [3, 0, 2], [24], [256], [257], [1024], [1025], [5000], [40, 136], [3, 4104],
+          [1500, 8], [7, 5, 9, 24], [1] * 16, [2] * 12 + [1, 1, 1, 4], [1100, 1032]]
+# Sub-byte dtypes whose rows are no whole bytes, though the tensor is.
+ODD_SHAPES = [[8, 3], [2000, 3], [4, 1001], [16, 5, 31]]
+
+
+def content(label, length):
+    return blake3.blake3(label.encode()).digest(length=length)
+
+
+def bits_of(dtype, shape):
+    return BITS[dtype] * math.prod(shape)
+
+
+def tensor(label, dtype, shape):
+    return dtype, shape, content(label, bits_of(dtype, shape) // 8)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory(dir=memory_folder())
+        self.addCleanup(scratch.cleanup)
+        self.folder = Path(scratch.name)
+        self.store = self.folder / "store"
+        self.cairn = Program(CAIRN, self.store)
+        self.wanted = {}
+
+    def init(self, chunk_elements=1024, *words):
+        Program(CAIRN).run("init", self.store, "--chunk-elements", chunk_elements, *words)
+
+    def save(self, tag, tensors, *words, step=None, attachments=None, meta=None, file_meta=None):
+        file = write_safetensors(self.folder / "in.safetensors", tensors, file_meta)
+        words = list(words)
+        for number, (name, data) in enumerate((attachments or {}).items()):
+            (self.folder / f"attachment-{number}").write_bytes(data)
+            words += ["--attach", f"{name}={self.folder}/attachment-{number}"]
+        for key, value in (meta or {}).items():
+            words += ["--meta", f"{key}={value}"]
+        if step is not None:
+            words += ["--step", step]
+        self.cairn.run("import", tag, file, *words)
+        metadata = {(0, key): value for key, value in (meta or {}).items()}
+        metadata.update({(1, key): value for key, value in (file_meta or {}).items()})
+        self.wanted[tag] = (tensors, attachments or {}, step, metadata)
+
+    def fork(self, new, tag):
+        self.cairn.run("tag", new, tag)
+        self.wanted[new] = self.wanted[tag]
+
+    def compare(self):
+        """All tags are there, no other, and each holds what was saved and what the program says."""
+        store = read_store.Store(self.store)
+        self.assertEqual(list(store.tags), sorted(self.wanted, key=str.encode))
+        for name, (tensors, attachments, step, metadata) in self.wanted.items():
+            with self.subTest(tag=name):
+                tag = store.read(name)
+                self.assertEqual((tag.step, tag.metadata), (step, metadata))
+                self.assertEqual(tag.attachments, attachments)
+                found = {t.name: (t.dtype, t.shape, data) for t, data in tag.tensors}
+                self.assertEqual(found.keys(), tensors.keys())
+                self.assertEqual([name for name in found if found[name] != tensors[name]], [])
+                shown = self.cairn.json("show", name)
+                self.assertEqual(shown["manifest"], tag.manifest)
+        return store
+
+
+class WhatGoesIn(Case):
+    def test_dtypes_and_shapes(self):
+        """One tag for each shape, with all dtypes that make whole bytes of it."""
+        self.init()
+        for number, shape in enumerate(SHAPES + ODD_SHAPES):
+            self.save(f"shape/{number}", {
+                f"t.{dtype}": tensor(f"{dtype} {shape}", dtype, shape)
+                for dtype in BITS if bits_of(dtype, shape) % 8 == 0})
+        self.compare()
+
+    def test_default_chunks(self):
+        self.init(524288)
+        self.save("a", {"w": tensor("w", "F32", [900, 1024]), "b": tensor("b", "BF16", [3, 700001])})
+        self.compare()
+
+    def test_attachments(self):
+        self.init()
+        sizes = [0, 1, 256, 257, 4095, RUN - 1, RUN, RUN + 1, 2 * RUN + 256, 2 * RUN + 257]
+        self.save("a", {"w": tensor("w", "U8", [3])}, step=7, attachments={
+            f"size {size}.bin": content(f"{size}", size) for size in sizes})
+        self.compare()
+
+    def test_metadata(self):
+        self.init()
+        self.save("a", {"w": tensor("w", "U8", [3])}, step=2**63 - 1,
+                  meta={"z": "", "a-b": "x=y", "\u00e9": "\u6f22\U0001f600\n"},
+                  file_meta={"format": "pt", "a": "\u0000 zero", "": "empty"})
+        self.save("b", {"\u00e9": tensor("e", "U8", [300]), "Z": tensor("Z", "U8", [3]),
+                        "\U0001f600": tensor("s", "I8", []), "\uffee": tensor("f", "I8", [])}, step=0)
+        self.compare()
+
+    def test_encodings(self):
+        """Zeros, chunks that zstd makes smaller, and both in one tensor with noise."""
+        self.init()
+        noise, text = content("noise", 70000), b"the same words again and again. " * 3000
+        self.save("a", {"zero": ("F32", [70, 1000], bytes(280000)), "text": ("U8", [96000], text),
+                        "mixed": ("U8", [236000], bytes(70000) + noise + text)},
+                  attachments={"zero": bytes(2 * RUN + 5), "text": text * 20})
+        self.compare()
+        shown = self.cairn.json("show", "a")["tensors"]
+        used = {encoding for entry in shown for encoding in entry["encodings"]}
+        self.assertLessEqual({"raw", "zero"}, used)
+
+    def test_many_tensors_on_many_pages(self):
+        self.init()
+        tensors = {f"layer.{n}.w": tensor(f"{n}", "U8", [300 + n % 5]) for n in range(600)}
+        tensors["layer.77.wide"] = tensor("wide", "U8", [1500, 4096])
+        self.save("a", tensors)
+        tensors = dict(tensors)
+        tensors["layer.300.w"] = tensor("other", "U8", [302])
+        self.save("b", tensors)
+        store = self.compare()
+        counts = [(t.name, t.chunks) for t, _ in store.read("a").tensors]
+        self.assertGreater(len(page_plan(counts)), 10)
+
+
+class ManyTags(Case):
+    def test_unchanged_bases_forks_and_replaced_tags(self):
+        self.init(1024, "--pack-bytes", "1MiB")
+        tensors = {f"w{n}": tensor(f"w{n}", "F32", [64, 1024]) for n in range(8)}
+        attachments = {"config.json": b"{}", "tokens": content("tokens", 9000)}
+        for step in range(12):
+            tensors = dict(tensors)
+            tensors[f"w{step % 8}"] = tensor(f"w at {step}", "F32", [64, 1024])
+            if step % 5 == 4:
+                del tensors[f"w{(step + 3) % 8}"]
+            self.save(f"run/{step:02}", tensors, step=step, attachments=attachments)
+            if step % 3 == 0:
+                self.fork(f"fork/{step}", f"run/{step:02}")
+                self.save(f"fork/{step}/more", {**tensors, "extra": tensor("x", "F16", [2000])},
+                          "--base", f"fork/{step}")
+        self.compare()
+        self.save("run/03", {"w0": tensor("again", "F32", [64, 1024])}, "--if-exists", "replace")
+        self.save("fork/0", tensors, "--if-exists", "replace", "--base", "none")
+        store = self.compare()
+        self.assertGreater(len(list((self.store / "packs").rglob("*-*"))), 12)
+        self.assertEqual(max(entry.commit for entry in store.tags.values()), store.tags["fork/0"].commit)
+
+    def test_empty_store(self):
+        self.init()
+        self.compare()
+
+
+class TheTool(Case):
+    def setUp(self):
+        super().setUp()
+        self.init()
+        self.save("a/b", {"x/../y": tensor("x", "F32", [40, 40]), "s": tensor("s", "F64", [])},
+                  step=3, attachments={"n": b"note"})
+
+    def run_tool(self, *words):
+        return subprocess.run([sys.executable, HERE / "read_store.py", self.store, *words],
+                              capture_output=True, text=True)
+
+    def test_files_out(self):
+        done = self.run_tool("--out", str(self.folder / "out"), "--tag", "a/b")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        files = {str(path.relative_to(self.folder / "out")): path.read_bytes()
+                 for path in (self.folder / "out").rglob("*") if path.is_file()}
+        tensors = self.wanted["a/b"][0]
+        self.assertEqual(files, {"a%2Fb/tensors/x%2F..%2Fy": tensors["x/../y"][2],
+                                 "a%2Fb/tensors/s": tensors["s"][2], "a%2Fb/attachments/n": b"note"})
+
+    def test_damage_is_named(self):
+        pack = next((self.store / "packs").rglob("*-*"))
+        data = bytearray(pack.read_bytes())
+        data[2000] ^= 1
+        pack.write_bytes(data)
+        done = self.run_tool("--json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the digest does not match", done.stderr)
+        self.assertIn("'x/../y'", done.stderr)
+
+    def test_every_part_of_every_file_counts(self):
+        """Any byte changed, any file cut: Damage, and never another exception or other bytes."""
+        files = [path for path in self.store.rglob("*") if path.is_file()
+                 and path.parent.name != "index" and path.stat().st_size]
+        for path in files:
+            good = path.read_bytes()
+            cuts = {0, 1, len(good) // 2, len(good) - 1}
+            places = range(0, len(good), max(1, len(good) // 500))
+            bad = [good[:at] + bytes([good[at] ^ 1 << at % 8]) + good[at + 1:] for at in places]
+            for number, data in enumerate(bad + [good[:cut] for cut in cuts]):
+                path.write_bytes(data)
+                with self.subTest(path=path.name, number=number):
+                    with self.assertRaises(read_store.Damage):
+                        read_store.Store(self.store).read("a/b")
+            path.write_bytes(good)
+        self.compare()
+
+
+class StorageShapes(unittest.TestCase):
+    def test_units(self):
+        codes = {name: code for code, (name, _) in DTYPES.items()}
+        for dtype, shape, wanted in (("F32", [3, 5], (4, [3, 5])), ("BOOL", [], (1, [])),
+                                     ("F4", [3, 4], (1, [3, 2])), ("F4", [4, 3], (1, [6])),
+                                     ("F6_E2M3", [2, 8], (3, [2, 2])), ("F6_E3M2", [2, 6], (1, [9])),
+                                     ("C64", [1], (8, [1])), ("F4", [3, 0], (1, [3, 0]))):
+            with self.subTest(dtype=dtype, shape=shape):
+                self.assertEqual(storage_shape(codes[dtype], shape), wanted)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
+        CAIRN = sys.argv.pop(1)
+    unittest.main()
