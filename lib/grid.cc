@@ -1,5 +1,6 @@
 #include "lib/grid.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/bytes.h"
@@ -21,13 +22,13 @@ static bool exceeds(const Shape& shape, const std::vector<uint64_t>& parts, uint
   return false;
 }
 
-/// The axis to halve next: the one halved least often so far, of several the first. There is always
-/// one: with none, every axis but the last has tiles of 1 and the last of less than 1024.
-static std::optional<size_t> axis_to_halve(const Shape& shape, const std::vector<uint64_t>& parts) {
+/// The axis to cut finer next: the one of fewest parts so far, of several the first. There is
+/// always one: with none, every axis but the last has tiles of 1 and the last of less than 1024.
+static std::optional<size_t> axis_to_cut(const Shape& shape, const std::vector<uint64_t>& parts) {
   std::optional<size_t> chosen;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     const bool is_last = axis + 1 == shape.size();
-    if (ceil_div(shape[axis], parts[axis]) < 2) continue;
+    if (parts[axis] == shape[axis]) continue;
     if (is_last && ceil_div(shape[axis], 2 * parts[axis]) < kRunElementsMin) continue;
     if (!chosen || parts[axis] < parts[*chosen]) chosen = axis;
   }
@@ -41,9 +42,9 @@ Grid::Grid(const Shape& shape, uint64_t chunk_elements)
   }
   if (chunk_count_ == 0) return;
   while (exceeds(shape_, parts_, chunk_elements)) {
-    const auto axis = axis_to_halve(shape_, parts_);
+    const auto axis = axis_to_cut(shape_, parts_);
     if (!axis) break;
-    parts_[*axis] *= 2;
+    parts_[*axis] = std::min(2 * parts_[*axis], shape_[*axis]);
   }
   for (const uint64_t parts : parts_) chunk_count_ *= parts;
 }

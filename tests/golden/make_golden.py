@@ -40,7 +40,7 @@ def inputs():
               "shape.odd_f4": tensor("odd", "F4", [4, 3]), "shape.odd_f6": tensor("odd", "F6_E3M2", [2, 6]),
               "shape.odd_cut": tensor("odd_cut", "F4", [1000, 5]), "shape.\u00e9": tensor("e", "U8", [257])}
     cut = {"cut.rows": tensor("rows", "F16", [33, 100]), "cut.row": tensor("row", "BF16", [1, 2050]),
-           "cut.empty_tiles": tensor("tiles", "U8", [9, 1030]), "cut.cube": tensor("cube", "U8", [5, 6, 70])}
+           "cut.short_axis": tensor("tiles", "U8", [9, 1030]), "cut.cube": tensor("cube", "U8", [5, 6, 70])}
     words = (b"To be stored twice is to be stored once. " * 1000)[:40000]
     plain = {"zero.all": ("F32", [2000], bytes(8000)), "text": ("U8", [40000], words),
              "zero.half": ("U8", [3000], bytes(1500) + content("half", 1500))}

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 import blake3  # noqa: E402
 import read_store  # noqa: E402
+from forge_store import RAW, ZSTD, Forge  # noqa: E402
 from program import Program, memory_folder, write_safetensors  # noqa: E402
 from store_grid import DTYPES, page_plan, storage_shape  # noqa: E402
 
@@ -224,6 +225,67 @@ class TheTool(Case):
                     with self.assertRaises(read_store.Damage):
                         read_store.Store(self.store).read("a/b")
             path.write_bytes(good)
+        self.compare()
+
+
+class Forged(Case):
+    """Stores made by neither program nor import: both readers must read them the same."""
+
+    def forge(self, make):
+        forge = Forge(self.store)
+        forge.close(*make(forge))
+
+    def kept(self, forge, name, tensors, attachments=None, step=None, **options):
+        self.wanted[name] = (tensors, attachments or {}, step, {})
+        return forge.save(name, tensors, attachments, step, **options)
+
+    def compare(self):
+        super().compare()
+        for name, (tensors, attachments, *_) in self.wanted.items():
+            for key, data in [*((key, held[2]) for key, held in tensors.items()), *attachments.items()]:
+                with self.subTest(tag=name, held=key):
+                    self.assertEqual(self.cairn.run("cat", name, key, text=False).stdout, data)
+        self.assertTrue(self.cairn.json("check", "--read-data")["ok"])
+
+    def test_encodings(self):
+        text = b"again and again. " * 9000
+        tensors = {"text": ("U8", [3, 51000], text), "zero": ("I16", [4096], bytes(8192)),
+                   "noise": tensor("n", "F64", [2000]), "f4": ("F4", [4, 1000], text[:2000])}
+        self.forge(lambda forge: ([], [
+            self.kept(forge, "raw", tensors, {"a": text[:300], "b": text * 9}, encoding=RAW),
+            self.kept(forge, "zstd", tensors, {"a": text[:300], "b": text * 9}, step=-5, encoding=ZSTD)]))
+        self.compare()
+
+    def test_pieces_and_layouts(self):
+        tensors = {"m": tensor("m", "F32", [100, 90]), "v": tensor("v", "BF16", [3001]),
+                   "c": tensor("c", "U8", [9, 20, 30]), "one": tensor("one", "F32", [10, 10])}
+        cuts = {"m": [[(0, 37), (0, 90)], [(37, 100), (0, 41)], [(37, 100), (41, 90)]],
+                "v": [[(0, 1)], [(1, 2999)], [(2999, 3001)]],
+                "c": [[(0, 9), (0, 7), (0, 30)], [(0, 9), (7, 20), (0, 30)]]}
+        self.forge(lambda forge: ([], [
+            self.kept(forge, f"cut/{encoding}", tensors, step=1, cuts=cuts, encoding=encoding)
+            for encoding in (RAW, ZSTD)]))
+        self.compare()
+
+    def test_tag_tables_and_closure(self):
+        """Entries of later tables and of root replace and remove those of earlier ones."""
+        def make(forge):
+            def tag(name, label, **options):
+                return self.kept(forge, name, {"w": tensor(label, "U8", [700])}, **options)
+            first = tag("a", "a")
+            old = [first, tag("b", "b old"), tag("c", "c"), tag("d", "d old")]
+            middle = [forge.removal("c"), tag("b", "b", closure=first.pages), forge.removal("d")]
+            late = [tag("d", "d", step=4), forge.removal("a"), tag("e", "e")]
+            for name in "ac":
+                del self.wanted[name]
+            return [forge.tag_table(old), forge.tag_table(middle)], late
+        self.forge(make)
+        self.compare()
+
+    def test_empty_tiles(self):
+        """A tensor of 9 rows, each longer than a chunk, has 16 parts along the rows."""
+        held = {"w": tensor("w", "U8", [9, 1030])}
+        self.forge(lambda forge: ([], [self.kept(forge, "a", held)]))
         self.compare()
 
 

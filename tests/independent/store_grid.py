@@ -30,14 +30,12 @@ def storage_shape(dtype, shape):
 
 def grid(shape, chunk_elements):
     """The parts of each axis."""
-    parts, halved = [1] * len(shape), [0] * len(shape)
+    parts, last = [1] * len(shape), len(shape) - 1
     while math.prod(ceil_div(n, p) for n, p in zip(shape, parts)) > chunk_elements:
-        last = len(shape) - 1
-        able = [a for a, n in enumerate(shape) if ceil_div(n, parts[a]) >= 2
+        able = [a for a, n in enumerate(shape) if parts[a] < n
                 and (a != last or ceil_div(n, 2 * parts[a]) >= LAST_AXIS_LEAST)]
-        axis = min(able, key=lambda a: (halved[a], a))
-        parts[axis] *= 2
-        halved[axis] += 1
+        axis = min(able, key=lambda a: (parts[a], a))
+        parts[axis] = min(2 * parts[axis], shape[axis])
     return parts
 
 

@@ -1,0 +1,75 @@
+#include "lib/roles.h"
+
+#include <gtest/gtest.h>
+
+namespace cairn {
+namespace {
+
+TensorSource named(const std::string& name, Dtype dtype = Dtype::kF32) {
+  TensorSource source;
+  source.name = name;
+  source.dtype = dtype;
+  return source;
+}
+
+TEST(Roles, AreGuessedFromTheHabitsOfOthers) {
+  struct Case {
+    const char* name;
+    Role role;
+    const char* parameter;
+  };
+  for (const Case& each : {Case{"layers.0.w", Role::kWeight, "layers.0.w"},
+                           Case{"model.layers.0.w", Role::kWeight, "layers.0.w"},
+                           Case{"exp_avg.layers.0.w", Role::kExpAvg, "layers.0.w"},
+                           Case{"exp_avg_sq.layers.0.w", Role::kExpAvgSq, "layers.0.w"},
+                           Case{"optim.state.layers.0.w.exp_avg", Role::kExpAvg, "layers.0.w"},
+                           Case{"optimizer.state.0.step", Role::kStep, "0"},
+                           Case{"state.model.w.exp_avg_sq", Role::kExpAvgSq, "w"},
+                           Case{"master.w", Role::kMaster, "w"}, Case{"step", Role::kStep, ""},
+                           Case{"my_exp_avg.w", Role::kWeight, "my_exp_avg.w"},
+                           Case{"model.", Role::kWeight, "model."}}) {
+    std::vector<TensorSource> sources{named(each.name)};
+    guess_roles(sources);
+    EXPECT_EQ(sources[0].role, each.role) << each.name;
+    EXPECT_EQ(sources[0].parameter, each.parameter) << each.name;
+  }
+  std::vector<TensorSource> state{named("rng", Dtype::kU8)};
+  guess_roles(state);
+  EXPECT_EQ(state[0].role, Role::kOther);
+}
+
+TEST(Roles, TheMostSpecificPatternWins) {
+  const auto rules = parse_role_rules(
+      as_bytes(R"({"names": {"weight": "{p}", "exp_avg": "opt/{p}/m", "step": "opt/{p}/t"}})"),
+      "f");
+  ASSERT_TRUE(rules) << rules.error().message;
+  std::vector<TensorSource> sources{named("w"), named("opt/w/m"), named("opt//m")};
+  assign_roles(*rules, sources);
+  EXPECT_EQ(sources[0].role, Role::kWeight);
+  EXPECT_EQ(sources[1].role, Role::kExpAvg);
+  EXPECT_EQ(sources[1].parameter, "w");
+  EXPECT_EQ(sources[2].role, Role::kWeight) << "a parameter has a name";
+}
+
+TEST(Roles, EntriesMayBeLeftOut) {
+  for (const char* text : {"{}", R"({"optimizer": "adamw"})", R"({"names": {}})",
+                           R"({"step": 3, "groups": [{"match": "*", "lr": 0.1}]})"}) {
+    EXPECT_TRUE(parse_role_rules(as_bytes(text), "f")) << text;
+  }
+}
+
+TEST(Roles, WhatIsNoRolesFileIsNamed) {
+  for (const char* text :
+       {"", "{", "[]", "1", R"({"names": []})", R"({"names": {"momentum": "{p}"}})",
+        R"({"names": {"weight": "w"}})", R"({"names": {"weight": "{p}{p}"}})",
+        R"({"names": {"weight": 1}})", R"({"lr": "0.1"})", R"({"optimizer": 1})",
+        R"({"groups": {}})", R"({"groups": [{"lr": 1}]})"}) {
+    const auto rules = parse_role_rules(as_bytes(text), "roles.json");
+    ASSERT_FALSE(rules) << text;
+    EXPECT_EQ(rules.error().code, Code::kUsage);
+    EXPECT_NE(rules.error().message.find("roles.json"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace cairn
