@@ -118,7 +118,8 @@ class Store:
             need(len(copies) == sum(e[2] if e[0] else 1 for e in entries if e[0] != 1),
                  f"locator {number}: another number of copies than its page")
             need(all(copy.pack in table.data_packs for copy in copies), "locator table: a data pack is not listed")
-            need(not own or len(entries) == plan[number], f"page {number}: {len(entries)} entries, not {plan[number]}")
+            need(not own or len(entries) == plan[number],
+                 f"page {number}: {len(entries)} entries are not what its tensors have")
             rest = iter(copies)
             if own:
                 chunks += [(*e[:2], [next(rest) for _ in range(e[2] if e[0] != 1 else 0)]) for e in entries]

@@ -30,7 +30,7 @@ from store_grid import DTYPES, page_plan, storage_shape  # noqa: E402
 CAIRN = os.environ.get("CAIRN", "build/cli/cairn")
 BITS = dict(DTYPES.values())
 RUN = 1 << 20
-# Tiny, whole, cut along one axis or several, cut into empty tiles, empty, of many axes.
+# Tiny, whole, cut along one axis or several, into single rows, empty, of many axes.
 SHAPES = [[], [1], [0], [3, 0, 2], [24], [256], [257], [1024], [1025], [5000], [40, 136], [3, 4104],
           [1500, 8], [7, 5, 9, 24], [1] * 16, [2] * 12 + [1, 1, 1, 4], [1100, 1032]]
 # Sub-byte dtypes whose rows are no whole bytes, though the tensor is.
@@ -282,8 +282,8 @@ class Forged(Case):
         self.forge(make)
         self.compare()
 
-    def test_empty_tiles(self):
-        """A tensor of 9 rows, each longer than a chunk, has 16 parts along the rows."""
+    def test_rows_longer_than_a_chunk(self):
+        """9 rows are cut into 9 parts, no power of two."""
         held = {"w": tensor("w", "U8", [9, 1030])}
         self.forge(lambda forge: ([], [self.kept(forge, "a", held)]))
         self.compare()
