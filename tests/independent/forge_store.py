@@ -15,7 +15,7 @@ from store_fields import digest, zstd_library
 from store_grid import DTYPES, grid, page_plan, storage_shape, tile, volume
 from store_objects import HAS_LAYOUT, HAS_STEP, INLINE_BYTES, REMOVED, ZERO_REFERENCE
 
-RAW, ZERO, ZSTD = 0, 1, 2
+RAW, ZERO, ZSTD, UNKNOWN = 0, 1, 2, 200
 CODES = {name: code for code, (name, _) in DTYPES.items()}
 RUN = 1 << 20
 
@@ -71,7 +71,7 @@ class Forge:
     def __init__(self, folder, session=bytes(range(16, 32)), chunk_elements=1024):
         self.folder, self.session, self.chunk_elements = folder, session, chunk_elements
         self.meta, self.packs = Pack("meta", session, 0), Pack("packs", session, 1)
-        self.store_id, self.commit = bytes(range(16)), 0
+        self.store_id, self.commit, self.format, self.features = bytes(range(16)), 0, 1, []
 
     def object(self, kind, data):
         offset = self.meta.add(data, 8)
@@ -82,7 +82,7 @@ class Forge:
         """The 32 bytes of a locator's copy."""
         if not any(data):
             encoding = ZERO
-        stored = {RAW: data, ZERO: b"", ZSTD: compress(data)}[encoding]
+        stored = {ZERO: b"", ZSTD: compress(data)}.get(encoding, data)
         offset = self.packs.add(stored, 4096 if len(stored) >= 65536 else 8)
         lengths = struct.pack("<QII", offset, len(stored), len(data))
         self.packs.table.append(digest(data) + lengths + struct.pack("<BBHI", encoding, 0, 0, 0))
@@ -100,7 +100,7 @@ class Forge:
         return 2, len(boxes), b"".join(box_bytes(box) + digest(data) for box, data in boxes), copies
 
     def page(self, entries):
-        """(page, locator) as references."""
+        """(page, locator, stored bytes of the copies); the first two as references."""
         kinds = bytes(kind for kind, *_ in entries)
         records, auxiliary, copies = b"", b"", []
         for kind, held, more, its_copies in entries:
@@ -112,7 +112,8 @@ class Forge:
                 + bytes(-len(kinds) % 8) + records + auxiliary)
         packs = [self.packs.id] if copies else []
         locator = b"LOCA" + struct.pack("<IIIII", 1, len(packs), len(copies), 0, 0)
-        return self.object(3, page), self.object(4, locator + b"".join(packs + copies))
+        stored = sum(int.from_bytes(copy[16:20], "little") for copy in copies)
+        return self.object(3, page), self.object(4, locator + b"".join(packs + copies)), stored
 
     def tensor_chunks(self, held, cuts, encoding):
         dtype, shape, data = held
@@ -132,15 +133,17 @@ class Forge:
                 [(box, values[tuple(slice(*e) for e in box)].tobytes()) for box in boxes], encoding))
         return entries
 
-    def save(self, name, tensors, attachments=None, step=None, cuts=None, encoding=RAW, closure=()):
-        """A tag entry. `cuts`: tensor -> boxes of the writers 0, 1, ..., of 8 bits an element or more."""
+    def save(self, name, tensors, attachments=None, step=None, cuts=None, encoding=RAW, closure=(), unknown=()):
+        """A tag entry. `cuts`: tensor -> boxes of the writers 0, 1, ..., of 8 bits an element or more.
+        `unknown`: tensors in an encoding that does not exist."""
         attachments, cuts, entries, names = attachments or {}, cuts or {}, [], sorted(tensors, key=str.encode)
         schema = b"SCHM" + struct.pack("<IIIQ", 1, self.chunk_elements.bit_length() - 1, 0, len(tensors))
         layout = b"LAYO" + struct.pack("<III", 1, max(map(len, cuts.values()), default=1), len(tensors))
         counts = []
         for key in names:
             dtype, shape, _ = tensors[key]
-            its_entries = self.tensor_chunks(tensors[key], cuts.get(key), encoding)
+            its_encoding = encoding if key not in unknown else UNKNOWN
+            its_entries = self.tensor_chunks(tensors[key], cuts.get(key), its_encoding)
             counts.append((key, len(its_entries)))
             entries += its_entries
             schema += string(key) + struct.pack(f"<BB{len(shape)}QQ", CODES[dtype], len(shape), *shape, counts[-1][1])
@@ -156,7 +159,7 @@ class Forge:
         schema = self.object(2, schema)
         manifest = b"MANI" + struct.pack("<IIIIIq", 1, step is not None, 0, len(runs), len(pages), step or 0)
         manifest += schema[40:] + b"".join(string(key) + struct.pack("<Q", len(attachments[key])) for key in runs)
-        manifest = self.object(1, manifest + b"".join(page[40:] for page, _ in pages))
+        manifest = self.object(1, manifest + b"".join(page[40:] for page, *_ in pages))
         table = self.table(manifest, pages, closure)
         sizes = (sum(len(data) for *_, data in tensors.values()), 0, 0, sum(map(len, attachments.values())),
                  len(tensors), sum(count for _, count in counts), 0, 0)
@@ -167,14 +170,14 @@ class Forge:
         return Record(entry=entry, pages=pages)
 
     def table(self, manifest, pages, closure):
-        def place(page, locator):
+        def place(page, locator, _):
             numbers = struct.unpack("<QQ", page[24:40]), struct.unpack("<QQ", locator[24:40])
             return struct.pack("<IIQQIIQ", 0, 0, numbers[0][0], numbers[1][0], numbers[0][1], numbers[1][1],
                                0) + locator[40:]
         return self.object(5, b"LTAB" + struct.pack("<IIIII", 1, 1, len(pages), len(closure), 1) + manifest[40:]
                            + self.meta.id + b"".join(place(*page) for page in pages)
                            + b"".join(place(*page) + page[0][40:] for page in closure)
-                           + self.packs.id + struct.pack("<Q", len(self.packs.data)))
+                           + self.packs.id + struct.pack("<Q", sum(stored for *_, stored in pages)))
 
     def tag_entry(self, name, flags, step, sizes, references):
         self.commit += 1
@@ -196,9 +199,9 @@ class Forge:
         self.packs.write(self.folder)
         (self.folder / "lock").touch()
         (self.folder / "config").write_bytes(sealed({
-            "format": 1, "store_id": self.store_id.hex(), "created": "2024-05-06T07:08:09Z",
+            "format": self.format, "store_id": self.store_id.hex(), "created": "2024-05-06T07:08:09Z",
             "chunk_elements": self.chunk_elements, "opaque_chunk_bytes": RUN, "pack_bytes": 1 << 28,
-            "features": {"read": [], "write": [], "collect": []}}))
+            "features": {"read": self.features, "write": [], "collect": []}}))
         root = b"CAIRNRT1" + struct.pack("<II16sQQ4I", 1, 0, self.store_id, self.commit, 0, 0, 0, len(tables), len(tags))
         root += b"".join(tables) + b"".join(struct.pack("<I", len(t.entry)) + t.entry for t in tags)
         (self.folder / "root").write_bytes(root + digest(root))

@@ -109,7 +109,7 @@ class Store:
         runs = {key: ceil_div(length, self.run_bytes) for key, length in manifest.attachments.items()}
         plan = page_plan([(t.name, t.chunks) for t in tensors]) + page_plan(runs.items())
         need(table.own == len(manifest.pages) == len(plan), f"manifest: not the {len(plan)} pages of its tensors")
-        chunks = []
+        chunks, stored = [], dict.fromkeys(table.data_packs, 0)
         for number, place in enumerate(table.pages):
             own = number < table.own
             place.page.digest = manifest.pages[number] if own else place.page.digest
@@ -122,7 +122,10 @@ class Store:
                  f"page {number}: {len(entries)} entries are not what its tensors have")
             rest = iter(copies)
             if own:
+                for copy in copies:
+                    stored[copy.pack] += copy.stored
                 chunks += [(*e[:2], [next(rest) for _ in range(e[2] if e[0] != 1 else 0)]) for e in entries]
+        need(stored == table.data_packs, "locator table: the stored bytes in its packs are not those of its copies")
         next_chunk = iter(chunks)
         found = [(t, self.tensor(t, [next(next_chunk) for _ in range(t.chunks)])) for t in tensors]
         attached = {key: self.attachment(key, length, [next(next_chunk) for _ in range(runs[key])])

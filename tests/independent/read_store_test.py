@@ -282,6 +282,27 @@ class Forged(Case):
         self.forge(make)
         self.compare()
 
+    def test_unknown_encoding(self):
+        """It is named; the other tensors are read."""
+        tensors = {"new": tensor("new", "U8", [900]), "old": tensor("old", "U8", [900])}
+        self.forge(lambda forge: ([], [forge.save("a", tensors, unknown=["new"])]))
+        found = {t.name: data for t, data in read_store.Store(self.store).read("a").tensors}
+        self.assertEqual(found["old"], tensors["old"][2])
+        self.assertIn("unknown encoding 200", str(found["new"]))
+        self.assertEqual(self.cairn.run("cat", "a", "old", text=False).stdout, tensors["old"][2])
+        self.assertIn("200", self.cairn.error("cat", "a", "new", expect=None)["message"])
+
+    def test_newer_stores_are_refused(self):
+        for number, (version, features) in enumerate([(2, []), (1, ["mirrors"])]):
+            with self.subTest(version=version, features=features):
+                store = self.folder / f"newer-{number}"
+                forge = Forge(store)
+                forge.format, forge.features = version, features
+                forge.close([], [forge.save("a", {"w": tensor("w", "U8", [3])})])
+                with self.assertRaises(read_store.Damage):
+                    read_store.Store(store)
+                Program(CAIRN, store).run("ls", expect=14)
+
     def test_rows_longer_than_a_chunk(self):
         """9 rows are cut into 9 parts, no power of two."""
         held = {"w": tensor("w", "U8", [9, 1030])}

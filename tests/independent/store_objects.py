@@ -123,7 +123,7 @@ def read_locator_table(data, manifest_digest):
         pages.append(Record(
             page=Record(file=packs[page_pack], offset=page_offset, length=page_length, digest=raw[72:]),
             locator=Record(file=packs[pack], offset=offset, length=length, digest=raw[40:72])))
-    data_packs = {file_id(raw[:24]): raw[24:] for raw in c.many(data_pack_count, 32)}
+    data_packs = {file_id(raw[:24]): int.from_bytes(raw[24:], "little") for raw in c.many(data_pack_count, 32)}
     c.end()
     return Record(own=page_count, pages=pages, data_packs=data_packs)
 

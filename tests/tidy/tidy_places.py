@@ -6,6 +6,7 @@ import re
 from tidy_tree import Finding
 
 SHARED_NAMES = {"meson.build", "README.md", "__init__.py"}
+STORES = re.compile(r"tests/golden/format-\d+/")  # a metadata and a data pack may have one name
 MACHINE_PATHS = re.compile(
     r"(?<![\w.$}])/(?:work|home|root|Users|workspace)/[\w.]|/tmp/\w+_jobs\b"
     r"|\b(?:pypi\.org|files\.pythonhosted\.org|registry\.npmjs\.org|deb\.debian\.org"
@@ -26,7 +27,7 @@ def _names(tree):
     places = collections.defaultdict(list)
     for path in tree.paths:
         name = path.split("/")[-1]
-        if name not in SHARED_NAMES:
+        if name not in SHARED_NAMES and not STORES.match(path):
             places[name].append(path)
     for name, paths in places.items():
         for path in paths[1:]:
