@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Files go between the program and the safetensors package both ways, and both refuse the same.
-usage: safetensors_interop_test.py CAIRN (in an environment with numpy and safetensors)"""
+usage: safetensors_interop_test.py CAIRN"""
 import json
 import re
 import struct
@@ -10,15 +10,13 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import environment
 from program import Program, memory_folder, noise, read_safetensors, write_safetensors
 
-try:
-    import numpy
-    import safetensors
-    from safetensors.numpy import load_file, save_file
-except ImportError as missing:
-    print(f"{missing}: run scripts/setup and use .venv/bin/python")
-    sys.exit(77)
+environment.enter("numpy", "safetensors")
+import numpy
+import safetensors
+from safetensors.numpy import load_file, save_file
 
 PROGRAM = ""
 BITS = {"BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8, "F8_E5M2": 8,
