@@ -3,7 +3,7 @@
 
     tests/golden/golden_test.py CAIRN [unittest arguments]
 
-Every folder format-N beside this file is a store, and format-N.json is what it holds. The program
+Every folder format-* beside this file is a store, and format-*.json is what it holds. The program
 works on a copy that nobody may write to, without an index. The second reader's part is skipped
 where no Python has numpy and blake3.
 """

@@ -6,7 +6,7 @@ import re
 from tidy_tree import Finding
 
 SHARED_NAMES = {"meson.build", "README.md", "__init__.py"}
-STORES = re.compile(r"tests/golden/format-\d+/")  # a metadata and a data pack may have one name
+STORES = re.compile(r"tests/golden/format-[^/]+/")  # a metadata and a data pack may have one name
 MACHINE_PATHS = re.compile(
     r"(?<![\w.$}])/(?:work|home|root|Users|workspace)/[\w.]|/tmp/\w+_jobs\b"
     r"|\b(?:pypi\.org|files\.pythonhosted\.org|registry\.npmjs\.org|deb\.debian\.org"
