@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
+#include "gpu/chunk_digester.h"
 #include "lib/strided.h"
 
 namespace cairn {
@@ -96,7 +97,7 @@ ByteSpan ChunkSaver::in_order(const DigestedUnit& digested, AlignedBuffer& room)
 
 /// Fills in rows and digests. Units that cannot be hashed where they lie are gathered first; they
 /// stay in the thread's room until its next call.
-void ChunkSaver::digest(std::span<DigestedUnit> units) const {
+Status ChunkSaver::digest(std::span<DigestedUnit> units) const {
   std::vector<size_t> scattered;
   uint64_t scattered_bytes = 0;
   for (size_t u = 0; u < units.size(); ++u) {
@@ -119,8 +120,9 @@ void ChunkSaver::digest(std::span<DigestedUnit> units) const {
   std::vector<DigestInput> inputs;
   for (const DigestedUnit& unit : units) inputs.push_back(unit.rows);
   std::vector<Digest> digests(units.size());
-  blake3_many(inputs, digests);
+  CAIRN_CHECK(host_digester().digest(inputs, digests));
   for (size_t u = 0; u < units.size(); ++u) units[u].digest = digests[u];
+  return {};
 }
 
 Status ChunkSaver::save_job(const Job& job) {
@@ -136,7 +138,7 @@ Status ChunkSaver::save_job(const Job& job) {
     }
   }
   first_units.push_back(units.size());
-  digest(units);
+  CAIRN_CHECK(digest(units));
 
   std::vector<size_t> wanted;
   for (size_t i = 0; i < job.chunks.size(); ++i) {

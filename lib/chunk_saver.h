@@ -54,7 +54,7 @@ class ChunkSaver {
 
   std::vector<Job> make_jobs() const;
   Status save_job(const Job& job);
-  void digest(std::span<DigestedUnit> units) const;
+  Status digest(std::span<DigestedUnit> units) const;
   bool settle(const ChunkPlace& chunk, std::span<const DigestedUnit> units);
   Status write_new(std::span<const DigestedUnit> units, const std::vector<size_t>& wanted);
   Status look_up(const std::vector<Digest>& wanted);
