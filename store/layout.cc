@@ -69,7 +69,7 @@ static LayoutBox take_box(WireReader& reader, size_t rank) {
 Result<Layout> decode_layout(ByteSpan bytes, const Schema& schema) {
   WireReader reader(bytes, "a layout");
   reader.expect("LAYO");
-  if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
+  reader.expect_version(kVersion);
   Layout layout;
   layout.writers = reader.take<uint32_t>();
   const auto count = reader.take<uint32_t>();

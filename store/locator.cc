@@ -80,7 +80,7 @@ static Copy decode_copy(WireReader& reader, ByteSpan record, const std::vector<F
 Result<Locator> decode_locator(ByteSpan bytes) {
   WireReader reader(bytes, "a locator");
   reader.expect("LOCA");
-  if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
+  reader.expect_version(kVersion);
   const auto pack_count = reader.take<uint32_t>();
   const auto copies_in_page = reader.take<uint32_t>();
   const auto aux_bytes = reader.take<uint32_t>();

@@ -89,7 +89,7 @@ static PagePlace take_place(WireReader& reader, const std::vector<FileId>& files
 Result<LocatorTable> decode_locator_table(ByteSpan bytes, const std::vector<Digest>& page_digests) {
   WireReader reader(bytes, "a locator table");
   reader.expect("LTAB");
-  if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
+  reader.expect_version(kVersion);
   const auto file_count = reader.take<uint32_t>();
   const auto page_count = reader.take<uint32_t>();
   const auto closure_count = reader.take<uint32_t>();

@@ -40,7 +40,7 @@ Bytes encode_manifest(const Manifest& manifest) {
 Result<Manifest> decode_manifest(ByteSpan bytes) {
   WireReader reader(bytes, "a manifest");
   reader.expect("MANI");
-  if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
+  reader.expect_version(kVersion);
   const auto flags = reader.take<uint32_t>();
   const auto metadata_count = reader.take<uint32_t>();
   const auto attachment_count = reader.take<uint32_t>();

@@ -101,7 +101,7 @@ static ChunkEntry decode_entry(WireReader& reader, uint8_t kind, ByteSpan cell, 
 Result<Page> decode_page(ByteSpan bytes) {
   WireReader reader(bytes, "a page");
   reader.expect("PAGE");
-  if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
+  reader.expect_version(kVersion);
   const auto count = reader.take<uint32_t>();
   const auto aux_bytes = reader.take<uint32_t>();
   if (count > kPageEntriesMax) reader.reject("has too many entries");

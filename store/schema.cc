@@ -41,7 +41,7 @@ static TensorInfo take_tensor(WireReader& reader) {
 Result<Schema> decode_schema(ByteSpan bytes) {
   WireReader reader(bytes, "a schema");
   reader.expect("SCHM");
-  if (reader.take<uint32_t>() != kVersion) reader.reject("has an unknown version");
+  reader.expect_version(kVersion);
   const auto log2 = reader.take<uint32_t>();
   if (log2 >= 64 || uint64_t{1} << log2 > kChunkElementsMax)
     reader.reject("has an impossible chunk size");

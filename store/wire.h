@@ -1,6 +1,6 @@
 // Reading and writing the little-endian structures of docs/FORMAT.md. A WireReader never reads past
-// its bytes: after the first step beyond the end it yields zeros and finish() says kCorrupt, so a
-// decoder reads straight through and checks once.
+// its bytes: after the first step beyond the end it yields zeros and finish() says kCorrupt (or
+// kNewerFormat, see expect_version), so a decoder reads straight through and checks once.
 #pragma once
 
 #include <string>
@@ -43,6 +43,14 @@ class WireReader {
   void expect(std::string_view magic) {
     if (as_text(take_bytes(magic.size())) != magic) reject("does not begin with its magic");
   }
+  /// Fails the read unless the next u32 is `known`. Bytes that match their digest and have a larger
+  /// version are not damaged but newer, and the two need different answers: kNewerFormat.
+  void expect_version(uint32_t known) {
+    const auto version = take<uint32_t>();
+    if (!ok() || version == known) return;
+    is_newer_ = version > known;
+    reject("has the unknown version " + std::to_string(version));
+  }
   /// Fails the read; the first reason stays.
   void reject(std::string_view why) {
     if (why_.empty()) why_ = why;
@@ -63,6 +71,7 @@ class WireReader {
 
   Status status() const {
     if (ok()) return {};
+    if (is_newer_) return fail(Code::kNewerFormat, what_ + " " + why_, "use a newer cairn");
     return fail(Code::kCorrupt, what_ + " is damaged: it " + why_);
   }
   /// As status(), and every byte must have been read.
@@ -81,6 +90,7 @@ class WireReader {
   std::string what_;
   size_t position_ = 0;
   std::string why_;
+  bool is_newer_ = false;
 };
 
 inline void append_digest(Bytes& bytes, const Digest& digest) { append_bytes(bytes, digest.bytes); }

@@ -102,6 +102,36 @@ TEST(WireReader, TheFirstReasonStays) {
   EXPECT_EQ(reader.finish().error().message, "x is damaged: it does not begin with its magic");
 }
 
+TEST(WireReader, AnOtherVersionIsNewerOrDamage) {
+  const struct {
+    uint32_t version;
+    Code code;
+  } kTable[] = {{0, Code::kCorrupt},
+                {1, Code::kCorrupt},
+                {3, Code::kNewerFormat},
+                {UINT32_MAX, Code::kNewerFormat}};
+  for (const auto& row : kTable) {
+    Bytes bytes;
+    append_le(bytes, row.version);
+    WireReader reader(bytes, "x");
+    reader.expect_version(2);
+    const Status status = reader.finish();
+    ASSERT_FALSE(status.has_value()) << row.version;
+    EXPECT_EQ(status.error().code, row.code);
+    EXPECT_NE(status.error().message.find("unknown version " + std::to_string(row.version)),
+              std::string::npos)
+        << status.error().message;
+    EXPECT_EQ(status.error().hint.empty(), row.code == Code::kCorrupt);
+  }
+  const Bytes good{2, 0, 0, 0};
+  WireReader reader(good, "x");
+  reader.expect_version(2);
+  EXPECT_TRUE(reader.finish().has_value());
+  WireReader cut(ByteSpan(good).first(3), "x");
+  cut.expect_version(2);
+  EXPECT_EQ(cut.finish().error().code, Code::kCorrupt);
+}
+
 TEST(WireReader, FinishWantsEveryByteRead) {
   const Bytes bytes{1, 2};
   WireReader reader(bytes, "x");
