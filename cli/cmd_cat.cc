@@ -96,7 +96,8 @@ static Status run(const Context& context, const CatOptions& options) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   CAIRN_TRY(const TagEntry tag, find_tag(*store, options.tag));
   CAIRN_TRY(const auto checkpoint, open_tag(*store, tag.name));
-  if (const auto tensor = checkpoint->find_tensor(options.name)) {
+  const auto tensor = options.attachment ? std::nullopt : checkpoint->find_tensor(options.name);
+  if (tensor) {
     return cat_tensor(context, options, *checkpoint, checkpoint->schema().tensors[*tensor]);
   }
   if (const auto attachment = checkpoint->find_attachment(options.name)) {
@@ -104,7 +105,7 @@ static Status run(const Context& context, const CatOptions& options) {
                           checkpoint->manifest().attachments[*attachment]);
   }
   std::vector<std::string> names;
-  for (const TensorInfo& tensor : checkpoint->schema().tensors) names.push_back(tensor.name);
+  for (const TensorInfo& other : checkpoint->schema().tensors) names.push_back(other.name);
   for (const auto& attachment : checkpoint->manifest().attachments)
     names.push_back(attachment.name);
   std::string hint = did_you_mean(options.name, names);

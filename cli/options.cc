@@ -1,10 +1,22 @@
 #include "cli/options.h"
 
+#include <fmt/format.h>
+
+#include <cstdint>
+
 namespace cairn {
 namespace {
 
 void declare_wait(FlagSet& flags, uint64_t* wait_s) {
   flags.value("wait", wait_s, parse_duration_s);
+}
+
+Result<uint64_t> parse_step(std::string_view text) {
+  CAIRN_TRY(const uint64_t step, parse_count(text));
+  if (step > INT64_MAX) {
+    return fail(Code::kUsage, fmt::format("'{}' is no step: the largest is {}", text, INT64_MAX));
+  }
+  return step;
 }
 
 // Without a value every byte is read.
@@ -48,7 +60,7 @@ void declare(FlagSet& flags, ImportOptions& options) {
   flags.repeated_positional("PATH", true, &options.paths);
   flags.values("meta", &options.metadata, parse_key_value);
   flags.values("attach", &options.attachments, parse_key_value);
-  flags.value("step", &options.step, parse_count);
+  flags.value("step", &options.step, parse_step);
   flags.text("base", &options.base);
   flags.choice(
       "if-exists", &options.if_exists,
@@ -100,6 +112,7 @@ void declare(FlagSet& flags, CatOptions& options) {
   flags.positional("TAG", &options.tag);
   flags.positional("NAME", &options.name);
   flags.value("box", &options.box, parse_box);
+  flags.on_off("attachment", &options.attachment);
 }
 
 void declare(FlagSet&, StatsOptions&) {}

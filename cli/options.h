@@ -83,6 +83,7 @@ struct CatOptions {
   std::string tag;
   std::string name;
   std::optional<std::vector<AxisRange>> box;
+  bool attachment = false;  ///< NAME is an attachment, though a tensor may have the name too
 };
 
 struct StatsOptions {};

@@ -79,8 +79,9 @@ struct SaveRequest {
   std::optional<std::string>
       base;  ///< tag to compare with; "none": with nothing; unset: the newest of the tag's prefix
   IfExists if_exists = IfExists::kError;
-  int zstd_level = 0;  ///< tries zstd on tensor chunks; 0: does not
-  LookUp look_up;      ///< optional
+  int zstd_level =
+      0;           ///< tried on every tensor chunk; 0: on those of which a sample shrinks to half
+  LookUp look_up;  ///< optional
   CallOptions call;
 };
 

@@ -4,9 +4,21 @@
 
 namespace cairn {
 
+static constexpr int kSampledZstdLevel = 1;
+
 /// zstd must save an eighth, or the copy stays raw: a raw copy loads faster.
 static bool is_worth_it(size_t encoded_bytes, size_t decoded_bytes) {
   return encoded_bytes <= decoded_bytes - decoded_bytes / 8;
+}
+
+/// Whether a sample from the middle shrinks to half: bytes that do are worth zstd's time, dense
+/// training state is not. Costs some microseconds a chunk.
+static bool looks_compressible(ByteSpan decoded) {
+  constexpr size_t kSampleBytes = 4 * kKiB;
+  if (decoded.size() < 4 * kSampleBytes) return false;
+  std::array<uint8_t, kSampleBytes / 2> room;
+  const ByteSpan sample = decoded.subspan(decoded.size() / 2, kSampleBytes);
+  return zstd_encode(sample, kSampledZstdLevel, room).has_value();
 }
 
 bool ChunkWriter::claim(const Digest& digest) {
@@ -25,6 +37,7 @@ void ChunkWriter::settle(const Digest& digest, const Place& place, bool of_tenso
 Result<Copy> ChunkWriter::append(const Digest& digest, ByteSpan decoded, int zstd_level) {
   const auto decoded_bytes = static_cast<uint32_t>(decoded.size());
   if (is_zero(decoded)) return packs_.append({digest, Encoding::kZero, decoded_bytes, {}});
+  if (zstd_level == 0 && looks_compressible(decoded)) zstd_level = kSampledZstdLevel;
   if (zstd_level != 0) {
     Bytes encoded(decoded.size());
     // An encoding that does not fit into the decoded size is an error of zstd and no use to us.

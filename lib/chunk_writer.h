@@ -17,7 +17,8 @@ class ChunkWriter {
   ChunkWriter(PackWriter& packs, const SessionId& session) : packs_(packs), session_(session) {}
 
   /// Stores `decoded` unless this save has stored it, or is storing it, already.
-  /// zstd_level 0: does not try zstd. Only chunks of tensors are counted as new.
+  /// zstd_level 0: tries zstd where a sample shrinks to half. Only chunks of tensors are counted as
+  /// new.
   Status write(const Digest& digest, ByteSpan decoded, int zstd_level, bool of_tensor);
 
   /// Counts a new tensor chunk that needs no copy because it lies in its page.

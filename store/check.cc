@@ -257,21 +257,21 @@ class Checker {
         report_.out_of_time = true;
         return {};
       }
-      read_job(std::span(chosen).subspan(jobs[i].first, jobs[i].count), jobs[i].bytes);
-      return {};
+      return read_job(std::span(chosen).subspan(jobs[i].first, jobs[i].count), jobs[i].bytes);
     });
   }
 
-  void read_job(std::span<const NeededCopy> needed, const PackRange& range) {
+  Status read_job(std::span<const NeededCopy> needed, const PackRange& range) {
     thread_local AlignedBuffer room, decoded_room;
     const auto read = packs_.read(range, room);
     if (!read && needed.size() > 1) {
       // One of them cannot be read: find out which.
       for (const NeededCopy& each : needed) {
         const Copy& copy = each.copy;
-        read_job({&each, 1}, {copy.pack, copy.offset, copy.offset + copy.stored_bytes});
+        CAIRN_CHECK(
+            read_job({&each, 1}, {copy.pack, copy.offset, copy.offset + copy.stored_bytes}));
       }
-      return;
+      return {};
     }
     for (const NeededCopy& each : needed) {
       if (!read) {
@@ -280,9 +280,14 @@ class Checker {
       }
       const ByteSpan stored = read->subspan(each.copy.offset - range.begin, each.copy.stored_bytes);
       const auto decoded = decode_checked(each.copy, each.digest, stored, decoded_room);
+      // What a newer version wrote is not damaged: someone might throw it away.
+      if (!decoded && decoded.error().code == Code::kNewerFormat) {
+        return tl::unexpected(decoded.error());
+      }
       if (!decoded) damage(each.copy, "data", decoded.error().message);
       if (request_.progress != nullptr) request_.progress->done_bytes += each.copy.stored_bytes;
     }
+    return {};
   }
 
   /// Adds a row for each tensor and attachment of the tag that needs a damaged copy.

@@ -70,6 +70,20 @@ class Commands(unittest.TestCase):
         self.assertEqual((result["logical_bytes"], result["new_bytes"], result["reused_bytes"]),
                          (2000, 1000, 1000))
 
+    def test_what_shrinks_is_compressed(self):
+        pattern, dense = bytes(range(8)) * 4096, noise(32768, 11)
+        file = write_safetensors(self.folder / "p.safetensors", {
+            "pattern": pattern, "dense": dense, "zero": bytes(40000)})
+        store = self.folder / "encodings"
+        cairn = Program(PROGRAM, store)
+        cairn.run("init", store, "--chunk-elements", "32768")
+        self.assertLess(cairn.json("import", "t", file)["stored_bytes"], 40000)
+        encodings = {row["name"]: row["encodings"] for row in cairn.json("show", "t")["tensors"]}
+        self.assertEqual(encodings, {"pattern": {"zstd": 1}, "dense": {"raw": 1},
+                                     "zero": {"zero": 2}})
+        self.assertEqual(cairn.run("cat", "t", "pattern", text=False).stdout, pattern)
+        self.assertEqual(cairn.run("cat", "t", "zero", text=False).stdout, bytes(40000))
+
     def test_ls(self):
         tags = {row["tag"]: row for row in self.cairn.json("ls")["tags"]}
         row = tags["run/1"]
@@ -146,6 +160,7 @@ class Commands(unittest.TestCase):
         rows = b"".join(tensors["w"][2][400 * row + 40:400 * row + 80] for row in range(98, 100))
         self.assertEqual(read("run/1", "w", "--box", "98:,10:20"), rows)
         self.assertEqual(read("run/1", "f", "--box", ":1,:"), FLOATS[:12])
+        self.cairn.run("import", "steps", self.a, "--step", str(2**63), expect=2)
         for box, status in (("0:1", 2), ("0:101,:", 2), ("5:4,:", 2), ("a,b", 2)):
             self.cairn.run("cat", "run/1", "w", "--box", box, expect=status)
         self.cairn.run("cat", "run/1", "note", "--box", ":", expect=2)
