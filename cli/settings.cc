@@ -3,13 +3,9 @@
 #include <fmt/format.h>
 
 #include <cctype>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
+#include "base/fs.h"
 #include "cli/suggest.h"
 
 namespace cairn {
@@ -53,13 +49,13 @@ Result<SettingsFile> read_settings_file(const Environment& environment) {
   } else if (const auto home = environment("HOME")) {
     file.path = *home + "/.config/cairn/config.toml";
   }
-  std::error_code ignored;
-  if (file.path.empty() || !std::filesystem::exists(file.path, ignored)) return file;
-  std::ifstream stream(file.path);
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream || std::filesystem::is_directory(file.path, ignored))
-    return fail(Code::kFailed, fmt::format("cannot read the settings file '{}'", file.path));
-  CAIRN_TRY(file.entries, parse_toml(text, file.path));
+  if (file.path.empty()) return file;
+  const auto text = read_file(posix_fs(), file.path, kMiB);
+  if (!text && text.error().code == Code::kNotFound) return file;
+  if (!text) {
+    return fail(Code::kFailed, fmt::format("cannot read the settings: {}", text.error().message));
+  }
+  CAIRN_TRY(file.entries, parse_toml(as_text(*text), file.path));
   return file;
 }
 

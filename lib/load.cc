@@ -10,6 +10,7 @@
 #include "lib/cairn.hpp"
 #include "lib/convert.h"
 #include "lib/load_plan.h"
+#include "lib/memory_guard.h"
 #include "store/pack_reader.h"
 #include "store/read_jobs.h"
 
@@ -181,11 +182,13 @@ class Loader {
 }  // namespace
 
 Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request) {
-  const Stopwatch watch;
-  CAIRN_TRY(const LoadPlan plan, plan_load(checkpoint, request));
-  Loader loader(checkpoint, request, plan);
-  CAIRN_CHECK(loader.run());
-  return LoadResult{plan.bytes, loader.read_bytes(), plan.units.size(), watch.seconds()};
+  return guard_memory([&]() -> Result<LoadResult> {
+    const Stopwatch watch;
+    CAIRN_TRY(const LoadPlan plan, plan_load(checkpoint, request));
+    Loader loader(checkpoint, request, plan);
+    CAIRN_CHECK(loader.run());
+    return LoadResult{plan.bytes, loader.read_bytes(), plan.units.size(), watch.seconds()};
+  });
 }
 
 Status read_attachment(Checkpoint& checkpoint, std::string_view name,

@@ -16,6 +16,7 @@
 #include "lib/cairn.hpp"
 #include "lib/chunk_saver.h"
 #include "lib/chunk_writer.h"
+#include "lib/memory_guard.h"
 #include "lib/save_plan.h"
 #include "store/meta_pack.h"
 #include "store/session.h"
@@ -195,7 +196,7 @@ class Save {
 
 }  // namespace
 
-Result<SaveResult> save(const Store& store, const SaveRequest& request) {
+static Result<SaveResult> save_or_again(const Store& store, const SaveRequest& request) {
   Save first(store, request);
   auto saved = first.run();
   if (saved || !first.lost_reused()) return saved;
@@ -203,6 +204,10 @@ Result<SaveResult> save(const Store& store, const SaveRequest& request) {
   SaveRequest again = request;
   again.look_up = nullptr;
   return Save(store, again).run();
+}
+
+Result<SaveResult> save(const Store& store, const SaveRequest& request) {
+  return guard_memory([&] { return save_or_again(store, request); });
 }
 
 }  // namespace cairn

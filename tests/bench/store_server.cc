@@ -57,8 +57,6 @@ class Server {
     if (op == "hash") return hash(request);
     if (op == "save") return save_tag(request);
     if (op == "load") return load_tag(request);
-    if (op == "open") return open_tag_only(request);
-    if (op == "fork") return fork(request);
     return {{"error", "unknown op " + op}};
   }
 
@@ -217,27 +215,6 @@ class Server {
       targets_.emplace_back(bytes_of(tensor));
       std::memset(targets_.back().data(), 1, bytes_of(tensor));
     }
-  }
-
-  static json open_tag_only(const json& request) {
-    const Stopwatch watch;
-    const auto store = Store::open(posix_fs(), request.at("store").get<std::string>());
-    if (!store) return refuse(store);
-    const auto checkpoint = open_tag(**store, request.at("tag").get<std::string>());
-    if (!checkpoint) return refuse(checkpoint);
-    return {{"elapsed_s", watch.seconds()}, {"tensors", (*checkpoint)->schema().tensors.size()}};
-  }
-
-  /// A second name for a tag: one root replacement and nothing else.
-  static json fork(const json& request) {
-    const auto store = Store::open(posix_fs(), request.at("store").get<std::string>());
-    if (!store) return refuse(store);
-    const Stopwatch watch;
-    const auto forked =
-        fork_tag(**store, request.at("tag").get<std::string>(),
-                 request.at("new_tag").get<std::string>(), std::chrono::milliseconds(60000));
-    if (!forked) return refuse(forked);
-    return {{"elapsed_s", watch.seconds()}};
   }
 
   template <class Failed>

@@ -309,10 +309,12 @@ class BadLuck(unittest.TestCase):
     def test_closed_pipe_ends_quietly(self):
         big = write_safetensors(self.folder / "big.safetensors", {"w": noise(3000000, 3)})
         self.cairn.run("import", "run/2", big)
-        done = subprocess.run(f"'{self.cairn.path}' -s '{self.store}' cat run/2 w | head -c 10",
-                              shell=True, capture_output=True, check=False)
-        self.assertEqual(done.stdout, noise(10, 3))
-        self.assertEqual(done.stderr, b"")
+        cat = self.cairn.start("cat", "run/2", "w")
+        self.assertEqual(cat.stdout.read(10), noise(10, 3))
+        cat.stdout.close()
+        self.assertEqual(cat.stderr.read(), b"")
+        cat.stderr.close()
+        self.assertEqual(cat.wait(timeout=60), 0)
 
 
 if __name__ == "__main__":

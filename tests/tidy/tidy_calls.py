@@ -43,7 +43,8 @@ BANS = (
         "only the program prints", frozenset({"cli", "tests"})),
     Ban("assert", r"(?<!\w)assert\(", "errors are values (base/error.h)", frozenset({"tests"})),
     Ban("throw", r"(?<!\w)throw\b", "errors are values (base/error.h)",
-        frozenset({"tests", "python"})),
+        frozenset({"tests", "python"}),
+        ("base/buffer.cc",)),  # std::bad_alloc, as from any container; lib/memory_guard.h catches it
     Ban("fork", rf"{_NOT_ARROW}v?fork\(", "a fork copies locks of other threads; spawn instead"),
     Ban("unsafe", rf"{_NAME_BEFORE}(?:v?sprintf|strcpy|strcat|gets|s?rand)\(",
         "there are safe ones: fmt, spans, base/random.h"),

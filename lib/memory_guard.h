@@ -1,0 +1,24 @@
+// The edge of the library against memory that runs out: containers report it by an exception, which
+// must not travel into a training process.
+#pragma once
+
+#include <new>
+#include <stdexcept>
+
+#include "base/error.h"
+
+namespace cairn {
+
+/// What `work` returns; kFailed when it ran out of memory.
+template <class Work>
+auto guard_memory(const Work& work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return fail(Code::kFailed, "out of memory");
+  } catch (const std::length_error&) {
+    return fail(Code::kFailed, "out of memory: a size beyond what this machine can address");
+  }
+}
+
+}  // namespace cairn
