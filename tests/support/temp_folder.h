@@ -11,10 +11,12 @@ namespace cairn {
 
 class TempFolder {
  public:
-  TempFolder() {
+  /// `parent` chooses the file system, e.g. one in memory.
+  explicit TempFolder(
+      const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
     std::array<uint8_t, 8> name{};
     (void)random_bytes(name).has_value();
-    path_ = std::filesystem::temp_directory_path() / ("cairn-test-" + to_hex(name));
+    path_ = parent / ("cairn-test-" + to_hex(name));
     std::filesystem::create_directories(path_);
   }
   ~TempFolder() { std::filesystem::remove_all(path_); }
