@@ -23,7 +23,8 @@ struct PageRun {
 
 struct PagePlan {
   std::vector<std::vector<PageRun>> pages;
-  /// Per item, the page of its first chunk and the entry there; items without chunks: {0, 0}.
+  /// Per item, the page of its first chunk and the entry there; of no meaning for items without
+  /// chunks.
   struct Place {
     size_t page = 0;
     uint32_t entry = 0;

@@ -138,6 +138,7 @@ TEST(Layout, ImpossibleNumbersAreRefused) {
 TEST(Layout, TheLayoutOfAnotherSchemaIsRefused) {
   const Bytes bytes = encode(kHalves);
   EXPECT_EQ(decode_layout(bytes, Schema{}).error().code, Code::kCorrupt);
+  EXPECT_EQ(decode(encode_layout(Layout{}, Schema{})).error().code, Code::kCorrupt);
   const Schema flat{1024, {{"a", 1, {48}, 1}}};
   EXPECT_EQ(decode_layout(bytes, flat).error().code, Code::kCorrupt);
 }

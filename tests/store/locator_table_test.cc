@@ -106,14 +106,14 @@ TEST(LocatorTable, ImpossibleNumbersAreRefused) {
     uint32_t value;
     Code code;
   } kTable[] = {
-      {0, 0, Code::kCorrupt},           {4, 0, Code::kCorrupt},
-      {4, 2, Code::kNewerFormat},       {4, UINT32_MAX, Code::kNewerFormat},
-      {8, 0, Code::kCorrupt},           {8, UINT32_MAX, Code::kCorrupt},
-      {12, 0, Code::kCorrupt},          {12, 2, Code::kCorrupt},
-      {16, 0, Code::kCorrupt},          {16, UINT32_MAX, Code::kCorrupt},
-      {20, 0, Code::kCorrupt},          {20, UINT32_MAX, Code::kCorrupt},
-      {76, 1, Code::kCorrupt},          {80, 1, Code::kCorrupt},
-      {84, UINT32_MAX, Code::kCorrupt},
+      {0, 0, Code::kCorrupt},     {4, 0, Code::kCorrupt},
+      {4, 2, Code::kNewerFormat}, {4, UINT32_MAX, Code::kNewerFormat},
+      {8, 0, Code::kCorrupt},     {8, UINT32_MAX, Code::kCorrupt},
+      {12, 0, Code::kCorrupt},    {12, 2, Code::kCorrupt},
+      {16, 0, Code::kCorrupt},    {16, UINT32_MAX, Code::kCorrupt},
+      {20, 0, Code::kCorrupt},    {20, UINT32_MAX, Code::kCorrupt},
+      {76, 1, Code::kCorrupt},    {80, 1, Code::kCorrupt},
+      {84, 1, Code::kCorrupt},    {84, UINT32_MAX, Code::kCorrupt},
   };
   for (const auto& row : kTable) {
     Bytes bytes = whole;
