@@ -8,6 +8,8 @@ namespace cairn {
 
 static constexpr std::string_view kRootMagic = "CAIRNRT1";
 static constexpr uint32_t kRemoved = 1, kPinned = 2, kHasStep = 4, kHasLayout = 8;
+/// Length, fixed members and an empty name: a count is believed only as far as such entries fit.
+static constexpr uint64_t kListedEntryBytesMin = 4 + 400 + 2;
 
 Bytes encode_tag_entry(const TagEntry& entry) {
   Bytes bytes;
@@ -94,7 +96,7 @@ Result<std::vector<TagEntry>> decode_tag_table(ByteSpan bytes) {
   WireReader reader(bytes, "a tag table");
   const auto count = reader.take<uint32_t>();
   reader.take<uint32_t>();
-  CAIRN_TRY(auto entries, take_entries(reader, reader.take_count(count, 4)));
+  CAIRN_TRY(auto entries, take_entries(reader, reader.take_count(count, kListedEntryBytesMin)));
   CAIRN_CHECK(reader.finish());
   return entries;
 }
@@ -176,7 +178,7 @@ Result<Root> decode_root(ByteSpan bytes, std::string_view path) {
   std::array<uint32_t, 4> counts{};
   for (uint32_t& count : counts) count = reader.take<uint32_t>();
   take_lists(reader, root, counts);
-  CAIRN_TRY(root.entries, take_entries(reader, reader.take_count(counts[3], 4)));
+  CAIRN_TRY(root.entries, take_entries(reader, reader.take_count(counts[3], kListedEntryBytesMin)));
   CAIRN_CHECK(reader.finish());
   return root;
 }

@@ -67,8 +67,9 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
   root.store_id = config.store_id;
   CAIRN_CHECK(write_new_file(fs, join_path(path, "lock"), {}));
   CAIRN_CHECK(write_new_file(fs, join_path(path, "root"), encode_root(root)));
-  // The config comes last: a folder with one is a whole store.
-  CAIRN_CHECK(write_new_file(fs, join_path(path, "config"), as_bytes(encode_config(config))));
+  // The config comes last and at once: a folder with one is a whole store.
+  CAIRN_CHECK(replace_file(fs, join_path(path, "config"), join_path(path, "config.new"),
+                           as_bytes(encode_config(config))));
   return fs.sync_folder(parent_folder(path));
 }
 

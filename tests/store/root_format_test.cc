@@ -197,6 +197,13 @@ TEST(TagEntry, BytesOfLaterVersionsAreSkipped) {
   }
 }
 
+TEST(TagTable, TheShortestEntriesFillTheirCount) {
+  const std::vector<TagEntry> entries(50);
+  const auto decoded = decode_tag_table(encode_tag_table(entries));
+  ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
+  EXPECT_TRUE(*decoded == entries);
+}
+
 TEST(TagTable, ReadsWhatItWroteAndNamesDamage) {
   RandomValues random(7);
   for (size_t count = 0; count < 5; ++count) {

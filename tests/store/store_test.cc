@@ -1,0 +1,107 @@
+#include "store/store.h"
+
+#include <gtest/gtest.h>
+
+#include "store/probe.h"
+#include "tests/support/fault_fs.h"
+#include "tests/support/temp_folder.h"
+
+namespace cairn {
+namespace {
+
+TEST(Store, IsMadeOnlyWhereNothingIs) {
+  const TempFolder folder;
+  ASSERT_TRUE(Store::init(posix_fs(), folder / "new", {}));
+  EXPECT_EQ(Store::init(posix_fs(), folder / "new", {}).error().code, Code::kExists);
+  ASSERT_TRUE(posix_fs().make_folders(folder / "empty"));
+  EXPECT_TRUE(Store::init(posix_fs(), folder / "empty", {}));
+  ASSERT_TRUE(write_new_file(posix_fs(), folder / "file", {}));
+  EXPECT_FALSE(Store::init(posix_fs(), folder / "file", {}));
+  EXPECT_EQ(Store::init(posix_fs(), folder.path(), {}).error().code, Code::kExists);
+}
+
+TEST(Store, IsThereWholeOrNotAtAll) {
+  for (size_t fail_at = 0;; ++fail_at) {
+    const TempFolder folder;
+    FaultFs faults(posix_fs());
+    faults.fail_at = fail_at;
+    faults.for_ever = true;
+    const Status made = Store::init(faults, folder / "s", {});
+    if (faults.calls <= fail_at) {
+      EXPECT_TRUE(made);
+      break;
+    }
+    EXPECT_FALSE(made) << fail_at;
+    const auto store = Store::open(posix_fs(), folder / "s");
+    if (store) {
+      EXPECT_TRUE((*store)->read_tags()->tags.empty()) << fail_at;
+    } else {
+      EXPECT_EQ(store.error().code, Code::kNoStore) << store.error().message;
+    }
+  }
+}
+
+TEST(Store, RootAndConfigBelongTogether) {
+  const TempFolder folder;
+  ASSERT_TRUE(Store::init(posix_fs(), folder / "a", {}));
+  ASSERT_TRUE(Store::init(posix_fs(), folder / "b", {}));
+  const Bytes root = *read_file(posix_fs(), folder / "b/root", kMiB);
+  ASSERT_TRUE(posix_fs().remove(folder / "a/root"));
+  ASSERT_TRUE(write_new_file(posix_fs(), folder / "a/root", root));
+  const auto store = Store::open(posix_fs(), folder / "a");
+  ASSERT_TRUE(store);
+  EXPECT_EQ((*store)->read_tags().error().code, Code::kCorrupt);
+  ASSERT_TRUE(posix_fs().remove(folder / "a/root"));
+  EXPECT_EQ((*store)->read_tags().error().code, Code::kCorrupt) << "a missing root is damage";
+}
+
+TEST(Store, BoundsOfTheConfigAreKept) {
+  const TempFolder folder;
+  for (const uint64_t elements : {uint64_t{512}, uint64_t{1000}, uint64_t{1} << 25}) {
+    Config config;
+    config.chunk_elements = elements;
+    EXPECT_EQ(Store::init(posix_fs(), folder / "s", config).error().code, Code::kUsage);
+  }
+  EXPECT_TRUE(posix_fs().list(folder.path())->empty()) << "refused before anything is made";
+}
+
+/// A file system whose locks let everyone in.
+class LooseFs final : public Fs {
+ public:
+  Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
+    return posix_fs().open(path, mode);
+  }
+  Status rename(const std::string& a, const std::string& b) override {
+    return posix_fs().rename(a, b);
+  }
+  Status remove(const std::string& path) override { return posix_fs().remove(path); }
+  Status make_folders(const std::string& path) override { return posix_fs().make_folders(path); }
+  Status sync_folder(const std::string& path) override { return posix_fs().sync_folder(path); }
+  Result<std::vector<FolderEntry>> list(const std::string& path) override {
+    return posix_fs().list(path);
+  }
+  Result<FileInfo> info(const std::string& path) override { return posix_fs().info(path); }
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    return posix_fs().free_bytes(path);
+  }
+  Result<std::unique_ptr<FileLock>> lock(const std::string&, std::chrono::milliseconds) override {
+    return std::make_unique<FileLock>();
+  }
+  Result<std::unique_ptr<FileLock>> mark_alive(const std::string&) override {
+    return std::make_unique<FileLock>();
+  }
+  Result<bool> is_marked_alive(const std::string&) override { return true; }
+};
+
+TEST(Probe, AFileSystemWithoutLocksIsRefused) {
+  const TempFolder folder;
+  EXPECT_TRUE(probe_file_system(posix_fs(), folder.path()));
+  LooseFs loose;
+  const Status probed = probe_file_system(loose, folder.path());
+  ASSERT_FALSE(probed);
+  EXPECT_NE(probed.error().message.find("keep a second locker out"), std::string::npos);
+  EXPECT_TRUE(posix_fs().list(folder.path())->empty()) << "it cleans up";
+}
+
+}  // namespace
+}  // namespace cairn
