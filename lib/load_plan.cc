@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "lib/convert.h"
+#include "lib/cover.h"
 #include "lib/grid.h"
 
 namespace cairn {
@@ -15,12 +16,44 @@ namespace {
 /// Stored tensors by the names the caller knows them by.
 using NameMap = std::map<std::string, size_t>;
 
+/// Renames with their patterns compiled.
+class Renamer {
+ public:
+  static Result<Renamer> compile(const std::vector<Rename>& renames) {
+    Renamer renamer;
+    for (const Rename& rename : renames) {
+      try {
+        renamer.steps_.emplace_back(std::regex(rename.pattern), rename.replacement);
+      } catch (const std::regex_error& error) {
+        return fail(Code::kUsage,
+                    fmt::format("'{}' is no regular expression: {}", rename.pattern, error.what()));
+      }
+    }
+    return renamer;
+  }
+
+  Result<std::string> apply(std::string name) const {
+    try {
+      for (const auto& [pattern, replacement] : steps_) {
+        name = std::regex_replace(name, pattern, replacement);
+      }
+    } catch (const std::regex_error& error) {
+      return fail(Code::kUsage,
+                  fmt::format("a pattern is too hard to match with '{}': {}", name, error.what()));
+    }
+    return name;
+  }
+
+ private:
+  std::vector<std::pair<std::regex, std::string>> steps_;
+};
+
 Result<NameMap> rename_tensors(const Checkpoint& checkpoint, const std::vector<Rename>& renames) {
   NameMap names;
+  CAIRN_TRY(const Renamer renamer, Renamer::compile(renames));
   const auto& tensors = checkpoint.schema().tensors;
   for (size_t number = 0; number < tensors.size(); ++number) {
-    std::string name = tensors[number].name;
-    CAIRN_TRY(name, apply_renames(name, renames));
+    CAIRN_TRY(const std::string name, renamer.apply(tensors[number].name));
     const auto [at, fresh] = names.try_emplace(name, number);
     if (fresh) continue;
     return fail(Code::kUsage, fmt::format("'{}' and '{}' would both be called '{}'",
@@ -153,19 +186,33 @@ class UnitFinder {
       add(std::move(unit), target_number, 0);
     } else {
       const auto& pieces = std::get<std::vector<Piece>>(entry);
+      if (!make_up(pieces, unit.box)) {
+        return fail(Code::kCorrupt,
+                    fmt::format("the pieces of chunk {} of tensor '{}' do not make it up", chunk,
+                                tensor_name(target)));
+      }
       for (size_t i = 0; i < pieces.size(); ++i) {
         ReadUnit piece = unit;
         piece.box = {pieces[i].offsets, pieces[i].lengths};
-        if (piece.box.rank() != unit.box.rank() || !contains(unit.box, piece.box)) {
-          return fail(Code::kCorrupt, fmt::format("a piece of tensor '{}' lies outside its chunk",
-                                                  tensor_name(target)));
-        }
         piece.digest = pieces[i].digest;
         piece.copy = page->locator.copies[slot + i];
         if (intersect(piece.box, target.box)) add(std::move(piece), target_number, i);
       }
     }
     return {};
+  }
+
+  /// Whether the pieces are disjoint and cover the chunk, as a writer must have left them.
+  static bool make_up(const std::vector<Piece>& pieces, const Box& chunk) {
+    std::vector<Box> boxes;
+    for (const Piece& piece : pieces) {
+      Box box{piece.offsets, piece.lengths};
+      if (box.rank() != chunk.rank() || !contains(chunk, box)) return false;
+      for (size_t axis = 0; axis < box.rank(); ++axis) box.offsets[axis] -= chunk.offsets[axis];
+      boxes.push_back(std::move(box));
+    }
+    const CoverReport cover = check_cover(chunk.lengths, boxes);
+    return !cover.hole && cover.overlaps.empty();
   }
 
   void add(ReadUnit unit, size_t target, size_t piece) {
@@ -187,15 +234,8 @@ class UnitFinder {
 }  // namespace
 
 Result<std::string> apply_renames(std::string name, const std::vector<Rename>& renames) {
-  for (const Rename& rename : renames) {
-    try {
-      name = std::regex_replace(name, std::regex(rename.pattern), rename.replacement);
-    } catch (const std::regex_error& error) {
-      return fail(Code::kUsage,
-                  fmt::format("'{}' is no regular expression: {}", rename.pattern, error.what()));
-    }
-  }
-  return name;
+  CAIRN_TRY(const Renamer renamer, Renamer::compile(renames));
+  return renamer.apply(std::move(name));
 }
 
 Result<LoadReport> compare_names(const Checkpoint& checkpoint, const LoadRequest& request) {

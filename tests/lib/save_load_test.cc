@@ -1,69 +1,10 @@
 // A save in one sharding and a load in another, through a real store in a temporary folder.
-#include <gtest/gtest.h>
-
-#include <filesystem>
-#include <numeric>
-#include <random>
-
-#include "lib/cairn.hpp"
-#include "lib/strided.h"
-#include "store/checkpoint.h"
+#include "tests/lib/store_fixture.h"
 
 namespace cairn {
 namespace {
 
-class SaveLoad : public ::testing::Test {
- protected:
-  void SetUp() override {
-    folder_ =
-        std::filesystem::temp_directory_path() / ("cairn-save-load-" + SessionId::fresh()->hex());
-    Config config;
-    config.chunk_elements = 1024;
-    ASSERT_TRUE(Store::init(posix_fs(), path(), config));
-    store_ = *Store::open(posix_fs(), path());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::string path() const { return folder_.string(); }
-
-  static Bytes noise(uint64_t bytes, uint32_t seed) {
-    std::mt19937 random(seed);
-    Bytes data(bytes);
-    for (uint8_t& byte : data) byte = static_cast<uint8_t>(random());
-    return data;
-  }
-
-  /// Cuts a contiguous tensor into boxes along one axis, each in the whole tensor's memory.
-  static std::vector<TensorSource> cut(const std::string& name, const Shape& shape,
-                                       const Bytes& data, size_t axis, uint64_t parts,
-                                       bool writers) {
-    std::vector<TensorSource> sources;
-    const auto strides = contiguous_strides(shape, 2);
-    for (uint64_t part = 0; part < parts; ++part) {
-      TensorSource source{name, Dtype::kBF16, shape, whole_box(shape), nullptr, strides, 0};
-      source.box.offsets[axis] = shape[axis] * part / parts;
-      source.box.lengths[axis] = shape[axis] * (part + 1) / parts - source.box.offsets[axis];
-      source.data = data.data() + source.box.offsets[axis] * static_cast<uint64_t>(strides[axis]);
-      source.writer = writers ? static_cast<uint32_t>(part) : 0;
-      sources.push_back(source);
-    }
-    return sources;
-  }
-
-  Bytes load_whole(const std::string& tag, const std::string& name, const Shape& shape) {
-    Bytes data(whole_box(shape).elements() * 2, 0xee);
-    LoadRequest request;
-    request.targets.push_back({name, Dtype::kBF16, shape, whole_box(shape), data.data(), {}});
-    auto checkpoint = open_tag(*store_, tag);
-    EXPECT_TRUE(checkpoint) << checkpoint.error().message;
-    const auto loaded = load(**checkpoint, request);
-    EXPECT_TRUE(loaded) << loaded.error().message;
-    return data;
-  }
-
-  std::filesystem::path folder_;
-  std::unique_ptr<Store> store_;
-};
+using SaveLoad = StoreFixture;
 
 TEST_F(SaveLoad, AnyCutGivesTheSameBytesAndWholeChunksTheSameManifest) {
   const Shape shape = {96, 1024};
