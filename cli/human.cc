@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 
 namespace cairn {
 
@@ -47,14 +46,6 @@ std::string human_percent(uint64_t part, uint64_t whole) {
 std::string human_ratio(uint64_t value, uint64_t divisor) {
   if (divisor == 0) return "-";
   return fmt::format("{:.2f}x", static_cast<double>(value) / static_cast<double>(divisor));
-}
-
-std::string rfc3339_utc(int64_t unix_s) {
-  const std::time_t time = unix_s;
-  std::tm parts{};
-  if (gmtime_r(&time, &parts) == nullptr) return "-";
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 std::string printable(std::string_view text) {

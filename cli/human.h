@@ -22,9 +22,6 @@ std::string human_percent(uint64_t part, uint64_t whole);
 /// `2.40x`; `-` when the divisor is 0.
 std::string human_ratio(uint64_t value, uint64_t divisor);
 
-/// RFC 3339 in UTC with seconds: `2026-01-31T12:00:00Z`.
-std::string rfc3339_utc(int64_t unix_s);
-
 /// `text` without control bytes (they could move a terminal's cursor): each becomes `\xNN`.
 std::string printable(std::string_view text);
 

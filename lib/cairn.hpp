@@ -48,20 +48,21 @@ struct CallOptions {
 
 /// One box of one tensor in memory.
 struct TensorSource {
-  std::string name;
+  std::string name = {};
   Dtype dtype = Dtype::kU8;
-  Shape shape;                         ///< of the whole tensor, in elements
-  Box box;                             ///< what this memory holds of it
-  const void* data = nullptr;          ///< the box's first element
-  std::vector<int64_t> strides_bytes;  ///< per axis, of stored items; empty: row-major, contiguous
-  uint32_t writer = 0;                 ///< the rank that holds it, for the layout
-  Role role = Role::kNone;             ///< to the optimizer; a tensor's first box decides
-  std::string parameter = {};          ///< whose weight, moment, ... it is
+  Shape shape = {};            ///< of the whole tensor, in elements
+  Box box = {};                ///< what this memory holds of it
+  const void* data = nullptr;  ///< the box's first element; any alignment
+  /// Per axis, of stored items; empty: row-major, contiguous.
+  std::vector<int64_t> strides_bytes = {};
+  uint32_t writer = 0;         ///< the rank that holds it, for the layout
+  Role role = Role::kNone;     ///< to the optimizer; a tensor's first box decides
+  std::string parameter = {};  ///< whose weight, moment, ... it is
 };
 
 struct AttachmentSource {
-  std::string name;
-  ByteSpan bytes;
+  std::string name = {};
+  ByteSpan bytes = {};
 };
 
 /// Asks a store-wide index which chunks are stored somewhere. `found[i]` is set to a copy of
@@ -70,23 +71,24 @@ using LookUp = std::function<Status(const std::vector<Digest>& wanted,
                                     std::vector<std::optional<Copy>>& found)>;
 
 struct SaveRequest {
-  std::string tag;
-  std::vector<TensorSource> tensors;  ///< boxes of one tensor may overlap where their bytes agree
-  std::vector<AttachmentSource> attachments;
-  std::optional<int64_t> step;
-  Metadata metadata;       ///< given by the user
-  Metadata file_metadata;  ///< `__metadata__` of safetensors files
-  std::optional<std::string>
-      base;  ///< tag to compare with; "none": with nothing; unset: the newest of the tag's prefix
+  std::string tag = {};
+  /// Boxes of one tensor may overlap where their bytes agree.
+  std::vector<TensorSource> tensors = {};
+  std::vector<AttachmentSource> attachments = {};
+  std::optional<int64_t> step = {};
+  Metadata metadata = {};       ///< given by the user
+  Metadata file_metadata = {};  ///< `__metadata__` of safetensors files
+  /// The tag to compare with; "none": with nothing; unset: the newest of the tag's prefix.
+  std::optional<std::string> base = {};
   IfExists if_exists = IfExists::kError;
-  int zstd_level =
-      0;           ///< tried on every tensor chunk; 0: on those of which a sample shrinks to half
-  LookUp look_up;  ///< optional
-  CallOptions call;
+  /// Tried on every tensor chunk; 0: on those of which a sample shrinks to half.
+  int zstd_level = 0;
+  LookUp look_up = {};  ///< optional
+  CallOptions call = {};
 };
 
 struct SaveResult {
-  std::string tag;
+  std::string tag = {};
   Digest manifest;
   TagFacts facts;  ///< logical_bytes == facts.new_bytes + reused_bytes
   uint64_t reused_bytes = 0;
@@ -103,12 +105,12 @@ Result<SaveResult> save(const Store& store, const SaveRequest& request);
 
 /// One box of one tensor to be filled.
 struct TensorTarget {
-  std::string name;          ///< as the caller calls it; LoadRequest::rename maps it
+  std::string name = {};     ///< as the caller calls it; LoadRequest::rename maps it
   Dtype dtype = Dtype::kU8;  ///< when it is not the stored one, elements are converted
-  Shape shape;               ///< of the whole tensor, in elements
-  Box box;
-  void* data = nullptr;                ///< the box's first element
-  std::vector<int64_t> strides_bytes;  ///< as in TensorSource
+  Shape shape = {};          ///< of the whole tensor, in elements
+  Box box = {};
+  void* data = nullptr;                     ///< the box's first element
+  std::vector<int64_t> strides_bytes = {};  ///< as in TensorSource
 };
 
 /// How the names asked for differ from those stored.
@@ -127,11 +129,11 @@ struct Rename {
 };
 
 struct LoadRequest {
-  std::vector<TensorTarget> targets;
-  std::vector<Rename> rename;
+  std::vector<TensorTarget> targets = {};
+  std::vector<Rename> rename = {};
   bool strict = false;  ///< stored tensors that are not asked for are an error
   bool cast = false;    ///< allow dtypes to differ
-  CallOptions call;
+  CallOptions call = {};
 };
 
 struct LoadResult {
