@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/io.h"
+#include "base/utf8.h"
 #include "lib/convert.h"
 #include "lib/safetensors.h"
 #include "lib/slabs.h"
@@ -16,6 +17,8 @@
 namespace cairn {
 
 static constexpr uint64_t kSlabBytes = 64 * kMiB;
+static constexpr std::string_view kIndexName = "model.safetensors.index.json";
+static constexpr size_t kFileNameBytesMax = 255;  // Linux, NAME_MAX
 
 /// What --dtype converts: real numbers that arithmetic is done with.
 static bool is_castable(Dtype dtype) {
@@ -59,7 +62,7 @@ class NewFile {
                   "choose another path, or '--force'");
     }
     CAIRN_TRY(const SessionId unique, SessionId::fresh());
-    NewFile file(fs, path, path + "." + unique.hex() + ".part");
+    NewFile file(fs, path, join_path(parent_folder(path), "." + unique.hex() + ".part"));
     CAIRN_TRY(file.writer_, AppendWriter::create(fs, file.temporary_));
     return file;
   }
@@ -117,6 +120,10 @@ class Exporter {
       const TensorInfo& tensor = checkpoint_.schema().tensors[*number];
       SafetensorsEntry entry;
       CAIRN_TRY(entry.name, apply_renames(stored, request_.rename));
+      if (!is_utf8(entry.name)) {
+        return fail(Code::kUsage, fmt::format("'{}' becomes '{}', which is not UTF-8", stored,
+                                              shown(entry.name)));
+      }
       entry.dtype = static_cast<Dtype>(tensor.dtype);
       entry.shape = tensor.shape;
       if (request_.float_dtype && is_castable(entry.dtype)) {
@@ -168,36 +175,58 @@ class Exporter {
     return {};
   }
 
-  Status write_folder(std::vector<SafetensorsEntry> entries) {
-    CAIRN_CHECK(prepare_folder());
-    // Shards in name order, as people expect to find them.
+  struct Shard {
+    std::string name;
+    std::vector<SafetensorsEntry> entries;
+  };
+
+  /// In name order, as people expect to find them.
+  std::vector<Shard> cut_shards(std::vector<SafetensorsEntry> entries) const {
     std::sort(entries.begin(), entries.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
-    std::vector<std::vector<SafetensorsEntry>> shards(1);
-    uint64_t shard_bytes = 0, bytes = 0;
+    std::vector<Shard> shards(1);
+    uint64_t shard_bytes = 0;
     for (SafetensorsEntry& entry : entries) {
-      if (!shards.back().empty() && shard_bytes + entry.bytes > request_.shard_bytes_max) {
+      if (!shards.back().entries.empty() && shard_bytes + entry.bytes > request_.shard_bytes_max) {
         shards.emplace_back();
         shard_bytes = 0;
       }
       shard_bytes += entry.bytes;
-      bytes += entry.bytes;
-      shards.back().push_back(std::move(entry));
+      shards.back().entries.push_back(std::move(entry));
     }
-    nlohmann::json map = nlohmann::json::object();
     for (size_t i = 0; i < shards.size(); ++i) {
-      const std::string name = shards.size() == 1 ? "model.safetensors"
-                                                  : fmt::format("model-{:05}-of-{:05}.safetensors",
-                                                                i + 1, shards.size());
-      for (const SafetensorsEntry& entry : shards[i]) map[entry.name] = name;
-      sort_for_safetensors(shards[i]);
-      CAIRN_CHECK(write_file(join_path(request_.path, name), std::move(shards[i])));
+      shards[i].name = shards.size() == 1
+                           ? "model.safetensors"
+                           : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
     }
-    if (shards.size() > 1) {
-      const nlohmann::json index = {{"metadata", {{"total_size", bytes}}}, {"weight_map", map}};
-      CAIRN_CHECK(write_whole("model.safetensors.index.json", index.dump(2) + "\n"));
+    return shards;
+  }
+
+  Status write_folder(std::vector<SafetensorsEntry> entries) {
+    std::vector<Shard> shards = cut_shards(std::move(entries));
+    CAIRN_CHECK(check_attachments(shards));
+    CAIRN_CHECK(prepare_folder());
+    const bool has_index = shards.size() > 1;
+    nlohmann::json map = nlohmann::json::object();
+    for (Shard& shard : shards) {
+      for (const SafetensorsEntry& entry : shard.entries) map[entry.name] = shard.name;
+      sort_for_safetensors(shard.entries);
+      CAIRN_CHECK(write_file(join_path(request_.path, shard.name), std::move(shard.entries)));
     }
+    CAIRN_CHECK(has_index ? write_index(map) : remove_old_index());
     return write_attachments();
+  }
+
+  Status write_index(const nlohmann::json& map) {
+    const nlohmann::json index = {{"metadata", {{"total_size", result_.bytes}}},
+                                  {"weight_map", map}};
+    return write_whole(std::string(kIndexName), index.dump(2) + "\n");
+  }
+
+  /// An index that an earlier export left there would hide the new file.
+  Status remove_old_index() {
+    const std::string path = join_path(request_.path, std::string(kIndexName));
+    return file_exists(fs_, path) ? fs_.remove(path) : Status();
   }
 
   Status prepare_folder() {
@@ -218,14 +247,30 @@ class Exporter {
     return {};
   }
 
+  /// Attachments whose names are no file names, or those of the tensors' files, before any is
+  /// written.
+  Status check_attachments(const std::vector<Shard>& shards) const {
+    const std::string hint = "export to a '.safetensors' file and fetch it with 'cairn cat'";
+    for (const AttachmentInfo& attachment : checkpoint_.manifest().attachments) {
+      const std::string& name = attachment.name;
+      if (name == "." || name == ".." || name.size() > kFileNameBytesMax ||
+          name.find_first_of(std::string_view("/\0", 2)) != std::string::npos) {
+        return fail(Code::kUsage, fmt::format("the attachment '{}' cannot be a file name", name),
+                    hint);
+      }
+      if (name == kIndexName || std::any_of(shards.begin(), shards.end(), [&](const Shard& shard) {
+            return shard.name == name;
+          })) {
+        return fail(Code::kUsage,
+                    fmt::format("the attachment '{}' is called like a file of the tensors", name),
+                    hint);
+      }
+    }
+    return {};
+  }
+
   Status write_attachments() {
     for (const AttachmentInfo& attachment : checkpoint_.manifest().attachments) {
-      if (attachment.name.find('/') != std::string::npos || attachment.name == "." ||
-          attachment.name == "..") {
-        return fail(Code::kUsage,
-                    fmt::format("the attachment '{}' cannot be a file name", attachment.name),
-                    "fetch it with 'cairn cat'");
-      }
       const std::string path = join_path(request_.path, attachment.name);
       CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force));
       CAIRN_CHECK(read_attachment(checkpoint_, attachment.name,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/utf8.h"
 #include "lib/cover.h"
 #include "lib/strided.h"
 
@@ -17,9 +18,21 @@ static tl::unexpected<Error> about(const std::string& name, const Error& error) 
 }
 
 static Status check_name(std::string_view kind, const std::string& name) {
-  if (!name.empty() && name.size() <= kNameBytesMax) return {};
-  return fail(Code::kUsage, fmt::format("{} name of {} bytes: must have 1 to {}", kind, name.size(),
-                                        kNameBytesMax));
+  if (name.empty() || name.size() > kNameBytesMax) {
+    return fail(Code::kUsage, fmt::format("{} name of {} bytes: must have 1 to {}", kind,
+                                          name.size(), kNameBytesMax));
+  }
+  if (is_utf8(name)) return {};
+  return fail(Code::kUsage, fmt::format("the {} name '{}' is not UTF-8", kind, shown(name)));
+}
+
+static Status check_metadata(const Metadata& metadata) {
+  for (const auto& [key, value] : metadata) {
+    if (is_utf8(key) && is_utf8(value)) continue;
+    return fail(Code::kUsage,
+                fmt::format("the metadata '{}={}' is not UTF-8", shown(key), shown(value)));
+  }
+  return {};
 }
 
 static Status add_box(PlannedTensor& tensor, const TensorSource& source) {
@@ -149,6 +162,8 @@ Result<SavePlan> plan_save(const SaveRequest& request, const Config& config) {
   plan.opaque_chunk_bytes = config.opaque_chunk_bytes;
   CAIRN_CHECK(plan_tensors(request, config, plan));
   CAIRN_CHECK(plan_attachments(request, plan));
+  CAIRN_CHECK(check_metadata(request.metadata));
+  CAIRN_CHECK(check_metadata(request.file_metadata));
   plan_layout(request, plan);
   plan.pages = plan_pages(plan.schema, plan.attachment_infos, plan.opaque_chunk_bytes);
   return plan;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "base/utf8.h"
+
 namespace cairn {
 namespace {
 
@@ -15,16 +17,6 @@ constexpr std::string_view kRule =
 bool is_tag_byte(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
          std::string_view("._=+-").find(c) != std::string_view::npos;
-}
-
-// Printable for a message whatever the bytes are, and never longer than a line.
-std::string shown(std::string_view name) {
-  std::string text;
-  for (const char c : name.substr(0, 60)) {
-    const bool plain = c >= 0x20 && c < 0x7f;
-    text += plain ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-  }
-  return name.size() > 60 ? text + "..." : text;
 }
 
 std::string segment_problem(std::string_view segment) {

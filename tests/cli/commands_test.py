@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Every command on a small store: results, JSON fields, exit statuses. usage: commands_test.py CAIRN"""
 import json
+import os
 import struct
 import sys
 import tempfile
@@ -199,6 +200,35 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.cairn.json("diff", "run/1", "back")["identical"], True)
         self.assertEqual(back["attachment_bytes"], 3200)
         self.cairn.run("export", "run/2", out, expect=16)
+        self.cairn.run("export", "run/1", out, "--force")
+        self.assertFalse((out / "model.safetensors.index.json").exists(),
+                         "an old index would hide the new file")
+
+    def test_attachments_do_not_take_the_place_of_tensors(self):
+        for name in ("model.safetensors", "model.safetensors.index.json", "a/b", "..", "x" * 256):
+            tag = f"odd/{len(name)}"
+            self.cairn.run("import", tag, self.a, "--attach", f"{name}={self.note}")
+            out = self.folder / f"odd-{len(name)}"
+            self.cairn.run("export", tag, out, "--force", expect=2)
+            self.assertFalse(out.exists(), "refused before anything is written")
+            self.cairn.run("export", tag, f"{out}.safetensors")
+        long = "x" * 255
+        self.cairn.run("import", "long", self.a, "--attach", f"{long}={self.note}")
+        self.cairn.run("export", "long", self.folder / "long")
+        self.assertEqual((self.folder / "long" / long).read_bytes(), self.note.read_bytes())
+
+    def test_names_and_metadata_are_text(self):
+        latin = os.fsdecode(b"gr\xf6\xdfe")
+        self.cairn.run("import", "latin", self.a, "--attach", f"{latin}={self.note}", expect=2)
+        self.cairn.run("import", "latin", self.a, "--meta", f"name={latin}", expect=2)
+        self.cairn.run("export", "run/1", self.folder / "out.safetensors", "--rename",
+                       f"^=x{latin}", expect=2)
+        tensors = {"größe/重み \"x\"\n": b"1234"}
+        written = write_safetensors(self.folder / "odd.safetensors", tensors)
+        self.cairn.run("import", "odd", written)
+        self.cairn.run("export", "odd", self.folder / "back.safetensors")
+        self.assertEqual(read_safetensors(self.folder / "back.safetensors")[0],
+                         read_safetensors(written)[0])
 
     def test_tag(self):
         self.assertEqual(self.cairn.json("tag", "fork/1", "run/1")["manifest"],
