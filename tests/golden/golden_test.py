@@ -19,9 +19,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "independent"), str(HERE.parent / "support")]
-import with_environment  # noqa: E402
+import environment  # noqa: E402
 
-NO_SECOND_READER = with_environment.enter(optional=True) if __name__ == "__main__" else None
+NO_SECOND_READER = environment.lacks("numpy", "blake3") if __name__ == "__main__" else None
 
 from program import Program, read_safetensors  # noqa: E402
 
@@ -68,11 +68,14 @@ class Golden(unittest.TestCase):
 
     @unittest.skipIf(NO_SECOND_READER, NO_SECOND_READER)
     def test_second_reader(self):
+        import list_store
         import read_store
+        import store_rules
         for copy, _, tags in self.stores:
             store = read_store.Store(copy)
-            found = {name: read_store.listing(store.read(name)) for name in store.tags}
+            found = {name: list_store.listing(store.read(name)) for name in store.tags}
             self.assertEqual(found, tags)
+            store_rules.check_store(store)
 
     def test_ls_and_check(self):
         for copy, _, tags in self.stores:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "independent"), str(HERE.parent / "support")]
-import with_environment  # noqa: E402
+import environment  # noqa: E402
 
 if __name__ == "__main__":
-    with_environment.enter()
+    environment.enter("numpy", "blake3")
 
 import read_store  # noqa: E402
 from forge_store import RAW, ZSTD, Forge  # noqa: E402

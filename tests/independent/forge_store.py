@@ -11,13 +11,14 @@ from types import SimpleNamespace as Record
 
 import numpy as np
 
-from store_fields import digest, zstd_library
-from store_grid import DTYPES, grid, page_plan, storage_shape, tile, volume
-from store_objects import HAS_LAYOUT, HAS_STEP, INLINE_BYTES, REMOVED, ZERO_REFERENCE
+from store_format import (
+    DTYPES, HAS_LAYOUT, HAS_STEP, INLINE_BYTES, LIBZSTD, REMOVED, digest, grid, page_plan, storage_shape,
+    tile, volume)
 
 RAW, ZERO, ZSTD, UNKNOWN = 0, 1, 2, 200
 CODES = {name: code for code, (name, _) in DTYPES.items()}
 RUN = 1 << 20
+ZERO_REFERENCE = bytes(72)
 
 
 def sealed(members):
@@ -35,11 +36,10 @@ def box_bytes(box):
 
 
 def compress(data):
-    library = zstd_library()
-    library.ZSTD_compress.restype = ctypes.c_size_t
-    library.ZSTD_compress.argtypes = [ctypes.c_char_p, ctypes.c_size_t] * 2 + [ctypes.c_int]
+    LIBZSTD.ZSTD_compress.restype = ctypes.c_size_t
+    LIBZSTD.ZSTD_compress.argtypes = [ctypes.c_char_p, ctypes.c_size_t] * 2 + [ctypes.c_int]
     out = ctypes.create_string_buffer(len(data) + 1024)
-    length = library.ZSTD_compress(out, len(out), data, len(data), 3)
+    length = LIBZSTD.ZSTD_compress(out, len(out), data, len(data), 3)
     return out.raw[:length]
 
 

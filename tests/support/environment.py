@@ -7,13 +7,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def enter(*packages):
-    """Goes on in .venv when packages are missing here; ends with status 77 and the reason when they
-    are missing there too."""
+def lacks(*packages):
+    """Goes on in .venv when packages are missing here. Why they cannot be had; None if they can."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     python = ROOT / ".venv/bin/python"
     if missing and python.exists() and Path(sys.prefix).resolve() != (ROOT / ".venv").resolve():
         os.execv(python, [str(python), *sys.argv])
-    if missing:
-        print(f"skipped: no {', '.join(missing)} here; scripts/setup makes .venv with them")
+    return f"no {', '.join(missing)} here; scripts/setup makes .venv with them" if missing else None
+
+
+def enter(*packages):
+    """The same; without the packages the test ends with status 77 and the reason."""
+    reason = lacks(*packages)
+    if reason:
+        print(f"skipped: {reason}")
         sys.exit(77)

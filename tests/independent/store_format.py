@@ -1,0 +1,250 @@
+"""The bytes of a store by docs/FORMAT.md alone, apart from files: fields, digests and names (1, 2, 7),
+grids and pages (5, 9), metadata objects (3 to 6). Whatever breaks a rule is a Damage."""
+
+import ctypes
+import ctypes.util
+import json
+import math
+import re
+import struct
+from types import SimpleNamespace as Record
+
+import blake3
+import numpy as np
+
+FILE, REFERENCE = "16sI4x", "16sI4xQQ32s"  # layouts of struct
+INLINE_BYTES, MAX_RANK, MAX_BASES, PAGE_ENTRIES, LAST_AXIS_LEAST = 256, 16, 8, 4096, 512
+REMOVED, PINNED, HAS_STEP, HAS_LAYOUT = 1, 2, 4, 8
+DTYPES = dict(enumerate([
+    ("BOOL", 8), ("F4", 4), ("F6_E2M3", 6), ("F6_E3M2", 6), ("U8", 8), ("I8", 8), ("F8_E5M2", 8),
+    ("F8_E4M3", 8), ("F8_E8M0", 8), ("F8_E4M3FNUZ", 8), ("F8_E5M2FNUZ", 8), ("I16", 16),
+    ("U16", 16), ("F16", 16), ("BF16", 16), ("I32", 32), ("U32", 32), ("F32", 32), ("C64", 64),
+    ("F64", 64), ("I64", 64), ("U64", 64)], 1))
+LIBZSTD = ctypes.CDLL(ctypes.util.find_library("zstd") or "libzstd.so.1")
+LIBZSTD.ZSTD_decompress.restype = LIBZSTD.ZSTD_findFrameCompressedSize.restype = ctypes.c_size_t
+
+
+class Damage(Exception):
+    """The store breaks a rule of its format."""
+
+
+class UnknownEncoding(Damage):
+    """A copy in an encoding that format 1 does not have; other tensors can still be read."""
+
+
+def need(condition, what):
+    if not condition:
+        raise Damage(what)
+
+
+def digest(data):
+    return blake3.blake3(data).digest()
+
+
+class Cursor:
+    """Takes fields off the front of some bytes, never past their end. Layouts are those of struct,
+    little-endian, with x for reserved bytes, which must be zero."""
+
+    def __init__(self, data, what, magic=b"", version=1):
+        self.data, self.what, self.at = memoryview(data), what, 0
+        need(self.take(len(magic)) == magic, f"{what}: does not begin with {magic.decode()}")
+        need(not magic or not version or self.number("I") == version, f"{what}: an unknown version")
+
+    def take(self, count):
+        need(count <= len(self.data) - self.at, f"{self.what}: ends in the middle of a field")
+        self.at += count
+        return bytes(self.data[self.at - count:self.at])
+
+    def get(self, layout):
+        raw = self.take(struct.calcsize("<" + layout))
+        values = struct.unpack("<" + layout, raw)
+        need(struct.pack("<" + layout, *values) == raw, f"{self.what}: reserved bytes are not zero")
+        return values
+
+    def number(self, layout):
+        return self.get(layout)[0]
+
+    def many(self, count, layout):
+        """`count` records; that they fit is checked before any is made."""
+        need(count * struct.calcsize("<" + layout) <= len(self.data) - self.at,
+             f"{self.what}: {count} records do not fit")
+        return [self.get(layout) for _ in range(count)]
+
+    def string(self, length_layout):
+        try:
+            return self.take(self.number(length_layout)).decode("utf-8")
+        except UnicodeDecodeError:
+            raise Damage(f"{self.what}: a string is not UTF-8") from None
+
+    def end(self):
+        need(self.at == len(self.data), f"{self.what}: {len(self.data) - self.at} bytes too many")
+
+
+def file_name(session, counter):
+    return f"{session.hex()}-{counter}"
+
+
+def reference(session, counter, offset, length, its_digest):
+    return Record(file=file_name(session, counter), offset=offset, length=length, digest=its_digest)
+
+
+def sealed_json(data, what):
+    seal = re.fullmatch(rb'(.*),"blake3":"([0-9a-f]{64})"\}\n', data)
+    need(seal and digest(seal[1]).hex().encode() == seal[2], f"{what}: the digest does not match")
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise Damage(f"{what}: no JSON: {error}") from None
+
+
+def zstd_decode(stored, decoded_bytes, what):
+    decoded = ctypes.create_string_buffer(max(decoded_bytes, 1))
+    frame = LIBZSTD.ZSTD_findFrameCompressedSize(stored, ctypes.c_size_t(len(stored)))
+    got = LIBZSTD.ZSTD_decompress(decoded, ctypes.c_size_t(decoded_bytes), stored, ctypes.c_size_t(len(stored)))
+    need(frame == len(stored) and got == decoded_bytes, f"{what}: not one zstd frame of {decoded_bytes} bytes")
+    return decoded.raw[:decoded_bytes]
+
+
+def ceil_div(a, b):
+    return -(-a // b)
+
+
+def storage_shape(dtype, shape):
+    """(item bytes, storage shape) of a tensor."""
+    bits = DTYPES[dtype][1]
+    if bits >= 8:
+        return bits // 8, list(shape)
+    group = math.gcd(bits, 8)
+    if shape and shape[-1] % (8 // group) == 0:
+        return bits // group, [*shape[:-1], shape[-1] // (8 // group)]
+    all_bits = math.prod(shape) * bits
+    need(all_bits % 8 == 0, f"a tensor of {all_bits} bits is not whole bytes")
+    return 1, [all_bits // 8]
+
+
+def grid(shape, chunk_elements):
+    """The parts of each axis."""
+    parts, last = [1] * len(shape), len(shape) - 1
+    while math.prod(ceil_div(n, p) for n, p in zip(shape, parts)) > chunk_elements:
+        able = [a for a, n in enumerate(shape) if parts[a] < n
+                and (a != last or ceil_div(n, 2 * parts[a]) >= LAST_AXIS_LEAST)]
+        axis = min(able, key=lambda a: (parts[a], a))
+        parts[axis] = min(2 * parts[axis], shape[axis])
+    return parts
+
+
+def tile(shape, parts, number):
+    """(begin, end) of chunk `number`, per axis."""
+    index = [int(i) for i in np.unravel_index(number, parts)] if parts else []
+    return [(ceil_div(i * n, p), ceil_div((i + 1) * n, p)) for i, n, p in zip(index, shape, parts)]
+
+
+def volume(box):
+    return math.prod(end - begin for begin, end in box)
+
+
+def page_plan(counts):
+    """Lengths of the pages that hold the entries of [(name, chunk count)]."""
+    pages, here = [], 0
+    for name, count in counts:
+        if here and here + count > PAGE_ENTRIES:
+            pages, here = pages + [here], 0
+        pages += [PAGE_ENTRIES] * ((here + count - 1) // PAGE_ENTRIES)
+        here = (here + count - 1) % PAGE_ENTRIES + 1 if here + count else 0
+        if here and digest(name.encode())[0] % 32 == 0:
+            pages, here = pages + [here], 0
+    return pages + [here] if here else pages
+
+
+def read_boxes(cursor, rank):
+    offsets, lengths = cursor.get(f"{rank}Q"), cursor.get(f"{rank}Q")
+    return [(offset, offset + length) for offset, length in zip(offsets, lengths)]
+
+
+def read_schema(data, chunk_elements):
+    c, tensors = Cursor(data, "schema", b"SCHM"), []
+    log2, count = c.get("I4xQ")
+    need(1 << min(log2, 64) == chunk_elements, "schema: another chunk_elements than the store")
+    for _ in range(count):
+        name, (dtype, rank) = c.string("H"), c.get("BB")
+        need(dtype in DTYPES and rank <= MAX_RANK, f"schema: '{name}': dtype {dtype}, {rank} axes")
+        shape = list(c.get(f"{rank}Q"))
+        item, storage = storage_shape(dtype, shape)
+        parts = [] if 0 in storage else grid(storage, chunk_elements)
+        chunks = 0 if 0 in storage else math.prod(parts)
+        need(c.number("Q") == chunks, f"schema: '{name}' has another chunk count than its grid")
+        tensors.append(Record(name=name, dtype=DTYPES[dtype][0], shape=shape, item=item, parts=parts,
+                              storage=storage, chunks=chunks, bytes=math.prod(storage) * item))
+    c.end()
+    return tensors
+
+
+def read_manifest(data):
+    c = Cursor(data, "manifest", b"MANI")
+    flags, metadata_count, attachment_count, page_count, step, schema = c.get("IIIIq32s")
+    metadata = [((c.number("B"), c.string("I")), c.string("I")) for _ in range(metadata_count)]
+    attachments = [(c.string("H"), c.number("Q")) for _ in range(attachment_count)]
+    pages = [page for page, in c.many(page_count, "32s")]
+    c.end()
+    need(flags in (0, 1) and (flags or step == 0) and all(section <= 1 for (section, _), _ in metadata),
+         "manifest: unknown flags, or a step or metadata without their own")
+    return Record(step=step if flags else None, schema=schema, metadata=dict(metadata),
+                  attachments=dict(attachments), pages=pages)
+
+
+def read_page(data, what):
+    """Entries (kind, digest, inline bytes or pieces, how many copies)."""
+    c, entries = Cursor(data, what, b"PAGE"), []
+    count, auxiliary_bytes = c.get("II")
+    need(0 < count <= PAGE_ENTRIES, f"{what}: {count} entries")
+    kinds = c.take(count)
+    c.get(f"{-count % 8}x")
+    records, auxiliary = c.many(count, "32s"), c.take(auxiliary_bytes)
+    c.end()
+    for kind, (record,) in zip(kinds, records):
+        if kind != 0:
+            at, length, pieces = Cursor(record, what).get("III20x")
+            need(kind <= 2 and at + length <= auxiliary_bytes and (kind == 1) == (pieces == 0)
+                 and (kind == 2 or length <= INLINE_BYTES), f"{what}: an entry of kind {kind}")
+        entries.append((0, record, 1) if kind == 0 else (kind, auxiliary[at:at + length], pieces))
+    return entries
+
+
+def read_locator(data, what):
+    c, copies = Cursor(data, what, b"LOCA"), []
+    pack_count, copy_count, auxiliary_bytes = c.get("III4x")
+    packs = [file_name(*file) for file in c.many(pack_count, FILE)]
+    records = c.many(copy_count, "IBBHQIII4x")
+    c.take(auxiliary_bytes)
+    c.end()
+    for pack, encoding, bases, parameters, offset, stored, decoded, at in records:
+        need(pack < pack_count, f"{what}: a copy in pack {pack} of {pack_count}")
+        need(bases <= MAX_BASES and at + 8 * bases + parameters <= auxiliary_bytes, f"{what}: bases")
+        copies.append(Record(pack=packs[pack], encoding=encoding, offset=offset, stored=stored,
+                             decoded=decoded, is_plain=not bases and not parameters))
+    return copies
+
+
+def read_locator_table(data, manifest_digest):
+    c, pages = Cursor(data, "locator table", b"LTAB"), []
+    *counts, manifest = c.get("IIII32s")
+    need(manifest == manifest_digest, "locator table: made for another manifest")
+    packs = [file_name(*file) for file in c.many(counts[0], FILE)]
+    places = c.many(counts[1], "IIQQII8x32s0s") + c.many(counts[2], "IIQQII8x32s32s")
+    for page_pack, pack, page_offset, offset, page_length, length, its_digest, page_digest in places:
+        need(max(page_pack, pack) < counts[0], "locator table: a page outside the list of packs")
+        pages.append([Record(file=packs[page_pack], offset=page_offset, length=page_length,
+                             digest=page_digest),
+                      Record(file=packs[pack], offset=offset, length=length, digest=its_digest)])
+    data_packs = {file_name(*file): stored for *file, stored in c.many(counts[3], FILE + "Q")}
+    c.end()
+    return Record(own=counts[1], pages=pages, data_packs=data_packs)
+
+
+def read_tag_entry(data):
+    c = Cursor(data, "tag entry")
+    flags, commit, _, step, _, *counts = c.get("I4xQqq16s7Q8x")
+    references, name = [reference(*fields) for fields in c.many(4, REFERENCE)], c.string("H")
+    need(name, "tag entry: no name")
+    return Record(name=name, flags=flags, commit=commit, step=step if flags & HAS_STEP else None,
+                  counts=counts, **dict(zip(("manifest", "schema", "table", "layout"), references)))
