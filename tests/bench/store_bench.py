@@ -92,7 +92,7 @@ class Bench:
         self.options = options
         self.folder = Path(options.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.server = Server(options.program)
+        self.server = None
         self.peak = {"save": 0, "load": 0}
 
     def save(self, store, tag, **fields):
@@ -106,9 +106,17 @@ class Bench:
         return answer
 
     def make(self, gib):
+        """A state in a process of its own: what another left in the allocator would look like
+        memory that a save or load took."""
+        self.close()
+        self.server = Server(self.options.program)
         self.tensors = gib * 2**30 // TENSOR_BYTES
         self.bytes = self.server("make", tensors=self.tensors, rows=ROWS, columns=COLUMNS,
                                  seed=1)["bytes"]
+
+    def close(self):
+        if self.server is not None:
+            self.server.close()
 
     def fresh(self, name):
         path = self.folder / name
@@ -312,7 +320,7 @@ def main():
         table = SECTIONS[name](bench)
         table.show()
         reports.append({"section": name, **table.report()})
-    bench.server.close()
+    bench.close()
     print(f"\npeak memory above the tensors: save {bench.peak['save'] / 2**20:.0f} MiB, "
           f"load {bench.peak['load'] / 2**20:.0f} MiB", file=sys.stderr)
     peers.remove(bench.folder)

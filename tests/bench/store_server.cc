@@ -27,23 +27,18 @@ struct Tensor {
   AlignedBuffer memory;
 };
 
-/// Peak of the resident set since the last reset, in bytes.
-uint64_t peak_bytes() {
+/// A figure of /proc/self/status, in bytes; 0 where it is not there.
+uint64_t status_bytes(const std::string& name) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+    if (line.starts_with(name + ":")) return std::stoull(line.substr(name.size() + 1)) * 1024;
   }
   return 0;
 }
-uint64_t resident_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) return std::stoull(line.substr(6)) * 1024;
-  }
-  return 0;
-}
+/// What is swapped out counts: a save that reads the tensors brings them back.
+uint64_t memory_bytes() { return status_bytes("VmRSS") + status_bytes("VmSwap"); }
 uint64_t above(uint64_t before) {
-  const uint64_t peak = peak_bytes();
+  const uint64_t peak = status_bytes("VmHWM");
   return peak > before ? peak - before : 0;
 }
 void reset_peak() { std::ofstream("/proc/self/clear_refs") << 5; }
@@ -147,7 +142,7 @@ class Server {
       }
     }
     reset_peak();
-    const uint64_t before = resident_bytes();
+    const uint64_t before = memory_bytes();
     const Stopwatch watch;
     const std::string path = request.at("store");
     if (request.value("init", false)) {
@@ -185,7 +180,7 @@ class Server {
       }
     }
     reset_peak();
-    const uint64_t before = resident_bytes();
+    const uint64_t before = memory_bytes();
     const Stopwatch watch;
     const auto store = Store::open(posix_fs(), request.at("store").get<std::string>());
     if (!store) return refuse(store);
