@@ -2,56 +2,64 @@
 // durable once finish() has succeeded.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
-#include "base/fs.h"
-#include "base/io.h"
-#include "store/locator.h"
-#include "store/pack_format.h"
+#include "store/open_pack.h"
 
 namespace cairn {
 
-/// A copy to be stored: `stored` decodes by `encoding` to bytes with `digest`.
-struct NewCopy {
-  Digest digest;
-  Encoding encoding = Encoding::kRaw;
-  uint32_t decoded_bytes = 0;
-  ByteSpan stored;  ///< borrowed for the call
-};
-
+/// A small save fills one pack after the other. A large one keeps several open, each in a lane of
+/// its own, so that threads do not wait for each other, nor for the disk while a pack is sealed.
+/// Memory: kLanesMax * AppendWriter::kBuffers * AppendWriter::kBufferBytes.
 /// After an error every later call fails with it. Threads: any.
 class PackWriter {
  public:
+  static constexpr size_t kLanesMax = 4;
+  /// Each further lane is opened when this many bytes more have been appended: a save of few bytes
+  /// shall be few files.
+  static constexpr uint64_t kBytesForLane = 32 * kMiB;
+
   PackWriter(Fs& fs, std::string store_path, const SessionId& session, uint64_t pack_bytes)
       : fs_(fs), store_path_(std::move(store_path)), session_(session), pack_bytes_(pack_bytes) {}
 
   /// Where the copy will lie once finish() has succeeded.
   Result<Copy> append(const NewCopy& copy);
-  /// Seals and syncs the last pack. Nothing may be appended afterwards.
+  /// Seals and syncs the packs that are open. Nothing may be appended afterwards.
   Status finish();
 
-  /// Bytes of all packs, sealed ones and the open one.
-  uint64_t stored_bytes() const;
+  /// Bytes of the packs that are sealed: all of them after finish().
+  uint64_t stored_bytes() const { return sealed_bytes_; }
   /// Packs begun so far: their numbers are 0 to this - 1.
-  uint32_t packs_begun() const;
+  uint32_t packs_begun() const { return packs_begun_; }
 
  private:
-  Status begin_pack();
-  Status seal_pack();
-  Result<Copy> append_locked(const NewCopy& copy);
+  struct Lane {
+    std::mutex mutex;  // of the pack
+    std::unique_ptr<OpenPack> pack;
+  };
+
+  std::pair<Lane*, std::unique_lock<std::mutex>> take_lane();
+  Result<Copy> append_in(Lane& lane, const NewCopy& copy);
+  Status begin_in(Lane& lane);
+  Status seal_in(Lane& lane);
+  Status state() const;
+  /// Keeps the first error, whatever the lane.
+  Status stick(Status done);
 
   Fs& fs_;
   const std::string store_path_;
   const SessionId session_;
   const uint64_t pack_bytes_;
-  mutable std::mutex mutex_;
-  std::unique_ptr<AppendWriter> open_;
-  std::vector<PackedCopy> copies_;  // of the open pack
-  uint32_t packs_begun_ = 0;
-  uint64_t sealed_bytes_ = 0;
+  std::array<Lane, kLanesMax> lanes_;
+  std::atomic<uint64_t> appended_bytes_{0};
+  std::atomic<uint64_t> sealed_bytes_{0};
+  std::atomic<uint32_t> packs_begun_{0};
+  std::atomic<size_t> next_lane_{0};  // to wait for when all are busy
+  mutable std::mutex mutex_;          // of state_
   Status state_;
 };
 

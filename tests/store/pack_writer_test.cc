@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "base/pipeline.h"
@@ -85,6 +86,30 @@ TEST_F(Packs, TheTableNamesEveryCopy) {
   }
   EXPECT_EQ(rows->back().encoding, Encoding::kZero);
   EXPECT_EQ(list_copies(posix_fs(), path(), {session, 1}).error().code, Code::kNotFound);
+}
+
+TEST_F(Packs, ALargeSaveKeepsSeveralOpen) {
+  const SessionId session = *SessionId::fresh();
+  PackWriter writer(posix_fs(), path(), session, kGiB);
+  const uint64_t count = 3 * PackWriter::kBytesForLane / kMiB;
+  std::vector<Copy> copies(count);
+  const auto chunk = [](uint64_t number) { return Bytes(kMiB, static_cast<uint8_t>(number)); };
+  ASSERT_TRUE(parallel_for(count, 8, [&](uint64_t i) -> Status {
+    CAIRN_TRY(copies[i], writer.append(raw(chunk(i))));
+    return {};
+  }));
+  ASSERT_TRUE(writer.finish());
+  EXPECT_GT(writer.packs_begun(), 1u);
+  EXPECT_LE(writer.packs_begun(), PackWriter::kLanesMax);
+  EXPECT_GT(writer.stored_bytes(), count * kMiB);
+  PackReader reader(*store_);
+  AlignedBuffer room;
+  for (uint64_t i = 0; i < count; ++i) {
+    const auto stored =
+        reader.read({copies[i].pack, copies[i].offset, copies[i].offset + kMiB}, room);
+    ASSERT_TRUE(stored) << stored.error().message;
+    ASSERT_TRUE(std::ranges::equal(*stored, chunk(i))) << i;
+  }
 }
 
 TEST_F(Packs, AnErrorSticks) {

@@ -24,6 +24,7 @@ TESTED_BY = {
     # A checkpoint is read through its pages, locators and packs as one.
     "store/checkpoint.cc": "tests/lib/load_test.cc",
     "store/file_pool.cc": "tests/lib/load_test.cc",
+    "store/open_pack.cc": "tests/store/pack_writer_test.cc",
     "store/pack_reader.cc": "tests/lib/load_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
     "store/check.cc": "tests/crash/byte_sweep_test.cc",

@@ -1,0 +1,33 @@
+// Durability, in order: (1) the folder packs/<aa> exists and its name is durable; (2) the pack is
+// created under its final name, which no one refers to yet; (3) copies, table and trailer are
+// written; (4) the file is synced; (5) its folder is synced. Only then may a locator name it.
+#include "store/open_pack.h"
+
+namespace cairn {
+
+Result<std::unique_ptr<OpenPack>> OpenPack::begin(Fs& fs, const std::string& store_path,
+                                                  const FileId& file) {
+  const std::string path = join_path(store_path, relative_path(FileKind::kPack, file));
+  CAIRN_CHECK(fs.make_folders(parent_folder(path)));
+  CAIRN_TRY(auto writer, AppendWriter::create(fs, path));
+  CAIRN_CHECK(writer->append(encode_pack_header(FileKind::kPack, file)));
+  return std::unique_ptr<OpenPack>(new OpenPack(fs, path, file, std::move(writer)));
+}
+
+Result<Copy> OpenPack::append(const NewCopy& copy) {
+  CAIRN_CHECK(file_bytes_->pad_to(copy_alignment(copy.stored.size())));
+  const uint64_t offset = file_bytes_->position();
+  CAIRN_CHECK(file_bytes_->append(copy.stored));
+  const auto stored_bytes = static_cast<uint32_t>(copy.stored.size());
+  copies_.push_back({copy.digest, offset, stored_bytes, copy.decoded_bytes, copy.encoding, {}, {}});
+  return Copy{file_, offset, stored_bytes, copy.decoded_bytes, copy.encoding, {}, {}};
+}
+
+Status OpenPack::seal() {
+  CAIRN_CHECK(file_bytes_->pad_to(8));
+  CAIRN_CHECK(file_bytes_->append(encode_pack_footer(file_, copies_, file_bytes_->position())));
+  CAIRN_CHECK(file_bytes_->finish());
+  return fs_.sync_folder(parent_folder(path_));
+}
+
+}  // namespace cairn
