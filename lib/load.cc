@@ -38,10 +38,8 @@ class Loader {
   Status run() {
     const std::vector<ReadJob> jobs = join_ranges(ranges_of(plan_.units));
     if (request_.call.progress != nullptr) request_.call.progress->total_bytes = plan_.bytes;
-    // While some threads wait for the disk the others decode and check.
-    const unsigned threads =
-        request_.call.threads != 0 ? request_.call.threads : default_threads() + 2;
-    return parallel_for(jobs.size(), threads, [&](uint64_t i) { return run_job(jobs[i]); });
+    return parallel_for(jobs.size(), reading_threads(request_.call.threads),
+                        [&](uint64_t i) { return run_job(jobs[i]); });
   }
 
   uint64_t read_bytes() const { return packs_.read_bytes(); }

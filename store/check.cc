@@ -250,7 +250,7 @@ class Checker {
     if (request_.time_limit) std::shuffle(jobs.begin(), jobs.end(), seeded_random());
     if (request_.progress != nullptr) request_.progress->total_bytes = bytes;
     const Stopwatch watch;
-    return parallel_for(jobs.size(), request_.threads, [&](uint64_t i) -> Status {
+    return parallel_for(jobs.size(), reading_threads(request_.threads), [&](uint64_t i) -> Status {
       CAIRN_CHECK(not_stopped());
       if (request_.time_limit && watch.seconds() > double(request_.time_limit->count())) {
         const std::lock_guard lock(mutex_);

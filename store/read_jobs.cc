@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/pipeline.h"
 
 namespace cairn {
 
@@ -25,6 +26,11 @@ std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges) {
     jobs.push_back({i, 1, range});
   }
   return jobs;
+}
+
+unsigned reading_threads(unsigned wanted) {
+  constexpr unsigned kWaiting = 6;
+  return wanted != 0 ? wanted : default_threads() + kWaiting;
 }
 
 }  // namespace cairn

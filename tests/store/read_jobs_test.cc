@@ -93,5 +93,10 @@ TEST(ReadJobs, NeighboursThatFitAreNeverLeftApart) {
   }
 }
 
+TEST(ReadJobs, SomeThreadsWaitForTheDisk) {
+  EXPECT_EQ(reading_threads(3), 3u);
+  EXPECT_GT(reading_threads(0), reading_threads(1));
+}
+
 }  // namespace
 }  // namespace cairn
