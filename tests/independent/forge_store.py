@@ -1,23 +1,23 @@
 """Writes a store by docs/FORMAT.md alone, with what an import never writes: zstd copies, chunks cut
 among several writers, layouts, closure pages, tag tables, removed tags.
 
-A Forge collects one session's objects and copies; `close` writes the files. Not durable, no locks.
+A Forge collects one session's objects and copies, `close` writes the files. Not durable, no locks.
 """
 
 import ctypes
 import json
 import struct
+from itertools import accumulate
 from types import SimpleNamespace as Record
 
 import numpy as np
 
 from store_format import (
-    DTYPES, HAS_LAYOUT, HAS_STEP, INLINE_BYTES, LIBZSTD, REMOVED, digest, grid, page_plan, storage_shape,
-    tile, volume)
+    DTYPES, HAS_LAYOUT, HAS_STEP, INLINE_BYTES, LIBZSTD, RAW, REMOVED, ZERO, ZSTD, digest, grid,
+    page_plan, storage_shape, tile, volume)
 
-RAW, ZERO, ZSTD, UNKNOWN = 0, 1, 2, 200
+UNKNOWN = 200  # an encoding
 CODES = {name: code for code, (name, _) in DTYPES.items()}
-RUN = 1 << 20
 ZERO_REFERENCE = bytes(72)
 
 
@@ -29,6 +29,10 @@ def sealed(members):
 def string(text, length_layout="H"):
     data = text.encode()
     return struct.pack("<" + length_layout, len(data)) + data
+
+
+def sized(entry):
+    return struct.pack("<I", len(entry)) + entry
 
 
 def box_bytes(box):
@@ -68,12 +72,16 @@ class Pack:
 
 
 class Forge:
+    """`change`: kind of a metadata object -> function of its bytes that makes them others."""
+
     def __init__(self, folder, session=bytes(range(16, 32)), chunk_elements=1024):
         self.folder, self.session, self.chunk_elements = folder, session, chunk_elements
         self.meta, self.packs = Pack("meta", session, 0), Pack("packs", session, 1)
         self.store_id, self.commit, self.format, self.features = bytes(range(16)), 0, 1, []
+        self.run_bytes, self.change = 1 << 20, {}
 
     def object(self, kind, data):
+        data = data if kind == 7 else self.change.get(kind, bytes)(data)  # entries: see tag_entry
         offset = self.meta.add(data, 8)
         self.meta.table.append(struct.pack("<IIQQ", kind, 0, offset, len(data)) + digest(data))
         return struct.pack("<24sQQ", self.meta.id, offset, len(data)) + digest(data)
@@ -105,7 +113,8 @@ class Forge:
         records, auxiliary, copies = b"", b"", []
         for kind, held, more, its_copies in entries:
             pieces = held if kind == 2 else 0
-            records += held if kind == 0 else struct.pack("<III20x", len(auxiliary), len(more), pieces)
+            place = struct.pack("<III20x", len(auxiliary), len(more), pieces)
+            records += held if kind == 0 else place
             auxiliary += more
             copies += its_copies
         page = (b"PAGE" + struct.pack("<III", 1, len(entries), len(auxiliary)) + kinds
@@ -127,69 +136,92 @@ class Forge:
             whole = tile(storage, parts, number)
             boxes = [whole]
             if volume(whole) * item > INLINE_BYTES and cuts:
-                boxes = [[(max(a, c), min(b, d)) for (a, b), (c, d) in zip(whole, cut)] for cut in cuts]
+                boxes = [[(max(a, c), min(b, d)) for (a, b), (c, d) in zip(whole, cut)]
+                         for cut in cuts]
                 boxes = [box for box in boxes if all(begin < end for begin, end in box)]
-            entries.append(self.entry(
-                [(box, values[tuple(slice(*e) for e in box)].tobytes()) for box in boxes], encoding))
+            places = [tuple(slice(*edges) for edges in box) for box in boxes]
+            held = [(box, values[place].tobytes()) for box, place in zip(boxes, places)]
+            entries.append(self.entry(held, encoding))
         return entries
 
-    def save(self, name, tensors, attachments=None, step=None, cuts=None, encoding=RAW, closure=(), unknown=()):
-        """A tag entry. `cuts`: tensor -> boxes of the writers 0, 1, ..., of 8 bits an element or more.
-        `unknown`: tensors in an encoding that does not exist."""
-        attachments, cuts, entries, names = attachments or {}, cuts or {}, [], sorted(tensors, key=str.encode)
-        schema = b"SCHM" + struct.pack("<IIIQ", 1, self.chunk_elements.bit_length() - 1, 0, len(tensors))
-        layout = b"LAYO" + struct.pack("<III", 1, max(map(len, cuts.values()), default=1), len(tensors))
-        counts = []
-        for key in names:
-            dtype, shape, _ = tensors[key]
-            its_encoding = encoding if key not in unknown else UNKNOWN
-            its_entries = self.tensor_chunks(tensors[key], cuts.get(key), its_encoding)
-            counts.append((key, len(its_entries)))
-            entries += its_entries
-            schema += string(key) + struct.pack(f"<BB{len(shape)}QQ", CODES[dtype], len(shape), *shape, counts[-1][1])
-            boxes = cuts.get(key, [[(0, n) for n in shape]])
-            layout += bytes(2) + string("") + struct.pack("<I", len(boxes))
-            layout += b"".join(struct.pack("<I", writer) + box_bytes(box) for writer, box in enumerate(boxes))
-        runs = {key: [data[at:at + RUN] for at in range(0, len(data), RUN)] for key, data in sorted(attachments.items())}
-        entries += [self.entry([(None, run)], encoding) for its_runs in runs.values() for run in its_runs]
-        pages = []
-        for length in page_plan(counts) + page_plan((key, len(value)) for key, value in runs.items()):
-            pages.append(self.page(entries[:length]))
-            entries = entries[length:]
-        schema = self.object(2, schema)
-        manifest = b"MANI" + struct.pack("<IIIIIq", 1, step is not None, 0, len(runs), len(pages), step or 0)
-        manifest += schema[40:] + b"".join(string(key) + struct.pack("<Q", len(attachments[key])) for key in runs)
-        manifest = self.object(1, manifest + b"".join(page[40:] for page, *_ in pages))
+    def save(self, name, tensors, attachments=None, step=None, cuts=None, encoding=RAW, closure=(),
+             unknown=()):
+        """A tag entry. `cuts`: tensor -> boxes of the writers 0, 1, ..., of 8 bits an element or
+        more. `unknown`: tensors in an encoding that does not exist."""
+        tensors = dict(sorted(tensors.items(), key=lambda held: held[0].encode()))
+        attachments, cuts = dict(sorted((attachments or {}).items())), cuts or {}
+        encodings = {key: UNKNOWN if key in unknown else encoding for key in tensors}
+        chunks = {key: self.tensor_chunks(held, cuts.get(key), encodings[key])
+                  for key, held in tensors.items()}
+        runs = {key: [self.entry([(None, data[at:at + self.run_bytes])], encoding)
+                      for at in range(0, len(data), self.run_bytes)]
+                for key, data in attachments.items()}
+        pages = self.pages(chunks) + self.pages(runs)
+        schema = self.schema(tensors, chunks)
+        manifest = self.manifest(step, schema, attachments, pages)
         table = self.table(manifest, pages, closure)
-        sizes = (sum(len(data) for *_, data in tensors.values()), 0, 0, sum(map(len, attachments.values())),
-                 len(tensors), sum(count for _, count in counts), 0, 0)
+        layout = self.layout(tensors, cuts) if cuts else ZERO_REFERENCE
+        logical_bytes = sum(len(data) for *_, data in tensors.values())
+        sizes = (logical_bytes, 0, 0, sum(map(len, attachments.values())), len(tensors),
+                 sum(map(len, chunks.values())), 0, 0)
         flags = (HAS_STEP if step is not None else 0) | (HAS_LAYOUT if cuts else 0)
-        layout = self.object(6, layout) if cuts else ZERO_REFERENCE
         entry = self.tag_entry(name, flags, step or 0, sizes, manifest + schema + table + layout)
         self.object(7, entry)
         return Record(entry=entry, pages=pages)
 
+    def pages(self, chunks):
+        """The pages of {name: entries}."""
+        entries = [entry for its_entries in chunks.values() for entry in its_entries]
+        ends = list(accumulate(page_plan((key, len(held)) for key, held in chunks.items())))
+        return [self.page(entries[begin:end]) for begin, end in zip([0, *ends], ends)]
+
+    def schema(self, tensors, chunks):
+        log2 = self.chunk_elements.bit_length() - 1
+        data = b"SCHM" + struct.pack("<IIIQ", 1, log2, 0, len(tensors))
+        for key, (dtype, shape, _) in tensors.items():
+            data += string(key) + struct.pack("<BB", CODES[dtype], len(shape))
+            data += struct.pack(f"<{len(shape)}QQ", *shape, len(chunks[key]))
+        return self.object(2, data)
+
+    def manifest(self, step, schema, attachments, pages):
+        numbers = 1, step is not None, 0, len(attachments), len(pages), step or 0
+        data = b"MANI" + struct.pack("<IIIIIq", *numbers) + schema[40:]
+        for key, held in attachments.items():
+            data += string(key) + struct.pack("<Q", len(held))
+        return self.object(1, data + b"".join(page[40:] for page, *_ in pages))
+
+    def layout(self, tensors, cuts):
+        data = b"LAYO" + struct.pack("<III", 1, max(map(len, cuts.values())), len(tensors))
+        for key, (_, shape, _) in tensors.items():
+            boxes = cuts.get(key, [[(0, n) for n in shape]])
+            data += bytes(2) + string("") + struct.pack("<I", len(boxes))
+            for writer, box in enumerate(boxes):
+                data += struct.pack("<I", writer) + box_bytes(box)
+        return self.object(6, data)
+
     def table(self, manifest, pages, closure):
         def place(page, locator, _):
-            numbers = struct.unpack("<QQ", page[24:40]), struct.unpack("<QQ", locator[24:40])
-            return struct.pack("<IIQQIIQ", 0, 0, numbers[0][0], numbers[1][0], numbers[0][1], numbers[1][1],
-                               0) + locator[40:]
-        return self.object(5, b"LTAB" + struct.pack("<IIIII", 1, 1, len(pages), len(closure), 1) + manifest[40:]
-                           + self.meta.id + b"".join(place(*page) for page in pages)
-                           + b"".join(place(*page) + page[0][40:] for page in closure)
-                           + self.packs.id + struct.pack("<Q", sum(stored for *_, stored in pages)))
+            (page_at, page_bytes), (at, length) = (
+                struct.unpack("<QQ", held[24:40]) for held in (page, locator))
+            return struct.pack("<IIQQIIQ", 0, 0, page_at, at, page_bytes, length, 0) + locator[40:]
+        data = b"LTAB" + struct.pack("<IIIII", 1, 1, len(pages), len(closure), 1) + manifest[40:]
+        data += self.meta.id + b"".join(place(*page) for page in pages)
+        data += b"".join(place(*page) + page[0][40:] for page in closure)
+        stored = sum(its_stored for *_, its_stored in pages)
+        return self.object(5, data + self.packs.id + struct.pack("<Q", stored))
 
     def tag_entry(self, name, flags, step, sizes, references):
         self.commit += 1
-        return (struct.pack("<IIQqq16s8Q", flags, 0, self.commit, 10**18, step, self.session, *sizes)
-                + references + string(name))
+        numbers = flags, 0, self.commit, 10**18, step, self.session, *sizes
+        data = struct.pack("<IIQqq16s8Q", *numbers) + references + string(name)
+        return self.change.get(7, bytes)(data)
 
     def removal(self, name):
         return Record(entry=self.tag_entry(name, REMOVED, 0, [0] * 8, bytes(4 * 72)))
 
     def tag_table(self, tags):
         entries = [tag.entry for tag in tags]
-        data = struct.pack("<II", len(entries), 0) + b"".join(struct.pack("<I", len(e)) + e for e in entries)
+        data = struct.pack("<II", len(entries), 0) + b"".join(map(sized, entries))
         return self.object(8, data) + struct.pack("<Q", len(entries))
 
     def close(self, tables, tags):
@@ -199,9 +231,11 @@ class Forge:
         self.packs.write(self.folder)
         (self.folder / "lock").touch()
         (self.folder / "config").write_bytes(sealed({
-            "format": self.format, "store_id": self.store_id.hex(), "created": "2024-05-06T07:08:09Z",
-            "chunk_elements": self.chunk_elements, "opaque_chunk_bytes": RUN, "pack_bytes": 1 << 28,
+            "format": self.format, "store_id": self.store_id.hex(),
+            "created": "2024-05-06T07:08:09Z", "chunk_elements": self.chunk_elements,
+            "opaque_chunk_bytes": self.run_bytes, "pack_bytes": 1 << 28,
             "features": {"read": self.features, "write": [], "collect": []}}))
-        root = b"CAIRNRT1" + struct.pack("<II16sQQ4I", 1, 0, self.store_id, self.commit, 0, 0, 0, len(tables), len(tags))
-        root += b"".join(tables) + b"".join(struct.pack("<I", len(t.entry)) + t.entry for t in tags)
+        counts = 0, 0, len(tables), len(tags)
+        root = b"CAIRNRT1" + struct.pack("<II16sQQ4I", 1, 0, self.store_id, self.commit, 0, *counts)
+        root += b"".join(tables) + b"".join(sized(tag.entry) for tag in tags)
         (self.folder / "root").write_bytes(root + digest(root))

@@ -3,7 +3,8 @@
 
     list_store.py STORE [FOLDER]    lists all tags as JSON; writes what they hold to FOLDER
 
-Exit status: 0 all read, 1 damage (named on stderr), 2 usage.
+Exit status: 0 all read, 1 not all: damage is named on stderr, an unknown encoding in the list;
+2 usage.
 """
 
 import hashlib
@@ -19,10 +20,14 @@ from store_format import Damage
 def listing(tag):
     """What a tag holds in words and digests, for JSON."""
     def described(data):
-        return {"error": str(data)} if isinstance(data, Damage) else {"sha256": hashlib.sha256(data).hexdigest()}
-    user, files = ({key: value for (section, key), value in tag.metadata.items() if section == wanted}
-                   for wanted in (0, 1))
-    return {"manifest": tag.manifest, "step": tag.step, "metadata": user, "safetensors_metadata": files,
+        is_read = not isinstance(data, Damage)
+        return {"sha256": hashlib.sha256(data).hexdigest()} if is_read else {"error": str(data)}
+
+    def section(number):
+        return {key: value for (its, key), value in tag.metadata.items() if its == number}
+
+    return {"manifest": tag.manifest, "step": tag.step,
+            "metadata": section(0), "safetensors_metadata": section(1),
             "tensors": [{"name": t.name, "dtype": t.dtype, "shape": t.shape} | described(data)
                         for t, data in tag.tensors],
             "attachments": [{"name": name, "bytes": len(data)} | described(data)
@@ -30,11 +35,12 @@ def listing(tag):
 
 
 def write_out(folder, tag):
-    """The bytes of tensors and attachments as files; names are quoted, so that none leaves the folder."""
-    held = {("tensors", t.name): data for t, data in tag.tensors if not isinstance(data, Damage)}
-    for (part, name), data in (held | {("attachments", n): d for n, d in tag.attachments.items()}).items():
-        (folder / part).mkdir(parents=True, exist_ok=True)
-        (folder / part / quote(name, safe="")).write_bytes(data)
+    """What was read, as files. Names are quoted, so that none leaves the folder."""
+    tensors = [("tensors", t.name, data) for t, data in tag.tensors]
+    for part, name, data in tensors + [("attachments", *held) for held in tag.attachments.items()]:
+        if not isinstance(data, Damage):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+            (folder / part / quote(name, safe="")).write_bytes(data)
 
 
 def main():
@@ -50,7 +56,7 @@ def main():
     print(json.dumps({name: listing(tag) for name, tag in tags.items()}, indent=1))
     for name, tag in tags.items() if len(sys.argv) == 3 else ():
         write_out(Path(sys.argv[2]) / quote(name, safe=""), tag)
-    return 0
+    return int(any(isinstance(data, Damage) for tag in tags.values() for _, data in tag.tensors))
 
 
 if __name__ == "__main__":

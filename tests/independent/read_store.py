@@ -1,16 +1,16 @@
-"""Reads a Cairn store by docs/FORMAT.md alone: a second reader, to compare the program with. Nothing
-here or in store_format.py comes from the program's code; whole files are held in memory."""
+"""Reads a Cairn store by docs/FORMAT.md alone: a second reader, to compare the program with.
+Nothing here or in store_format.py comes from the program's code. Holds whole files in memory."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from store_format import (
-    FILE, INLINE_BYTES, REFERENCE, REMOVED, Cursor, Damage, Record, UnknownEncoding, ceil_div, digest,
-    need, page_plan, read_boxes, read_locator, read_locator_table, read_manifest, read_page,
-    read_schema, read_tag_entry, reference, sealed_json, tile, volume, zstd_decode)
-
-FORMAT = 1
+    FILE, FORMAT, INLINE_BYTES, RAW, REFERENCE, REMOVED, ZERO, ZSTD, Cursor, Damage, Record,
+    UnknownEncoding, ceil_div, digest, inside, need, page_plan, read_boxes, read_locator,
+    read_locator_table, read_manifest, read_page, read_schema, read_tag_entry, reference,
+    sealed_json, tile, volume, zstd_decode)
 
 
 class Store:
@@ -46,14 +46,15 @@ class Store:
 
     def read_root(self):
         data = self.file("root")
-        need(len(data) >= 96 and digest(data[:-32]) == data[-32:], "root: the digest does not match")
+        need(len(data) >= 96 and digest(data[:-32]) == data[-32:], "root: not of its digest")
         c, entries = Cursor(data[:-32], "root", b"CAIRNRT1"), []
         store_id, commit, epoch, *counts = c.get("4x16sQQIIII")
         need(store_id.hex() == self.config["store_id"], "root: of another store than config")
         condemned = c.many(counts[0], FILE + "I4xQ")
-        need(all(kind <= 1 and since <= epoch for *_, kind, since in condemned), "root: condemned files")
+        need(all(kind <= 1 and since <= epoch for *_, kind, since in condemned), "root: condemned")
         c.many(counts[1], "16s")
-        for *fields, count in c.many(counts[2], REFERENCE + "Q"):
+        self.tag_tables = c.many(counts[2], REFERENCE + "Q")
+        for *fields, count in self.tag_tables:
             table = Cursor(self.object(reference(*fields), "tag table"), "tag table")
             need(table.number("I4x") == count, "tag table: another count than root says")
             entries += [read_tag_entry(table.take(table.number("I"))) for _ in range(count)]
@@ -66,81 +67,82 @@ class Store:
                 if not last[name].flags & REMOVED}
 
     def read(self, name):
-        """What a tag holds: digest, step, metadata, tensors [(schema entry, bytes)], attachments."""
+        """What a tag holds, its tensors as [(schema entry, bytes)], and its pages as they lie."""
         entry = self.tags[name]
         manifest = read_manifest(self.object(entry.manifest, "manifest"))
         need(manifest.schema == entry.schema.digest, "manifest: another schema than the tag entry")
         tensors = read_schema(self.object(entry.schema, "schema"), self.chunk_elements)
-        table = read_locator_table(self.object(entry.table, "locator table"), entry.manifest.digest)
+        table = read_locator_table(
+            self.object(entry.table, "locator table"), entry.manifest.digest, manifest.pages)
         runs = {key: ceil_div(size, self.run_bytes) for key, size in manifest.attachments.items()}
-        plan = page_plan([(t.name, t.chunks) for t in tensors]) + page_plan(runs.items())
-        need(table.own == len(manifest.pages) == len(plan), "manifest: pages not of its tensors")
-        chunks, copies = [], []
-        for number, (page, locator) in enumerate(table.pages):
-            page.digest = manifest.pages[number] if number < table.own else page.digest
-            entries, here = self.page(page, locator, f"page {number}")
-            need(all(copy.pack in table.data_packs for copy in here), "locator table: packs")
-            if number < table.own:
-                need(len(entries) == plan[number], f"page {number}: not what its tensors have")
-                chunks, copies = chunks + entries, copies + here
-        following = iter(chunks)
-        held = [(t, self.tensor(t, [next(following) for _ in range(t.chunks)])) for t in tensors]
-        attached = {key: self.attachment(key, size, [next(following) for _ in range(runs[key])])
+        plan = page_plan((t.name, t.chunks) for t in tensors) + page_plan(runs.items())
+        pages = [self.page(*place, f"page {n}") for n, place in enumerate(table.pages)]
+        own = pages[:table.own]
+        need([len(page) for page in own] == plan, "manifest: pages not of its tensors")
+        rest = iter([chunk for page in own for chunk in page])
+        held = [(t, self.tensor(t, list(islice(rest, t.chunks)))) for t in tensors]
+        attached = {key: self.attachment(key, size, list(islice(rest, runs[key])))
                     for key, size in manifest.attachments.items()}
         return Record(manifest=entry.manifest.digest.hex(), step=manifest.step, tensors=held,
-                      metadata=manifest.metadata, attachments=attached, table=table, copies=copies)
+                      metadata=manifest.metadata, attachments=attached, table=table, pages=pages)
 
     def page(self, page, locator, what):
-        """([(kind, payload, copies of the entry)], all copies)."""
+        """The entries of a page: [(kind, payload, copies)]."""
         entries = read_page(self.object(page, what), what)
         copies = read_locator(self.object(locator, f"locator of {what}"), f"locator of {what}")
-        counts = [0 if kind == 1 else count for kind, _, count in entries]
-        need(len(copies) == sum(counts), f"{what}: another number of copies in its locator")
+        need(len(copies) == sum(count for *_, count in entries), f"{what}: its locator's copies")
         rest = iter(copies)
-        return [(kind, payload, [next(rest) for _ in range(count)])
-                for (kind, payload, _), count in zip(entries, counts)], copies
+        return [(kind, payload, list(islice(rest, count))) for kind, payload, count in entries]
 
     def tensor(self, tensor, chunks):
         """The bytes of a tensor, or the UnknownEncoding that one of its chunks is in."""
-        out, missing = np.empty((*tensor.storage, tensor.item), np.uint8), np.ones(tensor.storage, bool)
+        out = np.empty((*tensor.storage, tensor.item), np.uint8)
+        missing = np.ones(tensor.storage, bool)
         for number, (kind, payload, copies) in enumerate(chunks):
-            whole, what = tile(tensor.storage, tensor.parts, number), f"chunk {number} of '{tensor.name}'"
-            pieces = [(whole, payload)]
-            if kind == 2:
-                c = Cursor(payload, what)
-                pieces = [(read_boxes(c, len(whole)), c.take(32)) for _ in copies]
-                c.end()
+            what = f"chunk {number} of '{tensor.name}'"
+            whole = tile(tensor.storage, tensor.parts, number)
+            is_inline = volume(whole) * tensor.item <= INLINE_BYTES
+            need((kind == 1) == is_inline, f"{what}: an entry of kind {kind}")
+            pieces = self.pieces(payload, whole, copies, what) if kind == 2 else [(whole, payload)]
             for (box, wanted), copy in zip(pieces, copies or [None]):
                 try:
-                    data = self.chunk(kind, wanted, copy, volume(box) * tensor.item, what)
+                    data = self.chunk(wanted, copy, volume(box) * tensor.item, what)
                 except UnknownEncoding as error:
                     return error
                 place = tuple(slice(*edges) for edges in box)
-                need(missing[place].all() and missing[place].size == volume(box), f"{what}: its pieces")
-                out[place] = np.frombuffer(data, np.uint8).reshape(*missing[place].shape, tensor.item)
+                need(missing[place].all(), f"{what}: its pieces overlap")
+                out[place] = np.frombuffer(data, np.uint8).reshape(out[place].shape)
                 missing[place] = False
         need(not missing.any(), f"'{tensor.name}': its pieces do not cover it")
         return out.tobytes()
 
+    def pieces(self, payload, whole, copies, what):
+        """(box, digest) of each piece."""
+        c = Cursor(payload, what)
+        pieces = [(read_boxes(c, len(whole)), c.take(32)) for _ in copies]
+        c.end()
+        need(all(inside(box, whole) for box, _ in pieces), f"{what}: a piece outside of it")
+        return pieces
+
     def attachment(self, name, size, chunks):
         out = b""
         for kind, payload, copies in chunks:
-            what = f"attachment '{name}' at {len(out)}"
-            need(kind != 2, f"{what}: in pieces")
-            out += self.chunk(kind, payload, *(copies or [None]), min(self.run_bytes, size - len(out)), what)
+            here, what = min(self.run_bytes, size - len(out)), f"attachment '{name}' at {len(out)}"
+            need(kind == (1 if here <= INLINE_BYTES else 0), f"{what}: an entry of kind {kind}")
+            out += self.chunk(payload, *(copies or [None]), here, what)
         return out
 
-    def chunk(self, kind, payload, copy, size, what):
-        """The decoded bytes of a chunk or piece: `payload` is its digest, or the bytes themselves."""
-        need((kind == 1) == (size <= INLINE_BYTES) or kind == 2, f"{what}: inline or not, wrongly")
-        need(size == (len(payload) if kind == 1 else copy.decoded), f"{what}: has not {size} bytes")
-        if kind == 1:
+    def chunk(self, payload, copy, size, what):
+        """The decoded bytes of a chunk or piece: `payload` is its digest, or inline its bytes."""
+        need(size == (copy.decoded if copy else len(payload)), f"{what}: has not {size} bytes")
+        if not copy:
             return payload
-        if copy.encoding > 2:
+        what += f" (pack {copy.pack}, at {copy.offset})"
+        if copy.encoding not in (RAW, ZERO, ZSTD):
             raise UnknownEncoding(f"{what}: unknown encoding {copy.encoding}")
-        need(copy.is_plain and (copy.encoding != 1 or copy.stored == 0), f"{what}: its copy")
-        stored = self.part("packs", copy.pack, copy.offset, copy.stored)
-        decoded = (stored if copy.encoding == 0 else bytes(size) if copy.encoding == 1
-                   else zstd_decode(stored, size, what))
-        need(digest(decoded) == payload, f"{what}: the digest does not match (pack {copy.pack}, at {copy.offset})")
-        return decoded
+        need(copy.is_plain and (copy.encoding != ZERO or copy.stored == 0), f"{what}: its copy")
+        data = self.part("packs", copy.pack, copy.offset, copy.stored)
+        if copy.encoding != RAW:
+            data = bytes(size) if copy.encoding == ZERO else zstd_decode(data, size, what)
+        need(len(data) == size and digest(data) == payload, f"{what}: the digest does not match")
+        return data

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
@@ -24,7 +25,7 @@ if __name__ == "__main__":
 import blake3  # noqa: E402
 import read_store  # noqa: E402
 import store_rules  # noqa: E402
-from forge_store import RAW, ZSTD, Forge  # noqa: E402
+from forge_store import RAW, ZSTD, Forge, box_bytes, string  # noqa: E402
 from program import Program, memory_folder, write_safetensors  # noqa: E402
 from store_format import DTYPES, Damage, page_plan, storage_shape  # noqa: E402
 
@@ -111,7 +112,8 @@ class WhatGoesIn(Case):
 
     def test_default_chunks(self):
         self.init(524288)
-        self.save("a", {"w": tensor("w", "F32", [900, 1024]), "b": tensor("b", "BF16", [3, 700001])})
+        self.save("a", {"w": tensor("w", "F32", [900, 1024]),
+                        "b": tensor("b", "BF16", [3, 700001])})
         self.compare()
 
     def test_attachments(self):
@@ -126,8 +128,8 @@ class WhatGoesIn(Case):
         self.save("a", {"w": tensor("w", "U8", [3])}, step=2**63 - 1,
                   meta={"z": "", "a-b": "x=y", "\u00e9": "\u6f22\U0001f600\n"},
                   file_meta={"format": "pt", "a": "\u0000 zero", "": "empty"})
-        self.save("b", {"\u00e9": tensor("e", "U8", [300]), "Z": tensor("Z", "U8", [3]),
-                        "\U0001f600": tensor("s", "I8", []), "\uffee": tensor("f", "I8", [])}, step=0)
+        names = {"\u00e9": [300], "Z": [3], "\U0001f600": [], "\uffee": []}
+        self.save("b", {name: tensor(name, "U8", shape) for name, shape in names.items()}, step=0)
         self.compare()
 
     def test_encodings(self):
@@ -175,7 +177,8 @@ class ManyTags(Case):
         self.save("fork/0", tensors, "--if-exists", "replace", "--base", "none")
         store = self.compare()
         self.assertGreater(len(list((self.store / "packs").rglob("*-*"))), 12)
-        self.assertEqual(max(entry.commit for entry in store.tags.values()), store.tags["fork/0"].commit)
+        newest = max(entry.commit for entry in store.tags.values())
+        self.assertEqual(store.tags["fork/0"].commit, newest)
 
     def test_empty_store(self):
         self.init()
@@ -199,8 +202,9 @@ class TheTool(Case):
         files = {str(path.relative_to(self.folder / "out")): path.read_bytes()
                  for path in (self.folder / "out").rglob("*") if path.is_file()}
         tensors = self.wanted["a/b"][0]
-        self.assertEqual(files, {"a%2Fb/tensors/x%2F..%2Fy": tensors["x/../y"][2],
-                                 "a%2Fb/tensors/s": tensors["s"][2], "a%2Fb/attachments/n": b"note"})
+        self.assertEqual(files, {
+            "a%2Fb/tensors/x%2F..%2Fy": tensors["x/../y"][2],
+            "a%2Fb/tensors/s": tensors["s"][2], "a%2Fb/attachments/n": b"note"})
 
     def test_damage_is_named(self):
         pack = next((self.store / "packs").rglob("*-*"))
@@ -244,7 +248,8 @@ class Forged(Case):
     def compare(self):
         super().compare()
         for name, (tensors, attachments, *_) in self.wanted.items():
-            for key, data in [*((key, held[2]) for key, held in tensors.items()), *attachments.items()]:
+            held = {key: data for key, (_, _, data) in tensors.items()} | attachments
+            for key, data in held.items():
                 with self.subTest(tag=name, held=key):
                     self.assertEqual(self.cairn.run("cat", name, key, text=False).stdout, data)
         self.assertTrue(self.cairn.json("check", "--read-data")["ok"])
@@ -253,9 +258,10 @@ class Forged(Case):
         text = b"again and again. " * 9000
         tensors = {"text": ("U8", [3, 51000], text), "zero": ("I16", [4096], bytes(8192)),
                    "noise": tensor("n", "F64", [2000]), "f4": ("F4", [4, 1000], text[:2000])}
+        attachments = {"a": text[:300], "b": text * 9}
         self.forge(lambda forge: ([], [
-            self.kept(forge, "raw", tensors, {"a": text[:300], "b": text * 9}, encoding=RAW),
-            self.kept(forge, "zstd", tensors, {"a": text[:300], "b": text * 9}, step=-5, encoding=ZSTD)]))
+            self.kept(forge, "raw", tensors, attachments, encoding=RAW),
+            self.kept(forge, "zstd", tensors, attachments, step=-5, encoding=ZSTD)]))
         self.compare()
 
     def test_pieces_and_layouts(self):
@@ -291,6 +297,10 @@ class Forged(Case):
         found = {t.name: data for t, data in read_store.Store(self.store).read("a").tensors}
         self.assertEqual(found["old"], tensors["old"][2])
         self.assertIn("unknown encoding 200", str(found["new"]))
+        listed = subprocess.run([sys.executable, HERE / "list_store.py", self.store],
+                                capture_output=True, text=True)
+        self.assertEqual(listed.returncode, 1)
+        self.assertIn("unknown encoding 200", listed.stdout)
         self.assertEqual(self.cairn.run("cat", "a", "old", text=False).stdout, tensors["old"][2])
         self.assertIn("encoding 200", self.cairn.run("cat", "a", "new", expect=14).stderr)
 
@@ -312,11 +322,85 @@ class Forged(Case):
         self.compare()
 
 
+    def test_what_a_reader_passes_over(self):
+        """Flags, bytes after the name, names, roles and runs that no program has written so far."""
+        held = {"w": tensor("w", "U8", [90, 40])}
+        def make(forge):
+            forge.run_bytes = 700
+            forge.change[6] = lambda layout: layout[:16] + b"\xc8" + layout[17:]
+            forge.change[7] = lambda entry: bytes([entry[0] | 0x70]) + entry[1:] + b"and more"
+            cuts = {"w": [[(0, 50), (0, 40)], [(50, 90), (0, 40)]]}
+            return [], [self.kept(forge, name, held, {"n": content(name, 2000)}, cuts=cuts)
+                        for name in ("", "two words", "../up", "/", "\u00e9", "x" * 300)]
+        self.forge(make)
+        self.compare()
+
+
+def at(offset, part):
+    return lambda data: data[:offset] + part + data[offset + len(part):]
+
+
+def instead(old, new):
+    return lambda data: data.replace(old, new)
+
+
+MANIFEST, SCHEMA, PAGE, TABLE, LAYOUT, ENTRY = 1, 2, 3, 5, 6, 7
+SECOND = [(300, 700)]  # what writer 1 has of the tensor "cut"
+BROKEN = [
+    ("a name twice", MANIFEST, instead(string("q"), string("p"))),
+    ("attachments: names are out of order", MANIFEST, instead(string("p"), string("z"))),
+    ("unknown flags", MANIFEST, at(8, b"\3")),
+    ("tensors: names are out of order", SCHEMA, instead(string("a"), string("x"))),
+    ("tensors: names are out of order", SCHEMA, instead(string("a"), string("b"))),
+    ("dtype 99", SCHEMA, at(27, b"\x63")),
+    ("another chunk_elements", SCHEMA, at(8, b"\x0b")),
+    ("another chunk count", SCHEMA, at(37, b"\2")),
+    ("a piece outside", PAGE, instead(box_bytes(SECOND), box_bytes([(301, 701)]))),
+    ("its pieces overlap", PAGE, instead(box_bytes(SECOND), box_bytes([(299, 699)]))),
+    ("for another manifest", TABLE, at(24, bytes(32))),
+    ("do not hold", TABLE, lambda data: data[:-8] + bytes(8)),
+    ("do not cover", LAYOUT, instead(box_bytes(SECOND), box_bytes([(301, 700)]))),
+    ("boxes overlap", LAYOUT, instead(box_bytes(SECOND), box_bytes([(299, 700)]))),
+    ("a writer past the count", LAYOUT, at(8, b"\1")),
+    ("another step", ENTRY, at(24, b"\4")),
+    ("another step", ENTRY, at(0, b"\x08")),
+    ("its layout and its flag", ENTRY, at(0, b"\x04")),
+    ("other sizes", ENTRY, at(48, b"\1")),
+]
+
+
+class Broken(Case):
+    """Every digest is right, but a rule is broken: Damage that says which."""
+
+    def assert_damage(self, message, folder, change=None, **held):
+        forge = Forge(folder)
+        forge.change = change or {}
+        forge.close([], [forge.save("t", **held)])
+        with self.assertRaisesRegex(Damage, message):
+            store_rules.check_store(read_store.Store(folder))
+
+    def test_rules(self):
+        held = {"tensors": {name: tensor(name, "U8", [700]) for name in ("a", "b", "cut")},
+                "attachments": {"p": bytes(300), "q": bytes(300)}, "step": 3,
+                "cuts": {"cut": [[(0, 300)], SECOND]}}
+        for number, (message, kind, change) in enumerate(BROKEN):
+            with self.subTest(message, kind=kind):
+                self.assert_damage(message, self.folder / f"{number}", {kind: change}, **held)
+
+    def test_small_chunks_are_inline(self):
+        held = {"tensors": {"w": tensor("w", "U8", [200])}}
+        for name, cuts in ("whole", None), ("cut", {"w": [[(0, 90)], [(90, 200)]]}):
+            with self.subTest(name), mock.patch("forge_store.INLINE_BYTES", 100):
+                self.assert_damage("an entry of kind", self.folder / name, cuts=cuts, **held)
+
+
 class TheReader(unittest.TestCase):
     def test_it_is_small(self):
         """So that the format is: a reader is no more than this."""
-        lines = [len((HERE / name).read_text().splitlines()) for name in ("read_store.py", "store_format.py")]
-        self.assertLessEqual(sum(lines), 400)
+        files = [HERE / "read_store.py", HERE / "store_format.py"]
+        lines = [line for file in files for line in file.read_text().splitlines()]
+        self.assertLessEqual(len(lines), 400)
+        self.assertEqual([line for line in lines if len(line) > 100], [])
 
 
 class StorageShapes(unittest.TestCase):
@@ -324,7 +408,8 @@ class StorageShapes(unittest.TestCase):
         codes = {name: code for code, (name, _) in DTYPES.items()}
         for dtype, shape, wanted in (("F32", [3, 5], (4, [3, 5])), ("BOOL", [], (1, [])),
                                      ("F4", [3, 4], (1, [3, 2])), ("F4", [4, 3], (1, [6])),
-                                     ("F6_E2M3", [2, 8], (3, [2, 2])), ("F6_E3M2", [2, 6], (1, [9])),
+                                     ("F6_E2M3", [2, 8], (3, [2, 2])),
+                                     ("F6_E3M2", [2, 6], (1, [9])),
                                      ("C64", [1], (8, [1])), ("F4", [3, 0], (1, [3, 0]))):
             with self.subTest(dtype=dtype, shape=shape):
                 self.assertEqual(storage_shape(codes[dtype], shape), wanted)

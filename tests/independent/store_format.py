@@ -1,7 +1,6 @@
-"""The bytes of a store by docs/FORMAT.md alone, apart from files: fields, digests and names (1, 2, 7),
+"""The bytes of a store by docs/FORMAT.md alone, apart from files: fields, digests, names (1, 2, 7),
 grids and pages (5, 9), metadata objects (3 to 6). Whatever breaks a rule is a Damage."""
 
-import ctypes
 import ctypes.util
 import json
 import math
@@ -13,8 +12,9 @@ import blake3
 import numpy as np
 
 FILE, REFERENCE = "16sI4x", "16sI4xQQ32s"  # layouts of struct
-INLINE_BYTES, MAX_RANK, MAX_BASES, PAGE_ENTRIES, LAST_AXIS_LEAST = 256, 16, 8, 4096, 512
+FORMAT, INLINE_BYTES, MAX_RANK, MAX_BASES, PAGE_ENTRIES, LAST_AXIS_LEAST = 1, 256, 16, 8, 4096, 512
 REMOVED, PINNED, HAS_STEP, HAS_LAYOUT = 1, 2, 4, 8
+RAW, ZERO, ZSTD = 0, 1, 2
 DTYPES = dict(enumerate([
     ("BOOL", 8), ("F4", 4), ("F6_E2M3", 6), ("F6_E3M2", 6), ("U8", 8), ("I8", 8), ("F8_E5M2", 8),
     ("F8_E4M3", 8), ("F8_E8M0", 8), ("F8_E4M3FNUZ", 8), ("F8_E5M2FNUZ", 8), ("I16", 16),
@@ -65,9 +65,6 @@ class Cursor:
         return self.get(layout)[0]
 
     def many(self, count, layout):
-        """`count` records; that they fit is checked before any is made."""
-        need(count * struct.calcsize("<" + layout) <= len(self.data) - self.at,
-             f"{self.what}: {count} records do not fit")
         return [self.get(layout) for _ in range(count)]
 
     def string(self, length_layout):
@@ -98,10 +95,11 @@ def sealed_json(data, what):
 
 
 def zstd_decode(stored, decoded_bytes, what):
+    room, length = ctypes.c_size_t(decoded_bytes), ctypes.c_size_t(len(stored))
     decoded = ctypes.create_string_buffer(max(decoded_bytes, 1))
-    frame = LIBZSTD.ZSTD_findFrameCompressedSize(stored, ctypes.c_size_t(len(stored)))
-    got = LIBZSTD.ZSTD_decompress(decoded, ctypes.c_size_t(decoded_bytes), stored, ctypes.c_size_t(len(stored)))
-    need(frame == len(stored) and got == decoded_bytes, f"{what}: not one zstd frame of {decoded_bytes} bytes")
+    frame = LIBZSTD.ZSTD_findFrameCompressedSize(stored, length)
+    got = LIBZSTD.ZSTD_decompress(decoded, room, stored, length)
+    need((frame, got) == (len(stored), decoded_bytes), f"{what}: not one zstd frame of its size")
     return decoded.raw[:decoded_bytes]
 
 
@@ -112,11 +110,9 @@ def ceil_div(a, b):
 def storage_shape(dtype, shape):
     """(item bytes, storage shape) of a tensor."""
     bits = DTYPES[dtype][1]
-    if bits >= 8:
-        return bits // 8, list(shape)
-    group = math.gcd(bits, 8)
-    if shape and shape[-1] % (8 // group) == 0:
-        return bits // group, [*shape[:-1], shape[-1] // (8 // group)]
+    unit = 8 // math.gcd(bits, 8)
+    if unit == 1 or (shape and shape[-1] % unit == 0):
+        return bits * unit // 8, shape[:-1] + [n // unit for n in shape[-1:]]
     all_bits = math.prod(shape) * bits
     need(all_bits % 8 == 0, f"a tensor of {all_bits} bits is not whole bytes")
     return 1, [all_bits // 8]
@@ -141,6 +137,10 @@ def tile(shape, parts, number):
 
 def volume(box):
     return math.prod(end - begin for begin, end in box)
+
+
+def inside(box, whole):
+    return all(w[0] <= b[0] <= b[1] <= w[1] for b, w in zip(box, whole))
 
 
 def page_plan(counts):
@@ -173,23 +173,24 @@ def read_schema(data, chunk_elements):
         parts = [] if 0 in storage else grid(storage, chunk_elements)
         chunks = 0 if 0 in storage else math.prod(parts)
         need(c.number("Q") == chunks, f"schema: '{name}' has another chunk count than its grid")
-        tensors.append(Record(name=name, dtype=DTYPES[dtype][0], shape=shape, item=item, parts=parts,
-                              storage=storage, chunks=chunks, bytes=math.prod(storage) * item))
+        tensors.append(Record(name=name, dtype=DTYPES[dtype][0], shape=shape, storage=storage,
+                              item=item, parts=parts, chunks=chunks))
     c.end()
     return tensors
 
 
 def read_manifest(data):
     c = Cursor(data, "manifest", b"MANI")
-    flags, metadata_count, attachment_count, page_count, step, schema = c.get("IIIIq32s")
-    metadata = [((c.number("B"), c.string("I")), c.string("I")) for _ in range(metadata_count)]
-    attachments = [(c.string("H"), c.number("Q")) for _ in range(attachment_count)]
+    flags, *counts, page_count, step, schema = c.get("IIIIq32s")
+    metadata = {(c.number("B"), c.string("I")): c.string("I") for _ in range(counts[0])}
+    attachments = {c.string("H"): c.number("Q") for _ in range(counts[1])}
     pages = [page for page, in c.many(page_count, "32s")]
     c.end()
-    need(flags in (0, 1) and (flags or step == 0) and all(section <= 1 for (section, _), _ in metadata),
-         "manifest: unknown flags, or a step or metadata without their own")
-    return Record(step=step if flags else None, schema=schema, metadata=dict(metadata),
-                  attachments=dict(attachments), pages=pages)
+    need([len(metadata), len(attachments)] == counts, "manifest: a name twice")
+    need(all(section <= 1 for section, _ in metadata), "manifest: an unknown section of metadata")
+    need(flags <= 1 and (flags or step == 0), "manifest: unknown flags, or a step without its own")
+    return Record(step=step if flags else None, schema=schema, metadata=metadata,
+                  attachments=attachments, pages=pages)
 
 
 def read_page(data, what):
@@ -212,39 +213,40 @@ def read_page(data, what):
 
 def read_locator(data, what):
     c, copies = Cursor(data, what, b"LOCA"), []
-    pack_count, copy_count, auxiliary_bytes = c.get("III4x")
+    pack_count, copy_count, auxiliary = c.get("III4x")
     packs = [file_name(*file) for file in c.many(pack_count, FILE)]
     records = c.many(copy_count, "IBBHQIII4x")
-    c.take(auxiliary_bytes)
+    c.take(auxiliary)
     c.end()
     for pack, encoding, bases, parameters, offset, stored, decoded, at in records:
         need(pack < pack_count, f"{what}: a copy in pack {pack} of {pack_count}")
-        need(bases <= MAX_BASES and at + 8 * bases + parameters <= auxiliary_bytes, f"{what}: bases")
+        need(bases <= MAX_BASES and at + 8 * bases + parameters <= auxiliary, f"{what}: bases")
         copies.append(Record(pack=packs[pack], encoding=encoding, offset=offset, stored=stored,
                              decoded=decoded, is_plain=not bases and not parameters))
     return copies
 
 
-def read_locator_table(data, manifest_digest):
-    c, pages = Cursor(data, "locator table", b"LTAB"), []
-    *counts, manifest = c.get("IIII32s")
-    need(manifest == manifest_digest, "locator table: made for another manifest")
-    packs = [file_name(*file) for file in c.many(counts[0], FILE)]
-    places = c.many(counts[1], "IIQQII8x32s0s") + c.many(counts[2], "IIQQII8x32s32s")
-    for page_pack, pack, page_offset, offset, page_length, length, its_digest, page_digest in places:
-        need(max(page_pack, pack) < counts[0], "locator table: a page outside the list of packs")
-        pages.append([Record(file=packs[page_pack], offset=page_offset, length=page_length,
-                             digest=page_digest),
-                      Record(file=packs[pack], offset=offset, length=length, digest=its_digest)])
+def read_locator_table(data, manifest, page_digests):
+    """`pages`: references of each page and its locator, first those of the manifest."""
+    c, place = Cursor(data, "locator table", b"LTAB"), "IIQQII8x32s"
+    *counts, its_manifest = c.get("IIII32s")
+    need(its_manifest == manifest, "locator table: made for another manifest")
+    need(counts[1] == len(page_digests), "locator table: another page count than the manifest")
+    packs, pages = [file_name(*file) for file in c.many(counts[0], FILE)], []
+    places = [(*c.get(place), page) for page in page_digests] + c.many(counts[2], place + "32s")
+    for *numbers, page_at, at, page_bytes, length, its_digest, page_digest in places:
+        need(max(numbers) < counts[0], "locator table: a page outside the list of packs")
+        page_pack, pack = [packs[number] for number in numbers]
+        pages.append([Record(file=page_pack, offset=page_at, length=page_bytes, digest=page_digest),
+                      Record(file=pack, offset=at, length=length, digest=its_digest)])
     data_packs = {file_name(*file): stored for *file, stored in c.many(counts[3], FILE + "Q")}
     c.end()
-    return Record(own=counts[1], pages=pages, data_packs=data_packs)
+    return Record(own=len(page_digests), pages=pages, data_packs=data_packs)
 
 
 def read_tag_entry(data):
     c = Cursor(data, "tag entry")
     flags, commit, _, step, _, *counts = c.get("I4xQqq16s7Q8x")
-    references, name = [reference(*fields) for fields in c.many(4, REFERENCE)], c.string("H")
-    need(name, "tag entry: no name")
-    return Record(name=name, flags=flags, commit=commit, step=step if flags & HAS_STEP else None,
-                  counts=counts, **dict(zip(("manifest", "schema", "table", "layout"), references)))
+    manifest, schema, table, layout = [reference(*fields) for fields in c.many(4, REFERENCE)]
+    return Record(name=c.string("H"), flags=flags, commit=commit, step=step, counts=counts,
+                  manifest=manifest, schema=schema, table=table, layout=layout)

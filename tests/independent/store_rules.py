@@ -1,55 +1,68 @@
-"""What format 1 demands beyond what a reader needs: packs that can be read alone, layouts that
-cover, sizes that agree (docs/FORMAT.md, 4, 6 and 8). The second reader's tests hold stores to it."""
+"""What format 1 demands beyond what a reader needs: names in order, packs that can be read alone,
+layouts that cover, sizes that agree (docs/FORMAT.md, 3 to 6 and 8). Tests hold stores to it."""
 
+import math
 import struct
 
 from store_format import (
-    FILE, HAS_LAYOUT, HAS_STEP, MAX_BASES, Cursor, digest, file_name, need, read_boxes, reference, volume)
+    FILE, HAS_LAYOUT, HAS_STEP, MAX_BASES, Cursor, digest, file_name, inside, need, read_boxes,
+    reference, volume)
 
 NO_REFERENCE = reference(bytes(16), 0, 0, 0, bytes(32))
 
 
 def check_store(store):
     """Every tag of a read_store.Store, and every pack there is."""
-    for name in store.tags:
-        check_tag(store, name)
+    tags = {name: store.read(name) for name in store.tags}
+    for name, tag in tags.items():
+        check_tag(store, name, tag)
     tables = {}
     for path in sorted(store.folder.glob("meta/*/*")) + sorted(store.folder.glob("packs/*/*")):
         name = path.relative_to(store.folder).as_posix()
         tables[name] = check_pack(path.read_bytes(), name)
-    for name in store.tags:
-        for kind, ref in objects(store, name):
-            need((kind, ref.offset, ref.length, ref.digest) in tables[f"meta/{ref.file[:2]}/{ref.file}"],
-                 f"{ref.file}: its table lacks the object at {ref.offset}")
+    for kind, ref in objects(store, tags):
+        table = tables[f"meta/{ref.file[:2]}/{ref.file}"]
+        need((kind, ref.offset, ref.length, ref.digest) in table,
+             f"{ref.file}: its table lacks the object at {ref.offset}")
 
 
-def objects(store, name):
-    """(kind, reference) of all that a tag refers to."""
-    entry = store.tags[name]
-    yield from ((1, entry.manifest), (2, entry.schema), (5, entry.table))
-    yield from [(6, entry.layout)] if entry.flags & HAS_LAYOUT else []
-    for page, locator in store.read(name).table.pages:
-        yield from ((3, page), (4, locator))
+def objects(store, tags):
+    """(kind, reference) of all that root and its tags refer to."""
+    yield from ((8, reference(*fields)) for *fields, _ in store.tag_tables)
+    for name, tag in tags.items():
+        entry = store.tags[name]
+        yield from ((1, entry.manifest), (2, entry.schema), (5, entry.table))
+        yield from [(6, entry.layout)] if entry.flags & HAS_LAYOUT else []
+        for page, locator in tag.table.pages:
+            yield from ((3, page), (4, locator))
 
 
-def check_tag(store, name):
-    """What the tag entry and the locator table say of sizes is so."""
-    entry, tag = store.tags[name], store.read(name)
-    tensors = [tensor for tensor, _ in tag.tensors]
+def check_tag(store, name, tag):
+    """The names are in order; the tag entry and the locator table say what is so."""
+    entry, tensors = store.tags[name], [tensor for tensor, _ in tag.tensors]
     ordered([tensor.name.encode() for tensor in tensors], f"tag '{name}': tensors")
     ordered([key.encode() for key in tag.attachments], f"tag '{name}': attachments")
     ordered([(section, key.encode()) for section, key in tag.metadata], f"tag '{name}': metadata")
-    sizes = [sum(t.bytes for t in tensors), sum(map(len, tag.attachments.values())), len(tensors),
-             sum(t.chunks for t in tensors)]
-    need([entry.counts[0], *entry.counts[3:6]] == sizes, f"tag '{name}': {entry.counts} are not {sizes}")
-    need(entry.flags & HAS_STEP or entry.step is None, f"tag '{name}': a step without its flag")
-    need(bool(entry.flags & HAS_LAYOUT) == (entry.layout != NO_REFERENCE), f"tag '{name}': its layout")
-    stored = dict.fromkeys(tag.table.data_packs, 0)
-    for copy in tag.copies:
-        stored[copy.pack] += copy.stored
-    need(stored == tag.table.data_packs, f"tag '{name}': its packs do not hold {stored} bytes of it")
-    if entry.flags & HAS_LAYOUT:
+    sizes = [sum(math.prod(t.storage) * t.item for t in tensors),
+             sum(map(len, tag.attachments.values())), len(tensors), sum(t.chunks for t in tensors)]
+    need([entry.counts[0], *entry.counts[3:6]] == sizes, f"tag '{name}': other sizes than {sizes}")
+    need((tag.step is not None, tag.step or 0) == (bool(entry.flags & HAS_STEP), entry.step),
+         f"tag '{name}': another step than the manifest, or one without its flag")
+    has_layout = bool(entry.flags & HAS_LAYOUT)
+    need(has_layout == (entry.layout != NO_REFERENCE), f"tag '{name}': its layout and its flag")
+    check_stored(tag, f"tag '{name}'")
+    if has_layout:
         check_layout(store.object(entry.layout, "layout"), tensors)
+
+
+def check_stored(tag, what):
+    """The locator table lists every pack of a copy, with the stored bytes of the tag's own."""
+    stored = dict.fromkeys(tag.table.data_packs, 0)
+    for number, page in enumerate(tag.pages):
+        for copy in (copy for *_, copies in page for copy in copies):
+            need(copy.pack in stored, f"{what}: pack {copy.pack} is not in its list")
+            stored[copy.pack] += copy.stored if number < tag.table.own else 0
+    need(stored == tag.table.data_packs, f"{what}: its packs do not hold {stored} bytes of it")
 
 
 def ordered(names, what):
@@ -59,7 +72,7 @@ def ordered(names, what):
 def check_cover(boxes, whole, what):
     """Boxes are disjoint and cover `whole`."""
     for number, box in enumerate(boxes):
-        need(all(w[0] <= b[0] <= b[1] <= w[1] for b, w in zip(box, whole)), f"{what}: a box outside")
+        need(inside(box, whole), f"{what}: a box outside")
         for other in boxes[:number]:
             apart = any(max(b[0], o[0]) >= min(b[1], o[1]) for b, o in zip(box, other))
             need(apart, f"{what}: boxes overlap")
@@ -88,15 +101,18 @@ def check_pack(data, path):
     need(len(data) >= 96 and data[-8:] == b"CAIRNEND", f"{path}: cut off")
     count, at, auxiliary_bytes, seal = struct.unpack("<QQQ32s", data[-64:-8])
     need(at % 8 == 0 and at + 56 * count + auxiliary_bytes + 64 == len(data), f"{path}: the table")
-    need(digest(data[:32] + data[at:-64]) == seal, f"{path}: the digest of the table does not match")
-    for fields in Cursor(data[at:-64], path).many(count, "32sQIIBBHI" if is_data else "I4xQQ32s"):
+    need(digest(data[:32] + data[at:-64]) == seal, f"{path}: the table is not of its digest")
+    layout = "32sQIIBBHI" if is_data else "I4xQQ32s"
+    for fields in Cursor(data[at:-64], path).many(count, layout):
         if is_data:
             _, offset, length, _, _, bases, parameters, auxiliary = fields
-            need(bases <= MAX_BASES and auxiliary + 32 * bases + parameters <= auxiliary_bytes, path)
+            need(bases <= MAX_BASES, f"{path}: {bases} bases")
+            need(auxiliary + 32 * bases + parameters <= auxiliary_bytes, f"{path}: auxiliary bytes")
         else:
             kind, offset, length, its_digest = fields
             need(1 <= kind <= 8 and auxiliary_bytes == 0, f"{path}: an object of kind {kind}")
-            need(digest(data[offset:offset + length]) == its_digest, f"{path}: damaged at {offset}")
+            found = digest(data[offset:offset + length])
+            need(found == its_digest, f"{path}: the object at {offset} is damaged")
         align = 4096 if is_data and length >= 65536 else 8
         parts.append((offset, offset + length, fields, offset % align))
     before = 32
