@@ -58,6 +58,7 @@ struct FileInfo {
 struct FolderEntry {
   std::string name;
   bool is_folder = false;
+  bool is_file = true;  ///< a regular one; neither: a socket, a pipe, a broken link, ...
 };
 
 /// A lock on a file, given back by the destructor.

@@ -246,7 +246,7 @@ class AliveMark final : public FileLock {
 int flags_of(OpenMode mode) {
   switch (mode) {
     case OpenMode::kRead:
-      return O_RDONLY;
+      return O_RDONLY | O_NONBLOCK;  // a pipe must not hold up who takes it for a file
     case OpenMode::kReadDirect:
       return O_RDONLY | O_DIRECT;
     case OpenMode::kCreate:
@@ -307,12 +307,14 @@ class PosixFs final : public Fs {
       if (entry == nullptr) break;
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
-      bool is_folder = entry->d_type == DT_DIR;
+      bool is_folder = entry->d_type == DT_DIR, is_file = entry->d_type == DT_REG;
       if (entry->d_type == DT_UNKNOWN || entry->d_type == DT_LNK) {
-        const auto looked = info(join_path(path, name));
-        is_folder = looked && looked->is_folder;
+        struct stat looked {};
+        const bool is_there = ::stat(join_path(path, name).c_str(), &looked) == 0;
+        is_folder = is_there && S_ISDIR(looked.st_mode);
+        is_file = is_there && S_ISREG(looked.st_mode);
       }
-      entries.push_back({name, is_folder});
+      entries.push_back({name, is_folder, is_file});
     }
     if (errno != 0) return failed("list", path);
     std::sort(entries.begin(), entries.end(),

@@ -5,13 +5,16 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/parse.h"
 #include "store/store.h"
 
 namespace cairn {
 
 int cmd_init(const Context& context, const InitOptions& options) {
   Output& output = context.output;
-  const std::string folder = options.folder.empty() ? context.store : options.folder;
+  const auto place = parse_store(options.folder.empty() ? context.store : options.folder);
+  if (!place) return output.fail(place.error());
+  const std::string& folder = *place;
   if (folder.empty()) {
     return output.fail({Code::kUsage, "no folder is named", "say 'cairn init FOLDER'"});
   }

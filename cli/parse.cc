@@ -146,6 +146,19 @@ Result<bool> parse_bool(std::string_view text) {
   return fail(Code::kUsage, fmt::format("'{}' is neither true nor false", text));
 }
 
+Result<std::string> parse_store(std::string_view text) {
+  constexpr std::string_view kFile = "file://";
+  if (text.starts_with(kFile)) text.remove_prefix(kFile.size());
+  const size_t scheme = text.find("://");
+  if (scheme == std::string_view::npos || text.substr(0, scheme).find('/') != text.npos) {
+    return std::string(text);
+  }
+  return fail(Code::kUsage,
+              fmt::format("'{}': stores at '{}://' are not known to this version", text,
+                          text.substr(0, scheme)),
+              "name a folder");
+}
+
 Result<KeyValue> parse_key_value(std::string_view text) {
   const size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0)

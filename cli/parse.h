@@ -27,6 +27,9 @@ Result<double> parse_percent(std::string_view text);
 /// true/yes/on/1 or false/no/off/0.
 Result<bool> parse_bool(std::string_view text);
 
+/// The folder of a store: a path, or `file:///path`. Other schemes are not known yet.
+Result<std::string> parse_store(std::string_view text);
+
 struct KeyValue {
   std::string key;
   std::string value;  ///< all that follows the first `=`; may be empty

@@ -9,6 +9,7 @@
 
 #include "cli/exit_codes.h"
 #include "cli/help.h"
+#include "cli/parse.h"
 #include "cli/parser.h"
 #include "cli/signals.h"
 #include "cli/suggest.h"
@@ -114,6 +115,7 @@ Result<std::unique_ptr<Prepared>> prepare(const Command& command,
   CAIRN_CHECK(set_from_settings(flags, parsed, command.name, environment, file));
   CAIRN_CHECK(set_from_words(flags, parsed));
   prepared->warnings = settings_warnings(flags, command.name, file);
+  CAIRN_TRY(prepared->global.store, parse_store(prepared->global.store));
   if (command.needs == Needs::kStore && prepared->global.store.empty())
     return fail(Code::kUsage, "no store is named",
                 "name one by --store DIR or by the environment variable CAIRN_STORE; "

@@ -30,9 +30,9 @@ class Importer {
 
  private:
   Status add_safetensors(const std::string& path) {
+    CAIRN_TRY(MappedFile mapped, MappedFile::open(path));
     CAIRN_TRY(const auto file, fs_.open(path, OpenMode::kRead));
     CAIRN_TRY(const SafetensorsHeader header, read_safetensors_header(*file));
-    CAIRN_TRY(MappedFile mapped, MappedFile::open(path));
     const ByteSpan bytes = files_.mapped.emplace_back(std::move(mapped)).bytes();
     for (const SafetensorsEntry& entry : header.tensors) {
       const auto [at, fresh] = tensor_files_.try_emplace(entry.name, path);
@@ -72,6 +72,8 @@ class Importer {
       const std::string path = join_path(folder, entry.name);
       if (entry.is_folder) {
         files_.warnings.push_back(fmt::format("the folder '{}' is passed over", path));
+      } else if (!entry.is_file) {
+        files_.warnings.push_back(fmt::format("'{}' is no file and passed over", path));
       } else if (!entry.name.ends_with(kSafetensors)) {
         if (entry.name != kIndexName) CAIRN_CHECK(add_attachment(files_, entry.name, path));
       } else if (!has_index) {

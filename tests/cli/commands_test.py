@@ -217,6 +217,25 @@ class Commands(unittest.TestCase):
         self.cairn.run("export", "long", self.folder / "long")
         self.assertEqual((self.folder / "long" / long).read_bytes(), self.note.read_bytes())
 
+    def test_only_files_are_imported(self):
+        folder = self.folder / "odd-folder"
+        folder.mkdir()
+        write_safetensors(folder / "model.safetensors", {"w": b"1234"})
+        os.mkfifo(folder / "pipe")
+        (folder / "broken").symlink_to("nowhere")
+        self.cairn.run("import", "odd/pipe", folder / "pipe", expect=2)
+        self.cairn.run("import", "odd/pipe", self.a, "--attach", f"n={folder / 'pipe'}", expect=2)
+        done = self.cairn.run("import", "odd/folder", folder)
+        self.assertEqual(done.stderr.count("passed over"), 2)
+        self.assertEqual(self.cairn.json("show", "odd/folder")["attachments"], [])
+
+    def test_stores_elsewhere_are_refused(self):
+        for place in ("s3://bucket/x", "https://host/x"):
+            Program(PROGRAM, place).run("ls", expect=2)
+            Program(PROGRAM).run("init", place, expect=2)
+        found = Program(PROGRAM, f"file://{self.cairn.store}").json("ls")
+        self.assertEqual(found["tags"], self.cairn.json("ls")["tags"])
+
     def test_names_and_metadata_are_text(self):
         latin = os.fsdecode(b"gr\xf6\xdfe")
         self.cairn.run("import", "latin", self.a, "--attach", f"{latin}={self.note}", expect=2)

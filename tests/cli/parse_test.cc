@@ -68,6 +68,16 @@ TEST(Parse, KeyValues) {
   EXPECT_FALSE(parse_key_value("a").has_value());
 }
 
+TEST(Parse, StoresAreFolders) {
+  EXPECT_EQ(parse_store("/data/store").value(), "/data/store");
+  EXPECT_EQ(parse_store("file:///data/store").value(), "/data/store");
+  EXPECT_EQ(parse_store("data/x://y").value(), "data/x://y");
+  EXPECT_EQ(parse_store("").value(), "");
+  for (const char* text : {"s3://bucket/x", "https://host/x", "://"}) {
+    EXPECT_EQ(parse_store(text).error().code, Code::kUsage) << text;
+  }
+}
+
 TEST(Parse, Boxes) {
   const auto box = parse_box(" 0:4, : ,7: , :9");
   ASSERT_TRUE(box.has_value());
