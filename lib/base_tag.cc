@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <span>
+
 namespace cairn {
 
 Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::string& tag,
@@ -21,15 +23,22 @@ Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::stri
   return newest == nullptr ? std::optional<TagEntry>() : *newest;
 }
 
-BaseTag::BaseTag(std::unique_ptr<Checkpoint> checkpoint, uint64_t opaque_chunk_bytes)
-    : checkpoint_(std::move(checkpoint)), opaque_chunk_bytes_(opaque_chunk_bytes) {
-  for (const PagePlace& place : checkpoint_->table().pages) pages_[place.page.digest] = place;
+BaseTag::BaseTag(std::unique_ptr<Checkpoint> checkpoint) : checkpoint_(std::move(checkpoint)) {
+  const LocatorTable& table = checkpoint_->table();
+  for (size_t number = 0; number < table.pages.size(); ++number) {
+    const PagePlace& place = table.pages[number];
+    page_numbers_[{place.page.digest, place.locator.digest}] = number;
+  }
+  const Store& store = checkpoint_->store();
+  for (const PackUse& use : table.packs) {
+    const std::string path = relative_path(FileKind::kPack, use.pack);
+    if (!file_exists(store.fs(), join_path(store.path(), path))) lost_packs_.insert(use.pack);
+  }
 }
 
 Result<std::unique_ptr<BaseTag>> BaseTag::open(const Store& store, const TagEntry& tag) {
   CAIRN_TRY(auto checkpoint, Checkpoint::open(store, tag));
-  return std::unique_ptr<BaseTag>(
-      new BaseTag(std::move(checkpoint), store.config().opaque_chunk_bytes));
+  return std::unique_ptr<BaseTag>(new BaseTag(std::move(checkpoint)));
 }
 
 LeasedBase BaseTag::lease() const {
@@ -66,19 +75,24 @@ std::optional<std::vector<Copy>> BaseTag::equal_copies(size_t item, uint64_t chu
   if (*number >= tensors) {
     // An attachment may have been shorter.
     const AttachmentInfo& attachment = checkpoint_->manifest().attachments[*number - tensors];
-    if (chunk >= attachment_chunk_count(attachment, opaque_chunk_bytes_)) return std::nullopt;
+    const uint64_t chunk_bytes = checkpoint_->store().config().opaque_chunk_bytes;
+    if (chunk >= attachment_chunk_count(attachment, chunk_bytes)) return std::nullopt;
   }
   const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
   const auto page = checkpoint_->page(place.page);
   if (!page || (*page)->page.entries[place.entry] != entry) return std::nullopt;
   const size_t slot = (*page)->first_slots[place.entry];
-  const auto first = (*page)->locator.copies.begin() + static_cast<ptrdiff_t>(slot);
-  return std::vector<Copy>(first, first + static_cast<ptrdiff_t>(copy_count(entry)));
+  const auto copies = std::span((*page)->locator.copies).subspan(slot, copy_count(entry));
+  for (const Copy& copy : copies) {
+    if (lost_packs_.contains(copy.pack)) return std::nullopt;
+  }
+  return std::vector<Copy>(copies.begin(), copies.end());
 }
 
-std::optional<PagePlace> BaseTag::equal_page(const Digest& page) const {
-  const auto found = pages_.find(page);
-  return found == pages_.end() ? std::nullopt : std::optional(found->second);
+std::optional<PagePlace> BaseTag::equal_page(const Digest& page, const Digest& locator) {
+  const auto found = page_numbers_.find({page, locator});
+  if (found == page_numbers_.end() || !checkpoint_->page(found->second)) return std::nullopt;
+  return checkpoint_->table().pages[found->second];
 }
 
 std::optional<Reference> BaseTag::equal_schema(const Digest& schema) const {
@@ -88,7 +102,8 @@ std::optional<Reference> BaseTag::equal_schema(const Digest& schema) const {
 
 std::optional<Reference> BaseTag::equal_layout(const Digest& layout) const {
   const std::optional<Reference>& reference = checkpoint_->tag().layout;
-  return reference && reference->digest == layout ? reference : std::nullopt;
+  const bool same = reference && reference->digest == layout;
+  return same && checkpoint_->layout() ? reference : std::nullopt;
 }
 
 }  // namespace cairn

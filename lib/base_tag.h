@@ -2,10 +2,12 @@
 // the session's lease protects those copies until the commit.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "store/checkpoint.h"
@@ -31,23 +33,27 @@ class BaseTag {
   void match(const Schema& schema, const std::vector<AttachmentInfo>& attachments);
 
   /// The copies of the base's chunk at the same place when it has the same identity; nullopt when
-  /// it differs, is not there, or cannot be read.
+  /// it differs, is not there, or cannot be read, or when a copy's pack is gone.
   std::optional<std::vector<Copy>> equal_copies(size_t item, uint64_t chunk,
                                                 const ChunkEntry& entry);
-  /// Where an equal page of the base lies.
-  std::optional<PagePlace> equal_page(const Digest& page) const;
+
+  // A new tag may stand on metadata of the base only when that was read just now and found sound:
+  // a place taken over unread would carry the base's damage into a save that reports success.
+
+  /// Where a page and a locator of the base lie that are equal to these two, and sound.
+  std::optional<PagePlace> equal_page(const Digest& page, const Digest& locator);
   /// Where the schema lies when it is the same.
   std::optional<Reference> equal_schema(const Digest& schema) const;
-  /// Where the layout lies when it is the same.
+  /// Where the layout lies when it is the same, and sound.
   std::optional<Reference> equal_layout(const Digest& layout) const;
 
  private:
-  BaseTag(std::unique_ptr<Checkpoint> checkpoint, uint64_t opaque_chunk_bytes);
+  explicit BaseTag(std::unique_ptr<Checkpoint> checkpoint);
 
   std::unique_ptr<Checkpoint> checkpoint_;
-  const uint64_t opaque_chunk_bytes_;
   std::vector<std::optional<size_t>> base_items_;  // per new item, its number in the base
-  std::unordered_map<Digest, PagePlace> pages_;
+  std::map<std::pair<Digest, Digest>, size_t> page_numbers_;  // by page and locator
+  std::set<FileId> lost_packs_;
 };
 
 }  // namespace cairn

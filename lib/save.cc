@@ -97,14 +97,15 @@ class Save {
     std::map<FileId, uint64_t> uses;
     for (size_t number = 0; number < plan_.pages.pages.size(); ++number) {
       const Bytes page = encode_page(saver.page(number));
-      const Locator locator = saver.locator(number);
-      for (const Copy& copy : locator.copies) uses[copy.pack] += copy.stored_bytes;
+      const Locator copies = saver.locator(number);
+      for (const Copy& copy : copies.copies) uses[copy.pack] += copy.stored_bytes;
+      const Bytes locator = encode_locator(copies);
       std::optional<PagePlace> place;
-      if (base_ != nullptr) place = base_->equal_page(blake3(page));
+      if (base_ != nullptr) place = base_->equal_page(blake3(page), blake3(locator));
       if (!place) {
         place.emplace();
         CAIRN_TRY(place->page, put(ObjectKind::kPage, page));
-        CAIRN_TRY(place->locator, put(ObjectKind::kLocator, encode_locator(locator)));
+        CAIRN_TRY(place->locator, put(ObjectKind::kLocator, locator));
       }
       manifest.pages.push_back(place->page.digest);
       table.pages.push_back(*place);

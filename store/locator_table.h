@@ -14,6 +14,8 @@ namespace cairn {
 struct PagePlace {
   Reference page;  ///< its digest is the page's identity
   Reference locator;
+
+  bool operator==(const PagePlace&) const = default;
 };
 
 struct PackUse {

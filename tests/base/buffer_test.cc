@@ -17,6 +17,7 @@ TEST(AlignedBuffer, IsAlignedForDirectReads) {
     buffer.data()[buffer.size() - 1] = 1;
   }
   EXPECT_EQ(AlignedBuffer().size(), 0u);
+  // Under AddressSanitizer this needs allocator_may_return_null=1 (tests/meson.build).
   EXPECT_THROW(AlignedBuffer(uint64_t{1} << 60), std::bad_alloc);
 }
 

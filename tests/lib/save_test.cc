@@ -1,4 +1,7 @@
-// What a save refuses before it writes, and what it does when a found copy goes away.
+// What a save refuses before it writes, and what it does when a found copy goes away or its base is
+// damaged.
+#include <fstream>
+
 #include "tests/lib/store_fixture.h"
 #include "tests/support/outcome.h"
 
@@ -155,11 +158,88 @@ TEST_F(Save, ACopyThatGoesAwayIsWrittenAfterAll) {
 }
 
 TEST_F(Save, AnIndexThatFailsCostsBytesOnly) {
-  SaveRequest request = request_for(noise(128, 4));
+  SaveRequest request = request_for(data_);
   request.look_up = [](const std::vector<Digest>&, std::vector<std::optional<Copy>>&) -> Status {
     return fail(Code::kFailed, "the index is gone");
   };
   EXPECT_TRUE(succeeds(save(*store_, request)));
+}
+
+/// What a damaged base may cost is bytes, never the tag that is compared with it.
+class DamagedBase : public Save {
+ protected:
+  void SetUp() override {
+    Save::SetUp();
+    request_.tag = "1";
+    request_.tensors = cut("w", {1024}, big_, 0, 2, true);
+    ASSERT_TRUE(succeeds(save(*store_, request_)));
+    request_.tag = "2";
+  }
+  /// Changes one byte in the middle of an object of tag 1.
+  void damage(const Reference& object) {
+    const std::string file = store_->path() + "/" + relative_path(FileKind::kMeta, object.file);
+    std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+    const auto middle = static_cast<std::streamoff>(object.offset + object.bytes / 2);
+    const int byte = stream.seekg(middle).get();
+    stream.seekp(middle).put(static_cast<char>(byte ^ 0x40));
+    ASSERT_TRUE(stream.flush());
+  }
+  LocatorTable table() const { return (*open_tag(*store_, "1"))->table(); }
+
+  const Bytes big_ = noise(2048, 5);
+  SaveRequest request_;
+};
+
+TEST_F(DamagedBase, APageIsWrittenAnew) {
+  damage(table().pages.at(0).page);
+  ASSERT_TRUE(succeeds(save(*store_, request_)));
+  EXPECT_EQ(load_whole("2", "w", {1024}), big_);
+}
+
+TEST_F(DamagedBase, ALocatorIsWrittenAnew) {
+  damage(table().pages.at(0).locator);
+  ASSERT_TRUE(succeeds(save(*store_, request_)));
+  EXPECT_EQ(load_whole("2", "w", {1024}), big_);
+}
+
+TEST_F(DamagedBase, ALayoutIsWrittenAnew) {
+  const TagEntry entry = *store_->find_tag("1");
+  ASSERT_TRUE(entry.layout);
+  damage(*entry.layout);
+  ASSERT_TRUE(succeeds(save(*store_, request_)));
+  auto checkpoint = open_tag(*store_, "2");
+  ASSERT_TRUE(succeeds(checkpoint));
+  EXPECT_TRUE(succeeds((*checkpoint)->layout()));
+}
+
+TEST_F(DamagedBase, APackThatIsGoneIsNotReused) {
+  ASSERT_TRUE(posix_fs().remove(packs().at(0)));
+  const auto saved = save(*store_, request_);
+  ASSERT_TRUE(succeeds(saved));
+  EXPECT_EQ(saved->facts.new_bytes, big_.size());
+  EXPECT_EQ(load_whole("2", "w", {1024}), big_);
+}
+
+/// The same bytes under another name lie in a new pack; an equal page must not bring the base's
+/// locator with it, or the table would list packs that the tag does not use.
+TEST_F(DamagedBase, NoLocatorOfOtherCopiesIsTaken) {
+  request_.tensors = cut("v", {1024}, big_, 0, 2, true);
+  ASSERT_TRUE(succeeds(save(*store_, request_)));
+  auto checkpoint = *open_tag(*store_, "2");
+  const auto page = *checkpoint->page(0);
+  ASSERT_EQ(checkpoint->table().packs.size(), 1u);
+  for (const Copy& copy : page->locator.copies) {
+    EXPECT_EQ(copy.pack, checkpoint->table().packs[0].pack);
+  }
+  EXPECT_EQ(table().pages[0].page.digest, checkpoint->table().pages[0].page.digest);
+  EXPECT_NE(table().pages[0].locator.digest, checkpoint->table().pages[0].locator.digest);
+}
+
+TEST_F(DamagedBase, ASoundBaseLendsItsPages) {
+  ASSERT_TRUE(succeeds(save(*store_, request_)));
+  auto checkpoint = *open_tag(*store_, "2");
+  EXPECT_EQ(checkpoint->table().pages, table().pages);
+  EXPECT_EQ(checkpoint->tag().layout, store_->find_tag("1")->layout);
 }
 
 }  // namespace
