@@ -8,7 +8,7 @@
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
 #include "cli/human.h"
-#include "store/check.h"
+#include "lib/check.h"
 
 namespace cairn {
 

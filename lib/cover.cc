@@ -72,4 +72,25 @@ CoverReport check_cover(const Shape& shape, const std::vector<Box>& boxes) {
   return report;
 }
 
+std::vector<Box> piece_boxes(const std::vector<Piece>& pieces) {
+  std::vector<Box> boxes;
+  for (const Piece& piece : pieces) boxes.push_back({piece.offsets, piece.lengths});
+  return boxes;
+}
+
+bool make_up(const std::vector<Box>& parts, const Box& whole) {
+  std::vector<Box> boxes;
+  for (Box box : parts) {
+    if (box.offsets.size() != whole.rank()) return false;
+    for (size_t axis = 0; axis < whole.rank(); ++axis) {
+      if (box.offsets[axis] < whole.offsets[axis]) return false;
+      box.offsets[axis] -= whole.offsets[axis];
+    }
+    if (!check_box(box, whole.lengths)) return false;
+    boxes.push_back(std::move(box));
+  }
+  const CoverReport cover = check_cover(whole.lengths, boxes);
+  return !cover.hole && cover.overlaps.empty();
+}
+
 }  // namespace cairn

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/tensor.h"
+#include "store/page.h"
 
 namespace cairn {
 
@@ -16,5 +17,11 @@ struct CoverReport {
 
 /// REQUIRES: every box lies inside the shape.
 CoverReport check_cover(const Shape& shape, const std::vector<Box>& boxes);
+
+/// Whether the parts are disjoint boxes that make up the whole. Takes any parts, however forged.
+bool make_up(const std::vector<Box>& parts, const Box& whole);
+
+/// The boxes of a chunk's pieces.
+std::vector<Box> piece_boxes(const std::vector<Piece>& pieces);
 
 }  // namespace cairn

@@ -189,6 +189,23 @@ Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request) {
   });
 }
 
+/// The bytes of one run of an attachment: in `page`, or read into the rooms.
+static Result<ByteSpan> read_run(PackReader& packs, const LoadedPage& page, uint32_t number,
+                                 uint64_t bytes, AlignedBuffer& room, AlignedBuffer& decoded_room) {
+  const ChunkEntry& entry = page.page.entries[number];
+  ByteSpan run;
+  if (const auto* held = std::get_if<Bytes>(&entry)) {
+    run = *held;
+  } else if (const auto* digest = std::get_if<Digest>(&entry)) {
+    const Copy& copy = page.locator.copies[page.first_slots[number]];
+    CAIRN_TRY(const ByteSpan stored,
+              packs.read({copy.pack, copy.offset, copy.offset + copy.stored_bytes}, room));
+    CAIRN_TRY(run, decode_checked(copy, *digest, stored, decoded_room));
+  }
+  if (run.size() == bytes) return run;
+  return fail(Code::kCorrupt, fmt::format("a run of {} bytes instead of {}", run.size(), bytes));
+}
+
 Status read_attachment(Checkpoint& checkpoint, std::string_view name,
                        const std::function<Status(ByteSpan)>& sink) {
   const auto number = checkpoint.find_attachment(name);
@@ -197,30 +214,22 @@ Status read_attachment(Checkpoint& checkpoint, std::string_view name,
                 fmt::format("tag '{}' has no attachment '{}'", checkpoint.tag().name, name));
   }
   const size_t item = checkpoint.schema().tensors.size() + *number;
-  const uint64_t chunks = attachment_chunk_count(checkpoint.manifest().attachments[*number],
-                                                 checkpoint.store().config().opaque_chunk_bytes);
+  const uint64_t run_bytes = checkpoint.store().config().opaque_chunk_bytes;
+  uint64_t left = checkpoint.manifest().attachments[*number].bytes;
   PackReader packs(checkpoint.store());
   AlignedBuffer room, decoded_room;
-  for (uint64_t chunk = 0; chunk < chunks; ++chunk) {
+  for (uint64_t chunk = 0; left > 0; ++chunk) {
     const PagePlan::Place place = checkpoint.plan().place(item, chunk);
     CAIRN_TRY(const auto page, checkpoint.page(place.page));
-    const ChunkEntry& entry = page->page.entries[place.entry];
-    if (const auto* bytes = std::get_if<Bytes>(&entry)) {
-      CAIRN_CHECK(sink(*bytes));
-      continue;
-    }
-    const auto* digest = std::get_if<Digest>(&entry);
-    if (digest == nullptr) return fail(Code::kCorrupt, "an attachment's chunk is in pieces");
-    const Copy& copy = page->locator.copies[page->first_slots[place.entry]];
-    CAIRN_TRY(const ByteSpan stored,
-              packs.read({copy.pack, copy.offset, copy.offset + copy.stored_bytes}, room));
-    auto decoded = decode_checked(copy, *digest, stored, decoded_room);
-    if (!decoded) {
+    const uint64_t wanted = std::min(left, run_bytes);
+    const auto run = read_run(packs, *page, place.entry, wanted, room, decoded_room);
+    if (!run) {
       return tl::unexpected(with_context(
-          decoded.error(),
+          run.error(),
           fmt::format("reading attachment '{}' of tag '{}'", name, checkpoint.tag().name)));
     }
-    CAIRN_CHECK(sink(*decoded));
+    CAIRN_CHECK(sink(*run));
+    left -= wanted;
   }
   return {};
 }

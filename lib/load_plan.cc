@@ -186,7 +186,7 @@ class UnitFinder {
       add(std::move(unit), target_number, 0);
     } else {
       const auto& pieces = std::get<std::vector<Piece>>(entry);
-      if (!make_up(pieces, unit.box)) {
+      if (!make_up(piece_boxes(pieces), unit.box)) {
         return fail(Code::kCorrupt,
                     fmt::format("the pieces of chunk {} of tensor '{}' do not make it up", chunk,
                                 tensor_name(target)));
@@ -200,19 +200,6 @@ class UnitFinder {
       }
     }
     return {};
-  }
-
-  /// Whether the pieces are disjoint and cover the chunk, as a writer must have left them.
-  static bool make_up(const std::vector<Piece>& pieces, const Box& chunk) {
-    std::vector<Box> boxes;
-    for (const Piece& piece : pieces) {
-      Box box{piece.offsets, piece.lengths};
-      if (box.rank() != chunk.rank() || !contains(chunk, box)) return false;
-      for (size_t axis = 0; axis < box.rank(); ++axis) box.offsets[axis] -= chunk.offsets[axis];
-      boxes.push_back(std::move(box));
-    }
-    const CoverReport cover = check_cover(chunk.lengths, boxes);
-    return !cover.hole && cover.overlaps.empty();
   }
 
   void add(ReadUnit unit, size_t target, size_t piece) {

@@ -208,7 +208,8 @@ std::vector<Unit> SavePlan::units_of(size_t item, uint64_t chunk) const {
                                 tensor.boxes[unit.sources.front()].writer == source.writer);
     unit.sources.push_back(i);
   }
-  if (one_writer) return {unit};
+  // What fits into a page goes there whole, whoever held its parts.
+  if (one_writer || unit_bytes(unit) <= kInlineBytesMax) return {unit};
   return pieces_of(tensor, unit);
 }
 

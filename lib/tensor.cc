@@ -78,7 +78,9 @@ Result<uint64_t> checked_bytes(Dtype dtype, const Shape& shape) {
   }
   const uint64_t bits = bits_per_element(dtype);
   if (bits == 0) {
-    return fail(Code::kUsage, fmt::format("dtype code {} is unknown", static_cast<int>(dtype)));
+    return fail(Code::kNewerFormat,
+                fmt::format("dtype code {} is unknown", static_cast<int>(dtype)),
+                "a newer version of cairn may know it");
   }
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return uint64_t{0};
   const auto too_large = [&] {

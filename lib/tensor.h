@@ -38,7 +38,7 @@ Status check_box(const Box& box, const Shape& shape);
 std::string shape_text(const Shape& shape);
 
 /// Bytes of a whole tensor. Errors: kUsage for more than 16 axes, for more than 2^63 bytes and for
-/// sub-byte elements that do not fill whole bytes.
+/// sub-byte elements that do not fill whole bytes; kNewerFormat for a dtype code that is none.
 Result<uint64_t> checked_bytes(Dtype dtype, const Shape& shape);
 
 /// How a tensor's bytes are addressed: items of whole bytes on a shape. For elements of at least a

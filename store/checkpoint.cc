@@ -23,6 +23,24 @@ static auto read_as(const Store& store, const TagEntry& tag, const Reference& re
   return decoded;
 }
 
+/// Whether the chunks find room in as many pages. Asked before the pages are planned, which takes
+/// memory for as many chunks as a damaged schema says.
+static bool fits_pages(const Schema& schema, const Manifest& manifest,
+                       uint64_t opaque_chunk_bytes) {
+  uint64_t room = manifest.pages.size() * kPageEntriesMax;
+  const auto take = [&](uint64_t chunks) {
+    const bool fits = chunks <= room;
+    room -= fits ? chunks : room;
+    return fits;
+  };
+  return std::all_of(schema.tensors.begin(), schema.tensors.end(),
+                     [&](const TensorInfo& tensor) { return take(tensor.chunk_count); }) &&
+         std::all_of(manifest.attachments.begin(), manifest.attachments.end(),
+                     [&](const AttachmentInfo& attachment) {
+                       return take(attachment_chunk_count(attachment, opaque_chunk_bytes));
+                     });
+}
+
 Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const Store& store, const TagEntry& tag) {
   std::unique_ptr<Checkpoint> checkpoint(new Checkpoint(store, tag));
   Checkpoint& self = *checkpoint;
@@ -31,9 +49,13 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const Store& store, const T
   CAIRN_TRY(self.table_, read_as(store, tag, tag.table, [&](ByteSpan bytes) {
               return decode_locator_table(bytes, self.manifest_.pages);
             }));
-  self.plan_ =
-      plan_pages(self.schema_, self.manifest_.attachments, store.config().opaque_chunk_bytes);
-  if (tag.schema.digest != self.manifest_.schema || tag.manifest.digest != self.table_.manifest ||
+  const uint64_t opaque_chunk_bytes = store.config().opaque_chunk_bytes;
+  const bool fits = fits_pages(self.schema_, self.manifest_, opaque_chunk_bytes);
+  if (fits) {
+    self.plan_ = plan_pages(self.schema_, self.manifest_.attachments, opaque_chunk_bytes);
+  }
+  if (!fits || tag.schema.digest != self.manifest_.schema ||
+      tag.manifest.digest != self.table_.manifest ||
       self.plan_.pages.size() != self.manifest_.pages.size()) {
     return fail(Code::kCorrupt,
                 fmt::format("the parts of tag '{}' do not belong together", tag.name));

@@ -42,6 +42,7 @@ Result<Manifest> decode_manifest(ByteSpan bytes) {
   reader.expect("MANI");
   reader.expect_version(kVersion);
   const auto flags = reader.take<uint32_t>();
+  if (flags > kHasStep) reader.reject("has unknown flags");
   const auto metadata_count = reader.take<uint32_t>();
   const auto attachment_count = reader.take<uint32_t>();
   const auto page_count = reader.take<uint32_t>();
@@ -57,9 +58,13 @@ Result<Manifest> decode_manifest(ByteSpan bytes) {
         reader.take_string32();
   }
   manifest.attachments.resize(reader.take_count(attachment_count, 10));
-  for (AttachmentInfo& attachment : manifest.attachments) {
+  for (size_t i = 0; i < manifest.attachments.size() && reader.ok(); ++i) {
+    AttachmentInfo& attachment = manifest.attachments[i];
     attachment.name = reader.take_string16();
     attachment.bytes = reader.take<uint64_t>();
+    if (i > 0 && attachment.name <= manifest.attachments[i - 1].name) {
+      reader.reject("does not list its attachments in order");
+    }
   }
   manifest.pages.resize(reader.take_count(page_count, 32));
   for (Digest& page : manifest.pages) page = reader.take_digest();

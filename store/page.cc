@@ -80,7 +80,10 @@ static std::vector<Piece> decode_pieces(WireReader& reader, ByteSpan aux, uint32
   return pieces;
 }
 
-static ChunkEntry decode_entry(WireReader& reader, uint8_t kind, ByteSpan cell, ByteSpan aux) {
+/// `unshared`: auxiliary bytes that no entry before this one has; without that count a few bytes
+/// could stand for gigabytes.
+static ChunkEntry decode_entry(WireReader& reader, uint8_t kind, ByteSpan cell, ByteSpan aux,
+                               uint64_t& unshared) {
   if (kind == kDigest) {
     Digest digest;
     std::memcpy(digest.bytes.data(), cell.data(), digest.bytes.size());
@@ -88,11 +91,12 @@ static ChunkEntry decode_entry(WireReader& reader, uint8_t kind, ByteSpan cell, 
   }
   const uint64_t offset = load_le<uint32_t>(cell, 0);
   const uint64_t bytes = load_le<uint32_t>(cell, 4);
-  if (kind > kPieces || offset + bytes > aux.size() ||
-      (kind == kInline && bytes > kInlineBytesMax)) {
+  if (kind > kPieces || offset + bytes > aux.size() || bytes > unshared ||
+      (kind == kInline && (bytes == 0 || bytes > kInlineBytesMax))) {
     reader.reject("has a malformed entry");
     return Bytes{};
   }
+  unshared -= bytes;
   const ByteSpan content = aux.subspan(offset, bytes);
   if (kind == kInline) return Bytes(content.begin(), content.end());
   return decode_pieces(reader, content, load_le<uint32_t>(cell, 8));
@@ -112,8 +116,10 @@ Result<Page> decode_page(ByteSpan bytes) {
   CAIRN_CHECK(reader.finish());
   Page page;
   page.entries.reserve(count);
+  uint64_t unshared = aux.size();
   for (uint32_t i = 0; i < count; ++i) {
-    page.entries.push_back(decode_entry(reader, kinds[i], cells.subspan(i * 32, 32), aux));
+    page.entries.push_back(
+        decode_entry(reader, kinds[i], cells.subspan(i * 32, 32), aux, unshared));
   }
   CAIRN_CHECK(reader.status());
   return page;

@@ -4,6 +4,8 @@ layouts that cover, sizes that agree (docs/FORMAT.md, 3 to 6 and 8). Tests hold 
 import math
 import struct
 
+import numpy as np
+
 from store_format import (
     FILE, HAS_LAYOUT, HAS_STEP, MAX_BASES, Cursor, digest, file_name, inside, need, read_boxes,
     reference, volume)
@@ -70,13 +72,15 @@ def ordered(names, what):
 
 
 def check_cover(boxes, whole, what):
-    """Boxes are disjoint and cover `whole`."""
-    for number, box in enumerate(boxes):
-        need(inside(box, whole), f"{what}: a box outside")
-        for other in boxes[:number]:
-            apart = any(max(b[0], o[0]) >= min(b[1], o[1]) for b, o in zip(box, other))
-            need(apart, f"{what}: boxes overlap")
-    need(sum(map(volume, boxes)) == volume(whole), f"{what}: boxes do not cover it")
+    """Boxes lie inside `whole` and leave no hole; replicas overlap."""
+    need(all(inside(box, whole) for box in boxes), f"{what}: a box outside")
+    edges = [sorted({edge for box in [*boxes, whole] for edge in box[axis]})
+             for axis in range(len(whole))]
+    held = np.zeros([len(cuts) - 1 for cuts in edges], bool)
+    for box in boxes:
+        held[tuple(slice(cuts.index(begin), cuts.index(end))
+                   for cuts, (begin, end) in zip(edges, box))] = True
+    need(held.all(), f"{what}: boxes do not cover it")
 
 
 def check_layout(data, tensors):

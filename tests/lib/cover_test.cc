@@ -61,5 +61,20 @@ TEST(Cover, AgreesWithCountingElements) {
   }
 }
 
+TEST(MakeUp, TakesAnyBoxes) {
+  const Box whole{{4, 0}, {4, 8}};
+  EXPECT_TRUE(make_up({whole}, whole));
+  EXPECT_TRUE(make_up({{{4, 0}, {4, 3}}, {{4, 3}, {4, 5}}}, whole));
+  EXPECT_TRUE(make_up({{{}, {}}}, {{}, {}}));
+  EXPECT_FALSE(make_up({}, whole));
+  EXPECT_FALSE(make_up({{{4, 0}, {4, 3}}}, whole)) << "a hole";
+  EXPECT_FALSE(make_up({{{4, 0}, {4, 4}}, {{4, 3}, {4, 5}}}, whole)) << "an overlap";
+  EXPECT_FALSE(make_up({{{0, 0}, {4, 8}}}, whole)) << "outside";
+  EXPECT_FALSE(make_up({{{4}, {4}}}, whole)) << "another rank";
+  // An end past 2^64 comes out small.
+  EXPECT_FALSE(make_up({{{UINT64_MAX - 3, 0}, {4, 8}}}, whole));
+  EXPECT_FALSE(make_up({{{UINT64_MAX - 1, 0}, {8, 4}}}, whole));
+}
+
 }  // namespace
 }  // namespace cairn

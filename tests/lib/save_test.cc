@@ -165,6 +165,15 @@ TEST_F(Save, AnIndexThatFailsCostsBytesOnly) {
   EXPECT_TRUE(succeeds(save(*store_, request)));
 }
 
+TEST_F(Save, ASmallChunkOfSeveralWritersIsInline) {
+  SaveRequest request = request_for(data_);
+  request.tensors = cut("w", {64}, data_, 0, 2, true);
+  ASSERT_TRUE(succeeds(save(*store_, request)));
+  auto checkpoint = *open_tag(*store_, "t");
+  EXPECT_EQ((*checkpoint->page(0))->page.entries, (std::vector<ChunkEntry>{data_}));
+  EXPECT_EQ(load_whole("t", "w", {64}), data_);
+}
+
 /// What a damaged base may cost is bytes, never the tag that is compared with it.
 class DamagedBase : public Save {
  protected:

@@ -34,12 +34,29 @@ Manifest random_manifest(RandomValues& random, uint64_t records_max) {
   manifest.metadata = random_metadata(random, records_max);
   manifest.file_metadata = random_metadata(random, records_max);
   manifest.attachments.resize(random.below(records_max + 1));
-  for (AttachmentInfo& attachment : manifest.attachments) {
-    attachment = {random.text(40), random.number<uint64_t>()};
+  for (size_t i = 0; i < manifest.attachments.size(); ++i) {
+    const std::string in_order(i, '~');
+    manifest.attachments[i] = {in_order + "!" + random.text(40), random.number<uint64_t>()};
   }
   manifest.pages.resize(random.below(records_max + 1));
   for (Digest& page : manifest.pages) page = random.digest();
   return manifest;
+}
+
+TEST(Manifest, AttachmentsAreInOrder) {
+  Manifest manifest;
+  manifest.attachments = {{"a", 1}, {"b", 2}};
+  EXPECT_TRUE(decode_manifest(encode_manifest(manifest)));
+  manifest.attachments[1].name = "a";
+  EXPECT_EQ(decode_manifest(encode_manifest(manifest)).error().code, Code::kCorrupt);
+  manifest.attachments[1].name = "Z";
+  EXPECT_EQ(decode_manifest(encode_manifest(manifest)).error().code, Code::kCorrupt);
+}
+
+TEST(Manifest, UnknownFlagsAreRefused) {
+  Bytes bytes = encode_manifest({});
+  bytes[8] = 2;
+  EXPECT_EQ(decode_manifest(bytes).error().code, Code::kCorrupt);
 }
 
 TEST(Manifest, ReadsWhatItWrote) {

@@ -36,7 +36,7 @@ Page random_page(RandomValues& random, size_t entry_count) {
         page.entries.emplace_back(random.digest());
         break;
       case 1:
-        page.entries.emplace_back(random.bytes(random.below(kInlineBytesMax + 1)));
+        page.entries.emplace_back(random.bytes(1 + random.below(kInlineBytesMax)));
         break;
       default:
         page.entries.emplace_back(random_pieces(random));
@@ -63,6 +63,20 @@ TEST(Page, HoldsAsManyEntriesAsAllowedAndNoMore) {
   EXPECT_TRUE(*decoded == page);
   page.entries.emplace_back(random.digest());
   EXPECT_EQ(decode_page(encode_page(page)).error().code, Code::kCorrupt);
+}
+
+TEST(Page, EntriesShareNoAuxiliaryBytes) {
+  // Two inline entries of 4 bytes; the second one's offset, then its length, reaches into the
+  // first.
+  const Bytes page = encode_page({{Bytes{1, 2, 3, 4}, Bytes{5, 6, 7, 8}}});
+  ASSERT_TRUE(decode_page(page));
+  const size_t second = 16 + 8 + 32;
+  for (const uint8_t length : {0, 5, 8}) {
+    Bytes shared = page;
+    shared[second] = 0;
+    shared[second + 4] = length;
+    EXPECT_FALSE(decode_page(shared)) << int{length};
+  }
 }
 
 TEST(Page, LiesAsTheFormatSays) {

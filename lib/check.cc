@@ -1,8 +1,9 @@
-// (1) Every tag's metadata is read and decoded, which checks its digests; its copies are gathered.
+// (1) Every tag's metadata is read and decoded, which checks its digests; its parts must fit each
+// other; its copies are gathered.
 // (2) Every metadata pack and data pack in use is looked at: there, long enough, its table whole
 // and of one mind with the locators. (3) The data is read in the order in which it lies. (4) For
 // copies found damaged the tags are walked once more to name the tensors that need them.
-#include "store/check.h"
+#include "lib/check.h"
 
 #include <fmt/format.h>
 
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "base/pipeline.h"
 #include "base/random.h"
+#include "lib/tag_rules.h"
 #include "store/checkpoint.h"
 #include "store/pack_reader.h"
 #include "store/pack_table.h"
@@ -101,6 +103,9 @@ class Checker {
     if (tag.layout) metas_.insert(tag.layout->file);
     const auto layout = (*checkpoint)->layout();
     if (!layout) CAIRN_CHECK(note(tag, layout.error()));
+    CAIRN_CHECK(check_tag_rules(**checkpoint, seen_, [&](std::string item, std::string what) {
+      report_.damage.push_back({"metadata", tag.name, item, "", std::nullopt, what});
+    }));
     const LocatorTable& table = (*checkpoint)->table();
     for (size_t page = 0; page < table.pages.size() + table.closure.size(); ++page) {
       const PagePlace& place =
@@ -324,6 +329,7 @@ class Checker {
   const CheckRequest& request_;
   PackReader packs_;
   CheckReport report_;
+  SeenByRules seen_;
   std::set<FileId> metas_;
   std::set<std::pair<Digest, Digest>> pages_;  // with their locators, gathered already
   std::vector<NeededCopy> copies_;
