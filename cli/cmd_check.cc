@@ -52,8 +52,9 @@ static void print(Output& output, const CheckReport& report, const std::string& 
   }
   for (const Damage& damage : report.damage) output.print(printable(damage_text(damage)));
   if (output.quiet()) return;
-  output.print(fmt::format("{} tags, {} chunks in {} packs, {} read{}: {}\n", report.tags,
-                           report.chunks, report.packs, human_bytes(report.bytes_read),
+  output.print(fmt::format("{}, {} in {}, {} read{}: {}\n", counted(report.tags, "tag"),
+                           counted(report.chunks, "chunk"), counted(report.packs, "pack"),
+                           human_bytes(report.bytes_read),
                            report.out_of_time ? " (out of time)" : "",
                            report.damage.empty() ? "nothing wrong" : "damaged"));
   if (!repair.empty()) output.print(fmt::format("to set aside what lost data: {}\n", repair));
@@ -95,7 +96,7 @@ int cmd_check(const Context& context, const CheckOptions& options) {
   print(context.output, *report, repair);
   if (report->damage.empty()) return kExitOk;
   context.output.warn(
-      fmt::format("'{}' is damaged: {} findings", context.store, report->damage.size()));
+      fmt::format("'{}' is damaged: {}", context.store, counted(report->damage.size(), "finding")));
   return exit_status(Code::kCorrupt);
 }
 

@@ -65,9 +65,9 @@ static void print_text(Output& output, const DiffResult& result, bool elements) 
   uint64_t bytes = 0;
   for (const ChangedTensor& tensor : result.changed) bytes += tensor.changed_bytes;
   output.print(result.identical()
-                   ? fmt::format("identical: {} tensors\n", result.tensors)
-                   : fmt::format("{} of {} tensors changed, {} in changed chunks\n",
-                                 result.changed.size(), result.tensors, human_bytes(bytes)));
+                   ? fmt::format("identical: {}\n", counted(result.tensors, "tensor"))
+                   : fmt::format("{} of {} changed, {} in changed chunks\n", result.changed.size(),
+                                 counted(result.tensors, "tensor"), human_bytes(bytes)));
 }
 
 static Result<DiffResult> run(const Context& context, const DiffOptions& options) {

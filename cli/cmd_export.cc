@@ -83,9 +83,10 @@ int cmd_export(const Context& context, const ExportOptions& options) {
   } else if (output.quiet()) {
     for (const std::string& file : done->files) output.print(file + "\n");
   } else {
-    output.print(fmt::format("wrote '{}': {} in {} tensors and {} attachments, in {}\n",
-                             options.path, human_bytes(done->bytes), done->tensors,
-                             done->attachments, human_duration(watch.seconds())));
+    output.print(fmt::format("wrote '{}': {} in {} and {}, in {}\n", options.path,
+                             human_bytes(done->bytes), counted(done->tensors, "tensor"),
+                             counted(done->attachments, "attachment"),
+                             human_duration(watch.seconds())));
   }
   return kExitOk;
 }

@@ -105,9 +105,9 @@ static void print(Output& output, const SaveResult& saved) {
   } else if (output.quiet()) {
     output.print(saved.tag + "\n");
   } else {
-    output.print(fmt::format("{} '{}': {} in {} tensors, {} new, {} stored, in {}\n",
+    output.print(fmt::format("{} '{}': {} in {}, {} new, {} stored, in {}\n",
                              saved.already_there ? "already there" : "saved", saved.tag,
-                             human_bytes(facts.logical_bytes), facts.tensors,
+                             human_bytes(facts.logical_bytes), counted(facts.tensors, "tensor"),
                              human_bytes(facts.new_bytes), human_bytes(facts.stored_bytes),
                              human_duration(saved.elapsed_s)));
   }

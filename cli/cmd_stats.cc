@@ -49,11 +49,13 @@ static void print_text(Output& output, const StoreUsage& usage) {
   const auto line = [&](std::string_view key, std::string_view value) {
     output.print(fmt::format("{:<9} {}\n", key, value));
   };
-  line("tags", fmt::format("{} with {} tensors", usage.tags, usage.tensors));
+  line("tags", fmt::format("{} with {}", usage.tags, counted(usage.tensors, "tensor")));
   line("logical", human_bytes(usage.logical_bytes));
-  line("unique", fmt::format("{} in {} chunks", human_bytes(usage.unique_bytes), usage.chunks));
+  line("unique",
+       fmt::format("{} in {}", human_bytes(usage.unique_bytes), counted(usage.chunks, "chunk")));
   line("stored", human_bytes(usage.stored_bytes) + ratio(usage));
-  line("on disk", fmt::format("{}, {} packs", human_bytes(usage.disk_bytes), usage.packs));
+  line("on disk",
+       fmt::format("{}, {}", human_bytes(usage.disk_bytes), counted(usage.packs, "pack")));
   line("dead", human_bytes(usage.dead_bytes));
   Table classes({{"class"}, {"logical", Align::kRight}, {"stored", Align::kRight}});
   for (const auto& [name, each] : usage.by_class) {

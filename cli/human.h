@@ -22,6 +22,9 @@ std::string human_percent(uint64_t part, uint64_t whole);
 /// `2.40x`; `-` when the divisor is 0.
 std::string human_ratio(uint64_t value, uint64_t divisor);
 
+/// `1 tag`, `12 tags`. REQUIRES: a noun that takes an s.
+std::string counted(uint64_t count, std::string_view noun);
+
 /// `text` without control bytes (they could move a terminal's cursor): each becomes `\xNN`.
 std::string printable(std::string_view text);
 

@@ -28,6 +28,12 @@ TEST(Human, Times) {
   EXPECT_EQ(human_duration(3723), "1:02:03");
 }
 
+TEST(Human, Counts) {
+  EXPECT_EQ(counted(0, "tag"), "0 tags");
+  EXPECT_EQ(counted(1, "tag"), "1 tag");
+  EXPECT_EQ(counted(2, "tag"), "2 tags");
+}
+
 TEST(Human, Shares) {
   EXPECT_EQ(human_percent(1, 3), "33.3 %");
   EXPECT_EQ(human_percent(0, 0), "-");
