@@ -1,6 +1,6 @@
-// What every decoder must stand: bytes that end early, go on too long, or changed in one place.
-// Each damaged copy has an allocation of its own size, so that a sanitizer sees the first byte read
-// beyond it.
+// What every decoder must do: read back what was written, and stand bytes that end early, go on too
+// long, or changed in one place. Each damaged copy has an allocation of its own size, so that a
+// sanitizer sees the first byte read beyond it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,6 +14,14 @@ namespace cairn {
 
 inline bool says_damaged(const Error& error) {
   return error.code == Code::kCorrupt || error.code == Code::kNewerFormat;
+}
+
+/// `bytes`, which were written of `value`, are read as it.
+template <class Value, class Decode>
+void expect_read_back(const Value& value, const Bytes& bytes, Decode decode) {
+  const auto decoded = decode(ByteSpan(bytes));
+  ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
+  EXPECT_TRUE(*decoded == value);
 }
 
 /// Every beginning of `bytes` but the whole, from `first_bytes` on, must be refused as damaged.

@@ -48,9 +48,7 @@ TEST(Locator, ReadsWhatItWrote) {
   RandomValues random(1);
   for (size_t i = 0; i < 200; ++i) {
     const Locator locator = random_locator(random, i % 50);
-    const auto decoded = decode_locator(encode_locator(locator));
-    ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
-    EXPECT_TRUE(*decoded == locator) << "locator " << i;
+    expect_read_back(locator, encode_locator(locator), decode_locator);
   }
 }
 

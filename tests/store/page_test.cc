@@ -49,9 +49,7 @@ TEST(Page, ReadsWhatItWrote) {
   RandomValues random(1);
   for (size_t i = 0; i < 200; ++i) {
     const Page page = random_page(random, i % 40);
-    const auto decoded = decode_page(encode_page(page));
-    ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
-    EXPECT_TRUE(*decoded == page) << "page " << i;
+    expect_read_back(page, encode_page(page), decode_page);
   }
 }
 

@@ -89,9 +89,7 @@ TEST(Root, ReadsWhatItWrote) {
   RandomValues random(1);
   for (int i = 0; i < 300; ++i) {
     const Root root = random_root(random, i % 8);
-    const auto decoded = decode(encode_root(root));
-    ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
-    EXPECT_TRUE(*decoded == root) << "root " << i;
+    expect_read_back(root, encode_root(root), decode);
   }
 }
 
@@ -160,9 +158,7 @@ TEST(TagEntry, ReadsWhatItWrote) {
   RandomValues random(4);
   for (int i = 0; i < 500; ++i) {
     const TagEntry entry = random_entry(random);
-    const auto decoded = decode_tag_entry(encode_tag_entry(entry));
-    ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
-    EXPECT_TRUE(*decoded == entry) << "entry " << i;
+    expect_read_back(entry, encode_tag_entry(entry), decode_tag_entry);
   }
 }
 
@@ -210,9 +206,7 @@ TEST(TagTable, ReadsWhatItWroteAndNamesDamage) {
     std::vector<TagEntry> entries;
     for (size_t i = 0; i < count; ++i) entries.push_back(random_entry(random));
     const Bytes bytes = encode_tag_table(entries);
-    const auto decoded = decode_tag_table(bytes);
-    ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
-    EXPECT_TRUE(*decoded == entries);
+    expect_read_back(entries, bytes, decode_tag_table);
     expect_cuts_refused(bytes, decode_tag_table);
     expect_appendices_refused(bytes, decode_tag_table);
     expect_changes_harmless(bytes, decode_tag_table, encode_tag_table);
