@@ -17,7 +17,8 @@ class TensorDiff {
     const TensorInfo& tensor = a_.schema().tensors[in_a];
     dtype_ = static_cast<Dtype>(tensor.dtype);
     CAIRN_TRY(form_, storage_form(dtype_, tensor.shape));
-    grid_ = Grid(form_.shape, a_.schema().chunk_elements);
+    CAIRN_TRY(grid_, grid_of(tensor, form_, a_.schema().chunk_elements));
+    CAIRN_CHECK(grid_of(b_.schema().tensors[in_b], form_, b_.schema().chunk_elements));
     ChangedTensor changed;
     changed.name = tensor.name;
     changed.chunks = tensor.chunk_count;

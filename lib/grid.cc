@@ -1,5 +1,7 @@
 #include "lib/grid.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -92,6 +94,13 @@ void Grid::for_each_chunk(const Box& box, const std::function<void(uint64_t chun
     if (axis == 0) return;
     ++at[axis - 1];
   }
+}
+
+Result<Grid> grid_of(const TensorInfo& tensor, const StorageForm& form, uint64_t chunk_elements) {
+  Grid grid(form.shape, chunk_elements);
+  if (grid.chunk_count() == tensor.chunk_count) return grid;
+  return fail(Code::kCorrupt, fmt::format("tensor '{}' says {} chunks, its grid has {}",
+                                          tensor.name, tensor.chunk_count, grid.chunk_count()));
 }
 
 }  // namespace cairn

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/tensor.h"
+#include "store/schema.h"
 
 namespace cairn {
 
@@ -31,5 +32,8 @@ class Grid {
   std::vector<uint64_t> parts_;
   uint64_t chunk_count_ = 0;
 };
+
+/// The grid of a stored tensor. Errors: kCorrupt when the schema counts other chunks.
+Result<Grid> grid_of(const TensorInfo& tensor, const StorageForm& form, uint64_t chunk_elements);
 
 }  // namespace cairn

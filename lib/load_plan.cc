@@ -146,12 +146,7 @@ class UnitFinder {
       const TargetBox& target = plan_.targets[number];
       const TensorInfo& tensor = checkpoint_.schema().tensors[target.tensor];
       CAIRN_TRY(const StorageForm form, storage_form(target.stored, tensor.shape));
-      const Grid grid(form.shape, checkpoint_.schema().chunk_elements);
-      if (grid.chunk_count() != tensor.chunk_count) {
-        return fail(Code::kCorrupt,
-                    fmt::format("tensor '{}' says {} chunks, its grid has {}", tensor.name,
-                                tensor.chunk_count, grid.chunk_count()));
-      }
+      CAIRN_TRY(const Grid grid, grid_of(tensor, form, checkpoint_.schema().chunk_elements));
       plan_.bytes += target.box.elements() * target.item_bytes;
       Status added;
       grid.for_each_chunk(target.box, [&](uint64_t chunk) {

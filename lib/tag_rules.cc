@@ -49,13 +49,12 @@ class Rules {
       }
       logical_bytes_ += form->bytes();
       chunks_ += tensor.chunk_count;
-      const Grid grid(form->shape, schema().chunk_elements);
-      if (grid.chunk_count() == tensor.chunk_count) {
+      const auto grid = grid_of(tensor, *form, schema().chunk_elements);
+      if (grid) {
         check_chunks(tensor.name, number, tensor.chunk_count, form->item_bytes, &seen_.pages,
-                     [&](uint64_t chunk) { return grid.chunk_box(chunk); });
+                     [&](uint64_t chunk) { return grid->chunk_box(chunk); });
       } else {
-        report_(tensor.name, fmt::format("it says {} chunks, its grid has {}", tensor.chunk_count,
-                                         grid.chunk_count()));
+        report_(tensor.name, grid.error().message);
       }
     }
     return {};
