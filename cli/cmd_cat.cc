@@ -11,6 +11,7 @@
 #include "cli/find_tag.h"
 #include "cli/suggest.h"
 #include "lib/cairn.hpp"
+#include "lib/grid.h"
 #include "lib/slabs.h"
 #include "store/checkpoint.h"
 
@@ -42,6 +43,7 @@ static Status write_tensor(const Context& context, Checkpoint& checkpoint, const
   const auto dtype = static_cast<Dtype>(tensor.dtype);
   CAIRN_TRY(const StorageForm form, storage_form(dtype, tensor.shape));
   CAIRN_CHECK(storage_box(form, tensor.shape, box));
+  CAIRN_CHECK(grid_of(tensor, form, checkpoint.schema().chunk_elements));
   CAIRN_TRY(auto slabs,
             cut_slabs(dtype, box.lengths, checkpoint.schema().chunk_elements, kSlabBytes));
   AlignedBuffer room;

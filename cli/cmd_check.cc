@@ -33,7 +33,7 @@ static std::string damage_text(const Damage& damage) {
   add("tensor", damage.tensor);
   add("pack", damage.pack);
   if (damage.offset) where += fmt::format(", offset {}", *damage.offset);
-  return fmt::format("{}{}{}: {}\n", damage.kind, where.empty() ? "" : ": ", where, damage.message);
+  return fmt::format("{}{}{}: {}", damage.kind, where.empty() ? "" : ": ", where, damage.message);
 }
 
 static void print(Output& output, const CheckReport& report, const std::string& repair) {
@@ -50,7 +50,7 @@ static void print(Output& output, const CheckReport& report, const std::string& 
                    {"repair", repair.empty() ? ordered_json() : ordered_json(repair)}});
     return;
   }
-  for (const Damage& damage : report.damage) output.print(printable(damage_text(damage)));
+  for (const Damage& damage : report.damage) output.print(printable(damage_text(damage)) + "\n");
   if (output.quiet()) return;
   output.print(fmt::format("{}, {} in {}, {} read{}: {}\n", counted(report.tags, "tag"),
                            counted(report.chunks, "chunk"), counted(report.packs, "pack"),

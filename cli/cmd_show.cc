@@ -87,8 +87,8 @@ static void print_head(Output& output, const Checkpoint& checkpoint) {
   line("manifest", tag.manifest.digest.hex());
   line("created", format_rfc3339(tag.created_ns));
   if (tag.step) line("step", std::to_string(*tag.step));
-  line("size", fmt::format("{} in {} tensors, {} new", human_bytes(facts.logical_bytes),
-                           facts.tensors, human_bytes(facts.new_bytes)));
+  line("size", fmt::format("{} in {}, {} new", human_bytes(facts.logical_bytes),
+                           counted(facts.tensors, "tensor"), human_bytes(facts.new_bytes)));
   line("stored", fmt::format("{} added to the disk", human_bytes(facts.stored_bytes)));
   if (tag.pinned) line("pinned", "yes");
   for (const auto& [key, value] : merged_metadata(checkpoint.manifest())) {

@@ -2,28 +2,43 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 namespace cairn {
 
-/// Pairs that overlap: sorted by their first offset, a box meets only those that begin before it
-/// ends.
-static std::vector<std::pair<size_t, size_t>> find_overlaps(const std::vector<Box>& boxes) {
-  std::vector<std::pair<size_t, size_t>> overlaps;
+/// The axis along which the boxes begin at the most places.
+static size_t longest_axis(const std::vector<Box>& boxes) {
+  size_t longest = 0, most = 0;
+  for (size_t axis = 0; !boxes.empty() && axis < boxes[0].rank(); ++axis) {
+    std::set<uint64_t> begins;
+    for (const Box& box : boxes) begins.insert(box.offsets[axis]);
+    if (begins.size() > most) longest = axis;
+    most = std::max(most, begins.size());
+  }
+  return longest;
+}
+
+/// Calls visit(a, b) for pairs that overlap until it returns false. Sorted by their offsets along
+/// one axis, a box meets only those that begin before it ends.
+template <class Visit>
+static void visit_overlaps(const std::vector<Box>& boxes, const Visit& visit) {
   std::vector<size_t> order(boxes.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  if (!boxes.empty() && boxes[0].rank() > 0) {
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return boxes[a].offsets[0] < boxes[b].offsets[0]; });
+  const size_t axis = longest_axis(boxes);
+  const bool is_scalar = boxes.empty() || boxes[0].rank() == 0;
+  if (!is_scalar) {
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return boxes[a].offsets[axis] < boxes[b].offsets[axis];
+    });
   }
   for (size_t i = 0; i < order.size(); ++i) {
     const Box& box = boxes[order[i]];
     for (size_t j = i + 1; j < order.size(); ++j) {
       const Box& other = boxes[order[j]];
-      if (box.rank() > 0 && other.offsets[0] >= box.offsets[0] + box.lengths[0]) break;
-      if (intersect(box, other)) overlaps.push_back(std::minmax(order[i], order[j]));
+      if (!is_scalar && other.offsets[axis] >= box.offsets[axis] + box.lengths[axis]) break;
+      if (intersect(box, other) && !visit(order[i], order[j])) return;
     }
   }
-  return overlaps;
 }
 
 /// The first hole of `part`, which is cut along `axis` at every edge of a box; the axes before it
@@ -55,7 +70,10 @@ static std::optional<Box> find_hole(const Box& part, const std::vector<Box>& box
 
 CoverReport check_cover(const Shape& shape, const std::vector<Box>& boxes) {
   CoverReport report;
-  report.overlaps = find_overlaps(boxes);
+  visit_overlaps(boxes, [&](size_t a, size_t b) {
+    report.overlaps.push_back(std::minmax(a, b));
+    return true;
+  });
   const Box whole = whole_box(shape);
   if (whole.is_empty()) return report;
   if (report.overlaps.empty()) {
@@ -89,8 +107,15 @@ bool make_up(const std::vector<Box>& parts, const Box& whole) {
     if (!check_box(box, whole.lengths)) return false;
     boxes.push_back(std::move(box));
   }
-  const CoverReport cover = check_cover(whole.lengths, boxes);
-  return !cover.hole && cover.overlaps.empty();
+  // Boxes of the right size in all that are disjoint leave no hole.
+  uint64_t covered = 0;
+  for (const Box& box : boxes) {
+    if (box.elements() > whole.elements() - covered) return false;
+    covered += box.elements();
+  }
+  bool disjoint = true;
+  visit_overlaps(boxes, [&](size_t, size_t) { return disjoint = false; });
+  return disjoint && covered == whole.elements();
 }
 
 }  // namespace cairn

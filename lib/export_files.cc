@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/utf8.h"
 #include "lib/convert.h"
+#include "lib/grid.h"
 #include "lib/safetensors.h"
 #include "lib/slabs.h"
 #include "store/file_id.h"
@@ -131,6 +132,9 @@ class Exporter {
         entry.dtype = *request_.float_dtype;
       }
       CAIRN_TRY(entry.bytes, checked_bytes(entry.dtype, entry.shape));
+      CAIRN_TRY(const StorageForm form,
+                storage_form(static_cast<Dtype>(tensor.dtype), tensor.shape));
+      CAIRN_CHECK(grid_of(tensor, form, checkpoint_.schema().chunk_elements));
       const auto [at, fresh] = stored_names_.try_emplace(entry.name, stored);
       if (!fresh) {
         return fail(Code::kUsage, fmt::format("'{}' and '{}' would both be called '{}'", at->second,

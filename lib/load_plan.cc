@@ -6,6 +6,7 @@
 #include <map>
 #include <regex>
 
+#include "base/utf8.h"
 #include "lib/convert.h"
 #include "lib/cover.h"
 #include "lib/grid.h"
@@ -15,6 +16,9 @@ namespace {
 
 /// Stored tensors by the names the caller knows them by.
 using NameMap = std::map<std::string, size_t>;
+
+/// std::regex recurses once for each byte it matches, through up to 2 KiB of stack.
+constexpr size_t kMatchedBytesMax = 1024;
 
 /// Renames with their patterns compiled.
 class Renamer {
@@ -35,6 +39,11 @@ class Renamer {
   Result<std::string> apply(std::string name) const {
     try {
       for (const auto& [pattern, replacement] : steps_) {
+        if (name.size() > kMatchedBytesMax) {
+          return fail(Code::kUsage,
+                      fmt::format("a name of {} bytes is too long for a pattern: '{}...'",
+                                  name.size(), shown(name.substr(0, 40))));
+        }
         name = std::regex_replace(name, pattern, replacement);
       }
     } catch (const std::regex_error& error) {

@@ -14,6 +14,9 @@
 
 namespace cairn {
 
+/// Of the length at the beginning of a file.
+inline constexpr uint64_t kSafetensorsLengthBytes = 8;
+
 struct SafetensorsEntry {
   std::string name;
   Dtype dtype = Dtype::kU8;

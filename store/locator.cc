@@ -48,24 +48,26 @@ Bytes encode_locator(const Locator& locator) {
   return bytes;
 }
 
+/// No file has a byte beyond.
+static constexpr uint64_t kOffsetMax = uint64_t{1} << 62;
+
 static Copy decode_copy(WireReader& reader, ByteSpan record, const std::vector<FileId>& packs,
-                        ByteSpan aux) {
+                        AuxiliaryBytes& aux) {
   Copy copy;
   const auto pack = load_le<uint32_t>(record, 0);
   const size_t base_count = record[5];
   const size_t parameter_bytes = load_le<uint16_t>(record, 6);
-  const size_t aux_offset = load_le<uint32_t>(record, 24);
+  const auto own = aux.take(load_le<uint32_t>(record, 24), base_count * 8 + parameter_bytes);
   copy.encoding = static_cast<Encoding>(record[4]);
   copy.offset = load_le<uint64_t>(record, 8);
   copy.stored_bytes = load_le<uint32_t>(record, 16);
   copy.decoded_bytes = load_le<uint32_t>(record, 20);
-  if (pack >= packs.size() || base_count > kBasesMax ||
-      aux_offset + base_count * 8 + parameter_bytes > aux.size()) {
+  if (pack >= packs.size() || base_count > kBasesMax || copy.offset > kOffsetMax || !own) {
     reader.reject("has a malformed copy");
     return copy;
   }
   copy.pack = packs[pack];
-  WireReader cursor(aux.subspan(aux_offset), "");
+  WireReader cursor(*own, "");
   for (size_t i = 0; i < base_count; ++i) {
     BaseRef base;
     base.page = cursor.take<uint32_t>();
@@ -89,7 +91,7 @@ Result<Locator> decode_locator(ByteSpan bytes) {
   for (FileId& pack : packs) pack = take_file_id(reader);
   const uint64_t count = reader.take_count(copies_in_page, kCopyBytes);
   const ByteSpan records = reader.take_bytes(count * kCopyBytes);
-  const ByteSpan aux = reader.take_bytes(aux_bytes);
+  AuxiliaryBytes aux(reader.take_bytes(aux_bytes));
   CAIRN_CHECK(reader.finish());
   Locator locator;
   locator.copies.reserve(count);

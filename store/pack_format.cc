@@ -116,8 +116,9 @@ Result<std::vector<PackedCopy>> decode_pack_table(const FileId& file, const Foot
                                                   ByteSpan header, ByteSpan table,
                                                   std::string_view path) {
   CAIRN_CHECK(check_digest(FileKind::kPack, file, footer, header, table, path));
-  const ByteSpan aux = table.last(footer.aux_bytes);
-  WireReader reader(table.first(table.size() - aux.size()), fmt::format("the table of '{}'", path));
+  AuxiliaryBytes aux(table.last(footer.aux_bytes));
+  WireReader reader(table.first(table.size() - footer.aux_bytes),
+                    fmt::format("the table of '{}'", path));
   std::vector<PackedCopy> copies(reader.take_count(footer.count, kPackRecordBytes));
   for (PackedCopy& copy : copies) {
     copy.digest = reader.take_digest();
@@ -127,12 +128,12 @@ Result<std::vector<PackedCopy>> decode_pack_table(const FileId& file, const Foot
     copy.encoding = static_cast<Encoding>(reader.take<uint8_t>());
     const size_t base_count = reader.take<uint8_t>();
     const size_t parameter_bytes = reader.take<uint16_t>();
-    const size_t aux_offset = reader.take<uint32_t>();
-    if (aux_offset + base_count * 32 + parameter_bytes > aux.size()) {
+    const auto own = aux.take(reader.take<uint32_t>(), base_count * 32 + parameter_bytes);
+    if (!own) {
       reader.reject("has a malformed row");
       break;
     }
-    WireReader cursor(aux.subspan(aux_offset), "");
+    WireReader cursor(*own, "");
     for (size_t i = 0; i < base_count; ++i) copy.bases.push_back(cursor.take_digest());
     const ByteSpan parameters = cursor.take_bytes(parameter_bytes);
     copy.parameters.assign(parameters.begin(), parameters.end());

@@ -80,26 +80,21 @@ static std::vector<Piece> decode_pieces(WireReader& reader, ByteSpan aux, uint32
   return pieces;
 }
 
-/// `unshared`: auxiliary bytes that no entry before this one has; without that count a few bytes
-/// could stand for gigabytes.
-static ChunkEntry decode_entry(WireReader& reader, uint8_t kind, ByteSpan cell, ByteSpan aux,
-                               uint64_t& unshared) {
+static ChunkEntry decode_entry(WireReader& reader, uint8_t kind, ByteSpan cell,
+                               AuxiliaryBytes& aux) {
   if (kind == kDigest) {
     Digest digest;
     std::memcpy(digest.bytes.data(), cell.data(), digest.bytes.size());
     return digest;
   }
-  const uint64_t offset = load_le<uint32_t>(cell, 0);
-  const uint64_t bytes = load_le<uint32_t>(cell, 4);
-  if (kind > kPieces || offset + bytes > aux.size() || bytes > unshared ||
-      (kind == kInline && (bytes == 0 || bytes > kInlineBytesMax))) {
+  const auto content = aux.take(load_le<uint32_t>(cell, 0), load_le<uint32_t>(cell, 4));
+  if (kind > kPieces || !content ||
+      (kind == kInline && (content->empty() || content->size() > kInlineBytesMax))) {
     reader.reject("has a malformed entry");
     return Bytes{};
   }
-  unshared -= bytes;
-  const ByteSpan content = aux.subspan(offset, bytes);
-  if (kind == kInline) return Bytes(content.begin(), content.end());
-  return decode_pieces(reader, content, load_le<uint32_t>(cell, 8));
+  if (kind == kInline) return Bytes(content->begin(), content->end());
+  return decode_pieces(reader, *content, load_le<uint32_t>(cell, 8));
 }
 
 Result<Page> decode_page(ByteSpan bytes) {
@@ -112,14 +107,12 @@ Result<Page> decode_page(ByteSpan bytes) {
   const ByteSpan kinds = reader.take_bytes(count);
   reader.take_bytes(round_up(reader.position(), 8) - reader.position());
   const ByteSpan cells = reader.take_bytes(uint64_t{count} * 32);
-  const ByteSpan aux = reader.take_bytes(aux_bytes);
+  AuxiliaryBytes aux(reader.take_bytes(aux_bytes));
   CAIRN_CHECK(reader.finish());
   Page page;
   page.entries.reserve(count);
-  uint64_t unshared = aux.size();
   for (uint32_t i = 0; i < count; ++i) {
-    page.entries.push_back(
-        decode_entry(reader, kinds[i], cells.subspan(i * 32, 32), aux, unshared));
+    page.entries.push_back(decode_entry(reader, kinds[i], cells.subspan(i * 32, 32), aux));
   }
   CAIRN_CHECK(reader.status());
   return page;

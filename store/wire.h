@@ -3,6 +3,7 @@
 // kNewerFormat, see expect_version), so a decoder reads straight through and checks once.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -91,6 +92,26 @@ class WireReader {
   size_t position_ = 0;
   std::string why_;
   bool is_newer_ = false;
+};
+
+/// The auxiliary bytes of a structure, of which each record has its own. Were they shared, a few
+/// kilobytes could stand for gigabytes.
+class AuxiliaryBytes {
+ public:
+  explicit AuxiliaryBytes(ByteSpan bytes) : bytes_(bytes), left_(bytes.size()) {}
+
+  /// nullopt when they are not there, or more are taken in all than there are.
+  std::optional<ByteSpan> take(uint64_t offset, uint64_t count) {
+    if (offset > bytes_.size() || count > bytes_.size() - offset || count > left_) {
+      return std::nullopt;
+    }
+    left_ -= count;
+    return bytes_.subspan(offset, count);
+  }
+
+ private:
+  ByteSpan bytes_;
+  uint64_t left_;
 };
 
 inline void append_digest(Bytes& bytes, const Digest& digest) { append_bytes(bytes, digest.bytes); }

@@ -8,6 +8,7 @@ The program may also be named by $CAIRN. Exit status 77: no Python with numpy an
 
 import math
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -344,7 +345,7 @@ def instead(old, new):
     return lambda data: data.replace(old, new)
 
 
-MANIFEST, SCHEMA, PAGE, TABLE, LAYOUT, ENTRY = 1, 2, 3, 5, 6, 7
+MANIFEST, SCHEMA, PAGE, LOCATOR, TABLE, LAYOUT, ENTRY = range(1, 8)
 SECOND = [(300, 700)]  # what writer 1 has of the tensor "cut"
 BROKEN = [
     ("a name twice", MANIFEST, instead(string("q"), string("p"))),
@@ -357,7 +358,9 @@ BROKEN = [
     ("another chunk count", SCHEMA, at(37, b"\2")),
     ("another chunk count", SCHEMA, at(37, b"\xff" * 7)),
     ("a piece outside", PAGE, instead(box_bytes(SECOND), box_bytes([(301, 701)]))),
+    ("a piece outside", PAGE, instead(box_bytes(SECOND), struct.pack("<QQ", 2**64 - 100, 400))),
     ("its pieces overlap", PAGE, instead(box_bytes(SECOND), box_bytes([(299, 699)]))),
+    ("cut", LOCATOR, at(24 + 24 + 8, struct.pack("<Q", 2**64 - 100))),
     ("for another manifest", TABLE, at(24, bytes(32))),
     ("do not hold", TABLE, lambda data: data[:-8] + bytes(8)),
     ("do not cover", LAYOUT, instead(box_bytes(SECOND), box_bytes([(301, 700)]))),

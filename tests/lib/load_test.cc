@@ -68,6 +68,13 @@ TEST_F(Load, OnlyStrictMindsWhatIsNotAskedFor) {
   EXPECT_EQ(room_, Bytes(4096, 0xee));
 }
 
+TEST_F(Load, NamesTooLongForAPatternAreSaid) {
+  const std::vector<Rename> rename = {{"^(n|x)*$", "y"}};
+  EXPECT_EQ(*apply_renames(std::string(1024, 'n'), rename), "y");
+  EXPECT_TRUE(fails_with(Code::kUsage, apply_renames(std::string(1025, 'n'), rename)));
+  EXPECT_TRUE(apply_renames(std::string(65535, 'n'), {})) << "nothing to match";
+}
+
 TEST_F(Load, RenamesApplyInOrderAndMustNotMeet) {
   save_two();
   LoadRequest request;

@@ -31,6 +31,8 @@ const Case kMalformed[] = {
     {"[]", 0, "does not begin with '{'"},
     {"{", 0, "not valid JSON"},
     {"{}x", 0, "not valid JSON"},
+    {"{\"a\": {}", 0, "lacks"},
+    {"{\"__metadata__\": {}", 0, "not valid JSON"},
     {"{'a': 1}", 0, "not valid JSON"},
     {"{\"a\xff\": {}}", 0, "not valid JSON"},
     {R"({"a": null})", 0, "'a' is not an object"},
@@ -108,6 +110,23 @@ TEST(Safetensors, DeepNestingIsRefusedNotFollowed) {
   for (int i = 0; i < 20000; ++i) closed += R"({"a":)";
   closed += "1" + std::string(20001, '}');
   EXPECT_FALSE(parse(closed));
+  for (const std::string place : {"dtype", "shape", "data_offsets", "else"}) {
+    std::string lists = R"({"a": {")" + place + R"(": )" + std::string(300000, '[');
+    lists += std::string(300000, ']') + "}}";
+    EXPECT_FALSE(parse(lists)) << place;
+  }
+}
+
+TEST(Safetensors, ManyTensorsAreReadAndWrittenInNoTime) {
+  std::vector<SafetensorsEntry> tensors(50000);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    tensors[i].name = std::to_string(i);
+    tensors[i].shape = {0};
+  }
+  const Bytes file = encode_safetensors_header(tensors, {});
+  const auto parsed = parse(as_text(ByteSpan(file).subspan(8)));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->tensors.size(), tensors.size());
 }
 
 TEST(Safetensors, WhatIsAllowedIsTaken) {

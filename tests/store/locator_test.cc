@@ -18,7 +18,7 @@ namespace {
 Copy random_copy(RandomValues& random, const std::vector<FileId>& packs) {
   Copy copy;
   copy.pack = packs[random.below(packs.size())];
-  copy.offset = random.number<uint64_t>();
+  copy.offset = random.number<uint64_t>() >> 2;
   copy.stored_bytes = random.number<uint32_t>();
   copy.decoded_bytes = random.number<uint32_t>();
   copy.encoding = static_cast<Encoding>(random.number<uint8_t>());
@@ -50,6 +50,29 @@ TEST(Locator, ReadsWhatItWrote) {
     const Locator locator = random_locator(random, i % 50);
     expect_read_back(locator, encode_locator(locator), decode_locator);
   }
+}
+
+TEST(Locator, CopiesShareNoAuxiliaryBytes) {
+  Locator locator;
+  locator.copies.resize(2);
+  for (Copy& copy : locator.copies) copy.parameters = Bytes(100, 7);
+  Bytes bytes = encode_locator(locator);
+  ASSERT_TRUE(decode_locator(bytes));
+  // Both take all 200 bytes.
+  for (const size_t copy : {0, 1}) {
+    const size_t record = 24 + kFileIdBytes + copy * 32;
+    store_le<uint16_t>(bytes, record + 6, 200);
+    store_le<uint32_t>(bytes, record + 24, 0);
+  }
+  EXPECT_FALSE(decode_locator(bytes));
+}
+
+TEST(Locator, NoCopyLiesBeyondAnyFile) {
+  Locator locator;
+  locator.copies.resize(1);
+  locator.copies[0].offset = UINT64_MAX - 100;
+  locator.copies[0].stored_bytes = 700;
+  EXPECT_FALSE(decode_locator(encode_locator(locator)));
 }
 
 TEST(Locator, KeepsTheLongestParameters) {

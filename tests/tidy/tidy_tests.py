@@ -21,6 +21,7 @@ TESTED_BY = {
     "lib/chunk_saver.cc": "tests/lib/save_load_test.cc",
     "lib/chunk_writer.cc": "tests/lib/save_load_test.cc",
     "lib/dtype.cc": "tests/lib/tensor_test.cc",
+    "lib/safetensors_header.cc": "tests/lib/safetensors_test.cc",
     # A checkpoint is read through its pages, locators and packs as one.
     "store/checkpoint.cc": "tests/lib/load_test.cc",
     "store/file_pool.cc": "tests/lib/load_test.cc",
