@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <array>
 #include <cerrno>
 
 namespace cairn {
@@ -14,6 +15,12 @@ Status random_bytes(MutableBytes out) {
     if (count > 0) done += static_cast<size_t>(count);
   }
   return {};
+}
+
+std::mt19937_64 seeded_random() {
+  std::array<uint8_t, 8> seed{};
+  (void)random_bytes(seed).has_value();
+  return std::mt19937_64(load_le<uint64_t>(seed, 0));
 }
 
 }  // namespace cairn

@@ -29,11 +29,6 @@ BaseTag::BaseTag(std::unique_ptr<Checkpoint> checkpoint) : checkpoint_(std::move
     const PagePlace& place = table.pages[number];
     page_numbers_[{place.page.digest, place.locator.digest}] = number;
   }
-  const Store& store = checkpoint_->store();
-  for (const PackUse& use : table.packs) {
-    const std::string path = relative_path(FileKind::kPack, use.pack);
-    if (!file_exists(store.fs(), join_path(store.path(), path))) lost_packs_.insert(use.pack);
-  }
 }
 
 Result<std::unique_ptr<BaseTag>> BaseTag::open(const Store& store, const TagEntry& tag) {
@@ -83,9 +78,6 @@ std::optional<std::vector<Copy>> BaseTag::equal_copies(size_t item, uint64_t chu
   if (!page || (*page)->page.entries[place.entry] != entry) return std::nullopt;
   const size_t slot = (*page)->first_slots[place.entry];
   const auto copies = std::span((*page)->locator.copies).subspan(slot, copy_count(entry));
-  for (const Copy& copy : copies) {
-    if (lost_packs_.contains(copy.pack)) return std::nullopt;
-  }
   return std::vector<Copy>(copies.begin(), copies.end());
 }
 

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,7 +32,7 @@ class BaseTag {
   void match(const Schema& schema, const std::vector<AttachmentInfo>& attachments);
 
   /// The copies of the base's chunk at the same place when it has the same identity; nullopt when
-  /// it differs, is not there, or cannot be read, or when a copy's pack is gone.
+  /// it differs, is not there, or cannot be read.
   std::optional<std::vector<Copy>> equal_copies(size_t item, uint64_t chunk,
                                                 const ChunkEntry& entry);
 
@@ -53,7 +52,6 @@ class BaseTag {
   std::unique_ptr<Checkpoint> checkpoint_;
   std::vector<std::optional<size_t>> base_items_;  // per new item, its number in the base
   std::map<std::pair<Digest, Digest>, size_t> page_numbers_;  // by page and locator
-  std::set<FileId> lost_packs_;
 };
 
 }  // namespace cairn

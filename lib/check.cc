@@ -46,13 +46,6 @@ bool lies_before(const NeededCopy& a, const NeededCopy& b) {
   return std::tuple(place_of(a.copy), a.digest) < std::tuple(place_of(b.copy), b.digest);
 }
 
-/// Another part of the data each time the check runs.
-std::mt19937_64 seeded_random() {
-  std::array<uint8_t, 8> seed{};
-  (void)random_bytes(seed).has_value();
-  return std::mt19937_64(load_le<uint64_t>(seed, 0));
-}
-
 /// Unreadable is as bad as damaged, and says why.
 bool is_damage(const Error& error) {
   return error.code == Code::kCorrupt || error.code == Code::kNotFound ||
@@ -232,6 +225,7 @@ class Checker {
 
   std::vector<NeededCopy> choose_copies() const {
     std::vector<NeededCopy> chosen;
+    // Another part of the data each time the check runs.
     std::mt19937_64 random = seeded_random();
     std::uniform_real_distribution<double> percent(0, 100);
     for (const NeededCopy& needed : copies_) {

@@ -22,7 +22,7 @@ struct ChunkSaver::Job {
 
 ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
                        BaseTag* base, ChunkWriter& writer)
-    : store_(store), request_(request), plan_(plan), base_(base), writer_(writer) {
+    : store_(store), request_(request), plan_(plan), base_(base), writer_(writer), tables_(store) {
   for (const auto& runs : plan.pages.pages) {
     size_t entries = 0;
     for (const PageRun& run : runs) entries += run.chunk_count;
@@ -172,7 +172,8 @@ bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const DigestedUnit> u
     entry = units[0].digest;
   }
   if (base_ != nullptr) {
-    if (auto copies = base_->equal_copies(chunk.item, chunk.chunk, entry)) {
+    auto copies = base_->equal_copies(chunk.item, chunk.chunk, entry);
+    if (copies && are_there(*copies, entry)) {
       page.base_copies[chunk.entry] = std::move(*copies);
       return true;
     }
@@ -188,19 +189,21 @@ Status ChunkSaver::look_up(const std::vector<Digest>& wanted) {
   // A look-up that fails finds nothing: the chunks are written.
   if (!request_.look_up(wanted, found)) return {};
   for (size_t i = 0; i < wanted.size(); ++i) {
-    if (found[i] && is_there(found[i]->pack)) writer_.reuse(wanted[i], *found[i]);
+    if (found[i] && tables_.holds(*found[i], wanted[i])) writer_.reuse(wanted[i], *found[i]);
   }
   return {};
 }
 
-/// An index may not know yet that a pack is gone. The commit looks again, under the lock.
-bool ChunkSaver::is_there(const FileId& pack) {
-  const auto [at, fresh] = packs_there_.try_emplace(pack, false);
-  if (fresh) {
-    at->second =
-        file_exists(store_.fs(), join_path(store_.path(), relative_path(FileKind::kPack, pack)));
+/// Whether the packs of an entry's copies hold them. The commit looks once more for the packs that
+/// a look-up brought in, under the lock; those of the base are leased.
+bool ChunkSaver::are_there(std::span<const Copy> copies, const ChunkEntry& entry) {
+  if (const auto* digest = std::get_if<Digest>(&entry)) return tables_.holds(copies[0], *digest);
+  const auto* pieces = std::get_if<std::vector<Piece>>(&entry);
+  if (pieces == nullptr) return true;
+  for (size_t i = 0; i < pieces->size(); ++i) {
+    if (!tables_.holds(copies[i], (*pieces)[i].digest)) return false;
   }
-  return at->second;
+  return true;
 }
 
 Status ChunkSaver::write_new(std::span<const DigestedUnit> units,

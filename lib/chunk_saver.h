@@ -2,7 +2,6 @@
 // when it is new. What comes out are the entries of all pages and where their copies lie.
 #pragma once
 
-#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -13,6 +12,7 @@
 #include "lib/base_tag.h"
 #include "lib/chunk_writer.h"
 #include "lib/save_plan.h"
+#include "store/pack_tables.h"
 
 namespace cairn {
 
@@ -58,7 +58,7 @@ class ChunkSaver {
   bool settle(const ChunkPlace& chunk, std::span<const DigestedUnit> units);
   Status write_new(std::span<const DigestedUnit> units, const std::vector<size_t>& wanted);
   Status look_up(const std::vector<Digest>& wanted);
-  bool is_there(const FileId& pack);
+  bool are_there(std::span<const Copy> copies, const ChunkEntry& entry);
   std::optional<DigestInput> rows_of(const Unit& unit) const;
   void gather(const Unit& unit, MutableBytes room) const;
   ByteSpan in_order(const DigestedUnit& digested, AlignedBuffer& room) const;
@@ -69,8 +69,8 @@ class ChunkSaver {
   BaseTag* const base_;
   ChunkWriter& writer_;
   std::vector<SavedPage> pages_;
+  PackTables tables_;
   std::mutex look_up_mutex_;
-  std::map<FileId, bool> packs_there_;  // under look_up_mutex_
 };
 
 }  // namespace cairn

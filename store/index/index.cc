@@ -1,5 +1,6 @@
 // Catching up with the root, in order:
-//   1. number the packs that are new and write their rows; a crash later leaves unused numbers
+//   1. number the packs that are new, by chance, and write their rows; a crash later leaves unused
+//      numbers
 //   2. ingest the chunk records of all pages that are new, sorted, as one file; a crash later makes
 //      the next catch-up ingest them again, which changes nothing
 //   3. in one synced batch: tags, manifests, schemas, pages, sessions, and the commit number
@@ -12,9 +13,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <random>
 #include <set>
 
 #include "base/pipeline.h"
+#include "base/random.h"
 #include "store/checkpoint.h"
 #include "store/index/tables.h"
 #include "store/meta_pack.h"
@@ -221,11 +224,22 @@ class Additions {
   uint32_t number_of(const FileId& pack) {
     const auto found = numbers_.find(pack);
     if (found != numbers_.end()) return found->second;
-    uint32_t next = 0;
-    for (const auto& [file, number] : numbers_) next = std::max(next, number + 1);
-    numbers_[pack] = next;
-    new_packs_.push_back({next, pack});
-    return next;
+    const uint32_t number = unused_number();
+    numbers_[pack] = number;
+    new_packs_.push_back({number, pack});
+    return number;
+  }
+
+  /// By chance, so that no number is given out twice even when the log with its row was lost: the
+  /// chunk records of then, which are in files of their own, must not seem to be of another pack.
+  uint32_t unused_number() {
+    if (taken_.empty()) {
+      for (const auto& [pack, number] : numbers_) taken_.insert(number);
+    }
+    uint32_t number = 0;
+    do number = static_cast<uint32_t>(random_());
+    while (!taken_.insert(number).second);
+    return number;
   }
 
   Status write_packs() {
@@ -252,6 +266,8 @@ class Additions {
   std::map<SessionId, bool> known_;
   std::set<SessionId> sessions_;
   std::vector<std::pair<uint32_t, FileId>> new_packs_;
+  std::set<uint32_t> taken_;
+  std::mt19937_64 random_ = seeded_random();
   std::optional<FileId> last_pack_;
   uint32_t last_number_ = 0;
   bool last_is_known_ = false;

@@ -1,5 +1,6 @@
 // What a save refuses before it writes, and what it does when a found copy goes away or its base is
 // damaged.
+#include <filesystem>
 #include <fstream>
 
 #include "tests/lib/store_fixture.h"
@@ -134,6 +135,35 @@ TEST_F(Save, FoundCopiesAreReused) {
   EXPECT_EQ(load_whole("b/1", "w", {1024}), big);
 }
 
+/// An index that lost its mind must cost bytes, not the tag.
+TEST_F(Save, WhatThePackDoesNotConfirmIsNotReused) {
+  const Bytes big = noise(2048, 6);
+  SaveRequest request;
+  request.tag = "a/1";
+  request.tensors = cut("w", {1024}, big, 0, 1, false);
+  ASSERT_TRUE(succeeds(save(*store_, request)));
+  const Copy right = only_copy(*store_, "a/1");
+  std::vector<Copy> wrong(5, right);
+  wrong[0].offset += 8;
+  wrong[1].stored_bytes -= 1;
+  wrong[2].decoded_bytes += 1;
+  wrong[3].encoding = Encoding::kZstd;
+  wrong[4].pack.number += 1;
+  for (const Copy& copy : wrong) {
+    request.if_exists = IfExists::kReplace;
+    request.tag = "b/1";
+    request.base = "none";
+    request.look_up = [&](const std::vector<Digest>&, std::vector<std::optional<Copy>>& copies) {
+      for (auto& found : copies) found = copy;
+      return Status{};
+    };
+    const auto saved = save(*store_, request);
+    ASSERT_TRUE(succeeds(saved));
+    EXPECT_EQ(saved->facts.new_bytes, big.size());
+    EXPECT_EQ(load_whole("b/1", "w", {1024}), big);
+  }
+}
+
 TEST_F(Save, ACopyThatGoesAwayIsWrittenAfterAll) {
   const Bytes big = noise(2048, 3);
   SaveRequest request;
@@ -223,6 +253,15 @@ TEST_F(DamagedBase, ALayoutIsWrittenAnew) {
 
 TEST_F(DamagedBase, APackThatIsGoneIsNotReused) {
   ASSERT_TRUE(posix_fs().remove(packs().at(0)));
+  const auto saved = save(*store_, request_);
+  ASSERT_TRUE(succeeds(saved));
+  EXPECT_EQ(saved->facts.new_bytes, big_.size());
+  EXPECT_EQ(load_whole("2", "w", {1024}), big_);
+}
+
+TEST_F(DamagedBase, APackThatIsCutShortIsNotReused) {
+  const std::string pack = packs().at(0);
+  std::filesystem::resize_file(pack, std::filesystem::file_size(pack) - 1);
   const auto saved = save(*store_, request_);
   ASSERT_TRUE(succeeds(saved));
   EXPECT_EQ(saved->facts.new_bytes, big_.size());

@@ -27,6 +27,7 @@ TESTED_BY = {
     "store/file_pool.cc": "tests/lib/load_test.cc",
     "store/open_pack.cc": "tests/store/pack_writer_test.cc",
     "store/pack_reader.cc": "tests/lib/load_test.cc",
+    "store/pack_tables.cc": "tests/lib/save_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
     "lib/check.cc": "tests/crash/byte_sweep_test.cc",
     "lib/tag_rules.cc": "tests/independent/read_store_test.py",
