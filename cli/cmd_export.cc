@@ -37,13 +37,16 @@ static Result<ExportRequest> make_request(const Context& context, const ExportOp
   }
   if (!options.dtype.empty()) {
     request.float_dtype = dtype_of_name(options.dtype);
-    if (!request.float_dtype) {
-      return fail(Code::kUsage, fmt::format("'{}' is no dtype", options.dtype),
+    if (!request.float_dtype || !is_float(*request.float_dtype)) {
+      return fail(Code::kUsage, fmt::format("'{}' is no floating-point dtype", options.dtype),
                   "dtypes are called as in safetensors: BF16, F16, F32, F64, ...");
     }
   }
   for (const KeyValue& rename : options.renames) {
     request.rename.push_back({rename.key, rename.value});
+  }
+  if (options.shard_bytes_max == 0) {
+    return fail(Code::kUsage, "--max-shard-size 0 leaves no room for a tensor");
   }
   request.shard_bytes_max = options.shard_bytes_max;
   request.force = options.force;

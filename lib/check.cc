@@ -32,10 +32,10 @@ struct NeededCopy {
 };
 
 /// Copies without stored bytes (zeros) lie where the next copy does: lengths tell them apart.
-using CopyPlace = std::tuple<FileId, uint64_t, uint32_t, uint32_t>;
+using CopyPlace = std::tuple<FileId, uint64_t, uint32_t, uint32_t, Encoding>;
 
 CopyPlace place_of(const Copy& copy) {
-  return {copy.pack, copy.offset, copy.stored_bytes, copy.decoded_bytes};
+  return {copy.pack, copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding};
 }
 
 struct CopyDamage {

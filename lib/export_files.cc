@@ -5,21 +5,29 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <set>
 
-#include "base/io.h"
 #include "base/utf8.h"
 #include "lib/convert.h"
 #include "lib/grid.h"
+#include "lib/new_file.h"
 #include "lib/safetensors.h"
 #include "lib/slabs.h"
-#include "store/file_id.h"
+#include "lib/tensor_names.h"
 
 namespace cairn {
 
 static constexpr uint64_t kSlabBytes = 64 * kMiB;
 static constexpr std::string_view kIndexName = "model.safetensors.index.json";
+static constexpr std::string_view kWholeName = "model.safetensors";
 static constexpr size_t kFileNameBytesMax = 255;  // Linux, NAME_MAX
+
+/// Whether Hugging Face libraries, and an import, would take the file for a part of the model.
+static bool is_model_file(const std::string& name) {
+  static const std::regex shard("model-[0-9]+-of-[0-9]+\\.safetensors");
+  return name == kWholeName || name == kIndexName || std::regex_match(name, shard);
+}
 
 /// What --dtype converts: real numbers that arithmetic is done with.
 static bool is_castable(Dtype dtype) {
@@ -54,44 +62,6 @@ static bool is_castable(Dtype dtype) {
 
 namespace {
 
-/// A file that is written beside its final name and moved there when it is whole.
-class NewFile {
- public:
-  static Result<NewFile> create(Fs& fs, const std::string& path, bool force) {
-    if (!force && file_exists(fs, path)) {
-      return fail(Code::kExists, fmt::format("'{}' exists already", path),
-                  "choose another path, or '--force'");
-    }
-    CAIRN_TRY(const SessionId unique, SessionId::fresh());
-    NewFile file(fs, path, join_path(parent_folder(path), "." + unique.hex() + ".part"));
-    CAIRN_TRY(file.writer_, AppendWriter::create(fs, file.temporary_));
-    return file;
-  }
-  ~NewFile() {
-    if (writer_ == nullptr) return;
-    writer_.reset();
-    if (file_exists(fs_, temporary_)) (void)fs_.remove(temporary_).has_value();
-  }
-  NewFile(NewFile&&) = default;
-  NewFile& operator=(NewFile&&) = delete;
-
-  Status append(ByteSpan bytes) { return writer_->append(bytes); }
-  Status publish() {
-    CAIRN_CHECK(writer_->finish());
-    CAIRN_CHECK(fs_.rename(temporary_, path_));
-    writer_.reset();
-    return fs_.sync_folder(parent_folder(path_));
-  }
-
- private:
-  NewFile(Fs& fs, std::string path, std::string temporary)
-      : fs_(fs), path_(std::move(path)), temporary_(std::move(temporary)) {}
-
-  Fs& fs_;
-  std::string path_, temporary_;
-  std::unique_ptr<AppendWriter> writer_;
-};
-
 class Exporter {
  public:
   Exporter(Checkpoint& checkpoint, const ExportRequest& request)
@@ -115,12 +85,13 @@ class Exporter {
   /// The tensors as they will be called and typed.
   Result<std::vector<SafetensorsEntry>> plan() {
     std::vector<SafetensorsEntry> entries;
+    CAIRN_TRY(const Renamer renamer, Renamer::compile(request_.rename));
     for (const std::string& stored : request_.tensors) {
       const auto number = checkpoint_.find_tensor(stored);
       if (!number) return fail(Code::kNotFound, fmt::format("there is no tensor '{}'", stored));
       const TensorInfo& tensor = checkpoint_.schema().tensors[*number];
       SafetensorsEntry entry;
-      CAIRN_TRY(entry.name, apply_renames(stored, request_.rename));
+      CAIRN_TRY(entry.name, renamer.apply(stored));
       if (!is_utf8(entry.name)) {
         return fail(Code::kUsage, fmt::format("'{}' becomes '{}', which is not UTF-8", stored,
                                               shown(entry.name)));
@@ -200,7 +171,7 @@ class Exporter {
     }
     for (size_t i = 0; i < shards.size(); ++i) {
       shards[i].name = shards.size() == 1
-                           ? "model.safetensors"
+                           ? std::string(kWholeName)
                            : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
     }
     return shards;
@@ -208,7 +179,7 @@ class Exporter {
 
   Status write_folder(std::vector<SafetensorsEntry> entries) {
     std::vector<Shard> shards = cut_shards(std::move(entries));
-    CAIRN_CHECK(check_attachments(shards));
+    CAIRN_CHECK(check_attachments());
     CAIRN_CHECK(prepare_folder());
     const bool has_index = shards.size() > 1;
     nlohmann::json map = nlohmann::json::object();
@@ -217,7 +188,8 @@ class Exporter {
       sort_for_safetensors(shard.entries);
       CAIRN_CHECK(write_file(join_path(request_.path, shard.name), std::move(shard.entries)));
     }
-    CAIRN_CHECK(has_index ? write_index(map) : remove_old_index());
+    if (has_index) CAIRN_CHECK(write_index(map));
+    CAIRN_CHECK(remove_old_model());
     return write_attachments();
   }
 
@@ -227,10 +199,15 @@ class Exporter {
     return write_whole(std::string(kIndexName), index.dump(2) + "\n");
   }
 
-  /// An index that an earlier export left there would hide the new file.
-  Status remove_old_index() {
-    const std::string path = join_path(request_.path, std::string(kIndexName));
-    return file_exists(fs_, path) ? fs_.remove(path) : Status();
+  /// Files that an earlier export left there would hide the new ones, or be taken for parts.
+  Status remove_old_model() {
+    const std::set<std::string> written(result_.files.begin(), result_.files.end());
+    CAIRN_TRY(const auto files, fs_.list(request_.path));
+    for (const FolderEntry& file : files) {
+      const std::string path = join_path(request_.path, file.name);
+      if (is_model_file(file.name) && !written.contains(path)) CAIRN_CHECK(fs_.remove(path));
+    }
+    return {};
   }
 
   Status prepare_folder() {
@@ -253,18 +230,16 @@ class Exporter {
 
   /// Attachments whose names are no file names, or those of the tensors' files, before any is
   /// written.
-  Status check_attachments(const std::vector<Shard>& shards) const {
+  Status check_attachments() const {
     const std::string hint = "export to a '.safetensors' file and fetch it with 'cairn cat'";
     for (const AttachmentInfo& attachment : checkpoint_.manifest().attachments) {
       const std::string& name = attachment.name;
-      if (name == "." || name == ".." || name.size() > kFileNameBytesMax ||
+      if (name.empty() || name == "." || name == ".." || name.size() > kFileNameBytesMax ||
           name.find_first_of(std::string_view("/\0", 2)) != std::string::npos) {
         return fail(Code::kUsage, fmt::format("the attachment '{}' cannot be a file name", name),
                     hint);
       }
-      if (name == kIndexName || std::any_of(shards.begin(), shards.end(), [&](const Shard& shard) {
-            return shard.name == name;
-          })) {
+      if (is_model_file(name)) {
         return fail(Code::kUsage,
                     fmt::format("the attachment '{}' is called like a file of the tensors", name),
                     hint);

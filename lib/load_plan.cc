@@ -4,88 +4,33 @@
 
 #include <algorithm>
 #include <map>
-#include <regex>
+#include <set>
 
-#include "base/utf8.h"
 #include "lib/convert.h"
 #include "lib/cover.h"
 #include "lib/grid.h"
+#include "lib/tensor_names.h"
 
 namespace cairn {
 namespace {
-
-/// Stored tensors by the names the caller knows them by.
-using NameMap = std::map<std::string, size_t>;
-
-/// std::regex recurses once for each byte it matches, through up to 2 KiB of stack.
-constexpr size_t kMatchedBytesMax = 1024;
-
-/// Renames with their patterns compiled.
-class Renamer {
- public:
-  static Result<Renamer> compile(const std::vector<Rename>& renames) {
-    Renamer renamer;
-    for (const Rename& rename : renames) {
-      try {
-        renamer.steps_.emplace_back(std::regex(rename.pattern), rename.replacement);
-      } catch (const std::regex_error& error) {
-        return fail(Code::kUsage,
-                    fmt::format("'{}' is no regular expression: {}", rename.pattern, error.what()));
-      }
-    }
-    return renamer;
-  }
-
-  Result<std::string> apply(std::string name) const {
-    try {
-      for (const auto& [pattern, replacement] : steps_) {
-        if (name.size() > kMatchedBytesMax) {
-          return fail(Code::kUsage,
-                      fmt::format("a name of {} bytes is too long for a pattern: '{}...'",
-                                  name.size(), shown(name.substr(0, 40))));
-        }
-        name = std::regex_replace(name, pattern, replacement);
-      }
-    } catch (const std::regex_error& error) {
-      return fail(Code::kUsage,
-                  fmt::format("a pattern is too hard to match with '{}': {}", name, error.what()));
-    }
-    return name;
-  }
-
- private:
-  std::vector<std::pair<std::regex, std::string>> steps_;
-};
-
-Result<NameMap> rename_tensors(const Checkpoint& checkpoint, const std::vector<Rename>& renames) {
-  NameMap names;
-  CAIRN_TRY(const Renamer renamer, Renamer::compile(renames));
-  const auto& tensors = checkpoint.schema().tensors;
-  for (size_t number = 0; number < tensors.size(); ++number) {
-    CAIRN_TRY(const std::string name, renamer.apply(tensors[number].name));
-    const auto [at, fresh] = names.try_emplace(name, number);
-    if (fresh) continue;
-    return fail(Code::kUsage, fmt::format("'{}' and '{}' would both be called '{}'",
-                                          tensors[at->second].name, tensors[number].name, name));
-  }
-  return names;
-}
 
 std::string describe(Dtype dtype, const Shape& shape) {
   return fmt::format("{} {}", dtype_name(dtype), shape_text(shape));
 }
 
-LoadReport compare(const Checkpoint& checkpoint, const LoadRequest& request, const NameMap& names) {
+/// `with_unexpected`: whether to look through all the names that are stored.
+LoadReport compare(const Checkpoint& checkpoint, const LoadRequest& request,
+                   const TensorNames& names, bool with_unexpected) {
   LoadReport report;
-  std::map<std::string_view, bool> asked;
+  std::set<std::string_view> asked;
   for (const TensorTarget& target : request.targets) {
-    const bool again = !asked.try_emplace(target.name, true).second;
+    const bool again = !asked.insert(target.name).second;
     const auto found = names.find(target.name);
-    if (found == names.end()) {
+    if (!found) {
       if (!again) report.missing.push_back(target.name);
       continue;
     }
-    const TensorInfo& stored = checkpoint.schema().tensors[found->second];
+    const TensorInfo& stored = checkpoint.schema().tensors[*found];
     const auto dtype = static_cast<Dtype>(stored.dtype);
     if (stored.shape != target.shape || (dtype != target.dtype && !request.cast)) {
       report.mismatched.push_back(fmt::format("{}: stored {}, asked for {}", target.name,
@@ -93,8 +38,9 @@ LoadReport compare(const Checkpoint& checkpoint, const LoadRequest& request, con
                                               describe(target.dtype, target.shape)));
     }
   }
-  for (const auto& [name, number] : names) {
-    if (!asked.contains(name)) report.unexpected.push_back(name);
+  if (!with_unexpected) return report;
+  for (std::string& name : names.all()) {
+    if (!asked.contains(name)) report.unexpected.push_back(std::move(name));
   }
   return report;
 }
@@ -224,22 +170,18 @@ class UnitFinder {
 
 }  // namespace
 
-Result<std::string> apply_renames(std::string name, const std::vector<Rename>& renames) {
-  CAIRN_TRY(const Renamer renamer, Renamer::compile(renames));
-  return renamer.apply(std::move(name));
-}
-
 Result<LoadReport> compare_names(const Checkpoint& checkpoint, const LoadRequest& request) {
-  CAIRN_TRY(const NameMap names, rename_tensors(checkpoint, request.rename));
-  return compare(checkpoint, request, names);
+  CAIRN_TRY(const TensorNames names, TensorNames::of(checkpoint, request.rename));
+  return compare(checkpoint, request, names, true);
 }
 
 Result<LoadPlan> plan_load(Checkpoint& checkpoint, const LoadRequest& request) {
-  CAIRN_TRY(const NameMap names, rename_tensors(checkpoint, request.rename));
-  CAIRN_CHECK(refuse(compare(checkpoint, request, names), request.strict, checkpoint.tag().name));
+  CAIRN_TRY(const TensorNames names, TensorNames::of(checkpoint, request.rename));
+  CAIRN_CHECK(refuse(compare(checkpoint, request, names, request.strict), request.strict,
+                     checkpoint.tag().name));
   LoadPlan plan;
   for (const TensorTarget& target : request.targets) {
-    const size_t number = names.at(target.name);
+    const size_t number = *names.find(target.name);
     auto planned = plan_target(target, number, checkpoint.schema().tensors[number]);
     if (!planned) {
       return fail(planned.error().code,

@@ -40,7 +40,7 @@ class Rules {
     }
     for (size_t number = 0; number < schema().tensors.size(); ++number) {
       const TensorInfo& tensor = schema().tensors[number];
-      check_name(tensor.name, "a tensor");
+      check_item_name(tensor.name, "a tensor");
       const auto form = storage_form(static_cast<Dtype>(tensor.dtype), tensor.shape);
       if (!form && form.error().code == Code::kNewerFormat) return tl::unexpected(form.error());
       if (!form) {
@@ -64,7 +64,7 @@ class Rules {
     const uint64_t run_bytes = checkpoint_.store().config().opaque_chunk_bytes;
     for (size_t number = 0; number < manifest().attachments.size(); ++number) {
       const AttachmentInfo& attachment = manifest().attachments[number];
-      check_name(attachment.name, "an attachment");
+      check_item_name(attachment.name, "an attachment");
       attachment_bytes_ += attachment.bytes;
       check_chunks(attachment.name, schema().tensors.size() + number,
                    attachment_chunk_count(attachment, run_bytes), 1, nullptr, [&](uint64_t chunk) {
@@ -148,6 +148,11 @@ class Rules {
         check_name(value, "a metadata value");
       }
     }
+  }
+
+  void check_item_name(const std::string& name, const char* whose) {
+    if (name.empty()) report_("", fmt::format("the name of {} is empty", whose));
+    check_name(name, whose);
   }
 
   void check_name(const std::string& name, const char* whose) {

@@ -181,6 +181,8 @@ class Commands(unittest.TestCase):
                          {"m.w": ("F64", [100, 100])})
         self.cairn.run("export", "run/1", self.folder / "bad.safetensors", "--rename", "(=x",
                        expect=2)
+        self.cairn.run("export", "run/1", self.folder / "bad.safetensors", "--dtype", "I8",
+                       expect=2)
         self.cairn.run("export", "run/1", self.folder / "clash.safetensors", "--rename", "^.*$=x",
                        expect=2)
         self.assertFalse((self.folder / "clash.safetensors").exists())
@@ -200,12 +202,17 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.cairn.json("diff", "run/1", "back")["identical"], True)
         self.assertEqual(back["attachment_bytes"], 3200)
         self.cairn.run("export", "run/2", out, expect=16)
+        # What an earlier export left would hide the new files, or be taken for parts of the model.
         self.cairn.run("export", "run/1", out, "--force")
-        self.assertFalse((out / "model.safetensors.index.json").exists(),
-                         "an old index would hide the new file")
+        self.assertEqual({path.name for path in out.iterdir()}, {"model.safetensors", "note"})
+        self.cairn.run("export", "run/1", out, "--force", "--max-shard-size", "45KB")
+        self.assertEqual({path.name for path in out.iterdir()},
+                         {*shards, "model.safetensors.index.json", "note"})
+        self.cairn.run("export", "run/1", out, "--force", "--max-shard-size", "0", expect=2)
 
     def test_attachments_do_not_take_the_place_of_tensors(self):
-        for name in ("model.safetensors", "model.safetensors.index.json", "a/b", "..", "x" * 256):
+        for name in ("model.safetensors", "model.safetensors.index.json",
+                     "model-00001-of-00009.safetensors", "a/b", "..", "x" * 256):
             tag = f"odd/{len(name)}"
             self.cairn.run("import", tag, self.a, "--attach", f"{name}={self.note}")
             out = self.folder / f"odd-{len(name)}"

@@ -15,6 +15,8 @@ TESTED_BY = {
     "base/digest_portable.cc": "tests/base/digest_test.cc",
     "base/digest_tree.cc": "tests/base/digest_test.cc",
     # Save and load are one promise: what was saved is loaded.
+    "lib/new_file.cc": "tests/cli/commands_test.py",
+    "lib/tensor_names.cc": "tests/lib/load_test.cc",
     "lib/load_plan.cc": "tests/lib/load_test.cc",
     "lib/save_plan.cc": "tests/lib/save_test.cc",
     "lib/base_tag.cc": "tests/lib/save_load_test.cc",

@@ -1,0 +1,33 @@
+#include "lib/new_file.h"
+
+#include <fmt/format.h>
+
+#include "store/file_id.h"
+
+namespace cairn {
+
+Result<NewFile> NewFile::create(Fs& fs, const std::string& path, bool force) {
+  if (!force && file_exists(fs, path)) {
+    return fail(Code::kExists, fmt::format("'{}' exists already", path),
+                "choose another path, or '--force'");
+  }
+  CAIRN_TRY(const SessionId unique, SessionId::fresh());
+  NewFile file(fs, path, join_path(parent_folder(path), "." + unique.hex() + ".part"));
+  CAIRN_TRY(file.writer_, AppendWriter::create(fs, file.temporary_));
+  return file;
+}
+
+NewFile::~NewFile() {
+  if (writer_ == nullptr) return;
+  writer_.reset();
+  if (file_exists(fs_, temporary_)) (void)fs_.remove(temporary_).has_value();
+}
+
+Status NewFile::publish() {
+  CAIRN_CHECK(writer_->finish());
+  CAIRN_CHECK(fs_.rename(temporary_, path_));
+  writer_.reset();
+  return fs_.sync_folder(parent_folder(path_));
+}
+
+}  // namespace cairn

@@ -1,0 +1,33 @@
+// A file that is written beside its final name and moved there when it is whole and durable.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/fs.h"
+#include "base/io.h"
+
+namespace cairn {
+
+/// Threads: one. Without publish() the destructor removes what was written.
+class NewFile {
+ public:
+  /// Errors: kExists unless `force`.
+  static Result<NewFile> create(Fs& fs, const std::string& path, bool force);
+  ~NewFile();
+  NewFile(NewFile&&) = default;
+  NewFile& operator=(NewFile&&) = delete;
+
+  Status append(ByteSpan bytes) { return writer_->append(bytes); }
+  Status publish();
+
+ private:
+  NewFile(Fs& fs, std::string path, std::string temporary)
+      : fs_(fs), path_(std::move(path)), temporary_(std::move(temporary)) {}
+
+  Fs& fs_;
+  std::string path_, temporary_;
+  std::unique_ptr<AppendWriter> writer_;
+};
+
+}  // namespace cairn
