@@ -322,6 +322,23 @@ class Commands(unittest.TestCase):
         self.assertLessEqual(part, report["bytes_read"] * 2)
         self.assertTrue(self.cairn.json("check", "--read-data", "--time-limit", "0s")["ok"])
 
+    def test_check_says_one_finding_a_line(self):
+        store = self.folder / "damaged"
+        cairn = Program(PROGRAM, store)
+        cairn.run("init", store)
+        for seed in (1, 2):
+            file = write_safetensors(self.folder / "d.safetensors", {"w": noise(9000, seed)})
+            cairn.run("import", f"t/{seed}", file)
+        for pack in store.glob("packs/*/*"):
+            pack.unlink()
+        done = cairn.run("check", expect=12)
+        lines = done.stdout.splitlines()
+        self.assertRegex(lines[0], r"^missing-pack: tag 't/\d', tensor 'w', pack 'packs/.*is missing")
+        self.assertRegex(lines[1], r"^missing-pack: tag")
+        self.assertEqual(lines[2], "2 tags, 2 chunks in 2 packs, 0 B read: damaged")
+        self.assertIn("repair tags", lines[3])
+        self.assertIn("is damaged: 2 findings", done.stderr)
+
     def test_an_empty_store_is_small(self):
         store = self.folder / "empty"
         cairn = Program(PROGRAM, store)
