@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Many saves at once into one store, some killed at any moment: what was acknowledged is there, whole
-and in what it says; the rest is there whole or not at all.
+"""Many saves at once into one store, some killed at any moment, its index deleted now and then: what
+was acknowledged is there, whole and in what it says; the rest is there whole or not at all.
 
     stress_test.py CAIRN [--seconds 10] [--savers 6] [--seed N]
 
@@ -9,6 +9,7 @@ replaced meanwhile, the same names. The seed is printed; timing makes each run a
 """
 import argparse
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,11 @@ class Stress:
             tag, state = self.random.choice(TAGS), self.random.randrange(STATES)
             words = ["import", tag, self.states[state], "--if-exists",
                      self.random.choice(["error", "same", "replace"])]
+            if self.random.random() < 0.3:  # so that the index is asked
+                words += ["--base", "none"]
             begun.append((self.cairn.start(*words), tag, state))
+        if self.random.random() < 0.2:
+            shutil.rmtree(self.cairn.store / "index", ignore_errors=True)
         for process, _, _ in self.random.sample(begun, self.random.randint(0, 2)):
             try:
                 process.wait(timeout=self.random.random() * 0.05)
