@@ -32,6 +32,7 @@ TESTED_BY = {
     "store/pack_tables.cc": "tests/lib/save_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
     "lib/check.cc": "tests/crash/byte_sweep_test.cc",
+    "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
     "lib/tag_rules.cc": "tests/independent/read_store_test.py",
     "store/root.cc": "tests/store/commit_test.cc",
     "store/probe.cc": "tests/store/store_test.cc",

@@ -1,0 +1,76 @@
+// The stored copies of a check: is each there, does its pack know it, do its bytes have its digest?
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "lib/check.h"
+#include "store/locator.h"
+#include "store/pack_format.h"
+#include "store/pack_reader.h"
+#include "store/store.h"
+
+namespace cairn {
+
+/// Unreadable is as bad as damaged, and says why.
+bool is_damage(const Error& error);
+
+/// Errors: kCancelled when the caller of the check wants it to end.
+Status not_stopped(const CheckRequest& request);
+
+struct CopyDamage {
+  std::string kind, message;
+};
+
+/// add() every copy, then check_packs(), then, if asked, read_data(); find() says what they found.
+/// Threads: one; it uses threads of its own.
+class CopyCheck {
+ public:
+  CopyCheck(const Store& store, const CheckRequest& request, CheckReport& report)
+      : store_(store), request_(request), report_(report), packs_(store) {}
+
+  void add(const Copy& copy, const Digest& digest) { copies_.push_back({copy, digest}); }
+
+  /// Looks at every pack that copies lie in: there, long enough, its table whole and of one mind
+  /// with the locators.
+  Status check_packs();
+  /// Reads request.read_percent of the copies that seem readable, in the order in which they lie.
+  Status read_data();
+
+  bool found_none() const { return damaged_.empty(); }
+  /// What is wrong with the copy, or nullptr.
+  const CopyDamage* find(const Copy& copy) const;
+
+ private:
+  struct NeededCopy {
+    Copy copy;
+    Digest digest;
+  };
+  /// Copies without stored bytes (zeros) lie where the next copy does: lengths tell them apart.
+  using CopyPlace = std::tuple<FileId, uint64_t, uint32_t, uint32_t, Encoding>;
+
+  static CopyPlace place_of(const Copy& copy);
+  static bool lies_before(const NeededCopy& a, const NeededCopy& b);
+
+  void sort_copies();
+  Status check_pack(std::span<const NeededCopy> needed);
+  void compare(std::span<const NeededCopy> needed, std::span<const PackedCopy> rows);
+  void damage(const Copy& copy, std::string kind, std::string message);
+  std::vector<NeededCopy> choose_copies() const;
+  Status read_job(std::span<const NeededCopy> needed, const PackRange& range);
+
+  const Store& store_;
+  const CheckRequest& request_;
+  CheckReport& report_;
+  PackReader packs_;
+  std::vector<NeededCopy> copies_;
+  std::mutex mutex_;  // guards damaged_ and report_.out_of_time while data is read
+  std::map<CopyPlace, CopyDamage> damaged_;
+};
+
+}  // namespace cairn
