@@ -5,19 +5,15 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "base/buffer.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
 #include "cli/suggest.h"
 #include "lib/cairn.hpp"
-#include "lib/grid.h"
-#include "lib/slabs.h"
+#include "lib/tensor_stream.h"
 #include "store/checkpoint.h"
 
 namespace cairn {
-
-static constexpr uint64_t kSlabBytes = 64 * kMiB;
 
 static Result<Box> resolve_box(const std::vector<AxisRange>& ranges, const Shape& shape) {
   if (ranges.size() != shape.size()) {
@@ -40,24 +36,16 @@ static Result<Box> resolve_box(const std::vector<AxisRange>& ranges, const Shape
 
 static Status write_tensor(const Context& context, Checkpoint& checkpoint, const TensorInfo& tensor,
                            const Box& box) {
-  const auto dtype = static_cast<Dtype>(tensor.dtype);
-  CAIRN_TRY(const StorageForm form, storage_form(dtype, tensor.shape));
-  CAIRN_CHECK(storage_box(form, tensor.shape, box));
-  CAIRN_CHECK(grid_of(tensor, form, checkpoint.schema().chunk_elements));
-  CAIRN_TRY(auto slabs,
-            cut_slabs(dtype, box.lengths, checkpoint.schema().chunk_elements, kSlabBytes));
-  AlignedBuffer room;
-  for (Box& slab : slabs) {
-    for (size_t axis = 0; axis < slab.rank(); ++axis) slab.offsets[axis] += box.offsets[axis];
-    CAIRN_TRY(const uint64_t bytes, checked_bytes(dtype, slab.lengths));
-    if (room.size() < bytes) room = AlignedBuffer(bytes);
-    LoadRequest request;
-    request.call.stop = &context.stop;
-    request.targets.push_back({tensor.name, dtype, tensor.shape, slab, room.data(), {}});
-    CAIRN_CHECK(load(checkpoint, request));
-    if (!context.output.write(room.span().first(bytes))) return {};
-  }
-  return {};
+  CallOptions call;
+  call.stop = &context.stop;
+  bool has_reader = true;
+  TensorStream stream(checkpoint, call, [&](ByteSpan bytes) -> Status {
+    has_reader = context.output.write(bytes);
+    return has_reader ? Status() : fail(Code::kCancelled, "nobody reads stdout any more");
+  });
+  Status done = stream.add(tensor, static_cast<Dtype>(tensor.dtype), box);
+  if (done) done = stream.flush();
+  return has_reader ? done : Status();
 }
 
 static Status cat_tensor(const Context& context, const CatOptions& options, Checkpoint& checkpoint,

@@ -10,15 +10,13 @@
 
 #include "base/utf8.h"
 #include "lib/convert.h"
-#include "lib/grid.h"
 #include "lib/new_file.h"
 #include "lib/safetensors.h"
-#include "lib/slabs.h"
 #include "lib/tensor_names.h"
+#include "lib/tensor_stream.h"
 
 namespace cairn {
 
-static constexpr uint64_t kSlabBytes = 64 * kMiB;
 static constexpr std::string_view kIndexName = "model.safetensors.index.json";
 static constexpr std::string_view kWholeName = "model.safetensors";
 static constexpr size_t kFileNameBytesMax = 255;  // Linux, NAME_MAX
@@ -103,9 +101,6 @@ class Exporter {
         entry.dtype = *request_.float_dtype;
       }
       CAIRN_TRY(entry.bytes, checked_bytes(entry.dtype, entry.shape));
-      CAIRN_TRY(const StorageForm form,
-                storage_form(static_cast<Dtype>(tensor.dtype), tensor.shape));
-      CAIRN_CHECK(grid_of(tensor, form, checkpoint_.schema().chunk_elements));
       const auto [at, fresh] = stored_names_.try_emplace(entry.name, stored);
       if (!fresh) {
         return fail(Code::kUsage, fmt::format("'{}' and '{}' would both be called '{}'", at->second,
@@ -120,33 +115,18 @@ class Exporter {
     CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force));
     CAIRN_CHECK(
         file.append(encode_safetensors_header(entries, checkpoint_.manifest().file_metadata)));
-    for (const SafetensorsEntry& entry : entries) CAIRN_CHECK(write_tensor(file, entry));
+    TensorStream stream(checkpoint_, request_.call,
+                        [&](ByteSpan bytes) { return file.append(bytes); });
+    for (const SafetensorsEntry& entry : entries) {
+      const size_t number = *checkpoint_.find_tensor(stored_names_.at(entry.name));
+      CAIRN_CHECK(
+          stream.add(checkpoint_.schema().tensors[number], entry.dtype, whole_box(entry.shape)));
+      result_.bytes += entry.bytes;
+    }
+    CAIRN_CHECK(stream.flush());
     CAIRN_CHECK(file.publish());
     result_.files.push_back(path);
     result_.tensors += entries.size();
-    return {};
-  }
-
-  Status write_tensor(NewFile& file, const SafetensorsEntry& entry) {
-    // The stored dtype decides where slabs may be cut.
-    const std::string& stored = stored_names_.at(entry.name);
-    const TensorInfo& tensor = checkpoint_.schema().tensors[*checkpoint_.find_tensor(stored)];
-    CAIRN_TRY(const auto slabs, cut_slabs(static_cast<Dtype>(tensor.dtype), entry.shape,
-                                          checkpoint_.schema().chunk_elements, kSlabBytes));
-    const uint64_t whole = whole_box(entry.shape).elements();
-    for (const Box& slab : slabs) {
-      const uint64_t bytes = whole == 0 ? 0
-                                        : entry.bytes / whole * slab.elements() +
-                                              entry.bytes % whole * slab.elements() / whole;
-      if (slab_.size() < bytes) slab_ = AlignedBuffer(bytes);
-      LoadRequest request;
-      request.cast = true;
-      request.call = request_.call;
-      request.targets.push_back({stored, entry.dtype, entry.shape, slab, slab_.data(), {}});
-      CAIRN_CHECK(load(checkpoint_, request));
-      CAIRN_CHECK(file.append(slab_.span().first(bytes)));
-      result_.bytes += bytes;
-    }
     return {};
   }
 
@@ -265,7 +245,6 @@ class Exporter {
   const ExportRequest& request_;
   Fs& fs_;
   std::map<std::string, std::string> stored_names_;  // by exported name
-  AlignedBuffer slab_;
   ExportResult result_;
 };
 

@@ -15,6 +15,7 @@ TESTED_BY = {
     "base/digest_portable.cc": "tests/base/digest_test.cc",
     "base/digest_tree.cc": "tests/base/digest_test.cc",
     # Save and load are one promise: what was saved is loaded.
+    "lib/tensor_stream.cc": "tests/cli/commands_test.py",
     "lib/new_file.cc": "tests/cli/commands_test.py",
     "lib/tensor_names.cc": "tests/lib/load_test.cc",
     "lib/load_plan.cc": "tests/lib/load_test.cc",
