@@ -19,6 +19,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/descriptor.h"
 #include "base/fs.h"
 
 namespace cairn {
@@ -27,23 +28,6 @@ namespace {
 tl::unexpected<Error> failed(std::string_view what, const std::string& path) {
   return fail_errno(errno, fmt::format("cannot {} '{}'", what, path));
 }
-
-/// A descriptor that is closed with its owner.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 /// Opens without O_DIRECT where the file system refuses it. `flags` tells which it became.
 int open_retrying(const std::string& path, int& flags) {
@@ -365,10 +349,13 @@ class PosixFs final : public Fs {
     if (descriptor.number() < 0 || ::fstat(descriptor.number(), &info) != 0) {
       return failed("open", path);
     }
+    // Marked first: another thread that opened and closed the file in between would drop the lock.
+    const int number = descriptor.number();
+    auto mark = std::make_unique<AliveMark>(std::move(descriptor),
+                                            AliveMarks::Inode{info.st_dev, info.st_ino});
     struct flock range = whole_file(F_WRLCK);
-    if (::fcntl(descriptor.number(), F_SETLK, &range) != 0) return failed("lock", path);
-    return std::make_unique<AliveMark>(std::move(descriptor),
-                                       AliveMarks::Inode{info.st_dev, info.st_ino});
+    if (::fcntl(number, F_SETLK, &range) != 0) return failed("lock", path);
+    return mark;
   }
 
   Result<bool> is_marked_alive(const std::string& path) override {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/descriptor.h"
 #include "base/error.h"
 
 namespace cairn {
@@ -21,7 +22,24 @@ class MappedFile {
 
   ByteSpan bytes() const { return {memory_.get(), memory_.get_deleter().bytes}; }
 
+  /// Whether nobody has written to the file since it was opened, as far as its size and time tell
+  /// (the kernel's clock for it ticks every few milliseconds). Errors: kFailed, naming the file.
+  Status check_unchanged() const;
+
  private:
+  struct State {
+    uint64_t bytes = 0;
+    int64_t modified_ns = 0;
+    bool operator==(const State&) const = default;
+  };
+
+  MappedFile(std::string path, Descriptor descriptor)
+      : path_(std::move(path)), descriptor_(std::move(descriptor)) {}
+  static Result<State> state_of(int descriptor, const std::string& path);
+
+  std::string path_;
+  Descriptor descriptor_;
+  State state_;
   std::unique_ptr<const uint8_t, Unmap> memory_;
 };
 

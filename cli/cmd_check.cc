@@ -36,7 +36,7 @@ static std::string damage_text(const Damage& damage) {
   return fmt::format("{}{}{}: {}", damage.kind, where.empty() ? "" : ": ", where, damage.message);
 }
 
-static void print(Output& output, const CheckReport& report, const std::string& repair) {
+static void print(Output& output, const CheckReport& report) {
   if (output.json()) {
     auto errors = ordered_json::array();
     for (const Damage& damage : report.damage) errors.push_back(damage_json(damage));
@@ -47,7 +47,7 @@ static void print(Output& output, const CheckReport& report, const std::string& 
                    {"bytes_read", report.bytes_read},
                    {"out_of_time", report.out_of_time},
                    {"errors", errors},
-                   {"repair", repair.empty() ? ordered_json() : ordered_json(repair)}});
+                   {"repair", nullptr}});
     return;
   }
   for (const Damage& damage : report.damage) output.print(printable(damage_text(damage)) + "\n");
@@ -57,7 +57,6 @@ static void print(Output& output, const CheckReport& report, const std::string& 
                            human_bytes(report.bytes_read),
                            report.out_of_time ? " (out of time)" : "",
                            report.damage.empty() ? "nothing wrong" : "damaged"));
-  if (!repair.empty()) output.print(fmt::format("to set aside what lost data: {}\n", repair));
 }
 
 /// A store whose config or root cannot be read is damage to report, not a failure to check.
@@ -91,9 +90,7 @@ static Result<CheckReport> run(const Context& context, const CheckOptions& optio
 int cmd_check(const Context& context, const CheckOptions& options) {
   const auto report = run(context, options);
   if (!report) return context.output.fail(report.error());
-  const std::string repair =
-      report->damage.empty() ? "" : fmt::format("cairn -s {} repair tags", context.store);
-  print(context.output, *report, repair);
+  print(context.output, *report);
   if (report->damage.empty()) return kExitOk;
   context.output.warn(
       fmt::format("'{}' is damaged: {}", context.store, counted(report->damage.size(), "finding")));

@@ -45,6 +45,7 @@ static Result<SaveRequest> make_request(const Context& context, const ImportOpti
   if (options.step) request.step = static_cast<int64_t>(*options.step);
   if (!options.base.empty()) request.base = options.base;
   request.if_exists = options.if_exists;
+  request.check_sources = [&files] { return check_unchanged(files); };
   request.call.stop = &context.stop;
   request.call.wait = std::chrono::seconds(options.wait_s);
   return request;

@@ -15,13 +15,8 @@ static Status run(const Context& context, const TagOptions& options) {
   CAIRN_CHECK(check_tag_name(options.new_tag));
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   CAIRN_TRY(TagEntry source, find_tag(*store, options.tag));
-  auto forked =
+  const auto forked =
       fork_tag(*store, options.new_tag, source.name, std::chrono::seconds(options.wait_s));
-  if (!forked && forked.error().code == Code::kExists) {
-    // The name may point to this very checkpoint already: then there is nothing to do.
-    const auto standing = store->find_tag(options.new_tag);
-    if (standing && standing->manifest.digest == source.manifest.digest) forked = *standing;
-  }
   if (!forked) return tl::unexpected(forked.error());
   if (context.output.json()) {
     context.output.result({{"tag", forked->name},

@@ -19,7 +19,12 @@ Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::stri
   }
   const size_t slash = tag.rfind('/');
   const std::string prefix = slash == std::string::npos ? "" : tag.substr(0, slash + 1);
-  const TagEntry* newest = tags.newest(prefix);
+  const TagEntry* newest = nullptr;
+  for (const TagEntry& entry : tags.tags) {
+    const bool beside =
+        entry.name.starts_with(prefix) && entry.name.find('/', prefix.size()) == std::string::npos;
+    if (beside && (newest == nullptr || entry.commit > newest->commit)) newest = &entry;
+  }
   return newest == nullptr ? std::optional<TagEntry>() : *newest;
 }
 
@@ -50,6 +55,7 @@ void BaseTag::match(const Schema& schema, const std::vector<AttachmentInfo>& att
     std::optional<size_t> number = checkpoint_->find_tensor(tensor.name);
     if (number && (base.chunk_elements != schema.chunk_elements ||
                    base.tensors[*number].dtype != tensor.dtype ||
+                   base.tensors[*number].chunk_count != tensor.chunk_count ||
                    base.tensors[*number].shape != tensor.shape)) {
       number.reset();
     }

@@ -84,6 +84,10 @@ struct SaveRequest {
   /// Tried on every tensor chunk; 0: on those of which a sample shrinks to half.
   int zstd_level = 0;
   LookUp look_up = {};  ///< optional
+  /// Called when all bytes were read, before the tag is made visible; an error ends the save. To
+  /// see whether the sources have changed meanwhile: a chunk that changes between its digest and
+  /// its copy is stored under a wrong name, and later saves of the right bytes would rely on it.
+  std::function<Status()> check_sources = {};
   CallOptions call = {};
 };
 

@@ -31,17 +31,13 @@ class Importer {
  private:
   Status add_safetensors(const std::string& path) {
     CAIRN_TRY(MappedFile mapped, MappedFile::open(path));
-    CAIRN_TRY(const auto file, fs_.open(path, OpenMode::kRead));
-    CAIRN_TRY(const SafetensorsHeader header, read_safetensors_header(*file));
     const ByteSpan bytes = files_.mapped.emplace_back(std::move(mapped)).bytes();
+    CAIRN_TRY(const SafetensorsHeader header, parse_safetensors(bytes, path));
     for (const SafetensorsEntry& entry : header.tensors) {
       const auto [at, fresh] = tensor_files_.try_emplace(entry.name, path);
       if (!fresh) {
         return fail(Code::kUsage, fmt::format("the tensor '{}' is in '{}' and in '{}'", entry.name,
                                               at->second, path));
-      }
-      if (entry.begin + entry.bytes > bytes.size()) {
-        return fail(Code::kUsage, fmt::format("'{}' is being cut short by someone", path));
       }
       TensorSource source;
       source.name = entry.name;
@@ -119,6 +115,11 @@ Status add_attachment(ImportFiles& files, const std::string& name, const std::st
   }
   CAIRN_TRY(MappedFile mapped, MappedFile::open(path));
   files.attachments.push_back({name, files.mapped.emplace_back(std::move(mapped)).bytes()});
+  return {};
+}
+
+Status check_unchanged(const ImportFiles& files) {
+  for (const MappedFile& file : files.mapped) CAIRN_CHECK(file.check_unchanged());
   return {};
 }
 

@@ -25,6 +25,10 @@ struct ImportFiles {
 /// all.
 Result<ImportFiles> open_import(Fs& fs, const std::vector<std::string>& paths);
 
+/// Errors: kFailed when a file was written to since it was opened: its tensors may be of two
+/// states.
+Status check_unchanged(const ImportFiles& files);
+
 /// Adds a file as an attachment. Errors: kNotFound, kUsage when the name is taken.
 Status add_attachment(ImportFiles& files, const std::string& name, const std::string& path);
 

@@ -10,29 +10,24 @@ namespace cairn {
 /// The limit of the reference implementation.
 static constexpr uint64_t kHeaderBytesMax = 100'000'000;
 
-Result<SafetensorsHeader> read_safetensors_header(File& file) {
+Result<SafetensorsHeader> parse_safetensors(ByteSpan file, const std::string& path) {
   const auto malformed = [&](std::string_view why) {
-    return fail(Code::kUsage,
-                fmt::format("'{}' is no valid safetensors file: {}", file.path(), why));
+    return fail(Code::kUsage, fmt::format("'{}' is no valid safetensors file: {}", path, why));
   };
-  CAIRN_TRY(const uint64_t file_bytes, file.size());
-  if (file_bytes < kSafetensorsLengthBytes) return malformed("it has fewer than 8 bytes");
-  Bytes length(kSafetensorsLengthBytes);
-  CAIRN_CHECK(file.read_at(0, length));
-  const auto header_bytes = load_le<uint64_t>(length);
+  if (file.size() < kSafetensorsLengthBytes) return malformed("it has fewer than 8 bytes");
+  const auto header_bytes = load_le<uint64_t>(file);
+  const ByteSpan rest = file.subspan(kSafetensorsLengthBytes);
   if (header_bytes > kHeaderBytesMax) {
     return malformed(fmt::format("its header would have {} bytes, more than the {} allowed",
                                  header_bytes, kHeaderBytesMax));
   }
-  if (header_bytes > file_bytes - kSafetensorsLengthBytes) {
+  if (header_bytes > rest.size()) {
     return malformed(fmt::format("its header of {} bytes does not fit into its {} bytes",
-                                 header_bytes, file_bytes));
+                                 header_bytes, file.size()));
   }
-  Bytes header(header_bytes);
-  CAIRN_TRY(const size_t count, file.read_at(kSafetensorsLengthBytes, header));
-  if (count != header.size()) return malformed("it ends inside its header");
-  return parse_safetensors_header(header, file_bytes - kSafetensorsLengthBytes - header_bytes,
-                                  file.path());
+  // A copy: the file's writer may not be done, and what was checked must be what is used.
+  const Bytes header(rest.begin(), rest.begin() + static_cast<ptrdiff_t>(header_bytes));
+  return parse_safetensors_header(header, rest.size() - header_bytes, path);
 }
 
 void sort_for_safetensors(std::vector<SafetensorsEntry>& tensors) {

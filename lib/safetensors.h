@@ -35,8 +35,8 @@ struct SafetensorsHeader {
 Result<SafetensorsHeader> parse_safetensors_header(ByteSpan header, uint64_t data_bytes,
                                                    const std::string& path);
 
-/// Reads and checks the header of a file; no tensor byte is read. Errors: as above, kNotFound.
-Result<SafetensorsHeader> read_safetensors_header(File& file);
+/// Checks the header of a whole file in memory; no tensor byte is read. Errors: as above.
+Result<SafetensorsHeader> parse_safetensors(ByteSpan file, const std::string& path);
 
 /// The 8 bytes of length and the header for tensors whose bytes will follow in this order.
 /// `begin` and `bytes` of the entries are set.

@@ -77,6 +77,7 @@ class Save {
     ChunkWriter chunks(*packs_, session_->id());
     ChunkSaver saver(store_, request_, plan_, base_.get(), chunks);
     CAIRN_CHECK(saver.run());
+    if (request_.check_sources) CAIRN_CHECK(request_.check_sources());
     CAIRN_CHECK(packs_->finish());
     CAIRN_TRY(TagEntry entry, write_metadata(saver, chunks));
     CAIRN_CHECK(metas_->finish());

@@ -42,6 +42,13 @@ static Status add_box(PlannedTensor& tensor, const TensorSource& source) {
                             shape_text(tensor.first->shape), dtype_name(source.dtype),
                             shape_text(source.shape)));
   }
+  if (source.parameter.size() > kNameBytesMax || !is_utf8(source.parameter)) {
+    return fail(Code::kUsage, fmt::format("its parameter '{}' is not UTF-8 of at most {} bytes",
+                                          shown(source.parameter.substr(0, 40)), kNameBytesMax));
+  }
+  if (source.writer == UINT32_MAX) {
+    return fail(Code::kUsage, "writers are numbered from 0, in order");
+  }
   CAIRN_CHECK(check_box(source.box, source.shape));
   SourceBox box;
   CAIRN_TRY(box.box, storage_box(tensor.form, source.shape, source.box));

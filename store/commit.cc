@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "store/meta_pack.h"
+#include "store/tag_name.h"
 
 namespace cairn {
 
@@ -34,8 +35,10 @@ static Status check_reused(const Store& store, const Root& root,
   return {};
 }
 
-/// Moves the entries into one new tag table when there are too many of them.
-static Status fold_entries(const Store& store, Root& root, const SessionId& writer) {
+/// Moves the entries into one new tag table when there are too many of them. `folded`: its file,
+/// which nobody needs when the root cannot be replaced.
+static Status fold_entries(const Store& store, Root& root, const SessionId& writer,
+                           std::optional<FileId>& folded) {
   if (root.entries.size() <= kRootEntriesMax) return {};
   CAIRN_TRY(const TagList list, store.tags_of(root));
   // Two commits of one session (an import and its repetition) must not share a file name.
@@ -43,11 +46,18 @@ static Status fold_entries(const Store& store, Root& root, const SessionId& writ
   std::copy(writer.bytes.begin(), writer.bytes.begin() + 8, name.bytes.begin());
   MetaWriter writer_of_table(store.fs(), store.path(), name);
   const Bytes table = encode_tag_table(list.tags);
+  folded = FileId{name, 0};
   CAIRN_TRY(const Reference reference, writer_of_table.add(ObjectKind::kTagTable, table));
   CAIRN_CHECK(writer_of_table.finish());
   root.tables = {{reference, list.tags.size()}};
   root.entries.clear();
   return {};
+}
+
+static void remove_table(const Store& store, const std::optional<FileId>& folded) {
+  if (!folded) return;
+  const std::string path = join_path(store.path(), relative_path(FileKind::kMeta, *folded));
+  if (file_exists(store.fs(), path)) (void)store.fs().remove(path).has_value();
 }
 
 /// Puts the entry into the root in place of any other of its name.
@@ -61,6 +71,7 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
                                 std::chrono::milliseconds wait, CommitFailure& failure) {
   CommitResult result{wanted, false};
   std::optional<TagEntry> standing;
+  std::optional<FileId> folded;
   const auto change = [&](Root& root) -> Status {
     CAIRN_TRY(const TagList list, store.tags_of(root));
     if (const TagEntry* tag = list.find(wanted.name)) standing = *tag;
@@ -76,15 +87,18 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
     result.entry.commit = ++root.commit;
     result.entry.pinned = standing && standing->pinned;
     put_entry(root, result.entry);
-    return fold_entries(store, root, wanted.session);
+    return fold_entries(store, root, wanted.session, folded);
   };
   const Status changed =
       change_root(store.fs(), store.path(), wanted.session, wait, change, failure.may_be_visible);
   if (changed) return result;
+  if (!failure.may_be_visible) remove_table(store, folded);
   const bool repeated = standing && standing->session == wanted.session;
   const bool same = standing && if_exists == IfExists::kSame &&
                     standing->manifest.digest == wanted.manifest.digest;
   if (changed.error().code == Code::kExists && (repeated || same)) {
+    // Whoever put it there may have died before step 6 of change_root.
+    CAIRN_CHECK(store.fs().sync_folder(store.path()));
     return CommitResult{*standing, true};
   }
   return tl::unexpected(changed.error());
@@ -92,7 +106,10 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
 
 Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const std::string& name,
                           std::chrono::milliseconds wait) {
+  CAIRN_CHECK(check_tag_name(new_name));
   TagEntry forked;
+  bool already = false;
+  std::optional<FileId> folded;
   CAIRN_TRY(const SessionId writer, SessionId::fresh());
   const auto change = [&](Root& root) -> Status {
     CAIRN_TRY(const TagList list, store.tags_of(root));
@@ -101,7 +118,9 @@ Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const
       return fail(Code::kNotFound, fmt::format("there is no tag '{}' in '{}'", name, store.path()),
                   "'cairn ls' lists the tags");
     }
-    if (list.find(new_name) != nullptr) {
+    if (const TagEntry* standing = list.find(new_name)) {
+      already = standing->manifest.digest == source->manifest.digest;
+      forked = *standing;
       return fail(Code::kExists, fmt::format("the tag '{}' exists already", new_name));
     }
     forked = *source;
@@ -109,10 +128,14 @@ Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const
     forked.pinned = false;
     forked.commit = ++root.commit;
     put_entry(root, forked);
-    return fold_entries(store, root, writer);
+    return fold_entries(store, root, writer, folded);
   };
   bool may_be_visible = false;
-  CAIRN_CHECK(change_root(store.fs(), store.path(), writer, wait, change, may_be_visible));
+  const Status changed =
+      change_root(store.fs(), store.path(), writer, wait, change, may_be_visible);
+  if (!changed && !may_be_visible) remove_table(store, folded);
+  if (!changed && !already) return tl::unexpected(changed.error());
+  if (already) CAIRN_CHECK(store.fs().sync_folder(store.path()));
   return forked;
 }
 

@@ -35,7 +35,8 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& entry, IfExi
                                 const std::vector<FileId>& reused_packs,
                                 std::chrono::milliseconds wait, CommitFailure& failure);
 
-/// Gives a checkpoint a second name. Errors: kNotFound, kExists.
+/// Gives a checkpoint a second name; success when the name has it already.
+/// Errors: kUsage (a malformed name), kNotFound, kExists.
 Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const std::string& name,
                           std::chrono::milliseconds wait);
 

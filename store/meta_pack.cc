@@ -27,6 +27,8 @@ Status MetaWriter::flush() {
   const std::string path = join_path(store_path_, relative_path(FileKind::kMeta, file));
   CAIRN_CHECK(fs_.make_folders(parent_folder(path)));
   CAIRN_CHECK(write_new_file(fs_, path, bytes_));
+  // Whoever made meta/<aa> may have died before its name was durable.
+  CAIRN_CHECK(fs_.sync_folder(parent_folder(parent_folder(path))));
   stored_bytes_ += bytes_.size();
   bytes_.clear();
   objects_.clear();

@@ -1,6 +1,7 @@
-// Durability, in order: (1) the folder packs/<aa> exists and its name is durable; (2) the pack is
-// created under its final name, which no one refers to yet; (3) copies, table and trailer are
-// written; (4) the file is synced; (5) its folder is synced. Only then may a locator name it.
+// Durability, in order: (1) the folder packs/<aa> exists; (2) the pack is created under its final
+// name, which no one refers to yet; (3) copies, table and trailer are written; (4) the file is
+// synced; (5) its folder is synced, and the one above: whoever made packs/<aa> may have died before
+// he synced its name. Only then may a locator name the pack.
 #include "store/open_pack.h"
 
 namespace cairn {
@@ -27,7 +28,8 @@ Status OpenPack::seal() {
   CAIRN_CHECK(file_bytes_->pad_to(8));
   CAIRN_CHECK(file_bytes_->append(encode_pack_footer(file_, copies_, file_bytes_->position())));
   CAIRN_CHECK(file_bytes_->finish());
-  return fs_.sync_folder(parent_folder(path_));
+  CAIRN_CHECK(fs_.sync_folder(parent_folder(path_)));
+  return fs_.sync_folder(parent_folder(parent_folder(path_)));
 }
 
 }  // namespace cairn

@@ -58,7 +58,19 @@ FlatTable::FlatTable(size_t records) : slots_(std::bit_ceil(records + records / 
   records_.reserve(records);
 }
 
+void FlatTable::grow() {
+  slots_.assign(slots_.size() * 2, kEmpty);
+  const size_t mask = slots_.size() - 1;
+  for (size_t i = 0; i < records_.size(); ++i) {
+    size_t at = std::hash<Digest>()(records_[i].digest) & mask;
+    while (slots_[at] != kEmpty) at = (at + 1) & mask;
+    slots_[at] = static_cast<uint32_t>(i);
+  }
+}
+
 void FlatTable::insert(const ChunkRecord& record) {
+  // The number of records that the table was made for may have been wrong.
+  if (records_.size() * 4 >= slots_.size() * 3) grow();
   const size_t mask = slots_.size() - 1;
   size_t at = std::hash<Digest>()(record.digest) & mask;
   for (; slots_[at] != kEmpty; at = (at + 1) & mask) {

@@ -42,6 +42,7 @@ std::optional<ChunkRecord> find_record(ByteSpan bucket, const Digest& digest);
 /// thousand digests a second, a flat table tens of millions.
 class FlatTable {
  public:
+  /// `records`: how many will come, about.
   explicit FlatTable(size_t records);
   void insert(const ChunkRecord& record);
   const ChunkRecord* find(const Digest& digest) const;
@@ -49,6 +50,8 @@ class FlatTable {
 
  private:
   static constexpr uint32_t kEmpty = UINT32_MAX;
+
+  void grow();
 
   std::vector<ChunkRecord> records_;
   std::vector<uint32_t> slots_;

@@ -15,6 +15,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <unordered_map>
 
 #include "base/pipeline.h"
 #include "base/random.h"
@@ -51,7 +52,8 @@ static std::string digest_key(const Digest& digest) { return std::string(as_text
 
 class Index::Tables {
  public:
-  explicit Tables(std::unique_ptr<RocksTables> rocks) : rocks_(std::move(rocks)) {}
+  Tables(const Store& store, std::unique_ptr<RocksTables> rocks)
+      : store_(store), rocks_(std::move(rocks)) {}
 
   RocksTables& rocks() { return *rocks_; }
 
@@ -84,7 +86,7 @@ class Index::Tables {
       const ByteSpan bucket = as_bytes(rows->value().ToStringView());
       for (size_t i = 0; i < bucket.size() / kChunkRecordBytes; ++i) {
         const ChunkRecord record = record_at(bucket, i);
-        if (packs.contains(record.pack)) flat->insert(record);
+        if (is_there(record.pack)) flat->insert(record);
       }
     }
     if (!rows->status().ok()) return fail(Code::kCorrupt, rows->status().ToString());
@@ -101,9 +103,25 @@ class Index::Tables {
     const auto rows = rocks_->scan(Family::kChunk);
     for (rows->Seek(first); rows->Valid() && rows->key().starts_with(prefix); rows->Next()) {
       const auto record = find_record(as_bytes(rows->value().ToStringView()), digest);
-      if (record && packs.contains(record->pack)) return record;
+      if (record && is_there(record->pack)) return record;
     }
     return std::nullopt;
+  }
+
+  /// A pack that is lost must not hide a later copy of the same chunk.
+  bool is_there(uint32_t pack) {
+    const auto [at, fresh] = there_.try_emplace(pack, false);
+    const auto known = packs.find(pack);
+    if (fresh && known != packs.end()) {
+      const std::string path = relative_path(FileKind::kPack, known->second);
+      at->second = file_exists(store_.fs(), join_path(store_.path(), path));
+    }
+    return at->second;
+  }
+  void forget() {
+    packs.clear();
+    there_.clear();
+    flat.reset();
   }
 
   std::map<uint32_t, FileId> packs;
@@ -112,7 +130,9 @@ class Index::Tables {
   uint64_t look_ups = 0;
 
  private:
+  const Store& store_;
   std::unique_ptr<RocksTables> rocks_;
+  std::unordered_map<uint32_t, bool> there_;
 };
 
 namespace {
@@ -120,8 +140,8 @@ namespace {
 /// What one catch-up adds.
 class Additions {
  public:
-  Additions(const Store& store, RocksTables& rocks, std::map<FileId, uint32_t>& numbers)
-      : store_(store), rocks_(rocks), numbers_(numbers) {}
+  Additions(const Store& store, RocksTables& rocks, std::map<FileId, uint32_t> numbers)
+      : store_(store), rocks_(rocks), numbers_(std::move(numbers)) {}
 
   Status add_tag(const TagEntry& tag) {
     CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
@@ -161,7 +181,8 @@ class Additions {
   Status add_pages(const std::vector<PagePlace>& pages) {
     std::vector<PagePlace> fresh;
     for (const PagePlace& place : pages) {
-      const std::string key = digest_key(place.page.digest);
+      // The same page with other copies is another one: the first may have lost its pack.
+      const std::string key = digest_key(place.page.digest) + digest_key(place.locator.digest);
       if (!pages_.insert(key).second) continue;
       CAIRN_TRY(const auto known, rocks_.get(Family::kPage, key));
       if (known) continue;
@@ -259,7 +280,7 @@ class Additions {
 
   const Store& store_;
   RocksTables& rocks_;
-  std::map<FileId, uint32_t>& numbers_;
+  std::map<FileId, uint32_t> numbers_;
   rocksdb::WriteBatch batch_;
   std::vector<ChunkRecord> records_;
   std::set<std::string> pages_, objects_;
@@ -282,7 +303,7 @@ Index::~Index() = default;
 
 Result<std::unique_ptr<Index>> Index::open(const Store& store, Access access) {
   CAIRN_TRY(auto rocks, RocksTables::open(index_path(store), access == Access::kWrite));
-  auto tables = std::make_unique<Tables>(std::move(rocks));
+  auto tables = std::make_unique<Tables>(store, std::move(rocks));
   CAIRN_TRY(const auto owner, tables->rocks().get(Family::kFacts, "store_id"));
   if (owner && *owner != store.config().store_id.hex()) {
     return fail(Code::kCorrupt,
@@ -305,11 +326,14 @@ Status Index::catch_up() {
       additions.batch().Delete(tables_->rocks().handle(Family::kTag), tag.name);
     }
   }
+  std::map<std::string_view, const TagEntry*> known_by_name;
+  for (const TagEntry& tag : known) known_by_name[tag.name] = &tag;
   for (const TagEntry& tag : list.tags) {
-    const auto same = std::find_if(known.begin(), known.end(), [&](const TagEntry& other) {
-      return other.name == tag.name && other.commit == tag.commit && other.table == tag.table;
-    });
-    if (same != known.end()) continue;
+    const auto same = known_by_name.find(tag.name);
+    if (same != known_by_name.end() && same->second->commit == tag.commit &&
+        same->second->table == tag.table) {
+      continue;
+    }
     const Status added = additions.add_tag(tag);
     // A tag whose files are damaged or went meanwhile is not indexed; 'check' names it.
     if (!added && added.error().code != Code::kCorrupt && added.error().code != Code::kNotFound) {
@@ -317,8 +341,7 @@ Status Index::catch_up() {
     }
   }
   CAIRN_CHECK(additions.finish(list.commit, chunks));
-  tables_->packs.clear();
-  tables_->flat.reset();
+  tables_->forget();
   return tables_->load_packs();
 }
 

@@ -1,9 +1,9 @@
 // The column families of the index, with RocksDB's statuses turned into errors.
 //
-//   facts     "store_id", "commit", "packs", "chunks", and "session" + id: its chunks are in
+//   facts     "store_id", "commit", "chunks", and "session" + id: its chunks are in
 //   tag       name -> tag entry
 //   object    digest -> bytes of a manifest or schema
-//   page      digest -> empty: its chunks are in
+//   page      digests of a page and its locator -> empty: its chunks are in
 //   chunk     bucket key -> records (store/index/chunk_records.h)
 //   pack      number, big-endian -> file id
 #pragma once

@@ -336,7 +336,7 @@ class Commands(unittest.TestCase):
         self.assertRegex(lines[0], r"^missing-pack: tag 't/\d', tensor 'w', pack 'packs/.*is missing")
         self.assertRegex(lines[1], r"^missing-pack: tag")
         self.assertEqual(lines[2], "2 tags, 2 chunks in 2 packs, 0 B read: damaged")
-        self.assertIn("repair tags", lines[3])
+        self.assertEqual(len(lines), 3)
         self.assertIn("is damaged: 2 findings", done.stderr)
 
     def test_an_empty_store_is_small(self):

@@ -135,6 +135,25 @@ TEST_F(Save, FoundCopiesAreReused) {
   EXPECT_EQ(load_whole("b/1", "w", {1024}), big);
 }
 
+TEST_F(Save, SourcesThatChangedAreNotPublished) {
+  SaveRequest request = request_for(data_);
+  request.check_sources = [] { return fail(Code::kFailed, "the file changed"); };
+  EXPECT_TRUE(fails_with(Code::kFailed, save(*store_, request)));
+  EXPECT_TRUE(store_->read_tags()->tags.empty());
+  EXPECT_TRUE(packs().empty());
+  EXPECT_TRUE(posix_fs().list(path() + "/sessions")->empty());
+}
+
+TEST_F(Save, TheDefaultBaseIsBesideTheTag) {
+  for (const char* tag : {"run/1", "run/evals/1", "other", "run/2"}) {
+    SaveRequest request = request_for(data_);
+    request.tag = tag;
+    const auto saved = save(*store_, request);
+    ASSERT_TRUE(succeeds(saved));
+    EXPECT_EQ(saved->base, tag == std::string("run/2") ? "run/1" : "") << tag;
+  }
+}
+
 /// An index that lost its mind must cost bytes, not the tag.
 TEST_F(Save, WhatThePackDoesNotConfirmIsNotReused) {
   const Bytes big = noise(2048, 6);

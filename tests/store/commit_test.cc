@@ -134,7 +134,10 @@ TEST_F(Commit, ForksAreTagsOfTheirOwn) {
   ASSERT_TRUE(fork);
   EXPECT_EQ(store_->find_tag("b")->manifest.digest.bytes[0], 7);
   EXPECT_GT(store_->find_tag("b")->commit, store_->find_tag("a")->commit);
-  EXPECT_EQ(fork_tag(*store_, "b", "a", 0ms).error().code, Code::kExists);
+  EXPECT_TRUE(fork_tag(*store_, "b", "a", 0ms)) << "it has the name already";
+  ASSERT_TRUE(commit(entry("d", 8)));
+  EXPECT_EQ(fork_tag(*store_, "b", "d", 0ms).error().code, Code::kExists);
+  EXPECT_EQ(fork_tag(*store_, "../x", "a", 0ms).error().code, Code::kUsage);
   EXPECT_EQ(fork_tag(*store_, "c", "x", 0ms).error().code, Code::kNotFound);
 }
 

@@ -34,6 +34,7 @@ BANS = (
         "files are reached through base/fs.h", frozenset({"tests"}),
         ("base/fs_posix.cc",  # the seam itself
          "base/mapped_file.cc",  # maps files that are read where they lie
+         "base/descriptor.h",  # closes them
          "base/process.cc",  # reads /proc, which is no file of a store
          "cli/output.cc")),  # writes to standard output and error
     Ban("ends", rf"{_NAME_BEFORE}(?:abort|_exit|_Exit|quick_exit|exit|terminate)\(",

@@ -9,6 +9,7 @@
 
 #include "lib/cairn.hpp"
 #include "store/checkpoint.h"
+#include "store/index/chunk_records.h"
 
 namespace cairn {
 namespace {
@@ -74,6 +75,43 @@ TEST_F(IndexTest, FollowsTheRootAndFindsChunksOfTheWholeStore) {
   ASSERT_TRUE((*index)->catch_up());
   EXPECT_EQ((*index)->state()->tags, 2u);
   EXPECT_EQ((*index)->state()->chunks, 512u) << "nothing new was stored";
+}
+
+TEST_F(IndexTest, ALostPackDoesNotHideALaterCopy) {
+  const Bytes data = noise(64 * 1024, 4);
+  const auto save_by_index = [&](const std::string& tag) {
+    auto index = Index::open(*store_, Index::Access::kWrite);
+    EXPECT_TRUE(index && (*index)->catch_up());
+    return save_bytes(
+               tag, data,
+               [&](const std::vector<Digest>& wanted, std::vector<std::optional<Copy>>& found) {
+                 return (*index)->look_up(wanted, found);
+               })
+        .facts.new_bytes;
+  };
+  EXPECT_EQ(save_by_index("a"), data.size());
+  EXPECT_EQ(save_by_index("b"), 0u);
+  std::filesystem::remove_all(folder_ / "packs");
+  EXPECT_EQ(save_by_index("c"), data.size()) << "what is lost is written again";
+  EXPECT_EQ(save_by_index("d"), 0u) << "once";
+}
+
+TEST(FlatTable, GrowsBeyondWhatItWasMadeFor) {
+  FlatTable table(0);
+  std::vector<ChunkRecord> records(1000);
+  for (uint32_t i = 0; i < records.size(); ++i) {
+    records[i].digest = blake3(as_bytes(std::to_string(i)));
+    records[i].pack = i;
+    table.insert(records[i]);
+    table.insert(records[i]);
+  }
+  EXPECT_EQ(table.size(), records.size());
+  for (const ChunkRecord& record : records) {
+    const ChunkRecord* found = table.find(record.digest);
+    ASSERT_NE(found, nullptr);
+    EXPECT_EQ(found->pack, record.pack);
+  }
+  EXPECT_EQ(table.find(blake3(as_bytes("none"))), nullptr);
 }
 
 TEST_F(IndexTest, RebuiltItSaysTheSame) {
