@@ -104,7 +104,8 @@ struct SaveResult {
 /// Saves the boxes as one tag: all of it or nothing. Every tensor must be covered exactly; holes,
 /// overlaps that disagree, and mismatched dtypes or shapes fail before anything is written.
 /// Errors: kUsage (the request; names tensors and boxes), kExists, kNoSpace, kBusy, kCancelled, ...
-/// Memory: at most 256 MiB beside the caller's tensors.
+/// Memory beside the caller's tensors: buffers of less than 64 MiB, and about 200 bytes a chunk (a
+/// million chunks of the default size are half a terabyte of bf16).
 Result<SaveResult> save(const Store& store, const SaveRequest& request);
 
 /// One box of one tensor to be filled.

@@ -16,8 +16,10 @@ static constexpr size_t kJobChunksMax = 256;
 /// Attachments are text and JSON more often than not.
 static constexpr int kAttachmentZstdLevel = 3;
 
-struct ChunkSaver::Job {
-  std::vector<ChunkPlace> chunks;
+/// Consecutive chunks of one run of a page.
+struct ChunkSaver::JobPart {
+  size_t page = 0;
+  PageRun run;
 };
 
 ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
@@ -28,33 +30,45 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
     for (const PageRun& run : runs) entries += run.chunk_count;
     SavedPage& page = pages_.emplace_back();
     page.page.entries.resize(entries);
-    page.base_copies.resize(entries);
+    page.is_of_base.resize(entries);
   }
 }
 
-std::vector<ChunkSaver::Job> ChunkSaver::make_jobs() const {
-  std::vector<Job> jobs;
-  uint64_t bytes = 0;
+/// Cuts the runs of all pages into parts, and the parts into jobs: job j is the parts from
+/// first_parts[j] on.
+ChunkSaver::Jobs ChunkSaver::make_jobs() const {
+  Jobs jobs;
+  uint64_t room_bytes = 0, room_chunks = 0;
   for (size_t page = 0; page < plan_.pages.pages.size(); ++page) {
-    for (const PageRun& run : plan_.pages.pages[page]) {
+    for (PageRun left : plan_.pages.pages[page]) {
       // Every chunk of an item has about the same size: the first one's decides.
-      const bool is_tensor = run.item < plan_.tensors.size();
-      const uint64_t chunk_bytes =
-          is_tensor ? plan_.tensors[run.item].grid.chunk_box(run.first_chunk).elements() *
-                          plan_.tensors[run.item].form.item_bytes
-                    : plan_.opaque_chunk_bytes;
-      for (uint64_t i = 0; i < run.chunk_count; ++i) {
-        if (jobs.empty() || bytes >= kJobBytes || jobs.back().chunks.size() >= kJobChunksMax) {
-          jobs.emplace_back();
-          bytes = 0;
+      const uint64_t chunk_bytes = std::max<uint64_t>(1, first_chunk_bytes(left));
+      while (left.chunk_count > 0) {
+        if (room_bytes == 0 || room_chunks == 0) {
+          jobs.first_parts.push_back(jobs.parts.size());
+          room_bytes = kJobBytes;
+          room_chunks = kJobChunksMax;
         }
-        jobs.back().chunks.push_back(
-            {page, run.first_entry + static_cast<uint32_t>(i), run.item, run.first_chunk + i});
-        bytes += chunk_bytes;
+        PageRun part = left;
+        part.chunk_count =
+            std::min({left.chunk_count, room_chunks, ceil_div(room_bytes, chunk_bytes)});
+        jobs.parts.push_back({page, part});
+        room_bytes -= std::min(room_bytes, part.chunk_count * chunk_bytes);
+        room_chunks -= part.chunk_count;
+        left.first_chunk += part.chunk_count;
+        left.first_entry += static_cast<uint32_t>(part.chunk_count);
+        left.chunk_count -= part.chunk_count;
       }
     }
   }
+  jobs.first_parts.push_back(jobs.parts.size());
   return jobs;
+}
+
+uint64_t ChunkSaver::first_chunk_bytes(const PageRun& run) const {
+  if (run.item >= plan_.tensors.size()) return plan_.opaque_chunk_bytes;
+  const PlannedTensor& tensor = plan_.tensors[run.item];
+  return tensor.grid.chunk_box(run.first_chunk).elements() * tensor.form.item_bytes;
 }
 
 /// Where a unit lies as rows that can be hashed in place; nullopt when its bytes come from several
@@ -125,13 +139,19 @@ Status ChunkSaver::digest(std::span<DigestedUnit> units) const {
   return {};
 }
 
-Status ChunkSaver::save_job(const Job& job) {
+Status ChunkSaver::save_job(std::span<const JobPart> parts) {
   if (request_.call.stop != nullptr && *request_.call.stop) {
     return fail(Code::kCancelled, "the save was stopped");
   }
+  std::vector<ChunkPlace> chunks;
+  for (const auto& [page, run] : parts) {
+    for (uint32_t i = 0; i < run.chunk_count; ++i) {
+      chunks.push_back({page, run.first_entry + i, run.item, run.first_chunk + i});
+    }
+  }
   std::vector<DigestedUnit> units;
   std::vector<size_t> first_units;
-  for (const ChunkPlace& chunk : job.chunks) {
+  for (const ChunkPlace& chunk : chunks) {
     first_units.push_back(units.size());
     for (Unit& unit : plan_.units_of(chunk.item, chunk.chunk)) {
       units.push_back({std::move(unit), 0, {}, {}});
@@ -141,9 +161,9 @@ Status ChunkSaver::save_job(const Job& job) {
   CAIRN_CHECK(digest(units));
 
   std::vector<size_t> wanted;
-  for (size_t i = 0; i < job.chunks.size(); ++i) {
+  for (size_t i = 0; i < chunks.size(); ++i) {
     const size_t first = first_units[i], last = first_units[i + 1];
-    if (settle(job.chunks[i], std::span(units).subspan(first, last - first))) continue;
+    if (settle(chunks[i], std::span(units).subspan(first, last - first))) continue;
     for (size_t u = first; u < last; ++u) wanted.push_back(u);
   }
   CAIRN_CHECK(write_new(units, wanted));
@@ -172,9 +192,9 @@ bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const DigestedUnit> u
     entry = units[0].digest;
   }
   if (base_ != nullptr) {
-    auto copies = base_->equal_copies(chunk.item, chunk.chunk, entry);
+    const auto copies = base_->equal_copies(chunk.item, chunk.chunk, entry);
     if (copies && are_there(*copies, entry)) {
-      page.base_copies[chunk.entry] = std::move(*copies);
+      page.is_of_base[chunk.entry] = 1;
       return true;
     }
   }
@@ -225,22 +245,35 @@ Status ChunkSaver::run() {
   if (request_.call.progress != nullptr) {
     request_.call.progress->total_bytes = plan_.logical_bytes + plan_.attachment_bytes;
   }
-  const std::vector<Job> jobs = make_jobs();
-  return parallel_for(jobs.size(), request_.call.threads,
-                      [&](uint64_t index) { return save_job(jobs[index]); });
+  const Jobs jobs = make_jobs();
+  return parallel_for(jobs.first_parts.size() - 1, request_.call.threads, [&](uint64_t job) {
+    const size_t first = jobs.first_parts[job], last = jobs.first_parts[job + 1];
+    return save_job(std::span(jobs.parts).subspan(first, last - first));
+  });
 }
 
-Locator ChunkSaver::locator(size_t number) const {
-  const SavedPage& page = pages_[number];
+/// The copies of the run's entry of that number.
+Status ChunkSaver::add_copies(const PageRun& run, uint64_t number, const SavedPage& page,
+                              Locator& locator) const {
+  const size_t at = run.first_entry + number;
+  const ChunkEntry& entry = page.page.entries[at];
+  if (page.is_of_base[at] != 0) {
+    const auto copies = base_->equal_copies(run.item, run.first_chunk + number, entry);
+    if (!copies) return fail(Code::kCorrupt, "the base tag cannot be read any more");
+    locator.copies.insert(locator.copies.end(), copies->begin(), copies->end());
+  } else if (const auto* digest = std::get_if<Digest>(&entry)) {
+    locator.copies.push_back(writer_.find(*digest));
+  } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
+    for (const Piece& piece : *pieces) locator.copies.push_back(writer_.find(piece.digest));
+  }
+  return {};
+}
+
+Result<Locator> ChunkSaver::locator(size_t number) const {
   Locator locator;
-  for (size_t i = 0; i < page.page.entries.size(); ++i) {
-    const ChunkEntry& entry = page.page.entries[i];
-    if (!page.base_copies[i].empty()) {
-      for (const Copy& copy : page.base_copies[i]) locator.copies.push_back(copy);
-    } else if (const auto* digest = std::get_if<Digest>(&entry)) {
-      locator.copies.push_back(writer_.find(*digest));
-    } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
-      for (const Piece& piece : *pieces) locator.copies.push_back(writer_.find(piece.digest));
+  for (const PageRun& run : plan_.pages.pages[number]) {
+    for (uint64_t i = 0; i < run.chunk_count; ++i) {
+      CAIRN_CHECK(add_copies(run, i, pages_[number], locator));
     }
   }
   return locator;

@@ -19,8 +19,8 @@ namespace cairn {
 /// The pages of a save, being filled.
 struct SavedPage {
   Page page;
-  /// Per entry, the base's copies where it is equal; empty where the chunk writer has them.
-  std::vector<std::vector<Copy>> base_copies;
+  /// Per entry: its copies are the base's; the others are with the chunk writer.
+  std::vector<uint8_t> is_of_base;
 };
 
 /// Threads: run() once; it uses threads of its own.
@@ -31,12 +31,16 @@ class ChunkSaver {
 
   Status run();
 
-  /// The page's locator. REQUIRES: run() succeeded.
-  Locator locator(size_t page) const;
+  /// The page's locator. REQUIRES: run() succeeded. Errors: those of reading the base again.
+  Result<Locator> locator(size_t page) const;
   const Page& page(size_t page) const { return pages_[page].page; }
 
  private:
-  struct Job;  // chunks of one worker's turn
+  struct JobPart;
+  struct Jobs {
+    std::vector<JobPart> parts;
+    std::vector<size_t> first_parts;
+  };
   struct ChunkPlace {
     size_t page = 0;
     uint32_t entry = 0;
@@ -52,8 +56,9 @@ class ChunkSaver {
     Digest digest;
   };
 
-  std::vector<Job> make_jobs() const;
-  Status save_job(const Job& job);
+  Jobs make_jobs() const;
+  uint64_t first_chunk_bytes(const PageRun& run) const;
+  Status save_job(std::span<const JobPart> parts);
   Status digest(std::span<DigestedUnit> units) const;
   bool settle(const ChunkPlace& chunk, std::span<const DigestedUnit> units);
   Status write_new(std::span<const DigestedUnit> units, const std::vector<size_t>& wanted);
@@ -61,6 +66,8 @@ class ChunkSaver {
   bool are_there(std::span<const Copy> copies, const ChunkEntry& entry);
   std::optional<DigestInput> rows_of(const Unit& unit) const;
   void gather(const Unit& unit, MutableBytes room) const;
+  Status add_copies(const PageRun& run, uint64_t number, const SavedPage& page,
+                    Locator& locator) const;
   ByteSpan in_order(const DigestedUnit& digested, AlignedBuffer& room) const;
 
   const Store& store_;

@@ -98,7 +98,7 @@ class Save {
     std::map<FileId, uint64_t> uses;
     for (size_t number = 0; number < plan_.pages.pages.size(); ++number) {
       const Bytes page = encode_page(saver.page(number));
-      const Locator copies = saver.locator(number);
+      CAIRN_TRY(const Locator copies, saver.locator(number));
       for (const Copy& copy : copies.copies) uses[copy.pack] += copy.stored_bytes;
       const Bytes locator = encode_locator(copies);
       std::optional<PagePlace> place;
