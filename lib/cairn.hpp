@@ -105,7 +105,7 @@ struct SaveResult {
 /// overlaps that disagree, and mismatched dtypes or shapes fail before anything is written.
 /// Errors: kUsage (the request; names tensors and boxes), kExists, kNoSpace, kBusy, kCancelled, ...
 /// Memory beside the caller's tensors: buffers of less than 64 MiB, and about 200 bytes a chunk (a
-/// million chunks of the default size are half a terabyte of bf16).
+/// million chunks of the default size are a terabyte of bf16).
 Result<SaveResult> save(const Store& store, const SaveRequest& request);
 
 /// One box of one tensor to be filled.
