@@ -31,7 +31,7 @@ Result<Bytes> read_file(Fs& fs, const std::string& path, uint64_t bytes_max) {
   return content;
 }
 
-static Status create_and_sync(Fs& fs, const std::string& path, ByteSpan data) {
+Status create_and_sync(Fs& fs, const std::string& path, ByteSpan data) {
   CAIRN_TRY(const auto file, fs.open(path, OpenMode::kCreate));
   if (!data.empty()) CAIRN_CHECK(file->write_at(0, data));
   return file->sync();

@@ -37,14 +37,12 @@ class File {
   /// Writes all of `data` at `offset`, or fails.
   virtual Status write_at(uint64_t offset, ByteSpan data) = 0;
   virtual Status truncate(uint64_t bytes) = 0;
-  /// Makes data and length durable. The name needs sync_dir of the parent folder.
+  /// Makes data and length durable. The name needs sync_folder of the parent folder.
   virtual Status sync() = 0;
   virtual Result<uint64_t> size() = 0;
   /// True when reads and writes must keep kDirectAlignment (offset, length and memory). A file
   /// asked for with a ...Direct mode is not direct where the file system refuses O_DIRECT.
   virtual bool direct() const = 0;
-  /// Starts reading [offset, offset + bytes) into the page cache. A hint: it never fails.
-  virtual void prefetch(uint64_t offset, uint64_t bytes) = 0;
   virtual const std::string& path() const = 0;
 };
 
@@ -72,6 +70,8 @@ class Fs {
   virtual ~Fs() = default;
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
   virtual Status rename(const std::string& source, const std::string& target) = 0;
+  /// As rename, but never in the place of another file: kExists.
+  virtual Status rename_new(const std::string& source, const std::string& target) = 0;
   /// Removes a file or an empty folder.
   virtual Status remove(const std::string& path) = 0;
   /// Makes the folder and its parents, and makes their names durable; fine when it is there
@@ -100,7 +100,9 @@ Fs& posix_fs();
 bool file_exists(Fs& fs, const std::string& path);
 /// The whole file; kCorrupt when it is longer than `bytes_max`.
 Result<Bytes> read_file(Fs& fs, const std::string& path, uint64_t bytes_max);
-/// Creates `path` with `data` and makes data and name durable.
+/// Creates `path` with `data` and makes the data durable, not yet the name.
+Status create_and_sync(Fs& fs, const std::string& path, ByteSpan data);
+/// As create_and_sync, and the name too.
 Status write_new_file(Fs& fs, const std::string& path, ByteSpan data);
 /// Replaces `path` in one step: write `temporary`, sync, rename, sync the folder. A reader sees the
 /// old bytes or the new ones; after success the new ones survive a power cut.

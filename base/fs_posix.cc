@@ -118,11 +118,6 @@ class PosixFile final : public File {
 
   bool direct() const override { return direct_; }
 
-  void prefetch(uint64_t offset, uint64_t bytes) override {
-    ::posix_fadvise(descriptor_.number(), static_cast<off_t>(offset), static_cast<off_t>(bytes),
-                    POSIX_FADV_WILLNEED);
-  }
-
   const std::string& path() const override { return path_; }
 
  private:
@@ -253,6 +248,16 @@ class PosixFs final : public Fs {
   Status rename(const std::string& source, const std::string& target) override {
     if (::rename(source.c_str(), target.c_str()) != 0) return failed("rename", source);
     return {};
+  }
+
+  Status rename_new(const std::string& source, const std::string& target) override {
+    if (::renameat2(AT_FDCWD, source.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) == 0) {
+      return {};
+    }
+    if (errno != EINVAL && errno != ENOSYS) return failed("make", target);
+    // File systems without it, NFS among them, know links.
+    if (::link(source.c_str(), target.c_str()) != 0) return failed("make", target);
+    return remove(source);
   }
 
   Status remove(const std::string& path) override {

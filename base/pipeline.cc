@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <new>
 #include <thread>
 #include <vector>
+
+#include "base/memory_guard.h"
 
 namespace cairn {
 
@@ -19,9 +20,7 @@ unsigned default_threads() {
 
 static Status guarded(const std::function<Status(uint64_t)>& work, uint64_t index) {
   try {
-    return work(index);
-  } catch (const std::bad_alloc&) {
-    return fail(Code::kFailed, "out of memory");
+    return guard_memory([&] { return work(index); });
   } catch (const std::exception& error) {
     return fail(Code::kBug, error.what());
   }
@@ -48,8 +47,8 @@ Status parallel_for(uint64_t count, unsigned threads,
   std::vector<std::jthread> helpers;
   try {
     while (helpers.size() + 1 < std::min<uint64_t>(threads, count)) helpers.emplace_back(run);
-  } catch (const std::system_error&) {
-    // No more threads to be had: those there are do the work.
+  } catch (const std::exception&) {
+    // No more threads or memory for them: those there are do the work.
   }
   run();
   helpers.clear();

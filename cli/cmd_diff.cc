@@ -1,15 +1,14 @@
 // `cairn diff`: what changed between two tags.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
-#include "cli/glob.h"
 #include "cli/human.h"
 #include "cli/table.h"
+#include "cli/tensor_choice.h"
 #include "lib/diff.h"
 
 namespace cairn {
@@ -76,12 +75,11 @@ static Result<DiffResult> run(const Context& context, const DiffOptions& options
   CAIRN_TRY(const auto b, open(*store, options.b));
   DiffRequest request;
   request.elements = options.elements;
-  request.wants = [&](const std::string& name) {
-    return options.tensors.empty() ||
-           std::any_of(options.tensors.begin(), options.tensors.end(),
-                       [&](const std::string& glob) { return glob_match(glob, name); });
-  };
+  request.wants = [&](const std::string& name) { return is_chosen(options.tensors, name); };
   CAIRN_TRY(DiffResult result, diff(*a, *b, request));
+  if (result.is_empty() && !options.tensors.empty()) {
+    return none_chosen(options.tensors, fmt::format("'{}' and '{}'", a->tag().name, b->tag().name));
+  }
   Output& output = context.output;
   if (output.json()) {
     print_json(output, *a, *b, result, options.elements);

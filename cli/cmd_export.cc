@@ -1,7 +1,6 @@
 // `cairn export`: writes a tag to files.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -9,17 +8,11 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
-#include "cli/glob.h"
 #include "cli/human.h"
+#include "cli/tensor_choice.h"
 #include "lib/export_files.h"
 
 namespace cairn {
-
-static bool wants(const ExportOptions& options, const std::string& name) {
-  return options.tensors.empty() ||
-         std::any_of(options.tensors.begin(), options.tensors.end(),
-                     [&](const std::string& glob) { return glob_match(glob, name); });
-}
 
 static Result<ExportRequest> make_request(const Context& context, const ExportOptions& options,
                                           const Checkpoint& checkpoint) {
@@ -29,11 +22,10 @@ static Result<ExportRequest> make_request(const Context& context, const ExportOp
       options.format == ExportFormat::kHuggingFace ||
       (options.format == ExportFormat::kByPath && !options.path.ends_with(".safetensors"));
   for (const TensorInfo& tensor : checkpoint.schema().tensors) {
-    if (wants(options, tensor.name)) request.tensors.push_back(tensor.name);
+    if (is_chosen(options.tensors, tensor.name)) request.tensors.push_back(tensor.name);
   }
   if (request.tensors.empty()) {
-    return fail(Code::kNotFound, fmt::format("no tensor of '{}' matches", checkpoint.tag().name),
-                "'cairn show' lists the tensors");
+    return none_chosen(options.tensors, fmt::format("'{}'", checkpoint.tag().name));
   }
   if (!options.dtype.empty()) {
     request.float_dtype = dtype_of_name(options.dtype);

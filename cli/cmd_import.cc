@@ -15,13 +15,20 @@
 
 namespace cairn {
 
+static constexpr uint64_t kRolesBytesMax = kMiB;
+
 static Status give_roles(const std::string& roles, std::vector<TensorSource>& tensors) {
   if (roles == "none") return {};
   if (roles == "auto") {
     guess_roles(tensors);
     return {};
   }
-  CAIRN_TRY(const Bytes text, read_file(posix_fs(), roles, kMiB));
+  CAIRN_TRY(const FileInfo file, posix_fs().info(roles));
+  if (file.is_folder || file.bytes > kRolesBytesMax) {
+    return fail(Code::kUsage, fmt::format("'{}' is no roles file", roles),
+                "'cairn help import' shows one");
+  }
+  CAIRN_TRY(const Bytes text, read_file(posix_fs(), roles, kRolesBytesMax));
   CAIRN_TRY(const RoleRules rules, parse_role_rules(text, roles));
   assign_roles(rules, tensors);
   return {};

@@ -42,9 +42,6 @@ static Status serve(Index& index) {
     Status done;
     if (kind == kLookUpRequest && count <= kLookUpMax) {
       done = answer_look_up(index, count);
-    } else if (kind == kCatchUpRequest && count == 0) {
-      done = index.catch_up();
-      if (done) done = send_all(kSocket, frame(0, 0, {}));
     } else {
       done = fail(Code::kFailed, "a request that this version does not know");
     }

@@ -1,4 +1,6 @@
 // `cairn ls`: the tags of a store.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -83,6 +85,20 @@ static void print_table(Output& output, const std::vector<TagEntry>& tags,
   if (!table.empty()) output.print(table.render());
 }
 
+/// An empty answer, in words, for people.
+static void explain_nothing(Output& output, const TagList& list, const LsOptions& options) {
+  if (list.tags.empty()) {
+    output.note("there are no tags yet: 'cairn import TAG FILE' makes one");
+    return;
+  }
+  const std::string below = options.pattern + "/*";
+  const auto is_below = [&](const TagEntry& tag) { return glob_match(below, tag.name); };
+  const auto count = std::count_if(list.tags.begin(), list.tags.end(), is_below);
+  output.note(fmt::format("none of {} matches '{}'{}", counted(list.tags.size(), "tag"),
+                          options.pattern,
+                          count == 0 ? "" : fmt::format("; {} match '{}'", count, below)));
+}
+
 static Status run(const Context& context, const LsOptions& options) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   CAIRN_TRY(const TagList list, store->read_tags());
@@ -99,7 +115,7 @@ static Status run(const Context& context, const LsOptions& options) {
   const auto* shown = exclusive ? &*exclusive : nullptr;
   if (output.json()) return print_json(output, *store, tags, shown);
   print_table(output, tags, shown);
-  if (list.tags.empty()) output.note("there are no tags yet: 'cairn import TAG FILE' makes one");
+  if (tags.empty() && options.limit != 0) explain_nothing(output, list, options);
   return {};
 }
 

@@ -1,29 +1,22 @@
 // `cairn show`: what a tag holds.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
-#include "cli/glob.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
+#include "cli/tensor_choice.h"
 #include "lib/describe.h"
 #include "lib/tensor.h"
 
 namespace cairn {
 
 using nlohmann::ordered_json;
-
-static bool wants(const ShowOptions& options, const std::string& name) {
-  return options.tensors.empty() ||
-         std::any_of(options.tensors.begin(), options.tensors.end(),
-                     [&](const std::string& glob) { return glob_match(glob, name); });
-}
 
 static std::string_view name_of(const TensorDescription& tensor) {
   return dtype_name(static_cast<Dtype>(tensor.dtype));
@@ -49,7 +42,7 @@ static ordered_json layouts_json(const Checkpoint& checkpoint, const Layout& lay
   auto tensors = ordered_json::array();
   for (size_t i = 0; i < layout.tensors.size(); ++i) {
     const std::string& name = checkpoint.schema().tensors[i].name;
-    if (!wants(options, name)) continue;
+    if (!is_chosen(options.tensors, name)) continue;
     auto boxes = ordered_json::array();
     for (const LayoutBox& box : layout.tensors[i].boxes) {
       boxes.push_back({{"writer", box.writer}, {"offsets", box.offsets}, {"lengths", box.lengths}});
@@ -124,7 +117,7 @@ static void print_boxes(Output& output, const Checkpoint& checkpoint, const Layo
   Table table({{"tensor"}, {"writer", Align::kRight}, {"box"}});
   for (size_t i = 0; i < layout.tensors.size(); ++i) {
     const std::string& name = checkpoint.schema().tensors[i].name;
-    if (!wants(options, name)) continue;
+    if (!is_chosen(options.tensors, name)) continue;
     for (const LayoutBox& box : layout.tensors[i].boxes) {
       table.add_row({name, std::to_string(box.writer), Box{box.offsets, box.lengths}.text()});
     }
@@ -140,9 +133,12 @@ static Status run(const Context& context, const ShowOptions& options) {
   CAIRN_TRY(const Layout layout, checkpoint->layout());
   std::vector<TensorDescription> tensors;
   for (size_t i = 0; i < checkpoint->schema().tensors.size(); ++i) {
-    if (!wants(options, checkpoint->schema().tensors[i].name)) continue;
+    if (!is_chosen(options.tensors, checkpoint->schema().tensors[i].name)) continue;
     CAIRN_TRY(TensorDescription tensor, describe_tensor(*checkpoint, i));
     tensors.push_back(std::move(tensor));
+  }
+  if (tensors.empty() && !options.tensors.empty()) {
+    return none_chosen(options.tensors, fmt::format("'{}'", tag.name));
   }
   if (output.json()) {
     print_json(output, *checkpoint, layout, tensors, options);

@@ -9,7 +9,4 @@ namespace cairn {
 /// A `[` without its `]` stands for itself; there is no escape. O(|pattern| * |text|) at worst.
 bool glob_match(std::string_view pattern, std::string_view text);
 
-/// Whether `text` has a character that glob_match does not take literally.
-bool is_glob(std::string_view text);
-
 }  // namespace cairn

@@ -11,7 +11,7 @@ import re
 import sys
 import textwrap
 
-COLUMNS = 96
+COLUMNS = 80
 # Compilers need not take longer string literals.
 LITERAL_BYTES = 1000
 

@@ -16,6 +16,7 @@ constexpr double kLineEvery_s = 10;
 constexpr double kJsonEvery_s = 1;
 constexpr double kBarAfter_s = 0.5;  ///< quick commands show none
 constexpr size_t kBarCells = 20;
+constexpr size_t kBarCellsMin = 5;  ///< a narrow terminal gets the words alone
 
 bool draws_bar(const Output& output, ProgressMode mode) {
   return mode == ProgressMode::kAuto && output.stderr_is_terminal() && !output.json();
@@ -63,16 +64,20 @@ std::string ProgressView::line() const {
 }
 
 std::string ProgressView::bar(size_t columns) const {
+  // A line that wraps could not be removed again.
+  const size_t room = columns > 0 ? columns - 1 : 0;
+  const std::string words = line();
+  constexpr size_t kFrame = 3;  // the brackets and a space
+  const size_t cells =
+      words.size() + kFrame < room ? std::min(kBarCells, room - words.size() - kFrame) : 0;
   std::string text;
-  if (state_.total_bytes > 0) {
+  if (state_.total_bytes > 0 && cells >= kBarCellsMin) {
     const double share =
         static_cast<double>(state_.done_bytes) / static_cast<double>(state_.total_bytes);
-    const auto full = static_cast<size_t>(std::min(share, 1.0) * kBarCells);
-    text = '[' + std::string(full, '#') + std::string(kBarCells - full, '.') + "] ";
+    const auto full = static_cast<size_t>(std::min(share, 1.0) * static_cast<double>(cells));
+    text = '[' + std::string(full, '#') + std::string(cells - full, '.') + "] ";
   }
-  text += line();
-  // A line that wraps could not be removed again.
-  return text.substr(0, columns > 0 ? columns - 1 : 0);
+  return (text + words).substr(0, room);
 }
 
 Progress::Progress(Output& output, ProgressMode mode, std::string title,

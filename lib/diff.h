@@ -31,6 +31,8 @@ struct DiffResult {
   bool identical() const {
     return changed.empty() && added.empty() && removed.empty() && reshaped.empty();
   }
+  /// Neither side has a tensor that was wanted.
+  bool is_empty() const { return tensors == 0 && identical(); }
 };
 
 /// Chunks are compared by their identity, so no data is read, except for `elements` and where a

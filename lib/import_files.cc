@@ -108,11 +108,6 @@ class Importer {
 }  // namespace
 
 Status add_attachment(ImportFiles& files, const std::string& name, const std::string& path) {
-  for (const AttachmentSource& other : files.attachments) {
-    if (other.name == name) {
-      return fail(Code::kUsage, fmt::format("the attachment '{}' comes twice", name));
-    }
-  }
   CAIRN_TRY(MappedFile mapped, MappedFile::open(path));
   files.attachments.push_back({name, files.mapped.emplace_back(std::move(mapped)).bytes()});
   return {};

@@ -29,7 +29,7 @@ Result<ImportFiles> open_import(Fs& fs, const std::vector<std::string>& paths);
 /// states.
 Status check_unchanged(const ImportFiles& files);
 
-/// Adds a file as an attachment. Errors: kNotFound, kUsage when the name is taken.
+/// Adds a file as an attachment. Errors: kNotFound. A name that is taken is refused by the save.
 Status add_attachment(ImportFiles& files, const std::string& name, const std::string& path);
 
 }  // namespace cairn

@@ -6,11 +6,11 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/memory_guard.h"
 #include "base/pipeline.h"
 #include "lib/cairn.hpp"
 #include "lib/convert.h"
 #include "lib/load_plan.h"
-#include "lib/memory_guard.h"
 #include "store/pack_reader.h"
 #include "store/read_jobs.h"
 

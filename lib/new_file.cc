@@ -12,7 +12,7 @@ Result<NewFile> NewFile::create(Fs& fs, const std::string& path, bool force) {
                 "choose another path, or '--force'");
   }
   CAIRN_TRY(const SessionId unique, SessionId::fresh());
-  NewFile file(fs, path, join_path(parent_folder(path), "." + unique.hex() + ".part"));
+  NewFile file(fs, path, force, join_path(parent_folder(path), "." + unique.hex() + ".part"));
   CAIRN_TRY(file.writer_, AppendWriter::create(fs, file.temporary_));
   return file;
 }
@@ -25,7 +25,7 @@ NewFile::~NewFile() {
 
 Status NewFile::publish() {
   CAIRN_CHECK(writer_->finish());
-  CAIRN_CHECK(fs_.rename(temporary_, path_));
+  CAIRN_CHECK(replaces_ ? fs_.rename(temporary_, path_) : fs_.rename_new(temporary_, path_));
   writer_.reset();
   return fs_.sync_folder(parent_folder(path_));
 }

@@ -19,14 +19,17 @@ class NewFile {
   NewFile& operator=(NewFile&&) = delete;
 
   Status append(ByteSpan bytes) { return writer_->append(bytes); }
+  /// Errors: kExists when, without `force`, another file has taken the name meanwhile.
   Status publish();
 
  private:
-  NewFile(Fs& fs, std::string path, std::string temporary)
-      : fs_(fs), path_(std::move(path)), temporary_(std::move(temporary)) {}
+  NewFile(Fs& fs, std::string path, bool replaces, std::string temporary)
+      : fs_(fs), path_(std::move(path)), replaces_(replaces), temporary_(std::move(temporary)) {}
 
   Fs& fs_;
-  std::string path_, temporary_;
+  std::string path_;
+  bool replaces_ = false;
+  std::string temporary_;
   std::unique_ptr<AppendWriter> writer_;
 };
 

@@ -11,6 +11,8 @@ namespace cairn {
 using nlohmann::json;
 
 static constexpr std::string_view kParameter = "{p}";
+static constexpr std::array<std::string_view, 7> kNumbers = {
+    "step", "lr", "beta1", "beta2", "eps", "weight_decay", "clip"};
 
 static std::optional<Role> role_named(std::string_view name) {
   for (const Role role :
@@ -31,7 +33,7 @@ static Result<RolePattern> parse_pattern(Role role, const json& value) {
 }
 
 static Status check_numbers(const json& object) {
-  for (const auto* key : {"step", "lr", "beta1", "beta2", "eps", "weight_decay", "clip"}) {
+  for (const std::string_view key : kNumbers) {
     if (object.contains(key) && !object[key].is_number()) {
       return fail(Code::kUsage, fmt::format("'{}' must be a number", key));
     }
@@ -53,8 +55,17 @@ static Status check_groups(const json& groups) {
   return {};
 }
 
+/// Whether the object is empty or has an entry that belongs there. Others may stand beside it, as
+/// optimizers have settings of their own.
+static bool has_known_entry(const json& object) {
+  const auto knows = [&](std::string_view key) { return object.contains(key); };
+  return object.empty() || knows("optimizer") || knows("names") || knows("groups") ||
+         std::any_of(kNumbers.begin(), kNumbers.end(), knows);
+}
+
 static Result<RoleRules> parse_rules(const json& object) {
   if (!object.is_object()) return fail(Code::kUsage, "it is not a JSON object");
+  if (!has_known_entry(object)) return fail(Code::kUsage, "it says nothing about an optimizer");
   CAIRN_CHECK(check_numbers(object));
   if (object.contains("optimizer") && !object["optimizer"].is_string()) {
     return fail(Code::kUsage, "'optimizer' must be a text");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 namespace cairn {
@@ -10,9 +11,34 @@ namespace cairn {
 /// The limit of the reference implementation.
 static constexpr uint64_t kHeaderBytesMax = 100'000'000;
 
+/// What else a file may be, by its first bytes, and what to do with it; "" when they say nothing.
+static std::string_view other_format(ByteSpan file) {
+  struct Format {
+    std::string_view magic, advice;
+  };
+  static constexpr std::array<Format, 7> kFormats = {{
+      {"PK\x03\x04",
+       "it is a zip archive, as torch.save writes: load it with torch and save its "
+       "tensors with safetensors.torch.save_file"},
+      {"\x80",
+       "it looks like a pickle, as torch.save writes: load it with torch and save its "
+       "tensors with safetensors.torch.save_file"},
+      {"GGUF", "it is a GGUF file: import the safetensors files that it was made from"},
+      {"\x89HDF", "it is an HDF5 file: save its tensors as safetensors first"},
+      {"\x93NUMPY", "it is a NumPy array: save it with safetensors.numpy.save_file"},
+      {"version https://git-lfs", "it is a pointer of Git LFS: fetch the file with 'git lfs pull'"},
+      {"{", "it is JSON: keep it beside the tensors with '--attach NAME=FILE'"},
+  }};
+  for (const Format& format : kFormats) {
+    if (as_text(file).starts_with(format.magic)) return format.advice;
+  }
+  return "";
+}
+
 Result<SafetensorsHeader> parse_safetensors(ByteSpan file, const std::string& path) {
   const auto malformed = [&](std::string_view why) {
-    return fail(Code::kUsage, fmt::format("'{}' is no valid safetensors file: {}", path, why));
+    return fail(Code::kUsage, fmt::format("'{}' is no valid safetensors file: {}", path, why),
+                std::string(other_format(file)));
   };
   if (file.size() < kSafetensorsLengthBytes) return malformed("it has fewer than 8 bytes");
   const auto header_bytes = load_le<uint64_t>(file);

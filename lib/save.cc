@@ -12,11 +12,11 @@
 #include <map>
 
 #include "base/clock.h"
+#include "base/memory_guard.h"
 #include "lib/base_tag.h"
 #include "lib/cairn.hpp"
 #include "lib/chunk_saver.h"
 #include "lib/chunk_writer.h"
-#include "lib/memory_guard.h"
 #include "lib/save_plan.h"
 #include "store/meta_pack.h"
 #include "store/session.h"

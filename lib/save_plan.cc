@@ -82,9 +82,13 @@ static Status check_overlap(const PlannedTensor& tensor, const SourceBox& a, con
       "replicas must be equal; were they saved in the middle of an update?");
 }
 
-static Status check_tensor(const PlannedTensor& tensor) {
+static std::vector<Box> boxes_of(const PlannedTensor& tensor) {
   std::vector<Box> boxes;
   for (const SourceBox& box : tensor.boxes) boxes.push_back(box.box);
+  return boxes;
+}
+
+static Status check_tensor(const PlannedTensor& tensor, const std::vector<Box>& boxes) {
   const CoverReport report = check_cover(tensor.form.shape, boxes);
   if (report.hole) {
     return fail(Code::kUsage,
@@ -116,8 +120,10 @@ static Status plan_tensors(const SaveRequest& request, const Config& config, Sav
   }
   plan.schema.chunk_elements = config.chunk_elements;
   for (auto& [name, tensor] : by_name) {
-    const Status checked = check_tensor(tensor);
+    const std::vector<Box> boxes = boxes_of(tensor);
+    const Status checked = check_tensor(tensor, boxes);
     if (!checked) return about(std::string(name), checked.error());
+    tensor.sources = ChunkSources(tensor.grid, boxes);
     const TensorSource& first = *tensor.first;
     plan.logical_bytes += tensor.form.bytes();
     plan.schema.tensors.push_back(
@@ -203,18 +209,11 @@ std::vector<Unit> SavePlan::units_of(size_t item, uint64_t chunk) const {
   }
   const PlannedTensor& tensor = tensors[item];
   unit.box = tensor.grid.chunk_box(chunk);
-  bool one_writer = true;
-  for (size_t i = 0; i < tensor.boxes.size(); ++i) {
-    const SourceBox& source = tensor.boxes[i];
-    if (!intersect(source.box, unit.box)) continue;
-    if (contains(source.box, unit.box)) {
-      unit.sources = {i};
-      return {unit};
-    }
-    one_writer = one_writer && (unit.sources.empty() ||
-                                tensor.boxes[unit.sources.front()].writer == source.writer);
-    unit.sources.push_back(i);
-  }
+  const auto sources = tensor.sources.of(chunk);
+  unit.sources.assign(sources.begin(), sources.end());
+  const bool one_writer = std::all_of(sources.begin(), sources.end(), [&](uint32_t source) {
+    return tensor.boxes[source].writer == tensor.boxes[sources.front()].writer;
+  });
   // What fits into a page goes there whole, whoever held its parts.
   if (one_writer || unit_bytes(unit) <= kInlineBytesMax) return {unit};
   return pieces_of(tensor, unit);

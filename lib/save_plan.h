@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/cairn.hpp"
+#include "lib/chunk_sources.h"
 #include "lib/grid.h"
 #include "lib/tensor.h"
 #include "store/config.h"
@@ -29,6 +30,7 @@ struct PlannedTensor {
   StorageForm form;
   Grid grid;
   std::vector<SourceBox> boxes;
+  ChunkSources sources;
 };
 
 /// What is digested and stored as one: a chunk, or the piece of a chunk that one writer holds.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/memory_guard.h"
 #include "store/meta_pack.h"
 
 namespace cairn {
@@ -42,6 +43,10 @@ static bool fits_pages(const Schema& schema, const Manifest& manifest,
 }
 
 Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const Store& store, const TagEntry& tag) {
+  return guard_memory([&] { return read(store, tag); });
+}
+
+Result<std::unique_ptr<Checkpoint>> Checkpoint::read(const Store& store, const TagEntry& tag) {
   std::unique_ptr<Checkpoint> checkpoint(new Checkpoint(store, tag));
   Checkpoint& self = *checkpoint;
   CAIRN_TRY(self.manifest_, read_as(store, tag, tag.manifest, decode_manifest));
@@ -64,21 +69,22 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const Store& store, const T
   return checkpoint;
 }
 
-std::optional<size_t> Checkpoint::find_tensor(std::string_view name) const {
-  const auto& tensors = schema_.tensors;
+/// The number of the item of that name. REQUIRES: in name order.
+template <class Item>
+static std::optional<size_t> find_named(const std::vector<Item>& items, std::string_view name) {
   const auto found = std::lower_bound(
-      tensors.begin(), tensors.end(), name,
-      [](const TensorInfo& tensor, std::string_view wanted) { return tensor.name < wanted; });
-  if (found == tensors.end() || found->name != name) return std::nullopt;
-  return static_cast<size_t>(found - tensors.begin());
+      items.begin(), items.end(), name,
+      [](const Item& item, std::string_view wanted) { return item.name < wanted; });
+  if (found == items.end() || found->name != name) return std::nullopt;
+  return static_cast<size_t>(found - items.begin());
+}
+
+std::optional<size_t> Checkpoint::find_tensor(std::string_view name) const {
+  return find_named(schema_.tensors, name);
 }
 
 std::optional<size_t> Checkpoint::find_attachment(std::string_view name) const {
-  const auto& attachments = manifest_.attachments;
-  for (size_t i = 0; i < attachments.size(); ++i) {
-    if (attachments[i].name == name) return i;
-  }
-  return std::nullopt;
+  return find_named(manifest_.attachments, name);
 }
 
 Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place) {

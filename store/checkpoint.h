@@ -53,6 +53,7 @@ class Checkpoint {
   Result<Layout> layout() const;
 
  private:
+  static Result<std::unique_ptr<Checkpoint>> read(const Store& store, const TagEntry& tag);
   Checkpoint(const Store& store, TagEntry tag) : store_(store), tag_(std::move(tag)) {}
 
   const Store& store_;

@@ -207,9 +207,4 @@ Status IndexHelper::look_up(const std::vector<Digest>& wanted,
   return {};
 }
 
-Status IndexHelper::catch_up() {
-  CAIRN_CHECK(ask(kCatchUpRequest, {}, 0));
-  return {};
-}
-
 }  // namespace cairn

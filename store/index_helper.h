@@ -7,9 +7,9 @@
 // requests ends the helper.
 //   hello     "CAIRNIX1", u32 format, u32 0, u64 commit of the root the index has seen
 //   or        "CAIRNERR", u32 length, u32 0, u64 0, and the words of what is wrong
-//   request   u32 kind (1 look up, 2 catch up), u32 count, count digests
-//   answer    u32 status (0 fine), u32 count, count answers of 48 bytes (kind 1), or the words of
-//             an error (status 1)
+//   request   u32 kind (1 look up), u32 count, count digests
+//   answer    u32 status (0 fine), u32 count, count answers of 48 bytes, or the words of an error
+//             (status 1)
 #pragma once
 
 #include <memory>
@@ -25,7 +25,6 @@
 namespace cairn {
 
 inline constexpr uint32_t kLookUpRequest = 1;
-inline constexpr uint32_t kCatchUpRequest = 2;
 inline constexpr size_t kLookUpMax = 65536;  ///< digests in one request
 inline constexpr size_t kAnswerBytes = 48;
 
@@ -65,8 +64,6 @@ class IndexHelper {
 
   /// As Index::look_up. After an error the helper is of no use any more.
   Status look_up(const std::vector<Digest>& wanted, std::vector<std::optional<Copy>>& found);
-  /// Lets the index follow the root.
-  Status catch_up();
 
  private:
   IndexHelper(int socket, int pid) : socket_(socket), pid_(pid) {}

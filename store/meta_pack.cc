@@ -8,7 +8,17 @@
 
 namespace cairn {
 
+/// A limit for damaged references, and so for writers.
+static constexpr uint64_t kObjectBytesMax = kGiB;
+static constexpr uint64_t kMetaBytesMax = 4 * kGiB;
+
 Result<Reference> MetaWriter::add(ObjectKind kind, ByteSpan object) {
+  if (object.size() > kObjectBytesMax) {
+    return fail(Code::kFailed,
+                fmt::format("one part of the tag's metadata would have {} bytes, more than the {} "
+                            "allowed",
+                            object.size(), kObjectBytesMax));
+  }
   if (bytes_.size() > kFlushBytes) CAIRN_CHECK(flush());
   const FileId file{session_, number_};
   if (bytes_.empty()) bytes_ = encode_pack_header(FileKind::kMeta, file);
@@ -52,9 +62,9 @@ Status MetaWriter::finish() { return flush(); }
 
 Result<Bytes> read_object(FilePool& files, const Reference& reference) {
   const std::string path = relative_path(FileKind::kMeta, reference.file);
-  if (reference.bytes > kGiB) {
-    return fail(Code::kCorrupt,
-                fmt::format("a reference into '{}' is damaged: {} bytes", path, reference.bytes));
+  if (reference.bytes > kObjectBytesMax || reference.offset > kMetaBytesMax) {
+    return fail(Code::kCorrupt, fmt::format("a reference into '{}' is damaged: {} bytes at {}",
+                                            path, reference.bytes, reference.offset));
   }
   CAIRN_TRY(const auto file, files.open(FileKind::kMeta, reference.file));
   Bytes bytes(reference.bytes);

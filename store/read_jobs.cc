@@ -9,6 +9,7 @@ namespace cairn {
 
 static constexpr uint64_t kReadBytesMax = 4 * kMiB;
 static constexpr uint64_t kGapBytesMax = 256 * kKiB;
+static constexpr size_t kEmptyRangesMax = 256;
 
 std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges) {
   std::vector<ReadJob> jobs;
@@ -17,7 +18,9 @@ std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges) {
     if (!jobs.empty() && jobs.back().bytes.pack == range.pack) {
       ReadJob& last = jobs.back();
       const uint64_t end = std::max(last.bytes.end, range.end);
-      if (range.begin <= last.bytes.end + kGapBytesMax && end - last.bytes.begin <= kReadBytesMax) {
+      const bool is_full = end == last.bytes.begin && last.count == kEmptyRangesMax;
+      if (!is_full && range.begin <= last.bytes.end + kGapBytesMax &&
+          end - last.bytes.begin <= kReadBytesMax) {
         ++last.count;
         last.bytes.end = end;
         continue;

@@ -23,6 +23,7 @@ struct ReadJob {
 /// Ranges must be sorted by pack and beginning; they may overlap. A job reads at most 4 MiB (a
 /// single longer range is a job of its own) and skips gaps of at most 256 KiB by reading them: less
 /// than what a further request costs a disk.
+/// Empty ranges, which cost no reading, come in jobs of at most 256.
 std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges);
 
 /// Threads for read jobs; 0 `wanted`: one for each CPU and six more, which wait for the disk while

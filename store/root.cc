@@ -24,12 +24,6 @@ Result<Root> read_root(Fs& fs, const std::string& store_path) {
   return decode_root(*bytes, path);
 }
 
-static Status write_synced(Fs& fs, const std::string& path, ByteSpan data) {
-  CAIRN_TRY(const auto file, fs.open(path, OpenMode::kCreate));
-  CAIRN_CHECK(file->write_at(0, data));
-  return file->sync();
-}
-
 Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer,
                    std::chrono::milliseconds wait, const std::function<Status(Root&)>& change,
                    bool& may_be_visible) {
@@ -38,7 +32,12 @@ Status change_root(Fs& fs, const std::string& store_path, const SessionId& write
   CAIRN_TRY(Root root, read_root(fs, store_path));
   CAIRN_CHECK(change(root));
   const std::string temporary = join_path(store_path, "root." + writer.hex());
-  Status written = write_synced(fs, temporary, encode_root(root));
+  const Bytes bytes = encode_root(root);
+  if (bytes.size() > kRootBytesMax) {
+    return fail(Code::kFailed, fmt::format("the root would have {} bytes, more than the {} allowed",
+                                           bytes.size(), kRootBytesMax));
+  }
+  Status written = create_and_sync(fs, temporary, bytes);
   if (!written) {
     if (file_exists(fs, temporary)) (void)fs.remove(temporary).has_value();
     return written;

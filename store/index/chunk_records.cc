@@ -5,12 +5,12 @@
 
 namespace cairn {
 
-std::string bucket_key(uint16_t prefix, uint64_t commit) {
+std::string bucket_key(uint16_t prefix, uint64_t generation) {
   // Big-endian, so that RocksDB's byte order is the order of the numbers.
   std::string key;
   key += static_cast<char>(prefix >> 8);
   key += static_cast<char>(prefix & 255);
-  for (int shift = 56; shift >= 0; shift -= 8) key += static_cast<char>(commit >> shift & 255);
+  for (int shift = 56; shift >= 0; shift -= 8) key += static_cast<char>(generation >> shift & 255);
   return key;
 }
 

@@ -28,8 +28,9 @@ struct ChunkRecord {
 
 inline constexpr size_t kChunkRecordBytes = 56;
 
-/// A bucket's key: the digests' first two bytes, then the commit that brought them.
-std::string bucket_key(uint16_t prefix, uint64_t commit);
+/// A bucket's key: the digests' first two bytes, then the generation that brought them, a number
+/// drawn by chance: even after its log was lost an index overwrites no bucket.
+std::string bucket_key(uint16_t prefix, uint64_t generation);
 uint16_t bucket_prefix(const Digest& digest);
 
 void append_record(Bytes& bytes, const ChunkRecord& record);

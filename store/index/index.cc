@@ -1,9 +1,12 @@
 // Catching up with the root, in order:
 //   1. number the packs that are new, by chance, and write their rows; a crash later leaves unused
 //      numbers
-//   2. ingest the chunk records of all pages that are new, sorted, as one file; a crash later makes
-//      the next catch-up ingest them again, which changes nothing
-//   3. in one synced batch: tags, manifests, schemas, pages, sessions, and the commit number
+//   2. ingest the chunk records of pages that are new, sorted, as one file; a crash later makes the
+//      next catch-up ingest them again, and look-ups meet them twice
+//   3. in one synced batch: tags, manifests, schemas and pages
+//   4. the same for the next few million records, until none is left; a crash later loses none of
+//      what is in, so that a large store is caught up with even by helpers that are given up on
+//   5. sessions and the commit number, with the last batch
 // A chunk record whose pack's row is gone is not found any more: rows of packs go before packs do.
 #include "store/index/index.h"
 
@@ -28,6 +31,8 @@ namespace cairn {
 /// More look-ups than this in one opening are worth reading all records once.
 static constexpr uint64_t kSingleLookUpsMax = 4096;
 static constexpr size_t kPagesAtOnce = 32;
+/// Some seconds of work, and a quarter of a gigabyte of memory.
+static constexpr size_t kRecordsAtOnce = 4'000'000;
 
 std::string index_path(const Store& store) {
   const char* elsewhere = std::getenv("CAIRN_INDEX");
@@ -49,6 +54,11 @@ static rocksdb::Slice slice(ByteSpan bytes) {
 }
 
 static std::string digest_key(const Digest& digest) { return std::string(as_text(digest.bytes)); }
+
+/// The same page with other copies is another one: the first may have lost its pack.
+static std::string page_key(const PagePlace& place) {
+  return digest_key(place.page.digest) + digest_key(place.locator.digest);
+}
 
 class Index::Tables {
  public:
@@ -137,11 +147,18 @@ class Index::Tables {
 
 namespace {
 
+/// A tag whose files are damaged or went meanwhile is not indexed; 'check' names it.
+bool is_loss(const Error& error) {
+  return error.code == Code::kCorrupt || error.code == Code::kNotFound;
+}
+
 /// What one catch-up adds.
 class Additions {
  public:
-  Additions(const Store& store, RocksTables& rocks, std::map<FileId, uint32_t> numbers)
-      : store_(store), rocks_(rocks), numbers_(std::move(numbers)) {}
+  /// `chunks`: records that are in already.
+  Additions(const Store& store, RocksTables& rocks, std::map<FileId, uint32_t> numbers,
+            uint64_t chunks)
+      : store_(store), rocks_(rocks), numbers_(std::move(numbers)), chunks_(chunks) {}
 
   Status add_tag(const TagEntry& tag) {
     CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
@@ -153,23 +170,31 @@ class Additions {
     return {};
   }
 
-  Status finish(uint64_t commit, uint64_t chunks_before) {
-    CAIRN_CHECK(write_packs());
-    std::sort(records_.begin(), records_.end());
-    records_.erase(std::unique(records_.begin(), records_.end()), records_.end());
-    CAIRN_CHECK(rocks_.ingest(records_, commit));
+  Status finish(uint64_t commit) {
     for (const SessionId& session : sessions_) {
       batch_.Put(rocks_.handle(Family::kFacts), session_key(session), "");
     }
-    put_fact("chunks", chunks_before + records_.size());
     put_fact("commit", commit);
-    batch_.Put(rocks_.handle(Family::kFacts), "store_id", store_.config().store_id.hex());
-    return rocks_.write(batch_);
+    return write();
   }
 
   rocksdb::WriteBatch& batch() { return batch_; }
 
  private:
+  Status write() {
+    CAIRN_CHECK(write_packs());
+    std::sort(records_.begin(), records_.end());
+    records_.erase(std::unique(records_.begin(), records_.end()), records_.end());
+    CAIRN_CHECK(rocks_.ingest(records_));
+    chunks_ += records_.size();
+    put_fact("chunks", chunks_);
+    batch_.Put(rocks_.handle(Family::kFacts), "store_id", store_.config().store_id.hex());
+    CAIRN_CHECK(rocks_.write(batch_));
+    batch_.Clear();
+    records_.clear();
+    return {};
+  }
+
   Status put_object(const Reference& reference) {
     const std::string key = digest_key(reference.digest);
     if (!objects_.insert(key).second) return {};
@@ -181,26 +206,45 @@ class Additions {
   Status add_pages(const std::vector<PagePlace>& pages) {
     std::vector<PagePlace> fresh;
     for (const PagePlace& place : pages) {
-      // The same page with other copies is another one: the first may have lost its pack.
-      const std::string key = digest_key(place.page.digest) + digest_key(place.locator.digest);
+      const std::string key = page_key(place);
       if (!pages_.insert(key).second) continue;
       CAIRN_TRY(const auto known, rocks_.get(Family::kPage, key));
-      if (known) continue;
-      batch_.Put(rocks_.handle(Family::kPage), key, "");
-      fresh.push_back(place);
+      if (!known) fresh.push_back(place);
     }
-    // Reading and checking pages is most of the work and takes all CPUs; a group bounds memory.
+    Status lost;
     for (size_t first = 0; first < fresh.size(); first += kPagesAtOnce) {
       const size_t count = std::min(kPagesAtOnce, fresh.size() - first);
-      std::vector<std::shared_ptr<const LoadedPage>> loaded(count);
-      CAIRN_CHECK(parallel_for(count, 0, [&](uint64_t i) -> Status {
-        CAIRN_TRY(loaded[i], load_page(store_, fresh[first + i]));
-        return {};
-      }));
-      records_.reserve(records_.size() + (fresh.size() - first) * kPageEntriesMax);
-      for (const auto& page : loaded) CAIRN_CHECK(add_page(*page));
+      records_.reserve(std::min(kRecordsAtOnce + kPagesAtOnce * kPageEntriesMax,
+                                records_.size() + (fresh.size() - first) * kPageEntriesMax));
+      const Status added = add_group(std::span(fresh).subspan(first, count));
+      if (!added && !is_loss(added.error())) return added;
+      if (!added) lost = added;
+      if (records_.size() >= kRecordsAtOnce) CAIRN_CHECK(write());
     }
-    return {};
+    return lost;
+  }
+
+  /// Reading and checking pages is most of the work and takes all CPUs; a group bounds memory. A
+  /// page that is lost keeps no other one out.
+  Status add_group(std::span<const PagePlace> places) {
+    std::vector<std::shared_ptr<const LoadedPage>> loaded(places.size());
+    std::vector<Status> outcomes(places.size());
+    CAIRN_CHECK(parallel_for(places.size(), 0, [&](uint64_t i) -> Status {
+      auto page = load_page(store_, places[i]);
+      if (page) loaded[i] = *std::move(page);
+      if (!page) outcomes[i] = tl::unexpected(page.error());
+      return {};
+    }));
+    Status failed;
+    for (size_t i = 0; i < places.size(); ++i) {
+      if (loaded[i] == nullptr) {
+        failed = outcomes[i];
+        continue;
+      }
+      CAIRN_CHECK(add_page(*loaded[i]));
+      batch_.Put(rocks_.handle(Family::kPage), page_key(places[i]), "");
+    }
+    return failed;
   }
 
   /// Copies that some earlier catch-up has brought in with their session are not added again.
@@ -269,7 +313,9 @@ class Additions {
     for (const auto& [number, pack] : new_packs_) {
       batch.Put(rocks_.handle(Family::kPack), number_key(number), pack.name());
     }
-    return rocks_.write(batch);
+    CAIRN_CHECK(rocks_.write(batch));
+    new_packs_.clear();
+    return {};
   }
 
   void put_fact(const std::string& fact, uint64_t number) {
@@ -281,6 +327,7 @@ class Additions {
   const Store& store_;
   RocksTables& rocks_;
   std::map<FileId, uint32_t> numbers_;
+  uint64_t chunks_;
   rocksdb::WriteBatch batch_;
   std::vector<ChunkRecord> records_;
   std::set<std::string> pages_, objects_;
@@ -319,7 +366,7 @@ Status Index::catch_up() {
   CAIRN_TRY(const uint64_t seen, tables_->number("commit"));
   if (list.commit == seen) return {};
   CAIRN_TRY(const uint64_t chunks, tables_->number("chunks"));
-  Additions additions(store_, tables_->rocks(), tables_->numbers);
+  Additions additions(store_, tables_->rocks(), tables_->numbers, chunks);
   CAIRN_TRY(const auto known, tags());
   for (const TagEntry& tag : known) {
     if (list.find(tag.name) == nullptr) {
@@ -335,12 +382,9 @@ Status Index::catch_up() {
       continue;
     }
     const Status added = additions.add_tag(tag);
-    // A tag whose files are damaged or went meanwhile is not indexed; 'check' names it.
-    if (!added && added.error().code != Code::kCorrupt && added.error().code != Code::kNotFound) {
-      return added;
-    }
+    if (!added && !is_loss(added.error())) return added;
   }
-  CAIRN_CHECK(additions.finish(list.commit, chunks));
+  CAIRN_CHECK(additions.finish(list.commit));
   tables_->forget();
   return tables_->load_packs();
 }

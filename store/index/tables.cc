@@ -81,10 +81,11 @@ Status RocksTables::write(rocksdb::WriteBatch& batch) {
   return as_status(db_->Write(options, &batch), "write");
 }
 
-Status RocksTables::ingest(const std::vector<ChunkRecord>& records, uint64_t commit) {
+Status RocksTables::ingest(const std::vector<ChunkRecord>& records) {
   if (records.empty()) return {};
   std::array<uint8_t, 8> unique{};
   CAIRN_CHECK(random_bytes(unique));
+  const auto generation = load_le<uint64_t>(unique);
   const std::string file = path_ + "/ingest-" + to_hex(unique) + ".sst";
   rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), make_options(), handle(Family::kChunk));
   CAIRN_CHECK(as_status(writer.Open(file), "write"));
@@ -95,7 +96,7 @@ Status RocksTables::ingest(const std::vector<ChunkRecord>& records, uint64_t com
     if (i + 1 < records.size() && bucket_prefix(records[i + 1].digest) == prefix) continue;
     const std::string_view value = as_text(bucket);
     CAIRN_CHECK(as_status(
-        writer.Put(bucket_key(prefix, commit), rocksdb::Slice(value.data(), value.size())),
+        writer.Put(bucket_key(prefix, generation), rocksdb::Slice(value.data(), value.size())),
         "write"));
     bucket.clear();
   }

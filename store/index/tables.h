@@ -42,7 +42,7 @@ class RocksTables {
     return handles_[static_cast<size_t>(family)];
   }
   /// Adds sorted records as one ingested file of buckets. REQUIRES: sorted, none twice.
-  Status ingest(const std::vector<ChunkRecord>& records, uint64_t commit);
+  Status ingest(const std::vector<ChunkRecord>& records);
 
  private:
   explicit RocksTables(std::string path) : path_(std::move(path)) {}

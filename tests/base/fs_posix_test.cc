@@ -241,6 +241,16 @@ TEST_F(PosixFsTest, ListsInNameOrder) {
   EXPECT_TRUE(fails_with(Code::kNotFound, fs_.list(file("a")))) << "no folder";
 }
 
+TEST_F(PosixFsTest, RenameNewTakesNobodysName) {
+  ASSERT_TRUE(succeeds(write("a", as_bytes("a"))));
+  ASSERT_TRUE(succeeds(write("b", as_bytes("bb"))));
+  EXPECT_TRUE(fails_with(Code::kExists, fs_.rename_new(file("a"), file("b"))));
+  EXPECT_EQ(fs_.info(file("b"))->bytes, 2u);
+  EXPECT_TRUE(succeeds(fs_.rename_new(file("a"), file("c"))));
+  EXPECT_EQ(fs_.info(file("c"))->bytes, 1u);
+  EXPECT_FALSE(file_exists(fs_, file("a")));
+}
+
 TEST_F(PosixFsTest, RemovesFilesAndEmptyFolders) {
   ASSERT_TRUE(succeeds(fs_.make_folders(file("d"))));
   ASSERT_TRUE(succeeds(write("d/f", as_bytes("12345"))));

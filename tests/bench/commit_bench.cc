@@ -107,7 +107,7 @@ double time_least(const std::string& folder, std::vector<ChunkRecord> records) {
   const Stopwatch watch;
   std::sort(records.begin(), records.end());
   const auto tables = must(RocksTables::open(folder, true));
-  must(tables->ingest(records, 1));
+  must(tables->ingest(records));
   rocksdb::WriteBatch batch;
   batch.Put(tables->handle(Family::kFacts), "commit", "1");
   must(tables->write(batch));

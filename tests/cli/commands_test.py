@@ -102,6 +102,23 @@ class Commands(unittest.TestCase):
         self.assertGreater(exclusive, 0)
         self.assertLess(exclusive, 20000)
 
+    def test_what_matches_nothing_is_said(self):
+        for words in (["show", "run/1"], ["diff", "run/1", "run/2"], ["diff", "run/1", "run/2", "-q"]):
+            refused = self.cairn.run(*words, "--tensors", "wieght*", expect=15)
+            self.assertIn("no tensor of 'run/1'", refused.stderr)
+            self.assertIn("'wieght*'", refused.stderr)
+        listed = self.cairn.run("ls", "run")
+        self.assertEqual(listed.stdout, "")
+        self.assertIn("2 match 'run/*'", listed.stderr)
+        self.assertIn("matches 'nothing'", self.cairn.run("ls", "nothing").stderr)
+
+    def test_a_wrong_roles_file_is_usage(self):
+        large = self.folder / "large.json"
+        large.write_bytes(b"{" + b" " * 2**20 + b"}")
+        for roles in (large, self.folder, self.a):
+            self.cairn.run("import", "roles/1", self.a, "--roles", roles, expect=2)
+        self.cairn.run("import", "roles/1", self.a, "--roles", self.folder / "none", expect=15)
+
     def test_show(self):
         shown = self.cairn.json("show", "run/1")
         tensors = {row["name"]: row for row in shown["tensors"]}

@@ -50,11 +50,5 @@ TEST(Glob, ManyStarsStayFast) {
   EXPECT_FALSE(glob_match(pattern + "b", std::string(3000, 'a')));
 }
 
-TEST(Glob, IsGlob) {
-  EXPECT_TRUE(is_glob("a*"));
-  EXPECT_TRUE(is_glob("[a]"));
-  EXPECT_FALSE(is_glob("run7/step-1"));
-}
-
 }  // namespace
 }  // namespace cairn

@@ -23,7 +23,9 @@ TEST(ProgressView, RateAndTimeLeft) {
   view.look(counters, 2);
   EXPECT_EQ(view.line(), "import: 1.0 MiB of 4.0 MiB (25.0 %), new 512 KiB, 512 KiB/s, 6.0 s left");
   EXPECT_EQ(view.bar(200), "[#####...............] " + view.line());
-  EXPECT_EQ(view.bar(30).size(), 29u);
+  EXPECT_EQ(view.bar(80), "[#....] " + view.line()) << "a bar that leaves the time visible";
+  EXPECT_EQ(view.bar(75), view.line()) << "no room for a bar";
+  EXPECT_EQ(view.bar(30), view.line().substr(0, 29));
 }
 
 TEST(ProgressView, TheRateIsThatOfTheLastTenSeconds) {
@@ -77,7 +79,8 @@ TEST(Progress, SigUsr1PrintsTheStateEvenWithoutProgress) {
 
 TEST(Progress, ATerminalGetsABarThatIsRemovedAgain) {
   int terminal = -1, program = -1;
-  ASSERT_EQ(openpty(&terminal, &program, nullptr, nullptr, nullptr), 0);
+  winsize size{24, 120, 0, 0};
+  ASSERT_EQ(openpty(&terminal, &program, nullptr, nullptr, &size), 0);
   const auto read_until = [&](std::string_view end) {
     std::string text;
     for (char c = 0; !text.ends_with(end) && ::read(terminal, &c, 1) == 1;) text += c;

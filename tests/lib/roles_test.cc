@@ -52,7 +52,7 @@ TEST(Roles, TheMostSpecificPatternWins) {
 }
 
 TEST(Roles, EntriesMayBeLeftOut) {
-  for (const char* text : {"{}", R"({"optimizer": "adamw"})", R"({"names": {}})",
+  for (const char* text : {"{}", R"({"optimizer": "adamw", "amsgrad": false})", R"({"names": {}})",
                            R"({"step": 3, "groups": [{"match": "*", "lr": 0.1}]})"}) {
     EXPECT_TRUE(parse_role_rules(as_bytes(text), "f")) << text;
   }
@@ -63,7 +63,7 @@ TEST(Roles, WhatIsNoRolesFileIsNamed) {
        {"", "{", "[]", "1", R"({"names": []})", R"({"names": {"momentum": "{p}"}})",
         R"({"names": {"weight": "w"}})", R"({"names": {"weight": "{p}{p}"}})",
         R"({"names": {"weight": 1}})", R"({"lr": "0.1"})", R"({"optimizer": 1})",
-        R"({"groups": {}})", R"({"groups": [{"lr": 1}]})"}) {
+        R"({"groups": {}})", R"({"groups": [{"lr": 1}]})", R"({"model_type": "llama"})"}) {
     const auto rules = parse_role_rules(as_bytes(text), "roles.json");
     ASSERT_FALSE(rules) << text;
     EXPECT_EQ(rules.error().code, Code::kUsage);

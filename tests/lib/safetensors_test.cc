@@ -200,5 +200,21 @@ TEST(SafetensorsFile, LyingLengthsAreRefusedBeforeAnythingIsRead) {
   }
 }
 
+TEST(SafetensorsFile, OtherFormatsAreRecognised) {
+  const struct {
+    std::string_view begin, advice;
+  } kFiles[] = {{"PK\x03\x04 and more bytes", "torch"},
+                {"\x80\x02 and more bytes", "torch"},
+                {"GGUF and more bytes", "GGUF"},
+                {"{\"a\": 1, \"b\": 2}", "--attach"},
+                {"version https://git-lfs.github", "git lfs pull"}};
+  for (const auto& [begin, advice] : kFiles) {
+    const Bytes file(as_bytes(begin).begin(), as_bytes(begin).end());
+    const auto parsed = read(file);
+    ASSERT_FALSE(parsed) << begin;
+    EXPECT_THAT(parsed.error().hint, HasSubstr(advice));
+  }
+}
+
 }  // namespace
 }  // namespace cairn

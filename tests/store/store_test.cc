@@ -71,6 +71,9 @@ class LooseFs final : public Fs {
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
     return posix_fs().open(path, mode);
   }
+  Status rename_new(const std::string& a, const std::string& b) override {
+    return posix_fs().rename_new(a, b);
+  }
   Status rename(const std::string& a, const std::string& b) override {
     return posix_fs().rename(a, b);
   }

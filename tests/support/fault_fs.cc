@@ -28,7 +28,6 @@ class FaultFile final : public File {
   }
   Result<uint64_t> size() override { return below_->size(); }
   bool direct() const override { return below_->direct(); }
-  void prefetch(uint64_t offset, uint64_t bytes) override { below_->prefetch(offset, bytes); }
   const std::string& path() const override { return below_->path(); }
 
  private:
@@ -90,6 +89,10 @@ Result<std::unique_ptr<File>> FaultFs::open(const std::string& path, OpenMode mo
 
 Status FaultFs::rename(const std::string& source, const std::string& target) {
   return pass(FsCall::kRename, source, [&] { return below_.rename(source, target); });
+}
+
+Status FaultFs::rename_new(const std::string& source, const std::string& target) {
+  return pass(FsCall::kRename, source, [&] { return below_.rename_new(source, target); });
 }
 
 Status FaultFs::remove(const std::string& path) {

@@ -69,6 +69,7 @@ class FaultFs final : public Fs {
 
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
   Status rename(const std::string& source, const std::string& target) override;
+  Status rename_new(const std::string& source, const std::string& target) override;
   Status remove(const std::string& path) override;
   Status make_folders(const std::string& path) override;
   Status sync_folder(const std::string& path) override;

@@ -77,6 +77,33 @@ TEST_F(IndexTest, FollowsTheRootAndFindsChunksOfTheWholeStore) {
   EXPECT_EQ((*index)->state()->chunks, 512u) << "nothing new was stored";
 }
 
+TEST_F(IndexTest, LeadsFromATagToItsManifestAndSchema) {
+  save_bytes("a/1", noise(512 * 1024, 1));
+  auto index = Index::open(*store_, Index::Access::kWrite);
+  ASSERT_TRUE(index && (*index)->catch_up());
+  const auto tags = (*index)->tags();
+  ASSERT_TRUE(tags && tags->size() == 1);
+  const auto manifest = (*index)->object(tags->front().manifest.digest);
+  const auto schema = (*index)->object(tags->front().schema.digest);
+  ASSERT_TRUE(manifest && schema);
+  EXPECT_EQ(decode_manifest(*manifest)->pages.size(), 1u);
+  EXPECT_EQ(decode_schema(*schema)->tensors.front().name, "w");
+  EXPECT_FALSE((*index)->object(Digest{}));
+}
+
+TEST_F(IndexTest, ALostPageKeepsNoOtherChunksOut) {
+  const Bytes lost = noise(6 * 1024 * 1024, 2), data = noise(512 * 1024, 3);
+  save_bytes("a", lost);
+  for (const auto& file : std::filesystem::recursive_directory_iterator(folder_ / "meta")) {
+    if (file.is_regular_file()) std::filesystem::resize_file(file.path(), 2000);
+  }
+  save_bytes("b", data);
+  auto index = Index::open(*store_, Index::Access::kWrite);
+  ASSERT_TRUE(index && (*index)->catch_up());
+  EXPECT_EQ((*index)->state()->tags, 1u);
+  EXPECT_EQ((*index)->state()->chunks, 512u);
+}
+
 TEST_F(IndexTest, ALostPackDoesNotHideALaterCopy) {
   const Bytes data = noise(64 * 1024, 4);
   const auto save_by_index = [&](const std::string& tag) {
