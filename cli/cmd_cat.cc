@@ -91,8 +91,7 @@ static Status run(const Context& context, const CatOptions& options) {
     return cat_tensor(context, options, *checkpoint, checkpoint->schema().tensors[*tensor]);
   }
   if (const auto attachment = checkpoint->find_attachment(options.name)) {
-    return cat_attachment(context, options, *checkpoint,
-                          checkpoint->manifest().attachments[*attachment]);
+    return cat_attachment(context, options, *checkpoint, checkpoint->attachment(*attachment));
   }
   std::vector<std::string> names;
   for (const TensorInfo& other : checkpoint->schema().tensors) names.push_back(other.name);

@@ -31,7 +31,7 @@ Result<std::map<std::string, uint64_t>> exclusive_bytes(const Store& store, cons
   for (size_t number = 0; number < tags.tags.size(); ++number) {
     CAIRN_TRY(const auto checkpoint, Checkpoint::open(store, tags.tags[number]));
     const auto& table = checkpoint->table();
-    for (size_t page = 0; page < table.pages.size() + table.closure.size(); ++page) {
+    for (size_t page = 0; page < table.page_count(); ++page) {
       CAIRN_TRY(const auto loaded, checkpoint->page(page));
       for (const Copy& copy : loaded->locator.copies) {
         if (copy.stored_bytes == 0) continue;  // zeros: they lie where the next copy does

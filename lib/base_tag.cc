@@ -62,28 +62,19 @@ void BaseTag::match(const Schema& schema, const std::vector<AttachmentInfo>& att
     base_items_.push_back(number);
   }
   for (const AttachmentInfo& attachment : attachments) {
-    std::optional<size_t> number = checkpoint_->find_attachment(attachment.name);
-    if (number) *number += base.tensors.size();
-    base_items_.push_back(number);
+    base_items_.push_back(checkpoint_->find_attachment(attachment.name));
   }
 }
 
 std::optional<std::vector<Copy>> BaseTag::equal_copies(size_t item, uint64_t chunk,
                                                        const ChunkEntry& entry) {
   const std::optional<size_t> number = base_items_[item];
-  if (!number) return std::nullopt;
-  const size_t tensors = checkpoint_->schema().tensors.size();
-  if (*number >= tensors) {
-    // An attachment may have been shorter.
-    const AttachmentInfo& attachment = checkpoint_->manifest().attachments[*number - tensors];
-    const uint64_t chunk_bytes = checkpoint_->store().config().opaque_chunk_bytes;
-    if (chunk >= attachment_chunk_count(attachment, chunk_bytes)) return std::nullopt;
-  }
+  // An attachment may have been shorter.
+  if (!number || chunk >= checkpoint_->chunk_count(*number)) return std::nullopt;
   const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
   const auto page = checkpoint_->page(place.page);
   if (!page || (*page)->page.entries[place.entry] != entry) return std::nullopt;
-  const size_t slot = (*page)->first_slots[place.entry];
-  const auto copies = std::span((*page)->locator.copies).subspan(slot, copy_count(entry));
+  const auto copies = (*page)->copies(place.entry);
   return std::vector<Copy>(copies.begin(), copies.end());
 }
 

@@ -58,18 +58,19 @@ class Checker {
       report_.damage.push_back({"metadata", tag.name, item, "", std::nullopt, what});
     }));
     const LocatorTable& table = (*checkpoint)->table();
-    for (size_t page = 0; page < table.pages.size() + table.closure.size(); ++page) {
-      const PagePlace& place =
-          page < table.pages.size() ? table.pages[page] : table.closure[page - table.pages.size()];
-      const auto loaded = (*checkpoint)->page(page);
-      if (!loaded) {
-        CAIRN_CHECK(note(tag, loaded.error()));
-        continue;
-      }
+    for (size_t page = 0; page < table.page_count(); ++page) {
+      const PagePlace& place = table.place(page);
       metas_.insert(place.page.file);
       metas_.insert(place.locator.file);
-      const bool fresh = pages_.insert({place.page.digest, place.locator.digest}).second;
-      if (fresh) gather_page(**loaded);
+      if (pages_.contains(place)) continue;
+      const auto loaded = (*checkpoint)->page(page);
+      if (loaded) {
+        pages_.insert(place);
+        const bool fresh = gathered_.insert({place.page.digest, place.locator.digest}).second;
+        if (fresh) gather_page(**loaded);
+      } else {
+        CAIRN_CHECK(note(tag, loaded.error()));
+      }
     }
     return {};
   }
@@ -83,16 +84,9 @@ class Checker {
 
   void gather_page(const LoadedPage& page) {
     for (size_t i = 0; i < page.page.entries.size(); ++i) {
-      const Copy* copies = page.locator.copies.data() + page.first_slots[i];
-      if (const auto* digest = std::get_if<Digest>(&page.page.entries[i])) {
-        copies_.add(copies[0], *digest);
-      } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&page.page.entries[i])) {
-        for (size_t p = 0; p < pieces->size(); ++p) {
-          copies_.add(copies[p], (*pieces)[p].digest);
-        }
-      } else {
-        ++report_.chunks;
-      }
+      const auto add = [&](const Digest& digest, const Copy& copy) { copies_.add(copy, digest); };
+      for_each_stored(page.page.entries[i], page.copies(i), add);
+      if (page.copies(i).empty()) ++report_.chunks;  // it lies in the page
     }
   }
 
@@ -113,11 +107,8 @@ class Checker {
     const auto opened = open_tag_as_it_is(tag);
     if (!opened) return {};  // named already
     Checkpoint& checkpoint = **opened;
-    const size_t tensors = checkpoint.schema().tensors.size();
-    for (size_t item = 0; item < tensors + checkpoint.manifest().attachments.size(); ++item) {
-      const std::string& name = item < tensors
-                                    ? checkpoint.schema().tensors[item].name
-                                    : checkpoint.manifest().attachments[item - tensors].name;
+    for (size_t item = 0; item < checkpoint.item_count(); ++item) {
+      const std::string& name = checkpoint.item_name(item);
       const Status visited =
           visit_chunks(checkpoint, item, [&](uint64_t chunk, const ChunkEntry&, auto copies) {
             for (const Copy& copy : copies) name_user(tag.name, name, chunk, copy);
@@ -144,7 +135,8 @@ class Checker {
   CopyCheck copies_;
   SeenByRules seen_;
   std::set<FileId> metas_;
-  std::set<std::pair<Digest, Digest>> pages_;  // with their locators, gathered already
+  std::set<PagePlace> pages_;                     // read already
+  std::set<std::pair<Digest, Digest>> gathered_;  // of pages with their locators
   std::set<std::tuple<std::string, std::string, std::string, FileId>> rows_;
 };
 

@@ -217,13 +217,11 @@ Status ChunkSaver::look_up(const std::vector<Digest>& wanted) {
 /// Whether the packs of an entry's copies hold them. The commit looks once more for the packs that
 /// a look-up brought in, under the lock; those of the base are leased.
 bool ChunkSaver::are_there(std::span<const Copy> copies, const ChunkEntry& entry) {
-  if (const auto* digest = std::get_if<Digest>(&entry)) return tables_.holds(copies[0], *digest);
-  const auto* pieces = std::get_if<std::vector<Piece>>(&entry);
-  if (pieces == nullptr) return true;
-  for (size_t i = 0; i < pieces->size(); ++i) {
-    if (!tables_.holds(copies[i], (*pieces)[i].digest)) return false;
-  }
-  return true;
+  bool all = true;
+  for_each_stored(entry, copies, [&](const Digest& digest, const Copy& copy) {
+    all = all && tables_.holds(copy, digest);
+  });
+  return all;
 }
 
 Status ChunkSaver::write_new(std::span<const DigestedUnit> units,
@@ -261,10 +259,9 @@ Status ChunkSaver::add_copies(const PageRun& run, uint64_t number, const SavedPa
     const auto copies = base_->equal_copies(run.item, run.first_chunk + number, entry);
     if (!copies) return fail(Code::kCorrupt, "the base tag cannot be read any more");
     locator.copies.insert(locator.copies.end(), copies->begin(), copies->end());
-  } else if (const auto* digest = std::get_if<Digest>(&entry)) {
-    locator.copies.push_back(writer_.find(*digest));
-  } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
-    for (const Piece& piece : *pieces) locator.copies.push_back(writer_.find(piece.digest));
+  } else {
+    for_each_digest(entry,
+                    [&](const Digest& digest) { locator.copies.push_back(writer_.find(digest)); });
   }
   return {};
 }

@@ -197,7 +197,7 @@ static Result<ByteSpan> read_run(PackReader& packs, const LoadedPage& page, uint
   if (const auto* held = std::get_if<Bytes>(&entry)) {
     run = *held;
   } else if (const auto* digest = std::get_if<Digest>(&entry)) {
-    const Copy& copy = page.locator.copies[page.first_slots[number]];
+    const Copy& copy = page.copies(number)[0];
     CAIRN_TRY(const ByteSpan stored,
               packs.read({copy.pack, copy.offset, copy.offset + copy.stored_bytes}, room));
     CAIRN_TRY(run, decode_checked(copy, *digest, stored, decoded_room));
@@ -208,18 +208,17 @@ static Result<ByteSpan> read_run(PackReader& packs, const LoadedPage& page, uint
 
 Status read_attachment(Checkpoint& checkpoint, std::string_view name,
                        const std::function<Status(ByteSpan)>& sink) {
-  const auto number = checkpoint.find_attachment(name);
-  if (!number) {
+  const auto item = checkpoint.find_attachment(name);
+  if (!item) {
     return fail(Code::kNotFound,
                 fmt::format("tag '{}' has no attachment '{}'", checkpoint.tag().name, name));
   }
-  const size_t item = checkpoint.schema().tensors.size() + *number;
   const uint64_t run_bytes = checkpoint.store().config().opaque_chunk_bytes;
-  uint64_t left = checkpoint.manifest().attachments[*number].bytes;
+  uint64_t left = checkpoint.attachment(*item).bytes;
   PackReader packs(checkpoint.store());
   AlignedBuffer room, decoded_room;
   for (uint64_t chunk = 0; left > 0; ++chunk) {
-    const PagePlan::Place place = checkpoint.plan().place(item, chunk);
+    const PagePlan::Place place = checkpoint.plan().place(*item, chunk);
     CAIRN_TRY(const auto page, checkpoint.page(place.page));
     const uint64_t wanted = std::min(left, run_bytes);
     const auto run = read_run(packs, *page, place.entry, wanted, room, decoded_room);

@@ -126,13 +126,13 @@ class UnitFinder {
     unit.item = target.tensor;
     unit.chunk = chunk;
     unit.box = grid.chunk_box(chunk);
-    const uint32_t slot = page->first_slots[place.entry];
+    const auto copies = page->copies(place.entry);
     if (const auto* bytes = std::get_if<Bytes>(&entry)) {
       unit.inline_bytes = *bytes;
       add(std::move(unit), target_number, 0);
     } else if (const auto* digest = std::get_if<Digest>(&entry)) {
       unit.digest = *digest;
-      unit.copy = page->locator.copies[slot];
+      unit.copy = copies[0];
       add(std::move(unit), target_number, 0);
     } else {
       const auto& pieces = std::get<std::vector<Piece>>(entry);
@@ -145,7 +145,7 @@ class UnitFinder {
         ReadUnit piece = unit;
         piece.box = {pieces[i].offsets, pieces[i].lengths};
         piece.digest = pieces[i].digest;
-        piece.copy = page->locator.copies[slot + i];
+        piece.copy = copies[i];
         if (intersect(piece.box, target.box)) add(std::move(piece), target_number, i);
       }
     }

@@ -51,7 +51,7 @@ class Rules {
       chunks_ += tensor.chunk_count;
       const auto grid = grid_of(tensor, *form, schema().chunk_elements);
       if (grid) {
-        check_chunks(tensor.name, number, tensor.chunk_count, form->item_bytes, &seen_.pages,
+        check_chunks(number, form->item_bytes, &seen_.pages,
                      [&](uint64_t chunk) { return grid->chunk_box(chunk); });
       } else {
         report_(tensor.name, grid.error().message);
@@ -62,23 +62,23 @@ class Rules {
 
   void check_attachments() {
     const uint64_t run_bytes = checkpoint_.store().config().opaque_chunk_bytes;
+    const size_t tensors = schema().tensors.size();
     for (size_t number = 0; number < manifest().attachments.size(); ++number) {
       const AttachmentInfo& attachment = manifest().attachments[number];
       check_item_name(attachment.name, "an attachment");
       attachment_bytes_ += attachment.bytes;
-      check_chunks(attachment.name, schema().tensors.size() + number,
-                   attachment_chunk_count(attachment, run_bytes), 1, nullptr, [&](uint64_t chunk) {
-                     const uint64_t begin = chunk * run_bytes;
-                     return Box{{begin}, {std::min(run_bytes, attachment.bytes - begin)}};
-                   });
+      check_chunks(tensors + number, 1, nullptr, [&](uint64_t chunk) {
+        const uint64_t begin = chunk * run_bytes;
+        return Box{{begin}, {std::min(run_bytes, attachment.bytes - begin)}};
+      });
     }
   }
 
   /// Every chunk's entry and copies are of the size that its box has. `seen`: pages to pass over.
   template <class BoxOf>
-  void check_chunks(const std::string& name, size_t item, uint64_t count, uint64_t item_bytes,
-                    const PagesAtPlace* seen, const BoxOf& box_of) {
-    for (uint64_t chunk = 0; chunk < count; ++chunk) {
+  void check_chunks(size_t item, uint64_t item_bytes, const PagesAtPlace* seen,
+                    const BoxOf& box_of) {
+    for (uint64_t chunk = 0; chunk < checkpoint_.chunk_count(item); ++chunk) {
       const PagePlan::Place place = checkpoint_.plan().place(item, chunk);
       if (seen != nullptr && seen->contains(key_of(place.page))) {
         chunk += kPageEntriesMax - 1 - place.entry;
@@ -87,7 +87,8 @@ class Rules {
       const auto page = checkpoint_.page(place.page);
       if (!page) continue;
       const std::string wrong = find_wrong(**page, place.entry, box_of(chunk), item_bytes);
-      if (!wrong.empty()) report_(name, fmt::format("chunk {}: {}", chunk, wrong));
+      if (!wrong.empty())
+        report_(checkpoint_.item_name(item), fmt::format("chunk {}: {}", chunk, wrong));
     }
   }
 
@@ -104,7 +105,7 @@ class Rules {
     std::vector<Box> boxes = pieces == nullptr ? std::vector{box} : piece_boxes(*pieces);
     if (!make_up(boxes, box)) return "its pieces do not make it up";
     for (size_t i = 0; i < boxes.size(); ++i) {
-      const Copy& copy = page.locator.copies[page.first_slots[number] + i];
+      const Copy& copy = page.copies(number)[i];
       const uint64_t wanted = boxes[i].elements() * item_bytes;
       if (copy.decoded_bytes != wanted) {
         return fmt::format("its locator says {} bytes instead of {}", copy.decoded_bytes, wanted);
@@ -163,7 +164,7 @@ class Rules {
   void check_packs() {
     const LocatorTable& table = checkpoint_.table();
     std::map<FileId, uint64_t> used;
-    for (size_t number = 0; number < table.pages.size() + table.closure.size(); ++number) {
+    for (size_t number = 0; number < table.page_count(); ++number) {
       const bool own = number < table.pages.size();
       const auto* uses = uses_of(number);
       if (uses == nullptr) return;
@@ -177,16 +178,14 @@ class Rules {
 
   /// nullptr when the page cannot be read.
   const std::map<FileId, uint64_t>* uses_of(size_t number) {
-    const LocatorTable& table = checkpoint_.table();
-    const size_t own = table.pages.size();
-    const PagePlace& place = number < own ? table.pages[number] : table.closure[number - own];
-    const auto found = seen_.uses.find(place.locator.digest);
+    const Digest& locator = checkpoint_.table().place(number).locator.digest;
+    const auto found = seen_.uses.find(locator);
     if (found != seen_.uses.end()) return &found->second;
     const auto page = checkpoint_.page(number);
     if (!page) return nullptr;
     std::map<FileId, uint64_t> uses;
     for (const Copy& copy : (*page)->locator.copies) uses[copy.pack] += copy.stored_bytes;
-    return &seen_.uses.emplace(place.locator.digest, std::move(uses)).first->second;
+    return &seen_.uses.emplace(locator, std::move(uses)).first->second;
   }
 
   void check_layout() {

@@ -65,7 +65,7 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::read(const Store& store, const T
     return fail(Code::kCorrupt,
                 fmt::format("the parts of tag '{}' do not belong together", tag.name));
   }
-  self.pages_.resize(self.table_.pages.size() + self.table_.closure.size());
+  self.pages_.resize(self.table_.page_count());
   return checkpoint;
 }
 
@@ -84,7 +84,17 @@ std::optional<size_t> Checkpoint::find_tensor(std::string_view name) const {
 }
 
 std::optional<size_t> Checkpoint::find_attachment(std::string_view name) const {
-  return find_named(manifest_.attachments, name);
+  const auto number = find_named(manifest_.attachments, name);
+  return number ? std::optional(schema_.tensors.size() + *number) : std::nullopt;
+}
+
+const std::string& Checkpoint::item_name(size_t item) const {
+  return is_tensor(item) ? schema_.tensors[item].name : attachment(item).name;
+}
+
+uint64_t Checkpoint::chunk_count(size_t item) const {
+  if (is_tensor(item)) return schema_.tensors[item].chunk_count;
+  return attachment_chunk_count(attachment(item), store_.config().opaque_chunk_bytes);
 }
 
 Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place) {
@@ -111,12 +121,10 @@ Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
     const std::lock_guard lock(mutex_);
     if (pages_[number] != nullptr) return pages_[number];
   }
-  const size_t own = table_.pages.size();
-  const PagePlace& place = number < own ? table_.pages[number] : table_.closure[number - own];
-  auto loaded = load_page(store_, place);
+  auto loaded = load_page(store_, table_.place(number));
   if (!loaded) return tl::unexpected(about_tag(loaded.error(), tag_));
   size_t entries = 0;
-  if (number < own) {
+  if (number < table_.pages.size()) {
     for (const PageRun& run : plan_.pages[number]) entries += run.chunk_count;
     if (entries != (*loaded)->page.entries.size()) {
       return fail(Code::kCorrupt,
@@ -147,18 +155,10 @@ Result<Layout> Checkpoint::layout() const {
 Status visit_chunks(
     Checkpoint& checkpoint, size_t item,
     const std::function<Status(uint64_t chunk, const ChunkEntry&, std::span<const Copy>)>& visit) {
-  const size_t tensors = checkpoint.schema().tensors.size();
-  const uint64_t chunks =
-      item < tensors ? checkpoint.schema().tensors[item].chunk_count
-                     : attachment_chunk_count(checkpoint.manifest().attachments[item - tensors],
-                                              checkpoint.store().config().opaque_chunk_bytes);
-  for (uint64_t chunk = 0; chunk < chunks; ++chunk) {
+  for (uint64_t chunk = 0; chunk < checkpoint.chunk_count(item); ++chunk) {
     const PagePlan::Place place = checkpoint.plan().place(item, chunk);
     CAIRN_TRY(const auto page, checkpoint.page(place.page));
-    const ChunkEntry& entry = page->page.entries[place.entry];
-    const auto copies =
-        std::span(page->locator.copies).subspan(page->first_slots[place.entry], copy_count(entry));
-    CAIRN_CHECK(visit(chunk, entry, copies));
+    CAIRN_CHECK(visit(chunk, page->page.entries[place.entry], page->copies(place.entry)));
   }
   return {};
 }

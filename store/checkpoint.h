@@ -26,7 +26,19 @@ struct LoadedPage {
   Page page;
   Locator locator;
   std::vector<uint32_t> first_slots;  ///< per entry, the slot of its first copy
+
+  /// The copies that stand for an entry.
+  std::span<const Copy> copies(size_t entry) const {
+    return std::span(locator.copies).subspan(first_slots[entry], copy_count(page.entries[entry]));
+  }
 };
+
+/// Calls visit(digest, copy) for each stored copy of an entry.
+template <class Visit>
+void for_each_stored(const ChunkEntry& entry, std::span<const Copy> copies, const Visit& visit) {
+  size_t slot = 0;
+  for_each_digest(entry, [&](const Digest& digest) { visit(digest, copies[slot++]); });
+}
 
 /// Threads: any.
 class Checkpoint {
@@ -42,12 +54,22 @@ class Checkpoint {
   const LocatorTable& table() const { return table_; }
   const PagePlan& plan() const { return plan_; }
 
+  /// Items are numbered through: the tensors of the schema, then the attachments.
+  size_t item_count() const { return schema_.tensors.size() + manifest_.attachments.size(); }
+  bool is_tensor(size_t item) const { return item < schema_.tensors.size(); }
+  /// REQUIRES: an item behind the tensors.
+  const AttachmentInfo& attachment(size_t item) const {
+    return manifest_.attachments[item - schema_.tensors.size()];
+  }
+  const std::string& item_name(size_t item) const;
+  uint64_t chunk_count(size_t item) const;
+
   /// The tensor's number in the schema; nullopt when there is none of that name.
   std::optional<size_t> find_tensor(std::string_view name) const;
-  /// The attachment's number; nullopt when there is none of that name.
+  /// The attachment's number among the items; nullopt when there is none of that name.
   std::optional<size_t> find_attachment(std::string_view name) const;
 
-  /// A page of the manifest, or of the closure from table().pages.size() on. Read once, then kept.
+  /// A page as table() numbers them. Read once, then kept.
   Result<std::shared_ptr<const LoadedPage>> page(size_t number);
   /// How the save was cut; without a stored layout every tensor is one box of one writer.
   Result<Layout> layout() const;
@@ -69,8 +91,8 @@ class Checkpoint {
 /// Reads a page and its locator and checks that they fit each other.
 Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place);
 
-/// Calls visit(chunk, entry, copies) for the chunks of a tensor or attachment (its number behind
-/// the tensors'), in order. `copies` are those that stand for the entry; none for an inline one.
+/// Calls visit(chunk, entry, copies) for the chunks of an item, in order. `copies` are those that
+/// stand for the entry; none for an inline one.
 Status visit_chunks(
     Checkpoint& checkpoint, size_t item,
     const std::function<Status(uint64_t chunk, const ChunkEntry&, std::span<const Copy>)>& visit);

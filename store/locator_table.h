@@ -15,7 +15,7 @@ struct PagePlace {
   Reference page;  ///< its digest is the page's identity
   Reference locator;
 
-  bool operator==(const PagePlace&) const = default;
+  auto operator<=>(const PagePlace&) const = default;
 };
 
 struct PackUse {
@@ -28,6 +28,12 @@ struct LocatorTable {
   std::vector<PagePlace> pages;    ///< those of the manifest, in its order
   std::vector<PagePlace> closure;  ///< pages of bases that are not pages of the manifest
   std::vector<PackUse> packs;      ///< in increasing order of file id
+
+  /// Pages are numbered through: those of the manifest, then those of the closure.
+  size_t page_count() const { return pages.size() + closure.size(); }
+  const PagePlace& place(size_t number) const {
+    return number < pages.size() ? pages[number] : closure[number - pages.size()];
+  }
 };
 
 Bytes encode_locator_table(const LocatorTable& table);

@@ -36,4 +36,13 @@ Result<Page> decode_page(ByteSpan bytes);
 /// Stored copies that stand for an entry: one for a digest, one for each piece, none inline.
 size_t copy_count(const ChunkEntry& entry);
 
+/// Calls visit(digest) for each of those copies, in order.
+template <class Visit>
+void for_each_digest(const ChunkEntry& entry, const Visit& visit) {
+  if (const auto* digest = std::get_if<Digest>(&entry)) visit(*digest);
+  if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
+    for (const Piece& piece : *pieces) visit(piece.digest);
+  }
+}
+
 }  // namespace cairn

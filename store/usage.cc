@@ -53,12 +53,11 @@ class UsageCounter {
       metas_.insert({place.page.file, place.locator.file});
     }
     CAIRN_TRY(const Layout layout, checkpoint.layout());
-    const size_t tensors = checkpoint.schema().tensors.size();
-    usage_.tensors += tensors;
-    for (size_t item = 0; item < tensors + checkpoint.manifest().attachments.size(); ++item) {
+    usage_.tensors += checkpoint.schema().tensors.size();
+    for (size_t item = 0; item < checkpoint.item_count(); ++item) {
       if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the count was stopped");
       TensorFacts facts{"attachment", 0};
-      if (item < tensors) {
+      if (checkpoint.is_tensor(item)) {
         CAIRN_TRY(facts, describe_(checkpoint, layout, item));
       }
       usage_.logical_bytes += facts.bytes;
@@ -78,22 +77,20 @@ class UsageCounter {
   }
 
   void count_chunk(const ChunkEntry& entry, std::span<const Copy> copies, ClassUsage& of_class) {
-    if (const auto* digest = std::get_if<Digest>(&entry)) {
-      count_copy(*digest, copies[0], of_class);
-    } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
-      for (size_t i = 0; i < pieces->size(); ++i) {
-        count_copy((*pieces)[i].digest, copies[i], of_class);
-      }
-    } else {
-      const Bytes& bytes = std::get<Bytes>(entry);
-      if (!is_new_chunk(blake3(bytes), bytes.size())) return;
-      EncodingUsage& of_encoding = usage_.by_encoding["inline"];
-      ++of_encoding.chunks;
-      of_encoding.decoded_bytes += bytes.size();
-      of_encoding.stored_bytes += bytes.size();
-      of_class.stored_bytes += bytes.size();
-      inline_bytes_ += bytes.size();
-    }
+    for_each_stored(entry, copies, [&](const Digest& digest, const Copy& copy) {
+      count_copy(digest, copy, of_class);
+    });
+    if (const auto* bytes = std::get_if<Bytes>(&entry)) count_inline(*bytes, of_class);
+  }
+
+  void count_inline(const Bytes& bytes, ClassUsage& of_class) {
+    if (!is_new_chunk(blake3(bytes), bytes.size())) return;
+    EncodingUsage& of_encoding = usage_.by_encoding["inline"];
+    ++of_encoding.chunks;
+    of_encoding.decoded_bytes += bytes.size();
+    of_encoding.stored_bytes += bytes.size();
+    of_class.stored_bytes += bytes.size();
+    inline_bytes_ += bytes.size();
   }
 
   bool is_new_chunk(const Digest& digest, uint64_t decoded_bytes) {

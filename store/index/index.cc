@@ -249,9 +249,7 @@ class Additions {
 
   /// Copies that some earlier catch-up has brought in with their session are not added again.
   Status add_page(const LoadedPage& page) {
-    size_t slot = 0;
-    const auto add = [&](const Digest& digest) -> Status {
-      const Copy& copy = page.locator.copies[slot++];
+    const auto add = [&](const Digest& digest, const Copy& copy) -> Status {
       if (!copy.bases.empty()) return {};
       if (last_pack_ != copy.pack) CAIRN_CHECK(turn_to(copy.pack));
       if (last_is_known_) return {};
@@ -259,14 +257,14 @@ class Additions {
                           copy.encoding});
       return {};
     };
-    for (const ChunkEntry& entry : page.page.entries) {
-      if (const auto* digest = std::get_if<Digest>(&entry)) {
-        CAIRN_CHECK(add(*digest));
-      } else if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
-        for (const Piece& piece : *pieces) CAIRN_CHECK(add(piece.digest));
-      }
+    Status added;
+    for (size_t i = 0; i < page.page.entries.size() && added; ++i) {
+      for_each_stored(page.page.entries[i], page.copies(i),
+                      [&](const Digest& digest, const Copy& copy) {
+                        if (added) added = add(digest, copy);
+                      });
     }
-    return {};
+    return added;
   }
 
   /// Neighbouring copies lie in the same pack more often than not.
