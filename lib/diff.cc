@@ -26,8 +26,12 @@ class TensorDiff {
     for (uint64_t chunk = 0; chunk < tensor.chunk_count; ++chunk) {
       CAIRN_TRY(const bool equal, equal_entries(in_a, in_b, chunk));
       if (equal) continue;
-      CAIRN_TRY(const uint64_t elements, count_elements(tensor, chunk, in_a, in_b));
-      if (elements == 0) continue;
+      CAIRN_TRY(const bool must_count, is_counted(in_a, in_b, chunk));
+      uint64_t elements = 0;
+      if (must_count) {
+        CAIRN_TRY(elements, count_elements(tensor, chunk));
+        if (elements == 0) continue;
+      }
       ++changed.changed_chunks;
       changed.changed_bytes += grid_.chunk_box(chunk).elements() * form_.item_bytes;
       changed.changed_elements += elements;
@@ -48,18 +52,18 @@ class TensorDiff {
     return page_a->page.entries[place_a.entry] == page_b->page.entries[place_b.entry];
   }
 
-  /// Changed elements of a chunk whose entries differ; 1 stands for "some" when nobody counts them
-  /// and the entries are of one kind, so that the bytes must differ.
-  Result<uint64_t> count_elements(const TensorInfo& tensor, uint64_t chunk, size_t in_a,
-                                  size_t in_b) {
+  /// Whether the elements of a chunk whose entries differ must be looked at: someone wants their
+  /// number, or one side is in pieces, so that the bytes may be the same all the same.
+  Result<bool> is_counted(size_t in_a, size_t in_b, uint64_t chunk) {
+    if (elements_) return true;
     const auto place_a = a_.plan().place(in_a, chunk), place_b = b_.plan().place(in_b, chunk);
     CAIRN_TRY(const auto page_a, a_.page(place_a.page));
     CAIRN_TRY(const auto page_b, b_.page(place_b.page));
-    const ChunkEntry& entry_a = page_a->page.entries[place_a.entry];
-    const ChunkEntry& entry_b = page_b->page.entries[place_b.entry];
-    const bool in_pieces = std::holds_alternative<std::vector<Piece>>(entry_a) ||
-                           std::holds_alternative<std::vector<Piece>>(entry_b);
-    if (!elements_ && !in_pieces) return uint64_t{1};
+    return std::holds_alternative<std::vector<Piece>>(page_a->page.entries[place_a.entry]) ||
+           std::holds_alternative<std::vector<Piece>>(page_b->page.entries[place_b.entry]);
+  }
+
+  Result<uint64_t> count_elements(const TensorInfo& tensor, uint64_t chunk) {
     CAIRN_TRY(const Bytes bytes_a, load_chunk(a_, tensor, chunk));
     CAIRN_TRY(const Bytes bytes_b, load_chunk(b_, tensor, chunk));
     return differing_elements(bytes_a, bytes_b);

@@ -28,7 +28,8 @@ namespace {
 /// One save on its way through the steps.
 class Save {
  public:
-  Save(const Store& store, const SaveRequest& request) : store_(store), request_(request) {}
+  Save(const Store& store, const SaveRequest& request, const Stopwatch& watch)
+      : store_(store), request_(request), watch_(watch) {}
 
   Result<SaveResult> run() {
     CAIRN_CHECK(check_tag_name(request_.tag));
@@ -187,7 +188,7 @@ class Save {
 
   const Store& store_;
   const SaveRequest& request_;
-  const Stopwatch watch_;
+  const Stopwatch& watch_;
   SavePlan plan_;
   std::unique_ptr<BaseTag> base_;
   std::unique_ptr<Session> session_;
@@ -199,13 +200,17 @@ class Save {
 }  // namespace
 
 static Result<SaveResult> save_or_again(const Store& store, const SaveRequest& request) {
-  Save first(store, request);
+  const Stopwatch watch;
+  Save first(store, request, watch);
   auto saved = first.run();
   if (saved || !first.lost_reused()) return saved;
   // The bytes are still here: write them, as a session of its own, whatever the index thinks.
   SaveRequest again = request;
   again.look_up = nullptr;
-  return Save(store, again).run();
+  if (again.call.progress != nullptr) {
+    again.call.progress->done_bytes = again.call.progress->new_bytes = 0;
+  }
+  return Save(store, again, watch).run();
 }
 
 Result<SaveResult> save(const Store& store, const SaveRequest& request) {

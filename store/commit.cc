@@ -37,18 +37,16 @@ static Status check_reused(const Store& store, const Root& root,
 
 /// Moves the entries into one new tag table when there are too many of them. `folded`: its file,
 /// which nobody needs when the root cannot be replaced.
-static Status fold_entries(const Store& store, Root& root, const SessionId& writer,
-                           std::optional<FileId>& folded) {
+static Status fold_entries(const Store& store, Root& root, std::optional<FileId>& folded) {
   if (root.entries.size() <= kRootEntriesMax) return {};
   CAIRN_TRY(const TagList list, store.tags_of(root));
-  // Two commits of one session (an import and its repetition) must not share a file name.
-  CAIRN_TRY(SessionId name, SessionId::fresh());
-  std::copy(writer.bytes.begin(), writer.bytes.begin() + 8, name.bytes.begin());
-  MetaWriter writer_of_table(store.fs(), store.path(), name);
+  // A session of its own: two commits of one session must not share a file name.
+  CAIRN_TRY(const SessionId session, SessionId::fresh());
+  MetaWriter writer(store.fs(), store.path(), session);
   const Bytes table = encode_tag_table(list.tags);
-  folded = FileId{name, 0};
-  CAIRN_TRY(const Reference reference, writer_of_table.add(ObjectKind::kTagTable, table));
-  CAIRN_CHECK(writer_of_table.finish());
+  folded = FileId{session, 0};
+  CAIRN_TRY(const Reference reference, writer.add(ObjectKind::kTagTable, table));
+  CAIRN_CHECK(writer.finish());
   root.tables = {{reference, list.tags.size()}};
   root.entries.clear();
   return {};
@@ -66,18 +64,26 @@ static void put_entry(Root& root, const TagEntry& entry) {
   root.entries.push_back(entry);
 }
 
+/// Whether the save is done: it was committed before, or the same checkpoint was, by someone else.
+static bool is_there_already(const TagEntry& standing, const TagEntry& wanted, IfExists if_exists) {
+  return standing.session == wanted.session ||
+         (if_exists == IfExists::kSame && standing.manifest.digest == wanted.manifest.digest);
+}
+
 Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfExists if_exists,
                                 const std::vector<FileId>& reused_packs,
                                 std::chrono::milliseconds wait, CommitFailure& failure) {
   CommitResult result{wanted, false};
-  std::optional<TagEntry> standing;
   std::optional<FileId> folded;
-  const auto change = [&](Root& root) -> Status {
+  const auto change = [&](Root& root) -> Result<RootChange> {
     CAIRN_TRY(const TagList list, store.tags_of(root));
-    if (const TagEntry* tag = list.find(wanted.name)) standing = *tag;
-    if (standing && standing->session == wanted.session) return fail(Code::kExists, "");
+    const TagEntry* standing = list.find(wanted.name);
+    if (standing != nullptr && is_there_already(*standing, wanted, if_exists)) {
+      result = {*standing, true};
+      return RootChange::kKeep;
+    }
     CAIRN_CHECK(check_not_revoked(root, wanted.session));
-    if (standing && if_exists != IfExists::kReplace) {
+    if (standing != nullptr && if_exists != IfExists::kReplace) {
       return fail(Code::kExists, fmt::format("the tag '{}' exists already", wanted.name),
                   "choose another name, or '--if-exists replace'");
     }
@@ -85,33 +91,24 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
     failure.lost_reused = !reused;
     CAIRN_CHECK(reused);
     result.entry.commit = ++root.commit;
-    result.entry.pinned = standing && standing->pinned;
+    result.entry.pinned = standing != nullptr && standing->pinned;
     put_entry(root, result.entry);
-    return fold_entries(store, root, wanted.session, folded);
+    CAIRN_CHECK(fold_entries(store, root, folded));
+    return RootChange::kReplace;
   };
   const Status changed =
       change_root(store.fs(), store.path(), wanted.session, wait, change, failure.may_be_visible);
-  if (changed) return result;
-  if (!failure.may_be_visible) remove_table(store, folded);
-  const bool repeated = standing && standing->session == wanted.session;
-  const bool same = standing && if_exists == IfExists::kSame &&
-                    standing->manifest.digest == wanted.manifest.digest;
-  if (changed.error().code == Code::kExists && (repeated || same)) {
-    // Whoever put it there may have died before step 6 of change_root.
-    CAIRN_CHECK(store.fs().sync_folder(store.path()));
-    return CommitResult{*standing, true};
-  }
-  return tl::unexpected(changed.error());
+  if (!changed && !failure.may_be_visible) remove_table(store, folded);
+  CAIRN_CHECK(changed);
+  return result;
 }
 
 Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const std::string& name,
                           std::chrono::milliseconds wait) {
   CAIRN_CHECK(check_tag_name(new_name));
   TagEntry forked;
-  bool already = false;
   std::optional<FileId> folded;
-  CAIRN_TRY(const SessionId writer, SessionId::fresh());
-  const auto change = [&](Root& root) -> Status {
+  const auto change = [&](Root& root) -> Result<RootChange> {
     CAIRN_TRY(const TagList list, store.tags_of(root));
     const TagEntry* source = list.find(name);
     if (source == nullptr) {
@@ -119,8 +116,8 @@ Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const
                   "'cairn ls' lists the tags");
     }
     if (const TagEntry* standing = list.find(new_name)) {
-      already = standing->manifest.digest == source->manifest.digest;
       forked = *standing;
+      if (standing->manifest.digest == source->manifest.digest) return RootChange::kKeep;
       return fail(Code::kExists, fmt::format("the tag '{}' exists already", new_name));
     }
     forked = *source;
@@ -128,14 +125,15 @@ Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const
     forked.pinned = false;
     forked.commit = ++root.commit;
     put_entry(root, forked);
-    return fold_entries(store, root, writer, folded);
+    CAIRN_CHECK(fold_entries(store, root, folded));
+    return RootChange::kReplace;
   };
+  CAIRN_TRY(const SessionId writer, SessionId::fresh());
   bool may_be_visible = false;
   const Status changed =
       change_root(store.fs(), store.path(), writer, wait, change, may_be_visible);
   if (!changed && !may_be_visible) remove_table(store, folded);
-  if (!changed && !already) return tl::unexpected(changed.error());
-  if (already) CAIRN_CHECK(store.fs().sync_folder(store.path()));
+  CAIRN_CHECK(changed);
   return forked;
 }
 

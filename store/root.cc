@@ -25,12 +25,17 @@ Result<Root> read_root(Fs& fs, const std::string& store_path) {
 }
 
 Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer,
-                   std::chrono::milliseconds wait, const std::function<Status(Root&)>& change,
-                   bool& may_be_visible) {
+                   std::chrono::milliseconds wait,
+                   const std::function<Result<RootChange>(Root&)>& change, bool& may_be_visible) {
   may_be_visible = false;
   CAIRN_TRY(const auto lock, fs.lock(join_path(store_path, "lock"), wait));
   CAIRN_TRY(Root root, read_root(fs, store_path));
-  CAIRN_CHECK(change(root));
+  CAIRN_TRY(const RootChange wanted, change(root));
+  if (wanted == RootChange::kKeep) {
+    // Whoever put it there may have died before step 6.
+    may_be_visible = true;
+    return fs.sync_folder(store_path);
+  }
   const std::string temporary = join_path(store_path, "root." + writer.hex());
   const Bytes bytes = encode_root(root);
   if (bytes.size() > kRootBytesMax) {

@@ -13,13 +13,18 @@ namespace cairn {
 /// Errors: kCorrupt, also when it is missing, kNewerFormat. Takes no lock.
 Result<Root> read_root(Fs& fs, const std::string& store_path);
 
+enum class RootChange : uint8_t {
+  kReplace,  ///< by the root as it was edited
+  kKeep,     ///< what was wanted stands there already: only make sure that it is durable
+};
+
 /// Replaces the root in one step, against every other process.
 /// `change` sees the root as it is under the lock, and edits it or refuses; it may be called once.
 /// `writer` names the temporary file. Errors: kBusy when the lock is held longer than `wait`.
 /// After an error `may_be_visible` tells whether someone may have seen the change nevertheless (the
 /// rename was tried): what it refers to must then be kept.
 Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer,
-                   std::chrono::milliseconds wait, const std::function<Status(Root&)>& change,
-                   bool& may_be_visible);
+                   std::chrono::milliseconds wait,
+                   const std::function<Result<RootChange>(Root&)>& change, bool& may_be_visible);
 
 }  // namespace cairn

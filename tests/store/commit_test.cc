@@ -36,9 +36,9 @@ class Commit : public ::testing::Test {
     bool may_be_visible = false;
     ASSERT_TRUE(change_root(
         posix_fs(), path(), *SessionId::fresh(), 0ms,
-        [&](Root& root) -> Status {
+        [&](Root& root) -> Result<RootChange> {
           edit(root);
-          return {};
+          return RootChange::kReplace;
         },
         may_be_visible));
   }
@@ -70,7 +70,6 @@ TEST_F(Commit, ANameIsTakenOnce) {
   ASSERT_TRUE(same);
   EXPECT_TRUE(same->already);
   EXPECT_EQ(same->entry.session, first.session) << "the standing one";
-  EXPECT_FALSE(failure_.may_be_visible);
 }
 
 TEST_F(Commit, RepeatingACommitIsSuccess) {
@@ -150,9 +149,9 @@ TEST_F(Commit, AFaultAnywhereLeavesTheOldRootOrTheNew) {
     bool may_be_visible = false;
     const Status changed = change_root(
         faults, path(), *SessionId::fresh(), 0ms,
-        [&](Root& root) -> Status {
+        [&](Root& root) -> Result<RootChange> {
           root.entries.push_back(entry(name));
-          return {};
+          return RootChange::kReplace;
         },
         may_be_visible);
     const bool visible = store_->find_tag(name).has_value();
