@@ -21,17 +21,20 @@ static bool looks_compressible(ByteSpan decoded) {
   return zstd_encode(sample, kSampledZstdLevel, room).has_value();
 }
 
-bool ChunkWriter::claim(const Digest& digest) {
+/// The record to fill in; nullptr when another thread has it in hand, or had.
+ChunkRecord* ChunkWriter::claim(const Digest& digest) {
   const std::lock_guard lock(mutex_);
-  return places_.try_emplace(digest).second;
+  const auto [record, fresh] = records_.insert({digest, 0, 0, 0, 0, Encoding::kRaw});
+  return fresh ? record : nullptr;
 }
 
-void ChunkWriter::settle(const Digest& digest, const Place& place, bool of_tensor) {
+void ChunkWriter::settle(ChunkRecord& record, const Copy& copy, bool of_tensor) {
   const std::lock_guard lock(mutex_);
-  places_[digest] = place;
+  record = {record.digest,     copy.offset,        copy.pack.number,
+            copy.stored_bytes, copy.decoded_bytes, copy.encoding};
   if (!of_tensor) return;
   ++new_chunks_;
-  new_bytes_ += place.decoded_bytes;
+  new_bytes_ += copy.decoded_bytes;
 }
 
 Result<Copy> ChunkWriter::append(const Digest& digest, ByteSpan decoded, int zstd_level) {
@@ -51,12 +54,10 @@ Result<Copy> ChunkWriter::append(const Digest& digest, ByteSpan decoded, int zst
 }
 
 Status ChunkWriter::write(const Digest& digest, ByteSpan decoded, int zstd_level, bool of_tensor) {
-  if (!claim(digest)) return {};
+  ChunkRecord* record = claim(digest);
+  if (record == nullptr) return {};
   CAIRN_TRY(const Copy copy, append(digest, decoded, zstd_level));
-  settle(
-      digest,
-      {copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes, copy.encoding, false},
-      of_tensor);
+  settle(*record, copy, of_tensor);
   return {};
 }
 
@@ -70,16 +71,18 @@ void ChunkWriter::reuse(const Digest& digest, const Copy& copy) {
   const std::lock_guard lock(mutex_);
   auto at = std::find(foreign_.begin(), foreign_.end(), copy.pack);
   if (at == foreign_.end()) at = foreign_.insert(foreign_.end(), copy.pack);
-  const auto number = static_cast<uint32_t>(at - foreign_.begin());
-  places_.try_emplace(digest, Place{copy.offset, number, copy.stored_bytes, copy.decoded_bytes,
-                                    copy.encoding, true});
+  const auto number = static_cast<uint32_t>(at - foreign_.begin()) | kForeign;
+  records_.insert(
+      {digest, copy.offset, number, copy.stored_bytes, copy.decoded_bytes, copy.encoding});
 }
 
 Copy ChunkWriter::find(const Digest& digest) const {
   const std::lock_guard lock(mutex_);
-  const Place& place = places_.at(digest);
-  const FileId pack = place.foreign ? foreign_[place.pack] : FileId{session_, place.pack};
-  return {pack, place.offset, place.stored_bytes, place.decoded_bytes, place.encoding, {}, {}};
+  const ChunkRecord& record = *records_.find(digest);
+  const bool is_foreign = (record.pack & kForeign) != 0;
+  const FileId pack =
+      is_foreign ? foreign_[record.pack & ~kForeign] : FileId{session_, record.pack};
+  return {pack, record.offset, record.stored_bytes, record.decoded_bytes, record.encoding, {}, {}};
 }
 
 std::vector<FileId> ChunkWriter::reused_packs() const {

@@ -4,9 +4,9 @@
 #include <array>
 #include <mutex>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
+#include "store/chunk_table.h"
 #include "store/pack_writer.h"
 
 namespace cairn {
@@ -36,24 +36,17 @@ class ChunkWriter {
   std::vector<FileId> reused_packs() const;
 
  private:
-  /// A copy of this session, or a reused one: without what every copy here has alike.
-  struct Place {
-    uint64_t offset = 0;
-    uint32_t pack = 0;  // this session's counter, or a number in foreign_
-    uint32_t stored_bytes = 0;
-    uint32_t decoded_bytes = 0;
-    Encoding encoding = Encoding::kRaw;
-    bool foreign = false;
-  };
+  /// Marks a number of foreign_; others are this session's counters.
+  static constexpr uint32_t kForeign = 1u << 31;
 
-  bool claim(const Digest& digest);
-  void settle(const Digest& digest, const Place& place, bool of_tensor);
+  ChunkRecord* claim(const Digest& digest);
+  void settle(ChunkRecord& record, const Copy& copy, bool of_tensor);
   Result<Copy> append(const Digest& digest, ByteSpan decoded, int zstd_level);
 
   PackWriter& packs_;
   const SessionId session_;
   mutable std::mutex mutex_;
-  std::unordered_map<Digest, Place> places_;
+  ChunkTable records_;
   std::vector<FileId> foreign_;
   uint64_t new_chunks_ = 0;
   uint64_t new_bytes_ = 0;

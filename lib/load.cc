@@ -1,5 +1,6 @@
-// The load, step by step: plan (names, shapes, which copies), read (each copy once, neighbours
-// together), decode, check the digest, copy into the caller's memory. No RocksDB, no mmap.
+// The load, step by step: plan (names, shapes), then by batches: find (which copies), read (each
+// once, neighbours together), decode, check the digest, copy into the caller's memory. No RocksDB,
+// no mmap.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,17 +33,20 @@ std::vector<PackRange> ranges_of(const std::vector<ReadUnit>& units) {
 
 class Loader {
  public:
-  Loader(Checkpoint& checkpoint, const LoadRequest& request, const LoadPlan& plan)
-      : checkpoint_(checkpoint), request_(request), plan_(plan), packs_(checkpoint.store()) {}
+  Loader(Checkpoint& checkpoint, const LoadRequest& request, const std::vector<TargetBox>& targets)
+      : checkpoint_(checkpoint), request_(request), targets_(targets), packs_(checkpoint.store()) {}
 
-  Status run() {
-    const std::vector<ReadJob> jobs = join_ranges(ranges_of(plan_.units));
-    if (request_.call.progress != nullptr) request_.call.progress->total_bytes = plan_.bytes;
+  /// Reads one batch.
+  Status read(std::vector<ReadUnit> units) {
+    units_ = std::move(units);
+    chunks_ += units_.size();
+    const std::vector<ReadJob> jobs = join_ranges(ranges_of(units_));
     return parallel_for(jobs.size(), reading_threads(request_.call.threads),
                         [&](uint64_t i) { return run_job(jobs[i]); });
   }
 
   uint64_t read_bytes() const { return packs_.read_bytes(); }
+  uint64_t chunks() const { return chunks_; }
 
  private:
   Status run_job(const ReadJob& job) {
@@ -51,7 +55,7 @@ class Loader {
     }
     std::vector<size_t> left;
     for (size_t i = job.first; i < job.first + job.count; ++i) {
-      CAIRN_TRY(const bool done, deliver_in_place(plan_.units[i]));
+      CAIRN_TRY(const bool done, deliver_in_place(units_[i]));
       if (!done) left.push_back(i);
     }
     return left.empty() ? Status() : read_and_deliver(left);
@@ -60,7 +64,7 @@ class Loader {
   /// Reads from the page cache straight into the caller's memory, where the unit is stored as it is
   /// wanted and its bytes lie together. False when it has to go another way.
   Result<bool> deliver_in_place(const ReadUnit& unit) {
-    const TargetBox& target = plan_.targets[unit.targets.front()];
+    const TargetBox& target = targets_[unit.targets.front()];
     const bool is_whole = unit.inline_bytes.empty() && unit.copy.encoding == Encoding::kRaw &&
                           unit.targets.size() == 1 && target.stored == target.wanted &&
                           contains(target.box, unit.box);
@@ -82,10 +86,10 @@ class Loader {
 
   /// REQUIRES: units of one pack, or inline ones, in the order in which they lie.
   Status read_and_deliver(const std::vector<size_t>& numbers) {
-    const ReadUnit& first = plan_.units[numbers.front()];
+    const ReadUnit& first = units_[numbers.front()];
     PackRange range{first.copy.pack, first.copy.offset, 0};
     for (const size_t i : numbers) {
-      const Copy& copy = plan_.units[i].copy;
+      const Copy& copy = units_[i].copy;
       range.end = std::max(range.end, copy.offset + copy.stored_bytes);
     }
     thread_local AlignedBuffer room;
@@ -96,7 +100,7 @@ class Loader {
       stored = *read;
     }
     for (const size_t i : numbers) {
-      const ReadUnit& unit = plan_.units[i];
+      const ReadUnit& unit = units_[i];
       const ByteSpan bytes =
           unit.inline_bytes.empty()
               ? stored.subspan(unit.copy.offset - range.begin, unit.copy.stored_bytes)
@@ -112,7 +116,7 @@ class Loader {
   }
 
   Status deliver(const ReadUnit& unit, ByteSpan stored) {
-    const TargetBox& first = plan_.targets[unit.targets.front()];
+    const TargetBox& first = targets_[unit.targets.front()];
     const uint64_t bytes = unit.box.elements() * first.item_bytes;
     if (!unit.inline_bytes.empty()) {
       if (stored.size() != bytes) return fail(Code::kCorrupt, "an inline chunk of a wrong length");
@@ -129,8 +133,8 @@ class Loader {
 
   Status scatter(const ReadUnit& unit, ByteSpan decoded) {
     uint64_t delivered = 0;
-    for (const size_t number : unit.targets) {
-      const TargetBox& target = plan_.targets[number];
+    for (const uint32_t number : unit.targets) {
+      const TargetBox& target = targets_[number];
       const auto common = intersect(unit.box, target.box);
       if (!common) continue;
       const StridedSource whole{decoded.data(),
@@ -162,9 +166,8 @@ class Loader {
   }
 
   Error about(const ReadUnit& unit, Error error) const {
-    error.message =
-        fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
-                    checkpoint_.schema().tensors[unit.item].name, unit.chunk, error.message);
+    error.message = fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
+                                checkpoint_.item_name(unit.tensor), unit.chunk, error.message);
     if (error.code == Code::kCorrupt && error.hint.empty()) {
       error.hint = "run 'cairn check --read-data' to see what else is damaged";
     }
@@ -173,7 +176,9 @@ class Loader {
 
   Checkpoint& checkpoint_;
   const LoadRequest& request_;
-  const LoadPlan& plan_;
+  const std::vector<TargetBox>& targets_;
+  std::vector<ReadUnit> units_;
+  uint64_t chunks_ = 0;
   PackReader packs_;
 };
 
@@ -183,9 +188,12 @@ Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request) {
   return guard_memory([&]() -> Result<LoadResult> {
     const Stopwatch watch;
     CAIRN_TRY(const LoadPlan plan, plan_load(checkpoint, request));
-    Loader loader(checkpoint, request, plan);
-    CAIRN_CHECK(loader.run());
-    return LoadResult{plan.bytes, loader.read_bytes(), plan.units.size(), watch.seconds()};
+    if (request.call.progress != nullptr) request.call.progress->total_bytes = plan.bytes;
+    Loader loader(checkpoint, request, plan.targets);
+    CAIRN_CHECK(for_each_batch(checkpoint, plan.targets, [&](std::vector<ReadUnit> units) {
+      return loader.read(std::move(units));
+    }));
+    return LoadResult{plan.bytes, loader.read_bytes(), loader.chunks(), watch.seconds()};
   });
 }
 

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <numeric>
 #include <set>
+#include <span>
+#include <tuple>
+#include <utility>
 
 #include "lib/convert.h"
 #include "lib/cover.h"
@@ -91,81 +94,117 @@ Result<TargetBox> plan_target(const TensorTarget& target, size_t number, const T
   return planned;
 }
 
-/// Finds the units that each target meets, every unit once.
+/// About 400 bytes each.
+constexpr size_t kBatchUnits = 65536;
+
+/// A chunk that a target meets.
+struct Meeting {
+  uint64_t chunk = 0;
+  uint32_t target = 0;
+
+  auto operator<=>(const Meeting&) const = default;
+};
+
+/// Finds the units that targets meet, every unit once, and hands them on in batches.
 class UnitFinder {
  public:
-  UnitFinder(Checkpoint& checkpoint, LoadPlan& plan) : checkpoint_(checkpoint), plan_(plan) {}
+  UnitFinder(Checkpoint& checkpoint, const std::vector<TargetBox>& targets,
+             const std::function<Status(std::vector<ReadUnit>)>& read)
+      : checkpoint_(checkpoint), targets_(targets), read_(read) {}
 
   Status find() {
-    for (size_t number = 0; number < plan_.targets.size(); ++number) {
-      const TargetBox& target = plan_.targets[number];
-      const TensorInfo& tensor = checkpoint_.schema().tensors[target.tensor];
-      CAIRN_TRY(const StorageForm form, storage_form(target.stored, tensor.shape));
-      CAIRN_TRY(const Grid grid, grid_of(tensor, form, checkpoint_.schema().chunk_elements));
-      plan_.bytes += target.box.elements() * target.item_bytes;
-      Status added;
-      grid.for_each_chunk(target.box, [&](uint64_t chunk) {
-        if (added) added = add_chunk(number, chunk, grid);
-      });
-      CAIRN_CHECK(added);
-    }
-    std::sort(plan_.units.begin(), plan_.units.end(), [](const ReadUnit& a, const ReadUnit& b) {
-      return std::tuple(a.inline_bytes.empty(), a.copy.pack, a.copy.offset) <
-             std::tuple(b.inline_bytes.empty(), b.copy.pack, b.copy.offset);
+    std::vector<uint32_t> by_tensor(targets_.size());
+    std::iota(by_tensor.begin(), by_tensor.end(), 0u);
+    std::stable_sort(by_tensor.begin(), by_tensor.end(), [&](uint32_t a, uint32_t b) {
+      return targets_[a].tensor < targets_[b].tensor;
     });
-    return {};
+    for (auto first = by_tensor.begin(); first != by_tensor.end();) {
+      const size_t tensor = targets_[*first].tensor;
+      const auto last = std::find_if(first, by_tensor.end(), [&](uint32_t target) {
+        return targets_[target].tensor != tensor;
+      });
+      CAIRN_CHECK(find_of_tensor(tensor, {first, last}));
+      first = last;
+    }
+    return hand_on();
   }
 
  private:
-  Status add_chunk(size_t target_number, uint64_t chunk, const Grid& grid) {
-    const TargetBox& target = plan_.targets[target_number];
-    const PagePlan::Place place = checkpoint_.plan().place(target.tensor, chunk);
-    CAIRN_TRY(const auto page, checkpoint_.page(place.page));
-    const ChunkEntry& entry = page->page.entries[place.entry];
-    ReadUnit unit;
-    unit.item = target.tensor;
-    unit.chunk = chunk;
-    unit.box = grid.chunk_box(chunk);
-    const auto copies = page->copies(place.entry);
-    if (const auto* bytes = std::get_if<Bytes>(&entry)) {
-      unit.inline_bytes = *bytes;
-      add(std::move(unit), target_number, 0);
-    } else if (const auto* digest = std::get_if<Digest>(&entry)) {
-      unit.digest = *digest;
-      unit.copy = copies[0];
-      add(std::move(unit), target_number, 0);
-    } else {
-      const auto& pieces = std::get<std::vector<Piece>>(entry);
-      if (!make_up(piece_boxes(pieces), unit.box)) {
-        return fail(Code::kCorrupt,
-                    fmt::format("the pieces of chunk {} of tensor '{}' do not make it up", chunk,
-                                tensor_name(target)));
+  Status find_of_tensor(size_t number, std::span<const uint32_t> targets) {
+    const TensorInfo& tensor = checkpoint_.schema().tensors[number];
+    CAIRN_TRY(const StorageForm form, storage_form(targets_[targets[0]].stored, tensor.shape));
+    CAIRN_TRY(const Grid grid, grid_of(tensor, form, checkpoint_.schema().chunk_elements));
+    std::vector<Meeting> meetings;
+    for (const uint32_t target : targets) {
+      grid.for_each_chunk(targets_[target].box, [&](uint64_t chunk) {
+        meetings.push_back({chunk, target});
+      });
+    }
+    if (targets.size() > 1) std::sort(meetings.begin(), meetings.end());
+    for (size_t first = 0, last = 0; first < meetings.size(); first = last) {
+      ReadUnit unit;
+      unit.tensor = number;
+      unit.chunk = meetings[first].chunk;
+      unit.box = grid.chunk_box(unit.chunk);
+      for (; last < meetings.size() && meetings[last].chunk == unit.chunk; ++last) {
+        unit.targets.push_back(meetings[last].target);
       }
-      for (size_t i = 0; i < pieces.size(); ++i) {
-        ReadUnit piece = unit;
-        piece.box = {pieces[i].offsets, pieces[i].lengths};
-        piece.digest = pieces[i].digest;
-        piece.copy = copies[i];
-        if (intersect(piece.box, target.box)) add(std::move(piece), target_number, i);
-      }
+      CAIRN_CHECK(add_chunk(std::move(unit)));
+      if (units_.size() >= kBatchUnits) CAIRN_CHECK(hand_on());
     }
     return {};
   }
 
-  void add(ReadUnit unit, size_t target, size_t piece) {
-    const auto [at, fresh] =
-        numbers_.try_emplace({unit.item, unit.chunk, piece}, plan_.units.size());
-    if (fresh) plan_.units.push_back(std::move(unit));
-    plan_.units[at->second].targets.push_back(target);
+  Status hand_on() {
+    if (units_.empty()) return {};
+    std::sort(units_.begin(), units_.end(), [](const ReadUnit& a, const ReadUnit& b) {
+      return std::tuple(a.inline_bytes.empty(), a.copy.pack, a.copy.offset) <
+             std::tuple(b.inline_bytes.empty(), b.copy.pack, b.copy.offset);
+    });
+    return read_(std::exchange(units_, {}));
   }
 
-  const std::string& tensor_name(const TargetBox& target) const {
-    return checkpoint_.schema().tensors[target.tensor].name;
+  Status add_chunk(ReadUnit unit) {
+    const PagePlan::Place place = checkpoint_.plan().place(unit.tensor, unit.chunk);
+    CAIRN_TRY(const auto page, checkpoint_.page(place.page));
+    const ChunkEntry& entry = page->page.entries[place.entry];
+    const auto copies = page->copies(place.entry);
+    if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
+      return add_pieces(unit, *pieces, copies);
+    }
+    if (const auto* bytes = std::get_if<Bytes>(&entry)) {
+      unit.inline_bytes = *bytes;
+    } else {
+      unit.digest = std::get<Digest>(entry);
+      unit.copy = copies[0];
+    }
+    units_.push_back(std::move(unit));
+    return {};
+  }
+
+  Status add_pieces(const ReadUnit& whole, const std::vector<Piece>& pieces,
+                    std::span<const Copy> copies) {
+    if (!make_up(piece_boxes(pieces), whole.box)) {
+      return fail(Code::kCorrupt,
+                  fmt::format("the pieces of chunk {} of tensor '{}' do not make it up",
+                              whole.chunk, checkpoint_.item_name(whole.tensor)));
+    }
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      ReadUnit piece = whole;
+      piece.box = {pieces[i].offsets, pieces[i].lengths};
+      piece.digest = pieces[i].digest;
+      piece.copy = copies[i];
+      std::erase_if(piece.targets,
+                    [&](uint32_t target) { return !intersect(piece.box, targets_[target].box); });
+      if (!piece.targets.empty()) units_.push_back(std::move(piece));
+    }
+    return {};
   }
 
   Checkpoint& checkpoint_;
-  LoadPlan& plan_;
-  std::map<std::tuple<size_t, uint64_t, size_t>, size_t> numbers_;
+  const std::vector<TargetBox>& targets_;
+  const std::function<Status(std::vector<ReadUnit>)>& read_;
+  std::vector<ReadUnit> units_;
 };
 
 }  // namespace
@@ -187,10 +226,15 @@ Result<LoadPlan> plan_load(Checkpoint& checkpoint, const LoadRequest& request) {
       return fail(planned.error().code,
                   fmt::format("tensor '{}': {}", target.name, planned.error().message));
     }
+    plan.bytes += planned->box.elements() * planned->item_bytes;
     plan.targets.push_back(*std::move(planned));
   }
-  CAIRN_CHECK(UnitFinder(checkpoint, plan).find());
   return plan;
+}
+
+Status for_each_batch(Checkpoint& checkpoint, const std::vector<TargetBox>& targets,
+                      const std::function<Status(std::vector<ReadUnit>)>& read) {
+  return UnitFinder(checkpoint, targets, read).find();
 }
 
 }  // namespace cairn

@@ -1,7 +1,8 @@
-// The plan of a load: which copies to read, each once, in the order in which they lie, and where
-// their bytes go. Made before the first byte of a pack is read.
+// The plan of a load: where bytes go, made before the first byte of a pack is read; and which
+// copies to read for it, each once, found a batch at a time so that memory stays bounded.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,19 +27,23 @@ struct ReadUnit {
   Copy copy;
   Digest digest;  ///< unused where inline_bytes are set
   Bytes inline_bytes;
-  size_t item = 0;  ///< tensor, or tensor count + attachment
+  size_t tensor = 0;
   uint64_t chunk = 0;
   Box box;  ///< of the unit, in storage coordinates
-  std::vector<size_t> targets;
+  std::vector<uint32_t> targets;
 };
 
 struct LoadPlan {
   std::vector<TargetBox> targets;
-  std::vector<ReadUnit> units;  ///< inline ones first, then by pack and offset
-  uint64_t bytes = 0;           ///< that targets receive
+  uint64_t bytes = 0;  ///< that targets receive
 };
 
 /// Errors: kUsage with everything that does not fit, in words; kCorrupt.
 Result<LoadPlan> plan_load(Checkpoint& checkpoint, const LoadRequest& request);
+
+/// Hands the units of all targets to `read`, tensor by tensor, in batches of some ten thousand:
+/// inline ones first, then by pack and offset. Errors: kCorrupt; those of `read`.
+Status for_each_batch(Checkpoint& checkpoint, const std::vector<TargetBox>& targets,
+                      const std::function<Status(std::vector<ReadUnit>)>& read);
 
 }  // namespace cairn

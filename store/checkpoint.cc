@@ -9,6 +9,9 @@
 
 namespace cairn {
 
+/// About 130 bytes an entry: 34 MiB, whatever the checkpoint's size.
+static constexpr size_t kKeptPagesMax = 64;
+
 static Error about_tag(Error error, const TagEntry& tag) {
   return with_context(std::move(error), fmt::format("reading tag '{}'", tag.name));
 }
@@ -133,8 +136,15 @@ Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
     }
   }
   const std::lock_guard lock(mutex_);
-  if (pages_[number] == nullptr) pages_[number] = *loaded;
-  return pages_[number];
+  if (pages_[number] == nullptr) {
+    pages_[number] = *loaded;
+    kept_.push_back(number);
+  }
+  if (kept_.size() > kKeptPagesMax) {
+    pages_[kept_.front()].reset();
+    kept_.pop_front();
+  }
+  return *loaded;
 }
 
 static Layout whole_layout(const Schema& schema) {

@@ -2,6 +2,7 @@
 // as they are asked for. Everything is checked against its digest.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -69,7 +70,7 @@ class Checkpoint {
   /// The attachment's number among the items; nullopt when there is none of that name.
   std::optional<size_t> find_attachment(std::string_view name) const;
 
-  /// A page as table() numbers them. Read once, then kept.
+  /// A page as table() numbers them. The latest 64 are kept: in order, each is read once.
   Result<std::shared_ptr<const LoadedPage>> page(size_t number);
   /// How the save was cut; without a stored layout every tensor is one box of one writer.
   Result<Layout> layout() const;
@@ -86,6 +87,7 @@ class Checkpoint {
   PagePlan plan_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<const LoadedPage>> pages_;
+  std::deque<size_t> kept_;  // numbers, in the order of reading
 };
 
 /// Reads a page and its locator and checks that they fit each other.

@@ -1,8 +1,5 @@
 #include "store/index/chunk_records.h"
 
-#include <algorithm>
-#include <bit>
-
 namespace cairn {
 
 std::string bucket_key(uint16_t prefix, uint64_t generation) {
@@ -52,40 +49,6 @@ std::optional<ChunkRecord> find_record(ByteSpan bucket, const Digest& digest) {
   if ((low + 1) * kChunkRecordBytes > bucket.size()) return std::nullopt;
   ChunkRecord record = record_at(bucket, low);
   return record.digest == digest ? std::optional(record) : std::nullopt;
-}
-
-FlatTable::FlatTable(size_t records) : slots_(std::bit_ceil(records + records / 2 + 16), kEmpty) {
-  records_.reserve(records);
-}
-
-void FlatTable::grow() {
-  slots_.assign(slots_.size() * 2, kEmpty);
-  const size_t mask = slots_.size() - 1;
-  for (size_t i = 0; i < records_.size(); ++i) {
-    size_t at = std::hash<Digest>()(records_[i].digest) & mask;
-    while (slots_[at] != kEmpty) at = (at + 1) & mask;
-    slots_[at] = static_cast<uint32_t>(i);
-  }
-}
-
-void FlatTable::insert(const ChunkRecord& record) {
-  // The number of records that the table was made for may have been wrong.
-  if (records_.size() * 4 >= slots_.size() * 3) grow();
-  const size_t mask = slots_.size() - 1;
-  size_t at = std::hash<Digest>()(record.digest) & mask;
-  for (; slots_[at] != kEmpty; at = (at + 1) & mask) {
-    if (records_[slots_[at]].digest == record.digest) return;
-  }
-  slots_[at] = static_cast<uint32_t>(records_.size());
-  records_.push_back(record);
-}
-
-const ChunkRecord* FlatTable::find(const Digest& digest) const {
-  const size_t mask = slots_.size() - 1;
-  for (size_t at = std::hash<Digest>()(digest) & mask; slots_[at] != kEmpty; at = (at + 1) & mask) {
-    if (records_[slots_[at]].digest == digest) return &records_[slots_[at]];
-  }
-  return nullptr;
 }
 
 }  // namespace cairn

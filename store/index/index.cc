@@ -136,7 +136,7 @@ class Index::Tables {
 
   std::map<uint32_t, FileId> packs;
   std::map<FileId, uint32_t> numbers;
-  std::optional<FlatTable> flat;
+  std::optional<ChunkTable> flat;
   uint64_t look_ups = 0;
 
  private:

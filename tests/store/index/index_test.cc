@@ -123,24 +123,6 @@ TEST_F(IndexTest, ALostPackDoesNotHideALaterCopy) {
   EXPECT_EQ(save_by_index("d"), 0u) << "once";
 }
 
-TEST(FlatTable, GrowsBeyondWhatItWasMadeFor) {
-  FlatTable table(0);
-  std::vector<ChunkRecord> records(1000);
-  for (uint32_t i = 0; i < records.size(); ++i) {
-    records[i].digest = blake3(as_bytes(std::to_string(i)));
-    records[i].pack = i;
-    table.insert(records[i]);
-    table.insert(records[i]);
-  }
-  EXPECT_EQ(table.size(), records.size());
-  for (const ChunkRecord& record : records) {
-    const ChunkRecord* found = table.find(record.digest);
-    ASSERT_NE(found, nullptr);
-    EXPECT_EQ(found->pack, record.pack);
-  }
-  EXPECT_EQ(table.find(blake3(as_bytes("none"))), nullptr);
-}
-
 TEST_F(IndexTest, RebuiltItSaysTheSame) {
   const Bytes a = noise(64 * 1024, 2), b = noise(64 * 1024, 3);
   save_bytes("r/1", a);
