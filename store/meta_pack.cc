@@ -21,7 +21,11 @@ Result<Reference> MetaWriter::add(ObjectKind kind, ByteSpan object) {
   }
   if (bytes_.size() > kFlushBytes) CAIRN_CHECK(flush());
   const FileId file{session_, number_};
-  if (bytes_.empty()) bytes_ = encode_pack_header(FileKind::kMeta, file);
+  if (bytes_.empty()) {
+    // Address space, not memory: growing would take both for a while.
+    bytes_.reserve(kFlushBytes + kFlushBytes / 8);
+    append_bytes(bytes_, encode_pack_header(FileKind::kMeta, file));
+  }
   append_zeros_to(bytes_, 8);
   const PackedObject packed{kind, bytes_.size(), object.size(), blake3(object)};
   append_bytes(bytes_, object);

@@ -1,9 +1,9 @@
 // One data pack while it grows.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "base/fs.h"
 #include "base/io.h"
@@ -44,7 +44,7 @@ class OpenPack {
   const std::string path_;
   const FileId file_;
   std::unique_ptr<AppendWriter> file_bytes_;
-  std::vector<PackedCopy> copies_;
+  std::deque<PackedCopy> copies_;  // tens of thousands: a vector would keep as many spare
 };
 
 }  // namespace cairn

@@ -44,7 +44,7 @@ static void append_trailer(Bytes& footer, FileKind kind, const FileId& file, uin
   append_bytes(footer, as_bytes(kTrailerMagic));
 }
 
-Bytes encode_pack_footer(const FileId& file, const std::vector<PackedCopy>& copies,
+Bytes encode_pack_footer(const FileId& file, const std::deque<PackedCopy>& copies,
                          uint64_t table_offset) {
   Bytes footer, aux;
   footer.reserve(copies.size() * kPackRecordBytes + kPackTrailerBytes);

@@ -2,6 +2,7 @@
 // section 4). Pure. Tables and trailers serve checks and salvage; reading a tag needs neither.
 #pragma once
 
+#include <deque>
 #include <vector>
 
 #include "base/bytes.h"
@@ -52,7 +53,7 @@ struct PackedObject {
 
 Bytes encode_pack_header(FileKind kind, const FileId& file);
 /// Table, auxiliary bytes and trailer. REQUIRES: table_offset is a multiple of 8.
-Bytes encode_pack_footer(const FileId& file, const std::vector<PackedCopy>& copies,
+Bytes encode_pack_footer(const FileId& file, const std::deque<PackedCopy>& copies,
                          uint64_t table_offset);
 Bytes encode_meta_footer(const FileId& file, const std::vector<PackedObject>& objects,
                          uint64_t table_offset);

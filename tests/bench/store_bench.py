@@ -296,9 +296,30 @@ class Bench:
         return table
 
 
+    def memory(self):
+        """What a million chunks take beside the tensors: 4 GiB in chunks of 4 KiB."""
+        self.make(4)
+        store = self.fresh("store")
+        table = Table("A million chunks of 4 KiB", self.bytes)
+        peaks = {}
+
+        def play(name, op, **fields):
+            answer = self.server(op, store=store, **fields)
+            table.add(name, answer["elapsed_s"])
+            peaks[name] = f"{answer['peak_bytes'] / 2**20:.0f} MiB"
+        play("first save", "save", tag="t/1", init=True, chunk_elements=1024)
+        self.make(4)
+        play("unchanged", "save", tag="t/2")
+        self.make(4)
+        play("load", "load", tag="t/2")
+        table.facts["peak memory above the tensors (asked: at most 256 MiB)"] = peaks
+        return table
+
+
 SECTIONS = {"first-save": Bench.first_save, "unchanged": Bench.unchanged,
             "changed": Bench.changed, "load-warm": Bench.load_warm,
-            "load-cold": Bench.load_cold, "reshard": Bench.reshard, "series": Bench.series}
+            "load-cold": Bench.load_cold, "reshard": Bench.reshard, "series": Bench.series,
+            "memory": Bench.memory}
 
 
 def main():

@@ -54,8 +54,9 @@ Bytes pack_of(FileKind kind, const FileId& file, const Bytes& footer) {
   return bytes;
 }
 Bytes data_pack(const FileId& file, const std::vector<PackedCopy>& copies) {
-  return pack_of(FileKind::kPack, file,
-                 encode_pack_footer(file, copies, kPackHeaderBytes + kContentBytes));
+  return pack_of(
+      FileKind::kPack, file,
+      encode_pack_footer(file, {copies.begin(), copies.end()}, kPackHeaderBytes + kContentBytes));
 }
 Bytes meta_pack(const FileId& file, const std::vector<PackedObject>& objects) {
   return pack_of(FileKind::kMeta, file,
@@ -208,7 +209,7 @@ TEST(Packs, RowsThatPointOutsideTheAuxiliaryBytesAreRefused) {
   copies[0].bases = {random.digest()};
   copies[0].parameters = {1, 2, 3};
   const Bytes header = encode_pack_header(FileKind::kPack, file);
-  const Bytes footer = encode_pack_footer(file, copies, kPackHeaderBytes);
+  const Bytes footer = encode_pack_footer(file, {copies.begin(), copies.end()}, kPackHeaderBytes);
   const Bytes table(footer.begin(), footer.end() - kPackTrailerBytes);
   // Base count, parameter length and auxiliary offset of the row, with a digest that fits them.
   const struct {
