@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "base/glob.h"
 #include "cli/commands.h"
 #include "cli/exclusive.h"
 #include "cli/exit_codes.h"
-#include "cli/glob.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"

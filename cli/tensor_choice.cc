@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "cli/glob.h"
+#include "base/glob.h"
 
 namespace cairn {
 

@@ -4,6 +4,8 @@
 
 #include <span>
 
+#include "store/tag_name.h"
+
 namespace cairn {
 
 Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::string& tag,
@@ -17,12 +19,9 @@ Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::stri
     }
     return std::optional<TagEntry>(*named);
   }
-  const size_t slash = tag.rfind('/');
-  const std::string prefix = slash == std::string::npos ? "" : tag.substr(0, slash + 1);
   const TagEntry* newest = nullptr;
   for (const TagEntry& entry : tags.tags) {
-    const bool beside =
-        entry.name.starts_with(prefix) && entry.name.find('/', prefix.size()) == std::string::npos;
+    const bool beside = tag_prefix(entry.name) == tag_prefix(tag);
     if (beside && (newest == nullptr || entry.commit > newest->commit)) newest = &entry;
   }
   return newest == nullptr ? std::optional<TagEntry>() : *newest;

@@ -49,4 +49,6 @@ Status check_tag_name(std::string_view name) {
               std::string(kRule));
 }
 
+std::string_view tag_prefix(std::string_view name) { return name.substr(0, name.rfind('/') + 1); }
+
 }  // namespace cairn

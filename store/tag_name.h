@@ -15,4 +15,8 @@ inline constexpr size_t kTagNameBytesMax = 200;
 /// rule.
 Status check_tag_name(std::string_view name);
 
+/// The name up to its last '/', that included; "" without one. Tags of one prefix are a group: a
+/// run's, more often than not.
+std::string_view tag_prefix(std::string_view name);
+
 }  // namespace cairn

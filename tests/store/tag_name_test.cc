@@ -44,5 +44,11 @@ TEST(TagName, BadOnesSayWhyAndTheRule) {
   }
 }
 
+TEST(TagName, ThePrefixEndsWithTheLastSlash) {
+  EXPECT_EQ(tag_prefix("a/b/c"), "a/b/");
+  EXPECT_EQ(tag_prefix("a/b"), "a/");
+  EXPECT_EQ(tag_prefix("a"), "");
+}
+
 }  // namespace
 }  // namespace cairn

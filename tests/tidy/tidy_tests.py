@@ -36,6 +36,7 @@ TESTED_BY = {
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
     "lib/tag_rules.cc": "tests/independent/read_store_test.py",
     "store/root.cc": "tests/store/commit_test.cc",
+    "store/tag_change.cc": "tests/store/forget_test.cc",
     "store/probe.cc": "tests/store/store_test.cc",
     "store/index_helper.cc": "tests/crash/bad_luck_test.py",
     # The store's index is opened, followed and asked as one.

@@ -1,4 +1,4 @@
-#include "cli/glob.h"
+#include "base/glob.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,0 +1,58 @@
+#include "store/forget.h"
+
+#include <fmt/format.h>
+
+#include "store/tag_change.h"
+
+namespace cairn {
+
+Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<TagEntry>& tags,
+                                          bool allow_pinned, std::chrono::milliseconds wait) {
+  std::vector<TagEntry> removed;
+  const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
+    for (const TagEntry& tag : tags) {
+      const TagEntry* standing = list.find(tag.name);
+      if (standing == nullptr) continue;
+      if (standing->commit != tag.commit) {
+        return fail(Code::kBusy, fmt::format("the tag '{}' was replaced meanwhile", tag.name),
+                    "look at it again before you forget it");
+      }
+      if (standing->pinned && !allow_pinned) {
+        return fail(Code::kProtected, fmt::format("the tag '{}' is pinned", tag.name),
+                    "'cairn unpin' it first, or allow it by '--allow-pinned'");
+      }
+      remove_tag(root, tag.name);
+      removed.push_back(*standing);
+    }
+    if (removed.empty()) return RootChange::kKeep;
+    ++root.commit;  // the index follows the root by this number
+    return RootChange::kReplace;
+  };
+  CAIRN_TRY(const SessionId writer, SessionId::fresh());
+  bool may_be_visible = false;
+  CAIRN_CHECK(change_tags(store, writer, wait, edit, may_be_visible));
+  return removed;
+}
+
+Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
+                         std::chrono::milliseconds wait) {
+  TagEntry entry;
+  const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
+    const TagEntry* standing = list.find(name);
+    if (standing == nullptr) {
+      return fail(Code::kNotFound, fmt::format("there is no tag '{}' in '{}'", name, store.path()),
+                  "'cairn ls' lists the tags");
+    }
+    entry = *standing;
+    if (standing->pinned == pinned) return RootChange::kKeep;
+    entry.pinned = pinned;
+    put_tag(root, entry);
+    return RootChange::kReplace;
+  };
+  CAIRN_TRY(const SessionId writer, SessionId::fresh());
+  bool may_be_visible = false;
+  CAIRN_CHECK(change_tags(store, writer, wait, edit, may_be_visible));
+  return entry;
+}
+
+}  // namespace cairn

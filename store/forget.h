@@ -1,0 +1,23 @@
+// Taking tags out of a store, and marking those that are to stay. What a forgotten tag needed is
+// gc's to find.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "store/store.h"
+
+namespace cairn {
+
+/// Removes the tags, all of them or none, in one change of the root. Those that are gone already
+/// are passed over. Returns those that it removed. Errors: kProtected naming a pinned tag, unless
+/// `allow_pinned`; kBusy when a tag is another checkpoint by now than the entry given.
+Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<TagEntry>& tags,
+                                          bool allow_pinned, std::chrono::milliseconds wait);
+
+/// Pins the tag, or takes the pin off; success when it is so already. Errors: kNotFound.
+Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
+                         std::chrono::milliseconds wait);
+
+}  // namespace cairn
