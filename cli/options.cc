@@ -19,6 +19,22 @@ Result<uint64_t> parse_step(std::string_view text) {
   return step;
 }
 
+/// `loss:min:3`; the metric's own name may have colons.
+Result<KeepBest> parse_keep_best(std::string_view text) {
+  const auto malformed = [&] {
+    return fail(Code::kUsage,
+                fmt::format("'{}' is not of the form METRIC:min:N or METRIC:max:N", text));
+  };
+  const size_t last = text.rfind(':');
+  if (last == 0 || last == std::string_view::npos) return malformed();
+  const size_t middle = text.rfind(':', last - 1);
+  if (middle == 0 || middle == std::string_view::npos) return malformed();
+  const std::string_view order = text.substr(middle + 1, last - middle - 1);
+  if (order != "min" && order != "max") return malformed();
+  CAIRN_TRY(const uint64_t count, parse_count(text.substr(last + 1)));
+  return KeepBest{std::string(text.substr(0, middle)), order == "max", count};
+}
+
 // Without a value every byte is read.
 Result<double> parse_read_data(std::string_view text) {
   if (text == "true") return 100.0;
@@ -120,6 +136,35 @@ void declare(FlagSet&, StatsOptions&) {}
 void declare(FlagSet& flags, TagOptions& options) {
   flags.positional("NEW", &options.new_tag);
   flags.positional("TAG", &options.tag);
+  declare_wait(flags, &options.wait_s);
+}
+
+void declare(FlagSet& flags, PinOptions& options) {
+  flags.positional("TAG", &options.tag);
+  declare_wait(flags, &options.wait_s);
+}
+
+void declare(FlagSet& flags, UnpinOptions& options) {
+  declare(flags, static_cast<PinOptions&>(options));
+}
+
+void declare(FlagSet& flags, ForgetOptions& options) {
+  RetentionPolicy& policy = options.policy;
+  flags.repeated_positional("TAG", false, &options.tags);
+  flags.value("keep-last", &policy.last, parse_count);
+  flags.value("keep-every-steps", &policy.every_steps, parse_count);
+  flags.value("keep-within", &policy.within_s, parse_duration_s);
+  flags.value("keep-hourly", &policy.hourly, parse_count);
+  flags.value("keep-daily", &policy.daily, parse_count);
+  flags.value("keep-weekly", &policy.weekly, parse_count);
+  flags.value("keep-monthly", &policy.monthly, parse_count);
+  flags.values("keep-best", &policy.best, parse_keep_best);
+  flags.texts("keep-tag", &policy.tags);
+  flags.choice("group-by", &policy.group_by_prefix, {{"prefix", true}, {"none", false}});
+  flags.on_off("allow-newest", &options.allow_newest);
+  flags.on_off("allow-pinned", &options.allow_pinned);
+  flags.on_off("dry-run", &options.dry_run);
+  flags.on_off("yes", &options.yes, 'y');
   declare_wait(flags, &options.wait_s);
 }
 

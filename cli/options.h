@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/parse.h"
 #include "cli/progress.h"
+#include "lib/retention.h"
 #include "store/commit.h"
 
 namespace cairn {
@@ -94,6 +95,23 @@ struct TagOptions {
   uint64_t wait_s = 60;
 };
 
+struct PinOptions {
+  std::string tag;
+  uint64_t wait_s = 60;
+};
+
+struct UnpinOptions : PinOptions {};
+
+struct ForgetOptions {
+  std::vector<std::string> tags;  ///< empty: by the policy
+  RetentionPolicy policy;
+  bool allow_newest = false;
+  bool allow_pinned = false;
+  bool dry_run = false;
+  bool yes = false;
+  uint64_t wait_s = 60;
+};
+
 struct CheckOptions {
   std::vector<std::string> tags;            ///< empty: all
   std::optional<double> read_data_percent;  ///< absent: data is not read
@@ -118,6 +136,9 @@ void declare(FlagSet& flags, DiffOptions& options);
 void declare(FlagSet& flags, CatOptions& options);
 void declare(FlagSet& flags, StatsOptions& options);
 void declare(FlagSet& flags, TagOptions& options);
+void declare(FlagSet& flags, PinOptions& options);
+void declare(FlagSet& flags, UnpinOptions& options);
+void declare(FlagSet& flags, ForgetOptions& options);
 void declare(FlagSet& flags, CheckOptions& options);
 void declare(FlagSet& flags, VersionOptions& options);
 void declare(FlagSet& flags, IndexOptions& options);

@@ -29,7 +29,7 @@ class Group {
     keep(*tags_.front(), "the newest of its group");
     keep_if([](const RetentionTag& tag) { return tag.pinned; }, "pinned");
     if (policy.last) keep_last(*policy.last);
-    if (policy.every_steps) keep_steps(static_cast<int64_t>(*policy.every_steps));
+    if (policy.every_steps.value_or(0) != 0) keep_steps(*policy.every_steps);
     if (policy.within_s) keep_within(*policy.within_s);
     if (policy.hourly) keep_periods(*policy.hourly, "hourly", "{:%Y-%m-%d %H:00}");
     if (policy.daily) keep_periods(*policy.daily, "daily", "{:%Y-%m-%d}");
@@ -59,17 +59,21 @@ class Group {
     }
   }
 
-  void keep_steps(int64_t every) {
-    keep_if([&](const RetentionTag& tag) { return tag.step && *tag.step % every == 0; },
-            fmt::format("its step is divisible by {}", every));
+  void keep_steps(uint64_t every) {
+    keep_if(
+        [&](const RetentionTag& tag) {
+          return tag.step && *tag.step >= 0 && static_cast<uint64_t>(*tag.step) % every == 0;
+        },
+        fmt::format("its step is divisible by {}", every));
   }
 
-  void keep_within(int64_t seconds) {
+  void keep_within(uint64_t seconds) {
     const int64_t newest_ns = tags_.front()->created_ns;
     // By division: a product of what users type could overflow.
     keep_if(
         [&](const RetentionTag& tag) {
-          return (newest_ns - tag.created_ns) / 1'000'000'000 <= seconds;
+          const int64_t age_s = (newest_ns - tag.created_ns) / 1'000'000'000;
+          return age_s <= 0 || static_cast<uint64_t>(age_s) <= seconds;
         },
         "recent enough");
   }
@@ -133,8 +137,13 @@ class Group {
 }  // namespace
 
 bool RetentionPolicy::is_empty() const {
-  return !last && !every_steps && !within_s && !hourly && !daily && !weekly && !monthly &&
-         best.empty() && tags.empty();
+  const std::optional<uint64_t> numbers[] = {last,  every_steps, within_s, hourly,
+                                             daily, weekly,      monthly};
+  const bool counts = std::any_of(std::begin(numbers), std::end(numbers),
+                                  [](const auto& number) { return number.value_or(0) != 0; });
+  return !counts && tags.empty() && std::all_of(best.begin(), best.end(), [](const KeepBest& each) {
+    return each.count == 0;
+  });
 }
 
 std::vector<RetentionVerdict> apply_policy(const std::vector<RetentionTag>& tags,

@@ -31,14 +31,14 @@ struct KeepBest {
 struct RetentionPolicy {
   std::optional<uint64_t> last;         ///< the newest so many
   std::optional<uint64_t> every_steps;  ///< steps divisible by it
-  std::optional<int64_t> within_s;      ///< not older than the group's newest by more
+  std::optional<uint64_t> within_s;     ///< not older than the group's newest by more
   /// The newest of each of the latest so many hours, ... (UTC) that have any.
   std::optional<uint64_t> hourly, daily, weekly, monthly;
   std::vector<KeepBest> best;
   std::vector<std::string> tags;  ///< globs
   bool group_by_prefix = true;    ///< by the name up to its last '/', else all in one
 
-  /// Has no rule: it would keep only what is always kept.
+  /// Has no rule, or only such as keep nothing (0 of something).
   bool is_empty() const;
 };
 

@@ -44,6 +44,8 @@ TEST(Retention, TheLastOnesByCommitNotByClock) {
   EXPECT_EQ(kept(tags, policy), Names({"r/4", "r/5"}));
   policy.last = 0;
   EXPECT_EQ(kept(tags, policy), Names({"r/5"})) << "the newest stays whatever is asked";
+  EXPECT_TRUE(policy.is_empty()) << "0 of something is nothing";
+  policy.within_s = 1;
   EXPECT_FALSE(policy.is_empty());
   EXPECT_TRUE(RetentionPolicy().is_empty());
 }
@@ -56,7 +58,7 @@ TEST(Retention, StepsAndTimes) {
   RetentionPolicy within;
   within.within_s = 2 * 3600;
   EXPECT_EQ(kept(tags, within), Names({"r/8", "r/9", "r/10"}));
-  within.within_s = INT64_MAX;
+  within.within_s = UINT64_MAX;
   EXPECT_EQ(kept(tags, within).size(), 10u);
 }
 
@@ -118,7 +120,7 @@ RetentionPolicy random_policy(std::mt19937_64& random) {
   RetentionPolicy policy;
   policy.last = some(5);
   if (const auto every = some(7)) policy.every_steps = *every + 1;
-  if (const auto hours = some(50)) policy.within_s = static_cast<int64_t>(*hours) * 3600;
+  if (const auto hours = some(50)) policy.within_s = *hours * 3600;
   policy.hourly = some(5);
   policy.daily = some(4);
   policy.weekly = some(3);

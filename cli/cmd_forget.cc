@@ -1,0 +1,148 @@
+// `cairn forget`: takes tags out of the store, by name or by a policy.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "cli/commands.h"
+#include "cli/confirm.h"
+#include "cli/exit_codes.h"
+#include "cli/find_tag.h"
+#include "cli/human.h"
+#include "cli/table.h"
+#include "cli/tag_json.h"
+#include "store/forget.h"
+#include "store/tag_name.h"
+
+namespace cairn {
+
+static Status check_request(const ForgetOptions& options) {
+  if (!options.tags.empty() && !options.policy.is_empty()) {
+    return fail(Code::kUsage, "tags and a policy cannot go together: only one can say what stays");
+  }
+  if (options.tags.empty() && options.policy.is_empty()) {
+    return fail(Code::kUsage, "an empty policy would forget all tags but the newest",
+                "name tags, or say what to keep: '--keep-last 10', for example");
+  }
+  if (options.tags.empty() && (options.allow_newest || options.allow_pinned)) {
+    return fail(Code::kUsage, "a policy keeps pinned tags and the newest of each group anyway",
+                "name the tags that shall go all the same");
+  }
+  return {};
+}
+
+/// The newest tag of its group, by commit.
+static bool is_newest(const TagList& list, const TagEntry& tag, bool by_prefix) {
+  return std::none_of(list.tags.begin(), list.tags.end(), [&](const TagEntry& other) {
+    const bool same_group = !by_prefix || tag_prefix(other.name) == tag_prefix(tag.name);
+    return same_group && other.commit > tag.commit;
+  });
+}
+
+static Result<std::vector<RetentionVerdict>> judge_by_name(const Store& store, const TagList& list,
+                                                           const ForgetOptions& options) {
+  std::set<std::string> named;
+  for (const std::string& text : options.tags) {
+    CAIRN_TRY(const TagEntry tag, find_tag(store, text));
+    if (tag.pinned && !options.allow_pinned) {
+      return fail(Code::kProtected,
+                  fmt::format("the tag '{}' is pinned; nothing was removed", tag.name),
+                  "'cairn unpin' it first, or allow it by '--allow-pinned'");
+    }
+    if (!options.allow_newest && is_newest(list, tag, options.policy.group_by_prefix)) {
+      return fail(
+          Code::kProtected,
+          fmt::format("the tag '{}' is the newest of its group; nothing was removed", tag.name),
+          "allow it by '--allow-newest'");
+    }
+    named.insert(tag.name);
+  }
+  std::vector<RetentionVerdict> verdicts;
+  for (const TagEntry& tag : list.tags) {
+    const bool kept = !named.contains(tag.name);
+    verdicts.push_back({tag.name, kept, {kept ? "not named" : "named"}});
+  }
+  return verdicts;
+}
+
+static Result<std::vector<RetentionVerdict>> judge_by_policy(const Store& store,
+                                                             const TagList& list,
+                                                             const RetentionPolicy& policy) {
+  std::vector<RetentionTag> tags;
+  for (const TagEntry& tag : list.tags) {
+    RetentionTag known{tag.name, tag.commit, tag.created_ns, tag.step, tag.pinned, {}};
+    if (!policy.best.empty()) {
+      CAIRN_TRY(const Manifest manifest, read_manifest(store, tag));
+      known.metadata = merged_metadata(manifest);
+    }
+    tags.push_back(std::move(known));
+  }
+  return apply_policy(tags, policy);
+}
+
+static nlohmann::ordered_json rows(const std::vector<RetentionVerdict>& verdicts, bool kept) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const RetentionVerdict& verdict : verdicts) {
+    if (verdict.kept == kept) rows.push_back({{"tag", verdict.tag}, {"reasons", verdict.reasons}});
+  }
+  return rows;
+}
+
+static void print_plan(Output& output, const std::vector<RetentionVerdict>& verdicts) {
+  Table table({{"tag"}, {""}, {"why"}});
+  for (const RetentionVerdict& verdict : verdicts) {
+    table.add_row({verdict.tag, verdict.kept ? "keep" : "forget",
+                   fmt::format("{}", fmt::join(verdict.reasons, ", "))});
+  }
+  if (!table.empty()) output.print(table.render());
+}
+
+static void print_result(Output& output, const std::vector<RetentionVerdict>& verdicts,
+                         const std::vector<TagEntry>& removed, bool dry_run) {
+  if (output.json()) {
+    output.result(
+        {{"kept", rows(verdicts, true)}, {"removed", rows(verdicts, false)}, {"dry_run", dry_run}});
+  } else if (output.quiet()) {
+    for (const TagEntry& tag : removed) output.print(tag.name + "\n");
+  } else {
+    output.print(fmt::format("{} {} of {}\n", dry_run ? "would forget" : "forgot", removed.size(),
+                             counted(verdicts.size(), "tag")));
+  }
+}
+
+static Status run(const Context& context, const ForgetOptions& options) {
+  CAIRN_CHECK(check_request(options));
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(TagList list, store->read_tags());
+  std::sort(list.tags.begin(), list.tags.end(),
+            [](const TagEntry& a, const TagEntry& b) { return a.commit > b.commit; });
+  CAIRN_TRY(const auto verdicts, options.tags.empty()
+                                     ? judge_by_policy(*store, list, options.policy)
+                                     : judge_by_name(*store, list, options));
+  std::vector<TagEntry> removed;
+  for (size_t i = 0; i < verdicts.size(); ++i) {
+    if (!verdicts[i].kept) removed.push_back(list.tags[i]);
+  }
+  Output& output = context.output;
+  if (!output.json() && !output.quiet()) print_plan(output, verdicts);
+  if (!options.dry_run && !removed.empty()) {
+    uint64_t bytes = 0;
+    for (const TagEntry& tag : removed) bytes += tag.facts.stored_bytes;
+    CAIRN_CHECK(confirm(output,
+                        fmt::format("Forget {} of {}, which added {} to the disk?", removed.size(),
+                                    counted(list.tags.size(), "tag"), human_bytes(bytes)),
+                        options.yes));
+    CAIRN_TRY(removed, forget_tags(*store, removed, options.allow_pinned,
+                                   std::chrono::seconds(options.wait_s)));
+  }
+  print_result(output, verdicts, removed, options.dry_run);
+  return {};
+}
+
+int cmd_forget(const Context& context, const ForgetOptions& options) {
+  const Status done = run(context, options);
+  return done ? kExitOk : context.output.fail(done.error());
+}
+
+}  // namespace cairn

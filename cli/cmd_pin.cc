@@ -1,0 +1,38 @@
+// `cairn pin` and `cairn unpin`: tags that no policy forgets.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/find_tag.h"
+#include "store/forget.h"
+
+namespace cairn {
+
+static Status run(const Context& context, const PinOptions& options, bool pinned) {
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(const TagEntry found, find_tag(*store, options.tag));
+  CAIRN_TRY(const TagEntry tag,
+            pin_tag(*store, found.name, pinned, std::chrono::seconds(options.wait_s)));
+  if (context.output.json()) {
+    context.output.result({{"tag", tag.name}, {"pinned", tag.pinned}});
+  } else if (context.output.quiet()) {
+    context.output.print(tag.name + "\n");
+  } else {
+    context.output.print(fmt::format("'{}' is {}\n", tag.name, pinned ? "pinned" : "not pinned"));
+  }
+  return {};
+}
+
+int cmd_pin(const Context& context, const PinOptions& options) {
+  const Status done = run(context, options, true);
+  return done ? kExitOk : context.output.fail(done.error());
+}
+
+int cmd_unpin(const Context& context, const UnpinOptions& options) {
+  const Status done = run(context, options, false);
+  return done ? kExitOk : context.output.fail(done.error());
+}
+
+}  // namespace cairn
