@@ -21,6 +21,8 @@ struct Digest {
 
   auto operator<=>(const Digest&) const = default;
   std::string hex() const { return to_hex(bytes); }
+  /// False unless `text` is 64 hexadecimal digits.
+  bool parse(std::string_view text) { return from_hex(text, bytes); }
 };
 
 /// The BLAKE3 digest of `input`, any length. Threads: any.

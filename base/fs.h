@@ -81,6 +81,8 @@ class Fs {
   /// Entries without "." and "..", in name order.
   virtual Result<std::vector<FolderEntry>> list(const std::string& path) = 0;
   virtual Result<FileInfo> info(const std::string& path) = 0;
+  /// Sets modified_ns of an existing file to the file system's present time.
+  virtual Status touch(const std::string& path) = 0;
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
   /// An exclusive lock of the whole file (made when missing) against every other holder, in this
   /// process or another; waits up to `wait`, then kBusy. An open-file-description lock, released
@@ -108,6 +110,17 @@ Status write_new_file(Fs& fs, const std::string& path, ByteSpan data);
 /// old bytes or the new ones; after success the new ones survive a power cut.
 Status replace_file(Fs& fs, const std::string& path, const std::string& temporary, ByteSpan data);
 std::string parent_folder(const std::string& path);
+/// Makes the folder of `path` and then, by `make`, the file. A collector may remove an empty folder
+/// in between: then once more.
+template <class Make>
+auto make_in_folder(Fs& fs, const std::string& path, const Make& make) -> decltype(make()) {
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    CAIRN_CHECK(fs.make_folders(parent_folder(path)));
+    auto made = make();
+    if (made || made.error().code != Code::kNotFound || attempt == kAttempts) return made;
+  }
+}
 std::string join_path(const std::string& folder, const std::string& name);
 
 }  // namespace cairn

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/ballast.h"
 #include "store/tag_change.h"
 
 namespace cairn {
@@ -29,8 +30,11 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
     return RootChange::kReplace;
   };
   CAIRN_TRY(const SessionId writer, SessionId::fresh());
-  bool may_be_visible = false;
-  CAIRN_CHECK(change_tags(store, writer, wait, edit, may_be_visible));
+  CAIRN_CHECK(with_ballast(store, [&]() -> Status {
+    removed.clear();
+    bool may_be_visible = false;
+    return change_tags(store, writer, wait, edit, may_be_visible);
+  }));
   return removed;
 }
 

@@ -38,16 +38,19 @@ Status MetaWriter::flush() {
   const FileId file{session_, number_};
   append_zeros_to(bytes_, 8);
   append_bytes(bytes_, encode_meta_footer(file, objects_, bytes_.size()));
-  const std::string path = join_path(store_path_, relative_path(FileKind::kMeta, file));
-  CAIRN_CHECK(fs_.make_folders(parent_folder(path)));
-  CAIRN_CHECK(write_new_file(fs_, path, bytes_));
-  // Whoever made meta/<aa> may have died before its name was durable.
-  CAIRN_CHECK(fs_.sync_folder(parent_folder(parent_folder(path))));
+  if (mode_ == Mode::kWrite) CAIRN_CHECK(write_out(file));
   stored_bytes_ += bytes_.size();
   bytes_.clear();
   objects_.clear();
   ++number_;
   return {};
+}
+
+Status MetaWriter::write_out(const FileId& file) {
+  const std::string path = join_path(store_path_, relative_path(FileKind::kMeta, file));
+  CAIRN_CHECK(make_in_folder(fs_, path, [&] { return write_new_file(fs_, path, bytes_); }));
+  // Whoever made meta/<aa> may have died before its name was durable.
+  return fs_.sync_folder(parent_folder(parent_folder(path)));
 }
 
 uint64_t MetaWriter::sealed_bytes_after(uint64_t object_bytes) const {

@@ -15,13 +15,20 @@ namespace cairn {
 /// Threads: one at a time.
 class MetaWriter {
  public:
-  MetaWriter(Fs& fs, std::string store_path, const SessionId& session)
-      : fs_(fs), store_path_(std::move(store_path)), session_(session) {}
+  enum class Mode : uint8_t {
+    kWrite,
+    kMeasure,  ///< touches no file: only stored_bytes() and metas_begun() count
+  };
+
+  MetaWriter(Fs& fs, std::string store_path, const SessionId& session, Mode mode = Mode::kWrite)
+      : fs_(fs), store_path_(std::move(store_path)), session_(session), mode_(mode) {}
 
   /// Where the object will lie once finish() has succeeded.
   Result<Reference> add(ObjectKind kind, ByteSpan object);
   /// Makes everything added durable, names included. Nothing may be added afterwards.
   Status finish();
+  /// Bytes of the packs so far: all of them after finish().
+  uint64_t stored_bytes() const { return stored_bytes_; }
   /// What finish() will have written once one more object of this size was added.
   uint64_t sealed_bytes_after(uint64_t object_bytes) const;
   /// Packs that may exist: their numbers are 0 to this - 1.
@@ -31,10 +38,12 @@ class MetaWriter {
   static constexpr uint64_t kFlushBytes = 32 * kMiB;
 
   Status flush();
+  Status write_out(const FileId& file);
 
   Fs& fs_;
   const std::string store_path_;
   const SessionId session_;
+  const Mode mode_;
   uint32_t number_ = 0;
   Bytes bytes_;
   std::vector<PackedObject> objects_;

@@ -9,8 +9,8 @@ namespace cairn {
 Result<std::unique_ptr<OpenPack>> OpenPack::begin(Fs& fs, const std::string& store_path,
                                                   const FileId& file) {
   const std::string path = join_path(store_path, relative_path(FileKind::kPack, file));
-  CAIRN_CHECK(fs.make_folders(parent_folder(path)));
-  CAIRN_TRY(auto writer, AppendWriter::create(fs, path));
+  CAIRN_TRY(auto writer,
+            make_in_folder(fs, path, [&] { return AppendWriter::create(fs, path); }));
   CAIRN_CHECK(writer->append(encode_pack_header(FileKind::kPack, file)));
   return std::unique_ptr<OpenPack>(new OpenPack(fs, path, file, std::move(writer)));
 }
@@ -20,8 +20,9 @@ Result<Copy> OpenPack::append(const NewCopy& copy) {
   const uint64_t offset = file_bytes_->position();
   CAIRN_CHECK(file_bytes_->append(copy.stored));
   const auto stored_bytes = static_cast<uint32_t>(copy.stored.size());
-  copies_.push_back({copy.digest, offset, stored_bytes, copy.decoded_bytes, copy.encoding, {}, {}});
-  return Copy{file_, offset, stored_bytes, copy.decoded_bytes, copy.encoding, {}, {}};
+  copies_.push_back({copy.digest, offset, stored_bytes, copy.decoded_bytes, copy.encoding,
+                     copy.bases, copy.parameters});
+  return Copy{file_, offset, stored_bytes, copy.decoded_bytes, copy.encoding, {}, copy.parameters};
 }
 
 Status OpenPack::seal() {

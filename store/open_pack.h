@@ -18,6 +18,8 @@ struct NewCopy {
   Encoding encoding = Encoding::kRaw;
   uint32_t decoded_bytes = 0;
   ByteSpan stored;  ///< borrowed for the call
+  std::vector<Digest> bases;
+  Bytes parameters;
 };
 
 /// Threads: one at a time. After an error only to be destroyed: the file is left as far as it came.
@@ -27,7 +29,8 @@ class OpenPack {
   static Result<std::unique_ptr<OpenPack>> begin(Fs& fs, const std::string& store_path,
                                                  const FileId& file);
 
-  /// Where the copy will lie once seal() has succeeded.
+  /// Where the copy will lie once seal() has succeeded. The bases of the result are the caller's to
+  /// name: a locator counts them by page and slot.
   Result<Copy> append(const NewCopy& copy);
   /// Writes the table and syncs the file and its folder. Nothing may be appended afterwards.
   Status seal();

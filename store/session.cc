@@ -1,46 +1,42 @@
 #include "store/session.h"
 
-#include <nlohmann/json.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
 
 #include "base/clock.h"
-#include "base/process.h"
-#include "store/sealed_json.h"
 
 namespace cairn {
 
-using nlohmann::json;
-
-static json describe(const Reference& reference) {
-  return json{{"file", reference.file.name()},
-              {"offset", reference.offset},
-              {"bytes", reference.bytes},
-              {"digest", reference.digest.hex()}};
-}
-
-static json describe(const std::optional<LeasedBase>& base) {
-  if (!base) return nullptr;
-  return json{{"tag", base->tag},
-              {"manifest", describe(base->manifest)},
-              {"schema", describe(base->schema)},
-              {"table", describe(base->table)},
-              {"layout", base->layout ? describe(*base->layout) : json()}};
-}
-
-static std::string encode_lease(const std::string& tag, const std::optional<LeasedBase>& base) {
-  const ProcessIdentity self = this_process();
-  json packs = json::array();
-  if (base) {
-    for (const FileId& pack : base->packs) packs.push_back(pack.name());
+/// Renews the lease until it is destroyed.
+class Session::Heartbeat {
+ public:
+  Heartbeat(Fs& fs, std::string path)
+      : thread_([this, &fs, path = std::move(path)] {
+          std::unique_lock lock(mutex_);
+          // A renewal that fails is tried again at the next beat; many missed ones cost the commit.
+          while (!ended_.wait_for(lock, kHeartbeat, [this] { return is_over_; })) {
+            (void)fs.touch(path).has_value();
+          }
+        }) {}
+  ~Heartbeat() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_over_ = true;
+    }
+    ended_.notify_all();
+    thread_.join();
   }
-  return seal_json(json{{"kind", "save"},
-                        {"host", self.host},
-                        {"pid", self.pid},
-                        {"pid_start", self.start},
-                        {"started", format_rfc3339(now_ns())},
-                        {"tag", tag},
-                        {"base", describe(base)},
-                        {"packs", packs}});
-}
+  Heartbeat(const Heartbeat&) = delete;
+  Heartbeat& operator=(const Heartbeat&) = delete;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool is_over_ = false;
+  std::thread thread_;
+};
 
 std::string Session::lease_path() const {
   return join_path(join_path(store_path_, "sessions"), id_.hex());
@@ -48,13 +44,20 @@ std::string Session::lease_path() const {
 
 Result<std::unique_ptr<Session>> Session::begin(Fs& fs, const std::string& store_path,
                                                 const std::string& tag,
-                                                const std::optional<LeasedBase>& base) {
+                                                const std::optional<LeasedBase>& base,
+                                                LeaseKind kind) {
   CAIRN_TRY(const SessionId id, SessionId::fresh());
   std::unique_ptr<Session> session(new Session(fs, store_path, id));
   CAIRN_CHECK(fs.make_folders(join_path(store_path, "sessions")));
+  const Lease lease{kind, this_process(), format_rfc3339(now_ns()), tag, base};
   session->leased_ = true;  // from here on something may have to be removed
-  CAIRN_CHECK(write_new_file(fs, session->lease_path(), as_bytes(encode_lease(tag, base))));
+  CAIRN_CHECK(write_new_file(fs, session->lease_path(), as_bytes(encode_lease(lease))));
   CAIRN_TRY(session->alive_, fs.mark_alive(session->lease_path()));
+  try {
+    session->heartbeat_ = std::make_unique<Heartbeat>(fs, session->lease_path());
+  } catch (const std::system_error&) {
+    // No thread to be had: a save of some minutes needs no renewal.
+  }
   return session;
 }
 
@@ -63,6 +66,7 @@ Session::~Session() {
 }
 
 Status Session::end() {
+  heartbeat_.reset();
   alive_.reset();
   leased_ = false;
   return fs_.remove(lease_path());

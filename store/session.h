@@ -2,6 +2,7 @@
 // (docs/PROTOCOL.md, docs/FORMAT.md section 10).
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,25 +10,24 @@
 
 #include "base/fs.h"
 #include "store/file_id.h"
-#include "store/root_format.h"
+#include "store/lease.h"
 
 namespace cairn {
 
-/// What a save counts on from the tag it compares with.
-struct LeasedBase {
-  std::string tag;
-  Reference manifest, schema, table;
-  std::optional<Reference> layout;
-  std::vector<FileId> packs;
-};
+/// Collectors on other hosts tell by a lease's modification time whether its session still lives.
+inline constexpr std::chrono::seconds kHeartbeat{30};
+/// A lease that was not renewed for so long, by the file system's own clock, is given up on.
+inline constexpr std::chrono::seconds kSilenceMax{600};
 
-/// The lease is durable when begin() returns, and removed by end() or by the destructor; a process
-/// that is killed leaves it behind for gc. Threads: one at a time.
+/// The lease is durable when begin() returns, renewed by a thread of its own every kHeartbeat, and
+/// removed by end() or by the destructor; a process that is killed leaves it behind for gc.
+/// Threads: one at a time.
 class Session {
  public:
   static Result<std::unique_ptr<Session>> begin(Fs& fs, const std::string& store_path,
                                                 const std::string& tag,
-                                                const std::optional<LeasedBase>& base);
+                                                const std::optional<LeasedBase>& base,
+                                                LeaseKind kind = LeaseKind::kSave);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -39,6 +39,7 @@ class Session {
   void remove_files(uint32_t packs, uint32_t metas);
 
  private:
+  class Heartbeat;
   Session(Fs& fs, std::string store_path, const SessionId& id)
       : fs_(fs), store_path_(std::move(store_path)), id_(id) {}
 
@@ -49,6 +50,7 @@ class Session {
   const SessionId id_;
   bool leased_ = false;
   std::unique_ptr<FileLock> alive_;
+  std::unique_ptr<Heartbeat> heartbeat_;
 };
 
 }  // namespace cairn

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/clock.h"
+#include "store/ballast.h"
 #include "store/meta_pack.h"
 #include "store/probe.h"
 
@@ -65,6 +66,7 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
   }
   Root root;
   root.store_id = config.store_id;
+  CAIRN_CHECK(make_ballast(fs, path));
   CAIRN_CHECK(write_new_file(fs, join_path(path, "lock"), {}));
   CAIRN_CHECK(write_new_file(fs, join_path(path, "root"), encode_root(root)));
   // The config comes last and at once: a folder with one is a whole store.

@@ -25,6 +25,12 @@ void remove_tag(Root& root, const std::string& name) {
   root.entries.push_back(std::move(tombstone));
 }
 
+static void remove_table(const Store& store, const std::optional<FileId>& folded) {
+  if (!folded) return;
+  const std::string path = join_path(store.path(), relative_path(FileKind::kMeta, *folded));
+  if (file_exists(store.fs(), path)) (void)store.fs().remove(path).has_value();
+}
+
 /// Moves the entries into one new tag table when there are too many of them. `folded`: its file,
 /// which nobody needs when the root cannot be replaced.
 static Status fold_entries(const Store& store, Root& root, std::optional<FileId>& folded) {
@@ -36,16 +42,17 @@ static Status fold_entries(const Store& store, Root& root, std::optional<FileId>
   const Bytes table = encode_tag_table(list.tags);
   folded = FileId{session, 0};
   CAIRN_TRY(const Reference reference, writer.add(ObjectKind::kTagTable, table));
-  CAIRN_CHECK(writer.finish());
+  const Status written = writer.finish();
+  // On a full disk a longer root is the lesser evil: what frees space must not need much of it.
+  if (!written && written.error().code == Code::kNoSpace) {
+    remove_table(store, folded);
+    folded.reset();
+    return {};
+  }
+  CAIRN_CHECK(written);
   root.tables = {{reference, list.tags.size()}};
   root.entries.clear();
   return {};
-}
-
-static void remove_table(const Store& store, const std::optional<FileId>& folded) {
-  if (!folded) return;
-  const std::string path = join_path(store.path(), relative_path(FileKind::kMeta, *folded));
-  if (file_exists(store.fs(), path)) (void)store.fs().remove(path).has_value();
 }
 
 Status change_tags(const Store& store, const SessionId& writer, std::chrono::milliseconds wait,

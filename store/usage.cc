@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "store/file_list.h"
 #include "store/pack_table.h"
 
 namespace cairn {
@@ -113,18 +114,11 @@ class UsageCounter {
   }
 
   Status count_packs() {
-    const std::string root = join_path(store_.path(), "packs");
-    if (!file_exists(store_.fs(), root)) return {};
-    CAIRN_TRY(const auto folders, store_.fs().list(root));
-    for (const FolderEntry& folder : folders) {
-      if (!folder.is_folder) continue;
-      CAIRN_TRY(const auto files, store_.fs().list(join_path(root, folder.name)));
-      for (const FolderEntry& file : files) {
-        const auto id = FileId::parse(file.name);
-        if (!id) continue;
-        ++usage_.packs;
-        CAIRN_CHECK(count_pack(*id));
-      }
+    CAIRN_TRY(const auto files, list_files(store_));
+    for (const StoredFile& file : files) {
+      if (file.kind != FileKind::kPack) continue;
+      ++usage_.packs;
+      CAIRN_CHECK(count_pack(file.file));
     }
     return {};
   }

@@ -84,6 +84,7 @@ class LooseFs final : public Fs {
     return posix_fs().list(path);
   }
   Result<FileInfo> info(const std::string& path) override { return posix_fs().info(path); }
+  Status touch(const std::string& path) override { return posix_fs().touch(path); }
   Result<uint64_t> free_bytes(const std::string& path) override {
     return posix_fs().free_bytes(path);
   }

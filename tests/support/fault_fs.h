@@ -77,6 +77,7 @@ class FaultFs final : public Fs {
     return below_.list(path);
   }
   Result<FileInfo> info(const std::string& path) override { return below_.info(path); }
+  Status touch(const std::string& path) override { return below_.touch(path); }
   Result<uint64_t> free_bytes(const std::string& path) override { return below_.free_bytes(path); }
   Result<std::unique_ptr<FileLock>> lock(const std::string& path,
                                          std::chrono::milliseconds wait) override;

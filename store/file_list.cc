@@ -1,0 +1,40 @@
+#include "store/file_list.h"
+
+namespace cairn {
+
+static Status list_folder(const Store& store, FileKind kind, const std::string& folder,
+                          std::vector<StoredFile>& files) {
+  CAIRN_TRY(const auto entries, store.fs().list(folder));
+  for (const FolderEntry& entry : entries) {
+    const auto file = FileId::parse(entry.name);
+    if (!file || entry.is_folder) continue;
+    const StoredFile stored{kind, *file, 0};
+    const std::string path = join_path(folder, entry.name);
+    // One that lies in another's folder is no file of the store.
+    if (path != join_path(store.path(), stored.path())) continue;
+    const auto info = store.fs().info(path);
+    if (info) files.push_back({kind, *file, info->bytes});
+  }
+  return {};
+}
+
+static Status list_kind(const Store& store, FileKind kind, std::vector<StoredFile>& files) {
+  const std::string top = join_path(store.path(), kind == FileKind::kPack ? "packs" : "meta");
+  if (!file_exists(store.fs(), top)) return {};
+  CAIRN_TRY(const auto folders, store.fs().list(top));
+  for (const FolderEntry& folder : folders) {
+    if (!folder.is_folder) continue;
+    const Status listed = list_folder(store, kind, join_path(top, folder.name), files);
+    if (!listed && listed.error().code != Code::kNotFound) return listed;
+  }
+  return {};
+}
+
+Result<std::vector<StoredFile>> list_files(const Store& store) {
+  std::vector<StoredFile> files;
+  CAIRN_CHECK(list_kind(store, FileKind::kPack, files));
+  CAIRN_CHECK(list_kind(store, FileKind::kMeta, files));
+  return files;
+}
+
+}  // namespace cairn

@@ -1,0 +1,29 @@
+// Which sessions live: who may still commit, and what he counts on (docs/PROTOCOL.md, section 5).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "store/lease.h"
+#include "store/store.h"
+
+namespace cairn {
+
+enum class Life : uint8_t {
+  kAlive,
+  kDead,    ///< proven: no process of this host holds the lease or has its pid and start time
+  kSilent,  ///< taken for dead: of another host and not renewed for kSilenceMax, or unreadable
+};
+
+struct FoundLease {
+  SessionId session;
+  std::optional<Lease> lease;  ///< unset when it cannot be read
+  Life life = Life::kAlive;
+};
+
+/// The leases there are. `now_ns` is the present by the file system's own clock. Leases that go
+/// while the list is made may be missing. Errors: kCorrupt and kNewerFormat for the lease of a
+/// session that may live and that this version cannot read: what it counts on is unknown.
+Result<std::vector<FoundLease>> list_leases(const Store& store, int64_t now_ns);
+
+}  // namespace cairn

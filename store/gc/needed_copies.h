@@ -1,0 +1,72 @@
+// Which stored copies and metadata objects the tags of a store need, file by file: what a collector
+// that moves them must take along, and how much of each file is dead.
+#pragma once
+
+#include <map>
+#include <set>
+#include <unordered_set>
+#include <vector>
+
+#include "store/gc/file_marks.h"
+#include "store/locator.h"
+
+namespace cairn {
+
+/// A copy within its pack. Copies without stored bytes (zeros) lie where the next one does: lengths
+/// tell them apart.
+struct CopyPlace {
+  uint64_t offset = 0;
+  uint32_t stored_bytes = 0;
+  uint32_t decoded_bytes = 0;
+
+  auto operator<=>(const CopyPlace&) const = default;
+};
+
+/// Calls visit(copy) for every copy that a load of the checkpoint may read: those of its own pages
+/// and, through the pages of bases, those that they are decoded with, each page and slot once.
+/// `read` gives the locator of a page by its number in the table.
+/// Errors: those of `read`; kCorrupt for a base that does not exist.
+Status for_each_needed(const LocatorTable& table,
+                       const std::function<Result<Locator>(size_t page)>& read,
+                       const std::function<void(const Copy&)>& visit);
+
+/// Errors of add_tag: kCorrupt, also when a copy lies in a pack that the table does not list;
+/// kNewerFormat for an encoding that this version does not know. Threads: one.
+class NeededCopies {
+ public:
+  explicit NeededCopies(const Store& store) : store_(store) {}
+
+  Status add_tag(const TagEntry& tag);
+
+  /// In increasing order, none twice. Empty for a pack of which no tag needs a copy.
+  const std::vector<CopyPlace>& in_pack(const FileId& pack);
+  /// The sizes that the file would have if it held only what is needed.
+  uint64_t needed_pack_bytes(const FileId& pack);
+  uint64_t needed_meta_bytes(const FileId& meta) const;
+  /// The number of the oldest commit that needs something in the pack: old data lies together.
+  uint64_t oldest_commit(const FileId& pack) const;
+
+ private:
+  struct Pack {
+    std::vector<CopyPlace> places;
+    size_t settled = 0;  // places[0, settled) are in order, none twice
+    uint64_t aux_bytes = 0;
+    uint64_t oldest_commit = 0;
+  };
+
+  Status add_pages(const LocatorTable& table, uint64_t commit);
+  Result<Locator> read_locator(const PagePlace& place);
+  Status add_copies(const Locator& locator, uint64_t commit);
+  void add_copy(const Copy& copy, uint64_t commit);
+  void add_object(const Reference& reference);
+  static void settle(Pack& pack);
+
+  const Store& store_;
+  std::map<FileId, Pack> packs_;
+  std::map<FileId, std::map<uint64_t, uint64_t>> metas_;  // lengths by offset
+  std::set<Reference> seen_tables_;
+  std::unordered_set<std::string> seen_locators_;
+  std::map<FileId, uint64_t> entry_bytes_;
+};
+
+}  // namespace cairn

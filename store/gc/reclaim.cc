@@ -1,0 +1,227 @@
+// A collection, in order (docs/PROTOCOL.md, section 5, says what holds when it ends between two):
+//   G1 mark      without the lock: what tags, tag tables, live sessions and their bases need
+//   G2 revoke    sessions taken for dead may not commit any more; then their leases go
+//   G3 condemn   under the lock: mark what is new since G1; the rest goes on the list in `root`
+//   G4 sync      the list is durable before anything is deleted
+//   G5 grace     readers of other hosts finish
+//   G6 index     look-ups stop finding what goes
+//   G7 delete    the files on the list
+//   G8 done      the list loses those that are gone
+#include "store/gc/reclaim.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "store/ballast.h"
+#include "store/root.h"
+
+namespace cairn {
+namespace {
+
+/// The present by the clock of the store's file system.
+Result<int64_t> file_system_now(const Store& store) {
+  const std::string path = join_path(store.path(), "lock");
+  CAIRN_CHECK(store.fs().touch(path));
+  CAIRN_TRY(const FileInfo info, store.fs().info(path));
+  return info.modified_ns;
+}
+
+using FileName = std::pair<FileKind, FileId>;
+
+class Reclaim {
+ public:
+  Reclaim(const Store& store, const ReclaimRequest& request) : store_(store), request_(request) {}
+
+  Result<Reclaimed> run() {
+    CAIRN_TRY(Survey survey, survey_store(store_));
+    CAIRN_CHECK(revoke(survey.leases));
+    CAIRN_CHECK(condemn(survey));
+    if (doomed_.empty()) return std::move(done_);
+    CAIRN_CHECK(wait_for_readers());
+    if (request_.before_delete) request_.before_delete(doomed_packs());
+    const Status deleted = delete_files(survey.files);
+    CAIRN_CHECK(clear_list());
+    CAIRN_CHECK(deleted);
+    return std::move(done_);
+  }
+
+ private:
+  Status change(const std::function<Result<RootChange>(Root&)>& edit) {
+    CAIRN_TRY(const SessionId writer, SessionId::fresh());
+    return with_ballast(store_, [&]() -> Status {
+      bool may_be_visible = false;
+      return change_root(store_.fs(), store_.path(), writer, request_.wait, edit, may_be_visible);
+    });
+  }
+
+  Status revoke(const std::vector<FoundLease>& leases) {
+    std::vector<SessionId> silent;
+    for (const FoundLease& found : leases) {
+      if (found.life == Life::kSilent) silent.push_back(found.session);
+    }
+    if (!silent.empty()) {
+      CAIRN_CHECK(change([&](Root& root) -> Result<RootChange> {
+        std::set<SessionId> revoked(root.revoked.begin(), root.revoked.end());
+        revoked.insert(silent.begin(), silent.end());
+        if (revoked.size() == root.revoked.size()) return RootChange::kKeep;
+        root.revoked.assign(revoked.begin(), revoked.end());
+        ++root.commit;
+        return RootChange::kReplace;
+      }));
+    }
+    for (const FoundLease& found : leases) {
+      if (found.life == Life::kAlive) continue;
+      const std::string path = join_path(join_path(store_.path(), "sessions"), found.session.hex());
+      note_failure(store_.fs().remove(path), path);
+    }
+    return {};
+  }
+
+  /// Nothing is deleted that is not on the list of a durable root.
+  Status condemn(Survey& survey) {
+    return change([&](Root& root) -> Result<RootChange> {
+      CAIRN_CHECK(mark_again(root, survey.marks));
+      CAIRN_CHECK(remove_temporaries());
+      const size_t known = root.condemned.size();
+      std::set<FileName> listed;
+      for (const Condemned& item : root.condemned) listed.insert({item.kind, item.file});
+      for (const StoredFile& file : survey.files) {
+        if (survey.marks.is_needed(file) || listed.contains({file.kind, file.file})) continue;
+        root.condemned.push_back({file.kind, file.file, root.epoch + 1});
+      }
+      doomed_ = root.condemned;
+      if (root.condemned.size() == known) return RootChange::kKeep;
+      ++root.epoch;
+      ++root.commit;
+      return RootChange::kReplace;
+    });
+  }
+
+  /// Under the lock: tags and leases that were not there when the mark was made. First the tags of
+  /// this root, then the leases: a base that is in neither is found gone by its session.
+  Status mark_again(const Root& root, FileMarks& marks) {
+    CAIRN_TRY(const TagList list, store_.tags_of(root));
+    for (const TagEntry& tag : list.tags) CAIRN_CHECK(marks.mark_tag(tag));
+    marks.mark_tables(root);
+    CAIRN_TRY(const int64_t now, file_system_now(store_));
+    CAIRN_TRY(const auto leases, list_leases(store_, now));
+    for (const FoundLease& found : leases) CAIRN_CHECK(marks.mark_lease(found));
+    return {};
+  }
+
+  /// Roots that were never put in place. Whoever writes one holds the lock, which is held here.
+  Status remove_temporaries() {
+    CAIRN_TRY(const auto entries, store_.fs().list(store_.path()));
+    for (const FolderEntry& entry : entries) {
+      constexpr std::string_view kPrefix = "root.";
+      if (!entry.is_file || !entry.name.starts_with(kPrefix)) continue;
+      if (!SessionId::parse(entry.name.substr(kPrefix.size()))) continue;
+      const std::string path = join_path(store_.path(), entry.name);
+      note_failure(store_.fs().remove(path), path);
+    }
+    return {};
+  }
+
+  Status wait_for_readers() const {
+    const auto end = std::chrono::steady_clock::now() + request_.reader_grace;
+    while (std::chrono::steady_clock::now() < end) {
+      CAIRN_CHECK(not_stopped());
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return not_stopped();
+  }
+
+  Status not_stopped() const {
+    if (request_.stop == nullptr || !*request_.stop) return {};
+    return fail(Code::kCancelled, "the collection was stopped; the next one goes on from here");
+  }
+
+  std::vector<FileId> doomed_packs() const {
+    std::vector<FileId> packs;
+    for (const Condemned& item : doomed_) {
+      if (item.kind == FileKind::kPack) packs.push_back(item.file);
+    }
+    return packs;
+  }
+
+  Status delete_files(const std::vector<StoredFile>& files) {
+    std::map<FileName, StoredFile> there;
+    for (const StoredFile& file : files) there[{file.kind, file.file}] = file;
+    std::set<std::string> folders;
+    for (const Condemned& item : doomed_) {
+      CAIRN_CHECK(not_stopped());
+      const std::string path = join_path(store_.path(), relative_path(item.kind, item.file));
+      folders.insert(parent_folder(path));
+      const auto file = there.find({item.kind, item.file});
+      if (file == there.end()) continue;  // an earlier collection deleted it
+      const Status removed = store_.fs().remove(path);
+      note_failure(removed, path);
+      if (removed) done_.deleted.push_back(file->second);
+    }
+    // Folders that others fill at the same time stay.
+    for (const std::string& folder : folders) (void)store_.fs().remove(folder).has_value();
+    return {};
+  }
+
+  void note_failure(const Status& removed, const std::string& path) {
+    if (removed || removed.error().code == Code::kNotFound) return;
+    done_.failures.push_back(fmt::format("'{}': {}", path, removed.error().message));
+  }
+
+  /// Only those of this collection's own list: another may be in the middle of its own.
+  Status clear_list() {
+    return change([&](Root& root) -> Result<RootChange> {
+      const size_t known = root.condemned.size();
+      std::set<FileName> gone;
+      for (const Condemned& item : doomed_) {
+        const std::string path = join_path(store_.path(), relative_path(item.kind, item.file));
+        const auto info = store_.fs().info(path);
+        if (!info && info.error().code == Code::kNotFound) gone.insert({item.kind, item.file});
+      }
+      std::erase_if(root.condemned, [&](const Condemned& item) {
+        return gone.contains({item.kind, item.file});
+      });
+      if (root.condemned.size() == known) return RootChange::kKeep;
+      ++root.commit;
+      return RootChange::kReplace;
+    });
+  }
+
+  const Store& store_;
+  const ReclaimRequest& request_;
+  std::vector<Condemned> doomed_;  // the list of the root after G3
+  Reclaimed done_;
+};
+
+}  // namespace
+
+std::vector<StoredFile> Survey::unneeded() const {
+  std::vector<StoredFile> unneeded;
+  std::copy_if(files.begin(), files.end(), std::back_inserter(unneeded),
+               [&](const StoredFile& file) { return !marks.is_needed(file); });
+  return unneeded;
+}
+
+Result<Survey> survey_store(const Store& store) {
+  Survey survey(store);
+  // Files first: one that is made after this is in no danger from this collection.
+  CAIRN_TRY(survey.files, list_files(store));
+  CAIRN_TRY(survey.root, read_root(store.fs(), store.path()));
+  CAIRN_TRY(survey.list, store.tags_of(survey.root));
+  CAIRN_TRY(const int64_t now, file_system_now(store));
+  CAIRN_TRY(survey.leases, list_leases(store, now));
+  for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(survey.marks.mark_tag(tag));
+  survey.marks.mark_tables(survey.root);
+  for (const FoundLease& found : survey.leases) CAIRN_CHECK(survey.marks.mark_lease(found));
+  return survey;
+}
+
+Result<Reclaimed> reclaim(const Store& store, const ReclaimRequest& request) {
+  return Reclaim(store, request).run();
+}
+
+}  // namespace cairn

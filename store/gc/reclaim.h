@@ -1,0 +1,50 @@
+// Mark, revoke, condemn, delete: the steps G1 to G8 of docs/PROTOCOL.md, section 5.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "store/gc/file_marks.h"
+
+namespace cairn {
+
+/// What a collection sees of a store before it touches anything (G1).
+struct Survey {
+  explicit Survey(const Store& store) : marks(store) {}
+
+  Root root;
+  TagList list;
+  std::vector<FoundLease> leases;
+  FileMarks marks;
+  std::vector<StoredFile> files;
+
+  /// Files that nobody needs, in the order of the list: garbage, leftovers of dead sessions, and
+  /// what an earlier collection condemned and did not come to delete.
+  std::vector<StoredFile> unneeded() const;
+};
+/// Takes no lock. Errors: whatever keeps the needs of a tag or of a live session from being known.
+Result<Survey> survey_store(const Store& store);
+
+struct ReclaimRequest {
+  std::chrono::milliseconds wait{60000};      ///< for the lock of the root
+  std::chrono::seconds reader_grace{0};       ///< between condemning and deleting
+  const std::atomic<bool>* stop = nullptr;    ///< set by another thread: end with kCancelled
+  /// Called with the files that are about to be deleted: whoever looks up copies must stop finding
+  /// theirs. May do nothing: a commit checks what it reuses.
+  std::function<void(const std::vector<FileId>& packs)> before_delete;
+};
+
+struct Reclaimed {
+  std::vector<StoredFile> deleted;
+  std::vector<std::string> failures;  ///< files that could not be removed, and why
+};
+
+/// Deletes what nobody needs. A crash at any instant loses nothing; what it leaves is found by the
+/// next call. Errors: those of survey_store; kBusy; kNoSpace; kCancelled (what was deleted until
+/// then is gone).
+Result<Reclaimed> reclaim(const Store& store, const ReclaimRequest& request);
+
+}  // namespace cairn
