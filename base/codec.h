@@ -13,6 +13,9 @@ namespace cairn {
 /// Codes on disk. 3 planes, 4 delta, 5 sparse, 6 derived and 7 replay are set aside.
 enum class Encoding : uint8_t { kRaw = 0, kZero = 1, kZstd = 2 };
 
+/// Whether this version can decode it.
+inline bool is_known(Encoding encoding) { return encoding <= Encoding::kZstd; }
+
 std::string_view encoding_name(Encoding encoding);
 
 bool is_zero(ByteSpan bytes);

@@ -9,6 +9,7 @@
 #include "cli/confirm.h"
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
+#include "cli/gc_run.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
@@ -99,19 +100,43 @@ static void print_plan(Output& output, const std::vector<RetentionVerdict>& verd
 }
 
 static void print_result(Output& output, const std::vector<RetentionVerdict>& verdicts,
-                         const std::vector<TagEntry>& removed, bool dry_run) {
+                         const std::vector<TagEntry>& removed, const std::optional<GcReport>& freed,
+                         bool dry_run) {
   if (output.json()) {
-    output.result(
-        {{"kept", rows(verdicts, true)}, {"removed", rows(verdicts, false)}, {"dry_run", dry_run}});
+    nlohmann::ordered_json result = {
+        {"kept", rows(verdicts, true)}, {"removed", rows(verdicts, false)}, {"dry_run", dry_run}};
+    if (freed) result["gc"] = gc_json(*freed, dry_run);
+    output.result(result);
   } else if (output.quiet()) {
     for (const TagEntry& tag : removed) output.print(tag.name + "\n");
   } else {
     output.print(fmt::format("{} {} of {}\n", dry_run ? "would forget" : "forgot", removed.size(),
                              counted(verdicts.size(), "tag")));
+    if (freed) output.print(gc_text(*freed, dry_run));
+    if (!freed && !dry_run && !removed.empty()) {
+      output.note("their space comes back with 'cairn gc'");
+    }
   }
 }
 
-static Status run(const Context& context, const ForgetOptions& options) {
+/// What a collection frees, or would free once the tags are gone.
+static Result<std::optional<GcReport>> collect_after(const Context& context, const Store& store,
+                                                     const ForgetOptions& options,
+                                                     const std::vector<TagEntry>& removed) {
+  if (!options.gc) return std::optional<GcReport>();
+  GcOptions how;
+  how.wait_s = options.wait_s;
+  if (!options.dry_run) {
+    CAIRN_TRY(GcReport report, run_gc(context, store, how));
+    return std::optional(std::move(report));
+  }
+  GcRequest request = gc_request(how);
+  for (const TagEntry& tag : removed) request.without.insert(tag.name);
+  CAIRN_TRY(GcReport plan, plan_collection(store, request));
+  return std::optional(std::move(plan));
+}
+
+static Result<int> run(const Context& context, const ForgetOptions& options) {
   CAIRN_CHECK(check_request(options));
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   CAIRN_TRY(TagList list, store->read_tags());
@@ -136,13 +161,14 @@ static Status run(const Context& context, const ForgetOptions& options) {
     CAIRN_TRY(removed, forget_tags(*store, removed, options.allow_pinned,
                                    std::chrono::seconds(options.wait_s)));
   }
-  print_result(output, verdicts, removed, options.dry_run);
-  return {};
+  CAIRN_TRY(const auto freed, collect_after(context, *store, options, removed));
+  print_result(output, verdicts, removed, freed, options.dry_run);
+  return freed ? gc_status(output, *freed) : int{kExitOk};
 }
 
 int cmd_forget(const Context& context, const ForgetOptions& options) {
-  const Status done = run(context, options);
-  return done ? kExitOk : context.output.fail(done.error());
+  const auto status = run(context, options);
+  return status ? *status : context.output.fail(status.error());
 }
 
 }  // namespace cairn

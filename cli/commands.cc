@@ -15,6 +15,7 @@ std::span<const Command> all_commands() {
       command("pin", Needs::kStore, cmd_pin),
       command("unpin", Needs::kStore, cmd_unpin),
       command("forget", Needs::kStore, cmd_forget),
+      command("gc", Needs::kStore, cmd_gc),
       command("stats", Needs::kStore, cmd_stats),
       command("check", Needs::kStore, cmd_check),
       command("__index", Needs::kStore, cmd_index),

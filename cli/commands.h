@@ -66,6 +66,7 @@ int cmd_tag(const Context& context, const TagOptions& options);
 int cmd_pin(const Context& context, const PinOptions& options);
 int cmd_unpin(const Context& context, const UnpinOptions& options);
 int cmd_forget(const Context& context, const ForgetOptions& options);
+int cmd_gc(const Context& context, const GcOptions& options);
 int cmd_check(const Context& context, const CheckOptions& options);
 int cmd_index(const Context& context, const IndexOptions& options);
 int cmd_version(const Context& context, const VersionOptions& options);

@@ -163,6 +163,16 @@ void declare(FlagSet& flags, ForgetOptions& options) {
   flags.choice("group-by", &policy.group_by_prefix, {{"prefix", true}, {"none", false}});
   flags.on_off("allow-newest", &options.allow_newest);
   flags.on_off("allow-pinned", &options.allow_pinned);
+  flags.on_off("gc", &options.gc);
+  flags.on_off("dry-run", &options.dry_run);
+  flags.on_off("yes", &options.yes, 'y');
+  declare_wait(flags, &options.wait_s);
+}
+
+void declare(FlagSet& flags, GcOptions& options) {
+  flags.value("max-repack-bytes", &options.max_repack_bytes, parse_size);
+  flags.value("min-dead", &options.min_dead_percent, parse_dead_percent);
+  flags.value("reader-grace", &options.reader_grace_s, parse_duration_s);
   flags.on_off("dry-run", &options.dry_run);
   flags.on_off("yes", &options.yes, 'y');
   declare_wait(flags, &options.wait_s);

@@ -107,6 +107,16 @@ struct ForgetOptions {
   RetentionPolicy policy;
   bool allow_newest = false;
   bool allow_pinned = false;
+  bool gc = false;  ///< collect afterwards
+  bool dry_run = false;
+  bool yes = false;
+  uint64_t wait_s = 60;
+};
+
+struct GcOptions {
+  uint64_t max_repack_bytes = UINT64_MAX;
+  double min_dead_percent = 10;
+  uint64_t reader_grace_s = 0;
   bool dry_run = false;
   bool yes = false;
   uint64_t wait_s = 60;
@@ -139,6 +149,7 @@ void declare(FlagSet& flags, TagOptions& options);
 void declare(FlagSet& flags, PinOptions& options);
 void declare(FlagSet& flags, UnpinOptions& options);
 void declare(FlagSet& flags, ForgetOptions& options);
+void declare(FlagSet& flags, GcOptions& options);
 void declare(FlagSet& flags, CheckOptions& options);
 void declare(FlagSet& flags, VersionOptions& options);
 void declare(FlagSet& flags, IndexOptions& options);

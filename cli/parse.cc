@@ -139,6 +139,14 @@ Result<double> parse_percent(std::string_view text) {
   return fail(Code::kUsage, fmt::format("'{}' is not a percentage above 0 and up to 100", text));
 }
 
+Result<double> parse_dead_percent(std::string_view text) {
+  std::string_view number = trim(text);
+  if (number.ends_with('%')) number = trim(number.substr(0, number.size() - 1));
+  const auto value = decimal(number);
+  if (value && *value >= 0 && *value < 100) return *value;
+  return fail(Code::kUsage, fmt::format("'{}' is not a percentage from 0 to below 100", text));
+}
+
 Result<bool> parse_bool(std::string_view text) {
   const std::string small = lower(trim(text));
   if (small == "true" || small == "yes" || small == "on" || small == "1") return true;

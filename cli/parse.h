@@ -24,6 +24,9 @@ Result<uint64_t> parse_count(std::string_view text);
 /// More than 0 and at most 100, with or without a `%`.
 Result<double> parse_percent(std::string_view text);
 
+/// At least 0 and less than 100, with or without a `%`.
+Result<double> parse_dead_percent(std::string_view text);
+
 /// true/yes/on/1 or false/no/off/0.
 Result<bool> parse_bool(std::string_view text);
 

@@ -102,4 +102,9 @@ Status check_may_write(const Config& config) {
   return refuse_unknown(config.features.write, "writing");
 }
 
+Status check_may_collect(const Config& config) {
+  CAIRN_CHECK(check_may_write(config));
+  return refuse_unknown(config.features.collect, "collecting garbage");
+}
+
 }  // namespace cairn

@@ -36,5 +36,7 @@ std::string encode_config(const Config& config);
 Result<Config> decode_config(ByteSpan text, std::string_view path);
 /// Errors: kNewerFormat when the store asks writers for a feature this program does not know.
 Status check_may_write(const Config& config);
+/// The same of a program that deletes or moves files.
+Status check_may_collect(const Config& config);
 
 }  // namespace cairn

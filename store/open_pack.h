@@ -18,8 +18,8 @@ struct NewCopy {
   Encoding encoding = Encoding::kRaw;
   uint32_t decoded_bytes = 0;
   ByteSpan stored;  ///< borrowed for the call
-  std::vector<Digest> bases;
-  Bytes parameters;
+  std::vector<Digest> bases = {};
+  Bytes parameters = {};
 };
 
 /// Threads: one at a time. After an error only to be destroyed: the file is left as far as it came.

@@ -20,6 +20,18 @@ uint64_t copy_alignment(uint64_t stored_bytes) {
   return stored_bytes >= kAlignedCopyBytesMin ? kDirectAlignment : 8;
 }
 
+uint64_t PackLayout::add(uint64_t stored_bytes, uint64_t aux_bytes) {
+  const uint64_t offset = round_up(end_, copy_alignment(stored_bytes));
+  end_ = offset + stored_bytes;
+  aux_bytes_ += aux_bytes;
+  ++count_;
+  return offset;
+}
+
+uint64_t PackLayout::file_bytes() const {
+  return round_up(end_, 8) + count_ * kPackRecordBytes + aux_bytes_ + kPackTrailerBytes;
+}
+
 Bytes encode_pack_header(FileKind kind, const FileId& file) {
   Bytes bytes;
   append_bytes(bytes, as_bytes(header_magic(kind)));

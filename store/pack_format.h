@@ -21,6 +21,23 @@ inline constexpr uint64_t kAlignedCopyBytesMin = 64 * kKiB;
 
 uint64_t copy_alignment(uint64_t stored_bytes);
 
+/// Where copies come to lie in a data pack, one after the other.
+class PackLayout {
+ public:
+  /// The offset of a copy of so many bytes. `aux_bytes`: of its bases and parameters in the table.
+  uint64_t add(uint64_t stored_bytes, uint64_t aux_bytes);
+  bool is_empty() const { return count_ == 0; }
+  /// End of the last copy.
+  uint64_t end() const { return end_; }
+  /// Of the whole file, table and trailer included.
+  uint64_t file_bytes() const;
+
+ private:
+  uint64_t end_ = kPackHeaderBytes;
+  uint64_t count_ = 0;
+  uint64_t aux_bytes_ = 0;
+};
+
 /// A row of a data pack's table.
 struct PackedCopy {
   Digest digest;  ///< of the decoded bytes

@@ -38,6 +38,9 @@ class Session::Heartbeat {
   std::thread thread_;
 };
 
+Session::Session(Fs& fs, std::string store_path, const SessionId& id)
+    : fs_(fs), store_path_(std::move(store_path)), id_(id) {}
+
 std::string Session::lease_path() const {
   return join_path(join_path(store_path_, "sessions"), id_.hex());
 }

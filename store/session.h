@@ -40,8 +40,7 @@ class Session {
 
  private:
   class Heartbeat;
-  Session(Fs& fs, std::string store_path, const SessionId& id)
-      : fs_(fs), store_path_(std::move(store_path)), id_(id) {}
+  Session(Fs& fs, std::string store_path, const SessionId& id);
 
   std::string lease_path() const;
 

@@ -2,9 +2,9 @@
 // that moves them must take along, and how much of each file is dead.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
-#include <unordered_set>
 #include <vector>
 
 #include "store/gc/file_marks.h"
@@ -18,6 +18,7 @@ struct CopyPlace {
   uint64_t offset = 0;
   uint32_t stored_bytes = 0;
   uint32_t decoded_bytes = 0;
+  uint32_t aux_bytes = 0;  ///< of bases and parameters in the pack's table
 
   auto operator<=>(const CopyPlace&) const = default;
 };
@@ -25,10 +26,10 @@ struct CopyPlace {
 /// Calls visit(copy) for every copy that a load of the checkpoint may read: those of its own pages
 /// and, through the pages of bases, those that they are decoded with, each page and slot once.
 /// `read` gives the locator of a page by its number in the table.
-/// Errors: those of `read`; kCorrupt for a base that does not exist.
+/// Errors: those of `read` and `visit`; kCorrupt for a base that does not exist.
 Status for_each_needed(const LocatorTable& table,
                        const std::function<Result<Locator>(size_t page)>& read,
-                       const std::function<void(const Copy&)>& visit);
+                       const std::function<Status(const Copy&)>& visit);
 
 /// Errors of add_tag: kCorrupt, also when a copy lies in a pack that the table does not list;
 /// kNewerFormat for an encoding that this version does not know. Threads: one.
@@ -50,14 +51,11 @@ class NeededCopies {
   struct Pack {
     std::vector<CopyPlace> places;
     size_t settled = 0;  // places[0, settled) are in order, none twice
-    uint64_t aux_bytes = 0;
-    uint64_t oldest_commit = 0;
+    uint64_t oldest_commit = UINT64_MAX;
   };
 
-  Status add_pages(const LocatorTable& table, uint64_t commit);
-  Result<Locator> read_locator(const PagePlace& place);
-  Status add_copies(const Locator& locator, uint64_t commit);
-  void add_copy(const Copy& copy, uint64_t commit);
+  Status add_table(const LocatorTable& table, uint64_t commit);
+  Status add_copy(const Copy& copy, const std::set<FileId>& listed, uint64_t commit);
   void add_object(const Reference& reference);
   static void settle(Pack& pack);
 
@@ -65,8 +63,12 @@ class NeededCopies {
   std::map<FileId, Pack> packs_;
   std::map<FileId, std::map<uint64_t, uint64_t>> metas_;  // lengths by offset
   std::set<Reference> seen_tables_;
-  std::unordered_set<std::string> seen_locators_;
-  std::map<FileId, uint64_t> entry_bytes_;
+  std::set<Digest> seen_locators_;
+  std::map<FileId, uint64_t> entries_;  // bytes of copies of tag entries
+  // Neighbouring copies lie in the same pack more often than not.
+  Pack* last_ = nullptr;
+  FileId last_pack_;
+  uint64_t last_commit_ = 0;
 };
 
 }  // namespace cairn

@@ -16,16 +16,18 @@
 #include <set>
 #include <thread>
 
+#include "base/clock.h"
 #include "store/ballast.h"
+#include "store/pack_table.h"
 #include "store/root.h"
 
 namespace cairn {
 namespace {
 
-/// The present by the clock of the store's file system.
+/// The present by the clock of the store's file system; by this host's when only looking is allowed.
 Result<int64_t> file_system_now(const Store& store) {
   const std::string path = join_path(store.path(), "lock");
-  CAIRN_CHECK(store.fs().touch(path));
+  if (!store.fs().touch(path)) return now_ns();
   CAIRN_TRY(const FileInfo info, store.fs().info(path));
   return info.modified_ns;
 }
@@ -158,9 +160,12 @@ class Reclaim {
       folders.insert(parent_folder(path));
       const auto file = there.find({item.kind, item.file});
       if (file == there.end()) continue;  // an earlier collection deleted it
+      const uint64_t copies = count_copies(store_, file->second);
       const Status removed = store_.fs().remove(path);
       note_failure(removed, path);
-      if (removed) done_.deleted.push_back(file->second);
+      if (!removed) continue;
+      done_.deleted.push_back(file->second);
+      done_.copies += copies;
     }
     // Folders that others fill at the same time stay.
     for (const std::string& folder : folders) (void)store_.fs().remove(folder).has_value();
@@ -206,18 +211,26 @@ std::vector<StoredFile> Survey::unneeded() const {
   return unneeded;
 }
 
-Result<Survey> survey_store(const Store& store) {
+Result<Survey> survey_store(const Store& store, const std::set<std::string>& without) {
   Survey survey(store);
   // Files first: one that is made after this is in no danger from this collection.
   CAIRN_TRY(survey.files, list_files(store));
   CAIRN_TRY(survey.root, read_root(store.fs(), store.path()));
   CAIRN_TRY(survey.list, store.tags_of(survey.root));
+  std::erase_if(survey.list.tags,
+                [&](const TagEntry& tag) { return without.contains(tag.name); });
   CAIRN_TRY(const int64_t now, file_system_now(store));
   CAIRN_TRY(survey.leases, list_leases(store, now));
   for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(survey.marks.mark_tag(tag));
   survey.marks.mark_tables(survey.root);
   for (const FoundLease& found : survey.leases) CAIRN_CHECK(survey.marks.mark_lease(found));
   return survey;
+}
+
+uint64_t count_copies(const Store& store, const StoredFile& file) {
+  if (file.kind != FileKind::kPack) return 0;
+  const auto rows = list_copies(store.fs(), store.path(), file.file);
+  return rows ? rows->size() : 0;
 }
 
 Result<Reclaimed> reclaim(const Store& store, const ReclaimRequest& request) {

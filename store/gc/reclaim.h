@@ -25,8 +25,8 @@ struct Survey {
   /// what an earlier collection condemned and did not come to delete.
   std::vector<StoredFile> unneeded() const;
 };
-/// Takes no lock. Errors: whatever keeps the needs of a tag or of a live session from being known.
-Result<Survey> survey_store(const Store& store);
+/// As if the tags `without` were not there. Takes no lock. Errors: whatever keeps the needs of a tag or of a live session from being known.
+Result<Survey> survey_store(const Store& store, const std::set<std::string>& without = {});
 
 struct ReclaimRequest {
   std::chrono::milliseconds wait{60000};      ///< for the lock of the root
@@ -39,8 +39,12 @@ struct ReclaimRequest {
 
 struct Reclaimed {
   std::vector<StoredFile> deleted;
+  uint64_t copies = 0;  ///< that lay in deleted data packs
   std::vector<std::string> failures;  ///< files that could not be removed, and why
 };
+
+/// Copies that the table of a data pack names; 0 for other files and for a pack without a table.
+uint64_t count_copies(const Store& store, const StoredFile& file);
 
 /// Deletes what nobody needs. A crash at any instant loses nothing; what it leaves is found by the
 /// next call. Errors: those of survey_store; kBusy; kNoSpace; kCancelled (what was deleted until

@@ -130,6 +130,7 @@ class Index::Tables {
   }
   void forget() {
     packs.clear();
+    numbers.clear();
     there_.clear();
     flat.reset();
   }
@@ -383,6 +384,18 @@ Status Index::catch_up() {
     if (!added && !is_loss(added.error())) return added;
   }
   CAIRN_CHECK(additions.finish(list.commit));
+  tables_->forget();
+  return tables_->load_packs();
+}
+
+Status Index::drop_packs(std::span<const FileId> packs) {
+  rocksdb::WriteBatch batch;
+  for (const FileId& pack : packs) {
+    const auto known = tables_->numbers.find(pack);
+    if (known == tables_->numbers.end()) continue;
+    batch.Delete(tables_->rocks().handle(Family::kPack), number_key(known->second));
+  }
+  CAIRN_CHECK(tables_->rocks().write(batch));
   tables_->forget();
   return tables_->load_packs();
 }

@@ -40,6 +40,9 @@ class Index {
   /// REQUIRES: kWrite.
   Status catch_up();
 
+  /// No look-up finds a copy in these packs any more. REQUIRES: kWrite.
+  Status drop_packs(std::span<const FileId> packs);
+
   /// found[i] becomes where wanted[i] is stored, as far as the index knows. Copies that need bases
   /// are not given.
   Status look_up(std::span<const Digest> wanted, std::span<std::optional<Copy>> found);

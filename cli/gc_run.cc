@@ -1,0 +1,83 @@
+#include "cli/gc_run.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/exit_codes.h"
+#include "cli/human.h"
+#include "store/index/index.h"
+
+namespace cairn {
+
+/// Look-ups that still find copies in the packs cost a saver some work and no tag: where the index
+/// cannot be had, gc goes on without.
+static void drop_from_index(const Context& context, const Store& store,
+                            const std::vector<FileId>& packs) {
+  if (!file_exists(store.fs(), index_path(store))) return;
+  const auto index = Index::open(store, Index::Access::kWrite);
+  const Status dropped = index ? (*index)->drop_packs(packs) : tl::unexpected(index.error());
+  if (dropped || dropped.error().code == Code::kNotFound) return;
+  context.output.detail(
+      fmt::format("the index keeps what it knows of deleted packs: {}", dropped.error().message));
+}
+
+GcRequest gc_request(const GcOptions& options) {
+  GcRequest request;
+  request.move = {options.max_repack_bytes, options.min_dead_percent};
+  request.reclaim.wait = std::chrono::seconds(options.wait_s);
+  request.reclaim.reader_grace = std::chrono::seconds(options.reader_grace_s);
+  return request;
+}
+
+Result<GcReport> run_gc(const Context& context, const Store& store, const GcOptions& options) {
+  GcRequest request = gc_request(options);
+  ProgressCounters counters;
+  request.progress = &counters;
+  request.reclaim.stop = &context.stop;
+  request.reclaim.before_delete = [&](const std::vector<FileId>& packs) {
+    drop_from_index(context, store, packs);
+  };
+  const Progress progress(context.output, context.progress, "gc", counters);
+  return collect(store, request);
+}
+
+nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run) {
+  return {{"freed_bytes", report.freed_bytes},
+          {"packs_deleted", report.packs_deleted},
+          {"packs_rewritten", report.packs_rewritten},
+          {"metas_deleted", report.metas_deleted},
+          {"metas_rewritten", report.metas_rewritten},
+          {"chunks_removed", report.chunks_removed},
+          {"moved_bytes", report.moved_bytes},
+          {"more", report.is_cut},
+          {"failures", report.failures},
+          {"damaged", report.unmovable},
+          {"dry_run", dry_run}};
+}
+
+std::string gc_text(const GcReport& report, bool dry_run) {
+  const bool grew = report.freed_bytes < 0;
+  const auto bytes = static_cast<uint64_t>(grew ? -report.freed_bytes : report.freed_bytes);
+  std::string text = fmt::format(
+      "{} {}: {} deleted, {} written anew ({})", dry_run ? "would free" : "freed",
+      grew ? "-" + human_bytes(bytes) : human_bytes(bytes),
+      counted(report.packs_deleted + report.metas_deleted, "pack"),
+      report.packs_rewritten + report.metas_rewritten, human_bytes(report.moved_bytes));
+  if (report.is_cut) text += "; more can be freed by another run";
+  return text + "\n";
+}
+
+int gc_status(Output& output, const GcReport& report) {
+  for (const std::string& failure : report.failures) output.warn(printable(failure));
+  for (const std::string& damage : report.unmovable) {
+    output.warn(fmt::format("left as it is: {}", printable(damage)));
+  }
+  if (!report.unmovable.empty()) {
+    output.warn("damaged packs were left as they are; run 'cairn check --read-data'");
+    return exit_status(Code::kCorrupt);
+  }
+  return report.failures.empty() ? kExitOk : exit_status(Code::kPartial);
+}
+
+}  // namespace cairn

@@ -1,0 +1,155 @@
+// A collection: (1) what nobody needs is deleted, which needs no room; (2) needed copies of files
+// worth it are moved, some gigabytes at a time; (3) the files they left are deleted; again from (2)
+// until nothing is left to move.
+#include "store/gc/collect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store/ballast.h"
+
+namespace cairn {
+namespace {
+
+/// What a crash can make undone.
+constexpr uint64_t kMovedAtOnce = 16 * kGiB;
+/// Left free for savers, and for the metadata of what is moved.
+constexpr uint64_t kFreeBytesMin = 8 * kMiB;
+/// Moves in vain: every tag concerned was changed by someone else meanwhile.
+constexpr int kVainMovesMax = 3;
+
+class Collection {
+ public:
+  Collection(const Store& store, const GcRequest& request) : store_(store), request_(request) {}
+
+  Result<GcReport> plan() {
+    CAIRN_TRY(const Survey survey, survey_store(store_, request_.without));
+    Reclaimed deleted{survey.unneeded(), 0, {}};
+    uint64_t freed_bytes = 0;
+    for (const StoredFile& file : deleted.deleted) freed_bytes += file.bytes;
+    CAIRN_TRY(const MovePlan plan, plan_moves(survey, request_.move.bytes_max, freed_bytes));
+    if (!plan.is_empty()) {
+      CAIRN_TRY(const uint64_t written_bytes, measure_move(store_, survey.list, plan));
+      count_moved(plan, written_bytes);
+      for (const Candidate& victim : plan.victims) deleted.deleted.push_back(victim.file);
+    }
+    for (const StoredFile& file : deleted.deleted) deleted.copies += count_copies(store_, file);
+    count_deleted(deleted);
+    return std::move(report_);
+  }
+
+  Result<GcReport> run() {
+    CAIRN_CHECK(reclaim_unneeded());
+    CAIRN_CHECK(move_and_reclaim());
+    // On a disk that is still full the ballast is made another time.
+    (void)make_ballast(store_.fs(), store_.path()).has_value();
+    return std::move(report_);
+  }
+
+ private:
+  Status reclaim_unneeded() {
+    CAIRN_TRY(Reclaimed reclaimed, reclaim(store_, request_.reclaim));
+    count_deleted(reclaimed);
+    report_.failures = std::move(reclaimed.failures);
+    return {};
+  }
+
+  Status move_and_reclaim() {
+    uint64_t left = request_.move.bytes_max;
+    for (int vain_moves = 0; vain_moves < kVainMovesMax;) {
+      CAIRN_TRY(const Survey survey, survey_store(store_));
+      CAIRN_TRY(const MovePlan plan, plan_moves(survey, std::min(left, kMovedAtOnce), 0));
+      if (plan.is_empty()) return {};
+      Moved moved;
+      const Status done = move(survey, plan, moved);
+      // What is left as it is now does no harm; what was freed until now stays free.
+      if (!done && done.error().code == Code::kNoSpace) {
+        report_.failures.push_back(fmt::format("packs stay half dead: {}", done.error().message));
+        return {};
+      }
+      const bool is_damaged = moved.damaged_pack && damaged_.insert(*moved.damaged_pack).second;
+      if (is_damaged) {
+        report_.unmovable.push_back(done.error().message);
+        continue;
+      }
+      CAIRN_CHECK(done);
+      if (moved.tags == 0) {
+        ++vain_moves;
+        continue;
+      }
+      count_moved(plan, moved.written_bytes);
+      left -= std::min(left, moved.written_bytes);
+      CAIRN_CHECK(reclaim_unneeded());
+      if (!plan.is_cut) return {};
+    }
+    return {};
+  }
+
+  Result<MovePlan> plan_moves(const Survey& survey, uint64_t bytes_max, uint64_t more_free_bytes) {
+    NeededCopies needed(store_);
+    for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(needed.add_tag(tag));
+    FileMarks leased(store_);
+    for (const FoundLease& found : survey.leases) CAIRN_CHECK(leased.mark_lease(found));
+    CAIRN_TRY(const uint64_t free, store_.fs().free_bytes(store_.path()));
+    const uint64_t room = free + more_free_bytes;
+    MoveLimits limits = request_.move;
+    limits.bytes_max = std::min(bytes_max, room - std::min(room, kFreeBytesMin));
+    MovePlan plan = plan_move(store_, survey.files, needed, leased, damaged_, limits);
+    report_.is_cut = plan.is_cut;
+    report_.unmovable.insert(report_.unmovable.end(), plan.unmovable.begin(),
+                             plan.unmovable.end());
+    // Each is reported once, however many rounds there are.
+    damaged_.insert(plan.unmovable_packs.begin(), plan.unmovable_packs.end());
+    return plan;
+  }
+
+  Status move(const Survey& survey, const MovePlan& plan, Moved& moved) {
+    const MoveRequest how{request_.reclaim.wait, request_.threads, request_.progress,
+                          request_.reclaim.stop};
+    return move_copies(store_, survey.list, plan, how, moved);
+  }
+
+  void count_moved(const MovePlan& plan, uint64_t written_bytes) {
+    for (const Candidate& victim : plan.victims) {
+      const bool is_pack = victim.file.kind == FileKind::kPack;
+      ++(is_pack ? report_.packs_rewritten : report_.metas_rewritten);
+      left_files_.insert(victim.file.file);
+    }
+    report_.moved_bytes += written_bytes;
+    report_.freed_bytes -= static_cast<int64_t>(written_bytes);
+    report_.chunks_removed -= static_cast<int64_t>(plan.moved_copies());
+  }
+
+  void count_deleted(const Reclaimed& reclaimed) {
+    for (const StoredFile& file : reclaimed.deleted) {
+      report_.freed_bytes += static_cast<int64_t>(file.bytes);
+      if (left_files_.contains(file.file)) continue;  // counted as rewritten
+      ++(file.kind == FileKind::kPack ? report_.packs_deleted : report_.metas_deleted);
+    }
+    report_.chunks_removed += static_cast<int64_t>(reclaimed.copies);
+  }
+
+  const Store& store_;
+  const GcRequest& request_;
+  GcReport report_;
+  std::set<FileId> damaged_;     // packs that cannot be moved
+  std::set<FileId> left_files_;  // victims, which wait for their deletion
+};
+
+}  // namespace
+
+Result<GcReport> plan_collection(const Store& store, const GcRequest& request) {
+  CAIRN_CHECK(check_may_collect(store.config()));
+  return Collection(store, request).plan();
+}
+
+Result<GcReport> collect(const Store& store, const GcRequest& request) {
+  CAIRN_CHECK(check_may_collect(store.config()));
+  // Two at once would do no harm, only the same work twice.
+  CAIRN_TRY(const auto lock,
+            store.fs().lock(join_path(store.path(), "gc.lock"), request.reclaim.wait));
+  return Collection(store, request).run();
+}
+
+}  // namespace cairn

@@ -1,0 +1,38 @@
+// Copy-forward: the steps C1 to C5 of docs/PROTOCOL.md, section 6.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+
+#include "base/progress_counters.h"
+#include "store/gc/move_plan.h"
+
+namespace cairn {
+
+struct MoveRequest {
+  std::chrono::milliseconds wait{60000};
+  unsigned threads = 0;  ///< 0: one for each CPU
+  ProgressCounters* progress = nullptr;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+struct Moved {
+  uint64_t written_bytes = 0;  ///< of new packs and metadata packs
+  uint64_t tags = 0;           ///< that have new entries; 0: all of them changed meanwhile
+  /// Set with an error: a copy in this pack does not have the digest that its table says.
+  std::optional<FileId> damaged_pack;
+};
+
+/// What move_copies would write, to the byte. Errors: kCorrupt.
+Result<uint64_t> measure_move(const Store& store, const TagList& tags, const MovePlan& plan);
+
+/// Writes the plan's packs, each copy checked against its digest, and the metadata of the tags that
+/// need them, then exchanges the entries of these tags in one change of the root: those that are
+/// still what they were in `tags`. The victims are garbage afterwards, for reclaim().
+/// Errors: kCorrupt, kNoSpace, kCancelled. With an error, and when no tag took its new entry, what
+/// was written is removed again.
+Status move_copies(const Store& store, const TagList& tags, const MovePlan& plan,
+                   const MoveRequest& request, Moved& moved);
+
+}  // namespace cairn

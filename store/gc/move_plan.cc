@@ -1,0 +1,155 @@
+#include "store/gc/move_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "store/pack_table.h"
+
+namespace cairn {
+
+/// Less is not worth a metadata pack of its own.
+static constexpr uint64_t kDeadMetaBytesMin = 4 * kKiB;
+
+static bool is_half_dead(const Candidate& candidate, double min_dead_percent) {
+  const uint64_t dead = candidate.dead_bytes();
+  if (candidate.file.kind == FileKind::kMeta && dead < kDeadMetaBytesMin) return false;
+  return double(dead) * 100 > min_dead_percent * double(candidate.file.bytes);
+}
+
+static bool is_small(const Candidate& candidate) { return candidate.needed_bytes < kSmallFileBytes; }
+
+/// The needed share of a file, in parts of 2^20: what is left to write of each byte freed.
+static uint64_t needed_share(const Candidate& candidate) {
+  constexpr double kParts = 1 << 20;
+  return static_cast<uint64_t>(kParts * double(candidate.needed_bytes) /
+                               double(std::max<uint64_t>(candidate.file.bytes, 1)));
+}
+
+Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limits) {
+  size_t small[2] = {0, 0};
+  for (const Candidate& each : candidates) small[size_t(each.file.kind)] += is_small(each) ? 1 : 0;
+  std::erase_if(candidates, [&](const Candidate& each) {
+    const bool to_merge = is_small(each) && small[size_t(each.file.kind)] > kSmallFilesMax;
+    return !to_merge && !is_half_dead(each, limits.min_dead_percent);
+  });
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return std::tuple(needed_share(a), a.file.kind, a.file.file) <
+           std::tuple(needed_share(b), b.file.kind, b.file.file);
+  });
+  Victims victims;
+  uint64_t bytes = 0;
+  for (Candidate& each : candidates) {
+    victims.is_cut = victims.is_cut || each.needed_bytes > limits.bytes_max - bytes;
+    if (each.needed_bytes > limits.bytes_max - bytes) continue;
+    bytes += each.needed_bytes;
+    victims.chosen.push_back(std::move(each));
+  }
+  return victims;
+}
+
+namespace {
+
+class Planner {
+ public:
+  Planner(const Store& store, NeededCopies& needed) : store_(store), needed_(needed) {}
+
+  MovePlan run(Victims victims) {
+    plan_.is_cut = victims.is_cut;
+    // What came to the store together stays together.
+    std::sort(victims.chosen.begin(), victims.chosen.end(),
+              [](const Candidate& a, const Candidate& b) {
+                return std::tuple(a.oldest_commit, a.file.kind, a.file.file) <
+                       std::tuple(b.oldest_commit, b.file.kind, b.file.file);
+              });
+    for (Candidate& victim : victims.chosen) {
+      if (victim.file.kind == FileKind::kPack && !place_copies(victim.file.file)) continue;
+      plan_.victims.push_back(std::move(victim));
+    }
+    close_pack();
+    return std::move(plan_);
+  }
+
+ private:
+  bool place_copies(const FileId& source) {
+    const auto rows = list_copies(store_.fs(), store_.path(), source);
+    if (!rows) return leave(source, rows.error().message);
+    std::vector<const PackedCopy*> found;
+    for (const CopyPlace& place : needed_.in_pack(source)) {
+      const PackedCopy* row = find_row(*rows, place);
+      if (row == nullptr) {
+        return leave(source, fmt::format("its table names no copy at {}", place.offset));
+      }
+      found.push_back(row);
+    }
+    for (const PackedCopy* row : found) place_copy(source, *row);
+    return true;
+  }
+
+  bool leave(const FileId& source, const std::string& why) {
+    plan_.unmovable.push_back(
+        fmt::format("pack '{}': {}", relative_path(FileKind::kPack, source), why));
+    plan_.unmovable_packs.push_back(source);
+    return false;
+  }
+
+  static const PackedCopy* find_row(const std::vector<PackedCopy>& rows, const CopyPlace& place) {
+    auto row = std::lower_bound(
+        rows.begin(), rows.end(), place.offset,
+        [](const PackedCopy& each, uint64_t offset) { return each.offset < offset; });
+    for (; row != rows.end() && row->offset == place.offset; ++row) {
+      if (row->stored_bytes == place.stored_bytes && row->decoded_bytes == place.decoded_bytes) {
+        return &*row;
+      }
+    }
+    return nullptr;
+  }
+
+  void place_copy(const FileId& source, const PackedCopy& row) {
+    if (!layout_.is_empty() && layout_.end() + row.stored_bytes > store_.config().pack_bytes) {
+      close_pack();
+    }
+    const uint64_t aux_bytes = row.bases.size() * sizeof(Digest) + row.parameters.size();
+    const uint64_t offset = layout_.add(row.stored_bytes, aux_bytes);
+    open_.copies.push_back({source, row, offset});
+  }
+
+  void close_pack() {
+    if (layout_.is_empty()) return;
+    open_.file_bytes = layout_.file_bytes();
+    plan_.packs.push_back(std::move(open_));
+    open_ = {};
+    layout_ = {};
+  }
+
+  const Store& store_;
+  NeededCopies& needed_;
+  MovePlan plan_;
+  NewPack open_;
+  PackLayout layout_;
+};
+
+}  // namespace
+
+uint64_t MovePlan::moved_copies() const {
+  uint64_t copies = 0;
+  for (const NewPack& pack : packs) copies += pack.copies.size();
+  return copies;
+}
+
+MovePlan plan_move(const Store& store, const std::vector<StoredFile>& files, NeededCopies& needed,
+                   const FileMarks& protect, const std::set<FileId>& damaged,
+                   const MoveLimits& limits) {
+  std::vector<Candidate> candidates;
+  for (const StoredFile& file : files) {
+    const bool is_pack = file.kind == FileKind::kPack;
+    const uint64_t needed_bytes =
+        is_pack ? needed.needed_pack_bytes(file.file) : needed.needed_meta_bytes(file.file);
+    if (needed_bytes == 0 || protect.is_needed(file) || damaged.contains(file.file)) continue;
+    candidates.push_back({file, needed_bytes, is_pack ? needed.oldest_commit(file.file) : 0});
+  }
+  return Planner(store, needed).run(choose_victims(std::move(candidates), limits));
+}
+
+}  // namespace cairn

@@ -1,0 +1,67 @@
+// Which packs are worth writing anew, and where their needed copies will lie. Made from what is
+// known before anything is written, so that a dry run knows every byte.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "store/gc/needed_copies.h"
+#include "store/pack_format.h"
+
+namespace cairn {
+
+/// A pack of which something is needed.
+struct Candidate {
+  StoredFile file;
+  uint64_t needed_bytes = 0;  ///< the size it would have if it held nothing else
+  uint64_t oldest_commit = 0;
+
+  uint64_t dead_bytes() const { return file.bytes - std::min(file.bytes, needed_bytes); }
+};
+
+struct MoveLimits {
+  uint64_t bytes_max = UINT64_MAX;  ///< to be written
+  double min_dead_percent = 10;     ///< packs with more dead bytes are written anew
+};
+
+/// Files below this size are merged with others of their kind,
+inline constexpr uint64_t kSmallFileBytes = 16 * kMiB;
+/// when there are more of them than this: not one at a time, over and over.
+inline constexpr size_t kSmallFilesMax = 16;
+
+struct Victims {
+  std::vector<Candidate> chosen;
+  bool is_cut = false;  ///< there are more than bytes_max lets through
+};
+/// Pure. First what frees most for what it costs to write.
+Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limits);
+
+struct MovedCopy {
+  FileId source;
+  PackedCopy row;           ///< as the source's table has it
+  uint64_t new_offset = 0;
+};
+struct NewPack {
+  std::vector<MovedCopy> copies;
+  uint64_t file_bytes = 0;
+};
+
+struct MovePlan {
+  std::vector<Candidate> victims;
+  std::vector<NewPack> packs;  ///< number i of the session that will write them
+  bool is_cut = false;
+  std::vector<std::string> unmovable;  ///< packs left as they are, and why
+  std::vector<FileId> unmovable_packs;
+
+  bool is_empty() const { return victims.empty(); }
+  uint64_t moved_copies() const;
+};
+
+/// Plans the move of all that `needed` says tags need out of the files worth it. Files of which
+/// `protect.is_needed` are left alone, and so are the packs in `damaged`.
+MovePlan plan_move(const Store& store, const std::vector<StoredFile>& files, NeededCopies& needed,
+                   const FileMarks& protect, const std::set<FileId>& damaged,
+                   const MoveLimits& limits);
+
+}  // namespace cairn

@@ -1,0 +1,150 @@
+#include "store/gc/needed_copies.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store/meta_pack.h"
+#include "store/pack_format.h"
+
+namespace cairn {
+
+static Status no_such_base(const BaseRef& base) {
+  return fail(Code::kCorrupt, fmt::format("a copy has a base at slot {} of page {}, where there is "
+                                          "none",
+                                          base.slot, base.page));
+}
+
+Status for_each_needed(const LocatorTable& table,
+                       const std::function<Result<Locator>(size_t page)>& read,
+                       const std::function<Status(const Copy&)>& visit) {
+  std::vector<BaseRef> wanted;
+  const auto meet = [&](const Copy& copy) -> Status {
+    for (const BaseRef& base : copy.bases) {
+      if (base.page >= table.page_count()) return no_such_base(base);
+      if (base.page >= table.pages.size()) wanted.push_back(base);  // own pages are met anyway
+    }
+    return visit(copy);
+  };
+  for (size_t page = 0; page < table.pages.size(); ++page) {
+    CAIRN_TRY(const Locator locator, read(page));
+    for (const Copy& copy : locator.copies) CAIRN_CHECK(meet(copy));
+  }
+  std::map<uint32_t, Locator> opened;
+  std::set<std::pair<uint32_t, uint32_t>> met;
+  while (!wanted.empty()) {
+    const BaseRef base = wanted.back();
+    wanted.pop_back();
+    if (!met.insert({base.page, base.slot}).second) continue;
+    if (!opened.contains(base.page)) {
+      CAIRN_TRY(opened[base.page], read(base.page));
+    }
+    const Locator& locator = opened[base.page];
+    if (base.slot >= locator.copies.size()) return no_such_base(base);
+    CAIRN_CHECK(meet(locator.copies[base.slot]));
+  }
+  return {};
+}
+
+Status NeededCopies::add_tag(const TagEntry& tag) {
+  add_object(tag.manifest);
+  add_object(tag.schema);
+  if (tag.layout) add_object(*tag.layout);
+  if (!seen_tables_.insert(tag.table).second) return {};
+  add_object(tag.table);
+  // The copy of the entry that salvage needs; it was written beside the table.
+  entries_[tag.table.file] += round_up(encode_tag_entry(tag).size(), 8) + kPackRecordBytes;
+  const auto parts = read_tag_parts(store_, tag.manifest, tag.table);
+  const Status added =
+      parts ? add_table(parts->table, tag.commit) : Status(tl::unexpected(parts.error()));
+  if (added) return {};
+  return tl::unexpected(
+      with_context(added.error(), fmt::format("looking at what tag '{}' needs", tag.name)));
+}
+
+Status NeededCopies::add_table(const LocatorTable& table, uint64_t commit) {
+  std::set<FileId> listed;
+  for (const PackUse& use : table.packs) listed.insert(use.pack);
+  const auto read = [&](size_t page) -> Result<Locator> {
+    const PagePlace& place = table.place(page);
+    add_object(place.page);
+    add_object(place.locator);
+    // Copies with bases need other pages in each table: only without them one look is enough.
+    const bool is_seen = !seen_locators_.insert(place.locator.digest).second;
+    if (is_seen && table.closure.empty()) return Locator{};
+    CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), place.locator));
+    return decode_locator(bytes);
+  };
+  for (size_t page = table.pages.size(); page < table.page_count(); ++page) {
+    add_object(table.place(page).page);
+    add_object(table.place(page).locator);
+  }
+  return for_each_needed(table, read,
+                         [&](const Copy& copy) { return add_copy(copy, listed, commit); });
+}
+
+Status NeededCopies::add_copy(const Copy& copy, const std::set<FileId>& listed, uint64_t commit) {
+  if (last_ == nullptr || last_pack_ != copy.pack || last_commit_ != commit) {
+    if (!listed.contains(copy.pack)) {
+      return fail(Code::kCorrupt,
+                  fmt::format("a copy lies in the pack '{}', which the locator table does not list",
+                              relative_path(FileKind::kPack, copy.pack)));
+    }
+    last_ = &packs_[copy.pack];
+    last_pack_ = copy.pack;
+    last_commit_ = commit;
+    last_->oldest_commit = std::min(last_->oldest_commit, commit);
+  }
+  if (!is_known(copy.encoding)) {
+    return fail(Code::kNewerFormat,
+                fmt::format("a copy in '{}' has the encoding {}, which this version lacks",
+                            relative_path(FileKind::kPack, copy.pack), int(copy.encoding)),
+                "use a newer cairn");
+  }
+  const auto aux_bytes =
+      static_cast<uint32_t>(copy.bases.size() * sizeof(Digest) + copy.parameters.size());
+  last_->places.push_back({copy.offset, copy.stored_bytes, copy.decoded_bytes, aux_bytes});
+  constexpr size_t kSlack = 4096;
+  if (last_->places.size() > 2 * last_->settled + kSlack) settle(*last_);
+  return {};
+}
+
+void NeededCopies::settle(Pack& pack) {
+  std::sort(pack.places.begin(), pack.places.end());
+  pack.places.erase(std::unique(pack.places.begin(), pack.places.end()), pack.places.end());
+  pack.settled = pack.places.size();
+}
+
+void NeededCopies::add_object(const Reference& reference) {
+  metas_[reference.file][reference.offset] = reference.bytes;
+}
+
+const std::vector<CopyPlace>& NeededCopies::in_pack(const FileId& pack) {
+  Pack& needed = packs_[pack];
+  settle(needed);
+  return needed.places;
+}
+
+uint64_t NeededCopies::needed_pack_bytes(const FileId& pack) {
+  PackLayout layout;
+  for (const CopyPlace& place : in_pack(pack)) layout.add(place.stored_bytes, place.aux_bytes);
+  return layout.is_empty() ? 0 : layout.file_bytes();
+}
+
+uint64_t NeededCopies::needed_meta_bytes(const FileId& meta) const {
+  const auto objects = metas_.find(meta);
+  if (objects == metas_.end()) return 0;
+  uint64_t bytes = kPackHeaderBytes + kPackTrailerBytes;
+  for (const auto& [offset, length] : objects->second) {
+    bytes += round_up(length, 8) + kPackRecordBytes;
+  }
+  const auto entries = entries_.find(meta);
+  return entries == entries_.end() ? bytes : bytes + entries->second;
+}
+
+uint64_t NeededCopies::oldest_commit(const FileId& pack) const {
+  const auto needed = packs_.find(pack);
+  return needed == packs_.end() ? UINT64_MAX : needed->second.oldest_commit;
+}
+
+}  // namespace cairn

@@ -1,0 +1,148 @@
+#include "store/gc/tag_mover.h"
+
+#include <algorithm>
+
+namespace cairn {
+
+TagMover::TagMover(const Store& store, const MovePlan& plan, const SessionId& session,
+                   MetaWriter& metas)
+    : store_(store), writer_(metas) {
+  for (const Candidate& victim : plan.victims) {
+    auto& gone = victim.file.kind == FileKind::kPack ? packs_gone_ : metas_gone_;
+    gone.insert(victim.file.file);
+  }
+  for (size_t number = 0; number < plan.packs.size(); ++number) {
+    const FileId pack{session, static_cast<uint32_t>(number)};
+    for (const MovedCopy& moved : plan.packs[number].copies) {
+      const PackedCopy& row = moved.row;
+      const CopyPlace old{row.offset, row.stored_bytes, row.decoded_bytes, 0};
+      places_[moved.source].push_back({old, pack, moved.new_offset});
+    }
+  }
+  for (auto& [source, places] : places_) {
+    std::sort(places.begin(), places.end(),
+              [](const NewPlace& a, const NewPlace& b) { return a.old < b.old; });
+  }
+}
+
+/// Gives the copy its new place; false when it stays where it is.
+bool TagMover::relocate(Copy& copy) const {
+  const auto source = places_.find(copy.pack);
+  if (source == places_.end()) return false;
+  const CopyPlace old{copy.offset, copy.stored_bytes, copy.decoded_bytes, 0};
+  const auto place =
+      std::lower_bound(source->second.begin(), source->second.end(), old,
+                       [](const NewPlace& each, const CopyPlace& wanted) { return each.old < wanted; });
+  if (place == source->second.end() || place->old != old) return false;
+  copy.pack = place->pack;
+  copy.offset = place->offset;
+  return true;
+}
+
+Result<Reference> TagMover::move_object(const Reference& reference, ObjectKind kind) {
+  if (!leaves(reference)) return reference;
+  const auto known = objects_.find(reference.digest);
+  if (known != objects_.end()) return known->second;
+  CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), reference));
+  CAIRN_TRY(const Reference moved, writer_.add(kind, bytes));
+  objects_[reference.digest] = moved;
+  return moved;
+}
+
+Result<const TagMover::MovedLocator*> TagMover::move_locator(const Reference& reference) {
+  const auto known = locators_.find(reference.digest);
+  if (known != locators_.end()) return &known->second;
+  CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), reference));
+  CAIRN_TRY(Locator locator, decode_locator(bytes));
+  MovedLocator moved{reference, {}};
+  bool is_new = false;
+  for (Copy& copy : locator.copies) {
+    is_new = relocate(copy) || is_new;
+    moved.uses[copy.pack] += copy.stored_bytes;
+  }
+  if (is_new) {
+    CAIRN_TRY(moved.place, writer_.add(ObjectKind::kLocator, encode_locator(locator)));
+  } else {
+    CAIRN_TRY(moved.place, move_object(reference, ObjectKind::kLocator));
+  }
+  return &(locators_[reference.digest] = std::move(moved));
+}
+
+bool TagMover::is_touched(const TagEntry& tag, const LocatorTable& table) const {
+  if (leaves(tag.manifest) || leaves(tag.schema) || leaves(tag.table)) return true;
+  if (tag.layout && leaves(*tag.layout)) return true;
+  for (size_t page = 0; page < table.page_count(); ++page) {
+    if (leaves(table.place(page).page) || leaves(table.place(page).locator)) return true;
+  }
+  return std::any_of(table.packs.begin(), table.packs.end(),
+                     [&](const PackUse& use) { return packs_gone_.contains(use.pack); });
+}
+
+/// Of own copies and, through closure pages, of the bases they need.
+Result<std::map<FileId, uint64_t>> TagMover::uses_of(const LocatorTable& table) {
+  std::map<FileId, uint64_t> uses;
+  if (table.closure.empty()) {
+    for (const PagePlace& place : table.pages) {
+      CAIRN_TRY(const MovedLocator* moved, move_locator(place.locator));
+      for (const auto& [pack, bytes] : moved->uses) uses[pack] += bytes;
+    }
+    return uses;
+  }
+  const auto read = [&](size_t page) -> Result<Locator> {
+    CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), table.place(page).locator));
+    return decode_locator(bytes);
+  };
+  const auto count = [&](Copy copy) -> Status {
+    relocate(copy);
+    uses[copy.pack] += copy.stored_bytes;
+    return {};
+  };
+  CAIRN_CHECK(for_each_needed(table, read, count));
+  return uses;
+}
+
+Status TagMover::rewrite(const LocatorTable& old, LocatorTable& table) {
+  for (size_t number = 0; number < old.page_count(); ++number) {
+    const PagePlace& place = old.place(number);
+    PagePlace moved;
+    CAIRN_TRY(moved.page, move_object(place.page, ObjectKind::kPage));
+    CAIRN_TRY(const MovedLocator* locator, move_locator(place.locator));
+    moved.locator = locator->place;
+    (number < old.pages.size() ? table.pages : table.closure).push_back(moved);
+  }
+  CAIRN_TRY(const auto uses, uses_of(old));
+  for (const auto& [pack, bytes] : uses) table.packs.push_back({pack, bytes});
+  return {};
+}
+
+Result<std::optional<TagMover::MovedTable>> TagMover::move_table(const TagEntry& tag) {
+  const auto known = tables_.find(tag.table);
+  if (known != tables_.end()) return known->second;
+  CAIRN_TRY(const TagParts parts, read_tag_parts(store_, tag.manifest, tag.table));
+  std::optional<MovedTable> moved;
+  if (is_touched(tag, parts.table)) {
+    LocatorTable table{parts.table.manifest, {}, {}, {}};
+    CAIRN_CHECK(rewrite(parts.table, table));
+    moved.emplace();
+    CAIRN_TRY(moved->manifest, move_object(tag.manifest, ObjectKind::kManifest));
+    CAIRN_TRY(moved->table, writer_.add(ObjectKind::kLocatorTable, encode_locator_table(table)));
+  }
+  tables_[tag.table] = moved;
+  return moved;
+}
+
+Result<std::optional<TagEntry>> TagMover::move(const TagEntry& tag) {
+  CAIRN_TRY(const auto table, move_table(tag));
+  if (!table) return std::optional<TagEntry>();
+  TagEntry moved = tag;
+  moved.manifest = table->manifest;
+  moved.table = table->table;
+  CAIRN_TRY(moved.schema, move_object(tag.schema, ObjectKind::kSchema));
+  if (tag.layout) {
+    CAIRN_TRY(moved.layout, move_object(*tag.layout, ObjectKind::kLayout));
+  }
+  CAIRN_CHECK(writer_.add(ObjectKind::kTagEntry, encode_tag_entry(moved)));
+  return std::optional<TagEntry>(std::move(moved));
+}
+
+}  // namespace cairn

@@ -1,0 +1,58 @@
+// Writes the metadata of standing tags anew, for copies and objects that move (docs/PROTOCOL.md,
+// section 6). Manifests, pages and digests stay what they are; only where things lie changes.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "store/gc/move_plan.h"
+#include "store/locator_table.h"
+#include "store/meta_pack.h"
+
+namespace cairn {
+
+/// Tags share pages and locators: each is written once. Threads: one.
+class TagMover {
+ public:
+  /// `session` writes the packs of the plan; `metas` belongs to it too.
+  TagMover(const Store& store, const MovePlan& plan, const SessionId& session, MetaWriter& metas);
+
+  /// The entry with which the tag needs none of the plan's victims; nullopt when it needs none
+  /// now. All it refers to is durable once `metas` is finished. Errors: kCorrupt.
+  Result<std::optional<TagEntry>> move(const TagEntry& tag);
+
+ private:
+  struct NewPlace {
+    CopyPlace old;
+    FileId pack;
+    uint64_t offset = 0;
+  };
+  struct MovedLocator {
+    Reference place;
+    std::map<FileId, uint64_t> uses;  // stored bytes by pack
+  };
+  struct MovedTable {
+    Reference manifest, table;
+  };
+
+  bool is_touched(const TagEntry& tag, const LocatorTable& table) const;
+  bool leaves(const Reference& reference) const { return metas_gone_.contains(reference.file); }
+  Result<Reference> move_object(const Reference& reference, ObjectKind kind);
+  Result<const MovedLocator*> move_locator(const Reference& reference);
+  bool relocate(Copy& copy) const;
+  Result<std::optional<MovedTable>> move_table(const TagEntry& tag);
+  Status rewrite(const LocatorTable& old, LocatorTable& table);
+  Result<std::map<FileId, uint64_t>> uses_of(const LocatorTable& table);
+
+  const Store& store_;
+  MetaWriter& writer_;
+  std::map<FileId, std::vector<NewPlace>> places_;  // by source pack, in order
+  std::set<FileId> packs_gone_, metas_gone_;
+  std::map<Digest, Reference> objects_;  // moved already
+  std::map<Digest, MovedLocator> locators_;
+  std::map<Reference, std::optional<MovedTable>> tables_;
+};
+
+}  // namespace cairn
