@@ -15,13 +15,13 @@ static bool has_work(const GcReport& plan) {
 }
 
 static Status ask(Output& output, const GcReport& plan) {
-  return confirm(output,
-                 fmt::format("Free {} by deleting {} and writing {} anew?",
-                             human_bytes(static_cast<uint64_t>(std::max<int64_t>(
-                                 plan.freed_bytes, 0))),
-                             counted(plan.packs_deleted + plan.metas_deleted, "pack"),
-                             counted(plan.packs_rewritten + plan.metas_rewritten, "pack")),
-                 false);
+  return confirm(
+      output,
+      fmt::format("Free {} by deleting {} and writing {} anew?",
+                  human_bytes(static_cast<uint64_t>(std::max<int64_t>(plan.freed_bytes, 0))),
+                  counted(plan.packs_deleted + plan.metas_deleted, "pack"),
+                  counted(plan.packs_rewritten + plan.metas_rewritten, "pack")),
+      false);
 }
 
 static Result<GcReport> run(const Context& context, const GcOptions& options) {

@@ -59,11 +59,11 @@ nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run) {
 std::string gc_text(const GcReport& report, bool dry_run) {
   const bool grew = report.freed_bytes < 0;
   const auto bytes = static_cast<uint64_t>(grew ? -report.freed_bytes : report.freed_bytes);
-  std::string text = fmt::format(
-      "{} {}: {} deleted, {} written anew ({})", dry_run ? "would free" : "freed",
-      grew ? "-" + human_bytes(bytes) : human_bytes(bytes),
-      counted(report.packs_deleted + report.metas_deleted, "pack"),
-      report.packs_rewritten + report.metas_rewritten, human_bytes(report.moved_bytes));
+  std::string text =
+      fmt::format("{} {}: {} deleted, {} written anew ({})", dry_run ? "would free" : "freed",
+                  grew ? "-" + human_bytes(bytes) : human_bytes(bytes),
+                  counted(report.packs_deleted + report.metas_deleted, "pack"),
+                  report.packs_rewritten + report.metas_rewritten, human_bytes(report.moved_bytes));
   if (report.is_cut) text += "; more can be freed by another run";
   return text + "\n";
 }

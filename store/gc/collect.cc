@@ -97,8 +97,7 @@ class Collection {
     limits.bytes_max = std::min(bytes_max, room - std::min(room, kFreeBytesMin));
     MovePlan plan = plan_move(store_, survey.files, needed, leased, damaged_, limits);
     report_.is_cut = plan.is_cut;
-    report_.unmovable.insert(report_.unmovable.end(), plan.unmovable.begin(),
-                             plan.unmovable.end());
+    report_.unmovable.insert(report_.unmovable.end(), plan.unmovable.begin(), plan.unmovable.end());
     // Each is reported once, however many rounds there are.
     damaged_.insert(plan.unmovable_packs.begin(), plan.unmovable_packs.end());
     return plan;
@@ -114,7 +113,7 @@ class Collection {
     for (const Candidate& victim : plan.victims) {
       const bool is_pack = victim.file.kind == FileKind::kPack;
       ++(is_pack ? report_.packs_rewritten : report_.metas_rewritten);
-      left_files_.insert(victim.file.file);
+      left_files_.insert({victim.file.kind, victim.file.file});
     }
     report_.moved_bytes += written_bytes;
     report_.freed_bytes -= static_cast<int64_t>(written_bytes);
@@ -124,7 +123,7 @@ class Collection {
   void count_deleted(const Reclaimed& reclaimed) {
     for (const StoredFile& file : reclaimed.deleted) {
       report_.freed_bytes += static_cast<int64_t>(file.bytes);
-      if (left_files_.contains(file.file)) continue;  // counted as rewritten
+      if (left_files_.contains({file.kind, file.file})) continue;  // counted as rewritten
       ++(file.kind == FileKind::kPack ? report_.packs_deleted : report_.metas_deleted);
     }
     report_.chunks_removed += static_cast<int64_t>(reclaimed.copies);
@@ -133,8 +132,8 @@ class Collection {
   const Store& store_;
   const GcRequest& request_;
   GcReport report_;
-  std::set<FileId> damaged_;     // packs that cannot be moved
-  std::set<FileId> left_files_;  // victims, which wait for their deletion
+  std::set<FileId> damaged_;                          // data packs that cannot be moved
+  std::set<std::pair<FileKind, FileId>> left_files_;  // victims, which wait for their deletion
 };
 
 }  // namespace

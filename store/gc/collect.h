@@ -16,14 +16,14 @@ struct GcRequest {
 };
 
 struct GcReport {
-  int64_t freed_bytes = 0;  ///< of packs and metadata packs: deleted less written
+  int64_t freed_bytes = 0;       ///< of packs and metadata packs: deleted less written
   uint64_t packs_deleted = 0;    ///< data packs of which nothing was needed
   uint64_t packs_rewritten = 0;  ///< data packs whose needed copies were moved
   uint64_t metas_deleted = 0;    ///< the same of metadata packs
   uint64_t metas_rewritten = 0;
-  int64_t chunks_removed = 0;    ///< stored copies that are no more
-  uint64_t moved_bytes = 0;     ///< written anew
-  bool is_cut = false;          ///< the limit on what is moved left packs as they are
+  int64_t chunks_removed = 0;          ///< stored copies that are no more
+  uint64_t moved_bytes = 0;            ///< written anew
+  bool is_cut = false;                 ///< the limit on what is moved left packs as they are
   std::vector<std::string> failures;   ///< files that could not be removed, and why
   std::vector<std::string> unmovable;  ///< damaged packs that were left as they are, and why
 };

@@ -39,7 +39,8 @@ Status FileMarks::mark_tag(const TagEntry& tag) {
   // A standing tag whose files are gone is damage, not a missing tag.
   if (error.code == Code::kNotFound) error.code = Code::kCorrupt;
   if (error.code == Code::kCorrupt) {
-    error.hint = "nothing was deleted: run 'cairn check', then 'cairn repair tags' or forget the tag";
+    error.hint =
+        "nothing was deleted: run 'cairn check', then 'cairn repair tags' or forget the tag";
   }
   return tl::unexpected(std::move(error));
 }

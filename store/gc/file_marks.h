@@ -43,7 +43,7 @@ class FileMarks {
 
   const Store& store_;
   std::unordered_set<FileId> packs_, metas_;
-  std::set<SessionId> sessions_;      // that live: all files of theirs are needed
+  std::set<SessionId> sessions_;  // that live: all files of theirs are needed
   std::set<Reference> seen_tables_;
 };
 

@@ -92,7 +92,8 @@ class Move {
       }
       for (const MovedCopy& moved : std::span(planned.copies).subspan(job.first, job.count)) {
         const uint64_t begin = moved.row.stored_bytes == 0 ? 0 : moved.row.offset - job.bytes.begin;
-        CAIRN_CHECK(append(*pack, moved, read.subspan(begin, moved.row.stored_bytes), decoded_room));
+        CAIRN_CHECK(
+            append(*pack, moved, read.subspan(begin, moved.row.stored_bytes), decoded_room));
       }
     }
     return pack->seal();
@@ -100,13 +101,12 @@ class Move {
 
   Status append(OpenPack& pack, const MovedCopy& moved, ByteSpan stored, AlignedBuffer& room) {
     const PackedCopy& row = moved.row;
-    const Copy old{moved.source, row.offset,    row.stored_bytes, row.decoded_bytes,
-                   row.encoding, {}, row.parameters};
+    const Copy old{moved.source, row.offset, row.stored_bytes, row.decoded_bytes,
+                   row.encoding, {},         row.parameters};
     const auto decoded = decode_checked(old, row.digest, stored, room);
     if (!decoded) return note_damage(moved.source, decoded.error());
-    CAIRN_TRY(const Copy copy,
-              pack.append({row.digest, row.encoding, row.decoded_bytes, stored, row.bases,
-                           row.parameters}));
+    CAIRN_TRY(const Copy copy, pack.append({row.digest, row.encoding, row.decoded_bytes, stored,
+                                            row.bases, row.parameters}));
     if (copy.offset != moved.new_offset) {
       return fail(Code::kBug, fmt::format("a copy came to lie at {} instead of {}", copy.offset,
                                           moved.new_offset));

@@ -18,7 +18,9 @@ static bool is_half_dead(const Candidate& candidate, double min_dead_percent) {
   return double(dead) * 100 > min_dead_percent * double(candidate.file.bytes);
 }
 
-static bool is_small(const Candidate& candidate) { return candidate.needed_bytes < kSmallFileBytes; }
+static bool is_small(const Candidate& candidate) {
+  return candidate.needed_bytes < kSmallFileBytes;
+}
 
 /// The needed share of a file, in parts of 2^20: what is left to write of each byte freed.
 static uint64_t needed_share(const Candidate& candidate) {
@@ -146,7 +148,8 @@ MovePlan plan_move(const Store& store, const std::vector<StoredFile>& files, Nee
     const bool is_pack = file.kind == FileKind::kPack;
     const uint64_t needed_bytes =
         is_pack ? needed.needed_pack_bytes(file.file) : needed.needed_meta_bytes(file.file);
-    if (needed_bytes == 0 || protect.is_needed(file) || damaged.contains(file.file)) continue;
+    if (needed_bytes == 0 || protect.is_needed(file)) continue;
+    if (is_pack && damaged.contains(file.file)) continue;
     candidates.push_back({file, needed_bytes, is_pack ? needed.oldest_commit(file.file) : 0});
   }
   return Planner(store, needed).run(choose_victims(std::move(candidates), limits));

@@ -39,7 +39,7 @@ Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limi
 
 struct MovedCopy {
   FileId source;
-  PackedCopy row;           ///< as the source's table has it
+  PackedCopy row;  ///< as the source's table has it
   uint64_t new_offset = 0;
 };
 struct NewPack {

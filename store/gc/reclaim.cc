@@ -24,7 +24,8 @@
 namespace cairn {
 namespace {
 
-/// The present by the clock of the store's file system; by this host's when only looking is allowed.
+/// The present by the clock of the store's file system; by this host's when only looking is
+/// allowed.
 Result<int64_t> file_system_now(const Store& store) {
   const std::string path = join_path(store.path(), "lock");
   if (!store.fs().touch(path)) return now_ns();
@@ -217,8 +218,7 @@ Result<Survey> survey_store(const Store& store, const std::set<std::string>& wit
   CAIRN_TRY(survey.files, list_files(store));
   CAIRN_TRY(survey.root, read_root(store.fs(), store.path()));
   CAIRN_TRY(survey.list, store.tags_of(survey.root));
-  std::erase_if(survey.list.tags,
-                [&](const TagEntry& tag) { return without.contains(tag.name); });
+  std::erase_if(survey.list.tags, [&](const TagEntry& tag) { return without.contains(tag.name); });
   CAIRN_TRY(const int64_t now, file_system_now(store));
   CAIRN_TRY(survey.leases, list_leases(store, now));
   for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(survey.marks.mark_tag(tag));

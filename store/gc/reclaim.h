@@ -25,13 +25,14 @@ struct Survey {
   /// what an earlier collection condemned and did not come to delete.
   std::vector<StoredFile> unneeded() const;
 };
-/// As if the tags `without` were not there. Takes no lock. Errors: whatever keeps the needs of a tag or of a live session from being known.
+/// As if the tags `without` were not there. Takes no lock. Errors: whatever keeps the needs of a
+/// tag or of a live session from being known.
 Result<Survey> survey_store(const Store& store, const std::set<std::string>& without = {});
 
 struct ReclaimRequest {
-  std::chrono::milliseconds wait{60000};      ///< for the lock of the root
-  std::chrono::seconds reader_grace{0};       ///< between condemning and deleting
-  const std::atomic<bool>* stop = nullptr;    ///< set by another thread: end with kCancelled
+  std::chrono::milliseconds wait{60000};    ///< for the lock of the root
+  std::chrono::seconds reader_grace{0};     ///< between condemning and deleting
+  const std::atomic<bool>* stop = nullptr;  ///< set by another thread: end with kCancelled
   /// Called with the files that are about to be deleted: whoever looks up copies must stop finding
   /// theirs. May do nothing: a commit checks what it reuses.
   std::function<void(const std::vector<FileId>& packs)> before_delete;
@@ -39,7 +40,7 @@ struct ReclaimRequest {
 
 struct Reclaimed {
   std::vector<StoredFile> deleted;
-  uint64_t copies = 0;  ///< that lay in deleted data packs
+  uint64_t copies = 0;                ///< that lay in deleted data packs
   std::vector<std::string> failures;  ///< files that could not be removed, and why
 };
 

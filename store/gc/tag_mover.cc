@@ -30,9 +30,9 @@ bool TagMover::relocate(Copy& copy) const {
   const auto source = places_.find(copy.pack);
   if (source == places_.end()) return false;
   const CopyPlace old{copy.offset, copy.stored_bytes, copy.decoded_bytes, 0};
-  const auto place =
-      std::lower_bound(source->second.begin(), source->second.end(), old,
-                       [](const NewPlace& each, const CopyPlace& wanted) { return each.old < wanted; });
+  const auto place = std::lower_bound(
+      source->second.begin(), source->second.end(), old,
+      [](const NewPlace& each, const CopyPlace& wanted) { return each.old < wanted; });
   if (place == source->second.end() || place->old != old) return false;
   copy.pack = place->pack;
   copy.offset = place->offset;

@@ -4,7 +4,7 @@ import re
 
 from tidy_tree import CPP_SUFFIXES, Finding, layer_of
 
-TESTED_FOLDERS = {"base", "store", "store/index", "lib", "cli", "gpu"}
+TESTED_FOLDERS = {"base", "store", "store/gc", "store/index", "lib", "cli", "gpu"}
 
 # Files whose behaviour another file's test shows, with that test. A line goes when the file gets
 # a test of its own; the test must be there.
@@ -39,6 +39,15 @@ TESTED_BY = {
     "store/tag_change.cc": "tests/store/forget_test.cc",
     "store/probe.cc": "tests/store/store_test.cc",
     "store/index_helper.cc": "tests/crash/bad_luck_test.py",
+    # A collection is one promise: what is needed stays, what is not goes.
+    "store/ballast.cc": "tests/crash/bad_luck_test.py",
+    "store/file_list.cc": "tests/store/gc/collect_test.cc",
+    "store/gc/file_marks.cc": "tests/store/gc/collect_test.cc",
+    "store/gc/live_sessions.cc": "tests/store/gc/collect_test.cc",
+    "store/gc/move.cc": "tests/store/gc/collect_test.cc",
+    "store/gc/reclaim.cc": "tests/store/gc/collect_test.cc",
+    "store/gc/tag_mover.cc": "tests/store/gc/collect_test.cc",
+    "store/lease.cc": "tests/store/gc/collect_test.cc",
     # The store's index is opened, followed and asked as one.
     "store/index/chunk_records.cc": "tests/store/index/index_test.cc",
     "store/index/tables.cc": "tests/store/index/index_test.cc",
@@ -57,6 +66,8 @@ TESTED_BY = {
     "cli/cmd_diff.cc": "tests/cli/commands_test.py",
     "cli/cmd_export.cc": "tests/cli/commands_test.py",
     "cli/cmd_forget.cc": "tests/cli/retention_test.py",
+    "cli/cmd_gc.cc": "tests/cli/gc_test.py",
+    "cli/gc_run.cc": "tests/cli/gc_test.py",
     "cli/cmd_pin.cc": "tests/cli/retention_test.py",
     "cli/confirm.cc": "tests/cli/retention_test.py",
     "cli/cmd_import.cc": "tests/cli/commands_test.py",

@@ -1,0 +1,277 @@
+// Collections of stores with real checkpoints.
+#include "store/gc/collect.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "lib/check.h"
+#include "store/commit.h"
+#include "store/forget.h"
+#include "store/session.h"
+#include "tests/lib/store_fixture.h"
+#include "tests/support/fault_fs.h"
+
+namespace cairn {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Collect : public StoreFixture {
+ protected:
+  static constexpr uint64_t kElements = 64 * 1024;
+
+  /// Saves a tensor whose chunks in `changed` (of 64) differ from those of any other seed.
+  void save_tag(const std::string& name, uint32_t seed, uint64_t changed = 64) {
+    Bytes data = noise(2 * kElements, 1);
+    const Bytes fresh = noise(2 * kElements, seed);
+    for (uint64_t chunk = 0; chunk < changed; ++chunk) {
+      std::copy_n(fresh.begin() + int64_t(chunk) * 2048, 2048,
+                  data.begin() + int64_t(chunk) * 2048);
+    }
+    SaveRequest request;
+    request.tag = name;
+    request.tensors = cut("w", {kElements}, data, 0, 1, false);
+    const auto saved = save(*store_, request);
+    ASSERT_TRUE(saved) << saved.error().message;
+    states_[name] = data;
+  }
+
+  void forget(const std::vector<std::string>& names) {
+    std::vector<TagEntry> tags;
+    for (const std::string& name : names) {
+      tags.push_back(*store_->find_tag(name));
+      states_.erase(name);
+    }
+    ASSERT_TRUE(forget_tags(*store_, tags, true, 0ms));
+  }
+
+  /// Every tag that stands has its bytes, and nothing in the store is amiss.
+  void expect_whole() {
+    store_ = *Store::open(posix_fs(), path());
+    const TagList list = *store_->read_tags();
+    EXPECT_EQ(list.tags.size(), states_.size());
+    for (const auto& [name, data] : states_) EXPECT_EQ(load_whole(name, "w", {kElements}), data);
+    CheckRequest request;
+    request.tags = list.tags;
+    request.read_percent = 100;
+    const auto report = check(*store_, request);
+    ASSERT_TRUE(report);
+    for (const Damage& damage : report->damage) ADD_FAILURE() << damage.message;
+    EXPECT_TRUE(read_root(posix_fs(), path())->condemned.empty());
+  }
+
+  uint64_t bytes_on_disk() const {
+    uint64_t bytes = 0;
+    const auto files = list_files(*store_);
+    for (const StoredFile& file : *files) bytes += file.bytes;
+    return bytes;
+  }
+
+  /// Collects; a dry run before it must have known every figure.
+  GcReport collect_as_planned(const GcRequest& request = {}) {
+    const uint64_t before = bytes_on_disk();
+    const auto plan = plan_collection(*store_, request);
+    EXPECT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(bytes_on_disk(), before) << "a dry run changes nothing";
+    const auto report = collect(*store_, request);
+    EXPECT_TRUE(report) << report.error().message;
+    if (!plan || !report) return {};
+    EXPECT_EQ(plan->freed_bytes, report->freed_bytes);
+    EXPECT_EQ(plan->packs_deleted, report->packs_deleted);
+    EXPECT_EQ(plan->packs_rewritten, report->packs_rewritten);
+    EXPECT_EQ(plan->metas_deleted, report->metas_deleted);
+    EXPECT_EQ(plan->metas_rewritten, report->metas_rewritten);
+    EXPECT_EQ(plan->chunks_removed, report->chunks_removed);
+    EXPECT_EQ(plan->moved_bytes, report->moved_bytes);
+    EXPECT_EQ(report->freed_bytes, int64_t(before) - int64_t(bytes_on_disk()));
+    return *report;
+  }
+
+  std::map<std::string, Bytes> states_;
+};
+
+TEST_F(Collect, NothingToDoDoesNothing) {
+  save_tag("a", 2);
+  const GcReport report = collect_as_planned();
+  EXPECT_EQ(report.freed_bytes, 0);
+  expect_whole();
+}
+
+TEST_F(Collect, WhatNoTagNeedsGoes) {
+  save_tag("a", 2);
+  save_tag("b", 3);
+  forget({"a"});
+  const GcReport report = collect_as_planned();
+  EXPECT_EQ(report.packs_deleted, 1u);
+  EXPECT_EQ(report.chunks_removed, 64);
+  expect_whole();
+  forget({"b"});
+  collect_as_planned();
+  EXPECT_EQ(bytes_on_disk(), 0u);
+  EXPECT_TRUE(posix_fs().list(path() + "/packs")->empty()) << "folders go too";
+}
+
+TEST_F(Collect, HalfDeadPacksAreWrittenAnew) {
+  save_tag("a", 2, 0);
+  save_tag("b", 3, 32);
+  save_tag("c", 4, 48);
+  forget({"a", "b"});
+  const GcReport report = collect_as_planned();
+  // Of a's chunks c needs the last 16, of b's none.
+  EXPECT_EQ(report.packs_rewritten, 1u);
+  EXPECT_EQ(report.packs_deleted, 1u);
+  EXPECT_EQ(report.chunks_removed, 48 + 32);
+  expect_whole();
+  EXPECT_EQ(collect_as_planned().freed_bytes, 0) << "once is enough";
+  save_tag("d", 5, 1);
+  expect_whole();
+}
+
+TEST_F(Collect, TheLimitOnMovingIsKept) {
+  save_tag("a", 2, 0);
+  save_tag("b", 3, 32);
+  forget({"a"});
+  GcRequest request;
+  request.move.bytes_max = 16 * kKiB;
+  const GcReport report = collect_as_planned(request);
+  EXPECT_EQ(report.packs_rewritten, 0u);
+  EXPECT_TRUE(report.is_cut);
+  EXPECT_EQ(collect_as_planned().packs_rewritten, 1u);
+  expect_whole();
+}
+
+TEST_F(Collect, ManySmallSavesBecomeFewFiles) {
+  for (uint32_t i = 0; i < 40; ++i) save_tag("t" + std::to_string(i), i + 2, 2);
+  ASSERT_TRUE(fork_tag(*store_, "fork", "t3", 0ms));
+  states_["fork"] = states_["t3"];
+  ASSERT_TRUE(pin_tag(*store_, "t5", true, 0ms));
+  collect_as_planned();
+  EXPECT_EQ(list_files(*store_)->size(), 2u);
+  EXPECT_TRUE(store_->find_tag("t5")->pinned);
+  expect_whole();
+}
+
+TEST_F(Collect, LeftoversOfDeadSessionsGo) {
+  save_tag("a", 2);
+  const SessionId dead = *SessionId::fresh();
+  Lease lease;
+  lease.owner = {this_process().host, 1 << 30, 7};
+  const std::string lease_path = path() + "/sessions/" + dead.hex();
+  ASSERT_TRUE(write_new_file(posix_fs(), lease_path, as_bytes(encode_lease(lease))));
+  for (const FileKind kind : {FileKind::kPack, FileKind::kMeta}) {
+    const std::string file = join_path(path(), relative_path(kind, {dead, 0}));
+    ASSERT_TRUE(posix_fs().make_folders(parent_folder(file)));
+    ASSERT_TRUE(write_new_file(posix_fs(), file, as_bytes("half a pack")));
+  }
+  ASSERT_TRUE(write_new_file(posix_fs(), path() + "/root." + dead.hex(), as_bytes("half a root")));
+  const GcReport report = collect_as_planned();
+  EXPECT_EQ(report.freed_bytes, 22);
+  EXPECT_FALSE(file_exists(posix_fs(), lease_path));
+  EXPECT_FALSE(file_exists(posix_fs(), path() + "/root." + dead.hex()));
+  expect_whole();
+}
+
+TEST_F(Collect, ALiveSessionsFilesAndBaseStay) {
+  save_tag("a", 2);
+  const TagEntry a = *store_->find_tag("a");
+  auto checkpoint = open_tag(*store_, "a");
+  LeasedBase base{"a", a.manifest, a.schema, a.table, a.layout, {}};
+  for (const PackUse& use : (*checkpoint)->table().packs) base.packs.push_back(use.pack);
+  auto session = *Session::begin(posix_fs(), path(), "b", base);
+  const std::string own = join_path(path(), relative_path(FileKind::kPack, {session->id(), 0}));
+  ASSERT_TRUE(posix_fs().make_folders(parent_folder(own)));
+  ASSERT_TRUE(write_new_file(posix_fs(), own, as_bytes("growing")));
+  forget({"a"});
+  EXPECT_EQ(collect_as_planned().freed_bytes, 0);
+  EXPECT_TRUE(file_exists(posix_fs(), own));
+  ASSERT_TRUE(session->end());
+  collect_as_planned();
+  EXPECT_EQ(bytes_on_disk(), 0u);
+}
+
+TEST_F(Collect, ASilentSessionOfAnotherHostIsRevoked) {
+  save_tag("a", 2);
+  const SessionId other = *SessionId::fresh();
+  const std::string lease = path() + "/sessions/" + other.hex();
+  // Unreadable, and old by the file system's clock: nobody can tell whose it was.
+  ASSERT_TRUE(write_new_file(posix_fs(), lease, as_bytes("half a lea")));
+  ASSERT_TRUE(collect(*store_, {}));
+  EXPECT_TRUE(file_exists(posix_fs(), lease)) << "it may be in the making";
+  std::filesystem::last_write_time(lease, std::filesystem::last_write_time(lease) - 2h);
+  ASSERT_TRUE(collect(*store_, {}));
+  EXPECT_FALSE(file_exists(posix_fs(), lease));
+  EXPECT_EQ(read_root(posix_fs(), path())->revoked, std::vector<SessionId>{other});
+  TagEntry entry = *store_->find_tag("a");
+  entry.session = other;
+  entry.name = "b";
+  CommitFailure failure;
+  EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
+            Code::kBusy);
+}
+
+TEST_F(Collect, NothingIsDeletedWhenATagCannotBeRead) {
+  save_tag("a", 2);
+  save_tag("b", 3);
+  forget({"a"});
+  const TagEntry b = *store_->find_tag("b");
+  const uint64_t before = bytes_on_disk();
+  const std::string meta = join_path(path(), relative_path(FileKind::kMeta, b.table.file));
+  ASSERT_TRUE(posix_fs().rename(meta, path() + "/elsewhere"));
+  store_ = *Store::open(posix_fs(), path());
+  const auto report = collect(*store_, {});
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().code, Code::kCorrupt);
+  EXPECT_NE(report.error().message.find("'b'"), std::string::npos) << report.error().message;
+  ASSERT_TRUE(posix_fs().rename(path() + "/elsewhere", meta));
+  EXPECT_EQ(bytes_on_disk(), before);
+  forget({"b"});
+  EXPECT_TRUE(collect(*store_, {})) << "forgetting the tag is a way out";
+}
+
+TEST_F(Collect, ADamagedPackStaysAsItIs) {
+  save_tag("a", 2, 0);
+  save_tag("b", 3, 32);
+  const TagEntry a = *store_->find_tag("a");
+  forget({"a"});
+  const FileId pack{a.session, 0};
+  const std::string file = join_path(path(), relative_path(FileKind::kPack, pack));
+  Bytes bytes = *read_file(posix_fs(), file, kGiB);
+  bytes[bytes.size() - 64 - 56 * 64 - 100] ^= 1;  // in the last chunk, which b needs
+  ASSERT_TRUE(posix_fs().remove(file));
+  ASSERT_TRUE(write_new_file(posix_fs(), file, bytes));
+  const auto report = collect(*store_, {});
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_EQ(report->unmovable.size(), 1u);
+  EXPECT_TRUE(file_exists(posix_fs(), file));
+  EXPECT_TRUE(survey_store(*store_)->unneeded().empty()) << "what was written in vain is removed";
+}
+
+TEST_F(Collect, AFaultAtAnyCallLosesNothing) {
+  bool is_done = false;
+  for (size_t fail_at = 0; !is_done; ++fail_at) {
+    std::filesystem::remove_all(path());
+    states_.clear();
+    SetUp();
+    save_tag("a", 2, 0);
+    save_tag("b", 3, 32);
+    save_tag("c", 4, 8);
+    forget({"a"});
+    FaultFs faults(posix_fs());
+    faults.fail_at = fail_at;
+    faults.error = {fail_at % 2 == 0 ? Code::kNoSpace : Code::kFailed, "injected fault", ""};
+    faults.takes_effect = fail_at % 3 == 0;
+    const auto store = Store::open(faults, path());
+    if (store) (void)collect(**store, {}).has_value();
+    is_done = faults.calls <= fail_at;
+    store_ = *Store::open(posix_fs(), path());
+    ASSERT_TRUE(collect(*store_, {})) << "after a fault at call " << fail_at;
+    expect_whole();
+    EXPECT_TRUE(survey_store(*store_)->unneeded().empty()) << "after a fault at call " << fail_at;
+    EXPECT_EQ(collect(*store_, {})->freed_bytes, 0) << "after a fault at call " << fail_at;
+    if (HasFailure()) break;
+  }
+}
+
+}  // namespace
+}  // namespace cairn
