@@ -49,19 +49,38 @@ Result<std::unique_ptr<Session>> Session::begin(Fs& fs, const std::string& store
                                                 const std::string& tag,
                                                 const std::optional<LeasedBase>& base,
                                                 LeaseKind kind) {
-  CAIRN_TRY(const SessionId id, SessionId::fresh());
-  std::unique_ptr<Session> session(new Session(fs, store_path, id));
   CAIRN_CHECK(fs.make_folders(join_path(store_path, "sessions")));
   const Lease lease{kind, this_process(), format_rfc3339(now_ns()), tag, base};
-  session->leased_ = true;  // from here on something may have to be removed
-  CAIRN_CHECK(write_new_file(fs, session->lease_path(), as_bytes(encode_lease(lease))));
-  CAIRN_TRY(session->alive_, fs.mark_alive(session->lease_path()));
+  CAIRN_TRY(const SessionId id, SessionId::fresh());
+  std::unique_ptr<Session> session(new Session(fs, store_path, id));
+  CAIRN_CHECK(session->publish(encode_lease(lease)));
   try {
     session->heartbeat_ = std::make_unique<Heartbeat>(fs, session->lease_path());
   } catch (const std::system_error&) {
     // No thread to be had: a save of some minutes needs no renewal.
   }
   return session;
+}
+
+/// (1) Under another name the lease is written, synced and marked as that of a living process; (2)
+/// then it is renamed, so that a collector never meets half a lease, nor one without its mark; (3)
+/// its name is made durable. A collector that comes between the two parts of (1) takes the file for
+/// a leftover: then once more.
+Status Session::publish(const std::string& lease) {
+  const std::string unnamed = lease_path() + std::string(kUnnamedLease);
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    Status done = create_and_sync(fs_, unnamed, as_bytes(lease));
+    if (done) {
+      auto alive = fs_.mark_alive(unnamed);
+      done = alive ? fs_.rename(unnamed, lease_path()) : tl::unexpected(alive.error());
+      if (done) alive_ = *std::move(alive);
+    }
+    leased_ = true;  // the rename may have taken place, whatever was answered
+    if (done) return fs_.sync_folder(parent_folder(unnamed));
+    if (file_exists(fs_, unnamed)) (void)fs_.remove(unnamed).has_value();
+    if (done.error().code != Code::kNotFound || attempt == kAttempts) return done;
+  }
 }
 
 Session::~Session() {

@@ -19,6 +19,9 @@ inline constexpr std::chrono::seconds kHeartbeat{30};
 /// A lease that was not renewed for so long, by the file system's own clock, is given up on.
 inline constexpr std::chrono::seconds kSilenceMax{600};
 
+/// The ending of a lease's name until the lease is whole and its process's mark is on it.
+inline constexpr std::string_view kUnnamedLease = ".new";
+
 /// The lease is durable when begin() returns, renewed by a thread of its own every kHeartbeat, and
 /// removed by end() or by the destructor; a process that is killed leaves it behind for gc.
 /// Threads: one at a time.
@@ -43,6 +46,7 @@ class Session {
   Session(Fs& fs, std::string store_path, const SessionId& id);
 
   std::string lease_path() const;
+  Status publish(const std::string& lease);
 
   Fs& fs_;
   const std::string store_path_;

@@ -20,6 +20,7 @@
 #include "store/ballast.h"
 #include "store/pack_table.h"
 #include "store/root.h"
+#include "store/session.h"
 
 namespace cairn {
 namespace {
@@ -116,8 +117,17 @@ class Reclaim {
     return {};
   }
 
-  /// Roots that were never put in place. Whoever writes one holds the lock, which is held here.
+  /// Roots that were never put in place, whose writer would hold the lock, which is held here; and
+  /// leases that were never named, whose writer dies or writes another one.
   Status remove_temporaries() {
+    const std::string sessions = join_path(store_.path(), "sessions");
+    CAIRN_TRY(const auto leases, store_.fs().list(sessions));
+    for (const FolderEntry& entry : leases) {
+      const std::string path = join_path(sessions, entry.name);
+      if (!entry.is_file || !entry.name.ends_with(kUnnamedLease)) continue;
+      const auto is_alive = store_.fs().is_marked_alive(path);
+      if (is_alive && !*is_alive) note_failure(store_.fs().remove(path), path);
+    }
     CAIRN_TRY(const auto entries, store_.fs().list(store_.path()));
     for (const FolderEntry& entry : entries) {
       constexpr std::string_view kPrefix = "root.";

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""A save is killed, or one of its system calls fails, at every system call it makes.
+"""A command is killed, or one of its system calls fails, at every system call it makes.
 
-    tests/crash/syscall_test.py CAIRN kill|fail [--every N] [--no-helper]
+    tests/crash/syscall_test.py CAIRN kill|fail [save|forget|gc] [--every N] [--no-helper]
 
-`strace` counts the calls of one save, then injects SIGKILL, or an error, into each of them in turn.
-Afterwards the store must open without repair, the tag that was there before must be whole, the new
-one must be absent or whole, and the save must succeed when it is repeated. A save that failed by
-itself must have told why and must have left no file behind.
+`strace` counts the calls of one command, then injects SIGKILL, or an error, into each of them in
+turn. Afterwards the store must open without repair, every tag that was there before (and was not to
+be forgotten) must be whole, and the command must succeed when it is repeated. A new tag is absent or
+whole, a forgotten one there or gone; after one more gc no file is left that is not needed. A save
+that failed by itself must have told why and must have left no file behind.
 Exit status 77: strace cannot trace here.
 """
 import argparse
 import collections
+import json
 import os
 import re
 import shutil
@@ -32,7 +34,8 @@ OPTIONAL = {"unlink", "unlinkat"}  # tidying up: its failure fails nothing
 
 
 class Scene:
-    """A store with one tag, made anew for every injection."""
+    """A save into a store with one tag, made anew for every injection."""
+    tidies = True  # a command that fails by itself leaves no file
 
     def __init__(self, cairn, folder, helper):
         self.cairn, self.folder = cairn, folder
@@ -58,12 +61,18 @@ class Scene:
         shutil.rmtree(self.store, ignore_errors=True)
         shutil.copytree(self.template, self.store)
 
-    def save(self, *strace):
+    def command(self):
+        return ["import", "run/new", self.new]
+
+    def act(self, *strace):
         self.reset()
-        command = ["strace", "-f", "-qq", *strace, self.cairn, "-s", self.store, "import",
-                   "run/new", self.new]
+        command = ["strace", "-f", "-qq", *strace, self.cairn, "-s", self.store, *self.command()]
         return subprocess.run(list(map(str, command)), capture_output=True, text=True,
                               env=self.environment)
+
+    def is_done(self, tags):
+        """Whether the command took effect."""
+        return "run/new" in tags
 
     def files(self, store):
         return {str(path.relative_to(store)) for path in store.rglob("*")
@@ -90,10 +99,74 @@ class Scene:
         return tags
 
 
+class ForgetScene(Scene):
+    """forget of one of three tags, which share chunks."""
+    tidies = False  # that is what the next gc is for
+
+    def __init__(self, cairn, folder, helper):
+        super().__init__(cairn, folder, helper)
+        self.third = folder / "third.safetensors"
+        write_safetensors(self.new, {"a": noise(20000) + noise(20000, 8)})
+        write_safetensors(self.third, {"a": noise(10000) + noise(30000, 9)})
+        self.run("-s", self.template, "import", "run/new", self.new)
+        self.run("-s", self.template, "import", "run/third", self.third)
+
+    def command(self):
+        return ["forget", "run/old", "--yes"]
+
+    def is_done(self, tags):
+        return "run/old" not in tags
+
+    def expect_whole(self, where):
+        tags = self.tags()
+        if not {"run/new", "run/third"} <= tags:
+            raise AssertionError(f"{where}: tags are gone: {tags}")
+        self.run("-s", self.store, "check", "--read-data")
+        out = self.folder / "out.safetensors"
+        sources = {"run/old": self.old, "run/new": self.new, "run/third": self.third}
+        for tag in tags:
+            self.run("-s", self.store, "export", tag, out, "--force")
+            if read_safetensors(out) != read_safetensors(sources[tag]):
+                raise AssertionError(f"{where}: wrong bytes in {tag}")
+        self.run("-s", self.store, "forget", *tags & {"run/old"}, "--keep-tag", "run/[nt]*",
+                 "--yes", expect=None)
+        self.run("-s", self.store, "gc", "--yes")
+        left = json.loads(self.run("-s", self.store, "gc", "--dry-run", "--json").stdout)
+        if any(left[name] for name in ("freed_bytes", "packs_deleted", "metas_deleted")):
+            raise AssertionError(f"{where}: gc left {left}")
+        odd = [path.name for path in self.store.iterdir() if path.name.startswith("root.")]
+        if odd or any((self.store / "sessions").iterdir()):
+            raise AssertionError(f"{where}: leftovers {odd}")
+        self.run("-s", self.store, "check", "--read-data")
+        return tags
+
+
+class GcScene(ForgetScene):
+    """gc of a store where a forgotten tag leaves a half-dead pack, which is written anew."""
+
+    def __init__(self, cairn, folder, helper):
+        super().__init__(cairn, folder, helper)
+        self.run("-s", self.template, "forget", "run/old", "--yes")
+
+    def command(self):
+        return ["gc", "--yes", "--progress", "none"]
+
+    def is_done(self, tags):
+        return not (self.store / self.first_pack()).exists()
+
+    def first_pack(self):
+        """The pack of the tag that is forgotten: the oldest."""
+        packs = (self.template / "packs").rglob("*-0")
+        return min(packs, key=lambda path: path.stat().st_mtime_ns).relative_to(self.template)
+
+
+SCENES = {"save": Scene, "forget": ForgetScene, "gc": GcScene}
+
+
 def count_calls(scene):
-    """How often each thread of a save makes each call: the largest count of any thread."""
+    """How often each thread of the command makes each call: the largest count of any thread."""
     log = scene.folder / "log"
-    done = scene.save("-o", log)
+    done = scene.act("-o", log)
     if done.returncode != 0:
         print("strace cannot trace here:", done.stderr.strip().splitlines()[-1:])
         sys.exit(77)
@@ -118,15 +191,16 @@ def kill_everywhere(scene, calls, every):
             number += 1
             if number % every:
                 continue
-            done = scene.save("-o", "/dev/null", "-e", f"inject={name}:signal=KILL:when={k}")
+            done = scene.act("-o", "/dev/null", "-e", f"inject={name}:signal=KILL:when={k}")
             where = f"killed at {name} {k}"
-            tags = scene.expect_whole(where)
+            is_done = scene.is_done(scene.tags())
+            scene.expect_whole(where)
             outcomes["killed" if done.returncode == -9 else "finished before it"] += 1
-            outcomes["tag visible" if "run/new" in tags else "tag absent"] += 1
-            if done.returncode == 0 and "run/new" not in tags:
-                raise AssertionError(f"{where}: success was reported and the tag is not there")
-    # Both sides of the commit must have been met, or the test looked at nothing.
-    if every == 1 and not (outcomes["tag visible"] and outcomes["tag absent"]
+            outcomes["took effect" if is_done else "did not"] += 1
+            if done.returncode == 0 and not is_done:
+                raise AssertionError(f"{where}: success was reported and nothing had happened")
+    # Both sides of the change of the root must have been met, or the test looked at nothing.
+    if every == 1 and not (outcomes["took effect"] and outcomes["did not"]
                            and outcomes["killed"] > 100):
         raise AssertionError(f"too little happened: {dict(outcomes)}")
     return outcomes
@@ -141,20 +215,21 @@ def fail_everywhere(scene, calls, every):
             number += 1
             if number % every:
                 continue
-            done = scene.save("-o", "/dev/null", "-e", f"inject={name}:error={error}:when={k}")
+            done = scene.act("-o", "/dev/null", "-e", f"inject={name}:error={error}:when={k}")
             where = f"{error} from {name} {k}"
             left = scene.files(scene.store) - before
-            tags = scene.expect_whole(where)
+            is_done = scene.is_done(scene.tags())
+            scene.expect_whole(where)
             if done.returncode < 0 or done.returncode in (2, 12):
                 raise AssertionError(f"{where}: exit {done.returncode}: {done.stderr}")
-            if done.returncode == 0 and "run/new" not in tags:
-                raise AssertionError(f"{where}: success was reported and the tag is not there")
-            if done.returncode != 0 and "error" not in done.stderr:
+            if done.returncode == 0 and not is_done:
+                raise AssertionError(f"{where}: success was reported and nothing had happened")
+            if done.returncode not in (0, 3) and "error" not in done.stderr:
                 raise AssertionError(f"{where}: no word about it: {done.stderr!r}")
             if done.returncode == 13 and error != "ENOSPC":
                 raise AssertionError(f"{where}: exit 13")
-            if done.returncode != 0 and "run/new" not in tags and left \
-                    and name not in OPTIONAL:
+            must_tidy = scene.tidies and name not in OPTIONAL
+            if done.returncode != 0 and not is_done and left and must_tidy:
                 raise AssertionError(f"{where}: left behind {sorted(left)}")
             outcomes["saved all the same" if done.returncode == 0 else "failed, and said so"] += 1
     if every == 1 and outcomes["failed, and said so"] < 20:
@@ -166,6 +241,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("cairn")
     parser.add_argument("mode", choices=["kill", "fail"])
+    parser.add_argument("scene", choices=SCENES, nargs="?", default="save")
     parser.add_argument("--every", type=int, default=1, help="only each N-th call")
     parser.add_argument("--no-helper", dest="helper", action="store_false",
                         help="without the index helper, whose calls are traced too")
@@ -174,7 +250,7 @@ def main():
         print("strace is not installed")
         sys.exit(77)
     with tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-crash-") as folder:
-        scene = Scene(str(Path(options.cairn).resolve()), Path(folder), options.helper)
+        scene = SCENES[options.scene](str(Path(options.cairn).resolve()), Path(folder), options.helper)
         calls = count_calls(scene)
         work = kill_everywhere if options.mode == "kill" else fail_everywhere
         print(dict(work(scene, calls, options.every)))
