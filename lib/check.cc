@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 #include <tuple>
 
@@ -142,8 +143,34 @@ class Checker {
 
 }  // namespace
 
+/// The same tags as they stand now; those forgotten meanwhile are left out.
+static Result<std::vector<TagEntry>> present_tags(const Store& store,
+                                                  const std::vector<TagEntry>& tags) {
+  CAIRN_TRY(const TagList list, store.read_tags());
+  std::vector<TagEntry> present;
+  for (const TagEntry& tag : tags) {
+    if (const TagEntry* standing = list.find(tag.name)) present.push_back(*standing);
+  }
+  return present;
+}
+
+static bool stand_where_they_stood(const std::vector<TagEntry>& a, const std::vector<TagEntry>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const TagEntry& x, const TagEntry& y) {
+                      return x.name == y.name && x.table == y.table;
+                    });
+}
+
 Result<CheckReport> check(const Store& store, const CheckRequest& request) {
-  return Checker(store, request).run();
+  CheckRequest now = request;
+  for (;;) {
+    CAIRN_TRY(CheckReport report, Checker(store, now).run());
+    if (report.damage.empty()) return report;
+    // What is missing may have been moved or forgotten in the middle of the check.
+    auto present = present_tags(store, now.tags);
+    if (!present || stand_where_they_stood(*present, now.tags)) return report;
+    now.tags = *std::move(present);
+  }
 }
 
 }  // namespace cairn

@@ -188,12 +188,17 @@ Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request) {
   return guard_memory([&]() -> Result<LoadResult> {
     const Stopwatch watch;
     CAIRN_TRY(const LoadPlan plan, plan_load(checkpoint, request));
-    if (request.call.progress != nullptr) request.call.progress->total_bytes = plan.bytes;
-    Loader loader(checkpoint, request, plan.targets);
-    CAIRN_CHECK(for_each_batch(checkpoint, plan.targets, [&](std::vector<ReadUnit> units) {
-      return loader.read(std::move(units));
-    }));
-    return LoadResult{plan.bytes, loader.read_bytes(), loader.chunks(), watch.seconds()};
+    ProgressCounters* const progress = request.call.progress;
+    if (progress != nullptr) progress->total_bytes = plan.bytes;
+    const uint64_t done_before = progress == nullptr ? 0 : progress->done_bytes.load();
+    return read_where_it_is(checkpoint, [&](Checkpoint& where) -> Result<LoadResult> {
+      if (progress != nullptr) progress->done_bytes = done_before;
+      Loader loader(where, request, plan.targets);
+      CAIRN_CHECK(for_each_batch(where, plan.targets, [&](std::vector<ReadUnit> units) {
+        return loader.read(std::move(units));
+      }));
+      return LoadResult{plan.bytes, loader.read_bytes(), loader.chunks(), watch.seconds()};
+    });
   });
 }
 
@@ -225,11 +230,18 @@ Status read_attachment(Checkpoint& checkpoint, std::string_view name,
   uint64_t left = checkpoint.attachment(*item).bytes;
   PackReader packs(checkpoint.store());
   AlignedBuffer room, decoded_room;
+  Bytes kept;
   for (uint64_t chunk = 0; left > 0; ++chunk) {
     const PagePlan::Place place = checkpoint.plan().place(*item, chunk);
-    CAIRN_TRY(const auto page, checkpoint.page(place.page));
     const uint64_t wanted = std::min(left, run_bytes);
-    const auto run = read_run(packs, *page, place.entry, wanted, room, decoded_room);
+    const auto run = read_where_it_is(checkpoint, [&](Checkpoint& where) -> Result<ByteSpan> {
+      CAIRN_TRY(const auto page, where.page(place.page));
+      // Where it is inline, its bytes are the page's: they are copied before the page may go.
+      CAIRN_TRY(const ByteSpan read,
+                read_run(packs, *page, place.entry, wanted, room, decoded_room));
+      kept.assign(read.begin(), read.end());
+      return ByteSpan(kept);
+    });
     if (!run) {
       return tl::unexpected(with_context(
           run.error(),

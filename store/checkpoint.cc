@@ -125,7 +125,10 @@ Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
     if (pages_[number] != nullptr) return pages_[number];
   }
   auto loaded = load_page(store_, table_.place(number));
-  if (!loaded) return tl::unexpected(about_tag(loaded.error(), tag_));
+  if (!loaded) {
+    CAIRN_TRY(Checkpoint* const moved, follow(about_tag(loaded.error(), tag_)));
+    return moved->page(number);
+  }
   size_t entries = 0;
   if (number < table_.pages.size()) {
     for (const PageRun& run : plan_.pages[number]) entries += run.chunk_count;
@@ -145,6 +148,33 @@ Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
     kept_.pop_front();
   }
   return *loaded;
+}
+
+Checkpoint& Checkpoint::latest() {
+  const std::lock_guard lock(mutex_);
+  return successor_ == nullptr ? *this : successor_->latest();
+}
+
+Result<Checkpoint*> Checkpoint::follow(const Error& met) {
+  if (met.code != Code::kCorrupt && met.code != Code::kNotFound) return tl::unexpected(met);
+  const std::lock_guard lock(mutex_);
+  if (successor_ != nullptr) return successor_.get();
+  const auto entry = store_.find_tag(tag_.name);
+  if (!entry && entry.error().code == Code::kNotFound) {
+    return fail(Code::kNotFound,
+                fmt::format("the tag '{}' was forgotten while it was read", tag_.name));
+  }
+  CAIRN_CHECK(entry);
+  if (entry->manifest.digest != tag_.manifest.digest) {
+    return fail(Code::kBusy, fmt::format("the tag '{}' was replaced while it was read", tag_.name),
+                "read it again");
+  }
+  if (entry->table == tag_.table) {
+    // The tag is as it was and its files are not: that is damage, not a missing tag.
+    return fail(Code::kCorrupt, met.message, met.hint.empty() ? "run 'cairn check'" : met.hint);
+  }
+  CAIRN_TRY(successor_, open(store_, *entry));
+  return successor_.get();
 }
 
 static Layout whole_layout(const Schema& schema) {

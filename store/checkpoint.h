@@ -70,10 +70,18 @@ class Checkpoint {
   /// The attachment's number among the items; nullopt when there is none of that name.
   std::optional<size_t> find_attachment(std::string_view name) const;
 
-  /// A page as table() numbers them. The latest 64 are kept: in order, each is read once.
+  /// A page as table() numbers them. The latest 64 are kept: in order, each is read once. Where gc
+  /// has moved the tag's metadata meanwhile, it is read from there.
   Result<std::shared_ptr<const LoadedPage>> page(size_t number);
   /// How the save was cut; without a stored layout every tensor is one box of one writer.
   Result<Layout> layout() const;
+
+  /// The same checkpoint where follow() found it last; this one when it was not called.
+  Checkpoint& latest();
+  /// After `met` was met while reading: the same checkpoint, opened where gc has moved its files. It
+  /// lives as long as this one. Errors: kNotFound when the tag was forgotten meanwhile, kBusy when it
+  /// was replaced by another checkpoint, else what was met: then the files are damaged.
+  Result<Checkpoint*> follow(const Error& met);
 
  private:
   static Result<std::unique_ptr<Checkpoint>> read(const Store& store, const TagEntry& tag);
@@ -88,7 +96,19 @@ class Checkpoint {
   std::mutex mutex_;
   std::vector<std::shared_ptr<const LoadedPage>> pages_;
   std::deque<size_t> kept_;  // numbers, in the order of reading
+  std::unique_ptr<Checkpoint> successor_;
 };
+
+/// Does `work(checkpoint)`, which reads chunks, and again whenever gc moved them in the middle.
+template <class Work>
+auto read_where_it_is(Checkpoint& checkpoint, const Work& work) -> decltype(work(checkpoint)) {
+  for (;;) {
+    Checkpoint& latest = checkpoint.latest();
+    auto done = work(latest);
+    if (done) return done;
+    CAIRN_CHECK(latest.follow(done.error()));
+  }
+}
 
 /// Reads a page and its locator and checks that they fit each other.
 Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place);
