@@ -30,8 +30,7 @@ class Collection {
     for (const StoredFile& file : deleted.deleted) freed_bytes += file.bytes;
     CAIRN_TRY(const MovePlan plan, plan_moves(survey, request_.move.bytes_max, freed_bytes));
     if (!plan.is_empty()) {
-      CAIRN_TRY(const uint64_t written_bytes, measure_move(store_, survey.list, plan));
-      count_moved(plan, written_bytes);
+      count_moved(plan, planned_bytes_);
       for (const Candidate& victim : plan.victims) deleted.deleted.push_back(victim.file);
     }
     for (const StoredFile& file : deleted.deleted) deleted.copies += count_copies(store_, file);
@@ -96,6 +95,12 @@ class Collection {
     MoveLimits limits = request_.move;
     limits.bytes_max = std::min(bytes_max, room - std::min(room, kFreeBytesMin));
     MovePlan plan = plan_move(store_, survey.files, needed, leased, damaged_, limits);
+    // What moves leaves holes in metadata packs, which may then be worth moving too.
+    for (bool grows = !plan.is_empty(); grows;) {
+      CAIRN_TRY(const MoveMeasure measured, measure_move(store_, survey.list, plan));
+      planned_bytes_ = measured.written_bytes;
+      grows = add_half_dead_metas(survey.files, measured.kept, leased, limits, plan);
+    }
     report_.is_cut = plan.is_cut;
     report_.unmovable.insert(report_.unmovable.end(), plan.unmovable.begin(), plan.unmovable.end());
     // Each is reported once, however many rounds there are.
@@ -132,6 +137,7 @@ class Collection {
   const Store& store_;
   const GcRequest& request_;
   GcReport report_;
+  uint64_t planned_bytes_ = 0;                        // that the latest plan will write
   std::set<FileId> damaged_;                          // data packs that cannot be moved
   std::set<std::pair<FileKind, FileId>> left_files_;  // victims, which wait for their deletion
 };

@@ -165,13 +165,13 @@ class Move {
 
 }  // namespace
 
-Result<uint64_t> measure_move(const Store& store, const TagList& tags, const MovePlan& plan) {
+Result<MoveMeasure> measure_move(const Store& store, const TagList& tags, const MovePlan& plan) {
   const SessionId nobody;
   MetaWriter metas(store.fs(), store.path(), nobody, MetaWriter::Mode::kMeasure);
   TagMover mover(store, plan, nobody, metas);
   CAIRN_CHECK(move_tags(mover, tags));
   CAIRN_CHECK(metas.finish());
-  return pack_bytes(plan) + metas.stored_bytes();
+  return MoveMeasure{pack_bytes(plan) + metas.stored_bytes(), mover.kept()};
 }
 
 Status move_copies(const Store& store, const TagList& tags, const MovePlan& plan,

@@ -24,8 +24,12 @@ struct Moved {
   std::optional<FileId> damaged_pack;
 };
 
-/// What move_copies would write, to the byte. Errors: kCorrupt.
-Result<uint64_t> measure_move(const Store& store, const TagList& tags, const MovePlan& plan);
+struct MoveMeasure {
+  uint64_t written_bytes = 0;  ///< to the byte
+  NeededObjects kept;          ///< what tags still need of the metadata packs there are
+};
+/// What move_copies would do. Errors: kCorrupt.
+Result<MoveMeasure> measure_move(const Store& store, const TagList& tags, const MovePlan& plan);
 
 /// Writes the plan's packs, each copy checked against its digest, and the metadata of the tags that
 /// need them, then exchanges the entries of these tags in one change of the root: those that are

@@ -140,6 +140,22 @@ uint64_t MovePlan::moved_copies() const {
   return copies;
 }
 
+bool add_half_dead_metas(const std::vector<StoredFile>& files, const NeededObjects& kept,
+                         const FileMarks& protect, const MoveLimits& limits, MovePlan& plan) {
+  std::set<FileId> known;
+  for (const Candidate& victim : plan.victims) {
+    if (victim.file.kind == FileKind::kMeta) known.insert(victim.file.file);
+  }
+  const size_t count = plan.victims.size();
+  for (const StoredFile& file : files) {
+    if (file.kind != FileKind::kMeta || known.contains(file.file)) continue;
+    const Candidate candidate{file, kept.needed_bytes(file.file), 0};
+    if (candidate.needed_bytes == 0 || protect.is_needed(file)) continue;
+    if (is_half_dead(candidate, limits.min_dead_percent)) plan.victims.push_back(candidate);
+  }
+  return plan.victims.size() != count;
+}
+
 MovePlan plan_move(const Store& store, const std::vector<StoredFile>& files, NeededCopies& needed,
                    const FileMarks& protect, const std::set<FileId>& damaged,
                    const MoveLimits& limits) {

@@ -58,6 +58,11 @@ struct MovePlan {
   uint64_t moved_copies() const;
 };
 
+/// Adds metadata packs that tags need less of once the plan is carried out, as `kept` says, and
+/// that are worth writing anew for that. False when there are none.
+bool add_half_dead_metas(const std::vector<StoredFile>& files, const NeededObjects& kept,
+                         const FileMarks& protect, const MoveLimits& limits, MovePlan& plan);
+
 /// Plans the move of all that `needed` says tags need out of the files worth it. Files of which
 /// `protect.is_needed` are left alone, and so are the packs in `damaged`.
 MovePlan plan_move(const Store& store, const std::vector<StoredFile>& files, NeededCopies& needed,

@@ -47,13 +47,8 @@ Status for_each_needed(const LocatorTable& table,
 }
 
 Status NeededCopies::add_tag(const TagEntry& tag) {
-  add_object(tag.manifest);
-  add_object(tag.schema);
-  if (tag.layout) add_object(*tag.layout);
+  objects_.add_entry(tag);
   if (!seen_tables_.insert(tag.table).second) return {};
-  add_object(tag.table);
-  // The copy of the entry that salvage needs; it was written beside the table.
-  entries_[tag.table.file] += round_up(encode_tag_entry(tag).size(), 8) + kPackRecordBytes;
   const auto parts = read_tag_parts(store_, tag.manifest, tag.table);
   const Status added =
       parts ? add_table(parts->table, tag.commit) : Status(tl::unexpected(parts.error()));
@@ -67,18 +62,13 @@ Status NeededCopies::add_table(const LocatorTable& table, uint64_t commit) {
   for (const PackUse& use : table.packs) listed.insert(use.pack);
   const auto read = [&](size_t page) -> Result<Locator> {
     const PagePlace& place = table.place(page);
-    add_object(place.page);
-    add_object(place.locator);
     // Copies with bases need other pages in each table: only without them one look is enough.
     const bool is_seen = !seen_locators_.insert(place.locator.digest).second;
     if (is_seen && table.closure.empty()) return Locator{};
     CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), place.locator));
     return decode_locator(bytes);
   };
-  for (size_t page = table.pages.size(); page < table.page_count(); ++page) {
-    add_object(table.place(page).page);
-    add_object(table.place(page).locator);
-  }
+  objects_.add_pages(table);
   return for_each_needed(table, read,
                          [&](const Copy& copy) { return add_copy(copy, listed, commit); });
 }
@@ -115,10 +105,6 @@ void NeededCopies::settle(Pack& pack) {
   pack.settled = pack.places.size();
 }
 
-void NeededCopies::add_object(const Reference& reference) {
-  metas_[reference.file][reference.offset] = reference.bytes;
-}
-
 const std::vector<CopyPlace>& NeededCopies::in_pack(const FileId& pack) {
   Pack& needed = packs_[pack];
   settle(needed);
@@ -129,17 +115,6 @@ uint64_t NeededCopies::needed_pack_bytes(const FileId& pack) {
   PackLayout layout;
   for (const CopyPlace& place : in_pack(pack)) layout.add(place.stored_bytes, place.aux_bytes);
   return layout.is_empty() ? 0 : layout.file_bytes();
-}
-
-uint64_t NeededCopies::needed_meta_bytes(const FileId& meta) const {
-  const auto objects = metas_.find(meta);
-  if (objects == metas_.end()) return 0;
-  uint64_t bytes = kPackHeaderBytes + kPackTrailerBytes;
-  for (const auto& [offset, length] : objects->second) {
-    bytes += round_up(length, 8) + kPackRecordBytes;
-  }
-  const auto entries = entries_.find(meta);
-  return entries == entries_.end() ? bytes : bytes + entries->second;
 }
 
 uint64_t NeededCopies::oldest_commit(const FileId& pack) const {

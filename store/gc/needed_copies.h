@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "store/gc/file_marks.h"
+#include "store/gc/needed_objects.h"
 #include "store/locator.h"
 
 namespace cairn {
@@ -43,7 +44,7 @@ class NeededCopies {
   const std::vector<CopyPlace>& in_pack(const FileId& pack);
   /// The sizes that the file would have if it held only what is needed.
   uint64_t needed_pack_bytes(const FileId& pack);
-  uint64_t needed_meta_bytes(const FileId& meta) const;
+  uint64_t needed_meta_bytes(const FileId& meta) const { return objects_.needed_bytes(meta); }
   /// The number of the oldest commit that needs something in the pack: old data lies together.
   uint64_t oldest_commit(const FileId& pack) const;
 
@@ -56,15 +57,13 @@ class NeededCopies {
 
   Status add_table(const LocatorTable& table, uint64_t commit);
   Status add_copy(const Copy& copy, const std::set<FileId>& listed, uint64_t commit);
-  void add_object(const Reference& reference);
   static void settle(Pack& pack);
 
   const Store& store_;
   std::map<FileId, Pack> packs_;
-  std::map<FileId, std::map<uint64_t, uint64_t>> metas_;  // lengths by offset
+  NeededObjects objects_;
   std::set<Reference> seen_tables_;
   std::set<Digest> seen_locators_;
-  std::map<FileId, uint64_t> entries_;  // bytes of copies of tag entries
   // Neighbouring copies lie in the same pack more often than not.
   Pack* last_ = nullptr;
   FileId last_pack_;

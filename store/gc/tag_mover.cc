@@ -40,7 +40,10 @@ bool TagMover::relocate(Copy& copy) const {
 }
 
 Result<Reference> TagMover::move_object(const Reference& reference, ObjectKind kind) {
-  if (!leaves(reference)) return reference;
+  if (!leaves(reference)) {
+    kept_.add(reference);
+    return reference;
+  }
   const auto known = objects_.find(reference.digest);
   if (known != objects_.end()) return known->second;
   CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), reference));
@@ -126,6 +129,9 @@ Result<std::optional<TagMover::MovedTable>> TagMover::move_table(const TagEntry&
     moved.emplace();
     CAIRN_TRY(moved->manifest, move_object(tag.manifest, ObjectKind::kManifest));
     CAIRN_TRY(moved->table, writer_.add(ObjectKind::kLocatorTable, encode_locator_table(table)));
+  } else {
+    kept_.add_entry(tag);
+    kept_.add_pages(parts.table);
   }
   tables_[tag.table] = moved;
   return moved;

@@ -23,6 +23,9 @@ class TagMover {
   /// now. All it refers to is durable once `metas` is finished. Errors: kCorrupt.
   Result<std::optional<TagEntry>> move(const TagEntry& tag);
 
+  /// What the tags moved so far, and those that need not move, still need of the old packs.
+  const NeededObjects& kept() const { return kept_; }
+
  private:
   struct NewPlace {
     CopyPlace old;
@@ -50,6 +53,7 @@ class TagMover {
   MetaWriter& writer_;
   std::map<FileId, std::vector<NewPlace>> places_;  // by source pack, in order
   std::set<FileId> packs_gone_, metas_gone_;
+  NeededObjects kept_;
   std::map<Digest, Reference> objects_;  // moved already
   std::map<Digest, MovedLocator> locators_;
   std::map<Reference, std::optional<MovedTable>> tables_;

@@ -45,6 +45,7 @@ TESTED_BY = {
     "store/gc/file_marks.cc": "tests/store/gc/collect_test.cc",
     "store/gc/live_sessions.cc": "tests/store/gc/collect_test.cc",
     "store/gc/move.cc": "tests/store/gc/collect_test.cc",
+    "store/gc/needed_objects.cc": "tests/store/gc/collect_test.cc",
     "store/gc/reclaim.cc": "tests/store/gc/collect_test.cc",
     "store/gc/tag_mover.cc": "tests/store/gc/collect_test.cc",
     "store/lease.cc": "tests/store/gc/collect_test.cc",
