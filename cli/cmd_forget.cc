@@ -13,8 +13,10 @@
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
+#include "lib/tensor.h"
 #include "store/forget.h"
 #include "store/tag_name.h"
+#include "store/thin.h"
 
 namespace cairn {
 
@@ -29,6 +31,9 @@ static Status check_request(const ForgetOptions& options) {
   if (options.tags.empty() && (options.allow_newest || options.allow_pinned)) {
     return fail(Code::kUsage, "a policy keeps pinned tags and the newest of each group anyway",
                 "name the tags that shall go all the same");
+  }
+  if (!options.drop.empty() && (options.allow_newest || options.allow_pinned)) {
+    return fail(Code::kUsage, "'--drop' never touches pinned tags and the newest of a group");
   }
   return {};
 }
@@ -49,13 +54,14 @@ static Result<std::vector<RetentionVerdict>> judge_by_name(const Store& store, c
     if (tag.pinned && !options.allow_pinned) {
       return fail(Code::kProtected,
                   fmt::format("the tag '{}' is pinned; nothing was removed", tag.name),
-                  "'cairn unpin' it first, or allow it by '--allow-pinned'");
+                  options.drop.empty() ? "'cairn unpin' it first, or allow it by '--allow-pinned'"
+                                       : "'cairn unpin' it first");
     }
     if (!options.allow_newest && is_newest(list, tag, options.policy.group_by_prefix)) {
       return fail(
           Code::kProtected,
           fmt::format("the tag '{}' is the newest of its group; nothing was removed", tag.name),
-          "allow it by '--allow-newest'");
+          options.drop.empty() ? "allow it by '--allow-newest'" : "save a newer one first");
     }
     named.insert(tag.name);
   }
@@ -90,10 +96,11 @@ static nlohmann::ordered_json rows(const std::vector<RetentionVerdict>& verdicts
   return rows;
 }
 
-static void print_plan(Output& output, const std::vector<RetentionVerdict>& verdicts) {
+static void print_plan(Output& output, const std::vector<RetentionVerdict>& verdicts,
+                       std::string_view what_goes) {
   Table table({{"tag"}, {""}, {"why"}});
   for (const RetentionVerdict& verdict : verdicts) {
-    table.add_row({verdict.tag, verdict.kept ? "keep" : "forget",
+    table.add_row({verdict.tag, verdict.kept ? "keep" : std::string(what_goes),
                    fmt::format("{}", fmt::join(verdict.reasons, ", "))});
   }
   if (!table.empty()) output.print(table.render());
@@ -119,6 +126,38 @@ static void print_result(Output& output, const std::vector<RetentionVerdict>& ve
   }
 }
 
+static Result<uint64_t> tensor_bytes(const TensorInfo& tensor) {
+  return checked_bytes(static_cast<Dtype>(tensor.dtype), tensor.shape);
+}
+
+static void print_thinned(Output& output, const std::vector<RetentionVerdict>& verdicts,
+                          const std::vector<ThinnedTag>& thinned,
+                          const std::optional<GcReport>& freed, bool dry_run) {
+  if (output.json()) {
+    nlohmann::ordered_json result = {{"kept", rows(verdicts, true)},
+                                     {"removed", nlohmann::ordered_json::array()},
+                                     {"thinned", nlohmann::ordered_json::array()},
+                                     {"dry_run", dry_run}};
+    for (const ThinnedTag& tag : thinned) {
+      result["thinned"].push_back({{"tag", tag.before.name},
+                                   {"dropped_tensors", tag.tensors()},
+                                   {"dropped_bytes", tag.logical_bytes()}});
+    }
+    if (freed) result["gc"] = gc_json(*freed, dry_run);
+    output.result(result);
+    return;
+  }
+  uint64_t bytes = 0;
+  for (const ThinnedTag& tag : thinned) {
+    bytes += tag.logical_bytes();
+    if (output.quiet()) output.print(tag.before.name + "\n");
+  }
+  if (output.quiet()) return;
+  output.print(fmt::format("{} {} of {}, by {} in all\n", dry_run ? "would thin" : "thinned",
+                           thinned.size(), counted(verdicts.size(), "tag"), human_bytes(bytes)));
+  if (freed) output.print(gc_text(*freed, dry_run));
+}
+
 /// What a collection frees, or would free once the tags are gone.
 static Result<std::optional<GcReport>> collect_after(const Context& context, const Store& store,
                                                      const ForgetOptions& options,
@@ -136,6 +175,29 @@ static Result<std::optional<GcReport>> collect_after(const Context& context, con
   return std::optional(std::move(plan));
 }
 
+/// Takes the tensors out of the tags that would else be forgotten.
+static Result<int> thin(const Context& context, const Store& store, const ForgetOptions& options,
+                        const std::vector<RetentionVerdict>& verdicts,
+                        const std::vector<TagEntry>& tags) {
+  const std::chrono::seconds wait(options.wait_s);
+  CAIRN_TRY(auto thinned, thin_tags(store, tags, options.drop, tensor_bytes, true, wait));
+  if (!options.dry_run && !thinned.empty()) {
+    uint64_t tensors = 0;
+    for (const ThinnedTag& tag : thinned) tensors += tag.tensors();
+    CAIRN_CHECK(confirm(
+        context.output,
+        fmt::format("Drop {} from {}?", counted(tensors, "tensor"), counted(thinned.size(), "tag")),
+        options.yes));
+    CAIRN_TRY(thinned, thin_tags(store, tags, options.drop, tensor_bytes, false, wait));
+  }
+  std::optional<GcReport> freed;
+  if (!options.dry_run) {
+    CAIRN_TRY(freed, collect_after(context, store, options, {}));
+  }
+  print_thinned(context.output, verdicts, thinned, freed, options.dry_run);
+  return freed ? gc_status(context.output, *freed) : int{kExitOk};
+}
+
 static Result<int> run(const Context& context, const ForgetOptions& options) {
   CAIRN_CHECK(check_request(options));
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
@@ -150,7 +212,9 @@ static Result<int> run(const Context& context, const ForgetOptions& options) {
     if (!verdicts[i].kept) removed.push_back(list.tags[i]);
   }
   Output& output = context.output;
-  if (!output.json() && !output.quiet()) print_plan(output, verdicts);
+  const bool drops = !options.drop.empty();
+  if (!output.json() && !output.quiet()) print_plan(output, verdicts, drops ? "thin" : "forget");
+  if (drops) return thin(context, *store, options, verdicts, removed);
   if (!options.dry_run && !removed.empty()) {
     uint64_t bytes = 0;
     for (const TagEntry& tag : removed) bytes += tag.facts.stored_bytes;

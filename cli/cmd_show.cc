@@ -67,6 +67,7 @@ static void print_json(Output& output, const Checkpoint& checkpoint, const Layou
   }
   // Every copy decodes by itself today.
   document["restore_cost"] = 1.0;
+  document["dropped_tensors"] = checkpoint.tag().facts.dropped_tensors;
   output.result(document);
 }
 
@@ -84,6 +85,10 @@ static void print_head(Output& output, const Checkpoint& checkpoint) {
                            counted(facts.tensors, "tensor"), human_bytes(facts.new_bytes)));
   line("stored", fmt::format("{} added to the disk", human_bytes(facts.stored_bytes)));
   if (tag.pinned) line("pinned", "yes");
+  if (facts.dropped_tensors != 0) {
+    line("thinned", fmt::format("{} of the save were dropped by 'forget --drop'",
+                                counted(facts.dropped_tensors, "tensor")));
+  }
   for (const auto& [key, value] : merged_metadata(checkpoint.manifest())) {
     line("metadata", key + "=" + value);
   }

@@ -163,6 +163,7 @@ void declare(FlagSet& flags, ForgetOptions& options) {
   flags.choice("group-by", &policy.group_by_prefix, {{"prefix", true}, {"none", false}});
   flags.on_off("allow-newest", &options.allow_newest);
   flags.on_off("allow-pinned", &options.allow_pinned);
+  flags.texts("drop", &options.drop);
   flags.on_off("gc", &options.gc);
   flags.on_off("dry-run", &options.dry_run);
   flags.on_off("yes", &options.yes, 'y');

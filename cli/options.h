@@ -107,7 +107,8 @@ struct ForgetOptions {
   RetentionPolicy policy;
   bool allow_newest = false;
   bool allow_pinned = false;
-  bool gc = false;  ///< collect afterwards
+  std::vector<std::string> drop;  ///< globs: take these tensors out of the tags instead
+  bool gc = false;                ///< collect afterwards
   bool dry_run = false;
   bool yes = false;
   uint64_t wait_s = 60;

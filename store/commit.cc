@@ -9,12 +9,6 @@
 
 namespace cairn {
 
-static Status check_not_revoked(const Root& root, const SessionId& session) {
-  if (std::find(root.revoked.begin(), root.revoked.end(), session) == root.revoked.end()) return {};
-  return fail(Code::kBusy, fmt::format("session {} was declared dead by a gc", session.hex()),
-              "save again");
-}
-
 /// Packs found by a look-up are protected by no lease: look at each under the lock, whatever the
 /// epoch says, since the index they came from may have lagged.
 static Status check_reused(const Store& store, const Root& root,

@@ -7,6 +7,12 @@
 
 namespace cairn {
 
+Status refuse_pinned(const TagEntry& tag) {
+  if (!tag.pinned) return {};
+  return fail(Code::kProtected, fmt::format("the tag '{}' is pinned", tag.name),
+              "'cairn unpin' it first");
+}
+
 Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<TagEntry>& tags,
                                           bool allow_pinned, std::chrono::milliseconds wait) {
   std::vector<TagEntry> removed;
@@ -18,10 +24,7 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
         return fail(Code::kBusy, fmt::format("the tag '{}' was replaced meanwhile", tag.name),
                     "look at it again before you forget it");
       }
-      if (standing->pinned && !allow_pinned) {
-        return fail(Code::kProtected, fmt::format("the tag '{}' is pinned", tag.name),
-                    "'cairn unpin' it first, or allow it by '--allow-pinned'");
-      }
+      if (!allow_pinned) CAIRN_CHECK(refuse_pinned(*standing));
       remove_tag(root, tag.name);
       removed.push_back(*standing);
     }

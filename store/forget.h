@@ -10,6 +10,9 @@
 
 namespace cairn {
 
+/// kProtected for a pinned tag.
+Status refuse_pinned(const TagEntry& tag);
+
 /// Removes the tags, all of them or none, in one change of the root. Those that are gone already
 /// are passed over. Returns those that it removed. Errors: kProtected naming a pinned tag, unless
 /// `allow_pinned`; kBusy when a tag is another checkpoint by now than the entry given.

@@ -23,7 +23,7 @@ Bytes encode_tag_entry(const TagEntry& entry) {
   const TagFacts& facts = entry.facts;
   for (const uint64_t fact :
        {facts.logical_bytes, facts.new_bytes, facts.stored_bytes, facts.attachment_bytes,
-        facts.tensors, facts.chunks, facts.new_chunks, uint64_t{0}}) {
+        facts.tensors, facts.chunks, facts.new_chunks, facts.dropped_tensors}) {
     append_le(bytes, fact);
   }
   for (const Reference& reference :
@@ -50,10 +50,9 @@ Result<TagEntry> decode_tag_entry(ByteSpan bytes) {
   TagFacts& facts = entry.facts;
   for (uint64_t* fact :
        {&facts.logical_bytes, &facts.new_bytes, &facts.stored_bytes, &facts.attachment_bytes,
-        &facts.tensors, &facts.chunks, &facts.new_chunks}) {
+        &facts.tensors, &facts.chunks, &facts.new_chunks, &facts.dropped_tensors}) {
     *fact = reader.take<uint64_t>();
   }
-  reader.take<uint64_t>();
   entry.manifest = take_reference(reader);
   entry.schema = take_reference(reader);
   entry.table = take_reference(reader);

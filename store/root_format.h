@@ -17,6 +17,7 @@ struct TagFacts {
   uint64_t tensors = 0;
   uint64_t chunks = 0;
   uint64_t new_chunks = 0;
+  uint64_t dropped_tensors = 0;  ///< that the save had and thinning took away
 };
 
 struct TagEntry {

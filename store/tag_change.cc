@@ -1,5 +1,7 @@
 #include "store/tag_change.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -23,6 +25,12 @@ void remove_tag(Root& root, const std::string& name) {
   tombstone.name = name;
   tombstone.removed = true;
   root.entries.push_back(std::move(tombstone));
+}
+
+Status check_not_revoked(const Root& root, const SessionId& session) {
+  if (std::find(root.revoked.begin(), root.revoked.end(), session) == root.revoked.end()) return {};
+  return fail(Code::kBusy, fmt::format("session {} was declared dead by a gc", session.hex()),
+              "do it again");
 }
 
 static void remove_table(const Store& store, const std::optional<FileId>& folded) {

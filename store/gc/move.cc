@@ -123,11 +123,7 @@ class Move {
 
   Status swap(const std::vector<EntrySwap>& swaps) {
     const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
-      if (std::find(root.revoked.begin(), root.revoked.end(), session_->id()) !=
-          root.revoked.end()) {
-        return fail(Code::kBusy, "this collection was taken for dead by another one",
-                    "run it again");
-      }
+      CAIRN_CHECK(check_not_revoked(root, session_->id()));
       moved_.tags = 0;
       for (const EntrySwap& each : swaps) {
         const TagEntry* standing = list.find(each.before.name);

@@ -15,35 +15,42 @@ static Status no_such_base(const BaseRef& base) {
                                           base.slot, base.page));
 }
 
-Status for_each_needed(const LocatorTable& table,
-                       const std::function<Result<Locator>(size_t page)>& read,
-                       const std::function<Status(const Copy&)>& visit) {
-  std::vector<BaseRef> wanted;
-  const auto meet = [&](const Copy& copy) -> Status {
-    for (const BaseRef& base : copy.bases) {
-      if (base.page >= table.page_count()) return no_such_base(base);
-      if (base.page >= table.pages.size()) wanted.push_back(base);  // own pages are met anyway
-    }
-    return visit(copy);
-  };
-  for (size_t page = 0; page < table.pages.size(); ++page) {
-    CAIRN_TRY(const Locator locator, read(page));
-    for (const Copy& copy : locator.copies) CAIRN_CHECK(meet(copy));
-  }
+Status follow_bases(std::vector<BaseRef> wanted, size_t page_count,
+                    const std::function<Result<Locator>(size_t page)>& read,
+                    const std::function<Status(const Copy&)>& visit) {
   std::map<uint32_t, Locator> opened;
   std::set<std::pair<uint32_t, uint32_t>> met;
   while (!wanted.empty()) {
     const BaseRef base = wanted.back();
     wanted.pop_back();
     if (!met.insert({base.page, base.slot}).second) continue;
+    if (base.page >= page_count) return no_such_base(base);
     if (!opened.contains(base.page)) {
       CAIRN_TRY(opened[base.page], read(base.page));
     }
     const Locator& locator = opened[base.page];
     if (base.slot >= locator.copies.size()) return no_such_base(base);
-    CAIRN_CHECK(meet(locator.copies[base.slot]));
+    const Copy& copy = locator.copies[base.slot];
+    wanted.insert(wanted.end(), copy.bases.begin(), copy.bases.end());
+    CAIRN_CHECK(visit(copy));
   }
   return {};
+}
+
+Status for_each_needed(const LocatorTable& table,
+                       const std::function<Result<Locator>(size_t page)>& read,
+                       const std::function<Status(const Copy&)>& visit) {
+  std::vector<BaseRef> wanted;
+  for (size_t page = 0; page < table.pages.size(); ++page) {
+    CAIRN_TRY(const Locator locator, read(page));
+    for (const Copy& copy : locator.copies) {
+      // Own pages are met anyway.
+      std::copy_if(copy.bases.begin(), copy.bases.end(), std::back_inserter(wanted),
+                   [&](const BaseRef& base) { return base.page >= table.pages.size(); });
+      CAIRN_CHECK(visit(copy));
+    }
+  }
+  return follow_bases(std::move(wanted), table.page_count(), read, visit);
 }
 
 Status NeededCopies::add_tag(const TagEntry& tag) {

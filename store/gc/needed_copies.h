@@ -24,6 +24,12 @@ struct CopyPlace {
   auto operator<=>(const CopyPlace&) const = default;
 };
 
+/// Calls visit(copy) for the bases `wanted` and the bases of these, each page and slot once.
+/// `read` gives the locator of a page by its number in the table. Errors: as for_each_needed.
+Status follow_bases(std::vector<BaseRef> wanted, size_t page_count,
+                    const std::function<Result<Locator>(size_t page)>& read,
+                    const std::function<Status(const Copy&)>& visit);
+
 /// Calls visit(copy) for every copy that a load of the checkpoint may read: those of its own pages
 /// and, through the pages of bases, those that they are decoded with, each page and slot once.
 /// `read` gives the locator of a page by its number in the table.

@@ -9,7 +9,8 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from program import Program, memory_folder, noise, write_safetensors
+from program import (Program, memory_folder, noise, read_safetensors,
+                     write_safetensors)
 
 PROGRAM = ""
 
@@ -44,6 +45,45 @@ class Retention(unittest.TestCase):
         self.assertEqual(done["dry_run"], False)
         self.assertEqual(self.names(), ["other", "run/5", "run/4", "run/2"])
         self.assertEqual(self.cairn.run("forget", "run/2", "-q", "--yes").stdout, "run/2\n")
+
+    def test_drop_thins_old_tags(self):
+        folder = Path(self.temporary.name)
+        tensors = {"w": noise(5000, 7), "adam.m": noise(9000, 8), "adam.v": noise(9000, 9)}
+        for step in range(6, 9):
+            tensors["w"] = noise(5000, step + 20)
+            file = write_safetensors(folder / "m.safetensors", tensors, {"by": "me"})
+            self.cairn.run("import", f"run/{step}", file, "--attach", f"note={file}")
+        words = ["forget", "--keep-last", "1", "--drop", "adam.*"]
+        plan = self.cairn.json(*words, "--dry-run")
+        self.assertEqual(plan["removed"], [])
+        self.assertEqual(plan["thinned"], [
+            {"tag": f"run/{step}", "dropped_tensors": 2, "dropped_bytes": 18000}
+            for step in (7, 6)])
+        self.assertEqual(len(self.cairn.json("show", "run/6")["tensors"]), 3)
+        self.cairn.run(*words, expect=2)  # nobody to ask
+        done = self.cairn.json(*words, "--gc", "--yes")
+        self.assertEqual(done["thinned"], plan["thinned"])
+        shown = self.cairn.json("show", "run/6")
+        self.assertEqual([row["name"] for row in shown["tensors"]], ["w"])
+        self.assertEqual((shown["dropped_tensors"], shown["logical_bytes"]), (2, 5000))
+        self.assertEqual(shown["attachments"][0]["name"], "note")
+        self.assertIn("thinned", self.cairn.run("show", "run/6").stdout)
+        self.assertEqual(len(self.cairn.json("show", "run/8")["tensors"]), 3)
+        out = folder / "out.safetensors"
+        self.cairn.run("export", "run/6", out)
+        self.assertEqual(read_safetensors(out)[0]["w"][2], noise(5000, 26))
+        self.cairn.run("check", "--read-data")
+        self.assertEqual(self.cairn.json(*words, "--yes")["thinned"], [], "once is enough")
+        self.assertEqual(self.names()[:3], ["run/8", "run/7", "run/6"])
+
+    def test_drop_refuses(self):
+        self.cairn.run("pin", "run/2")
+        for words, status in ((["run/5", "--drop", "x"], 18), (["run/2", "--drop", "x"], 18),
+                              (["run/1", "--drop", "w"], 2),
+                              (["run/5", "--drop", "w", "--allow-newest"], 2)):
+            self.cairn.run("forget", *words, "--yes", expect=status)
+        self.assertEqual(self.forget("run/1", "--drop", "nothing")["thinned"], [])
+        self.assertEqual(len(self.names()), 6)
 
     def test_nothing_goes_when_one_is_protected_or_unknown(self):
         before = self.names()

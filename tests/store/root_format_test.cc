@@ -10,8 +10,8 @@
 namespace cairn {
 
 static auto fields(const TagFacts& facts) {
-  const auto& [logical, fresh, stored, attachments, tensors, chunks, new_chunks] = facts;
-  return std::tie(logical, fresh, stored, attachments, tensors, chunks, new_chunks);
+  const auto& [logical, fresh, stored, attachments, tensors, chunks, new_chunks, dropped] = facts;
+  return std::tie(logical, fresh, stored, attachments, tensors, chunks, new_chunks, dropped);
 }
 static auto fields(const TagEntry& entry) {
   const auto& [name, removed, pinned, commit, created_ns, step, session, facts, manifest, schema,
@@ -46,7 +46,7 @@ TagEntry random_entry(RandomValues& random) {
   TagFacts& facts = entry.facts;
   for (uint64_t* fact :
        {&facts.logical_bytes, &facts.new_bytes, &facts.stored_bytes, &facts.attachment_bytes,
-        &facts.tensors, &facts.chunks, &facts.new_chunks}) {
+        &facts.tensors, &facts.chunks, &facts.new_chunks, &facts.dropped_tensors}) {
     *fact = random.number<uint64_t>();
   }
   for (Reference* reference : {&entry.manifest, &entry.schema, &entry.table}) {

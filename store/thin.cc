@@ -1,0 +1,238 @@
+// In the order of docs/PROTOCOL.md, section 6: C1 look at the tags; C2 a lease for the metadata
+// that is to be written; C3 write manifests, pages, locators and tables without the tensors; C4
+// exchange the entries in one change of the root; C5 the lease goes.
+#include "store/thin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/glob.h"
+#include "store/checkpoint.h"
+#include "store/forget.h"
+#include "store/gc/needed_copies.h"
+#include "store/meta_pack.h"
+#include "store/session.h"
+#include "store/tag_change.h"
+
+namespace cairn {
+namespace {
+
+/// One tag on its way to fewer tensors.
+class Thinning {
+ public:
+  Thinning(const Store& store, Checkpoint& checkpoint) : store_(store), old_(checkpoint) {}
+
+  /// Which tensors stay, and what the entry says of them.
+  Status choose(const std::vector<std::string>& globs, const TensorBytes& tensor_bytes) {
+    after_ = old_.tag();
+    for (size_t item = 0; item < old_.schema().tensors.size(); ++item) {
+      const TensorInfo& tensor = old_.schema().tensors[item];
+      const bool goes = std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
+        return glob_match(glob, tensor.name);
+      });
+      if (!goes) {
+        kept_.push_back(item);
+        continue;
+      }
+      CAIRN_TRY(const uint64_t bytes, tensor_bytes(tensor));
+      after_.facts.logical_bytes -= std::min(after_.facts.logical_bytes, bytes);
+      after_.facts.chunks -= std::min(after_.facts.chunks, tensor.chunk_count);
+      --after_.facts.tensors;
+      ++after_.facts.dropped_tensors;
+    }
+    if (!drops_nothing() && kept_.empty()) {
+      return fail(Code::kUsage, fmt::format("no tensor would be left of tag '{}'", after_.name),
+                  "'cairn forget' the tag itself");
+    }
+    TagFacts& facts = after_.facts;
+    facts.new_bytes = std::min(facts.new_bytes, facts.logical_bytes);
+    facts.new_chunks = std::min(facts.new_chunks, facts.chunks);
+    for (size_t item = old_.schema().tensors.size(); item < old_.item_count(); ++item) {
+      kept_.push_back(item);
+    }
+    return {};
+  }
+
+  bool drops_nothing() const { return after_.facts.tensors == old_.tag().facts.tensors; }
+  const TagEntry& after() const { return after_; }
+
+  Status write(MetaWriter& metas) {
+    Schema schema{old_.schema().chunk_elements, {}};
+    for (const size_t item : kept_) {
+      if (old_.is_tensor(item)) schema.tensors.push_back(old_.schema().tensors[item]);
+    }
+    Manifest manifest = old_.manifest();
+    const Bytes schema_bytes = encode_schema(schema);
+    manifest.schema = blake3(schema_bytes);
+    CAIRN_TRY(after_.schema, metas.add(ObjectKind::kSchema, schema_bytes));
+    LocatorTable table;
+    CAIRN_CHECK(write_pages(metas, schema, table));
+    manifest.pages.clear();
+    for (const PagePlace& place : table.pages) manifest.pages.push_back(place.page.digest);
+    CAIRN_TRY(after_.manifest, metas.add(ObjectKind::kManifest, encode_manifest(manifest)));
+    table.manifest = after_.manifest.digest;
+    CAIRN_TRY(after_.table, metas.add(ObjectKind::kLocatorTable, encode_locator_table(table)));
+    CAIRN_CHECK(write_layout(metas, schema));
+    CAIRN_CHECK(metas.add(ObjectKind::kTagEntry, encode_tag_entry(after_)));
+    return {};
+  }
+
+ private:
+  Status write_pages(MetaWriter& metas, const Schema& schema, LocatorTable& table) {
+    const PagePlan plan =
+        plan_pages(schema, old_.manifest().attachments, store_.config().opaque_chunk_bytes);
+    std::map<FileId, uint64_t> uses;
+    for (const auto& runs : plan.pages) {
+      Page page;
+      Locator locator;
+      CAIRN_CHECK(gather(runs, page, locator));
+      for (Copy& copy : locator.copies) {
+        uses[copy.pack] += copy.stored_bytes;
+        bases_.insert(bases_.end(), copy.bases.begin(), copy.bases.end());
+        shift_bases(copy, plan.pages.size());
+      }
+      CAIRN_TRY(const PagePlace place, put_page(metas, page, locator));
+      table.pages.push_back(place);
+    }
+    return write_closure(metas, table, uses);
+  }
+
+  Status gather(const std::vector<PageRun>& runs, Page& page, Locator& locator) {
+    for (const PageRun& run : runs) {
+      const size_t item = kept_[run.item];
+      for (uint64_t chunk = run.first_chunk; chunk < run.first_chunk + run.chunk_count; ++chunk) {
+        const PagePlan::Place place = old_.plan().place(item, chunk);
+        CAIRN_TRY(const auto loaded, old_.page(place.page));
+        page.entries.push_back(loaded->page.entries[place.entry]);
+        const auto copies = loaded->copies(place.entry);
+        locator.copies.insert(locator.copies.end(), copies.begin(), copies.end());
+      }
+    }
+    return {};
+  }
+
+  /// Old pages come behind the new ones: as pages of bases, under numbers that are higher by
+  /// `new_pages`.
+  static void shift_bases(Copy& copy, size_t new_pages) {
+    for (BaseRef& base : copy.bases) base.page += static_cast<uint32_t>(new_pages);
+  }
+
+  Result<PagePlace> put_page(MetaWriter& metas, const Page& page, const Locator& locator) {
+    const Bytes page_bytes = encode_page(page), locator_bytes = encode_locator(locator);
+    const Digest page_digest = blake3(page_bytes), locator_digest = blake3(locator_bytes);
+    for (const PagePlace& place : old_.table().pages) {
+      if (place.page.digest == page_digest && place.locator.digest == locator_digest) return place;
+    }
+    PagePlace place;
+    CAIRN_TRY(place.page, metas.add(ObjectKind::kPage, page_bytes));
+    CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, locator_bytes));
+    return place;
+  }
+
+  /// The pages of bases, and which packs they and the tag's own copies lie in.
+  Status write_closure(MetaWriter& metas, LocatorTable& table, std::map<FileId, uint64_t>& uses) {
+    const auto read = [&](size_t number) -> Result<Locator> {
+      CAIRN_TRY(const auto loaded, load_page(store_, old_.table().place(number)));
+      return loaded->locator;
+    };
+    CAIRN_CHECK(follow_bases(bases_, old_.table().page_count(), read, [&](const Copy& copy) {
+      uses[copy.pack] += copy.stored_bytes;
+      return Status();
+    }));
+    for (const auto& [pack, bytes] : uses) table.packs.push_back({pack, bytes});
+    if (bases_.empty()) return {};
+    for (size_t number = 0; number < old_.table().page_count(); ++number) {
+      PagePlace place = old_.table().place(number);
+      CAIRN_TRY(Locator locator, read(number));
+      for (Copy& copy : locator.copies) shift_bases(copy, table.pages.size());
+      CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, encode_locator(locator)));
+      table.closure.push_back(place);
+    }
+    return {};
+  }
+
+  Status write_layout(MetaWriter& metas, const Schema& schema) {
+    if (!old_.tag().layout) return {};
+    CAIRN_TRY(Layout layout, old_.layout());
+    std::vector<TensorLayout> tensors;
+    for (const size_t item : kept_) {
+      if (old_.is_tensor(item)) tensors.push_back(std::move(layout.tensors[item]));
+    }
+    layout.tensors = std::move(tensors);
+    CAIRN_TRY(after_.layout, metas.add(ObjectKind::kLayout, encode_layout(layout, schema)));
+    return {};
+  }
+
+  const Store& store_;
+  Checkpoint& old_;
+  TagEntry after_;
+  std::vector<size_t> kept_;    // items of the old checkpoint, in order
+  std::vector<BaseRef> bases_;  // of the copies that stay, in the old table's numbers
+};
+
+/// Writes the metadata of all and exchanges the entries.
+Status write_and_swap(const Store& store, std::vector<Thinning>& thinnings,
+                      std::vector<ThinnedTag>& thinned, std::chrono::milliseconds wait) {
+  CAIRN_TRY(const auto session,
+            Session::begin(store.fs(), store.path(), "", std::nullopt, LeaseKind::kMove));
+  MetaWriter metas(store.fs(), store.path(), session->id());
+  const auto write = [&]() -> Status {
+    for (size_t i = 0; i < thinnings.size(); ++i) {
+      CAIRN_CHECK(thinnings[i].write(metas));
+      thinned[i].after = thinnings[i].after();
+    }
+    return metas.finish();
+  };
+  const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
+    CAIRN_CHECK(check_not_revoked(root, session->id()));
+    for (const ThinnedTag& each : thinned) {
+      const TagEntry* standing = list.find(each.before.name);
+      if (standing == nullptr || standing->table != each.before.table ||
+          standing->commit != each.before.commit) {
+        return fail(Code::kBusy,
+                    fmt::format("the tag '{}' was changed meanwhile", each.before.name),
+                    "look at it again before you thin it");
+      }
+      CAIRN_CHECK(refuse_pinned(*standing));
+      put_tag(root, each.after);
+    }
+    ++root.commit;
+    return RootChange::kReplace;
+  };
+  bool may_be_visible = false;
+  Status done = write();
+  if (done) done = change_tags(store, session->id(), wait, edit, may_be_visible);
+  if (!done && !may_be_visible) session->remove_files(0, metas.metas_begun());
+  // A lease that cannot be removed is gc's to find.
+  (void)session->end().has_value();
+  return done;
+}
+
+}  // namespace
+
+Result<std::vector<ThinnedTag>> thin_tags(const Store& store, const std::vector<TagEntry>& tags,
+                                          const std::vector<std::string>& globs,
+                                          const TensorBytes& tensor_bytes, bool dry_run,
+                                          std::chrono::milliseconds wait) {
+  std::vector<std::unique_ptr<Checkpoint>> checkpoints;
+  std::vector<Thinning> thinnings;
+  std::vector<ThinnedTag> thinned;
+  for (const TagEntry& tag : tags) {
+    CAIRN_CHECK(refuse_pinned(tag));
+    CAIRN_TRY(auto checkpoint, open_tag(store, tag.name));
+    Thinning thinning(store, *checkpoint);
+    CAIRN_CHECK(thinning.choose(globs, tensor_bytes));
+    if (thinning.drops_nothing()) continue;
+    thinned.push_back({checkpoint->tag(), thinning.after()});
+    thinnings.push_back(std::move(thinning));
+    checkpoints.push_back(std::move(checkpoint));
+  }
+  if (!dry_run && !thinned.empty()) {
+    CAIRN_CHECK(write_and_swap(store, thinnings, thinned, wait));
+  }
+  return thinned;
+}
+
+}  // namespace cairn

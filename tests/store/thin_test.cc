@@ -1,0 +1,108 @@
+#include "store/thin.h"
+
+#include <map>
+
+#include "lib/check.h"
+#include "store/forget.h"
+#include "store/gc/collect.h"
+#include "tests/lib/store_fixture.h"
+
+namespace cairn {
+namespace {
+
+using namespace std::chrono_literals;
+
+Result<uint64_t> two_bytes_each(const TensorInfo& tensor) {
+  uint64_t bytes = 2;
+  for (const uint64_t length : tensor.shape) bytes *= length;
+  return bytes;
+}
+
+class Thin : public StoreFixture {
+ protected:
+  const Shape kShape = {64, 96};
+
+  /// 40 tensors, each held by two writers, and an attachment.
+  void save_tag(const std::string& tag, uint32_t seed) {
+    SaveRequest request;
+    request.tag = tag;
+    for (uint32_t i = 0; i < 40; ++i) {
+      const std::string name = (i % 2 == 0 ? "weight." : "moment.") + std::to_string(i);
+      Bytes& data = states_[tag][name] = noise(2 * 64 * 96, i % 3 == 0 ? seed : i);
+      for (auto& source : cut(name, kShape, data, 0, 2, true)) request.tensors.push_back(source);
+    }
+    request.attachments.push_back({"note", as_bytes("remember")});
+    ASSERT_TRUE(save(*store_, request));
+  }
+
+  Result<std::vector<ThinnedTag>> thin(const std::string& tag, const std::string& glob,
+                                       bool dry_run = false) {
+    return thin_tags(*store_, {*store_->find_tag(tag)}, {glob}, two_bytes_each, dry_run, 0ms);
+  }
+
+  void expect_sound() {
+    CheckRequest request;
+    request.tags = store_->read_tags()->tags;
+    request.read_percent = 100;
+    const auto report = check(*store_, request);
+    ASSERT_TRUE(report);
+    for (const Damage& damage : report->damage) ADD_FAILURE() << damage.message;
+  }
+
+  std::map<std::string, std::map<std::string, Bytes>> states_;
+};
+
+TEST_F(Thin, WhatStaysIsTheSameAndWhatGoesIsFreed) {
+  save_tag("a", 100);
+  save_tag("b", 101);
+  const auto thinned = thin("a", "moment.*");
+  ASSERT_TRUE(thinned) << thinned.error().message;
+  ASSERT_EQ(thinned->size(), 1u);
+  EXPECT_EQ((*thinned)[0].tensors(), 20u);
+  EXPECT_EQ((*thinned)[0].logical_bytes(), 20u * 2 * 64 * 96);
+  const TagEntry a = *store_->find_tag("a");
+  EXPECT_EQ(a.facts.tensors, 20u);
+  EXPECT_EQ(a.facts.dropped_tensors, 20u);
+  EXPECT_LT(a.commit, store_->find_tag("b")->commit) << "it keeps its place";
+  expect_sound();
+  EXPECT_GT(collect(*store_, {})->freed_bytes, 0);
+  expect_sound();
+  store_ = *Store::open(posix_fs(), path());
+  auto checkpoint = *open_tag(*store_, "a");
+  EXPECT_EQ(checkpoint->layout()->writers, 2u);
+  for (const auto& [name, data] : states_["a"]) {
+    EXPECT_EQ(checkpoint->find_tensor(name).has_value(), name.starts_with("weight."));
+    if (!name.starts_with("weight.")) continue;
+    EXPECT_EQ(load_whole("a", name, kShape), data);
+  }
+  for (const auto& [name, data] : states_["b"]) EXPECT_EQ(load_whole("b", name, kShape), data);
+  EXPECT_TRUE(checkpoint->find_attachment("note"));
+}
+
+TEST_F(Thin, ADryRunAndAnEmptyMatchChangeNothing) {
+  save_tag("a", 100);
+  const TagEntry before = *store_->find_tag("a");
+  EXPECT_EQ(thin("a", "moment.*", true)->at(0).tensors(), 20u);
+  EXPECT_TRUE(thin("a", "optimizer.*")->empty());
+  EXPECT_EQ(store_->find_tag("a")->table, before.table);
+}
+
+TEST_F(Thin, AllOrNothing) {
+  save_tag("a", 100);
+  EXPECT_EQ(thin("a", "*").error().code, Code::kUsage);
+  ASSERT_TRUE(pin_tag(*store_, "a", true, 0ms));
+  EXPECT_EQ(thin("a", "moment.*").error().code, Code::kProtected);
+  EXPECT_EQ(store_->find_tag("a")->facts.tensors, 40u);
+}
+
+TEST_F(Thin, ASaveWithAThinnedBaseFindsWhatIsLeft) {
+  save_tag("a", 100);
+  ASSERT_TRUE(thin("a", "moment.*"));
+  save_tag("b", 100);
+  // Of the 20 moments 7 have the same bytes.
+  EXPECT_EQ(store_->find_tag("b")->facts.new_bytes, 14u * 2 * 64 * 96);
+  expect_sound();
+}
+
+}  // namespace
+}  // namespace cairn
