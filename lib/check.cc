@@ -155,10 +155,9 @@ static Result<std::vector<TagEntry>> present_tags(const Store& store,
 }
 
 static bool stand_where_they_stood(const std::vector<TagEntry>& a, const std::vector<TagEntry>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const TagEntry& x, const TagEntry& y) {
-                      return x.name == y.name && x.table == y.table;
-                    });
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(),
+      [](const TagEntry& x, const TagEntry& y) { return x.name == y.name && x.table == y.table; });
 }
 
 Result<CheckReport> check(const Store& store, const CheckRequest& request) {

@@ -78,9 +78,9 @@ class Checkpoint {
 
   /// The same checkpoint where follow() found it last; this one when it was not called.
   Checkpoint& latest();
-  /// After `met` was met while reading: the same checkpoint, opened where gc has moved its files. It
-  /// lives as long as this one. Errors: kNotFound when the tag was forgotten meanwhile, kBusy when it
-  /// was replaced by another checkpoint, else what was met: then the files are damaged.
+  /// After `met` was met while reading: the same checkpoint, opened where gc has moved its files.
+  /// It lives as long as this one. Errors: kNotFound when the tag was forgotten meanwhile, kBusy
+  /// when it was replaced by another checkpoint, else what was met: then the files are damaged.
   Result<Checkpoint*> follow(const Error& met);
 
  private:
