@@ -9,6 +9,7 @@
 #include "cli/find_tag.h"
 #include "cli/human.h"
 #include "lib/check.h"
+#include "store/index/index.h"
 
 namespace cairn {
 
@@ -36,7 +37,17 @@ static std::string damage_text(const Damage& damage) {
   return fmt::format("{}{}{}: {}", damage.kind, where.empty() ? "" : ": ", where, damage.message);
 }
 
-static void print(Output& output, const CheckReport& report) {
+/// The command that mends what was found; empty when there is nothing to mend.
+static std::string repair_command(const Context& context, const CheckReport& report) {
+  if (!report.damage.empty()) return fmt::format("cairn -s '{}' repair tags", context.store);
+  const auto store = Store::open(posix_fs(), context.store);
+  if (!store || !file_exists(posix_fs(), index_path(**store))) return "";
+  const auto index = Index::open(**store, Index::Access::kRead);
+  const bool is_damaged = !index && index.error().code == Code::kCorrupt;
+  return is_damaged ? fmt::format("cairn -s '{}' repair index", context.store) : "";
+}
+
+static void print(Output& output, const CheckReport& report, const std::string& repair) {
   if (output.json()) {
     auto errors = ordered_json::array();
     for (const Damage& damage : report.damage) errors.push_back(damage_json(damage));
@@ -47,7 +58,7 @@ static void print(Output& output, const CheckReport& report) {
                    {"bytes_read", report.bytes_read},
                    {"out_of_time", report.out_of_time},
                    {"errors", errors},
-                   {"repair", nullptr}});
+                   {"repair", repair.empty() ? ordered_json() : ordered_json(repair)}});
     return;
   }
   for (const Damage& damage : report.damage) output.print(printable(damage_text(damage)) + "\n");
@@ -67,6 +78,28 @@ static Result<CheckReport> damaged_store(const Error& error) {
   return report;
 }
 
+/// Where a check that ran out of time goes on: the name of a pack, in the file `check.next`.
+class CheckBookmark {
+ public:
+  explicit CheckBookmark(const Store& store)
+      : fs_(store.fs()), path_(join_path(store.path(), "check.next")) {}
+
+  /// The very first pack when there is no bookmark, or none that can be read.
+  Result<FileId> read() const {
+    const auto text = read_file(fs_, path_, kKiB);
+    const auto pack = text ? FileId::parse(as_text(*text)) : Result<FileId>(FileId{});
+    return pack ? *pack : FileId{};
+  }
+  Status write(const std::optional<FileId>& next) const {
+    if (next) return replace_file(fs_, path_, path_ + ".new", as_bytes(next->name()));
+    return file_exists(fs_, path_) ? fs_.remove(path_) : Status();
+  }
+
+ private:
+  Fs& fs_;
+  const std::string path_;
+};
+
 static Result<CheckReport> run(const Context& context, const CheckOptions& options) {
   const auto store = Store::open(posix_fs(), context.store);
   if (!store) return damaged_store(store.error());
@@ -83,15 +116,28 @@ static Result<CheckReport> run(const Context& context, const CheckOptions& optio
     request.tags.push_back(std::move(tag));
   }
   if (options.tags.empty()) request.tags = list->tags;
+  CheckBookmark bookmark(**store);
+  if (options.resume) {
+    CAIRN_TRY(request.from_pack, bookmark.read());
+  }
   const Progress progress(context.output, context.progress, "check", counters);
-  return check(**store, request);
+  auto report = check(**store, request);
+  if (options.resume && report) CAIRN_CHECK(bookmark.write(report->next_pack));
+  return report;
 }
 
 int cmd_check(const Context& context, const CheckOptions& options) {
   const auto report = run(context, options);
   if (!report) return context.output.fail(report.error());
-  print(context.output, *report);
-  if (report->damage.empty()) return kExitOk;
+  const std::string repair = repair_command(context, *report);
+  print(context.output, *report, repair);
+  if (report->damage.empty()) {
+    if (!repair.empty()) {
+      context.output.warn(fmt::format("the index is damaged, which costs no data: '{}'", repair));
+    }
+    return kExitOk;
+  }
+  context.output.warn(fmt::format("to mend it: '{}', after a look with '--dry-run'", repair));
   context.output.warn(
       fmt::format("'{}' is damaged: {}", context.store, counted(report->damage.size(), "finding")));
   return exit_status(Code::kCorrupt);

@@ -18,6 +18,7 @@ std::span<const Command> all_commands() {
       command("gc", Needs::kStore, cmd_gc),
       command("stats", Needs::kStore, cmd_stats),
       command("check", Needs::kStore, cmd_check),
+      command("repair", Needs::kStore, cmd_repair),
       command("__index", Needs::kStore, cmd_index),
       command("version", Needs::kNothing, cmd_version),
       command("help", Needs::kNothing, cmd_help),

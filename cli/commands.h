@@ -69,6 +69,7 @@ int cmd_forget(const Context& context, const ForgetOptions& options);
 int cmd_gc(const Context& context, const GcOptions& options);
 int cmd_check(const Context& context, const CheckOptions& options);
 int cmd_index(const Context& context, const IndexOptions& options);
+int cmd_repair(const Context& context, const RepairOptions& options);
 int cmd_version(const Context& context, const VersionOptions& options);
 int cmd_help(const Context& context, const HelpOptions& options);
 

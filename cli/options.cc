@@ -41,6 +41,13 @@ Result<double> parse_read_data(std::string_view text) {
   return parse_percent(text);
 }
 
+void declare_read_data(FlagSet& flags, std::optional<double>* target) {
+  flags.add({"read-data", 0, Takes::kOptionalValue, [target](const std::string& text) -> Status {
+               CAIRN_TRY(*target, parse_read_data(text));
+               return {};
+             }});
+}
+
 }  // namespace
 
 void declare(FlagSet& flags, GlobalOptions& options) {
@@ -181,11 +188,17 @@ void declare(FlagSet& flags, GcOptions& options) {
 
 void declare(FlagSet& flags, CheckOptions& options) {
   flags.texts("tag", &options.tags);
-  flags.add({"read-data", 0, Takes::kOptionalValue, [&options](const std::string& text) -> Status {
-               CAIRN_TRY(options.read_data_percent, parse_read_data(text));
-               return {};
-             }});
+  declare_read_data(flags, &options.read_data_percent);
   flags.value("time-limit", &options.time_limit_s, parse_duration_s);
+  flags.on_off("resume", &options.resume);
+}
+
+void declare(FlagSet& flags, RepairOptions& options) {
+  flags.positional("index|tags", &options.what);
+  declare_read_data(flags, &options.read_data_percent);
+  flags.on_off("dry-run", &options.dry_run);
+  flags.on_off("yes", &options.yes, 'y');
+  declare_wait(flags, &options.wait_s);
 }
 
 void declare(FlagSet&, VersionOptions&) {}

@@ -127,6 +127,15 @@ struct CheckOptions {
   std::vector<std::string> tags;            ///< empty: all
   std::optional<double> read_data_percent;  ///< absent: data is not read
   std::optional<uint64_t> time_limit_s;
+  bool resume = false;  ///< go on where the last one with a time limit ended
+};
+
+struct RepairOptions {
+  std::string what;                         ///< "index" or "tags"
+  std::optional<double> read_data_percent;  ///< absent: data is not read
+  bool dry_run = false;
+  bool yes = false;
+  uint64_t wait_s = 60;
 };
 
 struct VersionOptions {};
@@ -152,6 +161,7 @@ void declare(FlagSet& flags, UnpinOptions& options);
 void declare(FlagSet& flags, ForgetOptions& options);
 void declare(FlagSet& flags, GcOptions& options);
 void declare(FlagSet& flags, CheckOptions& options);
+void declare(FlagSet& flags, RepairOptions& options);
 void declare(FlagSet& flags, VersionOptions& options);
 void declare(FlagSet& flags, IndexOptions& options);
 void declare(FlagSet& flags, HelpOptions& options);

@@ -26,6 +26,9 @@ struct CheckRequest {
   std::vector<TagEntry> tags;
   std::optional<double> read_percent;  ///< of the copies, chosen at random; unset: reads no data
   std::optional<std::chrono::seconds> time_limit;  ///< for reading data
+  /// Data is read in the order of packs, from this one on: a check in several parts sees all of it.
+  /// Unset: in an order of its own each time, when there is a time limit.
+  std::optional<FileId> from_pack;
   unsigned threads = 0;
   ProgressCounters* progress = nullptr;
   const std::atomic<bool>* stop = nullptr;
@@ -37,6 +40,7 @@ struct CheckReport {
   uint64_t chunks = 0;      ///< distinct stored copies the tags need, and inline chunks
   uint64_t bytes_read = 0;  ///< of data
   bool out_of_time = false;
+  std::optional<FileId> next_pack;  ///< with from_pack, when out of time: where to go on
   std::vector<Damage> damage;
 };
 

@@ -116,7 +116,8 @@ std::vector<CopyCheck::NeededCopy> CopyCheck::choose_copies() const {
   std::mt19937_64 random = seeded_random();
   std::uniform_real_distribution<double> percent(0, 100);
   for (const NeededCopy& needed : copies_) {
-    const bool readable = !damaged_.contains(place_of(needed.copy));
+    const bool is_due = !request_.from_pack || needed.copy.pack >= *request_.from_pack;
+    const bool readable = is_due && !damaged_.contains(place_of(needed.copy));
     if (readable && percent(random) < *request_.read_percent) chosen.push_back(needed);
   }
   return chosen;
@@ -133,7 +134,8 @@ Status CopyCheck::read_data() {
   }
   std::vector<ReadJob> jobs = join_ranges(ranges);
   // With a time limit, repeated checks should come to see everything in the end.
-  if (request_.time_limit) std::shuffle(jobs.begin(), jobs.end(), seeded_random());
+  if (request_.time_limit && !request_.from_pack)
+    std::shuffle(jobs.begin(), jobs.end(), seeded_random());
   if (request_.progress != nullptr) request_.progress->total_bytes = bytes;
   const Stopwatch watch;
   const auto read = [&](uint64_t i) -> Status {
@@ -141,6 +143,11 @@ Status CopyCheck::read_data() {
     if (request_.time_limit && watch.seconds() > double(request_.time_limit->count())) {
       const std::lock_guard lock(mutex_);
       report_.out_of_time = true;
+      // All jobs before the first that is left out have begun, and end.
+      const FileId& pack = jobs[i].bytes.pack;
+      if (request_.from_pack && (!report_.next_pack || pack < *report_.next_pack)) {
+        report_.next_pack = pack;
+      }
       return {};
     }
     return read_job(std::span(chosen).subspan(jobs[i].first, jobs[i].count), jobs[i].bytes);

@@ -360,6 +360,11 @@ Result<std::unique_ptr<Index>> Index::open(const Store& store, Access access) {
   return std::unique_ptr<Index>(new Index(store, std::move(tables)));
 }
 
+Status Index::destroy(const Store& store) {
+  const std::string path = index_path(store);
+  return file_exists(store.fs(), path) ? RocksTables::destroy(path) : Status();
+}
+
 Status Index::catch_up() {
   CAIRN_TRY(const TagList list, store_.read_tags());
   CAIRN_TRY(const uint64_t seen, tables_->number("commit"));

@@ -32,6 +32,8 @@ class Index {
   /// Opens the index; with kWrite makes it when it is missing. Errors: kBusy when another process
   /// writes it, kNotFound (kRead), kCorrupt when it is damaged or of another store.
   static Result<std::unique_ptr<Index>> open(const Store& store, Access access);
+  /// Removes the index, damaged or not; only what RocksDB has made. Errors: kBusy.
+  static Status destroy(const Store& store);
   ~Index();
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;

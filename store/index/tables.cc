@@ -19,7 +19,7 @@ static Status as_status(const rocksdb::Status& status, std::string_view doing) {
     code = Code::kBusy;
   }
   return fail(code, fmt::format("cannot {} the index: {}", doing, status.ToString()),
-              code == Code::kCorrupt ? "rebuild it: delete the folder 'index' of the store" : "");
+              code == Code::kCorrupt ? "rebuild it with 'cairn repair index'" : "");
 }
 
 static rocksdb::Options make_options() {
@@ -53,6 +53,12 @@ Result<std::unique_ptr<RocksTables>> RocksTables::open(const std::string& path, 
   tables->db_.reset(db);
   CAIRN_CHECK(as_status(opened, "open"));
   return tables;
+}
+
+Status RocksTables::destroy(const std::string& path) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const char* name : kFamilyNames) families.emplace_back(name, make_options());
+  return as_status(rocksdb::DestroyDB(path, make_options(), families), "remove");
 }
 
 RocksTables::~RocksTables() {

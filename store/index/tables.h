@@ -29,6 +29,8 @@ class RocksTables {
  public:
   /// Errors: kBusy, kNotFound (when not writable), kCorrupt.
   static Result<std::unique_ptr<RocksTables>> open(const std::string& path, bool writable);
+  /// Removes all that open() has made.
+  static Status destroy(const std::string& path);
   ~RocksTables();
   RocksTables(const RocksTables&) = delete;
   RocksTables& operator=(const RocksTables&) = delete;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A command is killed, or one of its system calls fails, at every system call it makes.
 
-    tests/crash/syscall_test.py CAIRN kill|fail [save|forget|gc] [--every N] [--no-helper]
+    tests/crash/syscall_test.py CAIRN kill|fail [save|forget|gc|repair] [--every N] [--no-helper]
 
 `strace` counts the calls of one command, then injects SIGKILL, or an error, into each of them in
 turn. Afterwards the store must open without repair, every tag that was there before (and was not to
@@ -160,7 +160,31 @@ class GcScene(ForgetScene):
         return min(packs, key=lambda path: path.stat().st_mtime_ns).relative_to(self.template)
 
 
-SCENES = {"save": Scene, "forget": ForgetScene, "gc": GcScene}
+class RepairScene(ForgetScene):
+    """repair tags of a store where the pack of the newest tag is gone."""
+
+    def __init__(self, cairn, folder, helper):
+        super().__init__(cairn, folder, helper)
+        write_safetensors(folder / "lost.safetensors", {"z": noise(30000, 11)})
+        self.run("-s", self.template, "import", "run/zlost", folder / "lost.safetensors")
+        packs = (self.template / "packs").rglob("*-0")
+        max(packs, key=lambda path: path.stat().st_mtime_ns).unlink()
+
+    def command(self):
+        return ["repair", "tags", "--yes", "--progress", "none"]
+
+    def is_done(self, tags):
+        return "run/zlost" not in tags
+
+    def expect_whole(self, where):
+        is_listed = any((self.store / "set-aside").glob("*.json"))
+        if self.is_done(self.tags()) and not is_listed:
+            raise AssertionError(f"{where}: set aside and on no list")
+        self.run("-s", self.store, *self.command())
+        return super().expect_whole(where)
+
+
+SCENES = {"save": Scene, "forget": ForgetScene, "gc": GcScene, "repair": RepairScene}
 
 
 def count_calls(scene):

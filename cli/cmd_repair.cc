@@ -1,0 +1,152 @@
+// `cairn repair`: rebuilds the index, sets aside tags that lost data, puts a lost root together.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "cli/commands.h"
+#include "cli/confirm.h"
+#include "cli/exit_codes.h"
+#include "cli/human.h"
+#include "lib/salvage.h"
+#include "store/index/index.h"
+
+namespace cairn {
+
+using nlohmann::ordered_json;
+
+static Result<int> repair_index(const Context& context) {
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_CHECK(Index::destroy(*store));
+  CAIRN_TRY(const auto index, Index::open(*store, Index::Access::kWrite));
+  CAIRN_CHECK(index->catch_up());
+  CAIRN_TRY(const IndexState state, index->state());
+  if (context.output.json()) {
+    context.output.result({{"tags", state.tags}, {"chunks", state.chunks}});
+  } else if (!context.output.quiet()) {
+    context.output.print(fmt::format("rebuilt the index: {}, {}\n", counted(state.tags, "tag"),
+                                     counted(state.chunks, "chunk")));
+  }
+  return kExitOk;
+}
+
+/// What a repair of tags finds and does, for people and for programs.
+struct TagRepair {
+  bool salvages_root = false;
+  std::vector<TagEntry> kept;
+  std::vector<TagEntry> lost;
+  std::vector<Damage> damage;
+  std::vector<std::string> unreadable;  ///< metadata packs
+  std::string list;                     ///< the file that names what was set aside
+};
+
+static ordered_json repair_json(const TagRepair& repair, bool dry_run) {
+  ordered_json result = {{"salvaged_root", repair.salvages_root},
+                         {"kept", ordered_json::array()},
+                         {"set_aside", ordered_json::array()},
+                         {"unreadable", repair.unreadable},
+                         {"list", repair.list.empty() ? ordered_json() : ordered_json(repair.list)},
+                         {"dry_run", dry_run}};
+  for (const TagEntry& tag : repair.kept) result["kept"].push_back(tag.name);
+  for (const TagEntry& tag : repair.lost) {
+    ordered_json tensors = ordered_json::array();
+    std::set<std::string> named;
+    for (const Damage& damage : repair.damage) {
+      const bool is_new = damage.tag == tag.name && !damage.tensor.empty();
+      if (is_new && named.insert(damage.tensor).second) tensors.push_back(damage.tensor);
+    }
+    result["set_aside"].push_back({{"tag", tag.name}, {"tensors", tensors}});
+  }
+  return result;
+}
+
+static void print(Output& output, const TagRepair& repair, bool dry_run) {
+  if (output.json()) return output.result(repair_json(repair, dry_run));
+  if (output.quiet()) return;
+  for (const Damage& damage : repair.damage) {
+    output.print(
+        printable(fmt::format("'{}' {}: {}\n", damage.tag, damage.tensor, damage.message)));
+  }
+  for (const std::string& pack : repair.unreadable) {
+    output.print(fmt::format("cannot be read: {}\n", printable(pack)));
+  }
+  const std::string would = dry_run ? "would be " : "";
+  if (repair.salvages_root) {
+    output.print(fmt::format("the root {}put together from metadata packs: {}\n", would,
+                             counted(repair.kept.size(), "tag")));
+    return;
+  }
+  output.print(fmt::format(
+      "{} whole, {} {}set aside{}\n", counted(repair.kept.size(), "tag"), repair.lost.size(), would,
+      repair.list.empty() ? "" : fmt::format(", listed in '{}'", repair.list)));
+}
+
+static Status salvage_root(const Context& context, const Store& store, const RepairOptions& options,
+                           TagRepair& repair) {
+  repair.salvages_root = true;
+  CAIRN_TRY(const SalvagedRoot found, find_tags(store));
+  repair.kept = found.tags;
+  repair.unreadable = found.damaged;
+  if (options.dry_run) return {};
+  CAIRN_CHECK(confirm(context.output,
+                      fmt::format("Put the root together with {} found in metadata packs?",
+                                  counted(found.tags.size(), "tag")),
+                      options.yes));
+  CAIRN_CHECK(put_salvaged_root(store, found.tags, std::chrono::seconds(options.wait_s)));
+  return Index::destroy(store);
+}
+
+static Status set_aside(const Context& context, const Store& store, const TagList& list,
+                        const RepairOptions& options, TagRepair& repair) {
+  CheckRequest request;
+  request.tags = list.tags;
+  request.read_percent = options.read_data_percent;
+  request.stop = &context.stop;
+  ProgressCounters counters;
+  request.progress = &counters;
+  std::optional<Progress> progress;
+  progress.emplace(context.output, context.progress, "repair", counters);
+  auto report = check(store, request);
+  progress.reset();
+  CAIRN_CHECK(report);
+  repair.damage = std::move(report->damage);
+  std::set<std::string> damaged;
+  for (const Damage& damage : repair.damage) damaged.insert(damage.tag);
+  for (const TagEntry& tag : list.tags) {
+    (damaged.contains(tag.name) ? repair.lost : repair.kept).push_back(tag);
+  }
+  if (options.dry_run || repair.lost.empty()) return {};
+  CAIRN_CHECK(confirm(context.output,
+                      fmt::format("Set {} of {} aside, which lost data?", repair.lost.size(),
+                                  counted(list.tags.size(), "tag")),
+                      options.yes));
+  CAIRN_TRY(repair.list, set_tags_aside(store, repair.lost, repair.damage,
+                                        std::chrono::seconds(options.wait_s)));
+  return {};
+}
+
+static Result<int> repair_tags(const Context& context, const RepairOptions& options) {
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  TagRepair repair;
+  const auto root = read_root(store->fs(), store->path());
+  const auto list = store->read_tags();
+  if (!root && root.error().code == Code::kCorrupt) {
+    CAIRN_CHECK(salvage_root(context, *store, options, repair));
+  } else {
+    CAIRN_CHECK(list);
+    CAIRN_CHECK(set_aside(context, *store, *list, options, repair));
+  }
+  print(context.output, repair, options.dry_run);
+  return kExitOk;
+}
+
+int cmd_repair(const Context& context, const RepairOptions& options) {
+  Result<int> status =
+      fail(Code::kUsage, fmt::format("'{}' cannot be repaired by itself", options.what),
+           "'cairn repair index' or 'cairn repair tags'");
+  if (options.what == "index") status = repair_index(context);
+  if (options.what == "tags") status = repair_tags(context, options);
+  return status ? *status : context.output.fail(status.error());
+}
+
+}  // namespace cairn

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""check's last word and repair. usage: repair_test.py CAIRN"""
+import json
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from program import Program, memory_folder, noise, read_safetensors, write_safetensors
+
+PROGRAM = ""
+
+
+class Repair(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-repair-")
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = Path(self.temporary.name)
+        self.cairn = Program(PROGRAM, self.folder / "store")
+        self.cairn.run("init", self.cairn.store, "--chunk-elements", "1024")
+        self.files = {}
+        for number in (1, 2, 3):
+            tensors = {"same": noise(20000, 50), "own": noise(20000, number)}
+            path = write_safetensors(self.folder / f"{number}.safetensors", tensors)
+            self.cairn.run("import", f"run/{number}", path)
+            self.files[f"run/{number}"] = path
+
+    def names(self):
+        return self.cairn.run("ls", "-q").stdout.split()
+
+    def expect_tags(self, *tags):
+        self.assertEqual(sorted(self.names()), sorted(tags))
+        out = self.folder / "out.safetensors"
+        for tag in tags:
+            self.cairn.run("export", tag, out, "--force")
+            self.assertEqual(read_safetensors(out), read_safetensors(self.files[tag]))
+        self.assertTrue(self.cairn.json("check", "--read-data")["ok"])
+
+    def newest(self, kind):
+        files = [path for path in (self.cairn.store / kind).rglob("*") if path.is_file()]
+        return max(files, key=lambda path: path.stat().st_mtime_ns)
+
+    def damage(self, path, at=100):
+        content = bytearray(path.read_bytes())
+        content[at] ^= 1
+        path.write_bytes(content)
+
+    def test_nothing_to_repair(self):
+        self.assertIsNone(self.cairn.json("check")["repair"])
+        done = self.cairn.json("repair", "tags", "--read-data")
+        self.assertEqual((len(done["kept"]), done["set_aside"], done["list"]), (3, [], None))
+        self.cairn.run("repair", "everything", expect=2)
+        self.cairn.run("repair", expect=2)
+
+    def test_a_tag_that_lost_data_is_set_aside(self):
+        self.damage(self.newest("packs"))
+        self.assertIsNone(self.cairn.json("check")["repair"], "lengths are right")
+        found = self.cairn.json("check", "--read-data", expect=12)
+        self.assertTrue(found["repair"].endswith("repair tags"))
+        plan = self.cairn.json("repair", "tags", "--read-data", "--dry-run")
+        self.assertEqual(plan["set_aside"], [{"tag": "run/3", "tensors": ["own"]}])
+        self.assertEqual(len(self.names()), 3)
+        self.cairn.run("repair", "tags", "--read-data", expect=2)  # nobody to ask
+        done = self.cairn.json("repair", "tags", "--read-data", "--yes")
+        self.assertEqual(done["set_aside"], plan["set_aside"])
+        listed = json.loads(Path(done["list"]).read_text())
+        self.assertEqual(listed[0]["tag"], "run/3")
+        self.assertEqual(listed[0]["damage"][0]["tensor"], "own")
+        self.expect_tags("run/1", "run/2")
+        self.cairn.run("gc", "--yes")
+        self.expect_tags("run/1", "run/2")
+
+    def test_a_shared_pack_costs_all_that_need_it(self):
+        packs = sorted((path for path in (self.cairn.store / "packs").rglob("*-0")),
+                       key=lambda path: path.stat().st_mtime_ns)
+        packs[0].unlink()
+        self.cairn.run("gc", "--yes")  # nothing of what is left is garbage
+        done = self.cairn.json("repair", "tags", "--yes")
+        self.assertEqual(sorted(row["tag"] for row in done["set_aside"]),
+                         ["run/1", "run/2", "run/3"])
+        self.assertEqual(self.names(), [])
+        self.cairn.run("gc", "--yes")
+
+    def test_lost_tensors_can_be_dropped_instead(self):
+        self.damage(self.newest("packs"))
+        self.cairn.run("tag", "other/1", "run/2")
+        self.cairn.run("import", "run/4", self.files["run/1"], "--base", "run/1")
+        self.cairn.run("forget", "run/3", "--drop", "own", "--yes")
+        self.assertTrue(self.cairn.json("check", "--read-data")["ok"])
+
+    def test_a_lost_root(self):
+        self.cairn.run("forget", "run/1", "--gc", "--yes")
+        root = self.cairn.store / "root"
+        good = root.read_bytes()
+        for bad in (None, b"", good[:-1], good[:200] + b"?" + good[201:]):
+            root.unlink(missing_ok=True)
+            if bad is not None:
+                root.write_bytes(bad)
+            self.assertIn("repair tags", self.cairn.json("check", expect=12)["repair"])
+            plan = self.cairn.json("repair", "tags", "--dry-run")
+            self.assertEqual((plan["salvaged_root"], plan["kept"]), (True, ["run/2", "run/3"]))
+            self.assertNotEqual(self.cairn.run("ls", expect=None).returncode, 0)
+            self.cairn.json("repair", "tags", "--yes")
+            self.expect_tags("run/2", "run/3")
+            self.assertEqual(self.names(), ["run/3", "run/2"], "newest first")
+        self.assertEqual(len(list(self.cairn.store.glob("root.damaged-*"))), 1)
+        self.cairn.run("import", "run/9", self.files["run/1"])
+        self.assertEqual(self.names()[0], "run/9")
+
+    def test_a_lost_root_and_a_damaged_metadata_pack(self):
+        self.newest("meta").write_bytes(b"gone")
+        (self.cairn.store / "root").unlink()
+        done = self.cairn.json("repair", "tags", "--yes")
+        self.assertEqual(done["kept"], ["run/1", "run/2"])
+        self.assertEqual(len(done["unreadable"]), 1)
+        self.expect_tags("run/1", "run/2")
+
+    def test_index(self):
+        index = self.cairn.store / "index"
+        done = self.cairn.json("repair", "index")
+        self.assertEqual(done["tags"], 3)
+        for path in index.glob("MANIFEST-*"):
+            path.write_bytes(b"not a manifest")
+        found = self.cairn.run("--json", "check")
+        self.assertTrue(json.loads(found.stdout)["repair"].endswith("repair index"))
+        self.assertIn("index", found.stderr)
+        (index / "mine").write_text("not the index's")
+        self.assertEqual(self.cairn.json("repair", "index"), done)
+        self.assertIsNone(self.cairn.json("check")["repair"])
+        self.assertTrue((index / "mine").exists())
+        shutil.rmtree(index)
+        self.assertEqual(self.cairn.json("repair", "index"), done)
+
+    def test_a_check_in_parts(self):
+        whole = self.cairn.json("check", "--read-data")["bytes_read"]
+        words = ["check", "--read-data", "--time-limit", "0s", "--resume"]
+        first = self.cairn.json(*words)
+        self.assertTrue(first["out_of_time"])
+        self.assertTrue((self.cairn.store / "check.next").exists())
+        self.assertEqual(self.cairn.json("check", "--read-data", "--resume")["bytes_read"],
+                         whole - first["bytes_read"])
+        self.assertFalse((self.cairn.store / "check.next").exists())
+        # From a later pack on: only what lies there.
+        packs = sorted((path.name for path in (self.cairn.store / "packs").rglob("*-0")))
+        (self.cairn.store / "check.next").write_text(packs[-1])
+        part = self.cairn.json("check", "--read-data", "--resume")["bytes_read"]
+        self.assertTrue(0 < part < whole)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()
