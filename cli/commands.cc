@@ -19,6 +19,8 @@ std::span<const Command> all_commands() {
       command("stats", Needs::kStore, cmd_stats),
       command("check", Needs::kStore, cmd_check),
       command("repair", Needs::kStore, cmd_repair),
+      command("completion", Needs::kNothing, cmd_completion),
+      command("__complete", Needs::kNothing, cmd_complete),
       command("__index", Needs::kStore, cmd_index),
       command("version", Needs::kNothing, cmd_version),
       command("help", Needs::kNothing, cmd_help),

@@ -70,6 +70,8 @@ int cmd_gc(const Context& context, const GcOptions& options);
 int cmd_check(const Context& context, const CheckOptions& options);
 int cmd_index(const Context& context, const IndexOptions& options);
 int cmd_repair(const Context& context, const RepairOptions& options);
+int cmd_completion(const Context& context, const CompletionOptions& options);
+int cmd_complete(const Context& context, const CompleteOptions& options);
 int cmd_version(const Context& context, const VersionOptions& options);
 int cmd_help(const Context& context, const HelpOptions& options);
 

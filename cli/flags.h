@@ -28,6 +28,7 @@ struct Flag {
   char letter = 0;   ///< 0: none
   Takes takes = Takes::kNothing;
   Setter set;
+  std::vector<std::string> words = {};  ///< all values there are, where they are few
 };
 
 struct Positional {
@@ -65,15 +66,15 @@ class FlagSet {
   template <class Value>
   void choice(std::string name, Value* target, std::vector<std::pair<std::string, Value>> choices,
               Takes takes = Takes::kValue) {
-    auto set = [target, choices = std::move(choices)](const std::string& text) -> Status {
-      std::vector<std::string> words;
+    std::vector<std::string> words;
+    for (const auto& [word, value] : choices) words.push_back(word);
+    auto set = [target, words, choices = std::move(choices)](const std::string& text) -> Status {
       for (const auto& [word, value] : choices) {
         if (word == text) return *target = value, Status();
-        words.push_back(word);
       }
       return fail_choice(text, words);
     };
-    add({std::move(name), 0, takes, std::move(set)});
+    add({std::move(name), 0, takes, std::move(set), std::move(words)});
   }
 
   void positional(std::string name, std::string* target);

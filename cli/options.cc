@@ -201,6 +201,14 @@ void declare(FlagSet& flags, RepairOptions& options) {
   declare_wait(flags, &options.wait_s);
 }
 
+void declare(FlagSet& flags, CompletionOptions& options) {
+  flags.positional("bash|zsh|fish", &options.shell);
+}
+
+void declare(FlagSet& flags, CompleteOptions& options) {
+  flags.repeated_positional("WORD", false, &options.words);
+}
+
 void declare(FlagSet&, VersionOptions&) {}
 
 void declare(FlagSet&, IndexOptions&) {}

@@ -138,6 +138,14 @@ struct RepairOptions {
   uint64_t wait_s = 60;
 };
 
+struct CompletionOptions {
+  std::string shell;
+};
+
+struct CompleteOptions {
+  std::vector<std::string> words;
+};
+
 struct VersionOptions {};
 
 struct IndexOptions {};
@@ -162,6 +170,8 @@ void declare(FlagSet& flags, ForgetOptions& options);
 void declare(FlagSet& flags, GcOptions& options);
 void declare(FlagSet& flags, CheckOptions& options);
 void declare(FlagSet& flags, RepairOptions& options);
+void declare(FlagSet& flags, CompletionOptions& options);
+void declare(FlagSet& flags, CompleteOptions& options);
 void declare(FlagSet& flags, VersionOptions& options);
 void declare(FlagSet& flags, IndexOptions& options);
 void declare(FlagSet& flags, HelpOptions& options);
