@@ -23,6 +23,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -30,6 +31,7 @@
 #include "base/progress_counters.h"
 #include "lib/dtype.h"
 #include "lib/tensor.h"
+#include "store/checkpoint.h"
 #include "store/commit.h"
 #include "store/layout.h"
 #include "store/locator.h"
@@ -37,6 +39,9 @@
 #include "store/store.h"
 
 namespace cairn {
+
+/// Of this library: "0.1.0".
+std::string_view version();
 
 /// What every long call takes.
 struct CallOptions {
@@ -147,8 +152,6 @@ struct LoadResult {
   uint64_t chunks = 0;      ///< each read once
   double elapsed_s = 0;
 };
-
-class Checkpoint;
 
 /// The name after all renames. Errors: kUsage for a pattern that is no regular expression.
 Result<std::string> apply_renames(std::string name, const std::vector<Rename>& renames);
