@@ -64,6 +64,7 @@ TESTED_BY = {
     "cli/find_tag.cc": "tests/cli/commands_test.py",
     "cli/flags.cc": "tests/cli/commands_test.py",
     "cli/tag_json.cc": "tests/cli/commands_test.py",
+    "cli/store_usage.cc": "tests/cli/commands_test.py",
     "cli/cmd_cat.cc": "tests/cli/commands_test.py",
     "cli/cmd_check.cc": "tests/cli/commands_test.py",
     "cli/cmd_diff.cc": "tests/cli/commands_test.py",
