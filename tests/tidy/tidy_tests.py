@@ -18,6 +18,8 @@ TESTED_BY = {
     "lib/tensor_stream.cc": "tests/cli/commands_test.py",
     "lib/new_file.cc": "tests/cli/commands_test.py",
     "lib/tensor_names.cc": "tests/lib/load_test.cc",
+    "lib/page_marks.cc": "tests/lib/change_map_test.cc",
+    "lib/report_facts.cc": "tests/lib/change_map_test.cc",
     "lib/load_plan.cc": "tests/lib/load_test.cc",
     "lib/save_plan.cc": "tests/lib/save_test.cc",
     "lib/base_tag.cc": "tests/lib/save_load_test.cc",
