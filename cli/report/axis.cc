@@ -11,18 +11,16 @@ namespace cairn {
 ByteAxis byte_axis(uint64_t largest) {
   constexpr uint64_t kStepsMax = 4;
   constexpr uint64_t kMantissas[] = {1, 2, 5, 10, 20, 50, 100, 200, 500};
-  largest = std::max<uint64_t>(largest, 1);
-  for (int power = 0; power < 6; ++power) {
-    for (const uint64_t mantissa : kMantissas) {
-      const uint64_t step = mantissa << (10 * power);
-      if (ceil_div(largest, step) > kStepsMax) continue;
-      ByteAxis axis;
-      axis.top = ceil_div(largest, step) * step;
-      for (uint64_t tick = 0; tick <= axis.top; tick += step) axis.ticks.push_back(tick);
-      return axis;
+  ByteAxis axis{std::max<uint64_t>(largest, 1), {}};
+  uint64_t step = axis.top;
+  for (int power = 5; power >= 0; --power) {
+    for (size_t i = std::size(kMantissas); i > 0; --i) {
+      const uint64_t finer = kMantissas[i - 1] << (10 * power);
+      if (finer <= axis.top && axis.top / finer <= kStepsMax) step = finer;
     }
   }
-  return {largest, {0, largest}};
+  for (uint64_t tick = 0; tick <= axis.top; tick += step) axis.ticks.push_back(tick);
+  return axis;
 }
 
 std::string tick_label(uint64_t bytes) {

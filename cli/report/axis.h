@@ -14,7 +14,7 @@ struct ByteAxis {
   std::vector<uint64_t> ticks;  ///< from 0 to top
 };
 
-/// Two to four steps of 1, 2, 5, 10, 20, 50, ... units of 1024^n bytes that reach `largest`.
+/// From 0 to `largest` in at most four steps of 1, 2, 5, 10, 20, 50, ... units of 1024^n bytes.
 ByteAxis byte_axis(uint64_t largest);
 
 /// Bytes at a tick, in whole units: `200 MiB`.

@@ -31,9 +31,11 @@ std::vector<Block> blocks_of(const std::vector<TensorGroup>& rows) {
   return blocks;
 }
 
-/// One path for each level; neighbours of a row that look the same are one rectangle.
+/// One path for each level; neighbours of a row that look the same are one rectangle. Cells that
+/// had nothing to be compared with have a stroke through them as well.
 std::string cells(const ChangeMap& map, const Block& block) {
   std::array<std::string, kHeatFirst + 1> paths;
+  std::string slashes;
   for (size_t row = 0; row < block.count; ++row) {
     for (size_t column = 0; column < map.columns;) {
       const int level = heat_level(map.at(block.first + row, column));
@@ -43,7 +45,9 @@ std::string cells(const ChangeMap& map, const Block& block) {
         fmt::format_to(std::back_inserter(paths[static_cast<size_t>(level)]), "M{} {}h{}v1h-{}z",
                        column, row, end - column, end - column);
       }
-      column = end;
+      for (; column < end; ++column) {
+        if (level == kHeatFirst) slashes += fmt::format("M{} {}l1 -1", column, row + 1);
+      }
     }
   }
   std::string html;
@@ -51,7 +55,18 @@ std::string cells(const ChangeMap& map, const Block& block) {
     if (paths[level].empty()) continue;
     html += fmt::format("<path class=\"h{}\" d=\"{}\"/>", level, paths[level]);
   }
-  return html;
+  return html + fmt::format("<path class=\"slashes\" d=\"{}\"/>", slashes);
+}
+
+/// Lines between the cells, where there is room for them.
+std::string rules(const ChangeMap& map, const Block& block) {
+  constexpr size_t kColumnsMax = 50;
+  std::string path;
+  for (size_t row = 1; row < block.count; ++row) path += fmt::format("M0 {}h{}", row, map.columns);
+  for (size_t column = 1; column < map.columns && map.columns <= kColumnsMax; ++column) {
+    path += fmt::format("M{} 0v{}", column, block.count);
+  }
+  return fmt::format("<path class=\"rules\" d=\"{}\"/>", path);
 }
 
 std::string row_names(const ChangeMap& map, const Block& block) {
@@ -69,15 +84,19 @@ std::string row_names(const ChangeMap& map, const Block& block) {
 std::string block_panel(const ReportView& view, const Block& block) {
   const ChangeMap& map = view.facts.changes;
   const std::string tensor_class = escape_html(map.rows[block.first].tensor_class);
+  const bool goes_on = block.first > 0 &&
+                       map.rows[block.first - 1].tensor_class == map.rows[block.first].tensor_class;
+  const std::string heading = goes_on ? "" : fmt::format("<h3>{}</h3>", tensor_class);
   return fmt::format(
-      "<div class=\"heat\"><h3>{0}</h3><div class=\"panel\"><div class=\"gutter names\">{1}</div>"
+      "<div class=\"heat\">{8}<div class=\"panel\"><div class=\"gutter names\">{1}</div>"
       "<svg class=\"plot\" style=\"--rows:{2}\" data-columns=\"{3}\" data-row=\"{4}\" "
       "data-rows=\"{2}\" viewBox=\"0 0 {3} {2}\" preserveAspectRatio=\"none\" role=\"img\" "
       "aria-labelledby=\"heat-{4}-t heat-{4}-d\"><title id=\"heat-{4}-t\">What changed: {0}</title>"
       "<desc id=\"heat-{4}-d\">{5} by {6}; the darker a cell, the more of its chunks are new. The "
       "table below has the numbers.</desc>{7}</svg></div></div>\n",
       tensor_class, row_names(map, block), block.count, view.slots(), block.first,
-      counted(block.count, "row"), counted(map.columns, "column"), cells(map, block));
+      counted(block.count, "row"), counted(map.columns, "column"),
+      cells(map, block) + rules(map, block), heading);
 }
 
 std::string legend() {
@@ -92,7 +111,8 @@ std::string legend() {
   }
   return html +
          "</svg>a little to all of it new</span><span><svg class=\"swatch\" viewBox=\"0 0 1 1\">"
-         "<rect class=\"h9\" width=\"1\" height=\"1\"/></svg>first of its prefix</span>"
+         "<rect class=\"h9\" width=\"1\" height=\"1\"/><path class=\"slashes\" d=\"M0 1l1 "
+         "-1\"/></svg>first of its prefix</span>"
          "<span><i class=\"swatch none\"></i>not in the tag</span></p>\n";
 }
 

@@ -30,12 +30,6 @@ static std::string head(const ReportView& view) {
       page_script_hash(), escape_html(view.store), page_style());
 }
 
-/// Patterns that the whole page refers to.
-static constexpr std::string_view kPatterns =
-    "<svg class=\"defs\" aria-hidden=\"true\" focusable=\"false\"><defs>"
-    "<pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\">"
-    "<path d=\"M0 6L6 0\"/></pattern></defs></svg>\n";
-
 static std::string banner(const ReportView& view) {
   std::string date = format_rfc3339(view.now_ns);
   date = date.substr(0, 10) + " " + date.substr(11, 5) + " UTC";
@@ -112,7 +106,6 @@ ordered_json report_data(const ReportView& view) {
 
 std::string report_page(const ReportView& view) {
   std::string page = head(view) + "<body>\n";
-  page += kPatterns;
   page += banner(view);
   page += "<main>\n";
   if (view.facts.tags.tags.empty()) {

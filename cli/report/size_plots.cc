@@ -107,7 +107,7 @@ std::string size_plots(const ReportView& view) {
       "<span><i class=\"swatch new\"></i>of it new to the store</span></p>\n",
       is_mean ? fmt::format("A bar is the mean of up to {} tags that follow each other.",
                             tags.columns.front().count)
-              : "A bar is a tag, in the order of saving.");
+              : "A bar is a tag; those of a prefix stand together, in the order of saving.");
   html += bar_panel(view, "plot-size", "Size of each tag and the new part of it",
                     describe("Size", sizes.values), {sizes, fresh});
   html += "<h3>New bytes alone</h3>\n";
