@@ -13,7 +13,7 @@
 namespace cairn {
 namespace {
 
-constexpr size_t kBlockRows = 40;  // a printed page has room for that
+constexpr size_t kBlockRows = 20;  // what paper keeps together
 
 /// Rows [first, first + count) of one class.
 struct Block {
@@ -92,7 +92,8 @@ std::string block_panel(const ReportView& view, const Block& block) {
       "<svg class=\"plot\" style=\"--rows:{2}\" data-columns=\"{3}\" data-row=\"{4}\" "
       "data-rows=\"{2}\" viewBox=\"0 0 {3} {2}\" preserveAspectRatio=\"none\" role=\"img\" "
       "aria-labelledby=\"heat-{4}-t heat-{4}-d\"><title id=\"heat-{4}-t\">What changed: {0}</title>"
-      "<desc id=\"heat-{4}-d\">{5} by {6}; the darker a cell, the more of its chunks are new. The "
+      "<desc id=\"heat-{4}-d\">{5} by {6}; the stronger a cell, the more of its chunks are new. "
+      "The "
       "table below has the numbers.</desc>{7}</svg></div></div>\n",
       tensor_class, row_names(map, block), block.count, view.slots(), block.first,
       counted(block.count, "row"), counted(map.columns, "column"),

@@ -55,8 +55,7 @@ static std::string tiles(const ReportFacts& facts) {
   return "<dl class=\"tiles\">" +
          tile("Tags", std::to_string(usage.tags), counted(usage.tensors, "tensor") + " in them") +
          tile("Logical", human_bytes(usage.logical_bytes), "all tags as if apart") +
-         tile("Stored", human_bytes(usage.stored_bytes),
-              counted(usage.chunks, "chunk") + " and metadata") +
+         tile("Stored", human_bytes(usage.stored_bytes), counted(usage.chunks, "chunk")) +
          tile("Ratio", human_ratio(usage.logical_bytes, usage.stored_bytes), "logical to stored") +
          tile("On disk", human_bytes(usage.disk_bytes), counted(usage.packs, "pack")) +
          tile("gc would free", human_bytes(facts.reclaimable_bytes),

@@ -44,11 +44,11 @@ std::string bar_table(const BarHeads& heads, std::vector<BarRow> rows) {
   for (const BarRow& row : rows) stored += row.stored;
   const bool has_count = !heads.count.empty();
   std::string html = fmt::format(
-      "<table class=\"bars\"><thead><tr><th>{}</th><th class=\"fill\"></th>{}"
+      "<table class=\"bars{}\"><thead><tr><th>{}</th><th class=\"fill\"></th>{}"
       "<th class=\"n\">Stored</th><th class=\"n\">{}</th><th class=\"n\">Ratio</th></tr></thead>"
       "<tbody>\n",
-      heads.name, has_count ? fmt::format("<th class=\"n\">{}</th>", heads.count) : "",
-      heads.whole);
+      has_count ? " counted" : "", heads.name,
+      has_count ? fmt::format("<th class=\"n\">{}</th>", heads.count) : "", heads.whole);
   for (const BarRow& row : rows) {
     html += fmt::format(
         "<tr><th>{}</th><td class=\"fill\">{}</td>{}<td class=\"n\">{}</td><td class=\"n\">{}</td>"
@@ -67,22 +67,13 @@ struct DiskPart {
 };
 
 std::string disk_bar(const std::array<DiskPart, 3>& parts, uint64_t whole) {
-  std::string html =
-      "<svg class=\"disk\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" role=\"img\" "
-      "aria-labelledby=\"disk-t disk-d\"><title id=\"disk-t\">What the files of the store are for"
-      "</title><desc id=\"disk-d\">";
+  std::string words, bars;
   for (const DiskPart& part : parts) {
-    html += fmt::format("{}: {}. ", part.words, human_bytes(part.bytes));
+    words += fmt::format("{}: {}. ", part.words, human_bytes(part.bytes));
+    bars += fmt::format("<i class=\"{}\" style=\"width:{:.2f}%\"></i>", part.css,
+                        100 * share(part.bytes, whole));
   }
-  html += "</desc><rect class=\"track\" width=\"1000\" height=\"10\"/>";
-  double at = 0;
-  for (const DiskPart& part : parts) {
-    const double width = 1000 * share(part.bytes, whole);
-    html += fmt::format("<rect class=\"{}\" x=\"{:.1f}\" width=\"{:.1f}\" height=\"10\"/>",
-                        part.css, at, width);
-    at += width;
-  }
-  return html + "</svg>\n";
+  return fmt::format("<div class=\"disk\" role=\"img\" aria-label=\"{}\">{}</div>\n", words, bars);
 }
 
 }  // namespace
@@ -123,10 +114,9 @@ std::string disk_plot(const ReportFacts& facts) {
       human_bytes(free), human_bytes(whole));
   html += disk_bar(parts, std::max(whole, needed + free)) + "<ul class=\"parts\">";
   for (const DiskPart& part : parts) {
-    html += fmt::format(
-        "<li><svg class=\"swatch\" viewBox=\"0 0 1 1\"><rect class=\"{}\" width=\"1\" "
-        "height=\"1\"/></svg><span>{}</span><b>{}</b><em>{}</em></li>",
-        part.css, part.words, human_bytes(part.bytes), human_percent(part.bytes, whole));
+    html += fmt::format("<li><i class=\"swatch {}\"></i><span>{}</span><b>{}</b><em>{}</em></li>",
+                        part.css, part.words, human_bytes(part.bytes),
+                        human_percent(part.bytes, whole));
   }
   return html + "</ul></section>\n";
 }
