@@ -13,18 +13,19 @@ ByteAxis byte_axis(uint64_t largest) {
   constexpr uint64_t kMantissas[] = {1, 2, 5, 10, 20, 50, 100, 200, 500};
   ByteAxis axis{std::max<uint64_t>(largest, 1), {}};
   uint64_t step = axis.top;
-  for (int power = 5; power >= 0; --power) {
+  for (int power = 6; power >= 0; --power) {
     for (size_t i = std::size(kMantissas); i > 0; --i) {
       const uint64_t finer = kMantissas[i - 1] << (10 * power);
-      if (finer <= axis.top && axis.top / finer <= kStepsMax) step = finer;
+      const bool fits = finer >> (10 * power) == kMantissas[i - 1] && finer <= axis.top;
+      if (fits && axis.top / finer <= kStepsMax) step = finer;
     }
   }
-  for (uint64_t tick = 0; tick <= axis.top; tick += step) axis.ticks.push_back(tick);
+  for (uint64_t i = 0; i <= axis.top / step; ++i) axis.ticks.push_back(i * step);
   return axis;
 }
 
 std::string tick_label(uint64_t bytes) {
-  constexpr std::string_view kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  constexpr std::string_view kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   size_t unit = 0;
   while (bytes >= 1024 && bytes % 1024 == 0 && unit + 1 < std::size(kUnits)) {
     bytes /= 1024;

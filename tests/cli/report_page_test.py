@@ -1,148 +1,18 @@
 #!/usr/bin/env python3
-"""`cairn report`: the command, and its page in a browser. usage: report_page_test.py CAIRN"""
-import base64
-import hashlib
-import json
+"""The page of `cairn report` in a browser. usage: report_page_test.py CAIRN"""
 import re
 import sys
-import tempfile
-import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from browser import Browser, find_browser
-from program import Program, memory_folder, noise, write_safetensors
+from program import Program, write_safetensors
+from report_fixture import WithPage, run_tests
 
-PROGRAM = ""
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'\"\u202egnp"
 DATA = "JSON.parse(document.getElementById('data').textContent)"
 
 
-def floats(data):
-    return ("F32", [len(data) // 4], data)
-
-
-class WithPage(unittest.TestCase):
-    """A store with a forgotten tag and hostile names, and its page."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-report-")
-        cls.folder = Path(cls.temporary.name)
-        cls.cairn = Program(PROGRAM, cls.folder / "store")
-        cls.cairn.run("init", cls.cairn.store, "--chunk-elements", "1024")
-        still, changing = noise(8 * 4096, 1), bytearray(noise(8 * 4096, 2))
-        for step in range(1, 6):
-            changing[4096 * step] ^= 1  # one chunk of eight a step
-            tensors = {"frozen.weight": floats(still), "w.weight": floats(bytes(changing)),
-                       HOSTILE: noise(3000, step)}
-            file = write_safetensors(cls.folder / "m.safetensors", tensors)
-            cls.cairn.run("import", f"run/{step}", file, "--step", step, "--meta",
-                          f"{HOSTILE}={HOSTILE}")
-        cls.cairn.run("import", "other", write_safetensors(cls.folder / "o.safetensors",
-                                                           {"x": noise(50000, 9)}))
-        cls.cairn.run("forget", "other", "run/2", "--yes", "--allow-newest")
-        cls.page = cls.folder / "page.html"
-        cls.result = cls.cairn.json("report", "-o", cls.page)
-        cls.text = cls.page.read_text(encoding="utf-8")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-
-class Report(WithPage):
-    def data(self, text=None):
-        found = re.search(r'id="data">(.*?)</script>', text or self.text)
-        return json.loads(found[1])
-
-    def test_result_and_totals_are_those_of_stats(self):
-        stats = self.cairn.json("stats")
-        self.assertGreater(stats["dead_bytes"], 50000)
-        self.assertEqual(self.result["tags"], 4)
-        self.assertEqual(self.result["bytes"], self.page.stat().st_size)
-        self.assertEqual(self.result["reclaimable_bytes"], stats["dead_bytes"])
-        for key in ("logical_bytes", "stored_bytes", "disk_bytes"):
-            self.assertEqual(self.result[key], stats[key])
-
-    def test_the_numbers_of_the_plots(self):
-        data = self.data()
-        listed = self.cairn.json("ls", "--sort", "oldest")["tags"]
-        self.assertEqual([column["title"] for column in data["columns"]],
-                         [tag["tag"] for tag in listed])
-        for column, tag in zip(data["columns"], listed):
-            self.assertEqual((column["logical_bytes"], column["new_bytes"]),
-                             (tag["logical_bytes"], tag["new_bytes"]))
-        rows = {row["name"]: row["cells"] for row in data["rows"]}
-        self.assertEqual(rows["frozen.weight"], [[0, 0, 8]] + [[8, 0, 0]] * 3)
-        # run/2 is gone: run/3 is compared with run/1.
-        self.assertEqual(rows["w.weight"], [[0, 0, 8], [8, 2, 0], [8, 1, 0], [8, 1, 0]])
-
-    def test_names_of_strangers_stay_text(self):
-        self.assertNotIn("<img", self.text)
-        self.assertEqual(len(re.findall("<script", self.text)), 2)
-        self.assertIn("&lt;script&gt;alert(1)", self.text)
-
-    def test_only_the_page_s_own_script_may_run(self):
-        script = self.text.rpartition("<script>")[2].partition("</script>")[0]
-        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        self.assertIn(f"script-src 'sha256-{digest}'", self.text)
-        self.assertIsNone(re.search(r"(?:src|href)=\"(?!data:,)|url\((?!#)|@import|https?://",
-                                    self.text))
-
-    def test_files(self):
-        page = self.folder / "again.html"
-        page.write_text("mine", encoding="ascii")
-        self.assertEqual(self.cairn.error("report", "-o", page, expect=16)["code"], "exists")
-        self.assertEqual(page.read_text(encoding="ascii"), "mine")
-        self.assertEqual(self.cairn.run("report", "-o", page, "--force", "-q").stdout, f"{page}\n")
-        self.assertIn("<!DOCTYPE html>", page.read_text(encoding="utf-8"))
-        self.cairn.run("report", expect=2)
-        self.cairn.run("report", "-o", self.folder / "no" / "page.html", expect=15)
-        full = Path("/dev/full")
-        if full.exists():
-            self.cairn.run("report", "-o", full, expect=16)
-        self.assertEqual([path.name for path in self.folder.glob(".*")], [])
-
-    def test_pattern(self):
-        page = self.folder / "some.html"
-        self.assertEqual(self.cairn.json("report", "-o", page, "run/[34]")["tags"], 2)
-        text = page.read_text(encoding="utf-8")
-        self.assertEqual([column["title"] for column in self.data(text)["columns"]],
-                         ["run/3", "run/4"])
-        self.assertIn("2 tags matching <code>run/[34]</code> of 4 tags", text)
-        refused = self.cairn.error("report", "-o", self.folder / "none.html", "x*", expect=15)
-        self.assertIn("'x*'", refused["message"])
-        self.assertFalse((self.folder / "none.html").exists())
-
-    def test_an_empty_store(self):
-        cairn = Program(PROGRAM, self.folder / "empty")
-        cairn.run("init", cairn.store)
-        page = self.folder / "empty.html"
-        self.assertEqual(cairn.json("report", "-o", page)["tags"], 0)
-        self.assertIn("This store is empty", page.read_text(encoding="utf-8"))
-
-    def test_many_tags_and_tensors_share_columns_and_rows(self):
-        cairn = Program(PROGRAM, self.folder / "many")
-        cairn.run("init", cairn.store)
-        tensors = {f"layers.{layer}.{part}.weight": bytes([layer, 1]) for layer in range(60)
-                   for part in ("q", "k", "v", "o", "up", "down")}
-        cairn.run("import", "run/0", write_safetensors(self.folder / "l.safetensors", tensors))
-        for number in range(1, 120):
-            cairn.run("tag", f"run/{number}", "run/0")
-        page = self.folder / "many.html"
-        cairn.run("report", "-o", page)
-        data = self.data(page.read_text(encoding="utf-8"))
-        self.assertEqual(len(data["columns"]), 60)
-        self.assertEqual(sum(column["tags"] for column in data["columns"]), 120)
-        self.assertLessEqual(len(data["rows"]), 200)
-        self.assertEqual(sum(row["tensors"] for row in data["rows"]), 360)
-
-
-@unittest.skipUnless(find_browser(), "no chromium here (apt-get install chromium)")
 class Page(WithPage):
-    """The same store's page in a browser."""
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -172,7 +42,7 @@ class Page(WithPage):
     def test_nothing_to_scroll_sideways(self):
         pages = [self.page, self.folder / "long.html", self.folder / "bare.html"]
         store = self.folder / ("a-long-name-" * 15)
-        cairn = Program(PROGRAM, store)
+        cairn = Program(self.program, store)
         cairn.run("init", store)
         cairn.run("report", "-o", pages[2])
         file = write_safetensors(self.folder / "n.safetensors", {"n" * 900: b"1" * 999999})
@@ -243,5 +113,7 @@ class Page(WithPage):
 
 
 if __name__ == "__main__":
-    PROGRAM = sys.argv.pop(1)
-    unittest.main()
+    if find_browser() is None:
+        print("skipped: no chromium here (apt-get install chromium)")
+        sys.exit(77)
+    run_tests()

@@ -14,8 +14,12 @@ TIMEOUT_S = 60
 
 
 def find_browser():
-    """The path of a Chromium; None where there is none."""
-    return next((path for path in map(shutil.which, PROGRAMS) if path), None)
+    """The path of a Chromium that runs; None where there is none."""
+    for path in filter(None, map(shutil.which, PROGRAMS)):
+        # On some systems the name belongs to a script that only says how to install one.
+        if subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
+            return path
+    return None
 
 
 class Browser:

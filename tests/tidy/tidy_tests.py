@@ -81,6 +81,13 @@ TESTED_BY = {
     "cli/cmd_ls.cc": "tests/cli/commands_test.py",
     "cli/cmd_show.cc": "tests/cli/commands_test.py",
     "cli/cmd_stats.cc": "tests/cli/commands_test.py",
+    "cli/cmd_report.cc": "tests/cli/report_test.py",
+    # A plot is a part of the page.
+    "cli/report/age_plot.cc": "tests/cli/report/report_page_test.cc",
+    "cli/report/heat_map.cc": "tests/cli/report/report_page_test.cc",
+    "cli/report/size_plots.cc": "tests/cli/report/report_page_test.cc",
+    "cli/report/tag_table.cc": "tests/cli/report/report_page_test.cc",
+    "cli/report/usage_plots.cc": "tests/cli/report/report_page_test.cc",
     "cli/cmd_tag.cc": "tests/cli/commands_test.py",
     "cli/cmd_index.cc": "tests/crash/bad_luck_test.py",
     # The frame of the program runs from outside.
