@@ -37,9 +37,12 @@ static uint64_t columns_of(const std::vector<TagGroup>& groups, size_t tags_a_co
   return columns;
 }
 
+/// Parts as equal as can be, none larger than `step`.
 static void cut(std::vector<TagColumn>& columns, size_t first, size_t count, size_t step) {
-  for (size_t at = 0; at < count; at += step) {
-    columns.push_back({first + at, std::min(step, count - at)});
+  const size_t parts = ceil_div(count, step);
+  for (size_t i = 0; i < parts; ++i) {
+    const size_t begin = count * i / parts, end = count * (i + 1) / parts;
+    columns.push_back({first + begin, end - begin});
   }
 }
 

@@ -105,7 +105,7 @@ std::string size_plots(const ReportView& view) {
       "<p class=\"note\">Every tag is a whole checkpoint; what a save has to write is what is new. "
       "{}</p>\n<p class=\"key\"><span><i class=\"swatch size\"></i>size of the tag</span>"
       "<span><i class=\"swatch new\"></i>of it new to the store</span></p>\n",
-      is_mean ? fmt::format("A bar is the mean of up to {} tags that follow each other.",
+      is_mean ? fmt::format("A bar is the mean of about {} tags that follow each other.",
                             tags.columns.front().count)
               : "A bar is a tag; those of a prefix stand together, in the order of saving.");
   html += bar_panel(view, "plot-size", "Size of each tag and the new part of it",

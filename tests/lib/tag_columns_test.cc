@@ -34,6 +34,7 @@ void expect_whole(const TagColumns& columns) {
   for (const TagColumn& column : columns.columns) {
     EXPECT_EQ(column.first, next);
     EXPECT_GT(column.count, 0u);
+    EXPECT_LE(column.count, 2 * columns.columns.back().count) << "parts are about equal";
     next += column.count;
   }
   EXPECT_EQ(next, columns.tags.size());
