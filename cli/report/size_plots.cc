@@ -4,6 +4,7 @@
 
 #include <iterator>
 
+#include "base/bytes.h"
 #include "cli/human.h"
 #include "cli/report/axis.h"
 
@@ -106,7 +107,7 @@ std::string size_plots(const ReportView& view) {
       "{}</p>\n<p class=\"key\"><span><i class=\"swatch size\"></i>size of the tag</span>"
       "<span><i class=\"swatch new\"></i>of it new to the store</span></p>\n",
       is_mean ? fmt::format("A bar is the mean of about {} tags that follow each other.",
-                            tags.columns.front().count)
+                            ceil_div(tags.tags.size(), tags.columns.size()))
               : "A bar is a tag; those of a prefix stand together, in the order of saving.");
   html += bar_panel(view, "plot-size", "Size of each tag and the new part of it",
                     describe("Size", sizes.values), {sizes, fresh});
