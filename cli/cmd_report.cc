@@ -52,18 +52,38 @@ static Status add_metadata(const Store& store, ReportView& view) {
   return {};
 }
 
-static Result<ReportView> look(const Context& context, const ReportOptions& options) {
-  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
-  CAIRN_TRY(const TagList list, store->read_tags());
-  CAIRN_TRY(auto chosen, choose(list, options.pattern));
-  CAIRN_TRY(StoreUsage usage, store_usage(*store, list, &context.stop));
+static Result<ReportView> look_once(const Context& context, const Store& store, const TagList& list,
+                                    std::vector<TagEntry> chosen) {
+  CAIRN_TRY(StoreUsage usage, store_usage(store, list, &context.stop));
   ReportView view;
-  CAIRN_TRY(view.facts, gather_report(*store, std::move(usage), std::move(chosen), &context.stop));
-  view.store = context.store;
-  view.pattern = options.pattern;
-  view.now_ns = now_ns();
-  CAIRN_CHECK(add_metadata(*store, view));
+  CAIRN_TRY(view.facts, gather_report(store, std::move(usage), std::move(chosen), &context.stop));
+  CAIRN_CHECK(add_metadata(store, view));
   return view;
+}
+
+/// Files go when gc runs in the middle: as long as the store has changed it is read again.
+static Result<ReportView> look(const Context& context, const ReportOptions& options) {
+  constexpr int kAttemptsMax = 5;
+  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  for (int attempt = 1;; ++attempt) {
+    CAIRN_TRY(const TagList list, store->read_tags());
+    CAIRN_TRY(auto chosen, choose(list, options.pattern));
+    auto view = look_once(context, *store, list, std::move(chosen));
+    if (view) {
+      view->store = context.store;
+      view->pattern = options.pattern;
+      view->now_ns = now_ns();
+      return view;
+    }
+    Error error = view.error();
+    if (error.code != Code::kNotFound && error.code != Code::kCorrupt) return view;
+    CAIRN_TRY(const TagList now, store->read_tags());
+    if (now.commit != list.commit && attempt < kAttemptsMax) continue;
+    // A tag is there and its files are not: that is damage.
+    error.code = Code::kCorrupt;
+    if (error.hint.empty()) error.hint = "run 'cairn check'";
+    return tl::unexpected(std::move(error));
+  }
 }
 
 static Status write(const std::string& path, const std::string& page, bool force) {

@@ -76,6 +76,16 @@ class Report(WithPage):
         self.assertIn("'x*'", refused["message"])
         self.assertFalse((self.folder / "none.html").exists())
 
+    def test_damage_leaves_no_page(self):
+        cairn = Program(self.program, self.folder / "damaged")
+        cairn.run("init", cairn.store)
+        cairn.run("import", "t", write_safetensors(self.folder / "d.safetensors", {"x": b"1234"}))
+        for meta in (cairn.store / "meta").rglob("*-*"):
+            meta.unlink()
+        page = self.folder / "damaged.html"
+        self.assertIn("cairn check", cairn.error("report", "-o", page, expect=12)["hint"])
+        self.assertFalse(page.exists())
+
     def test_an_empty_store(self):
         cairn = Program(self.program, self.folder / "empty")
         cairn.run("init", cairn.store)
