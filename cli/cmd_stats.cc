@@ -6,11 +6,8 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/store_usage.h"
 #include "cli/table.h"
-#include "lib/describe.h"
-#include "lib/tensor.h"
-#include "store/index/index.h"
-#include "store/usage.h"
 
 namespace cairn {
 
@@ -73,23 +70,10 @@ static void print_text(Output& output, const StoreUsage& usage) {
   if (!encodings.empty()) output.print("\n" + encodings.render());
 }
 
-static Result<TensorFacts> describe(const Checkpoint& checkpoint, const Layout& layout,
-                                    size_t number) {
-  const TensorInfo& tensor = checkpoint.schema().tensors[number];
-  CAIRN_TRY(const uint64_t bytes, checked_bytes(static_cast<Dtype>(tensor.dtype), tensor.shape));
-  return TensorFacts{tensor_class(layout, number), bytes};
-}
-
 static Result<StoreUsage> run(const Context& context) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   CAIRN_TRY(const TagList tags, store->read_tags());
-  CAIRN_TRY(StoreUsage usage, measure_usage(*store, tags, describe, &context.stop));
-  const std::string index = index_path(*store);
-  if (!index.starts_with(store->path() + "/")) {
-    CAIRN_TRY(const uint64_t bytes, folder_bytes(store->fs(), index));
-    usage.disk_bytes += bytes;
-  }
-  return usage;
+  return store_usage(*store, tags, &context.stop);
 }
 
 int cmd_stats(const Context& context, const StatsOptions&) {

@@ -17,6 +17,7 @@ std::span<const Command> all_commands() {
       command("forget", Needs::kStore, cmd_forget),
       command("gc", Needs::kStore, cmd_gc),
       command("stats", Needs::kStore, cmd_stats),
+      command("report", Needs::kStore, cmd_report),
       command("check", Needs::kStore, cmd_check),
       command("repair", Needs::kStore, cmd_repair),
       command("completion", Needs::kNothing, cmd_completion),

@@ -62,6 +62,7 @@ int cmd_show(const Context& context, const ShowOptions& options);
 int cmd_diff(const Context& context, const DiffOptions& options);
 int cmd_cat(const Context& context, const CatOptions& options);
 int cmd_stats(const Context& context, const StatsOptions& options);
+int cmd_report(const Context& context, const ReportOptions& options);
 int cmd_tag(const Context& context, const TagOptions& options);
 int cmd_pin(const Context& context, const PinOptions& options);
 int cmd_unpin(const Context& context, const UnpinOptions& options);

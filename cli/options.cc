@@ -140,6 +140,12 @@ void declare(FlagSet& flags, CatOptions& options) {
 
 void declare(FlagSet&, StatsOptions&) {}
 
+void declare(FlagSet& flags, ReportOptions& options) {
+  flags.text("output", &options.output, 'o');
+  flags.optional_positional("PATTERN", &options.pattern);
+  flags.on_off("force", &options.force);
+}
+
 void declare(FlagSet& flags, TagOptions& options) {
   flags.positional("NEW", &options.new_tag);
   flags.positional("TAG", &options.tag);

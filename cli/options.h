@@ -89,6 +89,12 @@ struct CatOptions {
 
 struct StatsOptions {};
 
+struct ReportOptions {
+  std::string output;   ///< the file to write; required
+  std::string pattern;  ///< glob; "" matches all
+  bool force = false;
+};
+
 struct TagOptions {
   std::string new_tag;
   std::string tag;
@@ -163,6 +169,7 @@ void declare(FlagSet& flags, ShowOptions& options);
 void declare(FlagSet& flags, DiffOptions& options);
 void declare(FlagSet& flags, CatOptions& options);
 void declare(FlagSet& flags, StatsOptions& options);
+void declare(FlagSet& flags, ReportOptions& options);
 void declare(FlagSet& flags, TagOptions& options);
 void declare(FlagSet& flags, PinOptions& options);
 void declare(FlagSet& flags, UnpinOptions& options);

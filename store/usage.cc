@@ -53,10 +53,23 @@ class UsageCounter {
     for (const PagePlace& place : checkpoint.table().pages) {
       metas_.insert({place.page.file, place.locator.file});
     }
+    CAIRN_TRY(const auto classes, count_items(checkpoint));
+    for (size_t page = 0; page < checkpoint.table().pages.size(); ++page) {
+      if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the count was stopped");
+      // Tags share the pages in which nothing changed: what those hold is counted already.
+      if (!places_.insert(checkpoint.table().pages[page]).second) continue;
+      CAIRN_CHECK(count_page(checkpoint, page, classes));
+    }
+    return {};
+  }
+
+  /// Counts the bytes of tensors; returns the class of each item.
+  Result<std::vector<ClassUsage*>> count_items(const Checkpoint& checkpoint) {
     CAIRN_TRY(const Layout layout, checkpoint.layout());
     usage_.tensors += checkpoint.schema().tensors.size();
+    std::vector<ClassUsage*> classes;
+    classes.reserve(checkpoint.item_count());
     for (size_t item = 0; item < checkpoint.item_count(); ++item) {
-      if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the count was stopped");
       TensorFacts facts{"attachment", 0};
       if (checkpoint.is_tensor(item)) {
         CAIRN_TRY(facts, describe_(checkpoint, layout, item));
@@ -64,17 +77,20 @@ class UsageCounter {
       usage_.logical_bytes += facts.bytes;
       ClassUsage& of_class = usage_.by_class[facts.tensor_class];
       of_class.logical_bytes += facts.bytes;
-      CAIRN_CHECK(count_item(checkpoint, item, of_class));
+      classes.push_back(&of_class);
     }
-    return {};
+    return classes;
   }
 
-  Status count_item(Checkpoint& checkpoint, size_t item, ClassUsage& of_class) {
-    return visit_chunks(checkpoint, item,
-                        [&](uint64_t, const ChunkEntry& entry, std::span<const Copy> copies) {
-                          count_chunk(entry, copies, of_class);
-                          return Status();
-                        });
+  Status count_page(Checkpoint& checkpoint, size_t number,
+                    const std::vector<ClassUsage*>& classes) {
+    CAIRN_TRY(const auto page, checkpoint.page(number));
+    for (const PageRun& run : checkpoint.plan().pages[number]) {
+      for (size_t entry = run.first_entry; entry < run.first_entry + run.chunk_count; ++entry) {
+        count_chunk(page->page.entries[entry], page->copies(entry), *classes[run.item]);
+      }
+    }
+    return {};
   }
 
   void count_chunk(const ChunkEntry& entry, std::span<const Copy> copies, ClassUsage& of_class) {
@@ -156,6 +172,7 @@ class UsageCounter {
   StoreUsage usage_;
   uint64_t inline_bytes_ = 0;
   std::set<FileId> metas_;
+  std::set<PagePlace> places_;
   std::unordered_set<Digest, DigestHash> chunks_;
   std::unordered_set<std::pair<FileId, uint64_t>, PlaceHash> copies_;
 };

@@ -1,9 +1,9 @@
 // A program of someone else's: saves a tensor and loads it back in two halves.
-#include <lib/cairn.hpp>
-
 #include <cstdio>
 #include <numeric>
 #include <vector>
+
+#include "lib/cairn.hpp"
 
 static int fail(const char* what, const cairn::Error& error) {
   std::fprintf(stderr, "%s: %s\n", what, error.message.c_str());
