@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""The program in a real terminal, by tmux: bars, questions, Ctrl-C. usage: terminal_test.py CAIRN"""
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from program import Program, memory_folder, noise, write_safetensors
+
+PROGRAM = ""
+
+
+class Terminal(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-tmux-")
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = Path(self.temporary.name)
+        self.cairn = Program(PROGRAM, self.folder / "store")
+        self.cairn.run("init", self.cairn.store)
+        self.file = write_safetensors(self.folder / "m.safetensors", {"w": noise(300000)})
+        self.socket = self.folder / "tmux"
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8",
+                       "CAIRN_STORE": str(self.cairn.store), "SHELL": "/bin/sh"}
+        subprocess.run(self.tmux("new-session", "-d", "-x", "90", "-y", "20",
+                                 "PS1='$ ' exec /bin/sh"), env=environment, check=True)
+        self.addCleanup(subprocess.run, self.tmux("kill-server"), check=False)
+
+    def tmux(self, *words):
+        return ["tmux", "-S", str(self.socket), "-f", "/dev/null", *words]
+
+    def type(self, *keys):
+        subprocess.run(self.tmux("send-keys", *keys), check=True)
+
+    def screen(self):
+        return subprocess.run(self.tmux("capture-pane", "-p"), capture_output=True, text=True,
+                              check=True).stdout
+
+    def wait_for(self, *texts):
+        """The screen once it shows all of the texts."""
+        end, pause = time.monotonic() + 30, threading.Event()
+        while not all(text in self.screen() for text in texts):
+            self.assertLess(time.monotonic(), end, f"no {texts} in:\n{self.screen()}")
+            pause.wait(0.05)
+        return self.screen()
+
+    def test_a_bar_that_goes_when_the_work_is_done(self):
+        with open(self.cairn.store / "lock", "r+b") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)  # the save comes as far as its commit
+            self.type(f"{PROGRAM} import run/1 {self.file}", "Enter")
+            seen = self.wait_for("[###", "293 KiB of 293 KiB (100.0 %)", "new 293 KiB")
+            self.assertLess(max(map(len, seen.splitlines())), 90)
+        seen = self.wait_for("saved 'run/1'")
+        self.assertNotIn("[###", seen)
+
+    def test_ctrl_c(self):
+        with open(self.cairn.store / "lock", "r+b") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            self.type(f"{PROGRAM} import run/1 {self.file}; echo status=$?", "Enter")
+            self.wait_for("[###")
+            self.type("C-c")
+            self.type("C-c")  # the second one stops at once
+            self.wait_for("status=130")
+        self.assertEqual(self.cairn.run("ls", "-q").stdout, "")
+        self.cairn.run("gc", "--yes")
+        self.assertEqual([path for path in (self.cairn.store / "packs").rglob("*")
+                          if path.is_file()], [])
+
+    def test_questions(self):
+        self.cairn.run("import", "run/1", self.file)
+        self.cairn.run("import", "run/2", self.file)
+        self.type(f"{PROGRAM} forget run/1; echo status=$?", "Enter")
+        self.wait_for("Forget 1 of 2 tags", "[y/N]")
+        self.type("n", "Enter")
+        self.wait_for("nothing was done", "status=130")
+        self.type(f"clear; {PROGRAM} forget run/1; echo status=$?", "Enter")
+        self.wait_for("[y/N]")
+        self.type("y", "Enter")
+        self.wait_for("forgot 1 of 2 tags", "status=0")
+        self.assertEqual(self.cairn.run("ls", "-q").stdout, "run/2\n")
+
+
+if __name__ == "__main__":
+    PROGRAM = str(Path(sys.argv.pop(1)).resolve())
+    if shutil.which("tmux") is None:
+        print("tmux is not installed")
+        sys.exit(77)
+    unittest.main()
