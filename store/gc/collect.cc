@@ -94,7 +94,7 @@ class Collection {
     const uint64_t room = free + more_free_bytes;
     MoveLimits limits = request_.move;
     limits.bytes_max = std::min(bytes_max, room - std::min(room, kFreeBytesMin));
-    MovePlan plan = plan_move(store_, survey.files, needed, leased, damaged_, limits);
+    CAIRN_TRY(MovePlan plan, plan_move(store_, survey.files, needed, leased, damaged_, limits));
     // What moves leaves holes in metadata packs, which may then be worth moving too.
     for (bool grows = !plan.is_empty(); grows;) {
       CAIRN_TRY(const MoveMeasure measured, measure_move(store_, survey.list, plan));

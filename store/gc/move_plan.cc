@@ -57,7 +57,7 @@ class Planner {
  public:
   Planner(const Store& store, NeededCopies& needed) : store_(store), needed_(needed) {}
 
-  MovePlan run(Victims victims) {
+  Result<MovePlan> run(Victims victims) {
     plan_.is_cut = victims.is_cut;
     // What came to the store together stays together.
     std::sort(victims.chosen.begin(), victims.chosen.end(),
@@ -66,17 +66,21 @@ class Planner {
                        std::tuple(b.oldest_commit, b.file.kind, b.file.file);
               });
     for (Candidate& victim : victims.chosen) {
-      if (victim.file.kind == FileKind::kPack && !place_copies(victim.file.file)) continue;
-      plan_.victims.push_back(std::move(victim));
+      bool is_movable = true;
+      if (victim.file.kind == FileKind::kPack) {
+        CAIRN_TRY(is_movable, place_copies(victim.file.file));
+      }
+      if (is_movable) plan_.victims.push_back(std::move(victim));
     }
     close_pack();
     return std::move(plan_);
   }
 
  private:
-  bool place_copies(const FileId& source) {
+  Result<bool> place_copies(const FileId& source) {
     const auto rows = list_copies(store_.fs(), store_.path(), source);
-    if (!rows) return leave(source, rows.error().message);
+    if (!rows && rows.error().code == Code::kCorrupt) return leave(source, rows.error().message);
+    if (!rows) return tl::unexpected(rows.error());
     std::vector<const PackedCopy*> found;
     for (const CopyPlace& place : needed_.in_pack(source)) {
       const PackedCopy* row = find_row(*rows, place);
@@ -156,9 +160,9 @@ bool add_half_dead_metas(const std::vector<StoredFile>& files, const NeededObjec
   return plan.victims.size() != count;
 }
 
-MovePlan plan_move(const Store& store, const std::vector<StoredFile>& files, NeededCopies& needed,
-                   const FileMarks& protect, const std::set<FileId>& damaged,
-                   const MoveLimits& limits) {
+Result<MovePlan> plan_move(const Store& store, const std::vector<StoredFile>& files,
+                           NeededCopies& needed, const FileMarks& protect,
+                           const std::set<FileId>& damaged, const MoveLimits& limits) {
   std::vector<Candidate> candidates;
   for (const StoredFile& file : files) {
     const bool is_pack = file.kind == FileKind::kPack;

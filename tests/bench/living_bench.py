@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""Living with a large store: what commands cost as tags and chunks grow.
+
+    living_bench.py CAIRN MAKE_STORE [--rounds 5] [--folder DIR] [--json FILE]
+
+Stores without data are made by make_store in three sizes; of each figure the median of the rounds
+and the growth exponent (the slope of log time over log size between the least and the largest) are
+printed. Times are those of whole commands, start of the program included. The rate of gc's moves is
+measured on real data beside `cp` and a sync of the same bytes, taking turns.
+"""
+import argparse
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from program import write_safetensors
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def timed(words, environment=None):
+    """Seconds and peak memory in bytes of a command that must succeed."""
+    begun = time.perf_counter()
+    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, env=environment)
+    error = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        sys.exit(f"{words}: {error.decode()}")
+    return time.perf_counter() - begun, usage.ru_maxrss * 1024
+
+
+class Bench:
+    def __init__(self, options):
+        self.options, self.rows = options, []
+        self.folder = Path(tempfile.mkdtemp(prefix="cairn-living-", dir=options.folder))
+
+    def store(self, **wanted):
+        path = self.folder / "store"
+        shutil.rmtree(path, ignore_errors=True)
+        words = [word for name, value in wanted.items() for word in (f"--{name}", str(value))]
+        subprocess.run([self.options.make_store, path, *words], check=True)
+        return path
+
+    def cairn(self, store, *words):
+        return timed([self.options.cairn, "-s", store, *words])
+
+    def rounds(self, work):
+        results = [work(number) for number in range(self.options.rounds)]
+        return median([seconds for seconds, _ in results]), max(peak for _, peak in results)
+
+    def row(self, what, sizes, figures, asked=""):
+        exponent = ""
+        if len(sizes) > 1:
+            growth = math.log(figures[-1][0] / figures[0][0]) / math.log(sizes[-1] / sizes[0])
+            exponent = f"{growth:.2f}"
+        cells = [f"{size:,}: {seconds * 1000:.0f} ms, {peak / 2**20:.0f} MiB"
+                 for size, (seconds, peak) in zip(sizes, figures)]
+        self.rows.append({"what": what, "figures": cells, "exponent": exponent, "asked": asked})
+        print(f"| {what} | {'; '.join(cells)} | {exponent} | {asked} |", flush=True)
+
+    def names(self):
+        sizes, listed, committed = (1000, 10000, 100000), [], []
+        for size in sizes:
+            store = self.store(tags=1, chunks=100, names=size)
+            listed.append(self.rounds(lambda _: self.cairn(store, "ls", "-q")))
+            committed.append(self.rounds(
+                lambda number: self.cairn(store, "tag", f"new/{number}", "run/000000")))
+        self.row("`ls -q`, tags", sizes, listed, "10,000: 300 ms")
+        self.row("`tag NEW TAG` (a commit), tags", sizes, committed,
+                 "a commit at 10,000: 10 ms; at 100,000: 50 ms")
+
+    def exclusive(self):
+        sizes, figures = (30, 100, 300), []
+        for size in sizes:
+            store = self.store(tags=size, chunks=10000)
+            figures.append(self.rounds(lambda _: self.cairn(store, "ls", "--exclusive", "-q")))
+        self.row("`ls --exclusive`, tags of 10,000 chunks", sizes, figures, "stated")
+
+    def chunks(self):
+        sizes, shown, compared = (10000, 100000, 1000000), [], []
+        for size in sizes:
+            # 1 % of the chunks, in runs, as a run of training steps on few experts leaves them.
+            store = self.store(tags=2, chunks=size, new=1)
+            shown.append(self.rounds(lambda _: self.cairn(store, "show", "run/000000", "-q")))
+            compared.append(self.rounds(
+                lambda _: self.cairn(store, "diff", "run/000000", "run/000001", "-q")))
+        self.row("`show`, chunks", sizes, shown, "1,000,000: 300 ms")
+        self.row("`diff`, 1 % of the chunks changed (in every page), chunks", sizes, compared,
+                 "1,000,000: 300 ms")
+
+    def collect(self):
+        sizes, figures = (1000, 10000, 100000), []
+        for size in sizes:
+            store = self.store(tags=100, chunks=size)
+            self.cairn(store, "forget", "run/000050", "--yes")
+            figures.append(self.rounds(lambda _: self.cairn(store, "gc", "--dry-run")))
+        self.row("`gc --dry-run`, 1 of 100 tags gone, chunks a tag", sizes, figures,
+                 "100,000: 2,000 ms, 200 MiB")
+        self.saver_beside(store)
+
+    def saver_beside(self, store):
+        """The longest commit while a collection runs that moves nothing (there is no data)."""
+        waits, stop = [], threading.Event()
+
+        def commit():
+            number = 0
+            while not stop.is_set():
+                waits.append(self.cairn(store, "tag", f"beside/{number}", "run/000000")[0])
+                number += 1
+
+        saver = threading.Thread(target=commit)
+        saver.start()
+        self.cairn(store, "gc", "--yes", "--max-repack-bytes", "0")
+        stop.set()
+        saver.join()
+        self.row("slowest commit beside gc, commits", (len(waits),), [(max(waits), 0)], "200 ms")
+
+    def move_rate(self):
+        """Half of a GiB's chunks die; the other half is moved, beside cp and a sync of as much."""
+        ratios = []
+        for number in range(self.options.rounds):
+            store = self.folder / "real"
+            shutil.rmtree(store, ignore_errors=True)
+            subprocess.run([self.options.cairn, "init", store], check=True, capture_output=True)
+            old, new = self.folder / "old.safetensors", self.folder / "new.safetensors"
+            half = 512 << 20
+            kept = os.urandom(half)
+            write_safetensors(old, {"kept": kept, "dies": os.urandom(half)})
+            write_safetensors(new, {"kept": kept})
+            for tag, file in (("r/1", old), ("r/2", new)):
+                self.cairn(store, "import", tag, file)
+            self.cairn(store, "forget", "r/1", "--yes")
+            begun = time.perf_counter()
+            subprocess.run(["cp", new, self.folder / "copy"], check=True)
+            subprocess.run(["sync", self.folder / "copy"], check=True)
+            copied = time.perf_counter() - begun
+            moved, _ = self.cairn(store, "gc", "--yes")
+            ratios.append(copied / moved)
+            for path in (self.folder / "copy", old, new):
+                path.unlink()
+        self.rows.append({"what": "rate of gc's moves / cp + sync", "figures": ratios, "exponent": "",
+                          "asked": "at least 0.7"})
+        print(f"| rate of a gc that moves 512 MiB / cp + sync | {median(ratios):.2f} "
+              f"({min(ratios):.2f} to {max(ratios):.2f}) | | at least 0.7 |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cairn", type=Path)
+    parser.add_argument("make_store", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", default="/var/tmp")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    bench = Bench(options)
+    try:
+        print("| what | median of whole commands, peak memory | growth exponent | asked |\n"
+              "|---|---|---|---|")
+        bench.names()
+        bench.exclusive()
+        bench.chunks()
+        bench.collect()
+        bench.move_rate()
+    finally:
+        shutil.rmtree(bench.folder, ignore_errors=True)
+    if options.json:
+        options.json.write_text(json.dumps(bench.rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
