@@ -66,8 +66,8 @@ bool add_half_dead_metas(const std::vector<StoredFile>& files, const NeededObjec
 /// Plans the move of all that `needed` says tags need out of the files worth it. Files of which
 /// `protect.is_needed` are left alone, and so are the packs in `damaged`. Errors: what keeps the
 /// table of a pack from being read, unless the pack is damaged.
-Result<MovePlan> plan_move(const Store& store, const std::vector<StoredFile>& files, NeededCopies& needed,
-                   const FileMarks& protect, const std::set<FileId>& damaged,
-                   const MoveLimits& limits);
+Result<MovePlan> plan_move(const Store& store, const std::vector<StoredFile>& files,
+                           NeededCopies& needed, const FileMarks& protect,
+                           const std::set<FileId>& damaged, const MoveLimits& limits);
 
 }  // namespace cairn

@@ -65,32 +65,49 @@ Status NeededCopies::add_tag(const TagEntry& tag) {
 }
 
 Status NeededCopies::add_table(const LocatorTable& table, uint64_t commit) {
-  std::set<FileId> listed;
-  for (const PackUse& use : table.packs) listed.insert(use.pack);
+  objects_.add_pages(table);
+  listed_.clear();
+  for (const PackUse& use : table.packs) {
+    Pack& pack = packs_[use.pack];
+    pack.oldest_commit = std::min(pack.oldest_commit, commit);
+    listed_[use.pack] = &pack;
+  }
   const auto read = [&](size_t page) -> Result<Locator> {
-    const PagePlace& place = table.place(page);
-    // Copies with bases need other pages in each table: only without them one look is enough.
-    const bool is_seen = !seen_locators_.insert(place.locator.digest).second;
-    if (is_seen && table.closure.empty()) return Locator{};
-    CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), place.locator));
+    CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), table.place(page).locator));
     return decode_locator(bytes);
   };
-  objects_.add_pages(table);
-  return for_each_needed(table, read,
-                         [&](const Copy& copy) { return add_copy(copy, listed, commit); });
+  if (!table.closure.empty()) {
+    return for_each_needed(table, read, [&](const Copy& copy) { return add_copy(copy); });
+  }
+  if (previous_.size() < table.pages.size()) previous_.resize(table.pages.size());
+  for (size_t page = 0; page < table.pages.size(); ++page) {
+    // Without pages of bases a locator means the same in every table.
+    if (!seen_locators_.insert(table.pages[page].locator.digest).second) continue;
+    CAIRN_TRY(Locator locator, read(page));
+    CAIRN_CHECK(add_page(locator, previous_[page]));
+    previous_[page] = std::move(locator);
+  }
+  return {};
 }
 
-Status NeededCopies::add_copy(const Copy& copy, const std::set<FileId>& listed, uint64_t commit) {
-  if (last_ == nullptr || last_pack_ != copy.pack || last_commit_ != commit) {
-    if (!listed.contains(copy.pack)) {
-      return fail(Code::kCorrupt,
-                  fmt::format("a copy lies in the pack '{}', which the locator table does not list",
-                              relative_path(FileKind::kPack, copy.pack)));
-    }
-    last_ = &packs_[copy.pack];
-    last_pack_ = copy.pack;
-    last_commit_ = commit;
-    last_->oldest_commit = std::min(last_->oldest_commit, commit);
+/// Of a page that has changed, most copies are still those of the tag before.
+Status NeededCopies::add_page(const Locator& locator, const Locator& before) {
+  for (size_t slot = 0; slot < locator.copies.size(); ++slot) {
+    const Copy& copy = locator.copies[slot];
+    const bool is_known_copy = slot < before.copies.size() &&
+                               before.copies[slot].offset == copy.offset &&
+                               before.copies[slot] == copy;
+    if (!is_known_copy) CAIRN_CHECK(add_copy(copy));
+  }
+  return {};
+}
+
+Status NeededCopies::add_copy(const Copy& copy) {
+  const auto listed = listed_.find(copy.pack);
+  if (listed == listed_.end()) {
+    return fail(Code::kCorrupt,
+                fmt::format("a copy lies in the pack '{}', which the locator table does not list",
+                            relative_path(FileKind::kPack, copy.pack)));
   }
   if (!is_known(copy.encoding)) {
     return fail(Code::kNewerFormat,
@@ -98,11 +115,12 @@ Status NeededCopies::add_copy(const Copy& copy, const std::set<FileId>& listed, 
                             relative_path(FileKind::kPack, copy.pack), int(copy.encoding)),
                 "use a newer cairn");
   }
+  Pack& pack = *listed->second;
   const auto aux_bytes =
       static_cast<uint32_t>(copy.bases.size() * sizeof(Digest) + copy.parameters.size());
-  last_->places.push_back({copy.offset, copy.stored_bytes, copy.decoded_bytes, aux_bytes});
+  pack.places.push_back({copy.offset, copy.stored_bytes, copy.decoded_bytes, aux_bytes});
   constexpr size_t kSlack = 4096;
-  if (last_->places.size() > 2 * last_->settled + kSlack) settle(*last_);
+  if (pack.places.size() > 2 * pack.settled + kSlack) settle(pack);
   return {};
 }
 

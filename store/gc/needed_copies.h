@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "store/gc/file_marks.h"
@@ -62,7 +63,8 @@ class NeededCopies {
   };
 
   Status add_table(const LocatorTable& table, uint64_t commit);
-  Status add_copy(const Copy& copy, const std::set<FileId>& listed, uint64_t commit);
+  Status add_page(const Locator& locator, const Locator& before);
+  Status add_copy(const Copy& copy);
   static void settle(Pack& pack);
 
   const Store& store_;
@@ -70,10 +72,8 @@ class NeededCopies {
   NeededObjects objects_;
   std::set<Reference> seen_tables_;
   std::set<Digest> seen_locators_;
-  // Neighbouring copies lie in the same pack more often than not.
-  Pack* last_ = nullptr;
-  FileId last_pack_;
-  uint64_t last_commit_ = 0;
+  std::vector<Locator> previous_;             // by page number, of the tag before
+  std::unordered_map<FileId, Pack*> listed_;  // in the table at hand
 };
 
 }  // namespace cairn

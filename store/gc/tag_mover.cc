@@ -59,10 +59,12 @@ Result<const TagMover::MovedLocator*> TagMover::move_locator(const Reference& re
   CAIRN_TRY(Locator locator, decode_locator(bytes));
   MovedLocator moved{reference, {}};
   bool is_new = false;
+  std::unordered_map<FileId, uint64_t> uses;
   for (Copy& copy : locator.copies) {
     is_new = relocate(copy) || is_new;
-    moved.uses[copy.pack] += copy.stored_bytes;
+    uses[copy.pack] += copy.stored_bytes;
   }
+  moved.uses = {uses.begin(), uses.end()};
   if (is_new) {
     CAIRN_TRY(moved.place, writer_.add(ObjectKind::kLocator, encode_locator(locator)));
   } else {

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "store/gc/move_plan.h"
@@ -51,7 +52,7 @@ class TagMover {
 
   const Store& store_;
   MetaWriter& writer_;
-  std::map<FileId, std::vector<NewPlace>> places_;  // by source pack, in order
+  std::unordered_map<FileId, std::vector<NewPlace>> places_;  // by source pack, in order
   std::set<FileId> packs_gone_, metas_gone_;
   NeededObjects kept_;
   std::map<Digest, Reference> objects_;  // moved already
