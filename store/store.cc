@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <iterator>
 
 #include "base/clock.h"
 #include "store/ballast.h"
@@ -96,26 +96,52 @@ Result<TagList> Store::read_tags() const {
   return tags_of(root);
 }
 
-Result<TagList> Store::tags_of(const Root& root) const {
-  std::map<std::string, TagEntry> by_name;
-  const auto apply = [&](const std::vector<TagEntry>& entries) {
-    for (const TagEntry& entry : entries) {
-      if (entry.removed) {
-        by_name.erase(entry.name);
-      } else {
-        by_name[entry.name] = entry;
-      }
+static bool has_lesser_name(const TagEntry& a, const TagEntry& b) { return a.name < b.name; }
+
+/// In name order; of entries of one name the last.
+static void sort_by_name(std::vector<TagEntry>& entries) {
+  if (!std::is_sorted(entries.begin(), entries.end(), has_lesser_name)) {
+    std::stable_sort(entries.begin(), entries.end(), has_lesser_name);
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const bool is_last = i + 1 == entries.size() || entries[i].name != entries[i + 1].name;
+    if (!is_last) continue;
+    if (kept != i) entries[kept] = std::move(entries[i]);
+    ++kept;
+  }
+  entries.resize(kept);
+}
+
+/// Puts later entries over those there are. Tables hold very many tags: none is copied.
+static void lay_over(std::vector<TagEntry>& tags, std::vector<TagEntry> later) {
+  sort_by_name(later);
+  const auto is_removed = [](const TagEntry& entry) { return entry.removed; };
+  if (tags.empty()) {
+    tags = std::move(later);
+  } else {
+    std::vector<TagEntry> merged;
+    merged.reserve(tags.size() + later.size());
+    auto old = tags.begin();
+    for (TagEntry& entry : later) {
+      while (old != tags.end() && old->name < entry.name) merged.push_back(std::move(*old++));
+      if (old != tags.end() && old->name == entry.name) ++old;
+      merged.push_back(std::move(entry));
     }
-  };
+    merged.insert(merged.end(), std::make_move_iterator(old), std::make_move_iterator(tags.end()));
+    tags = std::move(merged);
+  }
+  std::erase_if(tags, is_removed);
+}
+
+Result<TagList> Store::tags_of(const Root& root) const {
+  TagList list{root.commit, {}};
   for (const TagTableRef& table : root.tables) {
     CAIRN_TRY(const Bytes bytes, read_object(*meta_files_, table.table));
-    CAIRN_TRY(const auto entries, decode_tag_table(bytes));
-    apply(entries);
+    CAIRN_TRY(auto entries, decode_tag_table(bytes));
+    lay_over(list.tags, std::move(entries));
   }
-  apply(root.entries);
-  TagList list{root.commit, {}};
-  list.tags.reserve(by_name.size());
-  for (auto& [name, entry] : by_name) list.tags.push_back(std::move(entry));
+  lay_over(list.tags, root.entries);
   return list;
 }
 
