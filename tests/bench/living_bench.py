@@ -84,7 +84,7 @@ class Bench:
         sizes, figures = (30, 100, 300), []
         for size in sizes:
             store = self.store(tags=size, chunks=10000)
-            figures.append(self.rounds(lambda _: self.cairn(store, "ls", "--exclusive", "-q")))
+            figures.append(self.rounds(lambda _: self.cairn(store, "ls", "--exclusive")))
         self.row("`ls --exclusive`, tags of 10,000 chunks", sizes, figures, "stated")
 
     def chunks(self):
@@ -125,6 +125,27 @@ class Bench:
         stop.set()
         saver.join()
         self.row("slowest commit beside gc, commits", (len(waits),), [(max(waits), 0)], "200 ms")
+
+    def small_saves(self):
+        """1,000 saves of 256 KiB, half of it new in each; every second tag is forgotten."""
+        store = self.folder / "small"
+        subprocess.run([self.options.cairn, "init", store], check=True, capture_output=True)
+        file, same = self.folder / "small.safetensors", os.urandom(131072)
+        for number in range(1000):
+            write_safetensors(file, {"same": same, "own": os.urandom(131072)})
+            self.cairn(store, "import", f"s/{number:04}", file)
+        self.cairn(store, "forget", *(f"s/{number:04}" for number in range(0, 999, 2)), "--gc",
+                   "--yes")
+        stats = json.loads(subprocess.run([self.options.cairn, "-s", store, "stats", "--json"],
+                                          capture_output=True, check=True).stdout)
+        files = [path for path in store.rglob("*")
+                 if path.is_file() and "index" not in path.parts]
+        total = sum(path.stat().st_size for path in files)
+        said = (f"{total / stats['stored_bytes']:.3f}x of what is needed "
+                f"({total / 2**20:.0f} MiB), {len(files)} files")
+        self.rows.append({"what": "1,000 small saves and gc", "figures": said, "exponent": "",
+                          "asked": "1.05x, 1 file per 16 MiB + 50"})
+        print(f"| 1,000 small saves and gc | {said} | | 1.05x, 1 file per 16 MiB + 50 |", flush=True)
 
     def move_rate(self):
         """Half of a GiB's chunks die; the other half is moved, beside cp and a sync of as much."""
@@ -171,6 +192,7 @@ def main():
         bench.exclusive()
         bench.chunks()
         bench.collect()
+        bench.small_saves()
         bench.move_rate()
     finally:
         shutil.rmtree(bench.folder, ignore_errors=True)
