@@ -85,8 +85,8 @@ class Fs {
   virtual Status touch(const std::string& path) = 0;
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
   /// An exclusive lock of the whole file (made when missing) against every other holder, in this
-  /// process or another; waits up to `wait`, then kBusy. An open-file-description lock, released
-  /// explicitly, so that a forked child never keeps it alive.
+  /// process or another; waits up to `wait`, then kBusy, naming who says to hold it in the file. An
+  /// open-file-description lock, released explicitly, so that a forked child never keeps it alive.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path,
                                                  std::chrono::milliseconds wait) = 0;
   /// A mark that this process lives, held on an existing file until given back or the process ends;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <map>
@@ -19,8 +20,10 @@
 #include <optional>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/fs.h"
+#include "base/process.h"
 
 namespace cairn {
 namespace {
@@ -209,6 +212,24 @@ class OfdLock final : public FileLock {
   const Descriptor descriptor_;
 };
 
+/// The kernel does not say who holds such a lock: the holder does, in the file, for people.
+void write_holder(const Descriptor& lock) {
+  const ProcessIdentity self = this_process();
+  const std::string words =
+      fmt::format("{} on {} since {}", self.pid, self.host, format_rfc3339(now_ns()));
+  // That it could not be written, on a full disk say, keeps nobody out.
+  const bool is_written = ::ftruncate(lock.number(), 0) == 0 &&
+                          ::pwrite(lock.number(), words.data(), words.size(), 0) >= 0;
+  (void)is_written;
+}
+
+std::string holder_of(const Descriptor& lock) {
+  std::array<char, 256> words{};
+  const ssize_t count = ::pread(lock.number(), words.data(), words.size(), 0);
+  return count <= 0 ? ""
+                    : fmt::format(" (process {})", std::string_view(words.data(), size_t(count)));
+}
+
 class AliveMark final : public FileLock {
  public:
   AliveMark(Descriptor descriptor, AliveMarks::Inode inode)
@@ -344,12 +365,14 @@ class PosixFs final : public Fs {
       if (errno != EAGAIN && errno != EACCES && errno != EINTR) return failed("lock", path);
       if (std::chrono::steady_clock::now() >= deadline) {
         return fail(Code::kBusy,
-                    fmt::format("another process has held '{}' for {} ms", path, wait.count()),
-                    "wait for it, or look with 'fuser' who it is");
+                    fmt::format("another process still holds '{}' after {} ms{}", path,
+                                wait.count(), holder_of(descriptor)),
+                    "wait for it, or allow more time by '--wait'");
       }
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, std::chrono::microseconds(20000));
     }
+    write_holder(descriptor);
     return std::make_unique<OfdLock>(std::move(descriptor));
   }
 

@@ -94,8 +94,11 @@ class Gc(unittest.TestCase):
         self.save("a", 1)
         with open(self.cairn.store / "gc.lock", "w") as lock:
             fcntl.lockf(lock, fcntl.LOCK_EX)
+            lock.write("7 on elsewhere since yesterday")
+            lock.flush()
             error = self.cairn.error("gc", "--yes", "--wait", "0s", expect=11)
         self.assertEqual(error["code"], "busy")
+        self.assertIn("process 7 on elsewhere since yesterday", error["message"])
         self.cairn.run("gc", "--yes", "--wait", "0s")
 
     def test_a_tag_that_cannot_be_read_stops_it(self):
