@@ -12,6 +12,7 @@
 
 #include "lib/copy_check.h"
 #include "lib/tag_rules.h"
+#include "store/base_cycles.h"
 #include "store/checkpoint.h"
 #include "store/pack_table.h"
 
@@ -59,21 +60,40 @@ class Checker {
       report_.damage.push_back({"metadata", tag.name, item, "", std::nullopt, what});
     }));
     const LocatorTable& table = (*checkpoint)->table();
+    bool has_bases = !table.closure.empty();
     for (size_t page = 0; page < table.page_count(); ++page) {
       const PagePlace& place = table.place(page);
       metas_.insert(place.page.file);
       metas_.insert(place.locator.file);
+      has_bases = has_bases || with_bases_.contains(place);
       if (pages_.contains(place)) continue;
       const auto loaded = (*checkpoint)->page(page);
       if (loaded) {
         pages_.insert(place);
         const bool fresh = gathered_.insert({place.page.digest, place.locator.digest}).second;
         if (fresh) gather_page(**loaded);
+        const auto& copies = (*loaded)->locator.copies;
+        const bool uses_bases = std::any_of(copies.begin(), copies.end(),
+                                            [](const Copy& copy) { return !copy.bases.empty(); });
+        if (uses_bases) with_bases_.insert(place);
+        has_bases = has_bases || uses_bases;
       } else {
         CAIRN_CHECK(note(tag, loaded.error()));
       }
     }
-    return {};
+    return has_bases ? check_bases(tag, **checkpoint) : Status();
+  }
+
+  /// No copy may be made from itself.
+  Status check_bases(const TagEntry& tag, Checkpoint& checkpoint) {
+    const auto read = [&](size_t number) -> Result<Locator> {
+      CAIRN_TRY(const auto page, checkpoint.page(number));
+      return page->locator;
+    };
+    const auto is_cyclic = has_base_cycle(checkpoint.table().page_count(), read);
+    if (!is_cyclic) return note(tag, is_cyclic.error());
+    if (!*is_cyclic) return {};
+    return note(tag, {Code::kCorrupt, "copies are made from each other in a circle", ""});
   }
 
   Result<std::unique_ptr<Checkpoint>> open_tag_as_it_is(const TagEntry& tag) const {
@@ -137,6 +157,7 @@ class Checker {
   SeenByRules seen_;
   std::set<FileId> metas_;
   std::set<PagePlace> pages_;                     // read already
+  std::set<PagePlace> with_bases_;                // of those, whose copies have bases
   std::set<std::pair<Digest, Digest>> gathered_;  // of pages with their locators
   std::set<std::tuple<std::string, std::string, std::string, FileId>> rows_;
 };
