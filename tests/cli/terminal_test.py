@@ -26,10 +26,13 @@ class Terminal(unittest.TestCase):
         self.cairn.run("init", self.cairn.store)
         self.file = write_safetensors(self.folder / "m.safetensors", {"w": noise(300000)})
         self.socket = self.folder / "tmux"
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8",
+        # typed by its name alone, so that no line of the screen is as long as its path
+        path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
+        environment = {"PATH": path, "HOME": str(self.folder), "LANG": "C.UTF-8",
                        "CAIRN_STORE": str(self.cairn.store), "SHELL": "/bin/sh"}
         subprocess.run(self.tmux("new-session", "-d", "-x", "90", "-y", "20",
-                                 "PS1='$ ' exec /bin/sh"), env=environment, check=True)
+                                 "PS1='$ ' exec /bin/sh"), env=environment, cwd=self.folder,
+                       check=True)
         self.addCleanup(subprocess.run, self.tmux("kill-server"), check=False)
 
     def tmux(self, *words):
@@ -53,16 +56,18 @@ class Terminal(unittest.TestCase):
     def test_a_bar_that_goes_when_the_work_is_done(self):
         with open(self.cairn.store / "lock", "r+b") as lock:
             fcntl.lockf(lock, fcntl.LOCK_EX)  # the save comes as far as its commit
-            self.type(f"{PROGRAM} import run/1 {self.file}", "Enter")
+            self.type("cairn import run/1 m.safetensors", "Enter")
             seen = self.wait_for("[###", "293 KiB of 293 KiB (100.0 %)", "new 293 KiB")
-            self.assertLess(max(map(len, seen.splitlines())), 90)
+            bars = [line for line in seen.splitlines() if "[###" in line]
+            self.assertEqual(len(bars), 1, seen)
+            self.assertLess(len(bars[0]), 90)
         seen = self.wait_for("saved 'run/1'")
         self.assertNotIn("[###", seen)
 
     def test_ctrl_c(self):
         with open(self.cairn.store / "lock", "r+b") as lock:
             fcntl.lockf(lock, fcntl.LOCK_EX)
-            self.type(f"{PROGRAM} import run/1 {self.file}; echo status=$?", "Enter")
+            self.type("cairn import run/1 m.safetensors; echo status=$?", "Enter")
             self.wait_for("[###")
             self.type("C-c")
             self.type("C-c")  # the second one stops at once
@@ -75,11 +80,11 @@ class Terminal(unittest.TestCase):
     def test_questions(self):
         self.cairn.run("import", "run/1", self.file)
         self.cairn.run("import", "run/2", self.file)
-        self.type(f"{PROGRAM} forget run/1; echo status=$?", "Enter")
+        self.type("cairn forget run/1; echo status=$?", "Enter")
         self.wait_for("Forget 1 of 2 tags", "[y/N]")
         self.type("n", "Enter")
         self.wait_for("nothing was done", "status=130")
-        self.type(f"clear; {PROGRAM} forget run/1; echo status=$?", "Enter")
+        self.type("clear; cairn forget run/1; echo status=$?", "Enter")
         self.wait_for("[y/N]")
         self.type("y", "Enter")
         self.wait_for("forgot 1 of 2 tags", "status=0")
