@@ -9,17 +9,20 @@ namespace cairn {
 static constexpr std::string_view kNewest = "@newest";
 
 Result<TagEntry> find_tag(const Store& store, std::string_view text) {
-  CAIRN_TRY(const TagList tags, store.read_tags());
+  CAIRN_TRY(TagBook tags, store.read_book());
   const std::string wanted(text);
   if (wanted == kNewest || wanted.ends_with("/" + std::string(kNewest))) {
     const std::string prefix = wanted.substr(0, wanted.size() - kNewest.size());
-    if (const TagEntry* newest = tags.newest(prefix)) return *newest;
+    CAIRN_TRY(const TagEntry* newest, tags.newest(prefix));
+    if (newest != nullptr) return *newest;
     return fail(Code::kNotFound, fmt::format("there is no tag below '{}'", prefix),
                 "'cairn ls' lists the tags");
   }
-  if (const TagEntry* tag = tags.find(wanted)) return *tag;
+  CAIRN_TRY(const TagEntry* tag, tags.find(wanted));
+  if (tag != nullptr) return *tag;
+  CAIRN_TRY(const TagList all, tags.list());
   std::vector<std::string> names;
-  for (const TagEntry& tag : tags.tags) names.push_back(tag.name);
+  for (const TagEntry& each : all.tags) names.push_back(each.name);
   std::string hint = did_you_mean(wanted, names, "");
   if (hint.empty()) hint = "'cairn ls' lists the tags";
   return fail(Code::kNotFound, fmt::format("there is no tag '{}'", wanted), hint);

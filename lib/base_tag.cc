@@ -8,22 +8,20 @@
 
 namespace cairn {
 
-Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::string& tag,
+Result<std::optional<TagEntry>> choose_base(TagBook& tags, const std::string& tag,
                                             const std::optional<std::string>& wanted) {
   if (wanted == "none") return std::optional<TagEntry>();
   if (wanted) {
-    const TagEntry* named = tags.find(*wanted);
+    CAIRN_TRY(const TagEntry* named, tags.find(*wanted));
     if (named == nullptr) {
       return fail(Code::kNotFound, fmt::format("there is no tag '{}' to compare with", *wanted),
                   "name an existing tag, or 'none'");
     }
     return std::optional<TagEntry>(*named);
   }
-  const TagEntry* newest = nullptr;
-  for (const TagEntry& entry : tags.tags) {
-    const bool beside = tag_prefix(entry.name) == tag_prefix(tag);
-    if (beside && (newest == nullptr || entry.commit > newest->commit)) newest = &entry;
-  }
+  const std::string_view prefix = tag_prefix(tag);
+  const auto is_beside = [&](const TagEntry& entry) { return tag_prefix(entry.name) == prefix; };
+  CAIRN_TRY(const TagEntry* newest, tags.newest(prefix, is_beside));
   return newest == nullptr ? std::optional<TagEntry>() : *newest;
 }
 

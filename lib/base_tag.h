@@ -16,7 +16,7 @@ namespace cairn {
 
 /// Which tag a save to `tag` compares with: the named one, none for "none", or the newest one that
 /// has the same name up to the last '/'. Errors: kNotFound when the named one does not exist.
-Result<std::optional<TagEntry>> choose_base(const TagList& tags, const std::string& tag,
+Result<std::optional<TagEntry>> choose_base(TagBook& tags, const std::string& tag,
                                             const std::optional<std::string>& wanted);
 
 /// Threads: any.

@@ -46,7 +46,7 @@ class Save {
 
  private:
   Status lease_base() {
-    CAIRN_TRY(const TagList before, store_.read_tags());
+    CAIRN_TRY(TagBook before, store_.read_book());
     CAIRN_CHECK(refuse_early(before));
     CAIRN_TRY(const auto chosen, choose_base(before, request_.tag, request_.base));
     std::optional<LeasedBase> lease;
@@ -58,15 +58,17 @@ class Save {
     }
     CAIRN_TRY(session_, Session::begin(store_.fs(), store_.path(), request_.tag, lease));
     if (base_ == nullptr) return {};
-    CAIRN_TRY(const TagList after, store_.read_tags());
-    const TagEntry* still = after.find(base_->tag().name);
+    CAIRN_TRY(TagBook after, store_.read_book());
+    CAIRN_TRY(const TagEntry* still, after.find(base_->tag().name));
     if (still == nullptr || still->table != base_->tag().table) base_.reset();
     return {};
   }
 
   /// A tag that exists is refused before the work; the commit decides for good.
-  Status refuse_early(const TagList& tags) const {
-    if (request_.if_exists != IfExists::kError || tags.find(request_.tag) == nullptr) return {};
+  Status refuse_early(TagBook& tags) const {
+    if (request_.if_exists != IfExists::kError) return {};
+    CAIRN_TRY(const TagEntry* standing, tags.find(request_.tag));
+    if (standing == nullptr) return {};
     return fail(Code::kExists, fmt::format("the tag '{}' exists already", request_.tag),
                 "choose another name, or '--if-exists replace'");
   }

@@ -35,8 +35,8 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
                                 const std::vector<FileId>& reused_packs,
                                 std::chrono::milliseconds wait, CommitFailure& failure) {
   CommitResult result{wanted, false};
-  const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
-    const TagEntry* standing = list.find(wanted.name);
+  const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
+    CAIRN_TRY(const TagEntry* standing, tags.find(wanted.name));
     if (standing != nullptr && is_there_already(*standing, wanted, if_exists)) {
       result = {*standing, true};
       return RootChange::kKeep;
@@ -51,10 +51,13 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
     CAIRN_CHECK(reused);
     result.entry.commit = ++root.commit;
     result.entry.pinned = standing != nullptr && standing->pinned;
-    put_tag(root, result.entry);
+    tags.put(result.entry);
     return RootChange::kReplace;
   };
-  CAIRN_CHECK(change_tags(store, wanted.session, wait, edit, failure.may_be_visible));
+  ChangeOutcome outcome;
+  const Status changed = change_tags(store, wanted.session, wait, edit, outcome);
+  failure.may_be_visible = outcome.may_be_visible;
+  CAIRN_CHECK(changed);
   return result;
 }
 
@@ -62,13 +65,14 @@ Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const
                           std::chrono::milliseconds wait) {
   CAIRN_CHECK(check_tag_name(new_name));
   TagEntry forked;
-  const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
-    const TagEntry* source = list.find(name);
+  const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
+    CAIRN_TRY(const TagEntry* source, tags.find(name));
     if (source == nullptr) {
       return fail(Code::kNotFound, fmt::format("there is no tag '{}' in '{}'", name, store.path()),
                   "'cairn ls' lists the tags");
     }
-    if (const TagEntry* standing = list.find(new_name)) {
+    CAIRN_TRY(const TagEntry* standing, tags.find(new_name));
+    if (standing != nullptr) {
       forked = *standing;
       if (standing->manifest.digest == source->manifest.digest) return RootChange::kKeep;
       return fail(Code::kExists, fmt::format("the tag '{}' exists already", new_name));
@@ -77,12 +81,12 @@ Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const
     forked.name = new_name;
     forked.pinned = false;
     forked.commit = ++root.commit;
-    put_tag(root, forked);
+    tags.put(forked);
     return RootChange::kReplace;
   };
   CAIRN_TRY(const SessionId writer, SessionId::fresh());
-  bool may_be_visible = false;
-  CAIRN_CHECK(change_tags(store, writer, wait, edit, may_be_visible));
+  ChangeOutcome outcome;
+  CAIRN_CHECK(change_tags(store, writer, wait, edit, outcome));
   return forked;
 }
 

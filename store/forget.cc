@@ -16,17 +16,17 @@ Status refuse_pinned(const TagEntry& tag) {
 Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<TagEntry>& tags,
                                           bool allow_pinned, std::chrono::milliseconds wait) {
   std::vector<TagEntry> removed;
-  const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
+  const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
     for (const TagEntry& tag : tags) {
-      const TagEntry* standing = list.find(tag.name);
+      CAIRN_TRY(const TagEntry* standing, book.find(tag.name));
       if (standing == nullptr) continue;
       if (standing->commit != tag.commit) {
         return fail(Code::kBusy, fmt::format("the tag '{}' was replaced meanwhile", tag.name),
                     "look at it again before you forget it");
       }
       if (!allow_pinned) CAIRN_CHECK(refuse_pinned(*standing));
-      remove_tag(root, tag.name);
       removed.push_back(*standing);
+      book.remove(tag.name);
     }
     if (removed.empty()) return RootChange::kKeep;
     ++root.commit;  // the index follows the root by this number
@@ -35,8 +35,8 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
   CAIRN_TRY(const SessionId writer, SessionId::fresh());
   CAIRN_CHECK(with_ballast(store, [&]() -> Status {
     removed.clear();
-    bool may_be_visible = false;
-    return change_tags(store, writer, wait, edit, may_be_visible);
+    ChangeOutcome outcome;
+    return change_tags(store, writer, wait, edit, outcome);
   }));
   return removed;
 }
@@ -44,8 +44,8 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
 Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
                          std::chrono::milliseconds wait) {
   TagEntry entry;
-  const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
-    const TagEntry* standing = list.find(name);
+  const auto edit = [&](Root&, TagBook& tags) -> Result<RootChange> {
+    CAIRN_TRY(const TagEntry* standing, tags.find(name));
     if (standing == nullptr) {
       return fail(Code::kNotFound, fmt::format("there is no tag '{}' in '{}'", name, store.path()),
                   "'cairn ls' lists the tags");
@@ -53,12 +53,12 @@ Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinne
     entry = *standing;
     if (standing->pinned == pinned) return RootChange::kKeep;
     entry.pinned = pinned;
-    put_tag(root, entry);
+    tags.put(entry);
     return RootChange::kReplace;
   };
   CAIRN_TRY(const SessionId writer, SessionId::fresh());
-  bool may_be_visible = false;
-  CAIRN_CHECK(change_tags(store, writer, wait, edit, may_be_visible));
+  ChangeOutcome outcome;
+  CAIRN_CHECK(change_tags(store, writer, wait, edit, outcome));
   return entry;
 }
 

@@ -10,6 +10,8 @@ static constexpr std::string_view kRootMagic = "CAIRNRT1";
 static constexpr uint32_t kRemoved = 1, kPinned = 2, kHasStep = 4, kHasLayout = 8;
 /// Length, fixed members and an empty name: a count is believed only as far as such entries fit.
 static constexpr uint64_t kListedEntryBytesMin = 4 + 400 + 2;
+/// As much for the tag tables: reference, two numbers and an empty name.
+static constexpr uint64_t kListedTableBytesMin = 72 + 8 + 8 + 2;
 
 Bytes encode_tag_entry(const TagEntry& entry) {
   Bytes bytes;
@@ -96,6 +98,12 @@ Result<std::vector<TagEntry>> decode_tag_table(ByteSpan bytes) {
   const auto count = reader.take<uint32_t>();
   reader.take<uint32_t>();
   CAIRN_TRY(auto entries, take_entries(reader, reader.take_count(count, kListedEntryBytesMin)));
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].removed) reader.reject("lists a removed tag");
+    if (i != 0 && entries[i].name <= entries[i - 1].name) {
+      reader.reject("lists its tags out of order");
+    }
+  }
   CAIRN_CHECK(reader.finish());
   return entries;
 }
@@ -122,6 +130,8 @@ Bytes encode_root(const Root& root) {
   for (const TagTableRef& table : root.tables) {
     append_reference(bytes, table.table);
     append_le(bytes, table.entries);
+    append_le(bytes, table.newest_commit);
+    append_string16(bytes, table.first_name);
   }
   append_entries(bytes, root.entries);
   append_digest(bytes, blake3(bytes));
@@ -141,10 +151,16 @@ static void take_lists(WireReader& reader, Root& root, const std::array<uint32_t
     const ByteSpan bytes = reader.take_bytes(session.bytes.size());
     if (!bytes.empty()) std::memcpy(session.bytes.data(), bytes.data(), bytes.size());
   }
-  root.tables.resize(reader.take_count(counts[2], 80));
-  for (TagTableRef& table : root.tables) {
+  root.tables.resize(reader.take_count(counts[2], kListedTableBytesMin));
+  for (size_t i = 0; i < root.tables.size(); ++i) {
+    TagTableRef& table = root.tables[i];
     table.table = take_reference(reader);
     table.entries = reader.take<uint64_t>();
+    table.newest_commit = reader.take<uint64_t>();
+    table.first_name = reader.take_string16();
+    if (i != 0 && table.first_name <= root.tables[i - 1].first_name) {
+      reader.reject("lists its tag tables out of order");
+    }
   }
 }
 

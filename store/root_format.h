@@ -42,6 +42,8 @@ struct Condemned {
 struct TagTableRef {
   Reference table;
   uint64_t entries = 0;
+  uint64_t newest_commit = 0;  ///< the largest in it
+  std::string first_name;      ///< in it; the next table's first name is larger than all of its
 };
 
 struct Root {
@@ -50,8 +52,8 @@ struct Root {
   uint64_t epoch = 0;
   std::vector<Condemned> condemned;
   std::vector<SessionId> revoked;
-  std::vector<TagTableRef> tables;
-  std::vector<TagEntry> entries;  ///< override those of the tables, in order
+  std::vector<TagTableRef> tables;  ///< in name order
+  std::vector<TagEntry> entries;    ///< override those of the tables, and earlier ones
 };
 
 Bytes encode_root(const Root& root);
@@ -61,7 +63,7 @@ Result<Root> decode_root(ByteSpan bytes, std::string_view path);
 Bytes encode_tag_entry(const TagEntry& entry);
 Result<TagEntry> decode_tag_entry(ByteSpan bytes);
 
-/// A tag table: the entries of a metadata object of kind 8.
+/// A tag table: the entries of a metadata object of kind 8, in name order, none of them removed.
 Bytes encode_tag_table(const std::vector<TagEntry>& entries);
 Result<std::vector<TagEntry>> decode_tag_table(ByteSpan bytes);
 

@@ -9,18 +9,9 @@
 #include "store/config.h"
 #include "store/file_pool.h"
 #include "store/root.h"
+#include "store/tag_book.h"
 
 namespace cairn {
-
-/// The tags at one instant.
-struct TagList {
-  uint64_t commit = 0;         ///< of the root they were read from
-  std::vector<TagEntry> tags;  ///< in name order
-
-  const TagEntry* find(std::string_view name) const;
-  /// The newest by commit order among names that begin with `prefix`, nullptr when there is none.
-  const TagEntry* newest(std::string_view prefix) const;
-};
 
 /// Threads: any; the members are set once by open().
 class Store {
@@ -38,9 +29,10 @@ class Store {
   /// Open metadata packs.
   FilePool& meta_files() const { return *meta_files_; }
 
+  /// The tags, to be asked for few of them.
+  Result<TagBook> read_book() const;
+  /// All tags.
   Result<TagList> read_tags() const;
-  /// The tags a root names, its tag tables included.
-  Result<TagList> tags_of(const Root& root) const;
   /// A tag by name. Errors: kNotFound.
   Result<TagEntry> find_tag(std::string_view name) const;
 

@@ -11,19 +11,20 @@
 
 namespace cairn {
 
-/// Puts the entry in place of any other of its name.
-void put_tag(Root& root, const TagEntry& entry);
-/// Takes the tag out. A tag table may still name it: a tombstone hides it there.
-void remove_tag(Root& root, const std::string& name);
-
 /// kBusy for a session that a collector took for dead: its files may be gone.
 Status check_not_revoked(const Root& root, const SessionId& session);
 
-/// `edit` sees the root and its tags as they are under the lock, and edits the root or refuses.
-/// Entries that have become too many for the root are moved into a tag table, which is durable
-/// before the root names it. `writer`, `wait`, `may_be_visible` and errors as in change_root.
+struct ChangeOutcome {
+  bool may_be_visible = false;  ///< as change_root says, with an error too
+  uint64_t table_bytes = 0;     ///< of the tag tables that the change wrote
+};
+
+/// `edit` sees the root and its tags as they are under the lock, and edits both or refuses; the
+/// root's own lists of entries and tables are in the book meanwhile.
+/// Entries that have become too many for the root are moved into tag tables, which are durable
+/// before the root names them. `writer`, `wait` and errors as in change_root.
 Status change_tags(const Store& store, const SessionId& writer, std::chrono::milliseconds wait,
-                   const std::function<Result<RootChange>(Root&, const TagList&)>& edit,
-                   bool& may_be_visible);
+                   const std::function<Result<RootChange>(Root&, TagBook&)>& edit,
+                   ChangeOutcome& outcome);
 
 }  // namespace cairn

@@ -185,10 +185,10 @@ Status write_and_swap(const Store& store, std::vector<Thinning>& thinnings,
     }
     return metas.finish();
   };
-  const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
+  const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
     CAIRN_CHECK(check_not_revoked(root, session->id()));
     for (const ThinnedTag& each : thinned) {
-      const TagEntry* standing = list.find(each.before.name);
+      CAIRN_TRY(const TagEntry* standing, tags.find(each.before.name));
       if (standing == nullptr || standing->table != each.before.table ||
           standing->commit != each.before.commit) {
         return fail(Code::kBusy,
@@ -196,15 +196,15 @@ Status write_and_swap(const Store& store, std::vector<Thinning>& thinnings,
                     "look at it again before you thin it");
       }
       CAIRN_CHECK(refuse_pinned(*standing));
-      put_tag(root, each.after);
+      tags.put(each.after);
     }
     ++root.commit;
     return RootChange::kReplace;
   };
-  bool may_be_visible = false;
+  ChangeOutcome outcome;
   Status done = write();
-  if (done) done = change_tags(store, session->id(), wait, edit, may_be_visible);
-  if (!done && !may_be_visible) session->remove_files(0, metas.metas_begun());
+  if (done) done = change_tags(store, session->id(), wait, edit, outcome);
+  if (!done && !outcome.may_be_visible) session->remove_files(0, metas.metas_begun());
   // A lease that cannot be removed is gc's to find.
   (void)session->end().has_value();
   return done;

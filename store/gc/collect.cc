@@ -32,6 +32,7 @@ class Collection {
     if (!plan.is_empty()) {
       count_moved(plan, planned_bytes_);
       for (const Candidate& victim : plan.victims) deleted.deleted.push_back(victim.file);
+      deleted.deleted.insert(deleted.deleted.end(), vacated_.begin(), vacated_.end());
     }
     for (const StoredFile& file : deleted.deleted) deleted.copies += count_copies(store_, file);
     count_deleted(deleted);
@@ -73,7 +74,7 @@ class Collection {
         continue;
       }
       CAIRN_CHECK(done);
-      if (moved.tags == 0) {
+      if (moved.changes == 0) {
         ++vain_moves;
         continue;
       }
@@ -88,6 +89,7 @@ class Collection {
   Result<MovePlan> plan_moves(const Survey& survey, uint64_t bytes_max, uint64_t more_free_bytes) {
     NeededCopies needed(store_);
     for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(needed.add_tag(tag));
+    for (const TagTableRef& table : survey.book.tables()) needed.add_tag_table(table);
     FileMarks leased(store_);
     for (const FoundLease& found : survey.leases) CAIRN_CHECK(leased.mark_lease(found));
     CAIRN_TRY(const uint64_t free, store_.fs().free_bytes(store_.path()));
@@ -97,8 +99,9 @@ class Collection {
     CAIRN_TRY(MovePlan plan, plan_move(store_, survey.files, needed, leased, damaged_, limits));
     // What moves leaves holes in metadata packs, which may then be worth moving too.
     for (bool grows = !plan.is_empty(); grows;) {
-      CAIRN_TRY(const MoveMeasure measured, measure_move(store_, survey.list, plan));
+      CAIRN_TRY(const MoveMeasure measured, measure_move(store_, survey, plan));
       planned_bytes_ = measured.written_bytes;
+      note_vacated(survey, leased, measured.kept, plan);
       grows = add_half_dead_metas(survey.files, measured.kept, leased, limits, plan);
     }
     report_.is_cut = plan.is_cut;
@@ -108,10 +111,24 @@ class Collection {
     return plan;
   }
 
+  /// Metadata packs that the plan leaves needless without writing them anew: of locator tables and
+  /// tag tables that all have successors.
+  void note_vacated(const Survey& survey, const FileMarks& leased, const NeededObjects& kept,
+                    const MovePlan& plan) {
+    std::set<FileId> victims;
+    for (const Candidate& victim : plan.victims) victims.insert(victim.file.file);
+    vacated_.clear();
+    for (const StoredFile& file : survey.files) {
+      if (file.kind != FileKind::kMeta || victims.contains(file.file)) continue;
+      if (!survey.marks.is_needed(file) || leased.is_needed(file)) continue;
+      if (kept.needed_bytes(file.file) == 0) vacated_.push_back(file);
+    }
+  }
+
   Status move(const Survey& survey, const MovePlan& plan, Moved& moved) {
     const MoveRequest how{request_.reclaim.wait, request_.threads, request_.progress,
                           request_.reclaim.stop};
-    return move_copies(store_, survey.list, plan, how, moved);
+    return move_copies(store_, survey, plan, how, moved);
   }
 
   void count_moved(const MovePlan& plan, uint64_t written_bytes) {
@@ -138,6 +155,7 @@ class Collection {
   const GcRequest& request_;
   GcReport report_;
   uint64_t planned_bytes_ = 0;                        // that the latest plan will write
+  std::vector<StoredFile> vacated_;                   // by the latest plan
   std::set<FileId> damaged_;                          // data packs that cannot be moved
   std::set<std::pair<FileKind, FileId>> left_files_;  // victims, which wait for their deletion
 };

@@ -62,8 +62,8 @@ Status FileMarks::mark_lease(const FoundLease& found) {
       marked.error(), fmt::format("marking the base of session {}", found.session.hex())));
 }
 
-void FileMarks::mark_tables(const Root& root) {
-  for (const TagTableRef& table : root.tables) metas_.insert(table.table.file);
+void FileMarks::mark_tables(const std::vector<TagTableRef>& tables) {
+  for (const TagTableRef& table : tables) metas_.insert(table.table.file);
 }
 
 }  // namespace cairn

@@ -30,8 +30,7 @@ class FileMarks {
   Status mark_tag(const TagEntry& tag);
   /// Marks the files of a session that lives, and those of its base; not those of a dead one.
   Status mark_lease(const FoundLease& found);
-  /// Marks the tag tables that a root names.
-  void mark_tables(const Root& root);
+  void mark_tables(const std::vector<TagTableRef>& tables);
 
   bool is_needed(const StoredFile& file) const {
     const auto& marked = file.kind == FileKind::kPack ? packs_ : metas_;

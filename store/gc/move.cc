@@ -2,7 +2,7 @@
 //   C1 look    the plan and the entries it was made from are the caller's
 //   C2 lease   a session of its own: its files are not garbage while it lives
 //   C3 write   needed copies into new packs, each checked; new locators and tables; all durable
-//   C4 swap    one change of the root: entries that are still those of the plan
+//   C4 swap    changes of the root: entries that are still those of the plan, some in each
 //   C5 end     the lease goes; the old packs wait for reclaim()
 #include "store/gc/move.h"
 
@@ -13,7 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
-#include "store/gc/tag_mover.h"
+#include "store/gc/tag_swap.h"
 #include "store/open_pack.h"
 #include "store/pack_reader.h"
 #include "store/session.h"
@@ -21,20 +21,6 @@
 
 namespace cairn {
 namespace {
-
-/// The entries that change, with what they were.
-struct EntrySwap {
-  TagEntry before, after;
-};
-
-Result<std::vector<EntrySwap>> move_tags(TagMover& mover, const TagList& tags) {
-  std::vector<EntrySwap> swaps;
-  for (const TagEntry& tag : tags.tags) {
-    CAIRN_TRY(auto moved, mover.move(tag));
-    if (moved) swaps.push_back({tag, *std::move(moved)});
-  }
-  return swaps;
-}
 
 uint64_t pack_bytes(const MovePlan& plan) {
   uint64_t bytes = 0;
@@ -47,12 +33,12 @@ class Move {
   Move(const Store& store, const MovePlan& plan, const MoveRequest& request, Moved& moved)
       : store_(store), plan_(plan), request_(request), moved_(moved), reader_(store) {}
 
-  Status run(const TagList& tags) {
+  Status run(const Survey& survey) {
     CAIRN_TRY(session_,
               Session::begin(store_.fs(), store_.path(), "", std::nullopt, LeaseKind::kMove));
     MetaWriter metas(store_.fs(), store_.path(), session_->id());
-    const Status done = write_and_swap(tags, metas);
-    if ((!done && !may_be_visible_) || (done && moved_.tags == 0)) {
+    const Status done = write_and_swap(survey, metas);
+    if (moved_.changes == 0 && !may_be_visible_) {
       session_->remove_files(static_cast<uint32_t>(plan_.packs.size()), metas.metas_begun());
     }
     // A lease that cannot be removed is the next collection's to find.
@@ -61,16 +47,19 @@ class Move {
   }
 
  private:
-  Status write_and_swap(const TagList& tags, MetaWriter& metas) {
+  Status write_and_swap(const Survey& survey, MetaWriter& metas) {
     if (request_.progress != nullptr) request_.progress->total_bytes += pack_bytes(plan_);
     CAIRN_CHECK(parallel_for(plan_.packs.size(), request_.threads,
                              [&](uint64_t number) { return write_pack(number); }));
     TagMover mover(store_, plan_, session_->id(), metas);
-    CAIRN_TRY(const auto swaps, move_tags(mover, tags));
+    TagBook book = survey.book;
+    CAIRN_TRY(const PlannedSwaps planned, plan_swaps(store_, survey.list, book, mover));
     CAIRN_CHECK(metas.finish());
-    CAIRN_CHECK(not_stopped());
-    CAIRN_CHECK(swap(swaps));
-    if (moved_.tags != 0) moved_.written_bytes = pack_bytes(plan_) + metas.stored_bytes();
+    moved_.written_bytes = pack_bytes(plan_) + metas.stored_bytes();
+    for (size_t batch = 0; batch < planned.swaps.batch_count(); ++batch) {
+      CAIRN_CHECK(not_stopped());
+      CAIRN_CHECK(swap(planned.swaps, batch));
+    }
     return {};
   }
 
@@ -121,32 +110,28 @@ class Move {
     return tl::unexpected(error);
   }
 
-  Status swap(const std::vector<EntrySwap>& swaps) {
-    const auto edit = [&](Root& root, const TagList& list) -> Result<RootChange> {
+  Status swap(const TagSwaps& swaps, size_t batch) {
+    size_t changed = 0;
+    const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
       CAIRN_CHECK(check_not_revoked(root, session_->id()));
-      moved_.tags = 0;
-      for (const EntrySwap& each : swaps) {
-        const TagEntry* standing = list.find(each.before.name);
-        // Forgotten, replaced or thinned meanwhile: what it is now stays.
-        if (standing == nullptr || standing->table != each.before.table ||
-            standing->commit != each.before.commit) {
-          continue;
-        }
-        TagEntry after = each.after;
-        after.pinned = standing->pinned;
-        put_tag(root, after);
-        ++moved_.tags;
-      }
-      if (moved_.tags == 0) return RootChange::kKeep;
+      CAIRN_TRY(changed, swaps.apply(batch, book));
+      if (changed == 0) return RootChange::kKeep;
       ++root.commit;
       return RootChange::kReplace;
     };
-    return change_tags(store_, session_->id(), request_.wait, edit, may_be_visible_);
+    ChangeOutcome outcome;
+    const Status done = change_tags(store_, session_->id(), request_.wait, edit, outcome);
+    may_be_visible_ = may_be_visible_ || (outcome.may_be_visible && changed != 0);
+    CAIRN_CHECK(done);
+    moved_.changes += changed;
+    moved_.written_bytes += outcome.table_bytes;
+    return {};
   }
 
   Status not_stopped() const {
     if (request_.stop == nullptr || !*request_.stop) return {};
-    return fail(Code::kCancelled, "the move of copies was stopped; nothing was changed by it");
+    return fail(Code::kCancelled,
+                "the move of copies was stopped; tags that were not moved are as they were");
   }
 
   const Store& store_;
@@ -161,18 +146,19 @@ class Move {
 
 }  // namespace
 
-Result<MoveMeasure> measure_move(const Store& store, const TagList& tags, const MovePlan& plan) {
+Result<MoveMeasure> measure_move(const Store& store, const Survey& survey, const MovePlan& plan) {
   const SessionId nobody;
   MetaWriter metas(store.fs(), store.path(), nobody, MetaWriter::Mode::kMeasure);
   TagMover mover(store, plan, nobody, metas);
-  CAIRN_CHECK(move_tags(mover, tags));
+  TagBook book = survey.book;
+  CAIRN_TRY(const PlannedSwaps planned, plan_swaps(store, survey.list, book, mover));
   CAIRN_CHECK(metas.finish());
-  return MoveMeasure{pack_bytes(plan) + metas.stored_bytes(), mover.kept()};
+  return MoveMeasure{pack_bytes(plan) + metas.stored_bytes() + planned.table_bytes, mover.kept()};
 }
 
-Status move_copies(const Store& store, const TagList& tags, const MovePlan& plan,
+Status move_copies(const Store& store, const Survey& survey, const MovePlan& plan,
                    const MoveRequest& request, Moved& moved) {
-  return Move(store, plan, request, moved).run(tags);
+  return Move(store, plan, request, moved).run(survey);
 }
 
 }  // namespace cairn

@@ -7,6 +7,7 @@
 
 #include "base/progress_counters.h"
 #include "store/gc/move_plan.h"
+#include "store/gc/reclaim.h"
 
 namespace cairn {
 
@@ -19,7 +20,7 @@ struct MoveRequest {
 
 struct Moved {
   uint64_t written_bytes = 0;  ///< of new packs and metadata packs
-  uint64_t tags = 0;           ///< that have new entries; 0: all of them changed meanwhile
+  uint64_t changes = 0;        ///< of tags and tag tables; 0: all of them changed meanwhile
   /// Set with an error: a copy in this pack does not have the digest that its table says.
   std::optional<FileId> damaged_pack;
 };
@@ -29,14 +30,14 @@ struct MoveMeasure {
   NeededObjects kept;          ///< what tags still need of the metadata packs there are
 };
 /// What move_copies would do. Errors: kCorrupt.
-Result<MoveMeasure> measure_move(const Store& store, const TagList& tags, const MovePlan& plan);
+Result<MoveMeasure> measure_move(const Store& store, const Survey& survey, const MovePlan& plan);
 
 /// Writes the plan's packs, each copy checked against its digest, and the metadata of the tags that
-/// need them, then exchanges the entries of these tags in one change of the root: those that are
-/// still what they were in `tags`. The victims are garbage afterwards, for reclaim().
-/// Errors: kCorrupt, kNoSpace, kCancelled. With an error, and when no tag took its new entry, what
-/// was written is removed again.
-Status move_copies(const Store& store, const TagList& tags, const MovePlan& plan,
+/// need them, then exchanges the entries of these tags, some in each change of the root: those that
+/// are still what they were in `survey`. The victims are garbage afterwards, for reclaim().
+/// Errors: kCorrupt, kNoSpace, kCancelled. When no tag took its new entry, what was written is
+/// removed again.
+Status move_copies(const Store& store, const Survey& survey, const MovePlan& plan,
                    const MoveRequest& request, Moved& moved);
 
 }  // namespace cairn

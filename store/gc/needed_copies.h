@@ -46,6 +46,7 @@ class NeededCopies {
   explicit NeededCopies(const Store& store) : store_(store) {}
 
   Status add_tag(const TagEntry& tag);
+  void add_tag_table(const TagTableRef& table) { objects_.add(table.table); }
 
   /// In increasing order, none twice. Empty for a pack of which no tag needs a copy.
   const std::vector<CopyPlace>& in_pack(const FileId& pack);

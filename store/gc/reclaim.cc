@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "store/ballast.h"
+#include "store/meta_pack.h"
 #include "store/pack_table.h"
 #include "store/root.h"
 #include "store/session.h"
@@ -88,7 +89,7 @@ class Reclaim {
   /// Nothing is deleted that is not on the list of a durable root.
   Status condemn(Survey& survey) {
     return change([&](Root& root) -> Result<RootChange> {
-      CAIRN_CHECK(mark_again(root, survey.marks));
+      CAIRN_CHECK(mark_again(root, survey));
       CAIRN_CHECK(remove_temporaries());
       const size_t known = root.condemned.size();
       std::set<FileName> listed;
@@ -106,11 +107,16 @@ class Reclaim {
   }
 
   /// Under the lock: tags and leases that were not there when the mark was made. First the tags of
-  /// this root, then the leases: a base that is in neither is found gone by its session.
-  Status mark_again(const Root& root, FileMarks& marks) {
-    CAIRN_TRY(const TagList list, store_.tags_of(root));
+  /// this root, then the leases: a base that is in neither is found gone by its session. Of a tag
+  /// table that was there, no more tags can be visible now than then.
+  Status mark_again(const Root& root, Survey& survey) {
+    std::set<Digest> seen;
+    for (const TagTableRef& table : survey.book.tables()) seen.insert(table.table.digest);
+    TagBook book(store_.meta_files(), root);
+    CAIRN_TRY(const TagList list, book.list(seen));
+    FileMarks& marks = survey.marks;
     for (const TagEntry& tag : list.tags) CAIRN_CHECK(marks.mark_tag(tag));
-    marks.mark_tables(root);
+    marks.mark_tables(root.tables);
     CAIRN_TRY(const int64_t now, file_system_now(store_));
     CAIRN_TRY(const auto leases, list_leases(store_, now));
     for (const FoundLease& found : leases) CAIRN_CHECK(marks.mark_lease(found));
@@ -222,17 +228,27 @@ std::vector<StoredFile> Survey::unneeded() const {
   return unneeded;
 }
 
+/// What forgetting the tags will leave of the book, touching no file.
+static Status forget_in(TagBook& book, const Store& store, const std::set<std::string>& names) {
+  for (const std::string& name : names) book.remove(name);
+  if (names.empty() || !book.wants_fold()) return {};
+  CAIRN_TRY(const SessionId nobody, SessionId::fresh());
+  MetaWriter writer(store.fs(), store.path(), nobody, MetaWriter::Mode::kMeasure);
+  return book.fold(writer);
+}
+
 Result<Survey> survey_store(const Store& store, const std::set<std::string>& without) {
-  Survey survey(store);
   // Files first: one that is made after this is in no danger from this collection.
-  CAIRN_TRY(survey.files, list_files(store));
-  CAIRN_TRY(survey.root, read_root(store.fs(), store.path()));
-  CAIRN_TRY(survey.list, store.tags_of(survey.root));
-  std::erase_if(survey.list.tags, [&](const TagEntry& tag) { return without.contains(tag.name); });
+  CAIRN_TRY(auto files, list_files(store));
+  CAIRN_TRY(TagBook book, store.read_book());
+  CAIRN_CHECK(forget_in(book, store, without));
+  Survey survey(store, std::move(book));
+  survey.files = std::move(files);
+  CAIRN_TRY(survey.list, survey.book.list());
   CAIRN_TRY(const int64_t now, file_system_now(store));
   CAIRN_TRY(survey.leases, list_leases(store, now));
   for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(survey.marks.mark_tag(tag));
-  survey.marks.mark_tables(survey.root);
+  survey.marks.mark_tables(survey.book.tables());
   for (const FoundLease& found : survey.leases) CAIRN_CHECK(survey.marks.mark_lease(found));
   return survey;
 }

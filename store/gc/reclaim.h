@@ -13,10 +13,10 @@ namespace cairn {
 
 /// What a collection sees of a store before it touches anything (G1).
 struct Survey {
-  explicit Survey(const Store& store) : marks(store) {}
+  Survey(const Store& store, TagBook tags) : book(std::move(tags)), marks(store) {}
 
-  Root root;
-  TagList list;
+  TagBook book;
+  TagList list;  ///< all tags of the book
   std::vector<FoundLease> leases;
   FileMarks marks;
   std::vector<StoredFile> files;

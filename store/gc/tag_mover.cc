@@ -153,4 +153,9 @@ Result<std::optional<TagEntry>> TagMover::move(const TagEntry& tag) {
   return std::optional<TagEntry>(std::move(moved));
 }
 
+Result<std::optional<Reference>> TagMover::move_tag_table(const TagTableRef& table) {
+  CAIRN_TRY(const Reference moved, move_object(table.table, ObjectKind::kTagTable));
+  return moved == table.table ? std::nullopt : std::optional(moved);
+}
+
 }  // namespace cairn

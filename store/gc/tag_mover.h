@@ -24,7 +24,10 @@ class TagMover {
   /// now. All it refers to is durable once `metas` is finished. Errors: kCorrupt.
   Result<std::optional<TagEntry>> move(const TagEntry& tag);
 
-  /// What the tags moved so far, and those that need not move, still need of the old packs.
+  /// Where the tag table will lie; nullopt when it stays where it is.
+  Result<std::optional<Reference>> move_tag_table(const TagTableRef& table);
+
+  /// What was moved so far, and what need not move, still needs of the old packs.
   const NeededObjects& kept() const { return kept_; }
 
  private:

@@ -159,17 +159,17 @@ class Maker {
   }
 
   void name_again(uint64_t names) {
-    const auto edit = [&](Root& root, const TagList&) -> Result<RootChange> {
+    const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
       for (uint64_t i = 0; i < names; ++i) {
         TagEntry entry = last_;
         entry.name = fmt::format("name/{:07}", i);
         entry.commit = ++root.commit;
-        root.entries.push_back(std::move(entry));
+        tags.put(std::move(entry));
       }
       return RootChange::kReplace;
     };
-    bool may_be_visible = false;
-    must(change_tags(*store_, must(SessionId::fresh()), kWait, edit, may_be_visible));
+    ChangeOutcome outcome;
+    must(change_tags(*store_, must(SessionId::fresh()), kWait, edit, outcome));
   }
 
   std::map<std::string, uint64_t> wanted_;

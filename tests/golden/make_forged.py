@@ -42,13 +42,16 @@ def make(forge):
     boxes = {"m": [[(0, 17), (0, 60)], [(17, 50), (0, 41)], [(17, 50), (41, 60)]],
              "v": [[(0, 1)], [(1, 1499)], [(1499, 1501)]],
              "c": [[(0, 9), (0, 7), (0, 30)], [(0, 9), (7, 20), (0, 30)]]}
-    old = [keep("gone", {"x": tensor("gone", "U8", [700])}), keep("again", {"x": tensor("old", "U8", [700])}),
-           keep("encodings", plain, {"words.txt": WORDS, "few": b"few"}, step=-5, encoding=ZSTD)]
-    middle = [forge.removal("gone"), keep("cut/raw", cut, cuts=boxes, encoding=RAW)]
-    late = [keep("again", {"x": tensor("new", "U8", [700])}, step=2**62, closure=old[0].pages),
+    again = keep("again", {"x": tensor("old", "U8", [700])})
+    tables = [forge.tag_table([again, keep("cut/raw", cut, cuts=boxes, encoding=RAW)]),
+              forge.tag_table([keep("encodings", plain, {"words.txt": WORDS, "few": b"few"}, step=-5,
+                                    encoding=ZSTD),
+                               keep("gone", {"x": tensor("gone", "U8", [700])})])]
+    late = [forge.removal("gone"),
+            keep("again", {"x": tensor("new", "U8", [700])}, step=2**62, closure=again.pages),
             keep("cut/zstd", {**cut, "words": plain["words"]}, cuts=boxes, encoding=ZSTD)]
     del held["gone"]
-    return [forge.tag_table(old), forge.tag_table(middle)], late, held
+    return tables, late, held
 
 
 def main():

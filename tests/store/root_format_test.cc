@@ -24,8 +24,8 @@ static auto fields(const Condemned& condemned) {
   return std::tie(kind, file, epoch);
 }
 static auto fields(const TagTableRef& table) {
-  const auto& [reference, entries] = table;
-  return std::tie(reference, entries);
+  const auto& [reference, entries, newest_commit, first_name] = table;
+  return std::tie(reference, entries, newest_commit, first_name);
 }
 static auto fields(const Root& root) {
   const auto& [store_id, commit, epoch, condemned, revoked, tables, entries] = root;
@@ -69,7 +69,11 @@ Root random_root(RandomValues& random, uint64_t records_max) {
   root.revoked.resize(random.below(records_max + 1));
   for (SessionId& session : root.revoked) session = random.session();
   root.tables.resize(random.below(records_max + 1));
-  for (TagTableRef& table : root.tables) table = {random.reference(), random.number<uint64_t>()};
+  std::string first_name;
+  for (TagTableRef& table : root.tables) {
+    first_name += random.text(30) + "x";
+    table = {random.reference(), random.number<uint64_t>(), random.number<uint64_t>(), first_name};
+  }
   root.entries.resize(random.below(records_max + 1));
   for (TagEntry& entry : root.entries) entry = random_entry(random);
   return root;
@@ -113,7 +117,7 @@ TEST(Root, DamageIsNamed) {
   RandomValues random(2);
   Root root = random_root(random, 2);
   root.entries = {random_entry(random)};
-  root.tables = {{random.reference(), 4}};
+  root.tables = {{random.reference(), 4, 7, "t"}};
   root.condemned = {{FileKind::kMeta, random.file(), 5}};
   for (const Root& each : {Root{}, root}) {
     const Bytes bytes = encode_root(each);
@@ -193,8 +197,8 @@ TEST(TagEntry, BytesOfLaterVersionsAreSkipped) {
   }
 }
 
-TEST(TagTable, TheShortestEntriesFillTheirCount) {
-  const std::vector<TagEntry> entries(50);
+TEST(TagTable, TheShortestEntryFillsItsCount) {
+  const std::vector<TagEntry> entries(1);
   const auto decoded = decode_tag_table(encode_tag_table(entries));
   ASSERT_TRUE(decoded.has_value()) << decoded.error().message;
   EXPECT_TRUE(*decoded == entries);
@@ -204,7 +208,11 @@ TEST(TagTable, ReadsWhatItWroteAndNamesDamage) {
   RandomValues random(7);
   for (size_t count = 0; count < 5; ++count) {
     std::vector<TagEntry> entries;
-    for (size_t i = 0; i < count; ++i) entries.push_back(random_entry(random));
+    for (size_t i = 0; i < count; ++i) {
+      entries.push_back(random_entry(random));
+      entries.back().name.insert(0, 1, char('a' + i));
+      entries.back().removed = false;
+    }
     const Bytes bytes = encode_tag_table(entries);
     expect_read_back(entries, bytes, decode_tag_table);
     expect_cuts_refused(bytes, decode_tag_table);
@@ -212,6 +220,26 @@ TEST(TagTable, ReadsWhatItWroteAndNamesDamage) {
     expect_changes_harmless(bytes, decode_tag_table, encode_tag_table);
   }
   expect_noise_survived({}, decode_tag_table, random);
+}
+
+TEST(TagTable, IsInNameOrderAndNamesNoRemovedTag) {
+  std::vector<TagEntry> entries(2);
+  entries[0].name = entries[1].name = "a";
+  EXPECT_FALSE(decode_tag_table(encode_tag_table(entries))) << "twice";
+  entries[0].name = "b";
+  EXPECT_FALSE(decode_tag_table(encode_tag_table(entries))) << "out of order";
+  entries[1].name = "c";
+  EXPECT_TRUE(decode_tag_table(encode_tag_table(entries)));
+  entries[1].removed = true;
+  EXPECT_FALSE(decode_tag_table(encode_tag_table(entries)));
+}
+
+TEST(Root, TagTablesAreInNameOrder) {
+  Root root;
+  root.tables = {{{}, 1, 1, "b"}, {{}, 1, 1, "a"}};
+  EXPECT_EQ(decode(encode_root(root)).error().code, Code::kCorrupt);
+  std::swap(root.tables[0], root.tables[1]);
+  EXPECT_TRUE(decode(encode_root(root)));
 }
 
 }  // namespace

@@ -53,6 +53,8 @@ TESTED_BY = {
     "store/gc/needed_objects.cc": "tests/store/gc/collect_test.cc",
     "store/gc/reclaim.cc": "tests/store/gc/collect_test.cc",
     "store/gc/tag_mover.cc": "tests/store/gc/collect_test.cc",
+    "store/gc/tag_swap.cc": "tests/store/gc/collect_test.cc",
+    "store/tag_tables.cc": "tests/store/tag_book_test.cc",
     "store/lease.cc": "tests/store/gc/collect_test.cc",
     # The store's index is opened, followed and asked as one.
     "store/index/chunk_records.cc": "tests/store/index/index_test.cc",

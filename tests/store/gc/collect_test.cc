@@ -1,6 +1,7 @@
 // Collections of stores with real checkpoints.
 #include "store/gc/collect.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -9,6 +10,7 @@
 #include "store/commit.h"
 #include "store/forget.h"
 #include "store/session.h"
+#include "store/tag_change.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/support/fault_fs.h"
 
@@ -35,6 +37,23 @@ class Collect : public StoreFixture {
     const auto saved = save(*store_, request);
     ASSERT_TRUE(saved) << saved.error().message;
     states_[name] = data;
+  }
+
+  /// Gives a tag many more names, as that many changes of the root would.
+  void name_again(const std::string& tag, const std::string& prefix, int count) {
+    const TagEntry entry = *store_->find_tag(tag);
+    const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
+      for (int i = 0; i < count; ++i) {
+        TagEntry copy = entry;
+        copy.name = fmt::format("{}/{:05}", prefix, i);
+        copy.commit = ++root.commit;
+        states_[copy.name] = states_[tag];
+        tags.put(std::move(copy));
+      }
+      return RootChange::kReplace;
+    };
+    ChangeOutcome outcome;
+    ASSERT_TRUE(change_tags(*store_, *SessionId::fresh(), 0ms, edit, outcome));
   }
 
   void forget(const std::vector<std::string>& names) {
@@ -125,6 +144,42 @@ TEST_F(Collect, HalfDeadPacksAreWrittenAnew) {
   expect_whole();
   EXPECT_EQ(collect_as_planned().freed_bytes, 0) << "once is enough";
   save_tag("d", 5, 1);
+  expect_whole();
+}
+
+TEST_F(Collect, TagTablesFollowTheirTags) {
+  save_tag("a", 2, 0);
+  save_tag("b", 3, 32);
+  name_again("b", "copy", 2500);
+  ASSERT_GE(read_root(posix_fs(), path())->tables.size(), 9u);
+  forget({"a"});
+  EXPECT_EQ(collect_as_planned().packs_rewritten, 1u) << "and 2501 entries in several changes";
+  expect_whole();
+  std::vector<std::string> names;
+  for (int i = 0; i < 2000; ++i) names.push_back(fmt::format("copy/{:05}", i));
+  forget(names);
+  collect_as_planned();
+  expect_whole();
+}
+
+TEST_F(Collect, DeadTagTablesDoNotStay) {
+  save_tag("a", 2, 0);
+  name_again("a", "copy", 1500);
+  // Each change of one table leaves a dead one in a file that holds living ones.
+  for (int round = 0; round < 20; ++round) name_again("a", fmt::format("copy/{:05}", round), 70);
+  const auto table_files = [&] {
+    std::set<FileId> files;
+    const Root root = *read_root(posix_fs(), path());
+    for (const TagTableRef& table : root.tables) files.insert(table.table.file);
+    return files.size();
+  };
+  ASSERT_GT(table_files(), 3u);
+  collect_as_planned();
+  const GcReport report = collect_as_planned();
+  EXPECT_EQ(report.freed_bytes, 0) << "it comes to an end";
+  EXPECT_LE(table_files(), 17u);
+  const uint64_t tags = store_->read_tags()->tags.size();
+  EXPECT_LT(bytes_on_disk(), 2 * 64 * kElements + tags * 600 + 64 * kKiB);
   expect_whole();
 }
 
