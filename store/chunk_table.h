@@ -1,5 +1,4 @@
-// Where chunks are stored, by digest, in memory: for a save's own chunks, and for look-ups by the
-// million (RocksDB finds a few hundred thousand digests a second, a table tens of millions).
+// Where the chunks of a save are stored, by digest, while it runs.
 #pragma once
 
 #include <deque>

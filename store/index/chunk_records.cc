@@ -11,9 +11,7 @@ std::string bucket_key(uint16_t prefix, uint64_t generation) {
   return key;
 }
 
-uint16_t bucket_prefix(const Digest& digest) {
-  return static_cast<uint16_t>(digest.bytes[0] << 8 | digest.bytes[1]);
-}
+uint16_t bucket_prefix(ByteSpan bytes) { return static_cast<uint16_t>(bytes[0] << 8 | bytes[1]); }
 
 void append_record(Bytes& bytes, const ChunkRecord& record) {
   append_bytes(bytes, record.digest.bytes);

@@ -17,7 +17,8 @@ inline constexpr size_t kChunkRecordBytes = 56;
 /// A bucket's key: the digests' first two bytes, then the generation that brought them, a number
 /// drawn by chance: even after its log was lost an index overwrites no bucket.
 std::string bucket_key(uint16_t prefix, uint64_t generation);
-uint16_t bucket_prefix(const Digest& digest);
+/// Of a key or of a digest: its first two bytes. REQUIRES: there are two.
+uint16_t bucket_prefix(ByteSpan bytes);
 
 void append_record(Bytes& bytes, const ChunkRecord& record);
 /// REQUIRES: (at + 1) * kChunkRecordBytes <= bucket.size().

@@ -23,6 +23,7 @@
 #include "base/pipeline.h"
 #include "base/random.h"
 #include "store/checkpoint.h"
+#include "store/index/flat_table.h"
 #include "store/index/tables.h"
 #include "store/meta_pack.h"
 
@@ -90,25 +91,33 @@ class Index::Tables {
 
   Status load_flat_table() {
     CAIRN_TRY(const uint64_t chunks, number("chunks"));
-    flat.emplace(chunks);
+    FlatTable table(chunks);
+    std::vector<ChunkRecord> list;  // of the buckets whose keys begin alike
+    std::optional<uint16_t> number_of_list;
     const auto rows = rocks_->scan(Family::kChunk);
     for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
+      if (rows->key().size() < 2) continue;
+      const auto prefix = bucket_prefix(as_bytes(rows->key().ToStringView()));
+      if (number_of_list && prefix != number_of_list) {
+        table.add(*number_of_list, list);
+        list.clear();
+      }
+      number_of_list = prefix;
       const ByteSpan bucket = as_bytes(rows->value().ToStringView());
       for (size_t i = 0; i < bucket.size() / kChunkRecordBytes; ++i) {
         const ChunkRecord record = record_at(bucket, i);
-        if (is_there(record.pack)) flat->insert(record);
+        if (is_there(record.pack)) list.push_back(record);
       }
     }
     if (!rows->status().ok()) return fail(Code::kCorrupt, rows->status().ToString());
+    if (number_of_list) table.add(*number_of_list, list);
+    flat = std::move(table);
     return {};
   }
 
   std::optional<ChunkRecord> find(const Digest& digest) {
-    if (flat) {
-      const ChunkRecord* record = flat->find(digest);
-      return record == nullptr ? std::nullopt : std::optional(*record);
-    }
-    const std::string first = bucket_key(bucket_prefix(digest), 0);
+    if (flat) return flat->find(digest);
+    const std::string first = bucket_key(bucket_prefix(digest.bytes), 0);
     const rocksdb::Slice prefix(first.data(), 2);
     const auto rows = rocks_->scan(Family::kChunk);
     for (rows->Seek(first); rows->Valid() && rows->key().starts_with(prefix); rows->Next()) {
@@ -137,7 +146,7 @@ class Index::Tables {
 
   std::map<uint32_t, FileId> packs;
   std::map<FileId, uint32_t> numbers;
-  std::optional<ChunkTable> flat;
+  std::optional<FlatTable> flat;
   uint64_t look_ups = 0;
 
  private:

@@ -98,8 +98,8 @@ Status RocksTables::ingest(const std::vector<ChunkRecord>& records) {
   Bytes bucket;
   for (size_t i = 0; i < records.size(); ++i) {
     append_record(bucket, records[i]);
-    const uint16_t prefix = bucket_prefix(records[i].digest);
-    if (i + 1 < records.size() && bucket_prefix(records[i + 1].digest) == prefix) continue;
+    const uint16_t prefix = bucket_prefix(records[i].digest.bytes);
+    if (i + 1 < records.size() && bucket_prefix(records[i + 1].digest.bytes) == prefix) continue;
     const std::string_view value = as_text(bucket);
     CAIRN_CHECK(as_status(
         writer.Put(bucket_key(prefix, generation), rocksdb::Slice(value.data(), value.size())),

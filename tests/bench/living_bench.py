@@ -81,11 +81,12 @@ class Bench:
                  "a commit at 10,000: 10 ms; at 100,000: 50 ms")
 
     def exclusive(self):
-        sizes, figures = (30, 100, 300), []
+        sizes, figures = (10, 30, 100), []
         for size in sizes:
-            store = self.store(tags=size, chunks=10000)
+            store = self.store(tags=size, chunks=100000)
             figures.append(self.rounds(lambda _: self.cairn(store, "ls", "--exclusive")))
-        self.row("`ls --exclusive`, tags of 10,000 chunks", sizes, figures, "stated")
+        self.row("`ls --exclusive`, tags of 100,000 chunks, 5 % new in each", sizes, figures,
+                 "stated")
 
     def chunks(self):
         sizes, shown, compared = (10000, 100000, 1000000), [], []
@@ -108,6 +109,24 @@ class Bench:
         self.row("`gc --dry-run`, 1 of 100 tags gone, chunks a tag", sizes, figures,
                  "100,000: 2,000 ms, 200 MiB")
         self.saver_beside(store)
+
+    def index(self):
+        sizes, figures = (100000, 1000000, 10000000), []
+        for size in sizes:
+            store = self.store(tags=1, chunks=size, tensors=3000)
+            figures.append(self.rounds(lambda _: self.cairn(store, "repair", "index")))
+        self.row("`repair index`: caught up from nothing, chunks", sizes, figures,
+                 "96 bytes a chunk + 64 MiB")
+
+    def flat_table(self):
+        for chunks in 100000, 1000000, 10000000:
+            words = [self.options.make_store.parent / "flat_table_bench", str(chunks)]
+            facts = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+            said = (f"{chunks:,} chunks: {facts['bytes_per_chunk']:.1f} bytes a chunk, "
+                    f"{facts['look_ups_per_second'] / 1e6:.1f} M look-ups/s")
+            self.rows.append({"what": "flat digest table", "figures": said, "exponent": "",
+                              "asked": "30 bytes a chunk"})
+            print(f"| flat digest table | {said} | | 30 bytes a chunk |", flush=True)
 
     def saver_beside(self, store):
         """The longest commit while a collection runs that moves nothing (there is no data)."""
@@ -192,6 +211,8 @@ def main():
         bench.exclusive()
         bench.chunks()
         bench.collect()
+        bench.index()
+        bench.flat_table()
         bench.small_saves()
         bench.move_rate()
     finally:
