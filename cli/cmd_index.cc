@@ -65,7 +65,9 @@ static Status run(const std::string& store_path) {
   CAIRN_TRY(const auto index, open_index(*store));
   CAIRN_TRY(const IndexState state, index->state());
   CAIRN_CHECK(send_all(kSocket, encode_hello(state.commit)));
-  return serve(*index);
+  CAIRN_CHECK(serve(*index));
+  // The saver is done and waits only for the end of this process.
+  return index->tidy();
 }
 
 int cmd_index(const Context& context, const IndexOptions&) {

@@ -22,6 +22,8 @@ namespace cairn {
 
 static constexpr std::string_view kHelloMagic = "CAIRNIX1";
 static constexpr size_t kWordsMax = 4096;
+/// What the helper has for its end.
+static constexpr int kEndMs = 2000;
 static constexpr std::string_view kRefusalMagic = "CAIRNERR";
 
 Bytes encode_hello(uint64_t commit) {
@@ -165,10 +167,11 @@ IndexHelper::~IndexHelper() {
   shutdown(socket_, SHUT_RDWR);
   close(socket_);
   // It ends by itself when its socket closes; one that hangs must not hang the saver.
-  for (int tries = 0; tries < 100; ++tries) {
+  for (int pause_ms = 1, waited_ms = 0; waited_ms < kEndMs; waited_ms += pause_ms) {
     const pid_t ended = waitpid(pid_, nullptr, WNOHANG);
     if (ended == pid_ || (ended < 0 && errno != EINTR)) return;
-    poll(nullptr, 0, 20);
+    pause_ms = std::min(2 * pause_ms, 20);
+    poll(nullptr, 0, pause_ms);
   }
   kill(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);

@@ -2,7 +2,7 @@
 //   1. number the packs that are new, by chance, and write their rows; a crash later leaves unused
 //      numbers
 //   2. ingest the chunk records of pages that are new, sorted, as one file; a crash later makes the
-//      next catch-up ingest them again, and look-ups meet them twice
+//      next catch-up ingest them again, and look-ups meet them twice. Few of them go with 3 instead
 //   3. in one synced batch: tags, manifests, schemas and pages
 //   4. the same for the next few million records, until none is left; a crash later loses none of
 //      what is in, so that a large store is caught up with even by helpers that are given up on
@@ -34,6 +34,8 @@ static constexpr uint64_t kSingleLookUpsMax = 4096;
 static constexpr size_t kPagesAtOnce = 32;
 /// Some seconds of work, and a quarter of a gigabyte of memory.
 static constexpr size_t kRecordsAtOnce = 4'000'000;
+/// Not worth a file of their own.
+static constexpr size_t kFewRecords = 4096;
 
 std::string index_path(const Store& store) {
   const char* elsewhere = std::getenv("CAIRN_INDEX");
@@ -48,11 +50,6 @@ static std::string number_key(uint32_t number) {
 }
 
 static std::string session_key(const SessionId& session) { return "session" + session.hex(); }
-
-static rocksdb::Slice slice(ByteSpan bytes) {
-  const std::string_view text = as_text(bytes);
-  return {text.data(), text.size()};
-}
 
 static std::string digest_key(const Digest& digest) { return std::string(as_text(digest.bytes)); }
 
@@ -170,6 +167,29 @@ class Additions {
             uint64_t chunks)
       : store_(store), rocks_(rocks), numbers_(std::move(numbers)), chunks_(chunks) {}
 
+  /// Makes the tag's row what the entry says.
+  Status follow(const TagEntry& entry) {
+    CAIRN_TRY(const auto row, rocks_.get(Family::kTag, entry.name));
+    if (entry.removed) {
+      if (row) remove_tag(entry.name);
+      return {};
+    }
+    const bool is_same = row && *row == as_text(encode_tag_entry(entry));
+    return is_same ? Status() : add_tag(entry);
+  }
+
+  void remove_tag(const std::string& name) { batch_.Delete(rocks_.handle(Family::kTag), name); }
+
+  Status finish(uint64_t commit, const std::string& tag_tables) {
+    for (const SessionId& session : sessions_) {
+      batch_.Put(rocks_.handle(Family::kFacts), session_key(session), "");
+    }
+    put_fact("commit", commit);
+    batch_.Put(rocks_.handle(Family::kFacts), "tables", tag_tables);
+    return write();
+  }
+
+ private:
   Status add_tag(const TagEntry& tag) {
     CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
     CAIRN_CHECK(put_object(tag.manifest));
@@ -180,22 +200,12 @@ class Additions {
     return {};
   }
 
-  Status finish(uint64_t commit) {
-    for (const SessionId& session : sessions_) {
-      batch_.Put(rocks_.handle(Family::kFacts), session_key(session), "");
-    }
-    put_fact("commit", commit);
-    return write();
-  }
-
-  rocksdb::WriteBatch& batch() { return batch_; }
-
- private:
   Status write() {
     CAIRN_CHECK(write_packs());
     std::sort(records_.begin(), records_.end());
     records_.erase(std::unique(records_.begin(), records_.end()), records_.end());
-    CAIRN_CHECK(rocks_.ingest(records_));
+    CAIRN_CHECK(records_.size() > kFewRecords ? rocks_.ingest(records_)
+                                              : rocks_.put(records_, batch_));
     chunks_ += records_.size();
     put_fact("chunks", chunks_);
     batch_.Put(rocks_.handle(Family::kFacts), "store_id", store_.config().store_id.hex());
@@ -374,33 +384,40 @@ Status Index::destroy(const Store& store) {
   return file_exists(store.fs(), path) ? RocksTables::destroy(path) : Status();
 }
 
+/// Which tag tables the root names: while they are the same, only its own entries can be new.
+static std::string digest_of_tables(const TagBook& book) {
+  Bytes digests;
+  for (const TagTableRef& table : book.tables()) append_digest(digests, table.table.digest);
+  return digest_key(blake3(digests));
+}
+
 Status Index::catch_up() {
-  CAIRN_TRY(const TagList list, store_.read_tags());
+  CAIRN_TRY(TagBook book, store_.read_book());
   CAIRN_TRY(const uint64_t seen, tables_->number("commit"));
-  if (list.commit == seen) return {};
+  if (book.commit() == seen) return {};
   CAIRN_TRY(const uint64_t chunks, tables_->number("chunks"));
   Additions additions(store_, tables_->rocks(), tables_->numbers, chunks);
-  CAIRN_TRY(const auto known, tags());
-  for (const TagEntry& tag : known) {
-    if (list.find(tag.name) == nullptr) {
-      additions.batch().Delete(tables_->rocks().handle(Family::kTag), tag.name);
+  const std::string tag_tables = digest_of_tables(book);
+  CAIRN_TRY(const auto known_tables, tables_->rocks().get(Family::kFacts, "tables"));
+  std::vector<TagEntry> entries = book.entries();
+  if (book.tables().empty() || known_tables != tag_tables) {
+    CAIRN_TRY(TagList list, book.list());
+    CAIRN_TRY(const auto known, tags());
+    for (const TagEntry& tag : known) {
+      if (list.find(tag.name) == nullptr) additions.remove_tag(tag.name);
     }
+    entries = std::move(list.tags);
   }
-  std::map<std::string_view, const TagEntry*> known_by_name;
-  for (const TagEntry& tag : known) known_by_name[tag.name] = &tag;
-  for (const TagEntry& tag : list.tags) {
-    const auto same = known_by_name.find(tag.name);
-    if (same != known_by_name.end() && same->second->commit == tag.commit &&
-        same->second->table == tag.table) {
-      continue;
-    }
-    const Status added = additions.add_tag(tag);
-    if (!added && !is_loss(added.error())) return added;
+  for (const TagEntry& entry : entries) {
+    const Status followed = additions.follow(entry);
+    if (!followed && !is_loss(followed.error())) return followed;
   }
-  CAIRN_CHECK(additions.finish(list.commit));
+  CAIRN_CHECK(additions.finish(book.commit(), tag_tables));
   tables_->forget();
   return tables_->load_packs();
 }
+
+Status Index::tidy() { return tables_->rocks().tidy(); }
 
 Status Index::drop_packs(std::span<const FileId> packs) {
   rocksdb::WriteBatch batch;

@@ -42,6 +42,9 @@ class Index {
   /// REQUIRES: kWrite.
   Status catch_up();
 
+  /// Some upkeep, for the end of a program that was quick: no more than some tenths of a second.
+  Status tidy();
+
   /// No look-up finds a copy in these packs any more. REQUIRES: kWrite.
   Status drop_packs(std::span<const FileId> packs);
 

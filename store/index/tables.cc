@@ -8,6 +8,12 @@
 
 namespace cairn {
 
+/// Beyond these, tidy() makes files of logs, and few files of many.
+static constexpr size_t kLogsMax = 8;
+static constexpr size_t kFilesMax = 16;
+/// More takes too long to write anew; RocksDB's own levels have to do for it.
+static constexpr uint64_t kMergedBytesMax = 64 << 20;
+
 static Status as_status(const rocksdb::Status& status, std::string_view doing) {
   if (status.ok()) return {};
   Code code = Code::kFailed;
@@ -35,6 +41,10 @@ static rocksdb::Options make_options() {
   options.info_log_level = rocksdb::ERROR_LEVEL;
   options.compression = rocksdb::kNoCompression;
   options.max_open_files = 256;
+  // Opened for every save, and most saves bring little: no file for that little, each time.
+  options.avoid_flush_during_recovery = true;
+  options.skip_stats_update_on_db_open = true;
+  options.max_file_opening_threads = 1;
   rocksdb::BlockBasedTableOptions table;
   table.block_size = 16 << 10;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -42,7 +52,7 @@ static rocksdb::Options make_options() {
 }
 
 Result<std::unique_ptr<RocksTables>> RocksTables::open(const std::string& path, bool writable) {
-  std::unique_ptr<RocksTables> tables(new RocksTables(path));
+  std::unique_ptr<RocksTables> tables(new RocksTables(path, writable));
   const rocksdb::Options options = make_options();
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const char* name : kFamilyNames) families.emplace_back(name, options);
@@ -87,12 +97,49 @@ Status RocksTables::write(rocksdb::WriteBatch& batch) {
   return as_status(db_->Write(options, &batch), "write");
 }
 
-Status RocksTables::ingest(const std::vector<ChunkRecord>& records) {
-  if (records.empty()) return {};
+/// Logs that a later opening would have to read.
+static size_t count_logs(rocksdb::DB& db) {
+  rocksdb::VectorLogPtr logs;
+  return db.GetSortedWalFiles(logs).ok() ? logs.size() : 0;
+}
+
+Status RocksTables::tidy() {
+  if (!writable_) return {};
+  if (count_logs(*db_) > kLogsMax) {
+    CAIRN_CHECK(as_status(db_->Flush({}, handles_), "write"));
+  }
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+    rocksdb::ColumnFamilyMetaData facts;
+    db_->GetColumnFamilyMetaData(handle, &facts);
+    if (facts.file_count <= kFilesMax || facts.size > kMergedBytesMax) continue;
+    rocksdb::CompactRangeOptions options;
+    options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+    CAIRN_CHECK(as_status(db_->CompactRange(options, handle, nullptr, nullptr), "tidy"));
+  }
+  return {};
+}
+
+static Result<uint64_t> unique_number() {
   std::array<uint8_t, 8> unique{};
   CAIRN_CHECK(random_bytes(unique));
-  const auto generation = load_le<uint64_t>(unique);
-  const std::string file = path_ + "/ingest-" + to_hex(unique) + ".sst";
+  return load_le<uint64_t>(unique);
+}
+
+Status RocksTables::put(const std::vector<ChunkRecord>& records, rocksdb::WriteBatch& batch) {
+  CAIRN_TRY(uint64_t generation, unique_number());
+  for (const ChunkRecord& record : records) {
+    Bytes bucket;
+    append_record(bucket, record);
+    const std::string key = bucket_key(bucket_prefix(record.digest.bytes), generation++);
+    batch.Put(handle(Family::kChunk), key, slice(bucket));
+  }
+  return {};
+}
+
+Status RocksTables::ingest(const std::vector<ChunkRecord>& records) {
+  if (records.empty()) return {};
+  CAIRN_TRY(const uint64_t generation, unique_number());
+  const std::string file = fmt::format("{}/ingest-{:016x}.sst", path_, generation);
   rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), make_options(), handle(Family::kChunk));
   CAIRN_CHECK(as_status(writer.Open(file), "write"));
   Bytes bucket;
@@ -100,10 +147,7 @@ Status RocksTables::ingest(const std::vector<ChunkRecord>& records) {
     append_record(bucket, records[i]);
     const uint16_t prefix = bucket_prefix(records[i].digest.bytes);
     if (i + 1 < records.size() && bucket_prefix(records[i + 1].digest.bytes) == prefix) continue;
-    const std::string_view value = as_text(bucket);
-    CAIRN_CHECK(as_status(
-        writer.Put(bucket_key(prefix, generation), rocksdb::Slice(value.data(), value.size())),
-        "write"));
+    CAIRN_CHECK(as_status(writer.Put(bucket_key(prefix, generation), slice(bucket)), "write"));
     bucket.clear();
   }
   CAIRN_CHECK(as_status(writer.Finish(), "write"));

@@ -1,6 +1,7 @@
 // The column families of the index, with RocksDB's statuses turned into errors.
 //
-//   facts     "store_id", "commit", "chunks", and "session" + id: its chunks are in
+//   facts     "store_id", "commit", "chunks", "tables" (digest of the digests of the tag tables
+//             that are in), and "session" + id: its chunks are in
 //   tag       name -> tag entry
 //   object    digest -> bytes of a manifest or schema
 //   page      digests of a page and its locator -> empty: its chunks are in
@@ -24,6 +25,11 @@ enum class Family : uint8_t { kFacts, kTag, kObject, kPage, kChunk, kPack };
 inline constexpr std::array<const char*, 6> kFamilyNames = {"default", "tag",   "object",
                                                             "page",    "chunk", "pack"};
 
+inline rocksdb::Slice slice(ByteSpan bytes) {
+  const std::string_view text = as_text(bytes);
+  return {text.data(), text.size()};
+}
+
 /// Threads: one at a time.
 class RocksTables {
  public:
@@ -45,11 +51,17 @@ class RocksTables {
   }
   /// Adds sorted records as one ingested file of buckets. REQUIRES: sorted, none twice.
   Status ingest(const std::vector<ChunkRecord>& records);
+  /// Adds records to a batch, each as a bucket of its own: for few of them.
+  Status put(const std::vector<ChunkRecord>& records, rocksdb::WriteBatch& batch);
+  /// Keeps what the next opening has to look at small, which RocksDB does for programs that stay.
+  /// At most some tenths of a second. Does nothing when not writable.
+  Status tidy();
 
  private:
-  explicit RocksTables(std::string path) : path_(std::move(path)) {}
+  RocksTables(std::string path, bool writable) : path_(std::move(path)), writable_(writable) {}
 
   const std::string path_;
+  const bool writable_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
 };
