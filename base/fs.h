@@ -3,6 +3,7 @@
 // them.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -59,6 +60,17 @@ struct FolderEntry {
   bool is_file = true;  ///< a regular one; neither: a socket, a pipe, a broken link, ...
 };
 
+/// How long to wait for a lock, and what ends the waiting before.
+struct Wait {
+  template <class Rep, class Period>
+  // NOLINTNEXTLINE(google-explicit-constructor): a duration is a wait that nothing ends before.
+  Wait(std::chrono::duration<Rep, Period> longest, const std::atomic<bool>* stop_flag = nullptr)
+      : limit(std::chrono::duration_cast<std::chrono::milliseconds>(longest)), stop(stop_flag) {}
+
+  std::chrono::milliseconds limit;
+  const std::atomic<bool>* stop;  ///< set by another thread: kCancelled
+};
+
 /// A lock on a file, given back by the destructor.
 class FileLock {
  public:
@@ -85,10 +97,9 @@ class Fs {
   virtual Status touch(const std::string& path) = 0;
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
   /// An exclusive lock of the whole file (made when missing) against every other holder, in this
-  /// process or another; waits up to `wait`, then kBusy, naming who says to hold it in the file. An
+  /// process or another; waits, then kBusy, naming who says to hold it in the file. An
   /// open-file-description lock, released explicitly, so that a forked child never keeps it alive.
-  virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path,
-                                                 std::chrono::milliseconds wait) = 0;
+  virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path, const Wait& wait) = 0;
   /// A mark that this process lives, held on an existing file until given back or the process ends;
   /// a forked child does not inherit it (a POSIX record lock).
   virtual Result<std::unique_ptr<FileLock>> mark_alive(const std::string& path) = 0;

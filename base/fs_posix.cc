@@ -352,12 +352,11 @@ class PosixFs final : public Fs {
     return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   }
 
-  Result<std::unique_ptr<FileLock>> lock(const std::string& path,
-                                         std::chrono::milliseconds wait) override {
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path, const Wait& wait) override {
     int flags = O_RDWR | O_CREAT;
     Descriptor descriptor(open_retrying(path, flags));
     if (descriptor.number() < 0) return failed("open", path);
-    const auto deadline = std::chrono::steady_clock::now() + wait;
+    const auto deadline = std::chrono::steady_clock::now() + wait.limit;
     auto pause = std::chrono::microseconds(100);
     for (;;) {
       struct flock range = whole_file(F_WRLCK);
@@ -366,8 +365,11 @@ class PosixFs final : public Fs {
       if (std::chrono::steady_clock::now() >= deadline) {
         return fail(Code::kBusy,
                     fmt::format("another process still holds '{}' after {} ms{}", path,
-                                wait.count(), holder_of(descriptor)),
+                                wait.limit.count(), holder_of(descriptor)),
                     "wait for it, or allow more time by '--wait'");
+      }
+      if (wait.stop != nullptr && *wait.stop) {
+        return fail(Code::kCancelled, fmt::format("stopped while waiting for '{}'", path));
       }
       std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, std::chrono::microseconds(20000));

@@ -11,6 +11,7 @@
 #include "cli/find_tag.h"
 #include "cli/gc_run.h"
 #include "cli/human.h"
+#include "cli/signals.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
 #include "lib/tensor.h"
@@ -179,7 +180,7 @@ static Result<std::optional<GcReport>> collect_after(const Context& context, con
 static Result<int> thin(const Context& context, const Store& store, const ForgetOptions& options,
                         const std::vector<RetentionVerdict>& verdicts,
                         const std::vector<TagEntry>& tags) {
-  const std::chrono::seconds wait(options.wait_s);
+  const Wait wait = stoppable_wait(options.wait_s);
   CAIRN_TRY(auto thinned, thin_tags(store, tags, options.drop, tensor_bytes, true, wait));
   if (!options.dry_run && !thinned.empty()) {
     uint64_t tensors = 0;
@@ -222,8 +223,8 @@ static Result<int> run(const Context& context, const ForgetOptions& options) {
                         fmt::format("Forget {} of {}, which added {} to the disk?", removed.size(),
                                     counted(list.tags.size(), "tag"), human_bytes(bytes)),
                         options.yes));
-    CAIRN_TRY(removed, forget_tags(*store, removed, options.allow_pinned,
-                                   std::chrono::seconds(options.wait_s)));
+    CAIRN_TRY(removed,
+              forget_tags(*store, removed, options.allow_pinned, stoppable_wait(options.wait_s)));
   }
   CAIRN_TRY(const auto freed, collect_after(context, *store, options, removed));
   print_result(output, verdicts, removed, freed, options.dry_run);

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
+#include "cli/signals.h"
 #include "store/forget.h"
 
 namespace cairn {
@@ -14,7 +15,7 @@ static Status run(const Context& context, const PinOptions& options, bool pinned
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   CAIRN_TRY(const TagEntry found, find_tag(*store, options.tag));
   CAIRN_TRY(const TagEntry tag,
-            pin_tag(*store, found.name, pinned, std::chrono::seconds(options.wait_s)));
+            pin_tag(*store, found.name, pinned, stoppable_wait(options.wait_s)));
   if (context.output.json()) {
     context.output.result({{"tag", tag.name}, {"pinned", tag.pinned}});
   } else if (context.output.quiet()) {

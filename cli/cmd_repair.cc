@@ -8,6 +8,7 @@
 #include "cli/confirm.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/signals.h"
 #include "lib/salvage.h"
 #include "store/index/index.h"
 
@@ -92,7 +93,7 @@ static Status salvage_root(const Context& context, const Store& store, const Rep
                       fmt::format("Put the root together with {} found in metadata packs?",
                                   counted(found.tags.size(), "tag")),
                       options.yes));
-  CAIRN_CHECK(put_salvaged_root(store, found.tags, std::chrono::seconds(options.wait_s)));
+  CAIRN_CHECK(put_salvaged_root(store, found.tags, stoppable_wait(options.wait_s)));
   return Index::destroy(store);
 }
 
@@ -120,8 +121,8 @@ static Status set_aside(const Context& context, const Store& store, const TagLis
                       fmt::format("Set {} of {} aside, which lost data?", repair.lost.size(),
                                   counted(list.tags.size(), "tag")),
                       options.yes));
-  CAIRN_TRY(repair.list, set_tags_aside(store, repair.lost, repair.damage,
-                                        std::chrono::seconds(options.wait_s)));
+  CAIRN_TRY(repair.list,
+            set_tags_aside(store, repair.lost, repair.damage, stoppable_wait(options.wait_s)));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
+#include "cli/signals.h"
 #include "store/commit.h"
 #include "store/tag_name.h"
 
@@ -16,7 +17,7 @@ static Status run(const Context& context, const TagOptions& options) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   CAIRN_TRY(TagEntry source, find_tag(*store, options.tag));
   const auto forked =
-      fork_tag(*store, options.new_tag, source.name, std::chrono::seconds(options.wait_s));
+      fork_tag(*store, options.new_tag, source.name, stoppable_wait(options.wait_s));
   if (!forked) return tl::unexpected(forked.error());
   if (context.output.json()) {
     context.output.result({{"tag", forked->name},

@@ -1,12 +1,25 @@
 #include "cli/confirm.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <iostream>
 #include <string>
 
+#include "cli/signals.h"
+
 namespace cairn {
+
+/// False when a stop signal comes first: a read would go on after it.
+static bool wait_for_input() {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  while (!stop_flag()) {
+    constexpr int kLookAgainMs = 100;  // a signal may come before poll() does
+    if (poll(&input, 1, kLookAgainMs) > 0) return true;
+  }
+  return false;
+}
 
 Status confirm(Output& output, std::string_view question, bool yes) {
   if (yes) return {};
@@ -16,9 +29,8 @@ Status confirm(Output& output, std::string_view question, bool yes) {
                 "add '--yes', or look first with '--dry-run'");
   }
   output.status_line(fmt::format("{} [y/N]", question));
-  // Nothing when the terminal is closed, or a signal asks to stop.
-  std::string answer;
-  std::getline(std::cin, answer);
+  std::string answer;  // none when the terminal is closed, or a signal asks to stop
+  if (wait_for_input()) std::getline(std::cin, answer);
   if (answer == "y" || answer == "Y" || answer == "yes") return {};
   return fail(Code::kCancelled, "not confirmed; nothing was done");
 }

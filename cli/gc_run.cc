@@ -6,6 +6,7 @@
 
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/signals.h"
 #include "store/index/index.h"
 
 namespace cairn {
@@ -25,7 +26,7 @@ static void drop_from_index(const Context& context, const Store& store,
 GcRequest gc_request(const GcOptions& options) {
   GcRequest request;
   request.move = {options.max_repack_bytes, options.min_dead_percent};
-  request.reclaim.wait = std::chrono::seconds(options.wait_s);
+  request.reclaim.wait = stoppable_wait(options.wait_s);
   request.reclaim.reader_grace = std::chrono::seconds(options.reader_grace_s);
   return request;
 }

@@ -53,6 +53,7 @@ void install_signal_handlers() {
 void report_shrunken_input() { handle(SIGBUS, on_shrunken_input); }
 
 const std::atomic<bool>& stop_flag() { return g_stop; }
+Wait stoppable_wait(uint64_t seconds) { return {std::chrono::seconds(seconds), &g_stop}; }
 int stop_signal() { return g_stop_signal.load(); }
 bool take_status_request() { return g_status_asked.exchange(false); }
 

@@ -5,6 +5,8 @@
 
 #include <atomic>
 
+#include "base/fs.h"
+
 namespace cairn {
 
 /// Once, at the start of the program. A SIGINT that was ignored (a job in the background) stays so.
@@ -15,6 +17,9 @@ void report_shrunken_input();
 
 /// True from the first stop signal on. Lives as long as the process. Threads: any.
 const std::atomic<bool>& stop_flag();
+
+/// A wait for a lock that a stop signal ends.
+Wait stoppable_wait(uint64_t seconds);
 
 /// SIGINT or SIGTERM, whichever came first; 0 before.
 int stop_signal();

@@ -72,7 +72,9 @@ class Exporter {
       for (const auto& entry : entries) request_.call.progress->total_bytes += entry.bytes;
     }
     if (request_.as_folder) {
-      CAIRN_CHECK(write_folder(std::move(entries)));
+      const Status written = write_folder(std::move(entries));
+      if (!written) remove_what_was_written();
+      CAIRN_CHECK(written);
     } else {
       CAIRN_CHECK(write_file(request_.path, std::move(entries)));
     }
@@ -190,8 +192,17 @@ class Exporter {
     return {};
   }
 
+  /// Half a folder helps nobody, and the next try would need --force. With --force there was
+  /// something before, which is gone anyway.
+  void remove_what_was_written() {
+    if (request_.force) return;
+    for (const std::string& file : result_.files) (void)fs_.remove(file).has_value();
+    if (made_folder_) (void)fs_.remove(request_.path).has_value();
+  }
+
   Status prepare_folder() {
     const auto entries = fs_.list(request_.path);
+    made_folder_ = !entries && entries.error().code == Code::kNotFound;
     if (entries && !entries->empty() && !request_.force) {
       return fail(Code::kExists, fmt::format("the folder '{}' is not empty", request_.path),
                   "choose another path, or '--force'");
@@ -245,6 +256,7 @@ class Exporter {
   const ExportRequest& request_;
   Fs& fs_;
   std::map<std::string, std::string> stored_names_;  // by exported name
+  bool made_folder_ = false;
   ExportResult result_;
 };
 

@@ -43,8 +43,7 @@ static ordered_json describe(const TagEntry& tag, const std::vector<Damage>& dam
 }
 
 Result<std::string> set_tags_aside(const Store& store, const std::vector<TagEntry>& tags,
-                                   const std::vector<Damage>& damage,
-                                   std::chrono::milliseconds wait) {
+                                   const std::vector<Damage>& damage, const Wait& wait) {
   ordered_json list = ordered_json::array();
   for (const TagEntry& tag : tags) list.push_back(describe(tag, damage));
   const std::string folder = join_path(store.path(), "set-aside");
@@ -111,8 +110,7 @@ Result<SalvagedRoot> find_tags(const Store& store) {
   return found;
 }
 
-Status put_salvaged_root(const Store& store, const std::vector<TagEntry>& tags,
-                         std::chrono::milliseconds wait) {
+Status put_salvaged_root(const Store& store, const std::vector<TagEntry>& tags, const Wait& wait) {
   Fs& fs = store.fs();
   CAIRN_TRY(const auto lock, fs.lock(join_path(store.path(), "lock"), wait));
   const std::string path = join_path(store.path(), "root");

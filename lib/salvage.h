@@ -16,8 +16,7 @@ namespace cairn {
 /// that is returned as a path: `set-aside/<time>.json` in the store. Nothing else is deleted: gc
 /// collects what no other tag needs. Errors: as forget_tags.
 Result<std::string> set_tags_aside(const Store& store, const std::vector<TagEntry>& tags,
-                                   const std::vector<Damage>& damage,
-                                   std::chrono::milliseconds wait);
+                                   const std::vector<Damage>& damage, const Wait& wait);
 
 struct SalvagedRoot {
   std::vector<TagEntry> tags;        ///< in the order of their saves, with new commit numbers
@@ -31,7 +30,6 @@ Result<SalvagedRoot> find_tags(const Store& store);
 
 /// Puts a root with these tags in the place of one that is missing or damaged, which is kept as
 /// `root.damaged-<time>`. Errors: kExists when the root is sound by now.
-Status put_salvaged_root(const Store& store, const std::vector<TagEntry>& tags,
-                         std::chrono::milliseconds wait);
+Status put_salvaged_root(const Store& store, const std::vector<TagEntry>& tags, const Wait& wait);
 
 }  // namespace cairn

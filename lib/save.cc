@@ -89,7 +89,7 @@ class Save {
     }
     CAIRN_TRY(const CommitResult committed,
               commit_tag(store_, entry, request_.if_exists, chunks.reused_packs(),
-                         request_.call.wait, failure_));
+                         {request_.call.wait, request_.call.stop}, failure_));
     return finish(committed);
   }
 

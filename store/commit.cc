@@ -32,8 +32,8 @@ static bool is_there_already(const TagEntry& standing, const TagEntry& wanted, I
 }
 
 Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfExists if_exists,
-                                const std::vector<FileId>& reused_packs,
-                                std::chrono::milliseconds wait, CommitFailure& failure) {
+                                const std::vector<FileId>& reused_packs, const Wait& wait,
+                                CommitFailure& failure) {
   CommitResult result{wanted, false};
   const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
     CAIRN_TRY(const TagEntry* standing, tags.find(wanted.name));
@@ -62,7 +62,7 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
 }
 
 Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const std::string& name,
-                          std::chrono::milliseconds wait) {
+                          const Wait& wait) {
   CAIRN_CHECK(check_tag_name(new_name));
   TagEntry forked;
   const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {

@@ -32,12 +32,12 @@ struct CommitFailure {
 /// Errors: kExists, kBusy (a reused pack is gone, or the session was revoked: save again);
 /// `failure` is set with every error.
 Result<CommitResult> commit_tag(const Store& store, const TagEntry& entry, IfExists if_exists,
-                                const std::vector<FileId>& reused_packs,
-                                std::chrono::milliseconds wait, CommitFailure& failure);
+                                const std::vector<FileId>& reused_packs, const Wait& wait,
+                                CommitFailure& failure);
 
 /// Gives a checkpoint a second name; success when the name has it already.
 /// Errors: kUsage (a malformed name), kNotFound, kExists.
 Result<TagEntry> fork_tag(const Store& store, const std::string& new_name, const std::string& name,
-                          std::chrono::milliseconds wait);
+                          const Wait& wait);
 
 }  // namespace cairn

@@ -14,7 +14,7 @@ Status refuse_pinned(const TagEntry& tag) {
 }
 
 Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<TagEntry>& tags,
-                                          bool allow_pinned, std::chrono::milliseconds wait) {
+                                          bool allow_pinned, const Wait& wait) {
   std::vector<TagEntry> removed;
   const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
     for (const TagEntry& tag : tags) {
@@ -42,7 +42,7 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
 }
 
 Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
-                         std::chrono::milliseconds wait) {
+                         const Wait& wait) {
   TagEntry entry;
   const auto edit = [&](Root&, TagBook& tags) -> Result<RootChange> {
     CAIRN_TRY(const TagEntry* standing, tags.find(name));

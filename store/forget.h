@@ -17,10 +17,10 @@ Status refuse_pinned(const TagEntry& tag);
 /// are passed over. Returns those that it removed. Errors: kProtected naming a pinned tag, unless
 /// `allow_pinned`; kBusy when a tag is another checkpoint by now than the entry given.
 Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<TagEntry>& tags,
-                                          bool allow_pinned, std::chrono::milliseconds wait);
+                                          bool allow_pinned, const Wait& wait);
 
 /// Pins the tag, or takes the pin off; success when it is so already. Errors: kNotFound.
 Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
-                         std::chrono::milliseconds wait);
+                         const Wait& wait);
 
 }  // namespace cairn

@@ -24,8 +24,7 @@ Result<Root> read_root(Fs& fs, const std::string& store_path) {
   return decode_root(*bytes, path);
 }
 
-Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer,
-                   std::chrono::milliseconds wait,
+Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&)>& change, bool& may_be_visible) {
   may_be_visible = false;
   CAIRN_TRY(const auto lock, fs.lock(join_path(store_path, "lock"), wait));

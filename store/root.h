@@ -23,8 +23,7 @@ enum class RootChange : uint8_t {
 /// `writer` names the temporary file. Errors: kBusy when the lock is held longer than `wait`.
 /// After an error `may_be_visible` tells whether someone may have seen the change nevertheless (the
 /// rename was tried): what it refers to must then be kept.
-Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer,
-                   std::chrono::milliseconds wait,
+Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&)>& change, bool& may_be_visible);
 
 }  // namespace cairn

@@ -46,7 +46,7 @@ class TableWriter {
 
 }  // namespace
 
-Status change_tags(const Store& store, const SessionId& writer, std::chrono::milliseconds wait,
+Status change_tags(const Store& store, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&, TagBook&)>& edit,
                    ChangeOutcome& outcome) {
   std::optional<TableWriter> tables;

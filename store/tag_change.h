@@ -23,7 +23,7 @@ struct ChangeOutcome {
 /// root's own lists of entries and tables are in the book meanwhile.
 /// Entries that have become too many for the root are moved into tag tables, which are durable
 /// before the root names them. `writer`, `wait` and errors as in change_root.
-Status change_tags(const Store& store, const SessionId& writer, std::chrono::milliseconds wait,
+Status change_tags(const Store& store, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&, TagBook&)>& edit,
                    ChangeOutcome& outcome);
 

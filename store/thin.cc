@@ -174,7 +174,7 @@ class Thinning {
 
 /// Writes the metadata of all and exchanges the entries.
 Status write_and_swap(const Store& store, std::vector<Thinning>& thinnings,
-                      std::vector<ThinnedTag>& thinned, std::chrono::milliseconds wait) {
+                      std::vector<ThinnedTag>& thinned, const Wait& wait) {
   CAIRN_TRY(const auto session,
             Session::begin(store.fs(), store.path(), "", std::nullopt, LeaseKind::kMove));
   MetaWriter metas(store.fs(), store.path(), session->id());
@@ -215,7 +215,7 @@ Status write_and_swap(const Store& store, std::vector<Thinning>& thinnings,
 Result<std::vector<ThinnedTag>> thin_tags(const Store& store, const std::vector<TagEntry>& tags,
                                           const std::vector<std::string>& globs,
                                           const TensorBytes& tensor_bytes, bool dry_run,
-                                          std::chrono::milliseconds wait) {
+                                          const Wait& wait) {
   std::vector<std::unique_ptr<Checkpoint>> checkpoints;
   std::vector<Thinning> thinnings;
   std::vector<ThinnedTag> thinned;

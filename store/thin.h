@@ -30,6 +30,6 @@ using TensorBytes = std::function<Result<uint64_t>(const TensorInfo&)>;
 Result<std::vector<ThinnedTag>> thin_tags(const Store& store, const std::vector<TagEntry>& tags,
                                           const std::vector<std::string>& globs,
                                           const TensorBytes& tensor_bytes, bool dry_run,
-                                          std::chrono::milliseconds wait);
+                                          const Wait& wait);
 
 }  // namespace cairn

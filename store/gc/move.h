@@ -12,7 +12,7 @@
 namespace cairn {
 
 struct MoveRequest {
-  std::chrono::milliseconds wait{60000};
+  Wait wait = std::chrono::seconds(60);
   unsigned threads = 0;  ///< 0: one for each CPU
   ProgressCounters* progress = nullptr;
   const std::atomic<bool>* stop = nullptr;

@@ -30,7 +30,7 @@ struct Survey {
 Result<Survey> survey_store(const Store& store, const std::set<std::string>& without = {});
 
 struct ReclaimRequest {
-  std::chrono::milliseconds wait{60000};    ///< for the lock of the root
+  Wait wait = std::chrono::seconds(60);     ///< for the lock of the root
   std::chrono::seconds reader_grace{0};     ///< between condemning and deleting
   const std::atomic<bool>* stop = nullptr;  ///< set by another thread: end with kCancelled
   /// Called with the files that are about to be deleted: whoever looks up copies must stop finding

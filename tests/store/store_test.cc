@@ -88,7 +88,7 @@ class LooseFs final : public Fs {
   Result<uint64_t> free_bytes(const std::string& path) override {
     return posix_fs().free_bytes(path);
   }
-  Result<std::unique_ptr<FileLock>> lock(const std::string&, std::chrono::milliseconds) override {
+  Result<std::unique_ptr<FileLock>> lock(const std::string&, const Wait&) override {
     return std::make_unique<FileLock>();
   }
   Result<std::unique_ptr<FileLock>> mark_alive(const std::string&) override {

@@ -107,8 +107,7 @@ Status FaultFs::sync_folder(const std::string& path) {
   return pass(FsCall::kSyncFolder, path, [&] { return below_.sync_folder(path); });
 }
 
-Result<std::unique_ptr<FileLock>> FaultFs::lock(const std::string& path,
-                                                std::chrono::milliseconds wait) {
+Result<std::unique_ptr<FileLock>> FaultFs::lock(const std::string& path, const Wait& wait) {
   return pass(FsCall::kLock, path, [&] { return below_.lock(path, wait); });
 }
 

@@ -79,8 +79,7 @@ class FaultFs final : public Fs {
   Result<FileInfo> info(const std::string& path) override { return below_.info(path); }
   Status touch(const std::string& path) override { return below_.touch(path); }
   Result<uint64_t> free_bytes(const std::string& path) override { return below_.free_bytes(path); }
-  Result<std::unique_ptr<FileLock>> lock(const std::string& path,
-                                         std::chrono::milliseconds wait) override;
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path, const Wait& wait) override;
   Result<std::unique_ptr<FileLock>> mark_alive(const std::string& path) override;
   Result<bool> is_marked_alive(const std::string& path) override {
     return below_.is_marked_alive(path);
