@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -70,7 +71,7 @@ class Waiting(Stop):
 
     def wait_until_it_waits(self, process):
         """Its lock is asked for, again and again, so that it opens the file and sleeps."""
-        end = time.monotonic() + 30
+        end, pause = time.monotonic() + 30, threading.Event()
         while process.poll() is None and time.monotonic() < end:
             fds = Path(f"/proc/{process.pid}/fd")
             try:
@@ -79,7 +80,7 @@ class Waiting(Stop):
                 names = []
             if str(self.cairn.store / "lock") in names:
                 return
-            time.sleep(0.01)
+            pause.wait(0.01)
         self.fail(f"it does not wait for the lock: {process.communicate()}")
 
 
