@@ -150,9 +150,14 @@ class Bench:
         store = self.folder / "small"
         subprocess.run([self.options.cairn, "init", store], check=True, capture_output=True)
         file, same = self.folder / "small.safetensors", os.urandom(131072)
+        saves = []
         for number in range(1000):
             write_safetensors(file, {"same": same, "own": os.urandom(131072)})
-            self.cairn(store, "import", f"s/{number:04}", file)
+            saves.append(self.cairn(store, "import", f"s/{number:04}", file))
+        parts = [saves[first:first + 100] for first in (0, 400, 900)]
+        figures = [(median([seconds for seconds, _ in part]), max(peak for _, peak in part))
+                   for part in parts]
+        self.row("`import` of 256 KiB, half of it new, saves before it", (50, 450, 950), figures)
         self.cairn(store, "forget", *(f"s/{number:04}" for number in range(0, 999, 2)), "--gc",
                    "--yes")
         stats = json.loads(subprocess.run([self.options.cairn, "-s", store, "stats", "--json"],
