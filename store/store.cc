@@ -34,9 +34,16 @@ static Status refuse_occupied(Fs& fs, const std::string& path) {
               "name an empty or a new folder");
 }
 
-Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
-  CAIRN_CHECK(check_config(wanted));
-  CAIRN_CHECK(refuse_occupied(fs, path));
+/// What an init that failed has made; the folder itself unless it was there before.
+static void remove_half_store(Fs& fs, const std::string& path, bool was_there) {
+  for (const char* name : {"config.new", "root", "lock", "ballast", "meta", "packs", "sessions"}) {
+    const std::string made = join_path(path, name);
+    if (file_exists(fs, made)) (void)fs.remove(made).has_value();
+  }
+  if (!was_there) (void)fs.remove(path).has_value();
+}
+
+static Status make_store(Fs& fs, const std::string& path, const Config& wanted) {
   CAIRN_CHECK(fs.make_folders(path));
   CAIRN_CHECK(probe_file_system(fs, path));
   Config config = wanted;
@@ -54,6 +61,16 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
   CAIRN_CHECK(replace_file(fs, join_path(path, "config"), join_path(path, "config.new"),
                            as_bytes(encode_config(config))));
   return fs.sync_folder(parent_folder(path));
+}
+
+Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
+  CAIRN_CHECK(check_config(wanted));
+  CAIRN_CHECK(refuse_occupied(fs, path));
+  const bool was_there = file_exists(fs, path);
+  const Status made = make_store(fs, path, wanted);
+  const bool is_whole = file_exists(fs, join_path(path, "config"));
+  if (!made && !is_whole) remove_half_store(fs, path, was_there);
+  return made;
 }
 
 Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {

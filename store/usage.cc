@@ -155,6 +155,8 @@ class UsageCounter {
   }
 
   Status count_metas() {
+    CAIRN_TRY(const TagBook book, store_.read_book());
+    for (const TagTableRef& table : book.tables()) metas_.insert(table.table.file);
     uint64_t bytes = 0;
     for (const FileId& meta : metas_) {
       const std::string path = join_path(store_.path(), relative_path(FileKind::kMeta, meta));

@@ -166,6 +166,16 @@ class BadLuck(unittest.TestCase):
         self.assertGreater(failed, 3)
         self.assertGreater(saved, 3)
 
+    @staticmethod
+    def fill(disk):
+        with open(disk / "filler", "ab", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        assert os.statvfs(disk).f_bavail == 0
+
     def test_a_full_disk_is_freed(self):
         """With 0 bytes left forget and gc find room in the ballast."""
         disk = self.mount_tmpfs("size=6m")
@@ -177,12 +187,7 @@ class BadLuck(unittest.TestCase):
             path = write_safetensors(self.folder / "t.safetensors",
                                      {"shared": shared, "own": noise(400000, step + 5)})
             cairn.run("import", f"run/{step}", path)
-        filler = disk / "filler"
-        with open(filler, "wb", buffering=0) as file:
-            with self.assertRaises(OSError):
-                while True:
-                    file.write(bytes(4096))
-        self.assertEqual(os.statvfs(disk).f_bavail, 0)
+        self.fill(disk)
         cairn.run("import", "run/9", self.file, expect=13)
         cairn.run("forget", "run/0", "run/1", "--yes")
         self.assertFalse((store / "ballast").exists())
@@ -190,11 +195,42 @@ class BadLuck(unittest.TestCase):
         self.assertGreater(freed["freed_bytes"], 400000)
         self.assertGreater(os.statvfs(disk).f_bavail, 0)
         cairn.run("check", "--read-data")
-        filler.unlink()
+        (disk / "filler").unlink()
         cairn.json("gc", "--yes")
         self.assertTrue((store / "ballast").exists())
         cairn.run("import", "run/9", self.file)
         self.assertEqual(cairn.run("ls", "-q").stdout, "run/9\nrun/2\n")
+
+    def test_a_full_disk_in_every_command(self):
+        disk = self.mount_tmpfs("size=6m")
+        store = disk / "store"
+        cairn = Program(PROGRAM, store)
+        cairn.run("init", store, *SMALL)
+        for number in (1, 2):
+            cairn.run("import", f"run/{number}", self.file)
+        self.fill(disk)
+        before = cairn.json("ls")
+        for words in (["import", "run/3", self.file], ["tag", "run/3", "run/1"], ["pin", "run/1"],
+                      ["export", "run/1", disk / "out.safetensors"], ["export", "run/1", disk / "out"],
+                      ["report", "-o", disk / "report.html"], ["init", disk / "second"]):
+            with self.subTest(words=words):
+                self.assertEqual(cairn.error(*words, expect=13)["code"], "no-space")
+                self.assertEqual(sorted(path.name for path in disk.iterdir()), ["filler", "store"])
+        # What there is no room to note must not be lost for that.
+        shutil.rmtree(store / "index")
+        self.fill(disk)
+        cairn.run("repair", "index", expect=13)
+        for words in (["show", "run/1"], ["diff", "run/1", "run/2"], ["cat", "run/1", "w"],
+                      ["stats"], ["check", "--read-data"], ["gc", "--dry-run"],
+                      ["repair", "tags", "--dry-run"]):
+            with self.subTest(words=words):
+                cairn.run(*words, text=False)
+        self.assertEqual(cairn.json("ls"), before)
+        cairn.run("gc", "--yes")
+        cairn.run("forget", "run/1", "--yes")
+        (disk / "filler").unlink()
+        cairn.run("import", "run/3", self.file)
+        cairn.run("check", "--read-data")
 
     def test_read_only_file_system(self):
         disk = self.mount_tmpfs("size=8m")

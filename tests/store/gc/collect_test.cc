@@ -265,6 +265,32 @@ TEST_F(Collect, ASilentSessionOfAnotherHostIsRevoked) {
             Code::kBusy);
 }
 
+TEST_F(Collect, ClocksThatJumpLoseNothing) {
+  save_tag("a", 2);
+  const TagEntry a = *store_->find_tag("a");
+  // A saver on another host, whose base has been forgotten.
+  Lease lease;
+  lease.owner = {"elsewhere", 7, 7};
+  lease.base = LeasedBase{"a", a.manifest, a.schema, a.table, a.layout, {{a.session, 0}}};
+  const SessionId other = *SessionId::fresh();
+  const std::string file = path() + "/sessions/" + other.hex();
+  ASSERT_TRUE(write_new_file(posix_fs(), file, as_bytes(encode_lease(lease))));
+  forget({"a"});
+  const auto now = std::filesystem::last_write_time(file);
+  for (const auto& jump : {-9min, 0min, 600min}) {
+    std::filesystem::last_write_time(file, now + jump);
+    EXPECT_EQ(collect_as_planned().packs_deleted, 0u) << jump.count();
+  }
+  // The server's clock went ahead: a session that lives is taken for dead, and told so.
+  std::filesystem::last_write_time(file, now - 11min);
+  EXPECT_EQ(collect(*store_, {})->packs_deleted, 1u);
+  TagEntry entry = a;
+  entry.session = other;
+  CommitFailure failure;
+  EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
+            Code::kBusy);
+}
+
 TEST_F(Collect, NothingIsDeletedWhenATagCannotBeRead) {
   save_tag("a", 2);
   save_tag("b", 3);
