@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "lib/copy_check.h"
 #include "lib/tag_rules.h"
@@ -71,7 +72,7 @@ class Checker {
       if (loaded) {
         pages_.insert(place);
         const bool fresh = gathered_.insert({place.page.digest, place.locator.digest}).second;
-        if (fresh) gather_page(**loaded);
+        if (fresh) gather_page(page, *loaded);
         const auto& copies = (*loaded)->locator.copies;
         const bool uses_bases = std::any_of(copies.begin(), copies.end(),
                                             [](const Copy& copy) { return !copy.bases.empty(); });
@@ -103,10 +104,19 @@ class Checker {
     return opened;
   }
 
-  void gather_page(const LoadedPage& page) {
+  /// Of a page that has changed, most copies are still those of the tag before.
+  void gather_page(size_t number, std::shared_ptr<const LoadedPage> loaded) {
+    const LoadedPage& page = *loaded;
+    if (previous_.size() <= number) previous_.resize(number + 1);
+    const auto before = std::exchange(previous_[number], std::move(loaded));
+    const auto is_known = [&](size_t i) {
+      return before != nullptr && i < before->page.entries.size() &&
+             page.page.entries[i] == before->page.entries[i] &&
+             std::ranges::equal(page.copies(i), before->copies(i));
+    };
     for (size_t i = 0; i < page.page.entries.size(); ++i) {
       const auto add = [&](const Digest& digest, const Copy& copy) { copies_.add(copy, digest); };
-      for_each_stored(page.page.entries[i], page.copies(i), add);
+      if (!is_known(i)) for_each_stored(page.page.entries[i], page.copies(i), add);
       if (page.copies(i).empty()) ++report_.chunks;  // it lies in the page
     }
   }
@@ -156,9 +166,10 @@ class Checker {
   CopyCheck copies_;
   SeenByRules seen_;
   std::set<FileId> metas_;
-  std::set<PagePlace> pages_;                     // read already
-  std::set<PagePlace> with_bases_;                // of those, whose copies have bases
-  std::set<std::pair<Digest, Digest>> gathered_;  // of pages with their locators
+  std::set<PagePlace> pages_;                                // read already
+  std::vector<std::shared_ptr<const LoadedPage>> previous_;  // by number, of the tag before
+  std::set<PagePlace> with_bases_;                           // of those, whose copies have bases
+  std::set<std::pair<Digest, Digest>> gathered_;             // of pages with their locators
   std::set<std::tuple<std::string, std::string, std::string, FileId>> rows_;
 };
 
