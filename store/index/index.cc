@@ -191,6 +191,8 @@ class Additions {
 
  private:
   Status add_tag(const TagEntry& tag) {
+    constexpr size_t kSlack = 65536;
+    if (records_.size() > 2 * settled_ + kSlack) settle();
     CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
     CAIRN_CHECK(put_object(tag.manifest));
     CAIRN_CHECK(put_object(tag.schema));
@@ -202,8 +204,7 @@ class Additions {
 
   Status write() {
     CAIRN_CHECK(write_packs());
-    std::sort(records_.begin(), records_.end());
-    records_.erase(std::unique(records_.begin(), records_.end()), records_.end());
+    settle();
     CAIRN_CHECK(records_.size() > kFewRecords ? rocks_.ingest(records_)
                                               : rocks_.put(records_, batch_));
     chunks_ += records_.size();
@@ -212,7 +213,15 @@ class Additions {
     CAIRN_CHECK(rocks_.write(batch_));
     batch_.Clear();
     records_.clear();
+    settled_ = 0;
     return {};
+  }
+
+  /// Tags bring most of their records again and again.
+  void settle() {
+    std::sort(records_.begin(), records_.end());
+    records_.erase(std::unique(records_.begin(), records_.end()), records_.end());
+    settled_ = records_.size();
   }
 
   Status put_object(const Reference& reference) {
@@ -234,14 +243,21 @@ class Additions {
     Status lost;
     for (size_t first = 0; first < fresh.size(); first += kPagesAtOnce) {
       const size_t count = std::min(kPagesAtOnce, fresh.size() - first);
-      records_.reserve(std::min(kRecordsAtOnce + kPagesAtOnce * kPageEntriesMax,
-                                records_.size() + (fresh.size() - first) * kPageEntriesMax));
+      reserve((fresh.size() - first) * kPageEntriesMax);
       const Status added = add_group(std::span(fresh).subspan(first, count));
       if (!added && !is_loss(added.error())) return added;
       if (!added) lost = added;
       if (records_.size() >= kRecordsAtOnce) CAIRN_CHECK(write());
     }
     return lost;
+  }
+
+  /// Room for that many records more, and in large steps: tags come one at a time.
+  void reserve(size_t more) {
+    constexpr size_t kMost = kRecordsAtOnce + kPagesAtOnce * kPageEntriesMax;
+    const size_t wanted = records_.size() + more;
+    if (wanted <= records_.capacity()) return;
+    records_.reserve(std::min(kMost, std::max(wanted, 2 * records_.capacity())));
   }
 
   /// Reading and checking pages is most of the work and takes all CPUs; a group bounds memory. A
@@ -348,6 +364,7 @@ class Additions {
   uint64_t chunks_;
   rocksdb::WriteBatch batch_;
   std::vector<ChunkRecord> records_;
+  size_t settled_ = 0;  // records_[0, settled_) are in order, none twice
   std::set<std::string> pages_, objects_;
   std::map<SessionId, bool> known_;
   std::set<SessionId> sessions_;

@@ -118,6 +118,18 @@ class Bench:
         self.row("`repair index`: caught up from nothing, chunks", sizes, figures,
                  "96 bytes a chunk + 64 MiB")
 
+    def many_tags(self):
+        sizes, words = (500, 1500, 5000), (("check",), ("stats",), ("gc", "--dry-run"),
+                                           ("repair", "index"))
+        figures = {each: [] for each in words}
+        for size in sizes:
+            store = self.store(tags=size, chunks=1000, tensors=50)
+            for each in words:
+                figures[each].append(self.rounds(lambda _: self.cairn(store, *each)))
+        for each in words:
+            self.row(f"`{' '.join(each)}`, tags of 1,000 chunks, 5 % new in each", sizes,
+                     figures[each])
+
     def flat_table(self):
         for chunks in 100000, 1000000, 10000000:
             words = [self.options.make_store.parent / "flat_table_bench", str(chunks)]
@@ -217,6 +229,7 @@ def main():
         bench.chunks()
         bench.collect()
         bench.index()
+        bench.many_tags()
         bench.flat_table()
         bench.small_saves()
         bench.move_rate()
