@@ -93,7 +93,7 @@ static Status salvage_root(const Context& context, const Store& store, const Rep
                       fmt::format("Put the root together with {} found in metadata packs?",
                                   counted(found.tags.size(), "tag")),
                       options.yes));
-  CAIRN_CHECK(put_salvaged_root(store, found.tags, stoppable_wait(options.wait_s)));
+  CAIRN_CHECK(put_salvaged_root(store, found, stoppable_wait(options.wait_s)));
   return Index::destroy(store);
 }
 
@@ -129,9 +129,8 @@ static Status set_aside(const Context& context, const Store& store, const TagLis
 static Result<int> repair_tags(const Context& context, const RepairOptions& options) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   TagRepair repair;
-  const auto root = read_root(store->fs(), store->path());
   const auto list = store->read_tags();
-  if (!root && root.error().code == Code::kCorrupt) {
+  if (!list && list.error().code == Code::kCorrupt) {
     CAIRN_CHECK(salvage_root(context, *store, options, repair));
   } else {
     CAIRN_CHECK(list);

@@ -8,8 +8,7 @@ namespace cairn {
 
 static constexpr std::string_view kNewest = "@newest";
 
-Result<TagEntry> find_tag(const Store& store, std::string_view text) {
-  CAIRN_TRY(TagBook tags, store.read_book());
+static Result<TagEntry> find_among(TagBook& tags, std::string_view text) {
   const std::string wanted(text);
   if (wanted == kNewest || wanted.ends_with("/" + std::string(kNewest))) {
     const std::string prefix = wanted.substr(0, wanted.size() - kNewest.size());
@@ -26,6 +25,10 @@ Result<TagEntry> find_tag(const Store& store, std::string_view text) {
   std::string hint = did_you_mean(wanted, names, "");
   if (hint.empty()) hint = "'cairn ls' lists the tags";
   return fail(Code::kNotFound, fmt::format("there is no tag '{}'", wanted), hint);
+}
+
+Result<TagEntry> find_tag(const Store& store, std::string_view text) {
+  return store.ask_tags([&](TagBook& tags) { return find_among(tags, text); });
 }
 
 }  // namespace cairn

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <tuple>
 
 #include "base/clock.h"
@@ -85,8 +86,61 @@ static bool is_whole(const Store& store, const TagEntry& tag) {
   return report && report->damage.empty();
 }
 
+namespace {
+
+/// What the root and the tag tables say as far as they can be read.
+class RootRemains {
+ public:
+  explicit RootRemains(const Store& store) {
+    const auto root = read_root(store.fs(), store.path());
+    if (!root) return;
+    commit_ = root->commit;
+    for (const TagEntry& entry : root->entries) own_.insert(entry.name);
+    for (const TagTableRef& table : root->tables) {
+      auto tags = TagBook(store.meta_files(), root_of(*root, {table})).list();
+      is_lost_[table.first_name] = !tags;
+      if (tags) take(*std::move(tags));
+    }
+    auto own = TagBook(store.meta_files(), root_of(*root, {})).list();
+    if (own) standing_.insert(standing_.end(), own->tags.begin(), own->tags.end());
+  }
+
+  std::optional<uint64_t> commit() const { return commit_; }
+  const std::vector<TagEntry>& standing() const { return standing_; }
+
+  /// Whether a tag of this name may have stood in what is lost.
+  bool leaves_open(const std::string& name) const {
+    if (!commit_) return true;
+    if (own_.contains(name) || is_lost_.empty()) return false;
+    const auto after = is_lost_.upper_bound(name);
+    return after == is_lost_.begin() ? after->second : std::prev(after)->second;
+  }
+
+ private:
+  static Root root_of(const Root& root, std::vector<TagTableRef> tables) {
+    Root part;
+    part.tables = std::move(tables);
+    if (part.tables.empty()) part.entries = root.entries;
+    return part;
+  }
+  void take(TagList list) {
+    for (TagEntry& tag : list.tags) {
+      if (!own_.contains(tag.name)) standing_.push_back(std::move(tag));
+    }
+  }
+
+  std::optional<uint64_t> commit_;
+  std::set<std::string> own_;            // names in the root itself, removed ones too
+  std::map<std::string, bool> is_lost_;  // tables by first name
+  std::vector<TagEntry> standing_;
+};
+
+}  // namespace
+
 Result<SalvagedRoot> find_tags(const Store& store) {
   SalvagedRoot found;
+  const RootRemains remains(store);
+  found.commit = remains.commit();
   std::vector<TagEntry> entries;
   CAIRN_TRY(const auto files, list_files(store));
   for (const StoredFile& file : files) {
@@ -100,9 +154,11 @@ Result<SalvagedRoot> find_tags(const Store& store) {
   });
   std::map<std::string, TagEntry> latest;
   for (const TagEntry& entry : entries) {
+    if (entry.removed || !remains.leaves_open(entry.name)) continue;
     // An entry that is not whole is of a save that was collected, or of a place that gc has left.
-    if (!entry.removed && is_whole(store, entry)) latest[entry.name] = entry;
+    if (is_whole(store, entry)) latest[entry.name] = entry;
   }
+  found.tags = remains.standing();
   for (const auto& [name, entry] : latest) found.tags.push_back(entry);
   std::sort(found.tags.begin(), found.tags.end(), [](const TagEntry& a, const TagEntry& b) {
     return std::tuple(a.created_ns, a.name) < std::tuple(b.created_ns, b.name);
@@ -110,13 +166,8 @@ Result<SalvagedRoot> find_tags(const Store& store) {
   return found;
 }
 
-Status put_salvaged_root(const Store& store, const std::vector<TagEntry>& tags, const Wait& wait) {
-  Fs& fs = store.fs();
-  CAIRN_TRY(const auto lock, fs.lock(join_path(store.path(), "lock"), wait));
-  const std::string path = join_path(store.path(), "root");
-  if (read_root(fs, store.path())) {
-    return fail(Code::kExists, fmt::format("'{}' is sound", path), "nothing was changed");
-  }
+/// A root of the salvaged tags alone.
+static Root new_root(const Store& store, const std::vector<TagEntry>& tags) {
   Root root;
   root.store_id = store.config().store_id;
   // Larger than any number that the lost root can have had: it counted changes, one at a time.
@@ -125,11 +176,35 @@ Status put_salvaged_root(const Store& store, const std::vector<TagEntry>& tags, 
     tag.commit = ++root.commit;
     root.entries.push_back(std::move(tag));
   }
-  if (file_exists(fs, path)) {
-    CAIRN_CHECK(fs.rename(path, path + ".damaged-" + time_name()));
+  return root;
+}
+
+Status put_salvaged_root(const Store& store, const SalvagedRoot& salvaged, const Wait& wait) {
+  Fs& fs = store.fs();
+  // A collection in progress may be about to delete what forgotten tags need, which come back.
+  CAIRN_TRY(const auto gc_lock, fs.lock(join_path(store.path(), "gc.lock"), wait));
+  CAIRN_TRY(const auto lock, fs.lock(join_path(store.path(), "lock"), wait));
+  const std::string path = join_path(store.path(), "root");
+  const std::string kept_path = path + ".damaged-" + time_name();
+  auto root = read_root(fs, store.path());
+  if (root) {
+    if (TagBook(store.meta_files(), *root).list()) {
+      return fail(Code::kExists, fmt::format("'{}' is sound", path), "nothing was changed");
+    }
+    if (root->commit != salvaged.commit) {
+      return fail(Code::kBusy, fmt::format("'{}' was replaced meanwhile", path), "try again");
+    }
+    CAIRN_CHECK(write_new_file(fs, kept_path, encode_root(*root)));
+    root->tables.clear();
+    root->condemned.clear();        // by the next collection, if they are needless still
+    root->entries = salvaged.tags;  // their commit numbers were given by this root's ancestors
+    ++root->commit;
+  } else {
+    if (file_exists(fs, path)) CAIRN_CHECK(fs.rename(path, kept_path));
+    root = new_root(store, salvaged.tags);
   }
   CAIRN_TRY(const SessionId writer, SessionId::fresh());
-  return replace_file(fs, path, path + "." + writer.hex(), encode_root(root));
+  return replace_file(fs, path, path + "." + writer.hex(), encode_root(*root));
 }
 
 }  // namespace cairn

@@ -46,9 +46,11 @@ class Save {
 
  private:
   Status lease_base() {
-    CAIRN_TRY(TagBook before, store_.read_book());
-    CAIRN_CHECK(refuse_early(before));
-    CAIRN_TRY(const auto chosen, choose_base(before, request_.tag, request_.base));
+    const auto ask = [&](TagBook& before) -> Result<std::optional<TagEntry>> {
+      CAIRN_CHECK(refuse_early(before));
+      return choose_base(before, request_.tag, request_.base);
+    };
+    CAIRN_TRY(const auto chosen, store_.ask_tags(ask));
     std::optional<LeasedBase> lease;
     if (chosen) {
       auto opened = BaseTag::open(store_, *chosen);
@@ -58,9 +60,12 @@ class Save {
     }
     CAIRN_TRY(session_, Session::begin(store_.fs(), store_.path(), request_.tag, lease));
     if (base_ == nullptr) return {};
-    CAIRN_TRY(TagBook after, store_.read_book());
-    CAIRN_TRY(const TagEntry* still, after.find(base_->tag().name));
-    if (still == nullptr || still->table != base_->tag().table) base_.reset();
+    const auto stands_still = [&](TagBook& after) -> Result<bool> {
+      CAIRN_TRY(const TagEntry* entry, after.find(base_->tag().name));
+      return entry != nullptr && entry->table == base_->tag().table;
+    };
+    CAIRN_TRY(const bool is_there, store_.ask_tags(stands_still));
+    if (!is_there) base_.reset();
     return {};
   }
 

@@ -95,16 +95,16 @@ Result<TagBook> Store::read_book() const {
 }
 
 Result<TagList> Store::read_tags() const {
-  CAIRN_TRY(TagBook book, read_book());
-  return book.list();
+  return ask_tags([](TagBook& book) { return book.list(); });
 }
 
 Result<TagEntry> Store::find_tag(std::string_view name) const {
-  CAIRN_TRY(TagBook book, read_book());
-  CAIRN_TRY(const TagEntry* entry, book.find(name));
-  if (entry != nullptr) return *entry;
-  return fail(Code::kNotFound, fmt::format("there is no tag '{}' in '{}'", name, path_),
-              "'cairn ls' lists the tags");
+  return ask_tags([&](TagBook& book) -> Result<TagEntry> {
+    CAIRN_TRY(const TagEntry* entry, book.find(name));
+    if (entry != nullptr) return *entry;
+    return fail(Code::kNotFound, fmt::format("there is no tag '{}' in '{}'", name, path_),
+                "'cairn ls' lists the tags");
+  });
 }
 
 }  // namespace cairn

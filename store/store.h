@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fs.h"
@@ -31,6 +32,18 @@ class Store {
 
   /// The tags, to be asked for few of them.
   Result<TagBook> read_book() const;
+  /// What `ask` finds in the tags. A collector may remove a tag table that has a successor after
+  /// the root was read: then `ask` is called once more, with the tags of then.
+  template <class Ask>
+  auto ask_tags(const Ask& ask) const -> decltype(ask(std::declval<TagBook&>())) {
+    for (;;) {
+      CAIRN_TRY(TagBook book, read_book());
+      auto answer = ask(book);
+      if (answer || !book.met_missing_table()) return answer;
+      CAIRN_TRY(const TagBook now, read_book());
+      if (now.commit() == book.commit()) return answer;
+    }
+  }
   /// All tags.
   Result<TagList> read_tags() const;
   /// A tag by name. Errors: kNotFound.

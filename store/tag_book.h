@@ -39,6 +39,9 @@ class TagBook {
   /// All tags but those in the tables with the digests `seen`.
   Result<TagList> list(const std::set<Digest>& seen = {});
 
+  /// See TagTables::met_missing.
+  bool met_missing_table() const { return tables_.met_missing(); }
+
   /// Puts the entry in place of any other of its name.
   void put(TagEntry entry);
   void remove(const std::string& name);

@@ -31,8 +31,13 @@ Result<TagTables::Entries> TagTables::take(size_t number) {
   const TagTableRef& table = tables_[number];
   const auto known = known_.find(table.table.digest);
   if (known != known_.end()) return *known->second;
-  CAIRN_TRY(const Bytes bytes, read_object(metas_, table.table));
-  CAIRN_TRY(Entries entries, decode_tag_table(bytes));
+  const auto bytes = read_object(metas_, table.table);
+  if (!bytes && bytes.error().code == Code::kNotFound) {
+    met_missing_ = true;
+    return fail(Code::kCorrupt, fmt::format("a tag table is missing: {}", bytes.error().message));
+  }
+  CAIRN_CHECK(bytes);
+  CAIRN_TRY(Entries entries, decode_tag_table(*bytes));
   const bool is_last = number + 1 == tables_.size();
   if (entries.size() != table.entries || entries.empty() ||
       entries.front().name != table.first_name ||

@@ -37,6 +37,10 @@ class TagTables {
   /// Reads a table without keeping it.
   Result<Entries> take(size_t number);
 
+  /// Whether the file of a table was not there: a collector may have removed it since the root was
+  /// read, or it is lost.
+  bool met_missing() const { return met_missing_; }
+
   /// The table lies elsewhere from now on. False when there is none at `from`.
   bool move(const Reference& from, const Reference& to);
 
@@ -51,6 +55,7 @@ class TagTables {
   FilePool& metas_;
   std::vector<TagTableRef> tables_;                         // in name order
   std::map<Digest, std::shared_ptr<const Entries>> known_;  // that were read or made
+  bool met_missing_ = false;
 };
 
 /// The entry of that name, in entries in name order; nullptr when there is none.

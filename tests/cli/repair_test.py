@@ -2,6 +2,7 @@
 """check's last word and repair. usage: repair_test.py CAIRN"""
 import json
 import shutil
+import struct
 import sys
 import tempfile
 import unittest
@@ -116,6 +117,45 @@ class Repair(unittest.TestCase):
         self.assertEqual(done["kept"], ["run/1", "run/2"])
         self.assertEqual(len(done["unreadable"]), 1)
         self.expect_tags("run/1", "run/2")
+
+    def test_a_lost_tag_table(self):
+        """Entries of the root and of other tables stand; saves of the lost table come back."""
+        for number in range(300):
+            self.cairn.run("tag", f"t/{number:03}", "run/2")
+        self.cairn.run("forget", "run/1", "--yes")
+        self.cairn.run("pin", "t/299")
+        before = {tag["tag"]: tag for tag in self.cairn.json("ls")["tags"]}
+        root = (self.cairn.store / "root").read_bytes()
+        condemned, revoked, tables, _ = struct.unpack_from("<4I", root, 48)
+        self.assertGreaterEqual(tables, 2)
+        session, number = struct.unpack_from("<16sI", root, 64 + 40 * condemned + 16 * revoked)
+        table = self.cairn.store / "meta" / session.hex()[:2] / f"{session.hex()}-{number}"
+        good = table.read_bytes()
+        for bad in (good[:3000] + b"?" + good[3001:], None):
+            with self.subTest(missing=bad is None):
+                table.unlink()
+                if bad is not None:
+                    table.write_bytes(bad)
+                (self.cairn.store / "root").write_bytes(root)
+                self.assertIn("repair tags", self.cairn.json("check", expect=12)["repair"])
+                for words in (["ls"], ["gc", "--yes"], ["gc", "--dry-run"]):
+                    self.assertIn(table.name, self.cairn.error(*words, expect=12)["message"])
+                self.cairn.run("show", "t/299")
+                plan = self.cairn.json("repair", "tags", "--dry-run")
+                self.assertEqual((self.cairn.store / "root").read_bytes(), root)
+                done = self.cairn.json("repair", "tags", "--yes")
+                self.assertEqual(done["kept"], plan["kept"])
+                now = {tag["tag"]: tag for tag in self.cairn.json("ls")["tags"]}
+                self.assertLessEqual(now.keys(), before.keys(), "what was forgotten stays so")
+                self.assertLessEqual({"run/2", "run/3", "t/290", "t/299"}, now.keys())
+                for name, tag in now.items():
+                    self.assertEqual(tag["manifest"], before[name]["manifest"])
+                self.assertTrue(now["t/299"]["pinned"])
+                self.cairn.run("check", "--read-data")
+                self.assertEqual(self.cairn.error("show", "t/000", expect=15)["code"], "not-found")
+        self.cairn.run("import", "run/9", self.files["run/1"])
+        self.cairn.run("gc", "--yes")
+        self.cairn.run("check", "--read-data")
 
     def test_index(self):
         index = self.cairn.store / "index"

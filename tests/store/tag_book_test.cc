@@ -193,6 +193,33 @@ TEST_F(Book, ListsWhatIsNotInTablesSeen) {
   EXPECT_EQ(list.tags[1].name, "new");
 }
 
+TEST_F(Book, ATableThatWentMeanwhileIsLookedForAgain) {
+  change([&](Root& root, TagBook& tags) {
+    for (int i = 0; i < 600; ++i) put(root, tags, fmt::format("{:05}", i));
+  });
+  const FileId old = root().tables[0].table.file;
+  const std::string file = join_path(path(), relative_path(FileKind::kMeta, old));
+  int asked = 0;
+  const auto reader = *Store::open(posix_fs(), path());  // has no table open
+  const auto found = reader->ask_tags([&](TagBook& book) {
+    // Between the reading of the root and that of its table: a change, and a collection.
+    if (++asked == 1) {
+      change([&](Root& root, TagBook& tags) {
+        for (int i = 0; i < 600; ++i) put(root, tags, fmt::format("{:05}", i));
+      });
+      EXPECT_TRUE(posix_fs().remove(file));
+    }
+    return book.list();
+  });
+  EXPECT_EQ(asked, 2);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->tags.size(), 600u);
+  const FileId now = root().tables[0].table.file;
+  ASSERT_TRUE(posix_fs().remove(join_path(path(), relative_path(FileKind::kMeta, now))));
+  store_ = *Store::open(posix_fs(), path());
+  EXPECT_EQ(store_->find_tag("00001").error().code, Code::kCorrupt) << "one that is lost";
+}
+
 TEST_F(Book, ATableThatIsNotTheOneNamedIsDamage) {
   change([&](Root& root, TagBook& tags) {
     for (int i = 0; i < 900; ++i) put(root, tags, fmt::format("{:05}", i));
