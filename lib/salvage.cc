@@ -19,11 +19,12 @@ namespace cairn {
 
 using nlohmann::ordered_json;
 
-/// A time as part of a file's name.
-static std::string time_name() {
-  std::string name = format_rfc3339(now_ns());
-  std::replace(name.begin(), name.end(), ':', '-');
-  return name;
+/// The time, and something that no other file has, as part of a file's name.
+static Result<std::string> unique_name() {
+  CAIRN_TRY(const SessionId unique, SessionId::fresh());
+  std::string time = format_rfc3339(now_ns());
+  std::replace(time.begin(), time.end(), ':', '-');
+  return fmt::format("{}-{}", time, unique.hex().substr(0, 8));
 }
 
 static ordered_json describe(const TagEntry& tag, const std::vector<Damage>& damage) {
@@ -49,9 +50,8 @@ Result<std::string> set_tags_aside(const Store& store, const std::vector<TagEntr
   for (const TagEntry& tag : tags) list.push_back(describe(tag, damage));
   const std::string folder = join_path(store.path(), "set-aside");
   CAIRN_CHECK(store.fs().make_folders(folder));
-  CAIRN_TRY(const SessionId unique, SessionId::fresh());
-  const std::string path =
-      join_path(folder, fmt::format("{}-{}.json", time_name(), unique.hex().substr(0, 8)));
+  CAIRN_TRY(const std::string name, unique_name());
+  const std::string path = join_path(folder, name + ".json");
   const std::string text =
       list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   CAIRN_CHECK(write_new_file(store.fs(), path, as_bytes(text)));
@@ -185,7 +185,8 @@ Status put_salvaged_root(const Store& store, const SalvagedRoot& salvaged, const
   CAIRN_TRY(const auto gc_lock, fs.lock(join_path(store.path(), "gc.lock"), wait));
   CAIRN_TRY(const auto lock, fs.lock(join_path(store.path(), "lock"), wait));
   const std::string path = join_path(store.path(), "root");
-  const std::string kept_path = path + ".damaged-" + time_name();
+  CAIRN_TRY(const std::string name, unique_name());
+  const std::string kept_path = path + ".damaged-" + name;
   auto root = read_root(fs, store.path());
   if (root) {
     if (TagBook(store.meta_files(), *root).list()) {

@@ -31,7 +31,7 @@ struct SalvagedRoot {
 Result<SalvagedRoot> find_tags(const Store& store);
 
 /// Puts a root with these tags in the place of one that is missing or damaged, or that names tag
-/// tables which are; the old one is kept as `root.damaged-<time>`.
+/// tables which are; the old one is kept as `root.damaged-<time>-<chance>`.
 /// Errors: kExists when the root and its tables are sound by now; kBusy when it was replaced.
 Status put_salvaged_root(const Store& store, const SalvagedRoot& salvaged, const Wait& wait);
 
