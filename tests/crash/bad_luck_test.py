@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Full disks, missing and damaged files, forbidden folders, races: each ends with an exit status
 and a word, and loses nothing. usage: bad_luck_test.py CAIRN"""
+import itertools
 import json
 import os
 import shutil
@@ -211,7 +212,8 @@ class BadLuck(unittest.TestCase):
         self.fill(disk)
         before = cairn.json("ls")
         for words in (["import", "run/3", self.file], ["tag", "run/3", "run/1"], ["pin", "run/1"],
-                      ["export", "run/1", disk / "out.safetensors"], ["export", "run/1", disk / "out"],
+                      ["export", "run/1", disk / "out.safetensors"],
+                      ["export", "run/1", disk / "out"],
                       ["report", "-o", disk / "report.html"], ["init", disk / "second"]):
             with self.subTest(words=words):
                 self.assertEqual(cairn.error(*words, expect=13)["code"], "no-space")
@@ -326,12 +328,14 @@ class BadLuck(unittest.TestCase):
         remembers point elsewhere: saves that trust it would be acknowledged and unreadable."""
         def spoil(log, how):
             data = log.read_bytes()
-            {"flip": lambda: log.write_bytes(data[:20] + bytes([data[20] ^ 1]) + data[21:]),
+            flipped = data[:20] + bytes(byte ^ 1 for byte in data[20:21]) + data[21:]
+            {"flip": lambda: log.write_bytes(flipped),
              "cut": lambda: log.write_bytes(b""), "zero": lambda: log.write_bytes(bytes(len(data))),
              "delete": log.unlink}[how]()
-        for how in ("flip", "cut", "zero", "delete"):
-            with self.subTest(how):
-                store = self.folder / how
+        for how, which in itertools.product(("flip", "cut", "zero", "delete"),
+                                            (slice(None), slice(1), slice(1, 2), slice(-1, None))):
+            with self.subTest(how=how, which=which):
+                store = self.folder / f"{how}-{which.start}-{which.stop}"
                 Program(PROGRAM).run("init", store, *SMALL)
                 cairn = Program(PROGRAM, store)
                 files = {seed: write_safetensors(self.folder / f"{how}-{seed}.safetensors",
@@ -339,7 +343,9 @@ class BadLuck(unittest.TestCase):
                          for seed in (1, 2, 3, 4)}
                 for tag, seed in (("z", 1), ("y", 2), ("x", 3)):
                     cairn.run("import", tag, files[seed], "--base", "none")
-                for log in (store / "index").glob("*.log"):
+                logs = sorted((store / "index").glob("*.log"))
+                self.assertGreater(len(logs), 1, "one of each opening")
+                for log in logs[which]:
                     spoil(log, how)
                 for tag, seed in (("n1", 4), ("n2", 1), ("n3", 2)):
                     cairn.run("import", tag, files[seed], "--base", "none")
