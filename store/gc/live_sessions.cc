@@ -28,8 +28,10 @@ Result<FoundLease> look_at(Fs& fs, const std::string& path, const SessionId& ses
                            int64_t now_ns) {
   CAIRN_TRY(const FileInfo info, fs.info(path));
   CAIRN_TRY(const bool is_marked, fs.is_marked_alive(path));
-  CAIRN_TRY(const Bytes text, read_file(fs, path, kLeaseBytesMax));
-  auto lease = decode_lease(text, path);
+  const auto text = read_file(fs, path, kLeaseBytesMax);
+  if (!text && text.error().code != Code::kCorrupt) return tl::unexpected(text.error());
+  // Too long is as unreadable as nonsense.
+  auto lease = text ? decode_lease(*text, path) : tl::unexpected(text.error());
   if (lease) {
     const Life life = judge(lease->owner, is_marked, info, now_ns);
     return FoundLease{session, *std::move(lease), life};

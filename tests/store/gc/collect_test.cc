@@ -265,6 +265,17 @@ TEST_F(Collect, ASilentSessionOfAnotherHostIsRevoked) {
             Code::kBusy);
 }
 
+TEST_F(Collect, AnEndlessLeaseDoesNotStopItForEver) {
+  const std::string lease = path() + "/sessions/" + SessionId::fresh()->hex();
+  ASSERT_TRUE(write_new_file(posix_fs(), lease, as_bytes("{")));
+  std::filesystem::resize_file(lease, uint64_t{1} << 40);
+  ASSERT_TRUE(collect(*store_, {}));
+  EXPECT_TRUE(file_exists(posix_fs(), lease));
+  std::filesystem::last_write_time(lease, std::filesystem::last_write_time(lease) - 2h);
+  ASSERT_TRUE(collect(*store_, {}));
+  EXPECT_FALSE(file_exists(posix_fs(), lease));
+}
+
 TEST_F(Collect, ClocksThatJumpLoseNothing) {
   save_tag("a", 2);
   const TagEntry a = *store_->find_tag("a");
