@@ -14,15 +14,18 @@ static Status list_folder(const Store& store, FileKind kind, const std::string& 
     if (path != join_path(store.path(), stored.path())) continue;
     const auto info = store.fs().info(path);
     if (info) files.push_back({kind, *file, info->bytes});
+    // Else a collector took it meanwhile.
+    if (!info && info.error().code != Code::kNotFound) return tl::unexpected(info.error());
   }
   return {};
 }
 
 static Status list_kind(const Store& store, FileKind kind, std::vector<StoredFile>& files) {
   const std::string top = join_path(store.path(), kind == FileKind::kPack ? "packs" : "meta");
-  if (!file_exists(store.fs(), top)) return {};
-  CAIRN_TRY(const auto folders, store.fs().list(top));
-  for (const FolderEntry& folder : folders) {
+  const auto folders = store.fs().list(top);
+  if (!folders && folders.error().code == Code::kNotFound) return {};
+  CAIRN_CHECK(folders);
+  for (const FolderEntry& folder : *folders) {
     if (!folder.is_folder) continue;
     const Status listed = list_folder(store, kind, join_path(top, folder.name), files);
     if (!listed && listed.error().code != Code::kNotFound) return listed;
