@@ -68,8 +68,10 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
   CAIRN_CHECK(refuse_occupied(fs, path));
   const bool was_there = file_exists(fs, path);
   const Status made = make_store(fs, path, wanted);
-  const bool is_whole = file_exists(fs, join_path(path, "config"));
-  if (!made && !is_whole) remove_half_store(fs, path, was_there);
+  if (made) return {};
+  const auto config = fs.info(join_path(path, "config"));
+  const bool is_half = !config && config.error().code == Code::kNotFound;
+  if (is_half) remove_half_store(fs, path, was_there);
   return made;
 }
 
