@@ -20,8 +20,9 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
     for (const TagEntry& tag : tags) {
       CAIRN_TRY(const TagEntry* standing, book.find(tag.name));
       if (standing == nullptr) continue;
-      if (standing->commit != tag.commit) {
-        return fail(Code::kBusy, fmt::format("the tag '{}' was replaced meanwhile", tag.name),
+      // Thinning keeps the number of the commit, a move by gc the manifest.
+      if (standing->commit != tag.commit || standing->manifest.digest != tag.manifest.digest) {
+        return fail(Code::kBusy, fmt::format("the tag '{}' was changed meanwhile", tag.name),
                     "look at it again before you forget it");
       }
       if (!allow_pinned) CAIRN_CHECK(refuse_pinned(*standing));

@@ -222,6 +222,13 @@ Result<std::vector<ThinnedTag>> thin_tags(const Store& store, const std::vector<
   for (const TagEntry& tag : tags) {
     CAIRN_CHECK(refuse_pinned(tag));
     CAIRN_TRY(auto checkpoint, open_tag(store, tag.name));
+    // gc may have moved it since the caller looked; another checkpoint was not judged by him.
+    const TagEntry& standing = checkpoint->tag();
+    if (standing.commit != tag.commit || standing.manifest.digest != tag.manifest.digest) {
+      return fail(Code::kBusy, fmt::format("the tag '{}' was changed meanwhile", tag.name),
+                  "look at it again before you thin it");
+    }
+    CAIRN_CHECK(refuse_pinned(standing));
     Thinning thinning(store, *checkpoint);
     CAIRN_CHECK(thinning.choose(globs, tensor_bytes));
     if (thinning.drops_nothing()) continue;

@@ -99,7 +99,7 @@ class Working(Stop):
         yield "openat", ("repair", "tags", "--yes")
         yield "openat", ("report", "-o", out / "report.html")
         yield "unlink", ("gc", "--yes")
-        yield "rename", ("forget", "old/1", "--allow-newest", "--dry-run")
+        yield "openat", ("forget", "old/1", "--allow-newest", "--dry-run")
 
     def test_a_signal_in_the_middle(self):
         if shutil.which("strace") is None:

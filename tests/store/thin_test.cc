@@ -52,6 +52,30 @@ class Thin : public StoreFixture {
   std::map<std::string, std::map<std::string, Bytes>> states_;
 };
 
+TEST_F(Thin, OnlyTheCheckpointThatWasLookedAt) {
+  save_tag("a", 100);
+  const TagEntry judged = *store_->find_tag("a");
+  SaveRequest request;
+  request.tag = "a";
+  request.if_exists = IfExists::kReplace;
+  const Bytes data = noise(2 * 64 * 96, 7);
+  for (const char* name : {"weight.0", "moment.1"}) {
+    for (auto& source : cut(name, kShape, data, 0, 1, true)) request.tensors.push_back(source);
+  }
+  ASSERT_TRUE(save(*store_, request));
+  for (const bool dry_run : {true, false}) {
+    const auto done = thin_tags(*store_, {judged}, {"moment.*"}, two_bytes_each, dry_run, 0ms);
+    ASSERT_FALSE(done) << "it was replaced meanwhile";
+    EXPECT_EQ(done.error().code, Code::kBusy);
+  }
+  EXPECT_EQ(store_->find_tag("a")->facts.tensors, 2u);
+  const TagEntry before = *store_->find_tag("a");
+  ASSERT_TRUE(thin("a", "moment.*"));
+  EXPECT_EQ(forget_tags(*store_, {before}, true, 0ms).error().code, Code::kBusy)
+      << "thinning keeps the commit number and makes another checkpoint";
+  expect_sound();
+}
+
 TEST_F(Thin, WhatStaysIsTheSameAndWhatGoesIsFreed) {
   save_tag("a", 100);
   save_tag("b", 101);
