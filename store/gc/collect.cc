@@ -95,6 +95,7 @@ class Collection {
     CAIRN_TRY(const uint64_t free, store_.fs().free_bytes(store_.path()));
     const uint64_t room = free + more_free_bytes;
     MoveLimits limits = request_.move;
+    limits.small_pack_bytes = std::min(kSmallFileBytes, store_.config().pack_bytes / 2);
     limits.bytes_max = std::min(bytes_max, room - std::min(room, kFreeBytesMin));
     CAIRN_TRY(MovePlan plan, plan_move(store_, survey.files, needed, leased, damaged_, limits));
     // What moves leaves holes in metadata packs, which may then be worth moving too.

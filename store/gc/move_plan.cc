@@ -18,8 +18,9 @@ static bool is_half_dead(const Candidate& candidate, double min_dead_percent) {
   return double(dead) * 100 > min_dead_percent * double(candidate.file.bytes);
 }
 
-static bool is_small(const Candidate& candidate) {
-  return candidate.needed_bytes < kSmallFileBytes;
+static bool is_small(const Candidate& candidate, const MoveLimits& limits) {
+  const bool is_pack = candidate.file.kind == FileKind::kPack;
+  return candidate.needed_bytes < (is_pack ? limits.small_pack_bytes : kSmallFileBytes);
 }
 
 /// The needed share of a file, in parts of 2^20: what is left to write of each byte freed.
@@ -31,9 +32,11 @@ static uint64_t needed_share(const Candidate& candidate) {
 
 Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limits) {
   size_t small[2] = {0, 0};
-  for (const Candidate& each : candidates) small[size_t(each.file.kind)] += is_small(each) ? 1 : 0;
+  for (const Candidate& each : candidates) {
+    small[size_t(each.file.kind)] += is_small(each, limits) ? 1 : 0;
+  }
   std::erase_if(candidates, [&](const Candidate& each) {
-    const bool to_merge = is_small(each) && small[size_t(each.file.kind)] > kSmallFilesMax;
+    const bool to_merge = is_small(each, limits) && small[size_t(each.file.kind)] > kSmallFilesMax;
     return !to_merge && !is_half_dead(each, limits.min_dead_percent);
   });
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
@@ -144,6 +147,18 @@ uint64_t MovePlan::moved_copies() const {
   return copies;
 }
 
+/// Whether packs would be written anew only to become as many as they are: large copies leave packs
+/// half empty.
+static bool merges_in_vain(const MovePlan& plan, const MoveLimits& limits) {
+  size_t packs = 0;
+  for (const Candidate& victim : plan.victims) {
+    if (victim.file.kind != FileKind::kPack) continue;
+    if (is_half_dead(victim, limits.min_dead_percent)) return false;
+    ++packs;
+  }
+  return packs != 0 && plan.packs.size() >= packs;
+}
+
 bool add_half_dead_metas(const std::vector<StoredFile>& files, const NeededObjects& kept,
                          const FileMarks& protect, const MoveLimits& limits, MovePlan& plan) {
   std::set<FileId> known;
@@ -172,7 +187,11 @@ Result<MovePlan> plan_move(const Store& store, const std::vector<StoredFile>& fi
     if (is_pack && damaged.contains(file.file)) continue;
     candidates.push_back({file, needed_bytes, is_pack ? needed.oldest_commit(file.file) : 0});
   }
-  return Planner(store, needed).run(choose_victims(std::move(candidates), limits));
+  CAIRN_TRY(MovePlan plan, Planner(store, needed).run(choose_victims(candidates, limits)));
+  if (!merges_in_vain(plan, limits)) return plan;
+  MoveLimits without_merging = limits;
+  without_merging.small_pack_bytes = 0;
+  return Planner(store, needed).run(choose_victims(std::move(candidates), without_merging));
 }
 
 }  // namespace cairn

@@ -20,15 +20,17 @@ struct Candidate {
   uint64_t dead_bytes() const { return file.bytes - std::min(file.bytes, needed_bytes); }
 };
 
-struct MoveLimits {
-  uint64_t bytes_max = UINT64_MAX;  ///< to be written
-  double min_dead_percent = 10;     ///< packs with more dead bytes are written anew
-};
-
 /// Files below this size are merged with others of their kind,
 inline constexpr uint64_t kSmallFileBytes = 16 * kMiB;
 /// when there are more of them than this: not one at a time, over and over.
 inline constexpr size_t kSmallFilesMax = 16;
+
+struct MoveLimits {
+  uint64_t bytes_max = UINT64_MAX;  ///< to be written
+  double min_dead_percent = 10;     ///< packs with more dead bytes are written anew
+  /// Data packs below this size are merged: less than kSmallFileBytes where packs are never large.
+  uint64_t small_pack_bytes = kSmallFileBytes;
+};
 
 struct Victims {
   std::vector<Candidate> chosen;

@@ -207,6 +207,27 @@ TEST_F(Collect, ManySmallSavesBecomeFewFiles) {
   expect_whole();
 }
 
+TEST_F(Collect, SmallPacksThatAreFullStayAsTheyAre) {
+  Config config = store_->config();
+  config.pack_bytes = kMiB;
+  std::filesystem::remove_all(path());
+  ASSERT_TRUE(Store::init(posix_fs(), path(), config));
+  store_ = *Store::open(posix_fs(), path());
+  for (const uint64_t elements : {2'000'000, 9'000'000}) {
+    const std::string name = std::to_string(elements);
+    SaveRequest request;
+    request.tag = name;
+    const Bytes data = noise(2 * elements, 3);
+    request.tensors = cut("w", {elements}, data, 0, 1, false);
+    ASSERT_TRUE(save(*store_, request));
+  }
+  ASSERT_GT(list_files(*store_)->size(), 20u);
+  collect_as_planned();
+  const GcReport again = collect_as_planned();
+  EXPECT_EQ(again.packs_rewritten, 0u);
+  EXPECT_EQ(again.freed_bytes, 0);
+}
+
 TEST_F(Collect, LeftoversOfDeadSessionsGo) {
   save_tag("a", 2);
   const SessionId dead = *SessionId::fresh();
