@@ -1,0 +1,46 @@
+// Encodings 3 to 6 of docs/FORMAT.md, section 7, and what all encodings with a prediction share.
+// Whole chunks in, stored bytes out. What is worth it is the caller's to decide: none of these
+// compares its result with a raw copy.
+#pragma once
+
+#include <functional>
+
+#include "base/codec.h"
+#include "base/encodings/block.h"
+#include "base/encodings/cast.h"
+
+namespace cairn {
+
+/// A chunk in an encoding: what goes into a pack, and what must be remembered to decode it.
+struct Encoded {
+  Encoding encoding = Encoding::kRaw;
+  Bytes parameters;
+  Bytes stored;
+};
+
+// REQUIRES of all: sizes are whole numbers of items, not empty. Threads: any.
+
+Encoded encode_planes(ByteSpan items, ItemForm form, Effort effort);
+/// kSparse where every block came out as same or gaps, else kDelta.
+Encoded encode_delta(ByteSpan items, ByteSpan base, ItemForm form, Effort effort);
+/// `base` is of the cast's source dtype, `items` of its target's.
+Encoded encode_derived(ByteSpan items, ByteSpan base, Cast cast, Effort effort);
+
+/// Fills `prediction` for the items of the block that begins at item `first`.
+using Predict = std::function<void(size_t first, MutableBytes prediction)>;
+
+/// The residuals of all blocks. `all_sparse`, if given, is set when each is same or gaps.
+void append_corrections(ByteSpan items, const Predict& predict, ItemForm form, Effort effort,
+                        Bytes& stored, bool* all_sparse = nullptr);
+/// Fills `out` from prediction and corrections; all of `stored` must be used up.
+/// Errors: kCorrupt, kNewerFormat.
+Status read_corrections(ByteSpan stored, const Predict& predict, ItemForm form, MutableBytes out,
+                        bool only_sparse = false);
+
+Status decode_planes(ByteSpan parameters, ByteSpan stored, MutableBytes out);
+/// kDelta and kSparse.
+Status decode_delta(Encoding encoding, ByteSpan parameters, ByteSpan stored, ByteSpan base,
+                    MutableBytes out);
+Status decode_derived(ByteSpan parameters, ByteSpan stored, ByteSpan base, MutableBytes out);
+
+}  // namespace cairn

@@ -1,0 +1,23 @@
+// Runs: the bytes of one plane, coded by whatever makes them smaller (docs/FORMAT.md, section 7.2).
+#pragma once
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace cairn {
+
+/// How much time an encoder may spend. Every effort decodes in the same way.
+enum class Effort : uint8_t {
+  kFast,      ///< entropy coding only where it is sure to pay
+  kBalanced,  ///< entropy coding of every plane that shrinks
+  kSmall,     ///< also looks for repetitions
+};
+
+/// Appends the run; never more than 1 byte longer than `bytes`. Threads: any.
+void append_run(ByteSpan bytes, Effort effort, Bytes& out);
+
+/// Takes a run of out.size() bytes off the front of `stored`. Errors: kCorrupt, kNewerFormat.
+/// Threads: any.
+Status read_run(ByteSpan& stored, MutableBytes out);
+
+}  // namespace cairn
