@@ -91,7 +91,7 @@ class Checker {
       CAIRN_TRY(const auto page, checkpoint.page(number));
       return page->locator;
     };
-    const auto is_cyclic = has_base_cycle(checkpoint.table().page_count(), read);
+    const auto is_cyclic = has_base_cycle(checkpoint.table(), read);
     if (!is_cyclic) return note(tag, is_cyclic.error());
     if (!*is_cyclic) return {};
     return note(tag, {Code::kCorrupt, "copies are made from each other in a circle", ""});

@@ -2,69 +2,79 @@
 
 #include <algorithm>
 
+#include "store/seal.h"
+
 namespace cairn {
 
-static constexpr int kSampledZstdLevel = 1;
-
-/// zstd must save an eighth, or the copy stays raw: a raw copy loads faster.
-static bool is_worth_it(size_t encoded_bytes, size_t decoded_bytes) {
-  return encoded_bytes <= decoded_bytes - decoded_bytes / 8;
-}
-
-/// Whether a sample from the middle shrinks to half: bytes that do are worth zstd's time, dense
-/// training state is not. Costs some microseconds a chunk.
-static bool looks_compressible(ByteSpan decoded) {
-  constexpr size_t kSampleBytes = 4 * kKiB;
-  if (decoded.size() < 4 * kSampleBytes) return false;
-  std::array<uint8_t, kSampleBytes / 2> room;
-  const ByteSpan sample = decoded.subspan(decoded.size() / 2, kSampleBytes);
-  return zstd_encode(sample, kSampledZstdLevel, room).has_value();
-}
-
-/// The record to fill in; nullptr when another thread has it in hand, or had.
-ChunkRecord* ChunkWriter::claim(const Digest& digest) {
+bool ChunkWriter::claim(const Digest& digest, bool for_any) {
   const std::lock_guard lock(mutex_);
-  const auto [record, fresh] = records_.insert({digest, 0, 0, 0, 0, Encoding::kRaw});
-  return fresh ? record : nullptr;
+  const bool fresh = records_.insert({digest, 0, 0, 0, 0, Encoding::kRaw}).second;
+  if (fresh) return true;
+  const auto sealed = sealed_.find(digest);
+  if (for_any || sealed == sealed_.end() || !sealed->second.is_own) return false;
+  // From now on the claimant's copy is the one to find.
+  sealed_.erase(sealed);
+  return true;
 }
 
-void ChunkWriter::settle(ChunkRecord& record, const Copy& copy, bool of_tensor) {
-  const std::lock_guard lock(mutex_);
-  record = {record.digest,     copy.offset,        copy.pack.number,
-            copy.stored_bytes, copy.decoded_bytes, copy.encoding};
-  if (!of_tensor) return;
+void ChunkWriter::count_new(size_t bytes) {
   ++new_chunks_;
-  new_bytes_ += copy.decoded_bytes;
+  new_bytes_ += bytes;
 }
 
-Result<Copy> ChunkWriter::append(const Digest& digest, ByteSpan decoded, int zstd_level) {
+void ChunkWriter::settle(const Digest& digest, const Copy& copy, bool of_tensor) {
+  const std::lock_guard lock(mutex_);
+  ChunkRecord& record = *records_.insert({digest, 0, 0, 0, 0, Encoding::kRaw}).first;
+  // A claimed record has no decoded bytes yet; one that was taken over was counted before.
+  if (of_tensor && record.decoded_bytes == 0) count_new(copy.decoded_bytes);
+  record = {digest,           copy.offset,        copy.pack.number,
+            copy.stored_bytes, copy.decoded_bytes, copy.encoding};
+}
+
+Status ChunkWriter::write_raw(const Digest& digest, ByteSpan decoded, bool of_tensor) {
   const auto decoded_bytes = static_cast<uint32_t>(decoded.size());
-  if (is_zero(decoded)) return packs_.append({digest, Encoding::kZero, decoded_bytes, {}});
-  if (zstd_level == 0 && looks_compressible(decoded)) zstd_level = kSampledZstdLevel;
-  if (zstd_level != 0) {
-    Bytes encoded(decoded.size());
-    // An encoding that does not fit into the decoded size is an error of zstd and no use to us.
-    const auto bytes = zstd_encode(decoded, zstd_level, encoded);
-    if (bytes && is_worth_it(*bytes, decoded.size())) {
-      return packs_.append(
-          {digest, Encoding::kZstd, decoded_bytes, ByteSpan(encoded).first(*bytes)});
-    }
-  }
-  return packs_.append({digest, Encoding::kRaw, decoded_bytes, decoded});
+  CAIRN_TRY(const Copy copy, packs_.append({digest, Encoding::kRaw, decoded_bytes, decoded}));
+  settle(digest, copy, of_tensor);
+  return {};
 }
 
-Status ChunkWriter::write(const Digest& digest, ByteSpan decoded, int zstd_level, bool of_tensor) {
-  ChunkRecord* record = claim(digest);
-  if (record == nullptr) return {};
-  CAIRN_TRY(const Copy copy, append(digest, decoded, zstd_level));
-  settle(*record, copy, of_tensor);
+Result<Copy> ChunkWriter::append(const Digest& digest, size_t decoded_bytes, EncodedChunk& chunk) {
+  const Encoded& encoded = chunk.encoded;
+  NewCopy copy{digest, encoded.encoding, static_cast<uint32_t>(decoded_bytes), encoded.stored,
+               chunk.base_digests};
+  copy.parameters = is_sealed(encoded.encoding)
+                        ? seal_parameters(encoded.parameters, encoded.stored)
+                        : encoded.parameters;
+  return packs_.append(copy);
+}
+
+Status ChunkWriter::write(const Digest& digest, size_t decoded_bytes, EncodedChunk chunk,
+                          bool of_tensor) {
+  CAIRN_TRY(const Copy copy, append(digest, decoded_bytes, chunk));
+  settle(digest, copy, of_tensor);
+  if (!is_sealed(copy.encoding)) return {};
+  const std::lock_guard lock(mutex_);
+  sealed_[digest] = {{copy, std::move(chunk.bases)}, false};
   return {};
+}
+
+Result<ChunkCopy> ChunkWriter::write_own(const Digest& digest, size_t decoded_bytes,
+                                         EncodedChunk chunk) {
+  CAIRN_TRY(const Copy copy, append(digest, decoded_bytes, chunk));
+  const ChunkCopy own{copy, std::move(chunk.bases)};
+  const std::lock_guard lock(mutex_);
+  const auto [record, fresh] = records_.insert(
+      {digest, copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes, copy.encoding});
+  if (fresh) {
+    count_new(decoded_bytes);
+    sealed_[digest] = {own, true};
+  }
+  return own;
 }
 
 void ChunkWriter::count_inline(size_t bytes) {
   const std::lock_guard lock(mutex_);
-  ++new_chunks_;
-  new_bytes_ += bytes;
+  count_new(bytes);
 }
 
 void ChunkWriter::reuse(const Digest& digest, const Copy& copy) {
@@ -72,17 +82,21 @@ void ChunkWriter::reuse(const Digest& digest, const Copy& copy) {
   auto at = std::find(foreign_.begin(), foreign_.end(), copy.pack);
   if (at == foreign_.end()) at = foreign_.insert(foreign_.end(), copy.pack);
   const auto number = static_cast<uint32_t>(at - foreign_.begin()) | kForeign;
-  records_.insert(
+  const auto [record, fresh] = records_.insert(
       {digest, copy.offset, number, copy.stored_bytes, copy.decoded_bytes, copy.encoding});
+  if (fresh && is_sealed(copy.encoding)) sealed_[digest] = {{copy, {}}, false};
 }
 
-Copy ChunkWriter::find(const Digest& digest) const {
+ChunkCopy ChunkWriter::find(const Digest& digest) const {
   const std::lock_guard lock(mutex_);
+  const auto sealed = sealed_.find(digest);
+  if (sealed != sealed_.end()) return sealed->second.chunk;
   const ChunkRecord& record = *records_.find(digest);
   const bool is_foreign = (record.pack & kForeign) != 0;
   const FileId pack =
       is_foreign ? foreign_[record.pack & ~kForeign] : FileId{session_, record.pack};
-  return {pack, record.offset, record.stored_bytes, record.decoded_bytes, record.encoding, {}, {}};
+  return {{pack, record.offset, record.stored_bytes, record.decoded_bytes, record.encoding, {}, {}},
+          {}};
 }
 
 std::vector<FileId> ChunkWriter::reused_packs() const {

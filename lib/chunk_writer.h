@@ -1,25 +1,56 @@
 // Stores the new chunks of one save, each distinct one once, however many threads meet it.
 #pragma once
 
-#include <array>
 #include <mutex>
-#include <optional>
+#include <unordered_map>
+#include <variant>
 #include <vector>
 
+#include "base/encodings/encode.h"
 #include "store/chunk_table.h"
 #include "store/pack_writer.h"
 
 namespace cairn {
+
+/// A place in the tag that is being saved: an entry of a page, and which of its copies.
+struct OwnPlace {
+  size_t page = 0;
+  uint32_t entry = 0;
+  uint32_t unit = 0;
+};
+
+/// What a copy is made from: a copy of the base tag, or one of this save, whose page is not known
+/// by its digest before all its chunks are.
+using CopyBase = std::variant<BaseRef, OwnPlace>;
+
+/// Where a chunk is stored. `copy.bases` is empty: `bases` says them.
+struct ChunkCopy {
+  Copy copy;
+  std::vector<CopyBase> bases;
+};
+
+/// A chunk in an encoding, with what it is decoded with.
+struct EncodedChunk {
+  Encoded encoded;
+  std::vector<CopyBase> bases;
+  std::vector<Digest> base_digests;
+};
 
 /// Threads: any.
 class ChunkWriter {
  public:
   ChunkWriter(PackWriter& packs, const SessionId& session) : packs_(packs), session_(session) {}
 
-  /// Stores `decoded` unless this save has stored it, or is storing it, already.
-  /// zstd_level 0: tries zstd where a sample shrinks to half. Only chunks of tensors are counted as
-  /// new.
-  Status write(const Digest& digest, ByteSpan decoded, int zstd_level, bool of_tensor);
+  /// Whether the caller is the one to store the chunk: nobody has, or is about to. `for_any`: a copy
+  /// made from others of this save will do, since no chunk of this save is made from the caller's.
+  bool claim(const Digest& digest, bool for_any);
+
+  /// Stores a chunk that was claimed. Only chunks of tensors are counted as new.
+  Status write_raw(const Digest& digest, ByteSpan decoded, bool of_tensor);
+  Status write(const Digest& digest, size_t decoded_bytes, EncodedChunk chunk, bool of_tensor);
+  /// Stores a copy that is made from others of this save. It stands for its own place; chunks that
+  /// nothing is made from may use it too.
+  Result<ChunkCopy> write_own(const Digest& digest, size_t decoded_bytes, EncodedChunk chunk);
 
   /// Counts a new tensor chunk that needs no copy because it lies in its page.
   void count_inline(size_t bytes);
@@ -27,8 +58,8 @@ class ChunkWriter {
   /// Takes a copy that lies elsewhere in the store for the chunk.
   void reuse(const Digest& digest, const Copy& copy);
 
-  /// The copy of a chunk that was written or reused. REQUIRES: every write() has returned success.
-  Copy find(const Digest& digest) const;
+  /// The copy of a chunk that was written or reused. REQUIRES: all writes have returned success.
+  ChunkCopy find(const Digest& digest) const;
 
   uint64_t new_chunks() const { return new_chunks_; }
   uint64_t new_bytes() const { return new_bytes_; }
@@ -39,14 +70,24 @@ class ChunkWriter {
   /// Marks a number of foreign_; others are this session's counters.
   static constexpr uint32_t kForeign = 1u << 31;
 
-  ChunkRecord* claim(const Digest& digest);
-  void settle(ChunkRecord& record, const Copy& copy, bool of_tensor);
-  Result<Copy> append(const Digest& digest, ByteSpan decoded, int zstd_level);
+  struct DigestHash {
+    size_t operator()(const Digest& digest) const { return load_le<uint64_t>(digest.bytes, 0); }
+  };
+  /// What a record has no room for.
+  struct Sealed {
+    ChunkCopy chunk;
+    bool is_own = false;  ///< made from others of this save
+  };
+
+  Result<Copy> append(const Digest& digest, size_t decoded_bytes, EncodedChunk& chunk);
+  void settle(const Digest& digest, const Copy& copy, bool of_tensor);
+  void count_new(size_t bytes);
 
   PackWriter& packs_;
   const SessionId session_;
   mutable std::mutex mutex_;
   ChunkTable records_;
+  std::unordered_map<Digest, Sealed, DigestHash> sealed_;
   std::vector<FileId> foreign_;
   uint64_t new_chunks_ = 0;
   uint64_t new_bytes_ = 0;

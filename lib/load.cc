@@ -12,6 +12,8 @@
 #include "lib/cairn.hpp"
 #include "lib/convert.h"
 #include "lib/load_plan.h"
+#include "store/chain_groups.h"
+#include "store/chain_reader.h"
 #include "store/pack_reader.h"
 #include "store/read_jobs.h"
 
@@ -38,8 +40,11 @@ class Loader {
 
   /// Reads one batch.
   Status read(std::vector<ReadUnit> units) {
+    chunks_ += units.size();
+    CAIRN_TRY(const auto chains, take_chains(units));
     units_ = std::move(units);
-    chunks_ += units_.size();
+    CAIRN_CHECK(parallel_for(chains.size(), request_.call.threads,
+                             [&](uint64_t i) { return run_chain(chains[i]); }));
     const std::vector<ReadJob> jobs = join_ranges(ranges_of(units_));
     return parallel_for(jobs.size(), reading_threads(request_.call.threads),
                         [&](uint64_t i) { return run_job(jobs[i]); });
@@ -49,10 +54,67 @@ class Loader {
   uint64_t chunks() const { return chunks_; }
 
  private:
-  Status run_job(const ReadJob& job) {
-    if (request_.call.stop != nullptr && *request_.call.stop) {
-      return fail(Code::kCancelled, "the load was stopped");
+  Status not_stopped() const {
+    if (request_.call.stop == nullptr || !*request_.call.stop) return {};
+    return fail(Code::kCancelled, "the load was stopped");
+  }
+
+  /// Takes out the units that are made from others, and those that others are made from, together.
+  Result<std::vector<std::vector<ReadUnit>>> take_chains(std::vector<ReadUnit>& units) {
+    std::vector<std::vector<ReadUnit>> chains;
+    const bool any = std::any_of(units.begin(), units.end(),
+                                 [](const ReadUnit& unit) { return !unit.copy.bases.empty(); });
+    if (!any) return chains;
+    std::vector<CopyRef> refs;
+    std::vector<uint32_t> numbers;
+    for (uint32_t number = 0; number < units.size(); ++number) {
+      if (!units[number].inline_bytes.empty()) continue;
+      refs.push_back(units[number].ref);
+      numbers.push_back(number);
     }
+    CAIRN_TRY(const auto groups, group_chains(checkpoint_, refs));
+    std::vector<bool> taken(units.size());
+    for (const std::vector<uint32_t>& group : groups) {
+      std::vector<ReadUnit>& chain = chains.emplace_back();
+      for (const uint32_t i : group) {
+        taken[numbers[i]] = true;
+        chain.push_back(std::move(units[numbers[i]]));
+      }
+    }
+    size_t number = 0;
+    std::erase_if(units, [&](const ReadUnit&) { return taken[number++]; });
+    return chains;
+  }
+
+  uint64_t bytes_of(const ReadUnit& unit) const {
+    return unit.box.elements() * targets_[unit.targets.front()].item_bytes;
+  }
+
+  Status run_chain(const std::vector<ReadUnit>& chain) {
+    CAIRN_CHECK(not_stopped());
+    std::vector<CopyRef> refs;
+    for (const ReadUnit& unit : chain) refs.push_back(unit.ref);
+    const ReadUnit* at = &chain.front();
+    const Status done =
+        ChainReader(checkpoint_, packs_).read(refs, [&](size_t i, ByteSpan decoded) {
+          at = &chain[i];
+          CAIRN_CHECK(check_length(*at, decoded.size()));
+          return scatter(*at, decoded);
+        });
+    if (!done) return tl::unexpected(about(*at, done.error()));
+    return {};
+  }
+
+  /// Of the decoded bytes, as its copy has them.
+  Status check_length(const ReadUnit& unit, uint64_t bytes) const {
+    const uint64_t wanted = bytes_of(unit);
+    if (bytes == wanted) return {};
+    return fail(Code::kCorrupt,
+                fmt::format("its locator says {} bytes instead of {}", bytes, wanted));
+  }
+
+  Status run_job(const ReadJob& job) {
+    CAIRN_CHECK(not_stopped());
     std::vector<size_t> left;
     for (size_t i = job.first; i < job.first + job.count; ++i) {
       CAIRN_TRY(const bool done, deliver_in_place(units_[i]));
@@ -116,16 +178,12 @@ class Loader {
   }
 
   Status deliver(const ReadUnit& unit, ByteSpan stored) {
-    const TargetBox& first = targets_[unit.targets.front()];
-    const uint64_t bytes = unit.box.elements() * first.item_bytes;
     if (!unit.inline_bytes.empty()) {
-      if (stored.size() != bytes) return fail(Code::kCorrupt, "an inline chunk of a wrong length");
+      if (stored.size() != bytes_of(unit))
+        return fail(Code::kCorrupt, "an inline chunk of a wrong length");
       return scatter(unit, stored);
     }
-    if (unit.copy.decoded_bytes != bytes) {
-      return fail(Code::kCorrupt, fmt::format("its locator says {} bytes instead of {}",
-                                              unit.copy.decoded_bytes, bytes));
-    }
+    CAIRN_CHECK(check_length(unit, unit.copy.decoded_bytes));
     thread_local AlignedBuffer room;
     CAIRN_TRY(const ByteSpan decoded, decode_checked(unit.copy, unit.digest, stored, room));
     return scatter(unit, decoded);

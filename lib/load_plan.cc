@@ -169,21 +169,23 @@ class UnitFinder {
     CAIRN_TRY(const auto page, checkpoint_.page(place.page));
     const ChunkEntry& entry = page->page.entries[place.entry];
     const auto copies = page->copies(place.entry);
+    const CopyRef ref{static_cast<uint32_t>(place.page), page->first_slots[place.entry]};
     if (const auto* pieces = std::get_if<std::vector<Piece>>(&entry)) {
-      return add_pieces(unit, *pieces, copies);
+      return add_pieces(unit, *pieces, copies, ref);
     }
     if (const auto* bytes = std::get_if<Bytes>(&entry)) {
       unit.inline_bytes = *bytes;
     } else {
       unit.digest = std::get<Digest>(entry);
       unit.copy = copies[0];
+      unit.ref = ref;
     }
     units_.push_back(std::move(unit));
     return {};
   }
 
   Status add_pieces(const ReadUnit& whole, const std::vector<Piece>& pieces,
-                    std::span<const Copy> copies) {
+                    std::span<const Copy> copies, const CopyRef& first) {
     if (!make_up(piece_boxes(pieces), whole.box)) {
       return fail(Code::kCorrupt,
                   fmt::format("the pieces of chunk {} of tensor '{}' do not make it up",
@@ -194,6 +196,7 @@ class UnitFinder {
       piece.box = {pieces[i].offsets, pieces[i].lengths};
       piece.digest = pieces[i].digest;
       piece.copy = copies[i];
+      piece.ref = {first.page, first.slot + static_cast<uint32_t>(i)};
       std::erase_if(piece.targets,
                     [&](uint32_t target) { return !intersect(piece.box, targets_[target].box); });
       if (!piece.targets.empty()) units_.push_back(std::move(piece));

@@ -25,6 +25,7 @@ struct TargetBox {
 /// One chunk or piece that some target needs.
 struct ReadUnit {
   Copy copy;
+  CopyRef ref;    ///< where the checkpoint has the copy
   Digest digest;  ///< unused where inline_bytes are set
   Bytes inline_bytes;
   size_t tensor = 0;

@@ -1,7 +1,5 @@
 #include "store/base_cycles.h"
 
-#include <fmt/format.h>
-
 #include <map>
 #include <vector>
 
@@ -11,7 +9,8 @@ namespace {
 /// Depth first, with a stack of its own: chains may be long.
 class CycleSearch {
  public:
-  explicit CycleSearch(std::vector<Locator> pages) : pages_(std::move(pages)) {}
+  CycleSearch(std::vector<Locator> pages, const LocatorTable& table)
+      : pages_(std::move(pages)), numbers_(table) {}
 
   Result<bool> run() {
     for (uint32_t page = 0; page < pages_.size(); ++page) {
@@ -27,54 +26,44 @@ class CycleSearch {
  private:
   enum class Seen : uint8_t { kOpen, kDone };
   struct Step {
-    BaseRef copy;
+    CopyRef copy;
     size_t next_base = 0;
   };
-  using Key = std::pair<uint32_t, uint32_t>;
 
-  Result<bool> search_from(const BaseRef& start) {
-    if (seen_.contains(key(start))) return false;
+  Result<bool> search_from(const CopyRef& start) {
+    if (seen_.contains(start)) return false;
     std::vector<Step> path{{start, 0}};
-    seen_[key(start)] = Seen::kOpen;
+    seen_[start] = Seen::kOpen;
     while (!path.empty()) {
       Step& step = path.back();
       const std::vector<BaseRef>& bases = pages_[step.copy.page].copies[step.copy.slot].bases;
       if (step.next_base == bases.size()) {
-        seen_[key(step.copy)] = Seen::kDone;
+        seen_[step.copy] = Seen::kDone;
         path.pop_back();
         continue;
       }
-      const BaseRef base = bases[step.next_base++];
-      CAIRN_CHECK(check_there(base));
-      const auto [seen, is_new] = seen_.try_emplace(key(base), Seen::kOpen);
+      CAIRN_TRY(const CopyRef base, numbers_.resolve(bases[step.next_base++]));
+      CAIRN_CHECK(check_slot(base, pages_[base.page]));
+      const auto [seen, is_new] = seen_.try_emplace(base, Seen::kOpen);
       if (is_new) path.push_back({base, 0});
       if (!is_new && seen->second == Seen::kOpen) return true;
     }
     return false;
   }
 
-  Status check_there(const BaseRef& base) const {
-    if (base.page < pages_.size() && base.slot < pages_[base.page].copies.size()) return {};
-    return fail(Code::kCorrupt, fmt::format("a copy has a base at slot {} of page {}, where there "
-                                            "is none",
-                                            base.slot, base.page));
-  }
-
-  static Key key(const BaseRef& base) { return {base.page, base.slot}; }
-
   const std::vector<Locator> pages_;
-  std::map<Key, Seen> seen_;
+  const PageNumbers numbers_;
+  std::map<CopyRef, Seen> seen_;
 };
 
 }  // namespace
 
-Result<bool> has_base_cycle(size_t page_count,
-                            const std::function<Result<Locator>(size_t page)>& read) {
-  std::vector<Locator> pages(page_count);
-  for (size_t page = 0; page < page_count; ++page) {
+Result<bool> has_base_cycle(const LocatorTable& table, const ReadLocator& read) {
+  std::vector<Locator> pages(table.page_count());
+  for (size_t page = 0; page < pages.size(); ++page) {
     CAIRN_TRY(pages[page], read(page));
   }
-  return CycleSearch(std::move(pages)).run();
+  return CycleSearch(std::move(pages), table).run();
 }
 
 }  // namespace cairn

@@ -9,8 +9,9 @@
 
 namespace cairn {
 
-/// About 130 bytes an entry: 34 MiB, whatever the checkpoint's size.
-static constexpr size_t kKeptPagesMax = 64;
+/// About 130 bytes an entry: 34 MiB, whatever the checkpoint's size. Long chains of small pages
+/// fit.
+static constexpr size_t kKeptEntriesMax = 64 * kPageEntriesMax;
 
 static Error about_tag(Error error, const TagEntry& tag) {
   return with_context(std::move(error), fmt::format("reading tag '{}'", tag.name));
@@ -69,6 +70,7 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::read(const Store& store, const T
                 fmt::format("the parts of tag '{}' do not belong together", tag.name));
   }
   self.pages_.resize(self.table_.page_count());
+  self.page_numbers_ = PageNumbers(self.table_);
   return checkpoint;
 }
 
@@ -98,6 +100,19 @@ const std::string& Checkpoint::item_name(size_t item) const {
 uint64_t Checkpoint::chunk_count(size_t item) const {
   if (is_tensor(item)) return schema_.tensors[item].chunk_count;
   return attachment_chunk_count(attachment(item), store_.config().opaque_chunk_bytes);
+}
+
+Digest LoadedPage::digest_of(uint32_t slot) const {
+  // The last entry that begins at or before the slot: entries without copies begin where the next
+  // one does.
+  const auto after = std::upper_bound(first_slots.begin(), first_slots.end(), slot);
+  const auto entry = static_cast<size_t>(after - first_slots.begin()) - 1;
+  Digest digest;
+  uint32_t at = first_slots[entry];
+  for_each_digest(page.entries[entry], [&](const Digest& each) {
+    if (at++ == slot) digest = each;
+  });
+  return digest;
 }
 
 Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const PagePlace& place) {
@@ -142,8 +157,10 @@ Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
   if (pages_[number] == nullptr) {
     pages_[number] = *loaded;
     kept_.push_back(number);
+    kept_entries_ += (*loaded)->page.entries.size();
   }
-  if (kept_.size() > kKeptPagesMax) {
+  while (kept_entries_ > kKeptEntriesMax && kept_.size() > 1) {
+    kept_entries_ -= pages_[kept_.front()]->page.entries.size();
     pages_[kept_.front()].reset();
     kept_.pop_front();
   }

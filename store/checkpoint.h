@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "store/bases.h"
 #include "store/layout.h"
 #include "store/locator.h"
 #include "store/locator_table.h"
@@ -32,6 +33,8 @@ struct LoadedPage {
   std::span<const Copy> copies(size_t entry) const {
     return std::span(locator.copies).subspan(first_slots[entry], copy_count(page.entries[entry]));
   }
+  /// The digest of a copy's decoded bytes. REQUIRES: a slot of the locator.
+  Digest digest_of(uint32_t slot) const;
 };
 
 /// Calls visit(digest, copy) for each stored copy of an entry.
@@ -54,6 +57,8 @@ class Checkpoint {
   const Schema& schema() const { return schema_; }
   const LocatorTable& table() const { return table_; }
   const PagePlan& plan() const { return plan_; }
+  /// Of table(), by digest: where bases are found.
+  const PageNumbers& page_numbers() const { return page_numbers_; }
 
   /// Items are numbered through: the tensors of the schema, then the attachments.
   size_t item_count() const { return schema_.tensors.size() + manifest_.attachments.size(); }
@@ -70,8 +75,8 @@ class Checkpoint {
   /// The attachment's number among the items; nullopt when there is none of that name.
   std::optional<size_t> find_attachment(std::string_view name) const;
 
-  /// A page as table() numbers them. The latest 64 are kept: in order, each is read once. Where gc
-  /// has moved the tag's metadata meanwhile, it is read from there.
+  /// A page as table() numbers them. The latest ones are kept: in order, each is read once. Where
+  /// gc has moved the tag's metadata meanwhile, it is read from there.
   Result<std::shared_ptr<const LoadedPage>> page(size_t number);
   /// How the save was cut; without a stored layout every tensor is one box of one writer.
   Result<Layout> layout() const;
@@ -93,9 +98,11 @@ class Checkpoint {
   Schema schema_;
   LocatorTable table_;
   PagePlan plan_;
+  PageNumbers page_numbers_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<const LoadedPage>> pages_;
   std::deque<size_t> kept_;  // numbers, in the order of reading
+  size_t kept_entries_ = 0;
   std::unique_ptr<Checkpoint> successor_;
 };
 

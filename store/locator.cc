@@ -1,6 +1,6 @@
 #include "store/locator.h"
 
-#include <unordered_map>
+#include <map>
 
 #include "store/wire.h"
 
@@ -9,7 +9,28 @@ namespace cairn {
 static constexpr uint32_t kVersion = 1;
 static constexpr size_t kCopyBytes = 32;
 
-static void append_copy(Bytes& bytes, Bytes& aux, const Copy& copy, uint32_t pack) {
+namespace {
+
+/// Numbers keys in the order of their first mention.
+template <class Key>
+class Numbers {
+ public:
+  uint32_t of(const Key& key) {
+    const auto [at, fresh] = numbers_.try_emplace(key, static_cast<uint32_t>(numbers_.size()));
+    if (fresh) keys_.push_back(key);
+    return at->second;
+  }
+  const std::vector<Key>& keys() const { return keys_; }
+
+ private:
+  std::map<Key, uint32_t> numbers_;
+  std::vector<Key> keys_;
+};
+
+}  // namespace
+
+static void append_copy(Bytes& bytes, Bytes& aux, const Copy& copy, uint32_t pack,
+                        Numbers<Digest>& base_pages) {
   append_le(bytes, pack);
   append_le(bytes, static_cast<uint8_t>(copy.encoding));
   append_le(bytes, static_cast<uint8_t>(copy.bases.size()));
@@ -20,29 +41,29 @@ static void append_copy(Bytes& bytes, Bytes& aux, const Copy& copy, uint32_t pac
   append_le(bytes, static_cast<uint32_t>(aux.size()));
   append_le<uint32_t>(bytes, 0);
   for (const BaseRef& base : copy.bases) {
-    append_le(aux, base.page);
+    append_le(aux, base_pages.of(base.page));
     append_le(aux, base.slot);
   }
   append_bytes(aux, copy.parameters);
 }
 
 Bytes encode_locator(const Locator& locator) {
-  std::unordered_map<FileId, uint32_t> numbers;
-  Bytes packs, copies, aux;
+  Numbers<FileId> packs;
+  Numbers<Digest> base_pages;
+  Bytes copies, aux;
   copies.reserve(locator.copies.size() * kCopyBytes);
   for (const Copy& copy : locator.copies) {
-    const auto [at, fresh] = numbers.try_emplace(copy.pack, static_cast<uint32_t>(numbers.size()));
-    if (fresh) append_file_id(packs, copy.pack);
-    append_copy(copies, aux, copy, at->second);
+    append_copy(copies, aux, copy, packs.of(copy.pack), base_pages);
   }
   Bytes bytes;
   append_bytes(bytes, as_bytes("LOCA"));
   append_le(bytes, kVersion);
-  append_le(bytes, static_cast<uint32_t>(numbers.size()));
+  append_le(bytes, static_cast<uint32_t>(packs.keys().size()));
   append_le(bytes, static_cast<uint32_t>(locator.copies.size()));
   append_le(bytes, static_cast<uint32_t>(aux.size()));
-  append_le<uint32_t>(bytes, 0);
-  append_bytes(bytes, packs);
+  append_le(bytes, static_cast<uint32_t>(base_pages.keys().size()));
+  for (const FileId& pack : packs.keys()) append_file_id(bytes, pack);
+  for (const Digest& page : base_pages.keys()) append_digest(bytes, page);
   append_bytes(bytes, copies);
   append_bytes(bytes, aux);
   return bytes;
@@ -52,7 +73,7 @@ Bytes encode_locator(const Locator& locator) {
 static constexpr uint64_t kOffsetMax = uint64_t{1} << 62;
 
 static Copy decode_copy(WireReader& reader, ByteSpan record, const std::vector<FileId>& packs,
-                        AuxiliaryBytes& aux) {
+                        const std::vector<Digest>& base_pages, AuxiliaryBytes& aux) {
   Copy copy;
   const auto pack = load_le<uint32_t>(record, 0);
   const size_t base_count = record[5];
@@ -69,10 +90,13 @@ static Copy decode_copy(WireReader& reader, ByteSpan record, const std::vector<F
   copy.pack = packs[pack];
   WireReader cursor(*own, "");
   for (size_t i = 0; i < base_count; ++i) {
-    BaseRef base;
-    base.page = cursor.take<uint32_t>();
-    base.slot = cursor.take<uint32_t>();
-    copy.bases.push_back(base);
+    const auto page = cursor.take<uint32_t>();
+    const auto slot = cursor.take<uint32_t>();
+    if (page < base_pages.size()) {
+      copy.bases.push_back({base_pages[page], slot});
+    } else {
+      reader.reject("has a base in a page it does not list");
+    }
   }
   const ByteSpan parameters = cursor.take_bytes(parameter_bytes);
   copy.parameters.assign(parameters.begin(), parameters.end());
@@ -86,9 +110,11 @@ Result<Locator> decode_locator(ByteSpan bytes) {
   const auto pack_count = reader.take<uint32_t>();
   const auto copies_in_page = reader.take<uint32_t>();
   const auto aux_bytes = reader.take<uint32_t>();
-  reader.take<uint32_t>();
+  const auto base_page_count = reader.take<uint32_t>();
   std::vector<FileId> packs(reader.take_count(pack_count, kFileIdBytes));
   for (FileId& pack : packs) pack = take_file_id(reader);
+  std::vector<Digest> base_pages(reader.take_count(base_page_count, sizeof(Digest)));
+  for (Digest& page : base_pages) page = reader.take_digest();
   const uint64_t count = reader.take_count(copies_in_page, kCopyBytes);
   const ByteSpan records = reader.take_bytes(count * kCopyBytes);
   AuxiliaryBytes aux(reader.take_bytes(aux_bytes));
@@ -97,7 +123,7 @@ Result<Locator> decode_locator(ByteSpan bytes) {
   locator.copies.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
     locator.copies.push_back(
-        decode_copy(reader, records.subspan(i * kCopyBytes, kCopyBytes), packs, aux));
+        decode_copy(reader, records.subspan(i * kCopyBytes, kCopyBytes), packs, base_pages, aux));
   }
   CAIRN_CHECK(reader.status());
   return locator;

@@ -13,9 +13,11 @@ namespace cairn {
 
 inline constexpr size_t kBasesMax = 8;
 
-/// A copy that another copy is decoded with: a page of the locator table and a slot in it.
+/// A copy that another copy is decoded with. Named by what its page holds, so that it means the
+/// same in every tag and wherever gc puts the copy: the locator table of the tag at hand knows
+/// where.
 struct BaseRef {
-  uint32_t page = 0;
+  Digest page;  ///< the digest of its page
   uint32_t slot = 0;
 
   bool operator==(const BaseRef&) const = default;

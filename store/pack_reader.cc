@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "store/seal.h"
+
 namespace cairn {
 
 Result<std::shared_ptr<File>> PackReader::open(FilePool& files, const FileId& pack) {
@@ -47,7 +49,7 @@ Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan
   if (copy.encoding != Encoding::kRaw) {
     if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
     const MutableBytes out = room.span().first(copy.decoded_bytes);
-    const Status done = decode(copy.encoding, stored, out);
+    const Status done = decode(copy.encoding, codec_parameters(copy), stored, {}, out);
     if (!done) return damaged(done.error().code, done.error().message);
     decoded = out;
   }

@@ -37,7 +37,8 @@ class PackReader {
 };
 
 /// The decoded bytes of a copy, checked: `stored` itself where it is raw, else in `room`, which
-/// grows as needed. Errors: kCorrupt naming pack and offset; kNewerFormat.
+/// grows as needed. REQUIRES: the copy has no bases (else: store/chain_reader.h).
+/// Errors: kCorrupt naming pack and offset; kNewerFormat.
 Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
                                 AlignedBuffer& room);
 

@@ -7,11 +7,12 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/glob.h"
+#include "store/bases.h"
 #include "store/checkpoint.h"
 #include "store/forget.h"
-#include "store/gc/needed_copies.h"
 #include "store/meta_pack.h"
 #include "store/session.h"
 #include "store/tag_change.h"
@@ -88,10 +89,9 @@ class Thinning {
       Page page;
       Locator locator;
       CAIRN_CHECK(gather(runs, page, locator));
-      for (Copy& copy : locator.copies) {
+      for (const Copy& copy : locator.copies) {
         uses[copy.pack] += copy.stored_bytes;
         bases_.insert(bases_.end(), copy.bases.begin(), copy.bases.end());
-        shift_bases(copy, plan.pages.size());
       }
       CAIRN_TRY(const PagePlace place, put_page(metas, page, locator));
       table.pages.push_back(place);
@@ -113,12 +113,6 @@ class Thinning {
     return {};
   }
 
-  /// Old pages come behind the new ones: as pages of bases, under numbers that are higher by
-  /// `new_pages`.
-  static void shift_bases(Copy& copy, size_t new_pages) {
-    for (BaseRef& base : copy.bases) base.page += static_cast<uint32_t>(new_pages);
-  }
-
   Result<PagePlace> put_page(MetaWriter& metas, const Page& page, const Locator& locator) {
     const Bytes page_bytes = encode_page(page), locator_bytes = encode_locator(locator);
     const Digest page_digest = blake3(page_bytes), locator_digest = blake3(locator_bytes);
@@ -137,19 +131,22 @@ class Thinning {
       CAIRN_TRY(const auto loaded, load_page(store_, old_.table().place(number)));
       return loaded->locator;
     };
-    CAIRN_CHECK(follow_bases(bases_, old_.table().page_count(), read, [&](const Copy& copy) {
+    const PageNumbers old_numbers(old_.table()), own_numbers(table);
+    std::vector<CopyRef> wanted;
+    for (const BaseRef& base : bases_) {
+      CAIRN_TRY(wanted.emplace_back(), old_numbers.resolve(base));
+    }
+    std::set<uint32_t> met;
+    CAIRN_CHECK(follow_bases(wanted, old_numbers, read, [&](const CopyRef& ref, const Copy& copy) {
+      met.insert(ref.page);
       uses[copy.pack] += copy.stored_bytes;
       return Status();
     }));
-    for (const auto& [pack, bytes] : uses) table.packs.push_back({pack, bytes});
-    if (bases_.empty()) return {};
-    for (size_t number = 0; number < old_.table().page_count(); ++number) {
-      PagePlace place = old_.table().place(number);
-      CAIRN_TRY(Locator locator, read(number));
-      for (Copy& copy : locator.copies) shift_bases(copy, table.pages.size());
-      CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, encode_locator(locator)));
-      table.closure.push_back(place);
+    for (const uint32_t page : met) {
+      const PagePlace& place = old_.table().place(page);
+      if (!own_numbers.of(place.page.digest)) table.closure.push_back(place);
     }
+    for (const auto& [pack, bytes] : uses) table.packs.push_back({pack, bytes});
     return {};
   }
 
@@ -169,7 +166,7 @@ class Thinning {
   Checkpoint& old_;
   TagEntry after_;
   std::vector<size_t> kept_;    // items of the old checkpoint, in order
-  std::vector<BaseRef> bases_;  // of the copies that stay, in the old table's numbers
+  std::vector<BaseRef> bases_;  // of the copies that stay
 };
 
 /// Writes the metadata of all and exchanges the entries.

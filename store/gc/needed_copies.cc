@@ -9,50 +9,6 @@
 
 namespace cairn {
 
-static Status no_such_base(const BaseRef& base) {
-  return fail(Code::kCorrupt, fmt::format("a copy has a base at slot {} of page {}, where there is "
-                                          "none",
-                                          base.slot, base.page));
-}
-
-Status follow_bases(std::vector<BaseRef> wanted, size_t page_count,
-                    const std::function<Result<Locator>(size_t page)>& read,
-                    const std::function<Status(const Copy&)>& visit) {
-  std::map<uint32_t, Locator> opened;
-  std::set<std::pair<uint32_t, uint32_t>> met;
-  while (!wanted.empty()) {
-    const BaseRef base = wanted.back();
-    wanted.pop_back();
-    if (!met.insert({base.page, base.slot}).second) continue;
-    if (base.page >= page_count) return no_such_base(base);
-    if (!opened.contains(base.page)) {
-      CAIRN_TRY(opened[base.page], read(base.page));
-    }
-    const Locator& locator = opened[base.page];
-    if (base.slot >= locator.copies.size()) return no_such_base(base);
-    const Copy& copy = locator.copies[base.slot];
-    wanted.insert(wanted.end(), copy.bases.begin(), copy.bases.end());
-    CAIRN_CHECK(visit(copy));
-  }
-  return {};
-}
-
-Status for_each_needed(const LocatorTable& table,
-                       const std::function<Result<Locator>(size_t page)>& read,
-                       const std::function<Status(const Copy&)>& visit) {
-  std::vector<BaseRef> wanted;
-  for (size_t page = 0; page < table.pages.size(); ++page) {
-    CAIRN_TRY(const Locator locator, read(page));
-    for (const Copy& copy : locator.copies) {
-      // Own pages are met anyway.
-      std::copy_if(copy.bases.begin(), copy.bases.end(), std::back_inserter(wanted),
-                   [&](const BaseRef& base) { return base.page >= table.pages.size(); });
-      CAIRN_CHECK(visit(copy));
-    }
-  }
-  return follow_bases(std::move(wanted), table.page_count(), read, visit);
-}
-
 Status NeededCopies::add_tag(const TagEntry& tag) {
   objects_.add_entry(tag);
   if (!seen_tables_.insert(tag.table).second) return {};
@@ -72,20 +28,68 @@ Status NeededCopies::add_table(const LocatorTable& table, uint64_t commit) {
     pack.oldest_commit = std::min(pack.oldest_commit, commit);
     listed_[use.pack] = &pack;
   }
-  const auto read = [&](size_t page) -> Result<Locator> {
-    CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), table.place(page).locator));
-    return decode_locator(bytes);
-  };
-  if (!table.closure.empty()) {
-    return for_each_needed(table, read, [&](const Copy& copy) { return add_copy(copy); });
-  }
+  agree_with(table);
+  const PageNumbers numbers(table);
+  std::vector<CopyRef> wanted;
   if (previous_.size() < table.pages.size()) previous_.resize(table.pages.size());
   for (size_t page = 0; page < table.pages.size(); ++page) {
-    // Without pages of bases a locator means the same in every table.
-    if (!seen_locators_.insert(table.pages[page].locator.digest).second) continue;
-    CAIRN_TRY(Locator locator, read(page));
+    Added& added = added_[table.pages[page].locator.digest];
+    if (added.all) continue;
+    added.all = true;
+    CAIRN_TRY(Locator locator, read_locator(table, page));
     CAIRN_CHECK(add_page(locator, previous_[page]));
+    for (const Copy& copy : locator.copies) {
+      for (const BaseRef& base : copy.bases) {
+        CAIRN_TRY(wanted.emplace_back(), numbers.resolve(base));
+      }
+    }
     previous_[page] = std::move(locator);
+  }
+  return add_bases(std::move(wanted), table, numbers);
+}
+
+/// What was added stays so for this table only if every page has the same locator in it: bases are
+/// named by page.
+void NeededCopies::agree_with(const LocatorTable& table) {
+  bool agrees = true;
+  for (size_t page = 0; page < table.page_count(); ++page) {
+    const PagePlace& place = table.place(page);
+    const auto [known, fresh] = locators_.try_emplace(place.page.digest, place.locator.digest);
+    agrees = agrees && (fresh || known->second == place.locator.digest);
+  }
+  if (agrees) return;
+  added_.clear();
+  locators_.clear();
+  for (size_t page = 0; page < table.page_count(); ++page) {
+    locators_.try_emplace(table.place(page).page.digest, table.place(page).locator.digest);
+  }
+}
+
+Result<Locator> NeededCopies::read_locator(const LocatorTable& table, size_t page) const {
+  CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), table.place(page).locator));
+  return decode_locator(bytes);
+}
+
+Status NeededCopies::add_bases(std::vector<CopyRef> wanted, const LocatorTable& table,
+                               const PageNumbers& numbers) {
+  std::map<uint32_t, Locator> opened;
+  while (!wanted.empty()) {
+    const CopyRef ref = wanted.back();
+    wanted.pop_back();
+    Added& added = added_[table.place(ref.page).locator.digest];
+    if (added.all || (ref.slot < added.slots.size() && added.slots[ref.slot])) continue;
+    if (!opened.contains(ref.page)) {
+      CAIRN_TRY(opened[ref.page], read_locator(table, ref.page));
+    }
+    const Locator& locator = opened[ref.page];
+    CAIRN_CHECK(check_slot(ref, locator));
+    added.slots.resize(locator.copies.size());
+    added.slots[ref.slot] = true;
+    const Copy& copy = locator.copies[ref.slot];
+    for (const BaseRef& base : copy.bases) {
+      CAIRN_TRY(wanted.emplace_back(), numbers.resolve(base));
+    }
+    CAIRN_CHECK(add_copy(copy));
   }
   return {};
 }

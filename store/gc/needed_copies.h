@@ -2,7 +2,6 @@
 // that moves them must take along, and how much of each file is dead.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -10,7 +9,7 @@
 
 #include "store/gc/file_marks.h"
 #include "store/gc/needed_objects.h"
-#include "store/locator.h"
+#include "store/bases.h"
 
 namespace cairn {
 
@@ -24,20 +23,6 @@ struct CopyPlace {
 
   auto operator<=>(const CopyPlace&) const = default;
 };
-
-/// Calls visit(copy) for the bases `wanted` and the bases of these, each page and slot once.
-/// `read` gives the locator of a page by its number in the table. Errors: as for_each_needed.
-Status follow_bases(std::vector<BaseRef> wanted, size_t page_count,
-                    const std::function<Result<Locator>(size_t page)>& read,
-                    const std::function<Status(const Copy&)>& visit);
-
-/// Calls visit(copy) for every copy that a load of the checkpoint may read: those of its own pages
-/// and, through the pages of bases, those that they are decoded with, each page and slot once.
-/// `read` gives the locator of a page by its number in the table.
-/// Errors: those of `read` and `visit`; kCorrupt for a base that does not exist.
-Status for_each_needed(const LocatorTable& table,
-                       const std::function<Result<Locator>(size_t page)>& read,
-                       const std::function<Status(const Copy&)>& visit);
 
 /// Errors of add_tag: kCorrupt, also when a copy lies in a pack that the table does not list;
 /// kNewerFormat for an encoding that this version does not know. Threads: one.
@@ -63,8 +48,18 @@ class NeededCopies {
     uint64_t oldest_commit = UINT64_MAX;
   };
 
+  /// Which copies of a locator were added, with all that they are made from.
+  struct Added {
+    bool all = false;
+    std::vector<bool> slots;
+  };
+
   Status add_table(const LocatorTable& table, uint64_t commit);
+  void agree_with(const LocatorTable& table);
   Status add_page(const Locator& locator, const Locator& before);
+  Status add_bases(std::vector<CopyRef> wanted, const LocatorTable& table,
+                   const PageNumbers& numbers);
+  Result<Locator> read_locator(const LocatorTable& table, size_t page) const;
   Status add_copy(const Copy& copy);
   static void settle(Pack& pack);
 
@@ -72,7 +67,8 @@ class NeededCopies {
   std::map<FileId, Pack> packs_;
   NeededObjects objects_;
   std::set<Reference> seen_tables_;
-  std::set<Digest> seen_locators_;
+  std::map<Digest, Added> added_;             // by locator
+  std::map<Digest, Digest> locators_;         // by page, in all tables that added_ was made from
   std::vector<Locator> previous_;             // by page number, of the tag before
   std::unordered_map<FileId, Pack*> listed_;  // in the table at hand
 };

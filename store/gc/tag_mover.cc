@@ -97,7 +97,7 @@ Result<std::map<FileId, uint64_t>> TagMover::uses_of(const LocatorTable& table) 
     CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), table.place(page).locator));
     return decode_locator(bytes);
   };
-  const auto count = [&](Copy copy) -> Status {
+  const auto count = [&](const CopyRef&, Copy copy) -> Status {
     relocate(copy);
     uses[copy.pack] += copy.stored_bytes;
     return {};

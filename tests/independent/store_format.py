@@ -213,8 +213,9 @@ def read_page(data, what):
 
 def read_locator(data, what):
     c, copies = Cursor(data, what, b"LOCA"), []
-    pack_count, copy_count, auxiliary = c.get("III4x")
+    pack_count, copy_count, auxiliary, base_page_count = c.get("IIII")
     packs = [file_name(*file) for file in c.many(pack_count, FILE)]
+    c.many(base_page_count, "32s")
     records = c.many(copy_count, "IBBHQIII4x")
     c.take(auxiliary)
     c.end()

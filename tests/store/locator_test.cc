@@ -23,7 +23,7 @@ Copy random_copy(RandomValues& random, const std::vector<FileId>& packs) {
   copy.decoded_bytes = random.number<uint32_t>();
   copy.encoding = static_cast<Encoding>(random.number<uint8_t>());
   copy.bases.resize(random.coin() ? 0 : random.below(kBasesMax + 1));
-  for (BaseRef& base : copy.bases) base = {random.number<uint32_t>(), random.number<uint32_t>()};
+  for (BaseRef& base : copy.bases) base = {random.digest(), random.number<uint32_t>()};
   if (random.coin()) copy.parameters = random.bytes(random.below(40));
   return copy;
 }
@@ -36,10 +36,11 @@ Locator random_locator(RandomValues& random, size_t copy_count) {
   return locator;
 }
 
-/// One copy with 2 bases and 3 bytes of parameters: its record is at 48, its bases at 80.
+/// One copy with bases in 2 pages and 3 bytes of parameters: these pages are at 48, its record is at
+/// 112, its bases are at 144.
 Locator small_locator(RandomValues& random) {
   Locator locator = random_locator(random, 1);
-  locator.copies[0].bases = {{1, 2}, {3, 4}};
+  locator.copies[0].bases = {{random.digest(), 2}, {random.digest(), 4}};
   locator.copies[0].parameters = {5, 6, 7};
   return locator;
 }
@@ -106,7 +107,7 @@ TEST(Locator, DamageIsNamedOrHarmless) {
 TEST(Locator, ImpossibleNumbersAreRefused) {
   RandomValues random(5);
   const Bytes whole = encode_locator(small_locator(random));
-  ASSERT_EQ(whole.size(), 80u + 2 * 8 + 3);
+  ASSERT_EQ(whole.size(), 144u + 2 * 8 + 3);
   const struct {
     size_t offset;
     uint32_t value;
@@ -117,9 +118,11 @@ TEST(Locator, ImpossibleNumbersAreRefused) {
       {8, 0, Code::kCorrupt},          {8, UINT32_MAX, Code::kCorrupt},
       {12, 0, Code::kCorrupt},         {12, UINT32_MAX, Code::kCorrupt},
       {16, 18, Code::kCorrupt},        {16, UINT32_MAX, Code::kCorrupt},
-      {48, 1, Code::kCorrupt},         {48, UINT32_MAX, Code::kCorrupt},
-      {52, 0xff << 8, Code::kCorrupt}, {52, 0xffff0000, Code::kCorrupt},
-      {72, 1, Code::kCorrupt},         {72, UINT32_MAX, Code::kCorrupt},
+      {20, 1, Code::kCorrupt},          {20, UINT32_MAX, Code::kCorrupt},
+      {112, 1, Code::kCorrupt},         {112, UINT32_MAX, Code::kCorrupt},
+      {116, 0xff << 8, Code::kCorrupt}, {116, 0xffff0000, Code::kCorrupt},
+      {136, 1, Code::kCorrupt},         {136, UINT32_MAX, Code::kCorrupt},
+      {144, 2, Code::kCorrupt},         {152, UINT32_MAX, Code::kCorrupt},
   };
   for (const auto& row : kTable) {
     Bytes bytes = whole;

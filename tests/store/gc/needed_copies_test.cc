@@ -15,43 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Copy copy_in(const FileId& pack, uint64_t offset, std::vector<BaseRef> bases = {}) {
-  return {pack, offset, 8, 8, Encoding::kRaw, std::move(bases), {}};
-}
-
-TEST(ForEachNeeded, FollowsBasesThroughTheClosureOnce) {
-  const FileId pack{*SessionId::fresh(), 0};
-  LocatorTable table;
-  table.pages.resize(1);
-  table.closure.resize(2);
-  // Own page 0; pages 1 and 2 are of bases. The last copy of page 2 is nobody's base.
-  const std::vector<Locator> locators = {
-      {{copy_in(pack, 0, {{1, 1}, {0, 1}}), copy_in(pack, 8, {{1, 1}})}},
-      {{copy_in(pack, 16), copy_in(pack, 24, {{2, 0}})}},
-      {{copy_in(pack, 32), copy_in(pack, 40)}}};
-  std::vector<uint64_t> met;
-  const auto read = [&](size_t page) -> Result<Locator> { return locators[page]; };
-  ASSERT_TRUE(for_each_needed(table, read, [&](const Copy& copy) -> Status {
-    met.push_back(copy.offset);
-    return {};
-  }));
-  EXPECT_EQ(met, std::vector<uint64_t>({0, 8, 24, 32}));
-}
-
-TEST(ForEachNeeded, ABaseThatIsNotThereIsDamage) {
-  const FileId pack{*SessionId::fresh(), 0};
-  for (const BaseRef& base : {BaseRef{2, 0}, BaseRef{1, 1}}) {
-    LocatorTable table;
-    table.pages.resize(1);
-    table.closure.resize(1);
-    const auto read = [&](size_t page) -> Result<Locator> {
-      return page == 0 ? Locator{{copy_in(pack, 0, {base})}} : Locator{{copy_in(pack, 8)}};
-    };
-    const auto visit = [](const Copy&) -> Status { return {}; };
-    EXPECT_EQ(for_each_needed(table, read, visit).error().code, Code::kCorrupt);
-  }
-}
-
 class Bases : public StoreFixture {
  protected:
   /// A tag of one chunk in a pack of its own, whose copy is made from that of `base`.
@@ -66,14 +29,14 @@ class Bases : public StoreFixture {
     if (base != nullptr) {
       const TagParts parts = *read_tag_parts(*store_, base->manifest, base->table);
       for (size_t number = 0; number < parts.table.page_count(); ++number) {
-        table.closure.push_back(move_by_one(parts.table.place(number), metas));
+        table.closure.push_back(parts.table.place(number));
       }
       for (const PackUse& use : parts.table.packs) uses[use.pack] = use.stored_bytes;
       stored.bases = {table.closure[0].page.digest};
     }
     Copy copy = *pack->append(stored);
     EXPECT_TRUE(pack->seal());
-    if (base != nullptr) copy.bases = {{1, 0}};
+    if (base != nullptr) copy.bases = {{table.closure[0].page.digest, 0}};
     uses[copy.pack] += copy.stored_bytes;
     for (const auto& [file, bytes] : uses) table.packs.push_back({file, bytes});
 
@@ -96,14 +59,6 @@ class Bases : public StoreFixture {
     return commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure)->entry;
   }
 
-  /// The page with a locator whose bases lie one page further on.
-  PagePlace move_by_one(PagePlace place, MetaWriter& metas) {
-    Locator locator = *decode_locator(*read_object(store_->meta_files(), place.locator));
-    for (BaseRef& base : locator.copies[0].bases) ++base.page;
-    place.locator = *metas.add(ObjectKind::kLocator, encode_locator(locator));
-    return place;
-  }
-
   Bytes load_bytes(const std::string& name) {
     Bytes data(1000);
     LoadRequest request;
@@ -122,7 +77,7 @@ class Bases : public StoreFixture {
     const auto read = [&](size_t page) -> Result<Locator> {
       return decode_locator(*read_object(store_->meta_files(), parts.table.place(page).locator));
     };
-    EXPECT_TRUE(for_each_needed(parts.table, read, [&](const Copy& copy) -> Status {
+    EXPECT_TRUE(for_each_needed(parts.table, read, [&](const CopyRef&, const Copy& copy) -> Status {
       packs.push_back(copy.pack);
       return {};
     }));
@@ -134,7 +89,7 @@ TEST_F(Bases, StayWhenTheirOwnTagsAreForgotten) {
   const Bytes a = noise(1000, 1), b = noise(1000, 2), c = noise(1000, 3);
   const TagEntry first = make("a", a, nullptr);
   const TagEntry second = make("b", b, &first);
-  // Of c's copy the base lies in b's page, whose base lies in a's: page 2 of c's table.
+  // Of c's copy the base lies in b's page, whose base lies in a's.
   make("c", c, &second);
   ASSERT_TRUE(forget_tags(*store_, {*store_->find_tag("a"), *store_->find_tag("b")}, false, 0ms));
   const auto plan = plan_collection(*store_, {});

@@ -1,0 +1,174 @@
+#include "lib/cluster_encoder.h"
+
+#include <algorithm>
+
+#include "base/buffer.h"
+
+namespace cairn {
+
+/// A trial speaks for so many chunks of its kind.
+static constexpr unsigned kUsesOfTrial = 16;
+/// After so many samples that nothing predicts, a rule is not tried again in this save.
+static constexpr unsigned kFailuresMax = 8;
+
+/// An encoding must save a sixteenth, or the chunk stays raw: a raw copy loads faster.
+static bool is_worth_it(size_t encoded_bytes, size_t decoded_bytes) {
+  return encoded_bytes <= decoded_bytes - decoded_bytes / 16;
+}
+
+/// The same cluster cut down to one block from the middle.
+static Cluster sample_of(const Cluster& cluster, size_t member) {
+  const size_t items = cluster[member].now.size() / cluster[member].form.bytes;
+  const size_t count = std::min(items, kBlockItems);
+  const size_t first = (items - count) / 2;
+  Cluster sample = cluster;
+  for (Member& each : sample) {
+    const size_t bytes = each.form.bytes;
+    if (!each.now.empty()) each.now = each.now.subspan(first * bytes, count * bytes);
+    if (!each.before.empty()) each.before = each.before.subspan(first * bytes, count * bytes);
+  }
+  return sample;
+}
+
+static Encoded encode_zstd(ByteSpan bytes, int level) {
+  Encoded encoded{Encoding::kZstd, {}, Bytes(bytes.size())};
+  const auto count = zstd_encode(bytes, level, encoded.stored);
+  // What does not fit is of no use.
+  if (count) encoded.stored.resize(*count);
+  return encoded;
+}
+
+std::optional<ReplayParameters> ClusterEncoder::fit(const Cluster& cluster, size_t member,
+                                                    const EncodingWay& way,
+                                                    const StepFacts& facts) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Fit& known : fits_) {
+      if (known.rule != way.rule || known.facts != facts) continue;
+      if (known.parameters) return known.parameters;
+      if (known.failures >= kFailuresMax) return std::nullopt;
+    }
+  }
+  std::vector<ReplayInput> bases;
+  for (const WaySource& source : way.sources) {
+    bases.push_back({bytes_of(cluster, source), *replay_dtype(cluster[source.member].dtype)});
+  }
+  const ReplayInput items{cluster[member].now, *replay_dtype(cluster[member].dtype)};
+  auto found = fit_replay(way.rule, facts, items, bases);
+  const std::lock_guard lock(mutex_);
+  auto known = std::find_if(fits_.begin(), fits_.end(), [&](const Fit& each) {
+    return each.rule == way.rule && each.facts == facts;
+  });
+  if (known == fits_.end()) known = fits_.insert(fits_.end(), {way.rule, facts, {}, 0});
+  if (!found) ++known->failures;
+  if (found && !known->parameters) known->parameters = found;
+  return found;
+}
+
+std::optional<Encoded> ClusterEncoder::encode_way(const Cluster& cluster, size_t member,
+                                                  const EncodingWay& way, const StepFacts& facts) {
+  const Member& self = cluster[member];
+  switch (way.way) {
+    case Way::kZstd:
+      return encode_zstd(self.now, options_.zstd_level != 0 ? options_.zstd_level : 1);
+    case Way::kPlanes:
+      return encode_planes(self.now, self.form, options_.effort);
+    case Way::kDelta:
+      return encode_delta(self.now, self.before, self.form, options_.effort);
+    case Way::kDerived:
+      return encode_derived(self.now, bytes_of(cluster, way.sources[0]), way.cast, options_.effort);
+    case Way::kReplay: {
+      const auto parameters = fit(cluster, member, way, facts);
+      if (!parameters) return std::nullopt;
+      std::vector<ByteSpan> bases;
+      for (const WaySource& source : way.sources) bases.push_back(bytes_of(cluster, source));
+      return encode_replay(*parameters, self.now, bases, options_.effort);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<size_t> ClusterEncoder::try_all(const Cluster& cluster, size_t member,
+                                              const std::vector<EncodingWay>& ways,
+                                              const StepFacts& facts) {
+  const Cluster sample = sample_of(cluster, member);
+  std::optional<size_t> best;
+  size_t fewest = sample[member].now.size() + 1;
+  for (size_t i = 0; i < ways.size(); ++i) {
+    const auto encoded = encode_way(sample, member, ways[i], facts);
+    if (!encoded || encoded->stored.size() >= fewest) continue;
+    best = i;
+    fewest = encoded->stored.size();
+    // Nothing is to be gained over next to nothing.
+    if (fewest <= sample[member].now.size() / 256) break;
+  }
+  return best && is_worth_it(fewest, sample[member].now.size()) ? best : std::nullopt;
+}
+
+std::optional<size_t> ClusterEncoder::choose(const Cluster& cluster, size_t member,
+                                             const std::vector<EncodingWay>& ways,
+                                             const StepFacts& facts, bool weights_first) {
+  const Member& self = cluster[member];
+  // A trial of a chunk that is hardly larger than a sample would cost what the rest saves.
+  const bool is_small = self.now.size() <= 2 * kBlockItems * self.form.bytes;
+  if (is_small) return try_all(cluster, member, ways, facts);
+  const Kind kind{self.role, self.dtype, !self.before.empty(), weights_first};
+  {
+    const std::lock_guard lock(mutex_);
+    Memory& memory = memory_[kind];
+    if (memory.uses_left > 0 && memory.count == ways.size()) {
+      --memory.uses_left;
+      return memory.way;
+    }
+  }
+  const auto best = try_all(cluster, member, ways, facts);
+  const std::lock_guard lock(mutex_);
+  memory_[kind] = {best, ways.size(), kUsesOfTrial};
+  return best;
+}
+
+/// Whether it decodes to the bytes it was made of.
+static Status prove(const Encoded& encoded, const std::vector<ByteSpan>& bases, ByteSpan now) {
+  thread_local AlignedBuffer room;
+  if (room.size() < now.size()) room = AlignedBuffer(now.size());
+  const MutableBytes out = room.span().first(now.size());
+  CAIRN_CHECK(decode(encoded.encoding, encoded.parameters, encoded.stored, bases, out));
+  if (std::memcmp(out.data(), now.data(), now.size()) == 0) return {};
+  return fail(Code::kBug, "an encoded chunk decodes to other bytes");
+}
+
+Result<std::optional<EncodedChunk>> ClusterEncoder::encode(const Cluster& cluster, size_t member,
+                                                           const StepFacts& facts,
+                                                           bool weights_first) {
+  const Member& self = cluster[member];
+  const std::optional<EncodedChunk> raw;
+  if (is_zero(self.now)) return EncodedChunk{{Encoding::kZero, {}, {}}, {}, {}};
+  std::vector<EncodingWay> ways;
+  if (options_.zstd_level != 0) {
+    ways.push_back({Way::kZstd});
+  } else {
+    ways = ways_of(cluster, member, {options_.predict, weights_first});
+  }
+  const auto chosen = choose(cluster, member, ways, facts, weights_first);
+  if (!chosen) return raw;
+  const EncodingWay& way = ways[*chosen];
+  auto encoded = encode_way(cluster, member, way, facts);
+  if (!encoded || !is_worth_it(encoded->stored.size(), self.now.size())) return raw;
+  std::vector<ByteSpan> bases;
+  EncodedChunk chunk;
+  for (const WaySource& source : way.sources) {
+    const Member& other = cluster[source.member];
+    bases.push_back(bytes_of(cluster, source));
+    chunk.base_digests.push_back(source.before ? other.base->digest : other.digest);
+    if (source.before) {
+      chunk.bases.emplace_back(other.base->named);
+    } else {
+      chunk.bases.emplace_back(other.place);
+    }
+  }
+  CAIRN_CHECK(prove(*encoded, bases, self.now));
+  chunk.encoded = *std::move(encoded);
+  return std::optional(std::move(chunk));
+}
+
+}  // namespace cairn

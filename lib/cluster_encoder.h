@@ -1,0 +1,63 @@
+// Chooses for each chunk the encoding that makes it smallest, by trial on a sample, and encodes it.
+// What a trial has shown for tensors of one kind is kept for a while, so that a save does not burn
+// time on what will not shrink.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "lib/encoding_ways.h"
+
+namespace cairn {
+
+struct EncoderOptions {
+  Effort effort = Effort::kBalanced;
+  int zstd_level = 0;  ///< other than 0: zstd on every chunk, and nothing else
+  bool predict = true;
+};
+
+/// Threads: any.
+class ClusterEncoder {
+ public:
+  explicit ClusterEncoder(const EncoderOptions& options) : options_(options) {}
+
+  /// The smallest encoding found, proven by decoding it; nullopt when the chunk is best stored as
+  /// it is. REQUIRES: members that it may be made from have their bytes.
+  Result<std::optional<EncodedChunk>> encode(const Cluster& cluster, size_t member,
+                                             const StepFacts& facts, bool weights_first);
+
+ private:
+  /// What chunks have in common that a trial speaks for.
+  using Kind = std::tuple<Role, Dtype, bool, bool>;  // has a before, weights first
+  struct Memory {
+    std::optional<size_t> way;  // of ways_of(); nullopt: raw
+    size_t count = 0;           // of ways, when it was tried
+    unsigned uses_left = 0;
+  };
+  struct Fit {
+    ReplayRule rule;
+    StepFacts facts;
+    std::optional<ReplayParameters> parameters;
+    unsigned failures = 0;
+  };
+
+  std::optional<Encoded> encode_way(const Cluster& cluster, size_t member, const EncodingWay& way,
+                                    const StepFacts& facts);
+  std::optional<ReplayParameters> fit(const Cluster& cluster, size_t member, const EncodingWay& way,
+                                      const StepFacts& facts);
+  std::optional<size_t> choose(const Cluster& cluster, size_t member,
+                               const std::vector<EncodingWay>& ways, const StepFacts& facts,
+                               bool weights_first);
+  std::optional<size_t> try_all(const Cluster& cluster, size_t member,
+                                const std::vector<EncodingWay>& ways, const StepFacts& facts);
+
+  const EncoderOptions options_;
+  std::mutex mutex_;
+  std::map<Kind, Memory> memory_;
+  std::vector<Fit> fits_;
+};
+
+}  // namespace cairn

@@ -1,0 +1,115 @@
+#include "lib/encoding_ways.h"
+
+#include "base/codec.h"
+
+namespace cairn {
+
+ByteSpan bytes_of(const Cluster& cluster, const WaySource& source) {
+  const Member& member = cluster[source.member];
+  return source.before ? member.before : member.now;
+}
+
+std::optional<ReplayDtype> replay_dtype(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF32:
+      return ReplayDtype::kF32;
+    case Dtype::kBF16:
+      return ReplayDtype::kBf16;
+    case Dtype::kF16:
+      return ReplayDtype::kF16;
+    default:
+      return std::nullopt;
+  }
+}
+
+namespace {
+
+std::optional<Cast> narrowing(Dtype dtype) {
+  if (dtype == Dtype::kBF16) return Cast::kF32ToBf16;
+  if (dtype == Dtype::kF16) return Cast::kF32ToF16;
+  return std::nullopt;
+}
+
+/// Whether a sample from the middle shrinks to half: bytes that do repeat themselves.
+bool repeats_itself(ByteSpan bytes) {
+  constexpr size_t kSampleBytes = 4 * kKiB;
+  if (bytes.size() < 4 * kSampleBytes) return false;
+  uint8_t room[kSampleBytes / 2];
+  const ByteSpan sample = bytes.subspan(bytes.size() / 2, kSampleBytes);
+  return zstd_encode(sample, 1, room).has_value();
+}
+
+class Ways {
+ public:
+  Ways(const Cluster& cluster, size_t member, const WayOptions& options)
+      : cluster_(cluster), number_(member), self_(cluster[member]), options_(options) {}
+
+  std::vector<EncodingWay> list() {
+    add_derived();
+    if (options_.predict && replay_dtype(self_.dtype)) add_replay();
+    if (!self_.before.empty()) ways_.push_back({Way::kDelta, {{number_, true}}});
+    if (repeats_itself(self_.now)) ways_.push_back({Way::kZstd});
+    ways_.push_back({Way::kPlanes});
+    return std::move(ways_);
+  }
+
+ private:
+  /// A member of that role that copies can be made from.
+  std::optional<size_t> find(Role role) const {
+    for (size_t i = 0; i < cluster_.size(); ++i) {
+      if (cluster_[i].role == role && !cluster_[i].is_inline) return i;
+    }
+    return std::nullopt;
+  }
+
+  void add_derived() {
+    const bool is_weight = self_.role == Role::kWeight, is_master = self_.role == Role::kMaster;
+    const auto other = find(is_weight ? Role::kMaster : Role::kWeight);
+    if (!other || !(is_weight || is_master) || is_master != options_.weights_first) return;
+    const Member& weight = is_weight ? self_ : cluster_[*other];
+    const Member& master = is_master ? self_ : cluster_[*other];
+    const auto cast = narrowing(weight.dtype);
+    if (!cast || master.dtype != Dtype::kF32) return;
+    const Cast widening = *cast == Cast::kF32ToBf16 ? Cast::kBf16ToF32 : Cast::kF16ToF32;
+    ways_.push_back({Way::kDerived, {{*other, false}}, is_weight ? *cast : widening});
+  }
+
+  void add_rule(ReplayRule rule, std::vector<WaySource> sources) {
+    for (const WaySource& source : sources) {
+      const bool is_there = !bytes_of(cluster_, source).empty();
+      if (!is_there || !replay_dtype(cluster_[source.member].dtype)) return;
+    }
+    ways_.push_back({Way::kReplay, std::move(sources), {}, rule});
+  }
+
+  void add_replay() {
+    if (self_.before.empty()) return;
+    const auto first = find(Role::kExpAvg), second = find(Role::kExpAvgSq);
+    const bool is_parameter =
+        self_.role == Role::kMaster || (self_.role == Role::kWeight && !find(Role::kMaster));
+    if (self_.role == Role::kExpAvg) {
+      add_rule(ReplayRule::kAdamFirstMoment, {{number_, true}});
+    } else if (self_.role == Role::kExpAvgSq && first) {
+      add_rule(ReplayRule::kAdamSecondMoment, {{*first, false}, {*first, true}, {number_, true}});
+    } else if (is_parameter && first && second) {
+      add_rule(ReplayRule::kAdamParameter, {{number_, true}, {*first, false}, {*second, false}});
+    } else if (is_parameter && first) {
+      add_rule(ReplayRule::kSgdParameter, {{number_, true}, {*first, false}});
+      add_rule(ReplayRule::kLionParameter, {{number_, true}, {*first, false}, {*first, true}});
+    }
+  }
+
+  const Cluster& cluster_;
+  const size_t number_;
+  const Member& self_;
+  const WayOptions& options_;
+  std::vector<EncodingWay> ways_;
+};
+
+}  // namespace
+
+std::vector<EncodingWay> ways_of(const Cluster& cluster, size_t member, const WayOptions& options) {
+  return Ways(cluster, member, options).list();
+}
+
+}  // namespace cairn

@@ -1,0 +1,52 @@
+#include "lib/optimizer_facts.h"
+
+#include <cstdlib>
+
+#include "base/glob.h"
+
+namespace cairn {
+
+static void take(const std::optional<double>& more, std::optional<double>& fact) {
+  if (more) fact = more;
+}
+
+void merge_facts(const StepFacts& more, StepFacts& facts) {
+  take(more.step, facts.step);
+  take(more.lr, facts.lr);
+  take(more.beta1, facts.beta1);
+  take(more.beta2, facts.beta2);
+  take(more.eps, facts.eps);
+  take(more.weight_decay, facts.weight_decay);
+  take(more.clip, facts.clip);
+  take(more.momentum, facts.momentum);
+  facts.is_sgd = facts.is_sgd || more.is_sgd;
+}
+
+StepFacts OptimizerFacts::of(std::string_view parameter) const {
+  StepFacts facts = common;
+  for (const auto& [glob, more] : groups) {
+    if (glob_match(glob, parameter)) merge_facts(more, facts);
+  }
+  return facts;
+}
+
+StepFacts facts_from_metadata(const Metadata& metadata) {
+  StepFacts facts;
+  for (const auto& [key, text] : metadata) {
+    if (key == "optimizer") facts.is_sgd = text == "sgd" || text == "SGD";
+    char* end = nullptr;
+    const double number = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != '\0') continue;
+    const std::pair<std::string_view, std::optional<double>*> known[] = {
+        {"lr", &facts.lr},     {"beta1", &facts.beta1},
+        {"beta2", &facts.beta2}, {"eps", &facts.eps},
+        {"weight_decay", &facts.weight_decay}, {"clip", &facts.clip},
+        {"momentum", &facts.momentum}};
+    for (const auto& [name, fact] : known) {
+      if (key == name) *fact = number;
+    }
+  }
+  return facts;
+}
+
+}  // namespace cairn

@@ -1,0 +1,31 @@
+// What the optimizer is known to have done in the step that led to a checkpoint, parameter by
+// parameter. It helps to predict the state; what is unknown or wrong costs bytes, nothing else.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/replay/replay.h"
+#include "store/manifest.h"
+
+namespace cairn {
+
+struct OptimizerFacts {
+  bool predict = true;  ///< false: nothing is predicted from the optimizer
+  StepFacts common;
+  /// Parameters that match the glob differ in what is set here; a later one wins.
+  std::vector<std::pair<std::string, StepFacts>> groups;
+
+  StepFacts of(std::string_view parameter) const;
+};
+
+/// Takes lr, beta1, beta2, eps, weight_decay, clip, momentum and optimizer from metadata of these
+/// names; what is no number is passed over.
+StepFacts facts_from_metadata(const Metadata& metadata);
+
+/// What is set in `more` replaces what is in `facts`.
+void merge_facts(const StepFacts& more, StepFacts& facts);
+
+}  // namespace cairn

@@ -1,0 +1,190 @@
+#include "store/chain_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "store/seal.h"
+
+namespace cairn {
+namespace {
+
+/// Buffers that were used before cost no page faults. One list a thread.
+class Buffers {
+ public:
+  static std::shared_ptr<AlignedBuffer> take(uint64_t bytes) {
+    auto& spare = list();
+    for (size_t i = spare.size(); i-- > 0;) {
+      if (spare[i]->size() < bytes) continue;
+      auto found = std::move(spare[i]);
+      spare.erase(spare.begin() + static_cast<ptrdiff_t>(i));
+      return wrap(std::move(found));
+    }
+    return wrap(std::make_unique<AlignedBuffer>(bytes));
+  }
+
+ private:
+  static constexpr size_t kSpareMax = 12;
+  static constexpr uint64_t kSpareBytesMax = 8 * kMiB;
+
+  static std::vector<std::unique_ptr<AlignedBuffer>>& list() {
+    thread_local std::vector<std::unique_ptr<AlignedBuffer>> spare;
+    return spare;
+  }
+  static std::shared_ptr<AlignedBuffer> wrap(std::unique_ptr<AlignedBuffer> buffer) {
+    return {buffer.release(), [](AlignedBuffer* used) {
+              std::unique_ptr<AlignedBuffer> own(used);
+              if (own->size() > kSpareBytesMax) return;
+              if (list().size() == kSpareMax) list().erase(list().begin());
+              list().push_back(std::move(own));
+            }};
+  }
+};
+
+/// Bytes, and what keeps them alive.
+struct Held {
+  ByteSpan bytes;
+  std::shared_ptr<AlignedBuffer> buffer;
+};
+
+/// The stored bytes of a plan's copies, read where they are first needed.
+class StoredBytes {
+ public:
+  StoredBytes(const std::vector<PlannedCopy>& copies, PackReader& packs) : packs_(packs) {
+    order_.resize(copies.size());
+    std::iota(order_.begin(), order_.end(), 0u);
+    std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
+      const Copy &x = copies[a].copy, &y = copies[b].copy;
+      return std::tie(x.pack, x.offset) < std::tie(y.pack, y.offset);
+    });
+    std::vector<PackRange> ranges;
+    for (const uint32_t number : order_) {
+      const Copy& copy = copies[number].copy;
+      ranges.push_back({copy.pack, copy.offset, copy.offset + copy.stored_bytes});
+    }
+    jobs_ = join_ranges(ranges);
+    job_of_.resize(copies.size());
+    for (uint32_t job = 0; job < jobs_.size(); ++job) {
+      for (size_t i = jobs_[job].first; i < jobs_[job].first + jobs_[job].count; ++i) {
+        job_of_[order_[i]] = job;
+      }
+    }
+    read_.resize(jobs_.size());
+    left_.resize(jobs_.size());
+    for (size_t job = 0; job < jobs_.size(); ++job) left_[job] = jobs_[job].count;
+  }
+
+  /// To be taken once.
+  Result<Held> take(uint32_t number, const Copy& copy) {
+    if (copy.stored_bytes == 0) return Held{};
+    const uint32_t job = job_of_[number];
+    const PackRange& range = jobs_[job].bytes;
+    Held& held = read_[job];
+    if (held.buffer == nullptr) {
+      held.buffer = Buffers::take(range.end - range.begin + 2 * kDirectAlignment);
+      CAIRN_TRY(held.bytes, packs_.read(range, *held.buffer));
+    }
+    const Held taken{held.bytes.subspan(copy.offset - range.begin, copy.stored_bytes), held.buffer};
+    if (--left_[job] == 0) held = {};
+    return taken;
+  }
+
+ private:
+  PackReader& packs_;
+  std::vector<uint32_t> order_;  // numbers of copies, as they lie
+  std::vector<ReadJob> jobs_;
+  std::vector<uint32_t> job_of_;  // per copy
+  std::vector<Held> read_;        // per job
+  std::vector<size_t> left_;      // per job, copies not taken yet
+};
+
+Status check_digest(const PlannedCopy& planned, ByteSpan decoded) {
+  if (blake3(decoded) == planned.digest) return {};
+  return tl::unexpected(
+      about_copy(planned.copy, {Code::kCorrupt, "the bytes do not match their digest", ""}));
+}
+
+/// One walk through a plan.
+class Walk {
+ public:
+  Walk(const DecodePlan& plan, PackReader& packs)
+      : plan_(plan), stored_(plan.copies, packs), decoded_(plan.copies.size()) {
+    users_.resize(plan.copies.size());
+    for (const PlannedCopy& planned : plan.copies) {
+      for (const uint32_t base : planned.bases) ++users_[base];
+    }
+  }
+
+  /// Calls visit(number, decoded) for each copy, in order.
+  template <class Visit>
+  Status run(const Visit& visit) {
+    for (uint32_t number = 0; number < plan_.copies.size(); ++number) {
+      const PlannedCopy& planned = plan_.copies[number];
+      auto decoded = decode_one(number);
+      if (!decoded) return tl::unexpected(about_copy(planned.copy, decoded.error()));
+      CAIRN_CHECK(visit(number, decoded->bytes));
+      if (users_[number] != 0) decoded_[number] = *std::move(decoded);
+      for (const uint32_t base : planned.bases) {
+        if (--users_[base] == 0) decoded_[base] = {};
+      }
+    }
+    return {};
+  }
+
+ private:
+  Result<Held> decode_one(uint32_t number) {
+    const Copy& copy = plan_.copies[number].copy;
+    CAIRN_TRY(Held stored, stored_.take(number, copy));
+    if (copy.encoding == Encoding::kRaw && stored.bytes.size() == copy.decoded_bytes) return stored;
+    std::vector<ByteSpan> bases;
+    for (const uint32_t base : plan_.copies[number].bases) bases.push_back(decoded_[base].bytes);
+    Held decoded{{}, Buffers::take(copy.decoded_bytes)};
+    const MutableBytes out = decoded.buffer->span().first(copy.decoded_bytes);
+    CAIRN_CHECK(decode(copy.encoding, codec_parameters(copy), stored.bytes, bases, out));
+    decoded.bytes = out;
+    return decoded;
+  }
+
+  const DecodePlan& plan_;
+  StoredBytes stored_;
+  std::vector<uint32_t> users_;  // that are not decoded yet
+  std::vector<Held> decoded_;
+};
+
+}  // namespace
+
+Error about_copy(const Copy& copy, Error error) {
+  error.message = fmt::format("pack '{}', offset {}: {}", relative_path(FileKind::kPack, copy.pack),
+                              copy.offset, error.message);
+  return error;
+}
+
+Status ChainReader::read_all(const DecodePlan& plan, const DeliverCopy& deliver) {
+  return Walk(plan, packs_).run([&](uint32_t number, ByteSpan decoded) -> Status {
+    CAIRN_CHECK(check_digest(plan.copies[number], decoded));
+    return deliver(number, decoded);
+  });
+}
+
+Status ChainReader::read(std::span<const CopyRef> wanted, const DeliverCopy& deliver) {
+  CAIRN_TRY(const DecodePlan plan, plan_decoding(checkpoint_, wanted));
+  std::vector<std::vector<size_t>> asked(plan.copies.size());
+  for (size_t i = 0; i < wanted.size(); ++i) asked[plan.wanted[i]].push_back(i);
+  // The digests of what comes out vouch for everything it was made from.
+  bool is_damaged = false;
+  const Status done = Walk(plan, packs_).run([&](uint32_t number, ByteSpan decoded) -> Status {
+    if (asked[number].empty()) return {};
+    const Status checked = check_digest(plan.copies[number], decoded);
+    is_damaged = !checked;
+    CAIRN_CHECK(checked);
+    for (const size_t i : asked[number]) CAIRN_CHECK(deliver(i, decoded));
+    return {};
+  });
+  if (!is_damaged) return done;
+  // It may be a copy further down that is to blame: the first of the plan that is wrong.
+  CAIRN_CHECK(read_all(plan, [](size_t, ByteSpan) { return Status(); }));
+  return done;
+}
+
+}  // namespace cairn
