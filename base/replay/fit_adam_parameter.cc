@@ -75,9 +75,10 @@ class AdamParameterFit {
           Numbers numbers = with_bias(beta1, beta2, *facts_.step);
           numbers.lr = *facts_.lr;
           numbers.weight_decay = facts_.weight_decay.value_or(0);
-          numbers.decay = numbers.lr * numbers.weight_decay;
           numbers.eps = eps;
-          attempt_all(numbers, rounds_, fitter_);
+          attempt_all(numbers, rounds_, fitter_);  // of Adam, where the decay is in the gradient
+          numbers.decay = numbers.lr * numbers.weight_decay;
+          if (numbers.decay != 0) attempt_all(numbers, rounds_, fitter_);
         }
       }
     }
@@ -89,16 +90,14 @@ class AdamParameterFit {
     old_ = fitter_.sample().base_floats(0);
     moments_ = fitter_.sample().base_floats(1);
     squares_ = fitter_.sample().base_floats(2);
+    const double beta1 = facts_.beta1.value_or(0.9);
     for (const double eps : usual_eps(facts_)) {
       for (const double beta2 : second_betas(facts_)) {
-        if (is_step(facts_.step)) {
-          attempt_effect(with_bias(facts_.beta1.value_or(0.9), beta2, *facts_.step), eps);
-        } else {
-          for (const double step : likely_steps(eps, beta2)) {
-            attempt_effect(with_bias(facts_.beta1.value_or(0.9), beta2, step), eps);
-          }
+        for (const double step : likely_steps(eps, beta2)) {
+          attempt_effect(with_bias(beta1, beta2, step), eps);
+          if (is_good()) return;
         }
-        if (is_good()) return;
+        if (!is_step(facts_.step) && !facts_.lr) break;  // beta2 is not looked at
       }
     }
   }
@@ -139,21 +138,30 @@ class AdamParameterFit {
     }
     if (rounds_) fitter_.attempt(variant | kParameterRounded, scalars);
   }
-  /// Steps at which a known lr would have had the effect that was seen.
+  /// The step, or those at which a known lr would have had the effect that was seen.
   std::vector<double> likely_steps(double eps, double beta2) const {
-    const double beta1 = facts_.beta1.value_or(0.9);
-    const std::optional<StepSize> seen = solve(1, eps);
-    if (!seen || !facts_.lr) return {kLastStep};
-    std::vector<std::pair<double, double>> steps;
-    for (double step = 1; step < kLastStep; step += step < 65536 ? 1 : 64) {
-      const double effect = *facts_.lr * std::sqrt(bias(beta2, step)) / bias(beta1, step);
-      const double off = std::abs(effect / seen->size - 1);
-      if (off < 1e-3) steps.emplace_back(off, step);
+    if (is_step(facts_.step)) return {*facts_.step};
+    std::vector<double> likely = {kLastStep};
+    // The bias decides how much eps counts, so the effect is looked at again with a better one.
+    for (int round = 0; facts_.lr && round < 3; ++round) {
+      const double root = std::sqrt(bias(beta2, likely.front()));
+      const std::optional<StepSize> seen = solve(root, eps);
+      if (!seen || !(seen->size > 0)) break;
+      likely = steps_of_effect(seen->size * root, beta2);
     }
-    std::sort(steps.begin(), steps.end());
+    return likely;
+  }
+  std::vector<double> steps_of_effect(double seen, double beta2) const {
+    const double beta1 = facts_.beta1.value_or(0.9);
+    std::vector<std::pair<double, double>> steps;
+    for (double step = 1; step < kLastStep; step = std::ceil(step * 1.0001)) {
+      const double effect = *facts_.lr * std::sqrt(bias(beta2, step)) / bias(beta1, step);
+      steps.emplace_back(std::abs(effect / seen - 1), step);
+    }
+    const size_t count = std::min(steps.size(), kMostSteps);
+    std::partial_sort(steps.begin(), steps.begin() + static_cast<ptrdiff_t>(count), steps.end());
     std::vector<double> likely;
-    for (size_t i = 0; i < std::min(steps.size(), kMostSteps); ++i) likely.push_back(steps[i].second);
-    likely.push_back(kLastStep);
+    for (size_t i = 0; i < count; ++i) likely.push_back(steps[i].second);
     return likely;
   }
 

@@ -11,6 +11,7 @@ namespace {
 
 // Exact in so many items, a gradient need not be looked for any further.
 constexpr double kGoodEnough = 0.99;
+constexpr double kAllButExact = 0.9999;
 
 /// 1 - beta as Python makes it, and as trainers that work in F32 do.
 std::vector<uint32_t> complements(double beta) {
@@ -80,7 +81,9 @@ void fit_second_moment(const StepFacts& facts, ReplayFitter& fitter) {
     SecondScalars tried = best;
     tried.clip = clip;
     attempt(fitter, kSecondSnapped, tried, best);
+    if (fitter.exact_share() >= kAllButExact) break;
   }
+  if (fitter.exact_share() >= kAllButExact) return;
   attempt_updates(fitter, best);
   if (fitter.exact_share() < kGoodEnough) {
     attempt(fitter, fitter.best().variant ^ kSecondMoments, best, best);
@@ -101,11 +104,12 @@ void fit_first_moment(const StepFacts& facts, ReplayFitter& fitter) {
       for (const float clip : clips_of(facts, moments, old_moments, q1)) {
         std::vector<uint32_t> scalars = {q1, scalar_bits(beta1), std::bit_cast<uint32_t>(clip)};
         fitter.attempt(0, scalars);
+        if (fitter.exact_share() >= kAllButExact) return;
       }
     }
-    if (fitter.exact_share() >= kGoodEnough) break;
+    if (fitter.exact_share() >= kGoodEnough) return;
   }
-  if (!fitter.has_best() || fitter.exact_share() >= kGoodEnough) return;
+  if (!fitter.has_best()) return;
   const std::vector<uint32_t> scalars = fitter.best().scalars;
   const double beta1 = std::bit_cast<float>(scalars[1]);
   for (uint8_t update = 1; update < kFirstUpdates; ++update) {

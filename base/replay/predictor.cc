@@ -24,8 +24,10 @@ struct alignas(64) Registers {
   }
 };
 
+/// Fills a register; what the items leave of it becomes 0.
 void load_items(ReplayDtype dtype, ByteSpan items, float* to) {
   const size_t count = items.size() / item_bytes(dtype);
+  std::fill(to + count, to + kRegisterItems, 0.0f);
   const MutableBytes floats{static_cast<uint8_t*>(static_cast<void*>(to)), count * sizeof(float)};
   if (dtype == ReplayDtype::kF32) {
     std::copy(items.begin(), items.end(), floats.begin());
@@ -46,8 +48,11 @@ void store_items(ReplayDtype dtype, const float* from, MutableBytes items) {
 }  // namespace
 
 Predictor::Predictor(const ReplayParameters& parameters)
-    : parameters_(parameters),
-      program_(replay_program(parameters.rule, parameters.variant).value_or(ReplayProgram{})) {
+    : Predictor(parameters,
+                replay_program(parameters.rule, parameters.variant).value_or(ReplayProgram{})) {}
+
+Predictor::Predictor(const ReplayParameters& parameters, const ReplayProgram& program)
+    : parameters_(parameters), program_(program) {
   if (!program_.is_wide) return;
   for (size_t i = 0; i < 2; ++i) {
     const uint64_t low = parameters_.scalars[program_.scalars + 2 * i];
@@ -59,10 +64,8 @@ Predictor::Predictor(const ReplayParameters& parameters)
 void Predictor::predict(std::span<const ByteSpan> inputs, size_t first, MutableBytes out) const {
   const PlainFloats plain;
   const ReplayOps& ops = replay_ops();
+  // Not initialized: a program reads what it has written, besides inputs and scalars.
   Registers registers;
-  // What a program leaves unread is read nevertheless by the loops, and the last registers are not
-  // filled to their ends.
-  std::fill_n(registers.values[0], kRegisters * kRegisterItems, 0.0f);
   for (size_t i = 0; i < program_.scalars; ++i) {
     std::fill_n(registers.values[kScalars + i], kRegisterItems,
                 std::bit_cast<float>(parameters_.scalars[i]));

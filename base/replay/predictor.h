@@ -15,6 +15,8 @@ class Predictor {
  public:
   /// REQUIRES: a known rule and variant, as many scalars as it has.
   explicit Predictor(const ReplayParameters& parameters);
+  /// A program that is no rule's.
+  Predictor(const ReplayParameters& parameters, const ReplayProgram& program);
 
   const ReplayProgram& program() const { return program_; }
   /// Bases, and the gradient where the rule has one.
