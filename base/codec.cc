@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/encodings/encode.h"
+
 namespace cairn {
 
 std::string_view encoding_name(Encoding encoding) {
@@ -16,6 +18,16 @@ std::string_view encoding_name(Encoding encoding) {
       return "zero";
     case Encoding::kZstd:
       return "zstd";
+    case Encoding::kPlanes:
+      return "planes";
+    case Encoding::kDelta:
+      return "delta";
+    case Encoding::kSparse:
+      return "sparse";
+    case Encoding::kDerived:
+      return "derived";
+    case Encoding::kReplay:
+      return "replay";
   }
   return "unknown";
 }
@@ -56,22 +68,60 @@ static Status zstd_decode(ByteSpan stored, MutableBytes out) {
   return {};
 }
 
-Status decode(Encoding encoding, ByteSpan stored, MutableBytes out) {
-  switch (encoding) {
-    case Encoding::kRaw:
-      if (stored.size() != out.size()) return wrong_length(stored.size(), out.size());
-      if (!out.empty()) std::memcpy(out.data(), stored.data(), stored.size());
-      return {};
-    case Encoding::kZero:
-      if (!stored.empty()) return wrong_length(stored.size(), out.size());
-      std::fill(out.begin(), out.end(), uint8_t{0});
-      return {};
-    case Encoding::kZstd:
-      return zstd_decode(stored, out);
-  }
+static Status raw_decode(ByteSpan stored, MutableBytes out) {
+  if (stored.size() != out.size()) return wrong_length(stored.size(), out.size());
+  if (!out.empty()) std::memcpy(out.data(), stored.data(), stored.size());
+  return {};
+}
+
+static Status zero_decode(ByteSpan stored, MutableBytes out) {
+  if (!stored.empty()) return wrong_length(stored.size(), out.size());
+  std::fill(out.begin(), out.end(), uint8_t{0});
+  return {};
+}
+
+static tl::unexpected<Error> newer_encoding(Encoding encoding) {
   return fail(Code::kNewerFormat,
               fmt::format("encoding {} is not known to this version", static_cast<int>(encoding)),
               "use a newer cairn");
+}
+
+/// Encodings 0 to 6 have so many.
+static Status expect_bases(size_t met, Encoding encoding) {
+  const size_t wanted = encoding >= Encoding::kDelta ? 1 : 0;
+  if (met == wanted) return {};
+  return fail(Code::kCorrupt, fmt::format("{} bases of an encoding that has {}", met, wanted));
+}
+
+Status decode(Encoding encoding, ByteSpan parameters, ByteSpan stored,
+              std::span<const ByteSpan> bases, MutableBytes out) {
+  if (encoding < Encoding::kReplay) CAIRN_CHECK(expect_bases(bases.size(), encoding));
+  if (encoding < Encoding::kPlanes && !parameters.empty()) {
+    return fail(Code::kCorrupt, "parameters of an encoding that has none");
+  }
+  switch (encoding) {
+    case Encoding::kRaw:
+      return raw_decode(stored, out);
+    case Encoding::kZero:
+      return zero_decode(stored, out);
+    case Encoding::kZstd:
+      return zstd_decode(stored, out);
+    case Encoding::kPlanes:
+      return decode_planes(parameters, stored, out);
+    case Encoding::kDelta:
+    case Encoding::kSparse:
+      return decode_delta(encoding, parameters, stored, bases[0], out);
+    case Encoding::kDerived:
+      return decode_derived(parameters, stored, bases[0], out);
+    case Encoding::kReplay:
+      // decode_replay (base/replay/replay.h) is not linked into this version.
+      return newer_encoding(encoding);
+  }
+  return newer_encoding(encoding);
+}
+
+Status decode(Encoding encoding, ByteSpan stored, MutableBytes out) {
+  return decode(encoding, {}, stored, {}, out);
 }
 
 }  // namespace cairn

@@ -10,11 +10,20 @@
 
 namespace cairn {
 
-/// Codes on disk. 3 planes, 4 delta, 5 sparse, 6 derived and 7 replay are set aside.
-enum class Encoding : uint8_t { kRaw = 0, kZero = 1, kZstd = 2 };
+/// Codes on disk.
+enum class Encoding : uint8_t {
+  kRaw = 0,
+  kZero = 1,
+  kZstd = 2,
+  kPlanes = 3,
+  kDelta = 4,
+  kSparse = 5,
+  kDerived = 6,
+  kReplay = 7,
+};
 
 /// Whether this version can decode it.
-inline bool is_known(Encoding encoding) { return encoding <= Encoding::kZstd; }
+inline bool is_known(Encoding encoding) { return encoding <= Encoding::kReplay; }
 
 std::string_view encoding_name(Encoding encoding);
 
@@ -23,8 +32,13 @@ bool is_zero(ByteSpan bytes);
 /// The number of bytes written to `out`. Errors: kFailed when they do not fit. Threads: any.
 Result<size_t> zstd_encode(ByteSpan bytes, int level, MutableBytes out);
 
-/// Fills `out` exactly. Errors: kCorrupt when `stored` is damaged or of another length,
-/// kNewerFormat for an encoding this version does not know. Threads: any.
+/// Fills `out` exactly; `bases` are the decoded bytes of the copies that the encoding names, none
+/// of which overlaps `out`. Errors: kCorrupt when `stored` or `parameters` are damaged or of
+/// another length or the bases are not those of the encoding, kNewerFormat for an encoding or a
+/// part of one that this version does not know; `out` then holds anything. Threads: any.
+Status decode(Encoding encoding, ByteSpan parameters, ByteSpan stored,
+              std::span<const ByteSpan> bases, MutableBytes out);
+/// The same for encodings without bases and parameters: raw, zero, zstd.
 Status decode(Encoding encoding, ByteSpan stored, MutableBytes out);
 
 }  // namespace cairn

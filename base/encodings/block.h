@@ -1,12 +1,12 @@
-// Blocks: up to 65536 items in one of several forms, the smallest for what they are (docs/FORMAT.md,
-// section 7.2). Small enough that all work on one stays in a core's cache.
+// Blocks: up to 65536 items in one of several forms, the smallest for what they are
+// (docs/FORMAT.md, section 7.2). Small enough that all work on one stays in a core's cache.
 #pragma once
 
 #include <cstdint>
 
 #include "base/bytes.h"
 #include "base/encodings/item_form.h"
-#include "base/encodings/run.h"
+#include "base/encodings/byte_run.h"
 #include "base/error.h"
 
 namespace cairn {

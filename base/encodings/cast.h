@@ -1,5 +1,6 @@
 // Casts between the float dtypes of a weight and its master, many items at a time. One rounding, to
-// nearest even; NaNs stay NaNs (docs/FORMAT.md, section 7.3, fixes every bit). The truth for lib/convert.
+// nearest even; NaNs stay NaNs (docs/FORMAT.md, section 7.3, fixes every bit). The truth for
+// lib/convert.
 #pragma once
 
 #include <cstdint>

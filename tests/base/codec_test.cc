@@ -64,9 +64,14 @@ TEST(Codec, DamageIsNeverTakenForData) {
 
 TEST(Codec, EncodingsOfLaterVersionsAreCalledThat) {
   Bytes out(4);
-  for (const int code : {3, 7, 8, 255}) {
+  for (const int code : {8, 9, 255}) {
     EXPECT_EQ(decode(static_cast<Encoding>(code), {}, out).error().code, Code::kNewerFormat);
     EXPECT_EQ(encoding_name(static_cast<Encoding>(code)), "unknown");
+    EXPECT_FALSE(is_known(static_cast<Encoding>(code)));
+  }
+  for (int code = 0; code < 8; ++code) {
+    EXPECT_NE(encoding_name(static_cast<Encoding>(code)), "unknown");
+    EXPECT_TRUE(is_known(static_cast<Encoding>(code)));
   }
 }
 

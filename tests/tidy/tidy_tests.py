@@ -14,6 +14,13 @@ TESTED_BY = {
     "base/digest_avx512.cc": "tests/base/digest_test.cc",
     "base/digest_portable.cc": "tests/base/digest_test.cc",
     "base/digest_tree.cc": "tests/base/digest_test.cc",
+    # A block is one promise, whatever its form and whatever the kernel.
+    "base/encodings/block_choice.cc": "tests/base/encodings/block_test.cc",
+    "base/encodings/block_reader.cc": "tests/base/encodings/block_test.cc",
+    "base/encodings/gaps.cc": "tests/base/encodings/block_test.cc",
+    "base/encodings/item_kernel_avx2.cc": "tests/base/encodings/item_kernel_test.cc",
+    "base/encodings/item_kernel_portable.cc": "tests/base/encodings/item_kernel_test.cc",
+    "base/encodings/zstd_frame.cc": "tests/base/encodings/byte_run_test.cc",
     # Save and load are one promise: what was saved is loaded.
     "lib/tensor_stream.cc": "tests/cli/commands_test.py",
     "lib/new_file.cc": "tests/cli/commands_test.py",

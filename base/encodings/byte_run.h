@@ -13,11 +13,18 @@ enum class Effort : uint8_t {
   kSmall,     ///< also looks for repetitions
 };
 
-/// Appends the run; never more than 1 byte longer than `bytes`. Threads: any.
+inline constexpr size_t kRunBytesMax = 65536;
+
+/// Appends the run; never more than 1 byte longer than `bytes`. REQUIRES: 1 to kRunBytesMax bytes.
+/// Threads: any.
 void append_run(ByteSpan bytes, Effort effort, Bytes& out);
+/// The same where the caller knows already whether entropy coding is worth a try.
+void append_run(ByteSpan bytes, bool is_coded, Effort effort, Bytes& out);
 
 /// Takes a run of out.size() bytes off the front of `stored`. Errors: kCorrupt, kNewerFormat.
 /// Threads: any.
 Status read_run(ByteSpan& stored, MutableBytes out);
+/// The same without a copy of plain bytes: what is returned lies in `stored` or in `room`.
+Result<ByteSpan> view_run(ByteSpan& stored, MutableBytes room);
 
 }  // namespace cairn

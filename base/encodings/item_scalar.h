@@ -1,0 +1,181 @@
+// One item at a time: what docs/FORMAT.md says, in the shortest way. The portable kernel is made of
+// these, wider kernels use them for what is left over. In an anonymous namespace, and nothing of
+// the standard library but memcpy is called: files compiled for wider machines include this.
+#pragma once
+
+#include <cstring>
+
+#include "base/encodings/item_kernel.h"
+
+namespace cairn {
+namespace {  // NOLINT(google-build-namespaces): one copy for each instruction set, see above
+
+template <class T>
+[[gnu::always_inline]] inline T load(const uint8_t* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+template <class T>
+[[gnu::always_inline]] inline void store(uint8_t* to, const T& value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+template <class U>
+struct Scalar {
+  static constexpr int kTop = 8 * sizeof(U) - 1;
+
+  template <bool kIsFloat>
+  [[gnu::always_inline]] static U rank(U u) {
+    if constexpr (!kIsFloat) return u;
+    const U is_negative = static_cast<U>(-(u >> kTop));  // all bits or none
+    return static_cast<U>(u ^ (is_negative | U{1} << kTop));
+  }
+  template <bool kIsFloat>
+  [[gnu::always_inline]] static U of_rank(U rank) {
+    if constexpr (!kIsFloat) return rank;
+    const U was_negative = static_cast<U>((rank >> kTop) - 1);
+    return static_cast<U>(rank ^ (was_negative | U{1} << kTop));
+  }
+  template <bool kIsFloat>
+  [[gnu::always_inline]] static U residual(U item, U prediction) {
+    const U d = static_cast<U>(rank<kIsFloat>(item) - rank<kIsFloat>(prediction));
+    return static_cast<U>(static_cast<U>(d << 1) ^ static_cast<U>(-(d >> kTop)));
+  }
+  template <bool kIsFloat>
+  [[gnu::always_inline]] static U corrected(U prediction, U residual) {
+    const U d = static_cast<U>((residual >> 1) ^ static_cast<U>(-(residual & 1)));
+    return of_rank<kIsFloat>(static_cast<U>(rank<kIsFloat>(prediction) + d));
+  }
+
+  template <bool kIsFloat>
+  static void subtract(const uint8_t* items, const uint8_t* prediction, size_t count,
+                       uint8_t* residuals, ResidualCounts& counts) {
+    U bits = 0;
+    for (size_t at = 0; at < count * sizeof(U); at += sizeof(U)) {
+      const U z = residual<kIsFloat>(load<U>(items + at), load<U>(prediction + at));
+      store(residuals + at, z);
+      counts.zeros += z == 0;
+      counts.ones += z == 1;
+      counts.twos += z == 2;
+      bits |= z;
+    }
+    counts.bits |= bits;
+  }
+  template <bool kIsFloat>
+  static void correct(const uint8_t* residuals, size_t count, uint8_t* items) {
+    for (size_t at = 0; at < count * sizeof(U); at += sizeof(U)) {
+      store(items + at, corrected<kIsFloat>(load<U>(items + at), load<U>(residuals + at)));
+    }
+  }
+
+  static void split(const uint8_t* items, size_t count, uint8_t* planes, size_t stride) {
+    for (size_t plane = 0; plane < sizeof(U); ++plane) {
+      for (size_t i = 0; i < count; ++i) {
+        planes[plane * stride + i] = items[i * sizeof(U) + plane];
+      }
+    }
+  }
+  static void join(const uint8_t* const* planes, size_t first, size_t count, uint8_t* items) {
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t plane = 0; plane < sizeof(U); ++plane) {
+        items[i * sizeof(U) + plane] = planes[plane][first + i];
+      }
+    }
+  }
+
+  static size_t pack_quads(const uint8_t* residuals, size_t count, uint8_t* quads,
+                           uint8_t* larger) {
+    size_t found = 0;
+    for (size_t i = 0; i < count; i += 4) {
+      unsigned quad = 0;
+      for (size_t j = i; j < i + 4 && j < count; ++j) {
+        const U z = load<U>(residuals + j * sizeof(U));
+        quad |= (z < 3 ? static_cast<unsigned>(z) : 3) << 2 * (j - i);
+        store(larger + found * sizeof(U), static_cast<U>(z - 3));  // stays if z is one of them
+        found += z >= 3;
+      }
+      quads[i / 4] = static_cast<uint8_t>(quad);
+    }
+    return found;
+  }
+  /// Returns how many of `larger` it took.
+  static size_t unpack_quads(const uint8_t* quads, size_t count, const uint8_t* larger,
+                             uint8_t* residuals) {
+    size_t taken = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const unsigned quad = quads[i / 4] >> 2 * (i % 4) & 3;
+      const U more = quad == 3 ? load<U>(larger + taken * sizeof(U)) : U{0};
+      store(residuals + i * sizeof(U), static_cast<U>(quad + more));
+      taken += quad == 3;
+    }
+    return taken;
+  }
+};
+
+[[gnu::always_inline]] inline uint16_t bf16_of(uint32_t bits) {
+  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+[[gnu::always_inline]] inline uint16_t f16_of(uint32_t bits) {
+  const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  uint32_t half;
+  if (magnitude > 0x7f800000) {
+    half = 0x7e00 | (magnitude >> 13 & 0x3ff);
+  } else if (magnitude >= 0x477ff000) {
+    half = 0x7c00;  // 65520 and more round to infinity
+  } else if (magnitude >= 0x38800000) {
+    half = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
+  } else if (magnitude < 0x33000000) {
+    half = 0;  // below half of the smallest
+  } else {
+    // In units of 2^-24, the distance of subnormals.
+    const uint32_t mantissa = (magnitude & 0x7fffff) | 0x800000;
+    const uint32_t shift = 126 - (magnitude >> 23);
+    half = (mantissa + (1u << (shift - 1)) - 1 + (mantissa >> shift & 1)) >> shift;
+  }
+  return static_cast<uint16_t>(sign | half);
+}
+
+[[gnu::always_inline]] inline uint32_t f32_of_f16(uint16_t bits) {
+  const uint32_t sign = uint32_t{bits & 0x8000u} << 16, magnitude = bits & 0x7fffu;
+  if (magnitude >= 0x7c00) return sign | 0x7f800000 | (magnitude & 0x3ff) << 13;
+  if (magnitude >= 0x0400) return sign | ((magnitude << 13) + 0x38000000);
+  if (magnitude == 0) return sign;
+  const uint32_t shift = static_cast<uint32_t>(__builtin_clz(magnitude)) - 8;
+  return sign | (((magnitude << shift) & 0x7fffff) | (126 - shift) << 23);
+}
+
+inline void bf16_from_f32(const uint8_t* in, size_t count, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) store(out + 2 * i, bf16_of(load<uint32_t>(in + 4 * i)));
+}
+inline void f32_from_bf16(const uint8_t* in, size_t count, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    store(out + 4 * i, uint32_t{load<uint16_t>(in + 2 * i)} << 16);
+  }
+}
+inline void f16_from_f32(const uint8_t* in, size_t count, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) store(out + 2 * i, f16_of(load<uint32_t>(in + 4 * i)));
+}
+inline void f32_from_f16(const uint8_t* in, size_t count, uint8_t* out) {
+  for (size_t i = 0; i < count; ++i) store(out + 4 * i, f32_of_f16(load<uint16_t>(in + 2 * i)));
+}
+
+/// Calls with an item type: a zero of 1, 2, 4 or 8 bytes.
+template <class Call>
+[[gnu::always_inline]] inline auto with_item_type(unsigned item_bytes, const Call& call) {
+  switch (item_bytes) {
+    case 8:
+      return call(uint64_t{});
+    case 4:
+      return call(uint32_t{});
+    case 2:
+      return call(uint16_t{});
+    default:
+      return call(uint8_t{});
+  }
+}
+
+}  // namespace
+}  // namespace cairn

@@ -1,0 +1,157 @@
+#include "base/encodings/encode.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/base/encodings/item_samples.h"
+
+namespace cairn {
+namespace {
+
+constexpr size_t kCounts[] = {1, 77, 65536, 65537, 131072, 200001};
+constexpr Effort kEfforts[] = {Effort::kFast, Effort::kBalanced};
+
+Result<Bytes> decoded(const Encoded& encoded, std::vector<ByteSpan> bases, size_t bytes) {
+  Bytes out(bytes, 0xee);
+  CAIRN_CHECK(decode(encoded.encoding, encoded.parameters, encoded.stored, bases, out));
+  return out;
+}
+
+TEST(Encode, PlanesComeBack) {
+  for (const ItemForm form : kItemForms) {
+    for (const size_t count : kCounts) {
+      const Bytes items = make_prediction(count, form, 1);
+      for (const Effort effort : kEfforts) {
+        const Encoded encoded = encode_planes(items, form, effort);
+        EXPECT_EQ(encoded.encoding, Encoding::kPlanes);
+        EXPECT_EQ(encoded.parameters, Bytes{encode_item_form(form)});
+        ASSERT_EQ(decoded(encoded, {}, items.size()).value(), items);
+      }
+    }
+  }
+}
+
+TEST(Encode, DeltasComeBack) {
+  for (const ItemForm form : kItemForms) {
+    for (const size_t count : kCounts) {
+      const Bytes base = make_prediction(count, form, 1);
+      for (const Difference& difference : kDifferences) {
+        const Bytes items = make_items(base, form, difference, 2);
+        const Encoded encoded = encode_delta(items, base, form, Effort::kBalanced);
+        ASSERT_EQ(decoded(encoded, {base}, items.size()).value(), items)
+            << form_name(form) << " " << count << " " << difference.name;
+        if (difference.share >= 0.9 && count > 1000) {
+          EXPECT_EQ(encoded.encoding, Encoding::kDelta);
+        }
+        if (difference.share <= 0.01 && count > 1000) {
+          EXPECT_EQ(encoded.encoding, Encoding::kSparse);
+        }
+      }
+    }
+  }
+}
+
+TEST(Encode, DerivedComesBack) {
+  for (const Cast cast : {Cast::kF32ToBf16, Cast::kBf16ToF32, Cast::kF32ToF16, Cast::kF16ToF32}) {
+    const ItemForm source = {static_cast<uint8_t>(source_bytes(cast)), true};
+    const ItemForm target = {static_cast<uint8_t>(target_bytes(cast)), true};
+    for (const size_t count : kCounts) {
+      const Bytes base = make_prediction(count, source, 1);
+      Bytes prediction(count * target.bytes);
+      cast_items(cast, base, prediction);
+      const Encoded exact = encode_derived(prediction, base, cast, Effort::kBalanced);
+      EXPECT_EQ(exact.encoding, Encoding::kDerived);
+      EXPECT_EQ(exact.parameters, (Bytes{encode_item_form(target), static_cast<uint8_t>(cast)}));
+      EXPECT_EQ(exact.stored, Bytes(ceil_div(count, kBlockItems), 0)) << "all blocks are same";
+      ASSERT_EQ(decoded(exact, {base}, prediction.size()).value(), prediction);
+      const Bytes items = make_items(prediction, target, kDifferences[3], 2);
+      const Encoded encoded = encode_derived(items, base, cast, Effort::kBalanced);
+      ASSERT_EQ(decoded(encoded, {base}, items.size()).value(), items);
+    }
+  }
+}
+
+TEST(Encode, PredictionsAreAskedForBlockByBlock) {
+  const ItemForm form = {4, true};
+  const size_t count = 2 * kBlockItems + 5;
+  const Bytes base = make_prediction(count, form, 1);
+  const Bytes items = make_items(base, form, kDifferences[3], 2);
+  std::vector<size_t> firsts;
+  const Predict predict = [&](size_t first, MutableBytes prediction) {
+    firsts.push_back(first);
+    std::memcpy(prediction.data(), base.data() + 4 * first, prediction.size());
+  };
+  Bytes stored;
+  bool all_sparse = false;
+  append_corrections(items, predict, form, Effort::kBalanced, stored, &all_sparse);
+  EXPECT_TRUE(all_sparse);
+  EXPECT_EQ(stored, encode_delta(items, base, form, Effort::kBalanced).stored);
+  Bytes out(items.size());
+  ASSERT_TRUE(read_corrections(stored, predict, form, out));
+  EXPECT_EQ(out, items);
+  EXPECT_EQ(firsts, (std::vector<size_t>{0, kBlockItems, 2 * kBlockItems, 0, kBlockItems,
+                                         2 * kBlockItems}));
+}
+
+TEST(Encode, SparseMeansSparse) {
+  const ItemForm form = {2, true};
+  const Bytes base = make_prediction(5000, form, 1);
+  const Bytes items = make_items(base, form, {"", 1, 500}, 2);
+  Encoded encoded = encode_delta(items, base, form, Effort::kBalanced);
+  ASSERT_EQ(encoded.encoding, Encoding::kDelta);
+  encoded.encoding = Encoding::kSparse;
+  EXPECT_EQ(decoded(encoded, {base}, items.size()).error().code, Code::kCorrupt);
+}
+
+TEST(Encode, WhatDoesNotFitIsDamage) {
+  const ItemForm form = {2, true};
+  const Bytes base = make_prediction(500, form, 1);
+  const Bytes items = make_items(base, form, kDifferences[6], 2);
+  const Encoded good = encode_delta(items, base, form, Effort::kBalanced);
+  const auto code_of = [&](const Encoded& encoded, std::vector<ByteSpan> bases, size_t bytes) {
+    const auto result = decoded(encoded, std::move(bases), bytes);
+    return result ? Code::kBug : result.error().code;
+  };
+  EXPECT_EQ(code_of(good, {}, 1000), Code::kCorrupt);
+  EXPECT_EQ(code_of(good, {base, base}, 1000), Code::kCorrupt);
+  EXPECT_EQ(code_of(good, {ByteSpan(base).first(998)}, 1000), Code::kCorrupt);
+  EXPECT_EQ(code_of(good, {base}, 998), Code::kCorrupt);
+  EXPECT_EQ(code_of(good, {ByteSpan(base).first(999)}, 999), Code::kCorrupt) << "half an item";
+  Encoded wrong = good;
+  wrong.stored.push_back(0);
+  EXPECT_EQ(code_of(wrong, {base}, 1000), Code::kCorrupt) << "bytes are left";
+  wrong = good;
+  wrong.parameters = {};
+  EXPECT_EQ(code_of(wrong, {base}, 1000), Code::kCorrupt);
+  wrong.parameters = {0x11, 1};
+  EXPECT_EQ(code_of(wrong, {base}, 1000), Code::kCorrupt);
+  wrong.parameters = {0x31};
+  EXPECT_EQ(code_of(wrong, {base}, 1000), Code::kNewerFormat);
+  wrong.encoding = Encoding::kDerived;
+  wrong.parameters = {0x11, 5};
+  EXPECT_EQ(code_of(wrong, {base}, 1000), Code::kNewerFormat);
+  wrong.parameters = {0x12, 1};
+  EXPECT_EQ(code_of(wrong, {base}, 1000), Code::kCorrupt) << "BF16 has 2 bytes";
+  wrong.parameters = {0x11, 1};
+  EXPECT_EQ(code_of(wrong, {base}, 1000), Code::kCorrupt) << "a base of the wrong size";
+  wrong = {Encoding::kRaw, {1}, Bytes(1000)};
+  EXPECT_EQ(code_of(wrong, {}, 1000), Code::kCorrupt) << "parameters of raw";
+}
+
+TEST(Encode, DamageIsSeenOrDecodesToOtherBytes) {
+  const ItemForm form = {2, true};
+  const size_t count = kBlockItems + 50;
+  const Bytes base = make_prediction(count, form, 1);
+  const Bytes items = make_items(base, form, {"", 0.004, 5}, 2);
+  const Encoded good = encode_delta(items, base, form, Effort::kBalanced);
+  std::mt19937 random(1);
+  for (size_t at = 0; at < good.stored.size(); at += 1 + random() % 5) {
+    Encoded changed = good;
+    changed.stored[at] ^= static_cast<uint8_t>(1 + random() % 255);
+    (void)decoded(changed, {base}, items.size()).has_value();
+    changed.stored.resize(at);
+    EXPECT_FALSE(decoded(changed, {base}, items.size()));
+  }
+}
+
+}  // namespace
+}  // namespace cairn
