@@ -75,6 +75,36 @@ std::optional<std::vector<Copy>> BaseTag::equal_copies(size_t item, uint64_t chu
   return std::vector<Copy>(copies.begin(), copies.end());
 }
 
+std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box* piece) {
+  const std::optional<size_t> number = base_items_[item];
+  if (!number || chunk >= checkpoint_->chunk_count(*number)) return std::nullopt;
+  const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
+  const auto page = checkpoint_->page(place.page);
+  if (!page) return std::nullopt;
+  uint32_t slot = (*page)->first_slots[place.entry];
+  const ChunkEntry& entry = (*page)->page.entries[place.entry];
+  const auto unit = [&](const Digest& digest) {
+    const CopyRef ref{static_cast<uint32_t>(place.page), slot};
+    const Digest& page_digest = checkpoint_->table().place(place.page).page.digest;
+    return BaseUnit{ref, {page_digest, slot}, digest, (*page)->locator.copies[slot].decoded_bytes};
+  };
+  if (const auto* digest = std::get_if<Digest>(&entry)) {
+    return piece == nullptr ? std::optional(unit(*digest)) : std::nullopt;
+  }
+  const auto* pieces = std::get_if<std::vector<Piece>>(&entry);
+  if (pieces == nullptr || piece == nullptr) return std::nullopt;
+  for (const Piece& each : *pieces) {
+    if (each.offsets == piece->offsets && each.lengths == piece->lengths) return unit(each.digest);
+    ++slot;
+  }
+  return std::nullopt;
+}
+
+std::optional<PagePlace> BaseTag::page_of(const Digest& page) const {
+  const auto number = checkpoint_->page_numbers().of(page);
+  return number ? std::optional(checkpoint_->table().place(*number)) : std::nullopt;
+}
+
 std::optional<PagePlace> BaseTag::equal_page(const Digest& page, const Digest& locator) {
   const auto found = page_numbers_.find({page, locator});
   if (found == page_numbers_.end() || !checkpoint_->page(found->second)) return std::nullopt;

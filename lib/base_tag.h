@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/tensor.h"
 #include "store/checkpoint.h"
 #include "store/session.h"
 
@@ -18,6 +19,14 @@ namespace cairn {
 /// has the same name up to the last '/'. Errors: kNotFound when the named one does not exist.
 Result<std::optional<TagEntry>> choose_base(TagBook& tags, const std::string& tag,
                                             const std::optional<std::string>& wanted);
+
+/// A stored copy of the base: of a whole chunk, or of the piece that has the same box.
+struct BaseUnit {
+  CopyRef ref;
+  BaseRef named;  ///< the same, for a locator
+  Digest digest;
+  uint32_t decoded_bytes = 0;
+};
 
 /// Threads: any.
 class BaseTag {
@@ -36,11 +45,19 @@ class BaseTag {
   std::optional<std::vector<Copy>> equal_copies(size_t item, uint64_t chunk,
                                                 const ChunkEntry& entry);
 
+  /// The copy at the same place and of the same box, whatever its bytes are. `piece`: nullptr for
+  /// whole chunks. nullopt when there is none, it lies in its page, or it cannot be read.
+  std::optional<BaseUnit> unit_at(size_t item, uint64_t chunk, const Box* piece);
+
+  Checkpoint& checkpoint() { return *checkpoint_; }
+
   // A new tag may stand on metadata of the base only when that was read just now and found sound:
   // a place taken over unread would carry the base's damage into a save that reports success.
 
   /// Where a page and a locator of the base lie that are equal to these two, and sound.
   std::optional<PagePlace> equal_page(const Digest& page, const Digest& locator);
+  /// Where a page of that digest lies, whatever its locator; own pages and those of bases.
+  std::optional<PagePlace> page_of(const Digest& page) const;
   /// Where the schema lies when it is the same.
   std::optional<Reference> equal_schema(const Digest& schema) const;
   /// Where the layout lies when it is the same, and sound.

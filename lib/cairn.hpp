@@ -26,10 +26,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/encodings/byte_run.h"
 #include "base/error.h"
 #include "base/fs.h"
 #include "base/progress_counters.h"
 #include "lib/dtype.h"
+#include "lib/optimizer_facts.h"
 #include "lib/tensor.h"
 #include "store/checkpoint.h"
 #include "store/commit.h"
@@ -86,8 +88,12 @@ struct SaveRequest {
   /// The tag to compare with; "none": with nothing; unset: the newest of the tag's prefix.
   std::optional<std::string> base = {};
   IfExists if_exists = IfExists::kError;
-  /// Tried on every tensor chunk; 0: on those of which a sample shrinks to half.
+  /// Other than 0: zstd of this level on every tensor chunk, and no other encoding.
   int zstd_level = 0;
+  Effort effort = Effort::kBalanced;
+  /// A tag may take this many times as long to load as one whose chunks stand by themselves.
+  double restore_budget = 4;
+  OptimizerFacts optimizer = {};  ///< what is known of the step, to predict state from
   LookUp look_up = {};  ///< optional
   /// Called when all bytes were read, before the tag is made visible; an error ends the save. To
   /// see whether the sources have changed meanwhile: a chunk that changes between its digest and

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
-#include "base/buffer.h"
 #include "base/pipeline.h"
 #include "gpu/chunk_digester.h"
+#include "lib/convert.h"
 #include "lib/strided.h"
+#include "store/chain_reader.h"
 
 namespace cairn {
 
@@ -16,15 +17,57 @@ static constexpr size_t kJobChunksMax = 256;
 /// Attachments are text and JSON more often than not.
 static constexpr int kAttachmentZstdLevel = 3;
 
-/// Consecutive chunks of one run of a page.
+/// Consecutive chunks of one group.
 struct ChunkSaver::JobPart {
-  size_t page = 0;
-  PageRun run;
+  const SaveGroup* group = nullptr;
+  uint64_t first = 0, count = 0;
 };
+
+/// The number that a tensor of one element holds whole in memory.
+static std::optional<double> scalar_of(const TensorSource& source) {
+  if (source.data == nullptr || whole_box(source.shape) != source.box || source.box.elements() != 1) {
+    return std::nullopt;
+  }
+  const auto* bytes = static_cast<const uint8_t*>(source.data);
+  if (!check_convertible(source.dtype, Dtype::kF64)) return std::nullopt;
+  double number = 0;
+  convert(source.dtype, bytes, Dtype::kF64, reinterpret_cast<uint8_t*>(&number), 1);
+  return number;
+}
+
+static std::vector<StepFacts> facts_by_tensor(const SaveRequest& request, const SavePlan& plan) {
+  std::map<std::string_view, double> steps;
+  for (const PlannedTensor& tensor : plan.tensors) {
+    const auto step = scalar_of(*tensor.first);
+    if (tensor.first->role == Role::kStep && step) steps[tensor.first->parameter] = *step;
+  }
+  std::vector<StepFacts> facts;
+  for (const PlannedTensor& tensor : plan.tensors) {
+    StepFacts& of_tensor = facts.emplace_back(request.optimizer.of(tensor.first->parameter));
+    // A step of no parameter is that of all.
+    for (const std::string_view whose : {std::string_view(), std::string_view(tensor.first->parameter)}) {
+      const auto step = steps.find(whose);
+      if (step != steps.end()) of_tensor.step = step->second;
+    }
+  }
+  return facts;
+}
 
 ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
                        BaseTag* base, ChunkWriter& writer)
-    : store_(store), request_(request), plan_(plan), base_(base), writer_(writer), tables_(store) {
+    : store_(store),
+      request_(request),
+      plan_(plan),
+      base_(base),
+      writer_(writer),
+      encoder_({request.effort, request.zstd_level, request.optimizer.predict}),
+      opaque_encoder_({request.effort, kAttachmentZstdLevel, false}),
+      budget_(nullptr, plan, {}, request.restore_budget),
+      groups_(group_items(plan)),
+      facts_(facts_by_tensor(request, plan)),
+      tables_(store),
+      packs_(store) {
+  budget_ = RestoreBudget(base, plan, groups_, request.restore_budget);
   for (const auto& runs : plan.pages.pages) {
     size_t entries = 0;
     for (const PageRun& run : runs) entries += run.chunk_count;
@@ -34,41 +77,36 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
   }
 }
 
-/// Cuts the runs of all pages into parts, and the parts into jobs: job j is the parts from
-/// first_parts[j] on.
-ChunkSaver::Jobs ChunkSaver::make_jobs() const {
-  Jobs jobs;
-  uint64_t room_bytes = 0, room_chunks = 0;
-  for (size_t page = 0; page < plan_.pages.pages.size(); ++page) {
-    for (PageRun left : plan_.pages.pages[page]) {
-      // Every chunk of an item has about the same size: the first one's decides.
-      const uint64_t chunk_bytes = std::max<uint64_t>(1, first_chunk_bytes(left));
-      while (left.chunk_count > 0) {
-        if (room_bytes == 0 || room_chunks == 0) {
-          jobs.first_parts.push_back(jobs.parts.size());
-          room_bytes = kJobBytes;
-          room_chunks = kJobChunksMax;
-        }
-        PageRun part = left;
-        part.chunk_count =
-            std::min({left.chunk_count, room_chunks, ceil_div(room_bytes, chunk_bytes)});
-        jobs.parts.push_back({page, part});
-        room_bytes -= std::min(room_bytes, part.chunk_count * chunk_bytes);
-        room_chunks -= part.chunk_count;
-        left.first_chunk += part.chunk_count;
-        left.first_entry += static_cast<uint32_t>(part.chunk_count);
-        left.chunk_count -= part.chunk_count;
-      }
-    }
-  }
-  jobs.first_parts.push_back(jobs.parts.size());
-  return jobs;
+uint64_t ChunkSaver::chunk_bytes(size_t item) const {
+  if (item >= plan_.tensors.size()) return plan_.opaque_chunk_bytes;
+  const PlannedTensor& tensor = plan_.tensors[item];
+  return tensor.grid.chunk_box(0).elements() * tensor.form.item_bytes;
 }
 
-uint64_t ChunkSaver::first_chunk_bytes(const PageRun& run) const {
-  if (run.item >= plan_.tensors.size()) return plan_.opaque_chunk_bytes;
-  const PlannedTensor& tensor = plan_.tensors[run.item];
-  return tensor.grid.chunk_box(run.first_chunk).elements() * tensor.form.item_bytes;
+/// Cuts the chunks of all groups into parts, and the parts into jobs.
+std::vector<std::vector<ChunkSaver::JobPart>> ChunkSaver::make_jobs(
+    std::span<const SaveGroup> groups) const {
+  std::vector<std::vector<JobPart>> jobs;
+  uint64_t room_bytes = 0, room_chunks = 0;
+  for (const SaveGroup& group : groups) {
+    // Every chunk of an item has about the same size: the first one's decides.
+    uint64_t bytes = 1;
+    for (const size_t item : group.items) bytes += chunk_bytes(item);
+    for (uint64_t first = 0; first < group.chunks;) {
+      if (room_bytes == 0 || room_chunks == 0) {
+        jobs.emplace_back();
+        room_bytes = kJobBytes;
+        room_chunks = kJobChunksMax;
+      }
+      const uint64_t count =
+          std::min({group.chunks - first, room_chunks, ceil_div(room_bytes, bytes)});
+      jobs.back().push_back({&group, first, count});
+      room_bytes -= std::min(room_bytes, count * bytes);
+      room_chunks -= count;
+      first += count;
+    }
+  }
+  return jobs;
 }
 
 /// Where a unit lies as rows that can be hashed in place; nullopt when its bytes come from several
@@ -109,74 +147,87 @@ ByteSpan ChunkSaver::in_order(const DigestedUnit& digested, AlignedBuffer& room)
   return room.span().first(digested.bytes);
 }
 
+ChunkSaver::ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chunk) const {
+  ChunkUnits units{&group, chunk, {}};
+  for (const size_t item : group.items) {
+    const PagePlan::Place place = plan_.pages.place(item, chunk);
+    uint32_t number = 0;
+    for (Unit& unit : plan_.units_of(item, chunk)) {
+      units.units.push_back(
+          {std::move(unit), {place.page, place.entry, number++}, 0, {}, {}, false});
+    }
+  }
+  return units;
+}
+
 /// Fills in rows and digests. Units that cannot be hashed where they lie are gathered first; they
 /// stay in the thread's room until its next call.
-Status ChunkSaver::digest(std::span<DigestedUnit> units) const {
-  std::vector<size_t> scattered;
+Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks) const {
+  std::vector<DigestedUnit*> units, scattered;
   uint64_t scattered_bytes = 0;
-  for (size_t u = 0; u < units.size(); ++u) {
-    units[u].bytes = plan_.unit_bytes(units[u].unit);
-    if (const auto rows = rows_of(units[u].unit)) {
-      units[u].rows = *rows;
-    } else {
-      scattered.push_back(u);
-      scattered_bytes += units[u].bytes;
+  for (ChunkUnits& chunk : chunks) {
+    for (DigestedUnit& unit : chunk.units) {
+      units.push_back(&unit);
+      unit.bytes = plan_.unit_bytes(unit.unit);
+      if (const auto rows = rows_of(unit.unit)) {
+        unit.rows = *rows;
+      } else {
+        scattered.push_back(&unit);
+        scattered_bytes += unit.bytes;
+      }
     }
   }
   thread_local AlignedBuffer room;
   if (room.size() < scattered_bytes) room = AlignedBuffer(scattered_bytes);
   uint64_t taken = 0;
-  for (const size_t u : scattered) {
-    gather(units[u].unit, room.span().subspan(taken, units[u].bytes));
-    units[u].rows = {room.data() + taken, units[u].bytes};
-    taken += units[u].bytes;
+  for (DigestedUnit* unit : scattered) {
+    gather(unit->unit, room.span().subspan(taken, unit->bytes));
+    unit->rows = {room.data() + taken, unit->bytes};
+    taken += unit->bytes;
   }
   std::vector<DigestInput> inputs;
-  for (const DigestedUnit& unit : units) inputs.push_back(unit.rows);
+  for (const DigestedUnit* unit : units) inputs.push_back(unit->rows);
   std::vector<Digest> digests(units.size());
   CAIRN_CHECK(host_digester().digest(inputs, digests));
-  for (size_t u = 0; u < units.size(); ++u) units[u].digest = digests[u];
+  for (size_t u = 0; u < units.size(); ++u) units[u]->digest = digests[u];
   return {};
 }
 
-Status ChunkSaver::save_job(std::span<const JobPart> parts) {
+Status ChunkSaver::save_job(const std::vector<JobPart>& parts) {
   if (request_.call.stop != nullptr && *request_.call.stop) {
     return fail(Code::kCancelled, "the save was stopped");
   }
-  std::vector<ChunkPlace> chunks;
-  for (const auto& [page, run] : parts) {
-    for (uint32_t i = 0; i < run.chunk_count; ++i) {
-      chunks.push_back({page, run.first_entry + i, run.item, run.first_chunk + i});
-    }
+  std::vector<ChunkUnits> chunks;
+  for (const auto& [group, first, count] : parts) {
+    for (uint64_t i = 0; i < count; ++i) chunks.push_back(units_of(*group, first + i));
   }
-  std::vector<DigestedUnit> units;
-  std::vector<size_t> first_units;
-  for (const ChunkPlace& chunk : chunks) {
-    first_units.push_back(units.size());
-    for (Unit& unit : plan_.units_of(chunk.item, chunk.chunk)) {
-      units.push_back({std::move(unit), 0, {}, {}});
-    }
-  }
-  first_units.push_back(units.size());
-  CAIRN_CHECK(digest(units));
-
-  std::vector<size_t> wanted;
-  for (size_t i = 0; i < chunks.size(); ++i) {
-    const size_t first = first_units[i], last = first_units[i + 1];
-    if (settle(chunks[i], std::span(units).subspan(first, last - first))) continue;
-    for (size_t u = first; u < last; ++u) wanted.push_back(u);
-  }
-  CAIRN_CHECK(write_new(units, wanted));
-  if (request_.call.progress != nullptr) {
-    for (const DigestedUnit& unit : units) request_.call.progress->done_bytes += unit.bytes;
+  CAIRN_CHECK(digest(chunks));
+  for (ChunkUnits& chunk : chunks) settle(chunk);
+  CAIRN_CHECK(look_up(chunks));
+  for (ChunkUnits& chunk : chunks) CAIRN_CHECK(write_new(chunk));
+  if (request_.call.progress == nullptr) return {};
+  for (const ChunkUnits& chunk : chunks) {
+    for (const DigestedUnit& unit : chunk.units) request_.call.progress->done_bytes += unit.bytes;
   }
   return {};
 }
 
+/// Makes the entries of the chunk of all items, and finds which units must be stored.
+void ChunkSaver::settle(ChunkUnits& chunk) {
+  for (size_t first = 0, last = 0; first < chunk.units.size(); first = last) {
+    const size_t item = chunk.units[first].unit.item;
+    while (last < chunk.units.size() && chunk.units[last].unit.item == item) ++last;
+    const std::span units = std::span(chunk.units).subspan(first, last - first);
+    const bool is_settled = settle_item(item, chunk.chunk, units);
+    for (DigestedUnit& unit : units) unit.is_wanted = !is_settled;
+  }
+}
+
 /// Makes the chunk's entry. True when no copy has to be made: it is inline, or equal to the base's.
-bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const DigestedUnit> units) {
-  SavedPage& page = pages_[chunk.page];
-  ChunkEntry& entry = page.page.entries[chunk.entry];
+bool ChunkSaver::settle_item(size_t item, uint64_t chunk, std::span<DigestedUnit> units) {
+  const OwnPlace& place = units[0].place;
+  SavedPage& page = pages_[place.page];
+  ChunkEntry& entry = page.page.entries[place.entry];
   const bool is_inline = !units[0].unit.is_piece && units[0].bytes <= kInlineBytesMax;
   if (is_inline) {
     AlignedBuffer room;
@@ -192,24 +243,32 @@ bool ChunkSaver::settle(const ChunkPlace& chunk, std::span<const DigestedUnit> u
     entry = units[0].digest;
   }
   if (base_ != nullptr) {
-    const auto copies = base_->equal_copies(chunk.item, chunk.chunk, entry);
+    const auto copies = base_->equal_copies(item, chunk, entry);
     if (copies && are_there(*copies, entry)) {
-      page.is_of_base[chunk.entry] = 1;
+      page.is_of_base[place.entry] = 1;
       return true;
     }
   }
-  if (is_inline && chunk.item < plan_.tensors.size()) writer_.count_inline(units[0].bytes);
+  if (is_inline && item < plan_.tensors.size()) writer_.count_inline(units[0].bytes);
   return is_inline;
 }
 
-Status ChunkSaver::look_up(const std::vector<Digest>& wanted) {
-  if (!request_.look_up || wanted.empty()) return {};
+Status ChunkSaver::look_up(const std::vector<ChunkUnits>& chunks) {
+  if (!request_.look_up) return {};
+  std::vector<Digest> wanted;
+  for (const ChunkUnits& chunk : chunks) {
+    for (const DigestedUnit& unit : chunk.units) {
+      if (unit.is_wanted) wanted.push_back(unit.digest);
+    }
+  }
+  if (wanted.empty()) return {};
   std::vector<std::optional<Copy>> found(wanted.size());
   const std::lock_guard lock(look_up_mutex_);
   // A look-up that fails finds nothing: the chunks are written.
   if (!request_.look_up(wanted, found)) return {};
   for (size_t i = 0; i < wanted.size(); ++i) {
-    if (found[i] && tables_.holds(*found[i], wanted[i])) writer_.reuse(wanted[i], *found[i]);
+    if (!found[i]) continue;
+    if (const auto whole = tables_.complete(*found[i], wanted[i])) writer_.reuse(wanted[i], *whole);
   }
   return {};
 }
@@ -224,53 +283,223 @@ bool ChunkSaver::are_there(std::span<const Copy> copies, const ChunkEntry& entry
   return all;
 }
 
-Status ChunkSaver::write_new(std::span<const DigestedUnit> units,
-                             const std::vector<size_t>& wanted) {
-  std::vector<Digest> names;
-  for (const size_t u : wanted) names.push_back(units[u].digest);
-  CAIRN_CHECK(look_up(names));
-  thread_local AlignedBuffer room;
-  for (const size_t u : wanted) {
-    const bool is_tensor = units[u].unit.item < plan_.tensors.size();
-    CAIRN_CHECK(writer_.write(units[u].digest, in_order(units[u], room),
-                              is_tensor ? request_.zstd_level : kAttachmentZstdLevel, is_tensor));
-    if (request_.call.progress != nullptr) request_.call.progress->new_bytes += units[u].bytes;
+std::optional<Locator> ChunkSaver::sound_copies(const Digest& digest) {
+  Checkpoint& before = base_->checkpoint();
+  const auto number = before.page_numbers().of(digest);
+  if (!number) return std::nullopt;
+  const auto page = before.page(*number);
+  if (!page) return std::nullopt;
+  for (size_t entry = 0; entry < (*page)->page.entries.size(); ++entry) {
+    if (!are_there((*page)->copies(entry), (*page)->page.entries[entry])) return std::nullopt;
+  }
+  return (*page)->locator;
+}
+
+/// Puts units of the same box together, one of each item.
+Status ChunkSaver::write_new(ChunkUnits& chunk) {
+  const std::vector<DigestedUnit>& units = chunk.units;
+  std::vector<bool> taken(units.size());
+  for (size_t first = 0; first < units.size(); ++first) {
+    if (taken[first]) continue;
+    std::vector<size_t> cluster;
+    bool is_wanted = false;
+    for (size_t u = first; u < units.size(); ++u) {
+      const bool belongs = !taken[u] && units[u].unit.is_piece == units[first].unit.is_piece &&
+                           (u == first || units[u].unit.box == units[first].unit.box);
+      if (!belongs) continue;
+      taken[u] = true;
+      cluster.push_back(u);
+      is_wanted = is_wanted || units[u].is_wanted;
+    }
+    if (is_wanted) CAIRN_CHECK(write_cluster(chunk, cluster));
   }
   return {};
+}
+
+static ItemForm form_of(const TensorSource& source) {
+  // Sub-byte elements are taken by the byte; the halves of a complex number are floats.
+  const uint32_t bits = bits_per_element(source.dtype);
+  if (bits < 8) return {};
+  const auto bytes = static_cast<uint8_t>(source.dtype == Dtype::kC64 ? 4 : bits / 8);
+  return {bytes, is_float(source.dtype)};
+}
+
+Cluster ChunkSaver::cluster_of(const ChunkUnits& chunk, std::span<const size_t> numbers) {
+  thread_local std::vector<AlignedBuffer> rooms;
+  if (rooms.size() < numbers.size()) rooms.resize(numbers.size());
+  Cluster cluster;
+  for (const size_t number : numbers) {
+    const DigestedUnit& unit = chunk.units[number];
+    Member& member = cluster.emplace_back();
+    member.item = unit.unit.item;
+    member.digest = unit.digest;
+    member.place = unit.place;
+    member.is_tensor = unit.unit.item < plan_.tensors.size();
+    member.is_inline = !unit.unit.is_piece && unit.bytes <= kInlineBytesMax;
+    member.is_wanted = unit.is_wanted;
+    member.now = in_order(unit, rooms[cluster.size() - 1]);
+    if (!member.is_tensor) continue;
+    const TensorSource& source = *plan_.tensors[unit.unit.item].first;
+    member.role = source.role;
+    member.dtype = source.dtype;
+    member.form = form_of(source);
+    if (base_ == nullptr) continue;
+    member.base = base_->unit_at(unit.unit.item, chunk.chunk,
+                                 unit.unit.is_piece ? &unit.unit.box : nullptr);
+    if (member.base && member.base->decoded_bytes != unit.bytes) member.base.reset();
+  }
+  return cluster;
+}
+
+/// The bytes of the base at the same boxes. What cannot be read is not built upon.
+void ChunkSaver::read_before(Cluster& cluster) {
+  thread_local std::vector<AlignedBuffer> rooms;
+  if (rooms.size() < cluster.size()) rooms.resize(cluster.size());
+  std::vector<CopyRef> refs;
+  std::vector<size_t> members;
+  for (size_t i = 0; i < cluster.size(); ++i) {
+    if (!cluster[i].base) continue;
+    refs.push_back(cluster[i].base->ref);
+    members.push_back(i);
+  }
+  if (refs.empty()) return;
+  const auto keep = [&](size_t number, ByteSpan decoded) -> Status {
+    const size_t i = members[number];
+    if (rooms[i].size() < decoded.size()) rooms[i] = AlignedBuffer(decoded.size());
+    std::copy(decoded.begin(), decoded.end(), rooms[i].data());
+    cluster[i].before = rooms[i].span().first(decoded.size());
+    return {};
+  };
+  if (ChainReader(base_->checkpoint(), packs_).read(refs, keep)) return;
+  for (Member& member : cluster) member.before = {};
+}
+
+Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t> numbers) {
+  Cluster cluster = cluster_of(chunk, numbers);
+  const bool is_keyframe = base_ == nullptr || budget_.is_due(*chunk.group, chunk.chunk);
+  if (!is_keyframe) read_before(cluster);
+  // A weight that stands by itself must be there before its master is made from it.
+  const auto is_weight = [](const Member& member) { return member.role == Role::kWeight; };
+  for (const bool weights : {true, false}) {
+    for (size_t i = 0; i < cluster.size(); ++i) {
+      const bool is_first = is_keyframe && is_weight(cluster[i]);
+      if (!cluster[i].is_wanted || is_first != weights) continue;
+      CAIRN_CHECK(store_member(cluster, i, is_keyframe));
+    }
+  }
+  return {};
+}
+
+Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool is_keyframe) {
+  const Member& member = cluster[number];
+  if (request_.call.progress != nullptr) request_.call.progress->new_bytes += member.now.size();
+  if (!member.is_tensor) {
+    if (!writer_.claim(member.digest, true)) return {};
+    return write_opaque(member);
+  }
+  // Of a chunk that is stored, or about to be, nothing is to be encoded; but copies made from
+  // others of this save do for those alone that nothing is made from.
+  const bool is_alone = cluster.size() == 1;
+  if (is_alone && !writer_.claim(member.digest, true)) return {};
+  CAIRN_TRY(auto chunk, encoder_.encode(cluster, number, facts_[member.item], is_keyframe));
+  const bool is_own = chunk && std::any_of(chunk->bases.begin(), chunk->bases.end(), [](const CopyBase& base) {
+    return std::holds_alternative<OwnPlace>(base);
+  });
+  if (is_own) {
+    CAIRN_TRY(ChunkCopy own, writer_.write_own(member.digest, member.now.size(), *std::move(chunk)));
+    const std::lock_guard lock(own_mutex_);
+    pages_[member.place.page].own[{member.place.entry, member.place.unit}] = std::move(own);
+    return {};
+  }
+  if (!is_alone && !writer_.claim(member.digest, false)) return {};
+  if (!chunk) return writer_.write_raw(member.digest, member.now, true);
+  return writer_.write(member.digest, member.now.size(), *std::move(chunk), true);
+}
+
+Status ChunkSaver::write_opaque(const Member& member) {
+  CAIRN_TRY(auto chunk, opaque_encoder_.encode({member}, 0, {}, true));
+  if (!chunk) return writer_.write_raw(member.digest, member.now, false);
+  return writer_.write(member.digest, member.now.size(), *std::move(chunk), false);
+}
+
+Status ChunkSaver::run_jobs(std::span<const SaveGroup> groups) {
+  const auto jobs = make_jobs(groups);
+  return parallel_for(jobs.size(), request_.call.threads,
+                      [&](uint64_t job) { return save_job(jobs[job]); });
 }
 
 Status ChunkSaver::run() {
   if (request_.call.progress != nullptr) {
     request_.call.progress->total_bytes = plan_.logical_bytes + plan_.attachment_bytes;
   }
-  const Jobs jobs = make_jobs();
-  return parallel_for(jobs.first_parts.size() - 1, request_.call.threads, [&](uint64_t job) {
-    const size_t first = jobs.first_parts[job], last = jobs.first_parts[job + 1];
-    return save_job(std::span(jobs.parts).subspan(first, last - first));
-  });
+  // Tensors that stand alone may use what those of the groups have stored.
+  const auto alone = std::find_if(groups_.begin(), groups_.end(),
+                                  [](const SaveGroup& group) { return group.items.size() == 1; });
+  const size_t joined = static_cast<size_t>(alone - groups_.begin());
+  CAIRN_CHECK(run_jobs(std::span(groups_).first(joined)));
+  return run_jobs(std::span(groups_).subspan(joined));
+}
+
+std::vector<Digest> ChunkSaver::page_digests() const {
+  std::vector<Digest> digests;
+  for (const SavedPage& page : pages_) {
+    digests.push_back(blake3(encode_page(page.page)));
+  }
+  return digests;
+}
+
+static std::vector<uint32_t> first_slots_of(const Page& page) {
+  std::vector<uint32_t> slots;
+  uint32_t slot = 0;
+  for (const ChunkEntry& entry : page.entries) {
+    slots.push_back(slot);
+    slot += static_cast<uint32_t>(copy_count(entry));
+  }
+  return slots;
+}
+
+/// The copy with its bases as a locator names them.
+Copy ChunkSaver::named(const ChunkCopy& found, const std::vector<Digest>& digests) const {
+  Copy copy = found.copy;
+  for (const CopyBase& base : found.bases) {
+    if (const auto* of_base = std::get_if<BaseRef>(&base)) {
+      copy.bases.push_back(*of_base);
+      continue;
+    }
+    const auto& place = std::get<OwnPlace>(base);
+    std::vector<uint32_t>& slots = first_slots_[place.page];
+    if (slots.empty()) slots = first_slots_of(pages_[place.page].page);
+    copy.bases.push_back({digests[place.page], slots[place.entry] + place.unit});
+  }
+  return copy;
 }
 
 /// The copies of the run's entry of that number.
 Status ChunkSaver::add_copies(const PageRun& run, uint64_t number, const SavedPage& page,
-                              Locator& locator) const {
-  const size_t at = run.first_entry + number;
+                              const std::vector<Digest>& digests, Locator& locator) const {
+  const auto at = static_cast<uint32_t>(run.first_entry + number);
   const ChunkEntry& entry = page.page.entries[at];
   if (page.is_of_base[at] != 0) {
     const auto copies = base_->equal_copies(run.item, run.first_chunk + number, entry);
     if (!copies) return fail(Code::kCorrupt, "the base tag cannot be read any more");
     locator.copies.insert(locator.copies.end(), copies->begin(), copies->end());
-  } else {
-    for_each_digest(entry,
-                    [&](const Digest& digest) { locator.copies.push_back(writer_.find(digest)); });
+    return {};
   }
+  uint32_t unit = 0;
+  for_each_digest(entry, [&](const Digest& digest) {
+    const auto own = page.own.find({at, unit++});
+    locator.copies.push_back(
+        named(own != page.own.end() ? own->second : writer_.find(digest), digests));
+  });
   return {};
 }
 
-Result<Locator> ChunkSaver::locator(size_t number) const {
+Result<Locator> ChunkSaver::locator(size_t number, const std::vector<Digest>& digests) const {
+  first_slots_.resize(pages_.size());
   Locator locator;
   for (const PageRun& run : plan_.pages.pages[number]) {
     for (uint64_t i = 0; i < run.chunk_count; ++i) {
-      CAIRN_CHECK(add_copies(run, i, pages_[number], locator));
+      CAIRN_CHECK(add_copies(run, i, pages_[number], digests, locator));
     }
   }
   return locator;

@@ -1,7 +1,8 @@
-// The middle of a save: every chunk is digested, compared with the base, looked up, and written
-// when it is new. What comes out are the entries of all pages and where their copies lie.
+// The middle of a save: every chunk is digested, compared with the base, looked up, and encoded and
+// written when it is new. What comes out are the entries of all pages and where their copies lie.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -11,7 +12,11 @@
 #include "base/digest.h"
 #include "lib/base_tag.h"
 #include "lib/chunk_writer.h"
+#include "lib/cluster_encoder.h"
+#include "lib/restore_budget.h"
+#include "lib/save_groups.h"
 #include "lib/save_plan.h"
+#include "store/pack_reader.h"
 #include "store/pack_tables.h"
 
 namespace cairn {
@@ -21,6 +26,8 @@ struct SavedPage {
   Page page;
   /// Per entry: its copies are the base's; the others are with the chunk writer.
   std::vector<uint8_t> is_of_base;
+  /// By entry and unit: copies that stand for this place alone.
+  std::map<std::pair<uint32_t, uint32_t>, ChunkCopy> own;
 };
 
 /// Threads: run() once; it uses threads of its own.
@@ -31,53 +38,71 @@ class ChunkSaver {
 
   Status run();
 
-  /// The page's locator. REQUIRES: run() succeeded. Errors: those of reading the base again.
-  Result<Locator> locator(size_t page) const;
+  /// The digests of all pages, in order. REQUIRES: run() succeeded.
+  std::vector<Digest> page_digests() const;
+  /// The page's locator. `digests`: of all pages. REQUIRES: run() succeeded. Errors: those of
+  /// reading the base again.
+  Result<Locator> locator(size_t page, const std::vector<Digest>& digests) const;
   const Page& page(size_t page) const { return pages_[page].page; }
+  /// What the base has for a page of that digest, if it can be read and its packs hold it.
+  std::optional<Locator> sound_copies(const Digest& page);
 
  private:
   struct JobPart;
-  struct Jobs {
-    std::vector<JobPart> parts;
-    std::vector<size_t> first_parts;
-  };
-  struct ChunkPlace {
-    size_t page = 0;
-    uint32_t entry = 0;
-    size_t item = 0;
-    uint64_t chunk = 0;
-  };
-
   /// A unit, where its bytes lie, and what they are.
   struct DigestedUnit {
     Unit unit;
+    OwnPlace place;
     uint64_t bytes = 0;
     DigestInput rows;
     Digest digest;
+    bool is_wanted = false;
+  };
+  /// Chunks of the items of a group that are encoded together.
+  struct ChunkUnits {
+    const SaveGroup* group = nullptr;
+    uint64_t chunk = 0;
+    std::vector<DigestedUnit> units;  // of all items, in the group's order
   };
 
-  Jobs make_jobs() const;
-  uint64_t first_chunk_bytes(const PageRun& run) const;
-  Status save_job(std::span<const JobPart> parts);
-  Status digest(std::span<DigestedUnit> units) const;
-  bool settle(const ChunkPlace& chunk, std::span<const DigestedUnit> units);
-  Status write_new(std::span<const DigestedUnit> units, const std::vector<size_t>& wanted);
-  Status look_up(const std::vector<Digest>& wanted);
+  std::vector<std::vector<JobPart>> make_jobs(std::span<const SaveGroup> groups) const;
+  Status run_jobs(std::span<const SaveGroup> groups);
+  uint64_t chunk_bytes(size_t item) const;
+  ChunkUnits units_of(const SaveGroup& group, uint64_t chunk) const;
+  Status save_job(const std::vector<JobPart>& parts);
+  Status digest(std::vector<ChunkUnits>& chunks) const;
+  void settle(ChunkUnits& chunk);
+  bool settle_item(size_t item, uint64_t chunk, std::span<DigestedUnit> units);
+  Status look_up(const std::vector<ChunkUnits>& chunks);
   bool are_there(std::span<const Copy> copies, const ChunkEntry& entry);
+  Status write_new(ChunkUnits& chunk);
+  Status write_cluster(const ChunkUnits& chunk, std::span<const size_t> units);
+  Cluster cluster_of(const ChunkUnits& chunk, std::span<const size_t> units);
+  void read_before(Cluster& cluster);
+  Status store_member(const Cluster& cluster, size_t member, bool is_keyframe);
+  Status write_opaque(const Member& member);
   std::optional<DigestInput> rows_of(const Unit& unit) const;
   void gather(const Unit& unit, MutableBytes room) const;
-  Status add_copies(const PageRun& run, uint64_t number, const SavedPage& page,
-                    Locator& locator) const;
   ByteSpan in_order(const DigestedUnit& digested, AlignedBuffer& room) const;
+  Copy named(const ChunkCopy& found, const std::vector<Digest>& digests) const;
+  Status add_copies(const PageRun& run, uint64_t number, const SavedPage& page,
+                    const std::vector<Digest>& digests, Locator& locator) const;
 
   const Store& store_;
   const SaveRequest& request_;
   const SavePlan& plan_;
   BaseTag* const base_;
   ChunkWriter& writer_;
+  ClusterEncoder encoder_, opaque_encoder_;
+  RestoreBudget budget_;
+  std::vector<SaveGroup> groups_;
+  std::vector<StepFacts> facts_;  // by tensor
   std::vector<SavedPage> pages_;
+  mutable std::vector<std::vector<uint32_t>> first_slots_;  // by page and entry
   PackTables tables_;
+  PackReader packs_;
   std::mutex look_up_mutex_;
+  std::mutex own_mutex_;  // of SavedPage::own
 };
 
 }  // namespace cairn

@@ -13,6 +13,7 @@
 namespace cairn {
 
 struct Member {
+  size_t item = 0;
   Role role = Role::kNone;
   Dtype dtype = Dtype::kU8;
   ItemForm form;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/memory_guard.h"
+#include "lib/base_closure.h"
 #include "lib/base_tag.h"
 #include "lib/cairn.hpp"
 #include "lib/chunk_saver.h"
@@ -101,29 +102,51 @@ class Save {
   Result<Reference> put(ObjectKind kind, const Bytes& bytes) { return metas_->add(kind, bytes); }
 
   /// Pages and locators, those of the base where they are equal.
-  Result<LocatorTable> write_pages(const ChunkSaver& saver, Manifest& manifest) {
+  Result<LocatorTable> write_pages(ChunkSaver& saver, Manifest& manifest) {
     LocatorTable table;
-    std::map<FileId, uint64_t> uses;
-    for (size_t number = 0; number < plan_.pages.pages.size(); ++number) {
-      const Bytes page = encode_page(saver.page(number));
-      CAIRN_TRY(const Locator copies, saver.locator(number));
-      for (const Copy& copy : copies.copies) uses[copy.pack] += copy.stored_bytes;
-      const Bytes locator = encode_locator(copies);
-      std::optional<PagePlace> place;
-      if (base_ != nullptr) place = base_->equal_page(blake3(page), blake3(locator));
-      if (!place) {
-        place.emplace();
-        CAIRN_TRY(place->page, put(ObjectKind::kPage, page));
-        CAIRN_TRY(place->locator, put(ObjectKind::kLocator, locator));
+    manifest.pages = saver.page_digests();
+    BaseClosure closure(base_.get(), manifest.pages);
+    std::map<Digest, PagePlace> places;
+    for (size_t number = 0; number < manifest.pages.size(); ++number) {
+      // Bases are found by the digest of their page: equal pages have one locator.
+      const auto [place, fresh] = places.try_emplace(manifest.pages[number]);
+      CAIRN_TRY(Locator copies, saver.locator(number, manifest.pages));
+      if (fresh) {
+        CAIRN_TRY(place->second, place_page(saver, number, manifest.pages[number], copies));
       }
-      manifest.pages.push_back(place->page.digest);
-      table.pages.push_back(*place);
+      CAIRN_CHECK(closure.add(copies));
+      table.pages.push_back(place->second);
     }
-    for (const auto& [pack, bytes] : uses) table.packs.push_back({pack, bytes});
+    CAIRN_CHECK(closure.finish(table));
     return table;
   }
 
-  Result<TagEntry> write_metadata(const ChunkSaver& saver, const ChunkWriter& chunks) {
+  /// Where a page lies. The base's own where its locator is the same; and where the base has the
+  /// page otherwise stored, what it has: copies of the base may be made from it, and one of those
+  /// written just now from them. `copies` becomes what the locator says.
+  Result<PagePlace> place_page(ChunkSaver& saver, size_t number, const Digest& page,
+                               Locator& copies) {
+    const Bytes locator = encode_locator(copies);
+    if (base_ != nullptr) {
+      if (const auto same = base_->equal_page(page, blake3(locator))) return *same;
+      if (const auto other = saver.sound_copies(page)) {
+        copies = *other;
+        return *base_->page_of(page);
+      }
+      const bool has_bases = std::any_of(copies.copies.begin(), copies.copies.end(),
+                                         [](const Copy& copy) { return !copy.bases.empty(); });
+      if (base_->page_of(page) && has_bases) {
+        failure_.lost_reused = true;
+        return fail(Code::kCorrupt, "what the base tag has of this checkpoint is damaged");
+      }
+    }
+    PagePlace place;
+    CAIRN_TRY(place.page, put(ObjectKind::kPage, encode_page(saver.page(number))));
+    CAIRN_TRY(place.locator, put(ObjectKind::kLocator, locator));
+    return place;
+  }
+
+  Result<TagEntry> write_metadata(ChunkSaver& saver, const ChunkWriter& chunks) {
     TagEntry entry;
     Manifest manifest{request_.step,          {}, request_.metadata, request_.file_metadata,
                       plan_.attachment_infos, {}};
@@ -211,9 +234,10 @@ static Result<SaveResult> save_or_again(const Store& store, const SaveRequest& r
   Save first(store, request, watch);
   auto saved = first.run();
   if (saved || !first.lost_reused()) return saved;
-  // The bytes are still here: write them, as a session of its own, whatever the index thinks.
+  // The bytes are still here: write them, as a session of its own, whatever stands in the store.
   SaveRequest again = request;
   again.look_up = nullptr;
+  again.base = "none";
   if (again.call.progress != nullptr) {
     again.call.progress->done_bytes = again.call.progress->new_bytes = 0;
   }

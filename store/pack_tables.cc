@@ -13,18 +13,34 @@ std::vector<PackTables::Row> PackTables::read_rows(const FileId& pack) const {
   rows.reserve(copies->size());
   for (const PackedCopy& copy : *copies) {
     rows.push_back(
-        {copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, copy.digest});
+        {copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, copy.digest,
+         !copy.bases.empty(), copy.parameters});
   }
   std::sort(rows.begin(), rows.end());
   return rows;
 }
 
-bool PackTables::holds(const Copy& copy, const Digest& digest) {
-  const Row wanted{copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, digest};
+/// Rows stay where they are once they are read.
+const PackTables::Row* PackTables::find(const Copy& copy, const Digest& digest) {
+  const Row wanted{copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, digest, {}, {}};
   const std::lock_guard lock(mutex_);
   const auto [at, fresh] = packs_.try_emplace(copy.pack);
   if (fresh) at->second = read_rows(copy.pack);
-  return std::binary_search(at->second.begin(), at->second.end(), wanted);
+  const std::vector<Row>& rows = at->second;
+  const auto row = std::lower_bound(rows.begin(), rows.end(), wanted);
+  return row == rows.end() || *row <=> wanted != 0 ? nullptr : &*row;
+}
+
+bool PackTables::holds(const Copy& copy, const Digest& digest) {
+  return find(copy, digest) != nullptr;
+}
+
+std::optional<Copy> PackTables::complete(const Copy& copy, const Digest& digest) {
+  const Row* row = find(copy, digest);
+  if (row == nullptr || row->has_bases) return std::nullopt;
+  Copy whole = copy;
+  whole.parameters = row->parameters;
+  return whole;
 }
 
 }  // namespace cairn

@@ -1,0 +1,96 @@
+#include "lib/restore_budget.h"
+
+#include <algorithm>
+
+#include "store/decode_plan.h"
+
+namespace cairn {
+
+// Nanoseconds a byte and core, of decoded bytes (docs/REDUCTIONS.md says how they were measured):
+// what counts is how they compare.
+static constexpr double kReadNs = 0.5;  // of stored bytes
+static double decode_ns(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::kRaw:
+    case Encoding::kZero:
+      return 0.1;
+    case Encoding::kZstd:
+      return 1.0;
+    case Encoding::kPlanes:
+      return 0.6;
+    case Encoding::kDelta:
+      return 0.8;
+    case Encoding::kSparse:
+      return 0.15;
+    case Encoding::kDerived:
+      return 0.2;
+    case Encoding::kReplay:
+      return 0.4;
+  }
+  return 1.0;
+}
+
+double restore_seconds(const Copy& copy) {
+  return 1e-9 * (kReadNs * copy.stored_bytes + decode_ns(copy.encoding) * copy.decoded_bytes);
+}
+
+double keyframe_seconds(uint64_t bytes) {
+  constexpr double kPlanesRatio = 0.75;
+  return 1e-9 * static_cast<double>(bytes) *
+         (kReadNs * kPlanesRatio + decode_ns(Encoding::kPlanes));
+}
+
+RestoreBudget::RestoreBudget(BaseTag* base, const SavePlan& plan, std::span<const SaveGroup> groups,
+                             double limit)
+    : first_group_(groups.data()), due_(groups.size()) {
+  if (base == nullptr) return;
+  std::vector<Chain> chains;
+  double total = 0, allowed = 0;
+  for (uint32_t number = 0; number < groups.size(); ++number) {
+    const SaveGroup& group = groups[number];
+    if (group.items.front() >= plan.tensors.size()) continue;
+    for (uint32_t chunk = 0; chunk < group.chunks; ++chunk) {
+      std::vector<CopyRef> refs;
+      uint64_t bytes = 0;
+      for (const size_t item : group.items) {
+        const auto unit = base->unit_at(item, chunk, nullptr);
+        if (!unit) continue;
+        refs.push_back(unit->ref);
+        bytes += unit->decoded_bytes;
+      }
+      const auto decoding = plan_decoding(base->checkpoint(), refs);
+      // What cannot be read is found when it is wanted.
+      if (!decoding) continue;
+      double seconds = 0;
+      for (const PlannedCopy& planned : decoding->copies) seconds += restore_seconds(planned.copy);
+      const double alone = keyframe_seconds(bytes);
+      allowed += limit * alone;
+      total += seconds;
+      chains.push_back({number, chunk, seconds - alone});
+    }
+  }
+  // What this save adds: a step costs about half a keyframe.
+  choose(std::move(chains), allowed, total + allowed / limit / 2);
+}
+
+/// The longest chains end first. So the first time that the limit is met a few begin anew, and from
+/// then on a few in every save: chains of one tag come to be of all lengths.
+void RestoreBudget::choose(std::vector<Chain> chains, double allowed, double total) {
+  if (total <= allowed) return;
+  std::stable_sort(chains.begin(), chains.end(),
+                   [](const Chain& a, const Chain& b) { return a.seconds > b.seconds; });
+  for (const Chain& chain : chains) {
+    if (total <= allowed || chain.seconds <= 0) return;
+    std::vector<bool>& due = due_[chain.group];
+    if (due.empty()) due.resize(first_group_[chain.group].chunks);
+    due[chain.chunk] = true;
+    total -= chain.seconds;
+  }
+}
+
+bool RestoreBudget::is_due(const SaveGroup& group, uint64_t chunk) const {
+  const std::vector<bool>& due = due_[static_cast<size_t>(&group - first_group_)];
+  return !due.empty() && due[chunk];
+}
+
+}  // namespace cairn
