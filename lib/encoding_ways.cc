@@ -10,16 +10,10 @@ ByteSpan bytes_of(const Cluster& cluster, const WaySource& source) {
 }
 
 std::optional<ReplayDtype> replay_dtype(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::kF32:
-      return ReplayDtype::kF32;
-    case Dtype::kBF16:
-      return ReplayDtype::kBf16;
-    case Dtype::kF16:
-      return ReplayDtype::kF16;
-    default:
-      return std::nullopt;
-  }
+  if (dtype == Dtype::kF32) return ReplayDtype::kF32;
+  if (dtype == Dtype::kBF16) return ReplayDtype::kBf16;
+  if (dtype == Dtype::kF16) return ReplayDtype::kF16;
+  return std::nullopt;
 }
 
 namespace {

@@ -81,8 +81,11 @@ class Loader {
         chain.push_back(std::move(units[numbers[i]]));
       }
     }
-    size_t number = 0;
-    std::erase_if(units, [&](const ReadUnit&) { return taken[number++]; });
+    std::vector<ReadUnit> rest;
+    for (size_t number = 0; number < units.size(); ++number) {
+      if (!taken[number]) rest.push_back(std::move(units[number]));
+    }
+    units = std::move(rest);
     return chains;
   }
 
@@ -90,19 +93,20 @@ class Loader {
     return unit.box.elements() * targets_[unit.targets.front()].item_bytes;
   }
 
-  Status run_chain(const std::vector<ReadUnit>& chain) {
+  Status run_chain(std::span<const ReadUnit> chain) {
     CAIRN_CHECK(not_stopped());
     std::vector<CopyRef> refs;
     for (const ReadUnit& unit : chain) refs.push_back(unit.ref);
-    const ReadUnit* at = &chain.front();
-    const Status done =
-        ChainReader(checkpoint_, packs_).read(refs, [&](size_t i, ByteSpan decoded) {
-          at = &chain[i];
-          CAIRN_CHECK(check_length(*at, decoded.size()));
-          return scatter(*at, decoded);
-        });
-    if (!done) return tl::unexpected(about(*at, done.error()));
-    return {};
+    const auto deliver = [&](size_t i, ByteSpan decoded) -> Status {
+      CAIRN_CHECK(check_length(chain[i], decoded.size()));
+      return scatter(chain[i], decoded);
+    };
+    const Status done = ChainReader(checkpoint_, packs_).read(refs, deliver);
+    if (done) return {};
+    if (chain.size() == 1) return tl::unexpected(about(chain.front(), done.error()));
+    // Which of them is it?
+    for (const ReadUnit& unit : chain) CAIRN_CHECK(run_chain({&unit, 1}));
+    return done;
   }
 
   /// Of the decoded bytes, as its copy has them.

@@ -33,6 +33,8 @@ struct StepFacts {
   std::optional<double> clip;  ///< what the gradients were multiplied with
   bool is_sgd = false;
   std::optional<double> momentum;  ///< of SGD
+
+  bool operator==(const StepFacts&) const = default;
 };
 
 /// A chunk, its dtype.
