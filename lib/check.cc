@@ -43,7 +43,7 @@ class Checker {
  private:
   /// Records damage of a tag's metadata; passes on what is none.
   Status note(const TagEntry& tag, const Error& error) {
-    if (!is_damage(error)) return tl::unexpected(error);
+    if (!is_damage(request_, error)) return tl::unexpected(error);
     report_.damage.push_back({"metadata", tag.name, "", "", std::nullopt, error.message});
     return {};
   }
@@ -126,7 +126,7 @@ class Checker {
       CAIRN_CHECK(not_stopped(request_));
       const auto objects = list_objects(store_.fs(), store_.path(), file);
       if (objects) continue;
-      if (!is_damage(objects.error())) return tl::unexpected(objects.error());
+      if (!is_damage(request_, objects.error())) return tl::unexpected(objects.error());
       report_.damage.push_back({"pack-table", "", "", relative_path(FileKind::kMeta, file),
                                 std::nullopt, objects.error().message});
     }
@@ -136,7 +136,10 @@ class Checker {
   /// Adds a row for each tensor and attachment of the tag that needs a damaged copy.
   Status name_users(const TagEntry& tag) {
     const auto opened = open_tag_as_it_is(tag);
-    if (!opened) return {};  // named already
+    if (!opened) {
+      // Damage of this kind was named already.
+      return is_damage(request_, opened.error()) ? Status() : tl::unexpected(opened.error());
+    }
     Checkpoint& checkpoint = **opened;
     for (size_t item = 0; item < checkpoint.item_count(); ++item) {
       const std::string& name = checkpoint.item_name(item);
@@ -145,7 +148,7 @@ class Checker {
             for (const Copy& copy : copies) name_user(tag.name, name, chunk, copy);
             return Status();
           });
-      if (!visited && !is_damage(visited.error())) return visited;
+      if (!visited && !is_damage(request_, visited.error())) return visited;
     }
     return {};
   }
@@ -199,6 +202,7 @@ Result<CheckReport> check(const Store& store, const CheckRequest& request) {
     if (report.damage.empty()) return report;
     // What is missing may have been moved or forgotten in the middle of the check.
     auto present = present_tags(store, now.tags);
+    if (!present && !is_damage(now, present.error())) return tl::unexpected(present.error());
     if (!present || stand_where_they_stood(*present, now.tags)) return report;
     now.tags = *std::move(present);
   }

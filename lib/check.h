@@ -29,10 +29,17 @@ struct CheckRequest {
   /// Data is read in the order of packs, from this one on: a check in several parts sees all of it.
   /// Unset: in an order of its own each time, when there is a time limit.
   std::optional<FileId> from_pack;
+  /// Only what is lost for good counts: what could not be read this time ends the check. For those
+  /// who act on what is found.
+  bool only_losses = false;
   unsigned threads = 0;
   ProgressCounters* progress = nullptr;
   const std::atomic<bool>* stop = nullptr;
 };
+
+/// Whether it says that bytes are wrong or gone, rather than that they could not be read this time
+/// (no memory or file descriptor left, a server that did not answer, a disk that failed).
+bool is_loss(const Error& error);
 
 struct CheckReport {
   uint64_t tags = 0;
@@ -44,7 +51,8 @@ struct CheckReport {
   std::vector<Damage> damage;
 };
 
-/// Errors: kCancelled, kNewerFormat. What cannot be read for whatever reason counts as damage.
+/// Errors: kCancelled, kNewerFormat. What cannot be read for whatever reason counts as damage,
+/// unless `only_losses`.
 Result<CheckReport> check(const Store& store, const CheckRequest& request);
 
 }  // namespace cairn

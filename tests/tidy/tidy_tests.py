@@ -36,7 +36,6 @@ TESTED_BY = {
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
     "lib/check.cc": "tests/crash/byte_sweep_test.cc",
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
-    "lib/salvage.cc": "tests/cli/repair_test.py",
     "cli/cmd_repair.cc": "tests/cli/repair_test.py",
     "lib/version.cc": "tests/install/install_test.py",
     "lib/tag_rules.cc": "tests/independent/read_store_test.py",
