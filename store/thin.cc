@@ -186,7 +186,7 @@ Status write_and_swap(const Store& store, std::vector<Thinning>& thinnings,
     return metas.finish();
   };
   const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
-    CAIRN_CHECK(check_not_revoked(root, session->id()));
+    CAIRN_CHECK(check_may_commit(store, root, session->id()));
     for (const ThinnedTag& each : thinned) {
       CAIRN_TRY(const TagEntry* standing, tags.find(each.before.name));
       if (standing == nullptr || standing->table != each.before.table ||

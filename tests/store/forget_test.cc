@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "store/commit.h"
+#include "tests/support/bare_lease.h"
 #include "tests/support/fault_fs.h"
 #include "tests/support/temp_folder.h"
 
@@ -24,6 +25,7 @@ class Forget : public testing::Test {
     entry.name = name;
     entry.session = *SessionId::fresh();
     CommitFailure failure;
+    const BareLease lease(path(), entry.session);
     const auto done = commit_tag(*store_, entry, IfExists::kReplace, {}, 0ms, failure);
     EXPECT_TRUE(done);
     return done->entry;

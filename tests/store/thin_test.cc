@@ -6,6 +6,7 @@
 #include "store/forget.h"
 #include "store/gc/collect.h"
 #include "tests/lib/store_fixture.h"
+#include "tests/support/fault_fs.h"
 
 namespace cairn {
 namespace {
@@ -117,6 +118,22 @@ TEST_F(Thin, AllOrNothing) {
   ASSERT_TRUE(pin_tag(*store_, "a", true, 0ms));
   EXPECT_EQ(thin("a", "moment.*").error().code, Code::kProtected);
   EXPECT_EQ(store_->find_tag("a")->facts.tensors, 40u);
+}
+
+TEST_F(Thin, WithoutItsLeaseItChangesNothing) {
+  save_tag("a", 100);
+  FaultFs faults(posix_fs());
+  faults.counts = [&](FsCall call, const std::string& file) {
+    if (call == FsCall::kCreate && file.find("/meta/") != std::string::npos) remove_leases();
+    return false;
+  };
+  const auto store = *Store::open(faults, path());
+  EXPECT_EQ(thin_tags(*store, {*store->find_tag("a")}, {"moment.*"}, two_bytes_each, false, 0ms)
+                .error()
+                .code,
+            Code::kBusy);
+  EXPECT_EQ(store_->find_tag("a")->facts.tensors, 40u);
+  expect_sound();
 }
 
 TEST_F(Thin, ASaveWithAThinnedBaseFindsWhatIsLeft) {
