@@ -49,10 +49,13 @@ struct CheckReport {
   bool out_of_time = false;
   std::optional<FileId> next_pack;  ///< with from_pack, when out of time: where to go on
   std::vector<Damage> damage;
+  /// Tags that changed each time they were looked at, and whose damage was not what it seemed.
+  std::vector<std::string> unsettled;
 };
 
+/// A tag that changed while it was looked at and seems damaged is looked at again, a few times.
 /// Errors: kCancelled, kNewerFormat. What cannot be read for whatever reason counts as damage,
-/// unless `only_losses`.
+/// unless `only_losses`; then kBusy also, for a tag that would be in `unsettled`.
 Result<CheckReport> check(const Store& store, const CheckRequest& request);
 
 }  // namespace cairn

@@ -18,7 +18,9 @@ bool is_loss(const Error& error) {
 }
 
 bool is_damage(const CheckRequest& request, const Error& error) {
-  return is_loss(error) || (error.code == Code::kFailed && !request.only_losses);
+  // Busy: the tag became another checkpoint while it was read, and is looked at again.
+  return is_loss(error) || error.code == Code::kBusy ||
+         (error.code == Code::kFailed && !request.only_losses);
 }
 
 Status not_stopped(const CheckRequest& request) {
@@ -37,6 +39,13 @@ bool CopyCheck::lies_before(const NeededCopy& a, const NeededCopy& b) {
 const CopyDamage* CopyCheck::find(const Copy& copy) const {
   const auto found = damaged_.find(place_of(copy));
   return found == damaged_.end() ? nullptr : &found->second;
+}
+
+void CopyCheck::know(const CopyCheck& earlier) {
+  for (const auto& [place, found] : earlier.damaged_) {
+    const std::string path = relative_path(FileKind::kPack, std::get<FileId>(place));
+    if (file_exists(store_.fs(), join_path(store_.path(), path))) damaged_.emplace(place, found);
+  }
 }
 
 void CopyCheck::sort_copies() {

@@ -34,6 +34,10 @@ class CopyCheck {
   CopyCheck(const Store& store, const CheckRequest& request, CheckReport& report)
       : store_(store), request_(request), report_(report), packs_(store) {}
 
+  /// Takes over what another check found about copies in packs that are still there: a random part
+  /// of the data would hardly meet it again.
+  void know(const CopyCheck& earlier);
+
   void add(const Copy& copy, const Digest& digest) { copies_.push_back({copy, digest}); }
 
   /// Looks at every pack that copies lie in: there, long enough, its table whole and of one mind

@@ -34,7 +34,6 @@ TESTED_BY = {
     "store/pack_reader.cc": "tests/lib/load_test.cc",
     "store/pack_tables.cc": "tests/lib/save_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
-    "lib/check.cc": "tests/crash/byte_sweep_test.cc",
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
     "cli/cmd_repair.cc": "tests/cli/repair_test.py",
     "lib/version.cc": "tests/install/install_test.py",
