@@ -16,7 +16,7 @@ TESTED_BY = {
     "base/digest_tree.cc": "tests/base/digest_test.cc",
     # Save and load are one promise: what was saved is loaded.
     "lib/tensor_stream.cc": "tests/cli/commands_test.py",
-    "lib/new_file.cc": "tests/cli/commands_test.py",
+    "lib/new_file.cc": "tests/lib/export_files_test.cc",
     "lib/tensor_names.cc": "tests/lib/load_test.cc",
     "lib/page_marks.cc": "tests/lib/change_map_test.cc",
     "lib/report_facts.cc": "tests/lib/change_map_test.cc",
@@ -60,7 +60,6 @@ TESTED_BY = {
     # What a command prints is what it is for.
     "lib/describe.cc": "tests/cli/commands_test.py",
     "lib/diff.cc": "tests/cli/commands_test.py",
-    "lib/export_files.cc": "tests/cli/commands_test.py",
     "lib/import_files.cc": "tests/cli/commands_test.py",
     "store/usage.cc": "tests/cli/commands_test.py",
     "cli/exclusive.cc": "tests/cli/commands_test.py",
