@@ -77,9 +77,14 @@ TEST_F(Forget, ATagInATableStaysForgotten) {
 }
 
 TEST_F(Forget, PinsGoOnAndOff) {
-  make("a");
+  const TagEntry made = make("a");
+  make("z");
+  const uint64_t number = read_root(posix_fs(), path())->commit;
   EXPECT_TRUE(pin_tag(*store_, "a", true, 0ms)->pinned);
+  EXPECT_EQ(read_root(posix_fs(), path())->commit, number + 1) << "each replacement counts";
+  EXPECT_EQ(store_->find_tag("a")->commit, made.commit) << "and makes no tag newer";
   EXPECT_TRUE(pin_tag(*store_, "a", true, 0ms)->pinned) << "again";
+  EXPECT_EQ(read_root(posix_fs(), path())->commit, number + 1);
   EXPECT_TRUE(store_->find_tag("a")->pinned);
   EXPECT_FALSE(pin_tag(*store_, "a", false, 0ms)->pinned);
   EXPECT_FALSE(store_->find_tag("a")->pinned);
