@@ -317,14 +317,22 @@ class PosixFs final : public Fs {
       if (entry == nullptr) break;
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
-      bool is_folder = entry->d_type == DT_DIR, is_file = entry->d_type == DT_REG;
-      if (entry->d_type == DT_UNKNOWN || entry->d_type == DT_LNK) {
-        struct stat looked {};
-        const bool is_there = ::stat(join_path(path, name).c_str(), &looked) == 0;
-        is_folder = is_there && S_ISDIR(looked.st_mode);
-        is_file = is_there && S_ISREG(looked.st_mode);
+      mode_t mode = DTTOIF(entry->d_type);
+      struct stat looked {};
+      // Some file systems do not say in the list what a name stands for.
+      if (entry->d_type == DT_UNKNOWN) {
+        const std::string named = join_path(path, name);
+        const bool is_there = ::lstat(named.c_str(), &looked) == 0;
+        if (!is_there && errno == ENOENT) continue;  // it went meanwhile
+        // What cannot be looked at must not pass for something that is none of ours.
+        if (!is_there) return failed("look at", named);
+        mode = looked.st_mode;
       }
-      entries.push_back({name, is_folder, is_file});
+      if (S_ISLNK(mode)) {
+        const bool is_there = ::stat(join_path(path, name).c_str(), &looked) == 0;
+        mode = is_there ? looked.st_mode : 0;
+      }
+      entries.push_back({name, S_ISDIR(mode), S_ISREG(mode)});
     }
     if (errno != 0) return failed("list", path);
     std::sort(entries.begin(), entries.end(),

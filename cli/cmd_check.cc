@@ -58,6 +58,7 @@ static void print(Output& output, const CheckReport& report, const std::string& 
                    {"bytes_read", report.bytes_read},
                    {"out_of_time", report.out_of_time},
                    {"errors", errors},
+                   {"unsettled", report.unsettled},
                    {"repair", repair.empty() ? ordered_json() : ordered_json(repair)}});
     return;
   }
@@ -130,6 +131,10 @@ int cmd_check(const Context& context, const CheckOptions& options) {
   const auto report = run(context, options);
   if (!report) return context.output.fail(report.error());
   const std::string repair = repair_command(context, *report);
+  for (const std::string& tag : report->unsettled) {
+    context.output.warn(
+        printable(fmt::format("'{}' changed each time it was checked: check it again", tag)));
+  }
   print(context.output, *report, repair);
   if (report->damage.empty()) {
     if (!repair.empty()) {

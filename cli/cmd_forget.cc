@@ -133,7 +133,8 @@ static Result<uint64_t> tensor_bytes(const TensorInfo& tensor) {
 
 static void print_thinned(Output& output, const std::vector<RetentionVerdict>& verdicts,
                           const std::vector<ThinnedTag>& thinned,
-                          const std::optional<GcReport>& freed, bool dry_run) {
+                          const std::optional<GcReport>& freed, const ForgetOptions& options) {
+  const bool dry_run = options.dry_run;
   if (output.json()) {
     nlohmann::ordered_json result = {{"kept", rows(verdicts, true)},
                                      {"removed", nlohmann::ordered_json::array()},
@@ -145,6 +146,7 @@ static void print_thinned(Output& output, const std::vector<RetentionVerdict>& v
                                    {"dropped_bytes", tag.logical_bytes()}});
     }
     if (freed) result["gc"] = gc_json(*freed, dry_run);
+    if (options.gc && !freed) result["gc"] = nullptr;
     output.result(result);
     return;
   }
@@ -157,6 +159,10 @@ static void print_thinned(Output& output, const std::vector<RetentionVerdict>& v
   output.print(fmt::format("{} {} of {}, by {} in all\n", dry_run ? "would thin" : "thinned",
                            thinned.size(), counted(verdicts.size(), "tag"), human_bytes(bytes)));
   if (freed) output.print(gc_text(*freed, dry_run));
+  if (options.gc && !freed) {
+    output.note(
+        "what gc would free is not known before the tags are thinned: other tags may share it");
+  }
 }
 
 /// What a collection frees, or would free once the tags are gone.
@@ -195,7 +201,7 @@ static Result<int> thin(const Context& context, const Store& store, const Forget
   if (!options.dry_run) {
     CAIRN_TRY(freed, collect_after(context, store, options, {}));
   }
-  print_thinned(context.output, verdicts, thinned, freed, options.dry_run);
+  print_thinned(context.output, verdicts, thinned, freed, options);
   return freed ? gc_status(context.output, *freed) : int{kExitOk};
 }
 

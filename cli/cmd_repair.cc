@@ -37,6 +37,7 @@ struct TagRepair {
   std::vector<TagEntry> kept;
   std::vector<TagEntry> lost;
   std::vector<Damage> damage;
+  std::vector<LostTag> gone;            ///< tags that a salvage found no whole entry of
   std::vector<std::string> unreadable;  ///< metadata packs
   std::string list;                     ///< the file that names what was set aside
 };
@@ -45,10 +46,14 @@ static ordered_json repair_json(const TagRepair& repair, bool dry_run) {
   ordered_json result = {{"salvaged_root", repair.salvages_root},
                          {"kept", ordered_json::array()},
                          {"set_aside", ordered_json::array()},
+                         {"lost", ordered_json::array()},
                          {"unreadable", repair.unreadable},
                          {"list", repair.list.empty() ? ordered_json() : ordered_json(repair.list)},
                          {"dry_run", dry_run}};
   for (const TagEntry& tag : repair.kept) result["kept"].push_back(tag.name);
+  for (const LostTag& tag : repair.gone) {
+    result["lost"].push_back({{"tag", tag.name}, {"message", tag.message}});
+  }
   for (const TagEntry& tag : repair.lost) {
     ordered_json tensors = ordered_json::array();
     std::set<std::string> named;
@@ -71,6 +76,10 @@ static void print(Output& output, const TagRepair& repair, bool dry_run) {
   for (const std::string& pack : repair.unreadable) {
     output.print(fmt::format("cannot be read: {}\n", printable(pack)));
   }
+  for (const LostTag& tag : repair.gone) {
+    output.print(printable(
+        fmt::format("lost, unless it was forgotten before: '{}': {}\n", tag.name, tag.message)));
+  }
   const std::string would = dry_run ? "would be " : "";
   if (repair.salvages_root) {
     output.print(fmt::format("the root {}put together from metadata packs: {}\n", would,
@@ -85,15 +94,21 @@ static void print(Output& output, const TagRepair& repair, bool dry_run) {
 static Status salvage_root(const Context& context, const Store& store, const RepairOptions& options,
                            TagRepair& repair) {
   repair.salvages_root = true;
+  const Wait wait = stoppable_wait(options.wait_s);
+  std::unique_ptr<FileLock> collections;
+  if (!options.dry_run) {
+    CAIRN_TRY(collections, lock_collections(store, wait));
+  }
   CAIRN_TRY(const SalvagedRoot found, find_tags(store));
   repair.kept = found.tags;
+  repair.gone = found.lost;
   repair.unreadable = found.damaged;
   if (options.dry_run) return {};
   CAIRN_CHECK(confirm(context.output,
                       fmt::format("Put the root together with {} found in metadata packs?",
                                   counted(found.tags.size(), "tag")),
                       options.yes));
-  CAIRN_CHECK(put_salvaged_root(store, found, stoppable_wait(options.wait_s)));
+  CAIRN_CHECK(put_salvaged_root(store, found, *collections, wait));
   return Index::destroy(store);
 }
 
@@ -102,6 +117,7 @@ static Status set_aside(const Context& context, const Store& store, const TagLis
   CheckRequest request;
   request.tags = list.tags;
   request.read_percent = options.read_data_percent;
+  request.only_losses = true;
   request.stop = &context.stop;
   ProgressCounters counters;
   request.progress = &counters;
@@ -109,7 +125,11 @@ static Status set_aside(const Context& context, const Store& store, const TagLis
   progress.emplace(context.output, context.progress, "repair", counters);
   auto report = check(store, request);
   progress.reset();
-  CAIRN_CHECK(report);
+  if (!report) {
+    Error error = report.error();
+    if (error.hint.empty()) error.hint = "nothing was changed; try again once it can be read";
+    return tl::unexpected(std::move(error));
+  }
   repair.damage = std::move(report->damage);
   std::set<std::string> damaged;
   for (const Damage& damage : repair.damage) damaged.insert(damage.tag);

@@ -1,5 +1,6 @@
 // Ctrl-C and SIGTERM ask to stop: the first sets a flag that long work looks at, so that nothing is
-// left half published; a second ends the process at once, which is safe too, as any crash is.
+// left half published; a second ends the process at once, which is safe too, as any crash is (the
+// same signal once more within 10 ms is the first one's echo).
 // SIGUSR1 asks for one line of progress. SIGPIPE is ignored: a write then fails with EPIPE.
 #pragma once
 

@@ -1,12 +1,15 @@
 // (1) Every tag's metadata is read and decoded, which checks its digests; its parts must fit each
 // other; its copies are gathered. (2) Every metadata pack and data pack in use is looked at. (3)
 // The data is read. (4) For copies found damaged the tags are walked once more to name the tensors
-// that need them.
+// that need them. (5) Tags that seem damaged and that changed meanwhile are looked at again.
 #include "lib/check.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <memory>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -24,6 +27,9 @@ class Checker {
  public:
   Checker(const Store& store, const CheckRequest& request)
       : store_(store), request_(request), copies_(store, request, report_) {}
+
+  /// Before run().
+  void know(const Checker& earlier) { copies_.know(earlier.copies_); }
 
   Result<CheckReport> run() {
     for (const TagEntry& tag : request_.tags) {
@@ -43,7 +49,7 @@ class Checker {
  private:
   /// Records damage of a tag's metadata; passes on what is none.
   Status note(const TagEntry& tag, const Error& error) {
-    if (!is_damage(error)) return tl::unexpected(error);
+    if (!is_damage(request_, error)) return tl::unexpected(error);
     report_.damage.push_back({"metadata", tag.name, "", "", std::nullopt, error.message});
     return {};
   }
@@ -126,7 +132,7 @@ class Checker {
       CAIRN_CHECK(not_stopped(request_));
       const auto objects = list_objects(store_.fs(), store_.path(), file);
       if (objects) continue;
-      if (!is_damage(objects.error())) return tl::unexpected(objects.error());
+      if (!is_damage(request_, objects.error())) return tl::unexpected(objects.error());
       report_.damage.push_back({"pack-table", "", "", relative_path(FileKind::kMeta, file),
                                 std::nullopt, objects.error().message});
     }
@@ -136,7 +142,10 @@ class Checker {
   /// Adds a row for each tensor and attachment of the tag that needs a damaged copy.
   Status name_users(const TagEntry& tag) {
     const auto opened = open_tag_as_it_is(tag);
-    if (!opened) return {};  // named already
+    if (!opened) {
+      // Damage of this kind was named already.
+      return is_damage(request_, opened.error()) ? Status() : tl::unexpected(opened.error());
+    }
     Checkpoint& checkpoint = **opened;
     for (size_t item = 0; item < checkpoint.item_count(); ++item) {
       const std::string& name = checkpoint.item_name(item);
@@ -145,7 +154,7 @@ class Checker {
             for (const Copy& copy : copies) name_user(tag.name, name, chunk, copy);
             return Status();
           });
-      if (!visited && !is_damage(visited.error())) return visited;
+      if (!visited && !is_damage(request_, visited.error())) return visited;
     }
     return {};
   }
@@ -161,7 +170,7 @@ class Checker {
   }
 
   const Store& store_;
-  const CheckRequest& request_;
+  const CheckRequest request_;
   CheckReport report_;
   CopyCheck copies_;
   SeenByRules seen_;
@@ -175,33 +184,102 @@ class Checker {
 
 }  // namespace
 
-/// The same tags as they stand now; those forgotten meanwhile are left out.
-static Result<std::vector<TagEntry>> present_tags(const Store& store,
-                                                  const std::vector<TagEntry>& tags) {
-  CAIRN_TRY(const TagList list, store.read_tags());
-  std::vector<TagEntry> present;
-  for (const TagEntry& tag : tags) {
-    if (const TagEntry* standing = list.find(tag.name)) present.push_back(*standing);
-  }
-  return present;
-}
+/// Looks at a tag that seems damaged, each time after it had changed.
+static constexpr int kLooksMax = 5;
 
-static bool stand_where_they_stood(const std::vector<TagEntry>& a, const std::vector<TagEntry>& b) {
-  return std::equal(
-      a.begin(), a.end(), b.begin(), b.end(),
-      [](const TagEntry& x, const TagEntry& y) { return x.name == y.name && x.table == y.table; });
-}
+namespace {
+
+/// A check of some tags, and of those of them that changed again and again until they stand still.
+class SettledCheck {
+ public:
+  SettledCheck(const Store& store, const CheckRequest& request) : store_(store), request_(request) {
+    for (const TagEntry& tag : request.tags) looked_at_[tag.name] = tag.table;
+  }
+
+  Result<CheckReport> run() {
+    auto checker = std::make_unique<Checker>(store_, request_);
+    CAIRN_TRY(report_, checker->run());
+    for (int look = 1; !report_.damage.empty(); ++look) {
+      CheckRequest again = request_;
+      const auto changed = retract_changed();
+      // Without a root nothing can have changed.
+      if (!changed && is_damage(request_, changed.error())) break;
+      CAIRN_CHECK(changed);
+      again.tags = *changed;
+      if (again.tags.empty()) break;
+      if (look == kLooksMax) {
+        CAIRN_CHECK(give_up(again.tags));
+        break;
+      }
+      auto next = std::make_unique<Checker>(store_, again);
+      next->know(*checker);
+      CAIRN_TRY(CheckReport more, next->run());
+      take(std::move(more));
+      checker = std::move(next);
+    }
+    return std::move(report_);
+  }
+
+ private:
+  /// Takes back what was found of tags that are not any more what they were; returns those of them
+  /// that stand, as they stand now.
+  Result<std::vector<TagEntry>> retract_changed() {
+    CAIRN_TRY(const TagList list, store_.read_tags());
+    std::set<std::string> changed;
+    for (const auto& [name, table] : looked_at_) {
+      const TagEntry* standing = list.find(name);
+      if (standing == nullptr || standing->table != table) changed.insert(name);
+    }
+    std::set<std::string> seemed_damaged;
+    std::erase_if(report_.damage, [&](const Damage& damage) {
+      if (damage.tag.empty()) return !changed.empty() && is_gone(damage.pack);
+      if (!changed.contains(damage.tag)) return false;
+      seemed_damaged.insert(damage.tag);
+      return true;
+    });
+    std::vector<TagEntry> again;
+    for (const std::string& name : seemed_damaged) {
+      const TagEntry* standing = list.find(name);
+      if (standing == nullptr) --report_.tags;
+      looked_at_.erase(name);
+      if (standing == nullptr) continue;
+      looked_at_[name] = standing->table;
+      again.push_back(*standing);
+    }
+    return again;
+  }
+
+  /// A file went with the tags that needed it; one that still has some is named with them.
+  bool is_gone(const std::string& pack) const {
+    const auto info = store_.fs().info(join_path(store_.path(), pack));
+    return !info && info.error().code == Code::kNotFound;
+  }
+
+  Status give_up(const std::vector<TagEntry>& tags) {
+    for (const TagEntry& tag : tags) report_.unsettled.push_back(tag.name);
+    if (!request_.only_losses) return {};
+    return fail(Code::kBusy,
+                fmt::format("the tag '{}' changed each time it was checked", tags.front().name),
+                "try again when fewer changes are made");
+  }
+
+  void take(CheckReport more) {
+    report_.bytes_read += more.bytes_read;
+    report_.out_of_time = report_.out_of_time || more.out_of_time;
+    if (!report_.next_pack) report_.next_pack = more.next_pack;
+    std::move(more.damage.begin(), more.damage.end(), std::back_inserter(report_.damage));
+  }
+
+  const Store& store_;
+  const CheckRequest& request_;
+  CheckReport report_;
+  std::map<std::string, Reference> looked_at_;  // locator tables by tag
+};
+
+}  // namespace
 
 Result<CheckReport> check(const Store& store, const CheckRequest& request) {
-  CheckRequest now = request;
-  for (;;) {
-    CAIRN_TRY(CheckReport report, Checker(store, now).run());
-    if (report.damage.empty()) return report;
-    // What is missing may have been moved or forgotten in the middle of the check.
-    auto present = present_tags(store, now.tags);
-    if (!present || stand_where_they_stood(*present, now.tags)) return report;
-    now.tags = *std::move(present);
-  }
+  return SettledCheck(store, request).run();
 }
 
 }  // namespace cairn

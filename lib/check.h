@@ -29,10 +29,17 @@ struct CheckRequest {
   /// Data is read in the order of packs, from this one on: a check in several parts sees all of it.
   /// Unset: in an order of its own each time, when there is a time limit.
   std::optional<FileId> from_pack;
+  /// Only what is lost for good counts: what could not be read this time ends the check. For those
+  /// who act on what is found.
+  bool only_losses = false;
   unsigned threads = 0;
   ProgressCounters* progress = nullptr;
   const std::atomic<bool>* stop = nullptr;
 };
+
+/// Whether it says that bytes are wrong or gone, rather than that they could not be read this time
+/// (no memory or file descriptor left, a server that did not answer, a disk that failed).
+bool is_loss(const Error& error);
 
 struct CheckReport {
   uint64_t tags = 0;
@@ -42,9 +49,13 @@ struct CheckReport {
   bool out_of_time = false;
   std::optional<FileId> next_pack;  ///< with from_pack, when out of time: where to go on
   std::vector<Damage> damage;
+  /// Tags that changed each time they were looked at, and whose damage was not what it seemed.
+  std::vector<std::string> unsettled;
 };
 
-/// Errors: kCancelled, kNewerFormat. What cannot be read for whatever reason counts as damage.
+/// A tag that changed while it was looked at and seems damaged is looked at again, a few times.
+/// Errors: kCancelled, kNewerFormat. What cannot be read for whatever reason counts as damage,
+/// unless `only_losses`; then kBusy also, for a tag that would be in `unsettled`.
 Result<CheckReport> check(const Store& store, const CheckRequest& request);
 
 }  // namespace cairn

@@ -17,8 +17,8 @@
 
 namespace cairn {
 
-/// Unreadable is as bad as damaged, and says why.
-bool is_damage(const Error& error);
+/// Whether the error is a finding of the check, rather than its end.
+bool is_damage(const CheckRequest& request, const Error& error);
 
 /// Errors: kCancelled when the caller of the check wants it to end.
 Status not_stopped(const CheckRequest& request);
@@ -33,6 +33,10 @@ class CopyCheck {
  public:
   CopyCheck(const Store& store, const CheckRequest& request, CheckReport& report)
       : store_(store), request_(request), report_(report), packs_(store) {}
+
+  /// Takes over what another check found about copies in packs that are still there: a random part
+  /// of the data would hardly meet it again.
+  void know(const CopyCheck& earlier);
 
   void add(const Copy& copy, const Digest& digest) { copies_.push_back({copy, digest}); }
 

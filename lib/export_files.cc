@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -76,7 +77,8 @@ class Exporter {
       if (!written) remove_what_was_written();
       CAIRN_CHECK(written);
     } else {
-      CAIRN_CHECK(write_file(request_.path, std::move(entries)));
+      CAIRN_TRY(NewFile file, write_tensors(request_.path, std::move(entries)));
+      CAIRN_CHECK(publish(file));
     }
     return std::move(result_);
   }
@@ -113,7 +115,8 @@ class Exporter {
     return entries;
   }
 
-  Status write_file(const std::string& path, std::vector<SafetensorsEntry> entries) {
+  /// Whole and durable, but not under its name yet; as all that follow.
+  Result<NewFile> write_tensors(const std::string& path, std::vector<SafetensorsEntry> entries) {
     CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force));
     CAIRN_CHECK(
         file.append(encode_safetensors_header(entries, checkpoint_.manifest().file_metadata)));
@@ -126,9 +129,14 @@ class Exporter {
       result_.bytes += entry.bytes;
     }
     CAIRN_CHECK(stream.flush());
-    CAIRN_CHECK(file.publish());
-    result_.files.push_back(path);
+    CAIRN_CHECK(file.seal());
     result_.tensors += entries.size();
+    return file;
+  }
+
+  Status publish(NewFile& file) {
+    CAIRN_CHECK(file.publish());
+    result_.files.push_back(file.path());
     return {};
   }
 
@@ -159,41 +167,67 @@ class Exporter {
     return shards;
   }
 
+  /// The entry is the file that readers begin with: the index, or the only file of tensors.
   Status write_folder(std::vector<SafetensorsEntry> entries) {
     std::vector<Shard> shards = cut_shards(std::move(entries));
     CAIRN_CHECK(check_attachments());
     CAIRN_CHECK(prepare_folder());
-    const bool has_index = shards.size() > 1;
+    std::vector<NewFile> parts;
     nlohmann::json map = nlohmann::json::object();
     for (Shard& shard : shards) {
       for (const SafetensorsEntry& entry : shard.entries) map[entry.name] = shard.name;
       sort_for_safetensors(shard.entries);
-      CAIRN_CHECK(write_file(join_path(request_.path, shard.name), std::move(shard.entries)));
+      const std::string path = join_path(request_.path, shard.name);
+      CAIRN_TRY(NewFile file, write_tensors(path, std::move(shard.entries)));
+      parts.push_back(std::move(file));
     }
-    if (has_index) CAIRN_CHECK(write_index(map));
-    CAIRN_CHECK(remove_old_model());
-    return write_attachments();
+    if (shards.size() > 1) {
+      CAIRN_TRY(NewFile index, write_index(map));
+      parts.push_back(std::move(index));
+    }
+    NewFile entry = std::move(parts.back());
+    parts.pop_back();
+    CAIRN_CHECK(write_attachments(parts));
+    return publish_folder(parts, entry);
   }
 
-  Status write_index(const nlohmann::json& map) {
+  Result<NewFile> write_index(const nlohmann::json& map) {
     const nlohmann::json index = {{"metadata", {{"total_size", result_.bytes}}},
                                   {"weight_map", map}};
-    return write_whole(std::string(kIndexName), index.dump(2) + "\n");
+    const std::string path = join_path(request_.path, std::string(kIndexName));
+    CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force));
+    CAIRN_CHECK(file.append(as_bytes(index.dump(2) + "\n")));
+    CAIRN_CHECK(file.seal());
+    return file;
   }
 
-  /// Files that an earlier export left there would hide the new ones, or be taken for parts.
-  Status remove_old_model() {
+  /// Whoever reads the folder at any instant finds the old export whole, or no entry, or the new
+  /// one whole: (1) the old entries go, for good; (2) the new parts get their names; (3) old parts
+  /// that have no successor go, which would be taken for parts; (4) the new entry gets its name.
+  Status publish_folder(std::vector<NewFile>& parts, NewFile& entry) {
+    if (request_.force) {
+      CAIRN_CHECK(remove_old(
+          [](const std::string& name) { return name == kIndexName || name == kWholeName; }));
+      CAIRN_CHECK(fs_.sync_folder(request_.path));
+    }
+    for (NewFile& part : parts) CAIRN_CHECK(publish(part));
+    if (request_.force) CAIRN_CHECK(remove_old(is_model_file));
+    return publish(entry);
+  }
+
+  /// Files of an earlier export that go by such a name and are not among those written now.
+  Status remove_old(const std::function<bool(const std::string&)>& is_such) {
     const std::set<std::string> written(result_.files.begin(), result_.files.end());
     CAIRN_TRY(const auto files, fs_.list(request_.path));
     for (const FolderEntry& file : files) {
       const std::string path = join_path(request_.path, file.name);
-      if (is_model_file(file.name) && !written.contains(path)) CAIRN_CHECK(fs_.remove(path));
+      if (is_such(file.name) && !written.contains(path)) CAIRN_CHECK(fs_.remove(path));
     }
     return {};
   }
 
   /// Half a folder helps nobody, and the next try would need --force. With --force there was
-  /// something before, which is gone anyway.
+  /// something before: what is left of it, or of the new files, has no entry.
   void remove_what_was_written() {
     if (request_.force) return;
     for (const std::string& file : result_.files) (void)fs_.remove(file).has_value();
@@ -208,15 +242,6 @@ class Exporter {
                   "choose another path, or '--force'");
     }
     return fs_.make_folders(request_.path);
-  }
-
-  Status write_whole(const std::string& name, const std::string& text) {
-    const std::string path = join_path(request_.path, name);
-    CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force));
-    CAIRN_CHECK(file.append(as_bytes(text)));
-    CAIRN_CHECK(file.publish());
-    result_.files.push_back(path);
-    return {};
   }
 
   /// Attachments whose names are no file names, or those of the tensors' files, before any is
@@ -239,14 +264,14 @@ class Exporter {
     return {};
   }
 
-  Status write_attachments() {
+  Status write_attachments(std::vector<NewFile>& files) {
     for (const AttachmentInfo& attachment : checkpoint_.manifest().attachments) {
       const std::string path = join_path(request_.path, attachment.name);
       CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force));
       CAIRN_CHECK(read_attachment(checkpoint_, attachment.name,
                                   [&](ByteSpan part) { return file.append(part); }));
-      CAIRN_CHECK(file.publish());
-      result_.files.push_back(path);
+      CAIRN_CHECK(file.seal());
+      files.push_back(std::move(file));
       ++result_.attachments;
     }
     return {};

@@ -18,15 +18,23 @@ Result<NewFile> NewFile::create(Fs& fs, const std::string& path, bool force) {
 }
 
 NewFile::~NewFile() {
-  if (writer_ == nullptr) return;
   writer_.reset();
-  if (file_exists(fs_, temporary_)) (void)fs_.remove(temporary_).has_value();
+  if (!temporary_.empty() && file_exists(fs_, temporary_)) {
+    (void)fs_.remove(temporary_).has_value();
+  }
+}
+
+Status NewFile::seal() {
+  if (writer_ == nullptr) return {};
+  CAIRN_CHECK(writer_->finish());
+  writer_.reset();
+  return {};
 }
 
 Status NewFile::publish() {
-  CAIRN_CHECK(writer_->finish());
+  CAIRN_CHECK(seal());
   CAIRN_CHECK(replaces_ ? fs_.rename(temporary_, path_) : fs_.rename_new(temporary_, path_));
-  writer_.reset();
+  temporary_.clear();
   return fs_.sync_folder(parent_folder(path_));
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/fs.h"
 #include "base/io.h"
@@ -15,12 +16,21 @@ class NewFile {
   /// Errors: kExists unless `force`.
   static Result<NewFile> create(Fs& fs, const std::string& path, bool force);
   ~NewFile();
-  NewFile(NewFile&&) = default;
+  NewFile(NewFile&& other) noexcept
+      : fs_(other.fs_),
+        path_(std::move(other.path_)),
+        replaces_(other.replaces_),
+        temporary_(std::exchange(other.temporary_, {})),
+        writer_(std::move(other.writer_)) {}
   NewFile& operator=(NewFile&&) = delete;
 
   Status append(ByteSpan bytes) { return writer_->append(bytes); }
-  /// Errors: kExists when, without `force`, another file has taken the name meanwhile.
+  /// Makes what was appended durable, under another name still. Nothing can be appended any more.
+  Status seal();
+  /// Seals it if need be. Errors: kExists when, without `force`, another file has taken the name
+  /// meanwhile.
   Status publish();
+  const std::string& path() const { return path_; }
 
  private:
   NewFile(Fs& fs, std::string path, bool replaces, std::string temporary)
@@ -29,7 +39,7 @@ class NewFile {
   Fs& fs_;
   std::string path_;
   bool replaces_ = false;
-  std::string temporary_;
+  std::string temporary_;  // empty when it has its name
   std::unique_ptr<AppendWriter> writer_;
 };
 

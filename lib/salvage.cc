@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 #include <tuple>
 
 #include "base/clock.h"
@@ -78,31 +79,39 @@ static Status add_entries(const Store& store, const FileId& meta, std::vector<Ta
   return {};
 }
 
-/// Whether all metadata of the tag can be read, and its packs are there.
-static bool is_whole(const Store& store, const TagEntry& tag) {
+/// What the tag lacks of its metadata and packs; nullopt when it is whole.
+static Result<std::optional<std::string>> find_lack(const Store& store, const TagEntry& tag) {
   CheckRequest request;
   request.tags = {tag};
-  const auto report = check(store, request);
-  return report && report->damage.empty();
+  request.only_losses = true;
+  CAIRN_TRY(const CheckReport report, check(store, request));
+  if (report.damage.empty()) return std::optional<std::string>();
+  return std::optional(report.damage.front().message);
 }
 
 namespace {
 
-/// What the root and the tag tables say as far as they can be read.
+/// What the root and the tag tables say as far as they are not damaged.
 class RootRemains {
  public:
-  explicit RootRemains(const Store& store) {
+  /// Errors: what could not be read and is not damaged.
+  static Result<RootRemains> read(const Store& store) {
+    RootRemains remains;
     const auto root = read_root(store.fs(), store.path());
-    if (!root) return;
-    commit_ = root->commit;
-    for (const TagEntry& entry : root->entries) own_.insert(entry.name);
+    if (!root && !is_loss(root.error())) return tl::unexpected(root.error());
+    if (!root) return remains;
+    remains.commit_ = root->commit;
+    for (const TagEntry& entry : root->entries) remains.own_.insert(entry.name);
     for (const TagTableRef& table : root->tables) {
       auto tags = TagBook(store.meta_files(), root_of(*root, {table})).list();
-      is_lost_[table.first_name] = !tags;
-      if (tags) take(*std::move(tags));
+      if (!tags && !is_loss(tags.error())) return tl::unexpected(tags.error());
+      remains.is_lost_[table.first_name] = !tags;
+      if (tags) remains.take(*std::move(tags));
     }
-    auto own = TagBook(store.meta_files(), root_of(*root, {})).list();
-    if (own) standing_.insert(standing_.end(), own->tags.begin(), own->tags.end());
+    CAIRN_TRY(TagList own, TagBook(store.meta_files(), root_of(*root, {})).list());
+    auto& standing = remains.standing_;
+    standing.insert(standing.end(), own.tags.begin(), own.tags.end());
+    return remains;
   }
 
   std::optional<uint64_t> commit() const { return commit_; }
@@ -137,29 +146,67 @@ class RootRemains {
 
 }  // namespace
 
-Result<SalvagedRoot> find_tags(const Store& store) {
-  SalvagedRoot found;
-  const RootRemains remains(store);
-  found.commit = remains.commit();
+/// The entries in the metadata packs that may have stood in what is lost, by name, the latest of
+/// each name first.
+static Result<std::vector<TagEntry>> gather_entries(const Store& store, const RootRemains& remains,
+                                                    std::vector<std::string>& damaged) {
   std::vector<TagEntry> entries;
   CAIRN_TRY(const auto files, list_files(store));
   for (const StoredFile& file : files) {
     if (file.kind != FileKind::kMeta) continue;
     const Status added = add_entries(store, file.file, entries);
-    if (!added)
-      found.damaged.push_back(fmt::format("'{}': {}", file.path(), added.error().message));
+    if (added) continue;
+    if (!is_loss(added.error())) return tl::unexpected(added.error());
+    damaged.push_back(fmt::format("'{}': {}", file.path(), added.error().message));
   }
-  std::sort(entries.begin(), entries.end(), [](const TagEntry& a, const TagEntry& b) {
-    return std::tuple(a.name, a.created_ns, a.commit) < std::tuple(b.name, b.created_ns, b.commit);
+  std::erase_if(entries, [&](const TagEntry& entry) {
+    return entry.removed || !remains.leaves_open(entry.name);
   });
-  std::map<std::string, TagEntry> latest;
+  // Thinning keeps the time and the commit, and what it dropped shall stay dropped.
+  const auto age = [](const TagEntry& entry) {
+    return std::tuple(entry.created_ns, entry.commit, entry.facts.dropped_tensors);
+  };
+  std::stable_sort(entries.begin(), entries.end(), [&](const TagEntry& a, const TagEntry& b) {
+    return std::tuple(a.name, age(b)) < std::tuple(b.name, age(a));
+  });
+  return entries;
+}
+
+/// Of the entries of one name the first that is whole. Those before it are of saves that lost data
+/// or were collected, or of places that gc has left.
+static Status salvage_name(const Store& store, std::span<const TagEntry> entries,
+                           SalvagedRoot& found) {
+  std::optional<std::string> first_lack;
+  std::set<Digest> seen;  // a tag table repeats what the save has written
   for (const TagEntry& entry : entries) {
-    if (entry.removed || !remains.leaves_open(entry.name)) continue;
-    // An entry that is not whole is of a save that was collected, or of a place that gc has left.
-    if (is_whole(store, entry)) latest[entry.name] = entry;
+    if (!seen.insert(blake3(encode_tag_entry(entry))).second) continue;
+    CAIRN_TRY(auto lack, find_lack(store, entry));
+    if (!lack) {
+      found.tags.push_back(entry);
+      return {};
+    }
+    if (!first_lack) first_lack = std::move(lack);
   }
+  found.lost.push_back({entries.front().name, *first_lack});
+  return {};
+}
+
+Result<std::unique_ptr<FileLock>> lock_collections(const Store& store, const Wait& wait) {
+  return store.fs().lock(join_path(store.path(), "gc.lock"), wait);
+}
+
+Result<SalvagedRoot> find_tags(const Store& store) {
+  SalvagedRoot found;
+  CAIRN_TRY(const RootRemains remains, RootRemains::read(store));
+  found.commit = remains.commit();
   found.tags = remains.standing();
-  for (const auto& [name, entry] : latest) found.tags.push_back(entry);
+  CAIRN_TRY(const auto entries, gather_entries(store, remains, found.damaged));
+  for (auto first = entries.begin(); first != entries.end();) {
+    const auto last = std::find_if(
+        first, entries.end(), [&](const TagEntry& entry) { return entry.name != first->name; });
+    CAIRN_CHECK(salvage_name(store, {first, last}, found));
+    first = last;
+  }
   std::sort(found.tags.begin(), found.tags.end(), [](const TagEntry& a, const TagEntry& b) {
     return std::tuple(a.created_ns, a.name) < std::tuple(b.created_ns, b.name);
   });
@@ -179,19 +226,26 @@ static Root new_root(const Store& store, const std::vector<TagEntry>& tags) {
   return root;
 }
 
-Status put_salvaged_root(const Store& store, const SalvagedRoot& salvaged, const Wait& wait) {
+/// What is left of the root, out of the way of the new one.
+static Status keep_damaged(Fs& fs, const std::string& path, const std::string& kept_path) {
+  const auto info = fs.info(path);
+  if (info) return fs.rename(path, kept_path);
+  return info.error().code == Code::kNotFound ? Status() : tl::unexpected(info.error());
+}
+
+Status put_salvaged_root(const Store& store, const SalvagedRoot& salvaged, const FileLock&,
+                         const Wait& wait) {
   Fs& fs = store.fs();
-  // A collection in progress may be about to delete what forgotten tags need, which come back.
-  CAIRN_TRY(const auto gc_lock, fs.lock(join_path(store.path(), "gc.lock"), wait));
   CAIRN_TRY(const auto lock, fs.lock(join_path(store.path(), "lock"), wait));
   const std::string path = join_path(store.path(), "root");
   CAIRN_TRY(const std::string name, unique_name());
   const std::string kept_path = path + ".damaged-" + name;
   auto root = read_root(fs, store.path());
+  if (!root && !is_loss(root.error())) return tl::unexpected(root.error());
   if (root) {
-    if (TagBook(store.meta_files(), *root).list()) {
-      return fail(Code::kExists, fmt::format("'{}' is sound", path), "nothing was changed");
-    }
+    const auto list = TagBook(store.meta_files(), *root).list();
+    if (list) return fail(Code::kExists, fmt::format("'{}' is sound", path), "nothing was changed");
+    if (!is_loss(list.error())) return tl::unexpected(list.error());
     if (root->commit != salvaged.commit) {
       return fail(Code::kBusy, fmt::format("'{}' was replaced meanwhile", path), "try again");
     }
@@ -201,7 +255,7 @@ Status put_salvaged_root(const Store& store, const SalvagedRoot& salvaged, const
     root->entries = salvaged.tags;  // their commit numbers were given by this root's ancestors
     ++root->commit;
   } else {
-    if (file_exists(fs, path)) CAIRN_CHECK(fs.rename(path, kept_path));
+    CAIRN_CHECK(keep_damaged(fs, path, kept_path));
     root = new_root(store, salvaged.tags);
   }
   CAIRN_TRY(const SessionId writer, SessionId::fresh());

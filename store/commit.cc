@@ -41,7 +41,7 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
       result = {*standing, true};
       return RootChange::kKeep;
     }
-    CAIRN_CHECK(check_not_revoked(root, wanted.session));
+    CAIRN_CHECK(check_may_commit(store, root, wanted.session));
     if (standing != nullptr && if_exists != IfExists::kReplace) {
       return fail(Code::kExists, fmt::format("the tag '{}' exists already", wanted.name),
                   "choose another name, or '--if-exists replace'");

@@ -29,7 +29,8 @@ struct CommitFailure {
 /// Publishes `entry` (commit number and pin are set here). Everything it refers to must be durable.
 /// `reused_packs`: packs outside the leased base that the checkpoint counts on; they are checked
 /// under the lock to exist and not to be condemned. Committing the same session twice is success.
-/// Errors: kExists, kBusy (a reused pack is gone, or the session was revoked: save again);
+/// Errors: kExists, kBusy (a reused pack is gone, or the session was revoked or has lost its lease:
+/// save again);
 /// `failure` is set with every error.
 Result<CommitResult> commit_tag(const Store& store, const TagEntry& entry, IfExists if_exists,
                                 const std::vector<FileId>& reused_packs, const Wait& wait,

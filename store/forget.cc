@@ -45,7 +45,7 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
 Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
                          const Wait& wait) {
   TagEntry entry;
-  const auto edit = [&](Root&, TagBook& tags) -> Result<RootChange> {
+  const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
     CAIRN_TRY(const TagEntry* standing, tags.find(name));
     if (standing == nullptr) {
       return fail(Code::kNotFound, fmt::format("there is no tag '{}' in '{}'", name, store.path()),
@@ -55,6 +55,7 @@ Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinne
     if (standing->pinned == pinned) return RootChange::kKeep;
     entry.pinned = pinned;
     tags.put(entry);
+    ++root.commit;  // a change of the root, and none of the tag: it becomes no newer
     return RootChange::kReplace;
   };
   CAIRN_TRY(const SessionId writer, SessionId::fresh());

@@ -9,6 +9,10 @@
 
 namespace cairn {
 
+std::string lease_path(const std::string& store_path, const SessionId& session) {
+  return join_path(join_path(store_path, "sessions"), session.hex());
+}
+
 /// Renews the lease until it is destroyed.
 class Session::Heartbeat {
  public:
@@ -40,10 +44,6 @@ class Session::Heartbeat {
 
 Session::Session(Fs& fs, std::string store_path, const SessionId& id)
     : fs_(fs), store_path_(std::move(store_path)), id_(id) {}
-
-std::string Session::lease_path() const {
-  return join_path(join_path(store_path_, "sessions"), id_.hex());
-}
 
 Result<std::unique_ptr<Session>> Session::begin(Fs& fs, const std::string& store_path,
                                                 const std::string& tag,

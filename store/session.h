@@ -19,6 +19,8 @@ inline constexpr std::chrono::seconds kHeartbeat{30};
 /// A lease that was not renewed for so long, by the file system's own clock, is given up on.
 inline constexpr std::chrono::seconds kSilenceMax{600};
 
+std::string lease_path(const std::string& store_path, const SessionId& session);
+
 /// The ending of a lease's name until the lease is whole and its process's mark is on it.
 inline constexpr std::string_view kUnnamedLease = ".new";
 
@@ -45,7 +47,7 @@ class Session {
   class Heartbeat;
   Session(Fs& fs, std::string store_path, const SessionId& id);
 
-  std::string lease_path() const;
+  std::string lease_path() const { return cairn::lease_path(store_path_, id_); }
   Status publish(const std::string& lease);
 
   Fs& fs_;

@@ -6,13 +6,24 @@
 #include <optional>
 
 #include "store/meta_pack.h"
+#include "store/session.h"
 
 namespace cairn {
 
-Status check_not_revoked(const Root& root, const SessionId& session) {
-  if (std::find(root.revoked.begin(), root.revoked.end(), session) == root.revoked.end()) return {};
-  return fail(Code::kBusy, fmt::format("session {} was declared dead by a gc", session.hex()),
-              "do it again");
+Status check_may_commit(const Store& store, const Root& root, const SessionId& session) {
+  if (std::find(root.revoked.begin(), root.revoked.end(), session) != root.revoked.end()) {
+    return fail(Code::kBusy, fmt::format("session {} was declared dead by a gc", session.hex()),
+                "do it again");
+  }
+  // Touched, not looked at: a client of a network file system may remember a file that is gone, but
+  // asks its server to change one. Not opened: closing it would end the mark that this process
+  // lives.
+  const Status there = store.fs().touch(lease_path(store.path(), session));
+  if (there || there.error().code != Code::kNotFound) return there;
+  return fail(
+      Code::kBusy,
+      fmt::format("the lease of session {} is gone: a gc took the session for dead", session.hex()),
+      "do it again; hosts that share the store need different names");
 }
 
 namespace {

@@ -11,8 +11,9 @@
 
 namespace cairn {
 
-/// kBusy for a session that a collector took for dead: its files may be gone.
-Status check_not_revoked(const Root& root, const SessionId& session);
+/// Under the lock: kBusy for a session that a collector took for dead, whether the root says so or
+/// its lease is gone: its files may be gone, too.
+Status check_may_commit(const Store& store, const Root& root, const SessionId& session);
 
 struct ChangeOutcome {
   bool may_be_visible = false;  ///< as change_root says, with an error too

@@ -1,6 +1,7 @@
 // In the order of docs/PROTOCOL.md, section 6: C1 look at the tags; C2 a lease for the metadata
 // that is to be written; C3 write manifests, pages, locators and tables without the tensors; C4
-// exchange the entries in one change of the root; C5 the lease goes.
+// exchange the entries in one change of the root; C5 the lease goes. All tags are looked at first;
+// then C1 to C5 are done for some of them at a time.
 #include "store/thin.h"
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
 #include "base/glob.h"
 #include "store/bases.h"
@@ -169,43 +171,107 @@ class Thinning {
   std::vector<BaseRef> bases_;  // of the copies that stay
 };
 
-/// Writes the metadata of all and exchanges the entries.
-Status write_and_swap(const Store& store, std::vector<Thinning>& thinnings,
-                      std::vector<ThinnedTag>& thinned, const Wait& wait) {
-  CAIRN_TRY(const auto session,
-            Session::begin(store.fs(), store.path(), "", std::nullopt, LeaseKind::kMove));
-  MetaWriter metas(store.fs(), store.path(), session->id());
-  const auto write = [&]() -> Status {
-    for (size_t i = 0; i < thinnings.size(); ++i) {
-      CAIRN_CHECK(thinnings[i].write(metas));
-      thinned[i].after = thinnings[i].after();
+/// A change of this many writes at most as many tag tables, some tenths of a second at worst.
+constexpr size_t kThinnedAtOnce = 1024;
+
+Status not_stopped(const Wait& wait) {
+  if (wait.stop == nullptr || !*wait.stop) return {};
+  return fail(Code::kCancelled, "the thinning was stopped");
+}
+
+/// A tag that was looked at, and what thinning will make of it.
+struct Prepared {
+  std::unique_ptr<Checkpoint> checkpoint;
+  std::unique_ptr<Thinning> thinning;
+};
+
+class Thinner {
+ public:
+  Thinner(const Store& store, const std::vector<std::string>& globs,
+          const TensorBytes& tensor_bytes, const Wait& wait)
+      : store_(store), globs_(globs), tensor_bytes_(tensor_bytes), wait_(wait) {}
+
+  /// Errors for any of the tags.
+  Result<std::vector<ThinnedTag>> plan(const std::vector<TagEntry>& tags) const {
+    std::vector<ThinnedTag> planned;
+    for (const TagEntry& tag : tags) {
+      CAIRN_CHECK(not_stopped(wait_));
+      CAIRN_TRY(const Prepared prepared, prepare(tag));
+      if (prepared.thinning->drops_nothing()) continue;
+      planned.push_back({prepared.checkpoint->tag(), prepared.thinning->after()});
+    }
+    return planned;
+  }
+
+  /// Writes the metadata of these and exchanges their entries, as a session of its own.
+  Status apply(std::span<ThinnedTag> tags) const {
+    CAIRN_CHECK(not_stopped(wait_));
+    CAIRN_TRY(const auto session,
+              Session::begin(store_.fs(), store_.path(), "", std::nullopt, LeaseKind::kMove));
+    MetaWriter metas(store_.fs(), store_.path(), session->id());
+    ChangeOutcome outcome;
+    Status done = write(tags, metas);
+    if (done) done = swap(tags, session->id(), outcome);
+    if (!done && !outcome.may_be_visible) session->remove_files(0, metas.metas_begun());
+    // A lease that cannot be removed is gc's to find.
+    (void)session->end().has_value();
+    return done;
+  }
+
+ private:
+  Result<Prepared> prepare(const TagEntry& tag) const {
+    CAIRN_CHECK(refuse_pinned(tag));
+    CAIRN_TRY(auto checkpoint, open_tag(store_, tag.name));
+    // gc may have moved it since the caller looked; another checkpoint was not judged by him.
+    const TagEntry& standing = checkpoint->tag();
+    if (standing.commit != tag.commit || standing.manifest.digest != tag.manifest.digest) {
+      return fail_changed(tag);
+    }
+    CAIRN_CHECK(refuse_pinned(standing));
+    auto thinning = std::make_unique<Thinning>(store_, *checkpoint);
+    CAIRN_CHECK(thinning->choose(globs_, tensor_bytes_));
+    return Prepared{std::move(checkpoint), std::move(thinning)};
+  }
+
+  Status write(std::span<ThinnedTag> tags, MetaWriter& metas) const {
+    for (ThinnedTag& tag : tags) {
+      CAIRN_CHECK(not_stopped(wait_));
+      CAIRN_TRY(const Prepared prepared, prepare(tag.before));
+      CAIRN_CHECK(prepared.thinning->write(metas));
+      tag = {prepared.checkpoint->tag(), prepared.thinning->after()};
     }
     return metas.finish();
-  };
-  const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
-    CAIRN_CHECK(check_not_revoked(root, session->id()));
-    for (const ThinnedTag& each : thinned) {
-      CAIRN_TRY(const TagEntry* standing, tags.find(each.before.name));
-      if (standing == nullptr || standing->table != each.before.table ||
-          standing->commit != each.before.commit) {
-        return fail(Code::kBusy,
-                    fmt::format("the tag '{}' was changed meanwhile", each.before.name),
-                    "look at it again before you thin it");
+  }
+
+  Status swap(std::span<const ThinnedTag> tags, const SessionId& session,
+              ChangeOutcome& outcome) const {
+    const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
+      CAIRN_CHECK(check_may_commit(store_, root, session));
+      for (const ThinnedTag& each : tags) {
+        CAIRN_TRY(const TagEntry* standing, book.find(each.before.name));
+        if (standing == nullptr || standing->table != each.before.table ||
+            standing->commit != each.before.commit) {
+          return fail_changed(each.before);
+        }
+        CAIRN_CHECK(refuse_pinned(*standing));
+        book.put(each.after);
       }
-      CAIRN_CHECK(refuse_pinned(*standing));
-      tags.put(each.after);
-    }
-    ++root.commit;
-    return RootChange::kReplace;
-  };
-  ChangeOutcome outcome;
-  Status done = write();
-  if (done) done = change_tags(store, session->id(), wait, edit, outcome);
-  if (!done && !outcome.may_be_visible) session->remove_files(0, metas.metas_begun());
-  // A lease that cannot be removed is gc's to find.
-  (void)session->end().has_value();
-  return done;
-}
+      ++root.commit;
+      return RootChange::kReplace;
+    };
+    return change_tags(store_, session, wait_, edit, outcome);
+  }
+
+  static tl::unexpected<Error> fail_changed(const TagEntry& tag) {
+    return fail(Code::kBusy, fmt::format("the tag '{}' was changed meanwhile", tag.name),
+                "look at it again before you thin it");
+  }
+
+  const Store& store_;
+  const std::vector<std::string>& globs_;
+  const TensorBytes& tensor_bytes_;
+  const Wait& wait_;
+};
 
 }  // namespace
 
@@ -213,28 +279,17 @@ Result<std::vector<ThinnedTag>> thin_tags(const Store& store, const std::vector<
                                           const std::vector<std::string>& globs,
                                           const TensorBytes& tensor_bytes, bool dry_run,
                                           const Wait& wait) {
-  std::vector<std::unique_ptr<Checkpoint>> checkpoints;
-  std::vector<Thinning> thinnings;
-  std::vector<ThinnedTag> thinned;
-  for (const TagEntry& tag : tags) {
-    CAIRN_CHECK(refuse_pinned(tag));
-    CAIRN_TRY(auto checkpoint, open_tag(store, tag.name));
-    // gc may have moved it since the caller looked; another checkpoint was not judged by him.
-    const TagEntry& standing = checkpoint->tag();
-    if (standing.commit != tag.commit || standing.manifest.digest != tag.manifest.digest) {
-      return fail(Code::kBusy, fmt::format("the tag '{}' was changed meanwhile", tag.name),
-                  "look at it again before you thin it");
-    }
-    CAIRN_CHECK(refuse_pinned(standing));
-    Thinning thinning(store, *checkpoint);
-    CAIRN_CHECK(thinning.choose(globs, tensor_bytes));
-    if (thinning.drops_nothing()) continue;
-    thinned.push_back({checkpoint->tag(), thinning.after()});
-    thinnings.push_back(std::move(thinning));
-    checkpoints.push_back(std::move(checkpoint));
-  }
-  if (!dry_run && !thinned.empty()) {
-    CAIRN_CHECK(write_and_swap(store, thinnings, thinned, wait));
+  const Thinner thinner(store, globs, tensor_bytes, wait);
+  CAIRN_TRY(std::vector<ThinnedTag> thinned, thinner.plan(tags));
+  if (dry_run) return thinned;
+  for (size_t first = 0; first < thinned.size(); first += kThinnedAtOnce) {
+    const size_t count = std::min(kThinnedAtOnce, thinned.size() - first);
+    const Status done = thinner.apply(std::span(thinned).subspan(first, count));
+    if (done) continue;
+    Error error = done.error();
+    error.message +=
+        fmt::format("; {} of {} tags were thinned before and stay so", first, thinned.size());
+    return tl::unexpected(std::move(error));
   }
   return thinned;
 }

@@ -113,7 +113,7 @@ class Move {
   Status swap(const TagSwaps& swaps, size_t batch) {
     size_t changed = 0;
     const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
-      CAIRN_CHECK(check_not_revoked(root, session_->id()));
+      CAIRN_CHECK(check_may_commit(store_, root, session_->id()));
       CAIRN_TRY(changed, swaps.apply(batch, book));
       if (changed == 0) return RootChange::kKeep;
       ++root.commit;

@@ -1,7 +1,8 @@
 // A collection, in order (docs/PROTOCOL.md, section 5, says what holds when it ends between two):
 //   G1 mark      without the lock: what tags, tag tables, live sessions and their bases need
 //   G2 revoke    sessions taken for dead may not commit any more; then their leases go
-//   G3 condemn   under the lock: mark what is new since G1; the rest goes on the list in `root`
+//   G3 condemn   under the lock: mark what is new since G1; the rest goes on the list in `root`;
+//                revocations of sessions whose leases are gone come off theirs
 //   G4 sync      the list is durable before anything is deleted
 //   G5 grace     readers of other hosts finish
 //   G6 index     look-ups stop finding what goes
@@ -80,7 +81,7 @@ class Reclaim {
     }
     for (const FoundLease& found : leases) {
       if (found.life == Life::kAlive) continue;
-      const std::string path = join_path(join_path(store_.path(), "sessions"), found.session.hex());
+      const std::string path = lease_path(store_.path(), found.session);
       note_failure(store_.fs().remove(path), path);
     }
     return {};
@@ -91,7 +92,8 @@ class Reclaim {
     return change([&](Root& root) -> Result<RootChange> {
       CAIRN_CHECK(mark_again(root, survey));
       CAIRN_CHECK(remove_temporaries());
-      const size_t known = root.condemned.size();
+      const size_t known = root.condemned.size(), revoked = root.revoked.size();
+      CAIRN_CHECK(settle_revocations(root));
       std::set<FileName> listed;
       for (const Condemned& item : root.condemned) listed.insert({item.kind, item.file});
       for (const StoredFile& file : survey.files) {
@@ -99,8 +101,10 @@ class Reclaim {
         root.condemned.push_back({file.kind, file.file, root.epoch + 1});
       }
       doomed_ = root.condemned;
-      if (root.condemned.size() == known) return RootChange::kKeep;
-      ++root.epoch;
+      if (root.condemned.size() == known && root.revoked.size() == revoked) {
+        return RootChange::kKeep;
+      }
+      if (root.condemned.size() != known) ++root.epoch;
       ++root.commit;
       return RootChange::kReplace;
     });
@@ -120,6 +124,17 @@ class Reclaim {
     CAIRN_TRY(const int64_t now, file_system_now(store_));
     CAIRN_TRY(const auto leases, list_leases(store_, now));
     for (const FoundLease& found : leases) CAIRN_CHECK(marks.mark_lease(found));
+    return {};
+  }
+
+  /// A session whose lease is gone for good cannot commit, and needs no mention any more.
+  Status settle_revocations(Root& root) const {
+    if (root.revoked.empty()) return {};
+    CAIRN_CHECK(store_.fs().sync_folder(join_path(store_.path(), "sessions")));
+    std::erase_if(root.revoked, [&](const SessionId& session) {
+      const auto lease = store_.fs().info(lease_path(store_.path(), session));
+      return !lease && lease.error().code == Code::kNotFound;
+    });
     return {};
   }
 

@@ -4,6 +4,7 @@
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 
+#include "base/fs.h"
 #include "base/random.h"
 
 namespace cairn {
@@ -13,6 +14,9 @@ static constexpr size_t kLogsMax = 8;
 static constexpr size_t kFilesMax = 16;
 /// More takes too long to write anew; RocksDB's own levels have to do for it.
 static constexpr uint64_t kMergedBytesMax = 64 << 20;
+
+/// Of files that are written to be taken over by RocksDB, which then names them anew.
+static constexpr std::string_view kIngestPrefix = "ingest-";
 
 static Status as_status(const rocksdb::Status& status, std::string_view doing) {
   if (status.ok()) return {};
@@ -51,6 +55,17 @@ static rocksdb::Options make_options() {
   return options;
 }
 
+/// Files that a program left which was killed while it wrote them: RocksDB does not know them.
+/// REQUIRES: no other process writes the index.
+static void remove_leftovers(const std::string& path) {
+  const auto files = posix_fs().list(path);
+  if (!files) return;
+  for (const FolderEntry& file : *files) {
+    const bool is_ours = file.name.starts_with(kIngestPrefix) && file.name.ends_with(".sst");
+    if (is_ours && file.is_file) (void)posix_fs().remove(join_path(path, file.name)).has_value();
+  }
+}
+
 Result<std::unique_ptr<RocksTables>> RocksTables::open(const std::string& path, bool writable) {
   std::unique_ptr<RocksTables> tables(new RocksTables(path, writable));
   const rocksdb::Options options = make_options();
@@ -62,6 +77,7 @@ Result<std::unique_ptr<RocksTables>> RocksTables::open(const std::string& path, 
                : rocksdb::DB::OpenForReadOnly(options, path, families, &tables->handles_, &db);
   tables->db_.reset(db);
   CAIRN_CHECK(as_status(opened, "open"));
+  if (writable) remove_leftovers(path);
   return tables;
 }
 
@@ -139,7 +155,7 @@ Status RocksTables::put(const std::vector<ChunkRecord>& records, rocksdb::WriteB
 Status RocksTables::ingest(const std::vector<ChunkRecord>& records) {
   if (records.empty()) return {};
   CAIRN_TRY(const uint64_t generation, unique_number());
-  const std::string file = fmt::format("{}/ingest-{:016x}.sst", path_, generation);
+  const std::string file = fmt::format("{}/{}{:016x}.sst", path_, kIngestPrefix, generation);
   rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), make_options(), handle(Family::kChunk));
   CAIRN_CHECK(as_status(writer.Open(file), "write"));
   Bytes bucket;

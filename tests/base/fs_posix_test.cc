@@ -1,11 +1,14 @@
 // The operating system's files: reads, writes, sticky errors, locks and marks of life. The
 // program's own fsync, ftruncate and pwrite stand before those of libc, so that the kernel can be
 // made to fail, to be interrupted and to write less than asked.
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +36,8 @@ struct Kernel {
   int write_errno = 0;     // of the next pwrite
   size_t write_bytes_max = SIZE_MAX;
   int calls = 0;
+  bool hides_types = false;  // of names in folders, as some file systems do
+  int lstat_errno = 0;       // of the next lstat
 };
 Kernel kernel;
 
@@ -56,6 +61,17 @@ ssize_t pwrite64(int file, const void* data, size_t bytes, off64_t offset) {
   errno = take(kernel.write_errno);
   if (errno != 0) return -1;
   return syscall(SYS_pwrite64, file, data, std::min(bytes, kernel.write_bytes_max), offset);
+}
+dirent64* readdir64(DIR* folder) {
+  static const auto real = reinterpret_cast<dirent64* (*)(DIR*)>(dlsym(RTLD_NEXT, "readdir64"));
+  dirent64* entry = real(folder);
+  if (entry != nullptr && kernel.hides_types) entry->d_type = DT_UNKNOWN;
+  return entry;
+}
+int lstat64(const char* path, struct stat64* info) noexcept {
+  errno = take(kernel.lstat_errno);
+  if (errno != 0) return -1;
+  return static_cast<int>(syscall(SYS_newfstatat, AT_FDCWD, path, info, AT_SYMLINK_NOFOLLOW));
 }
 }
 
@@ -239,6 +255,25 @@ TEST_F(PosixFsTest, ListsInNameOrder) {
   EXPECT_EQ(found, ".c B/ a b l/ ");
   EXPECT_TRUE(fails_with(Code::kNotFound, fs_.list(file("no"))));
   EXPECT_TRUE(fails_with(Code::kNotFound, fs_.list(file("a")))) << "no folder";
+}
+
+TEST_F(PosixFsTest, ListsWhereTheFolderDoesNotTellTypes) {
+  ASSERT_TRUE(write("a", {}));
+  ASSERT_TRUE(succeeds(fs_.make_folders(file("b"))));
+  std::filesystem::create_symlink(file("a"), file("c"));
+  std::filesystem::create_symlink(file("gone"), file("d"));
+  const auto kinds = [&](const std::vector<FolderEntry>& entries) {
+    std::string letters;
+    for (const auto& entry : entries) letters += entry.is_folder ? 'f' : entry.is_file ? 'r' : '-';
+    return letters;
+  };
+  EXPECT_EQ(kinds(*fs_.list(folder_.path())), "rfr-");
+  kernel.hides_types = true;
+  EXPECT_EQ(kinds(*fs_.list(folder_.path())), "rfr-");
+  kernel.lstat_errno = EIO;
+  EXPECT_TRUE(fails_with(Code::kFailed, fs_.list(folder_.path()))) << "it may be ours";
+  kernel.lstat_errno = ENOENT;
+  EXPECT_EQ(fs_.list(folder_.path())->size(), 3u) << "one went meanwhile";
 }
 
 TEST_F(PosixFsTest, RenameNewTakesNobodysName) {

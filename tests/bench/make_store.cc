@@ -19,6 +19,7 @@
 #include "store/meta_pack.h"
 #include "store/pack_format.h"
 #include "store/tag_change.h"
+#include "tests/support/bare_lease.h"
 
 namespace cairn {
 namespace {
@@ -105,6 +106,7 @@ class Maker {
     must(metas.add(ObjectKind::kTagEntry, encode_tag_entry(entry)));
     must(metas.finish());
     CommitFailure failure;
+    const BareLease lease(store_->path(), session);
     last_ = must(commit_tag(*store_, entry, IfExists::kError, {}, kWait, failure)).entry;
   }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """check's last word and repair. usage: repair_test.py CAIRN"""
+import fcntl
 import json
 import shutil
 import struct
@@ -116,6 +117,21 @@ class Repair(unittest.TestCase):
         done = self.cairn.json("repair", "tags", "--yes")
         self.assertEqual(done["kept"], ["run/1", "run/2"])
         self.assertEqual(len(done["unreadable"]), 1)
+        self.expect_tags("run/1", "run/2")
+
+    def test_a_lost_tag_is_named_and_collections_wait(self):
+        self.newest("packs").unlink()
+        (self.cairn.store / "root").unlink()
+        with open(self.cairn.store / "gc.lock", "a+b") as lock:
+            held = struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0)
+            fcntl.fcntl(lock, 37, held)  # F_OFD_SETLK
+            self.assertEqual(self.cairn.error("repair", "tags", "--yes", "--wait", "0s",
+                                              expect=11)["code"], "busy")
+            plan = self.cairn.json("repair", "tags", "--dry-run")
+        done = self.cairn.json("repair", "tags", "--yes")
+        self.assertEqual([row["tag"] for row in done["lost"]], ["run/3"])
+        self.assertIn("missing", done["lost"][0]["message"])
+        self.assertEqual(plan["lost"], done["lost"])
         self.expect_tags("run/1", "run/2")
 
     def test_a_lost_tag_table(self):

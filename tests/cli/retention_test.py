@@ -59,6 +59,11 @@ class Retention(unittest.TestCase):
         self.assertEqual(plan["thinned"], [
             {"tag": f"run/{step}", "dropped_tensors": 2, "dropped_bytes": 18000}
             for step in (7, 6)])
+        self.assertNotIn("gc", plan)
+        plan_with_gc = self.cairn.json(*words, "--dry-run", "--gc")
+        self.assertIsNone(plan_with_gc.pop("gc"))
+        self.assertEqual(plan_with_gc, plan)
+        self.assertIn("not known", self.cairn.run(*words, "--dry-run", "--gc").stderr)
         self.assertEqual(len(self.cairn.json("show", "run/6")["tensors"]), 3)
         self.cairn.run(*words, expect=2)  # nobody to ask
         done = self.cairn.json(*words, "--gc", "--yes")

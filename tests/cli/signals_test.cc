@@ -5,6 +5,8 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "base/clock.h"
+
 namespace cairn {
 namespace {
 
@@ -16,9 +18,11 @@ void stop_once(int number) {
   std::_Exit(!before && stop_flag().load() && stop_signal() == number ? 0 : 1);
 }
 
-void stop_twice(int first, int second) {
+void stop_twice(int first, int second, double seconds_between = 0) {
   install_signal_handlers();
   raise(first);
+  const Stopwatch watch;
+  while (watch.seconds() < seconds_between) continue;
   raise(second);
   std::_Exit(0);
 }
@@ -26,8 +30,13 @@ void stop_twice(int first, int second) {
 TEST(SignalsDeathTest, TheFirstStopsCleanlyTheSecondAtOnce) {
   EXPECT_EXIT(stop_once(SIGINT), testing::ExitedWithCode(0), "");
   EXPECT_EXIT(stop_once(SIGTERM), testing::ExitedWithCode(0), "");
-  EXPECT_EXIT(stop_twice(SIGINT, SIGINT), testing::ExitedWithCode(130), "");
+  EXPECT_EXIT(stop_twice(SIGINT, SIGINT, 0.02), testing::ExitedWithCode(130), "");
   EXPECT_EXIT(stop_twice(SIGINT, SIGTERM), testing::ExitedWithCode(143), "");
+}
+
+TEST(SignalsDeathTest, AnEchoOfTheFirstIsNoSecond) {
+  EXPECT_EXIT(stop_twice(SIGTERM, SIGTERM), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(stop_twice(SIGINT, SIGINT), testing::ExitedWithCode(0), "");
 }
 
 TEST(SignalsDeathTest, AnIgnoredInterruptStaysIgnored) {

@@ -57,6 +57,15 @@ class StoreFixture : public ::testing::Test {
     return data;
   }
 
+  /// As a collector does that takes all sessions for dead.
+  void remove_leases() const {
+    const auto leases = posix_fs().list(path() + "/sessions");
+    ASSERT_TRUE(leases);
+    for (const FolderEntry& lease : *leases) {
+      EXPECT_TRUE(posix_fs().remove(path() + "/sessions/" + lease.name));
+    }
+  }
+
   TempFolder folder_;
   std::unique_ptr<Store> store_;
 };

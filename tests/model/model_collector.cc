@@ -15,13 +15,21 @@ enum CollectorStep : uint8_t {
   kDelete
 };
 
+/// From then on no collector heeds the lease. That it can be removed, too, is another scenario: the
+/// revocation then goes with the next condemning, and only the missing lease tells the session.
 void revoke(World& world, const State& state) {
   for (int session = 0; session < kSavers; ++session) {
     if (state.leases[session] == 0) continue;
-    State& after = world.add({"gc takes for dead and revokes", session}, state);
+    State after = state;
     after.leases[session] = 0;
+    if (world.scenario.unleases) {
+      after.lease_files &= static_cast<Set>(~bit(session));
+      world.add({"gc takes for dead and removes the lease", session}, after);
+      continue;
+    }
     if (world.has(Guard::kRevokeFirst)) after.root.revoked |= bit(session);
     touch_root(world, after.root);
+    world.add({"gc takes for dead and revokes; the lease stays", session}, after);
   }
 }
 
@@ -37,6 +45,7 @@ void condemn(World& world, const State& state, int number, Root root, Set dead) 
   State& after = world.add({"gc condemns", number, dead}, state);
   const auto doomed = static_cast<Set>(root.condemned | dead);
   if (world.has(Guard::kCondemnFirst)) root.condemned = doomed;
+  root.revoked = world.has(Guard::kKeepRevoked) ? root.revoked & state.lease_files : 0;
   ++root.epoch;
   touch_root(world, root);
   after.root = root;
@@ -97,7 +106,6 @@ void remove(World& world, const State& state, int number) {
   if (left != 0 && world.has(Guard::kClearGone)) return;
   State& after = world.add({"gc takes off the condemned list", number}, state);
   after.root.condemned &= static_cast<Set>(~state.collectors[number].packs);
-  if (!world.has(Guard::kKeepRevoked)) after.root.revoked = 0;
   touch_root(world, after.root);
   if (left == 0) after.collectors[number] = {kOver, 0, 0};
 }
@@ -112,7 +120,8 @@ void collector_steps(World& world, const State& state, int number) {
     after.collectors[number] = {kOver, 0, 0};
     after.read_roots[number] = {};
   }
-  if (world.scenario.revokes && collector.step <= kCondemn) revoke(world, state);
+  const bool judges = world.scenario.revokes || world.scenario.unleases;
+  if (judges && collector.step <= kCondemn) revoke(world, state);
   if (collector.step == kMark) {
     Collector& next = world.add({"gc marks", number}, state).collectors[number];
     next = {kCondemn, static_cast<Set>(packs_of_tags(state.root) | all_leases(state)), 0};

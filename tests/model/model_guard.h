@@ -22,12 +22,12 @@ enum class Guard {
   kExists,        // commit refuses a name that is taken, unless told to replace it
   kRevoke,        // commit refuses a session that the root says is revoked
   kRevokeFirst,   // a session is revoked in the root before its lease is taken away
-  kKeepRevoked,   // a revocation stays until the session is known to be over
+  kKeepRevoked,   // a revocation stays until the session's lease is gone
+  kOwnLease,      // commit refuses a session whose lease is gone
   kAllParts,      // a rank commits only when it has seen every part
   kPartLast,      // a rank leaves its part after its packs are durable
   kJobLeases,     // commit of a job needs the leases of all its ranks
   kRepeat,        // a commit of the session that made the entry is success
-  kHoldLease,     // the lease is held until the answer of the commit is known
   kKeepFiles,     // after a commit of unknown outcome nobody but gc removes the files
   kReread,        // a reader that finds a file gone reads the root again
   kRestart,       // ... and begins anew with the entry it finds
@@ -44,8 +44,8 @@ enum class Guard {
 inline constexpr std::array<std::string_view, static_cast<size_t>(Guard::kCount)> kGuardNames = {
     "relook",       "samebase",    "softcheck", "epochonly",  "remark",      "relist",
     "condemnfirst", "cleargone",   "swapcheck", "movelease",  "exists",      "revoke",
-    "revokefirst",  "keeprevoked", "allparts",  "partlast",   "jobleases",   "repeat",
-    "holdlease",    "keepfiles",   "reread",    "restart",    "rereadoften", "syncpacks",
+    "revokefirst",  "keeprevoked", "ownlease",  "allparts",   "partlast",    "jobleases",
+    "repeat",       "keepfiles",   "reread",    "restart",    "rereadoften", "syncpacks",
     "syncroot",     "acklate",     "swaproot",  "filesfirst", "rootfirst"};
 
 using Guards = std::bitset<static_cast<size_t>(Guard::kCount)>;

@@ -19,6 +19,7 @@ enum SaverStep : uint8_t {
 void end(State& state, int number) {
   state.savers[number] = {kOver, {}, 0, 0, 0};
   state.leases[number] = 0;
+  state.lease_files &= static_cast<Set>(~bit(number));
 }
 
 /// Whether the tag is this session's.
@@ -84,7 +85,6 @@ void published(World& world, const State& before, int number) {
   State& lost = world.add({"commit, its answer lost", number}, before);
   lost.savers[number].step = kUnsure;
   lost.savers[number].unsure = 1;
-  if (!world.has(Guard::kHoldLease)) lost.leases[number] = 0;
 }
 
 void commit(World& world, const State& state, int number) {
@@ -97,6 +97,9 @@ void commit(World& world, const State& state, int number) {
   }
   if (world.has(Guard::kRevoke) && (state.root.revoked & bit(number)) != 0) {
     return fail(world, state, number, "commit refused: revoked");
+  }
+  if (world.has(Guard::kOwnLease) && (state.lease_files & bit(number)) == 0) {
+    return fail(world, state, number, "commit refused: its lease is gone");
   }
   const bool taken = standing.packs != 0 && !plan.may_replace;
   if (taken && (own || world.has(Guard::kExists))) {
@@ -139,6 +142,7 @@ void saver_steps(World& world, const State& state, int number) {
   } else if (saver.step == kLease) {
     State& after = world.add({"lease", number}, state);
     after.leases[number] = static_cast<Set>(saver.base.packs | own_pack(number));
+    after.lease_files |= bit(number);
     after.savers[number].step = kLookAgain;
   } else if (saver.step == kLookAgain) {
     look_again(world, state, number);

@@ -30,7 +30,8 @@ struct Scenario {
   Move move = Move::kNone;
   bool reads = false;
   uint8_t retries = 0;    // of the reader; 0: as often as the entry changes
-  bool revokes = false;   // gc may take any live session for dead
+  bool revokes = false;   // gc may take any live session for dead, whose lease cannot be removed
+  bool unleases = false;  // ... whose lease goes, and no revocation is left of it
   bool ranks = false;     // the savers are two ranks of one save
   bool power = false;     // files and roots are lost unless synced
   bool in_steps = false;  // gc reads the root, lists the leases, replaces the root: one by one

@@ -39,7 +39,12 @@ static std::vector<Scenario> scenarios_of_saves() {
   revoked.revokes = true;
   revoked.lookups = 0;
 
-  Scenario lost{.name = "lost answer", .guards = {kRepeat, kHoldLease, kKeepFiles}};
+  Scenario unleased{.name = "lost lease", .guards = {kOwnLease}};
+  unleased.unleases = true;
+  unleased.forgets = bit(kTagA);
+  unleased.lookups = 0;
+
+  Scenario lost{.name = "lost answer", .guards = {kRepeat, kKeepFiles}};
   lost.plans[0] = {.target = kTagS0, .base = kTagA, .may_lose_answer = true};
   lost.plans[1] = {.target = kTagS1, .base = kTagS0};
   lost.forgets = bit(kTagA) | bit(kTagS0);
@@ -52,7 +57,7 @@ static std::vector<Scenario> scenarios_of_saves() {
   lost_replace.plans[0].may_replace = true;
   lost_replace.plans[1].base = kTagA;
   lost_replace.forgets = bit(kTagA);
-  return {saves, replace, race, revoked, lost, lost_replace};
+  return {saves, replace, race, revoked, unleased, lost, lost_replace};
 }
 
 static std::vector<Scenario> scenarios_of_entries() {

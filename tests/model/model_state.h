@@ -79,7 +79,8 @@ struct State {
   Root durable_root;  // what a power cut may bring back
   Set files = 0;
   Set durable_files = 0;
-  std::array<Set, kSessions> leases = {};  // 0: none
+  std::array<Set, kSessions> leases = {};  // what collectors heed; 0: none
+  Set lease_files = 0;  // of savers: a lease that is not heeded any more may lie there still
   std::array<Saver, kSavers> savers;
   std::array<Collector, kCollectors> collectors;
   Mover mover;

@@ -39,6 +39,7 @@ static void cut_power(World& world, const State& state) {
   after.root = state.durable_root;
   after.files &= state.durable_files;
   after.leases = {};
+  after.lease_files = 0;
   for (Saver& saver : after.savers) {
     if (saver.step != 0) saver = {kOver, {}, 0, 0, 0};
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "store/root.h"
+#include "tests/support/bare_lease.h"
 #include "tests/support/fault_fs.h"
 #include "tests/support/temp_folder.h"
 
@@ -30,6 +31,7 @@ class Commit : public ::testing::Test {
   Result<CommitResult> commit(const TagEntry& wanted, IfExists if_exists = IfExists::kError,
                               const std::vector<FileId>& reused = {}) {
     failure_ = {};
+    const BareLease lease(path(), wanted.session);
     return commit_tag(*store_, wanted, if_exists, reused, 0ms, failure_);
   }
   void edit_root(const std::function<void(Root&)>& edit) {
@@ -99,6 +101,21 @@ TEST_F(Commit, ARevokedSessionIsRefused) {
   EXPECT_EQ(commit(dead).error().code, Code::kBusy);
   EXPECT_TRUE(store_->read_tags()->tags.empty());
   EXPECT_TRUE(commit(entry("t")));
+}
+
+TEST_F(Commit, ASessionThatLostItsLeaseIsRefused) {
+  TagEntry lost = entry("t");
+  const auto session = *Session::begin(posix_fs(), path(), "t", std::nullopt);
+  lost.session = session->id();
+  // As a collector on another host of the same name does it, which sees no locks of this one.
+  ASSERT_TRUE(posix_fs().remove(lease_path(path(), lost.session)));
+  EXPECT_EQ(commit_tag(*store_, lost, IfExists::kError, {}, 0ms, failure_).error().code,
+            Code::kBusy);
+  EXPECT_FALSE(failure_.may_be_visible);
+  EXPECT_TRUE(store_->read_tags()->tags.empty());
+  ASSERT_TRUE(commit(lost));
+  EXPECT_TRUE(commit_tag(*store_, lost, IfExists::kError, {}, 0ms, failure_)->already)
+      << "what stands already needs no lease";
 }
 
 TEST_F(Commit, ReusedPacksMustBeThere) {

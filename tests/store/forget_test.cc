@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "store/commit.h"
+#include "tests/support/bare_lease.h"
 #include "tests/support/fault_fs.h"
 #include "tests/support/temp_folder.h"
 
@@ -24,6 +25,7 @@ class Forget : public testing::Test {
     entry.name = name;
     entry.session = *SessionId::fresh();
     CommitFailure failure;
+    const BareLease lease(path(), entry.session);
     const auto done = commit_tag(*store_, entry, IfExists::kReplace, {}, 0ms, failure);
     EXPECT_TRUE(done);
     return done->entry;
@@ -75,9 +77,14 @@ TEST_F(Forget, ATagInATableStaysForgotten) {
 }
 
 TEST_F(Forget, PinsGoOnAndOff) {
-  make("a");
+  const TagEntry made = make("a");
+  make("z");
+  const uint64_t number = read_root(posix_fs(), path())->commit;
   EXPECT_TRUE(pin_tag(*store_, "a", true, 0ms)->pinned);
+  EXPECT_EQ(read_root(posix_fs(), path())->commit, number + 1) << "each replacement counts";
+  EXPECT_EQ(store_->find_tag("a")->commit, made.commit) << "and makes no tag newer";
   EXPECT_TRUE(pin_tag(*store_, "a", true, 0ms)->pinned) << "again";
+  EXPECT_EQ(read_root(posix_fs(), path())->commit, number + 1);
   EXPECT_TRUE(store_->find_tag("a")->pinned);
   EXPECT_FALSE(pin_tag(*store_, "a", false, 0ms)->pinned);
   EXPECT_FALSE(store_->find_tag("a")->pinned);

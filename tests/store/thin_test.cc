@@ -1,11 +1,17 @@
 #include "store/thin.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
 #include <map>
 
 #include "lib/check.h"
 #include "store/forget.h"
 #include "store/gc/collect.h"
+#include "store/tag_change.h"
 #include "tests/lib/store_fixture.h"
+#include "tests/support/fault_fs.h"
 
 namespace cairn {
 namespace {
@@ -117,6 +123,62 @@ TEST_F(Thin, AllOrNothing) {
   ASSERT_TRUE(pin_tag(*store_, "a", true, 0ms));
   EXPECT_EQ(thin("a", "moment.*").error().code, Code::kProtected);
   EXPECT_EQ(store_->find_tag("a")->facts.tensors, 40u);
+}
+
+TEST_F(Thin, WithoutItsLeaseItChangesNothing) {
+  save_tag("a", 100);
+  FaultFs faults(posix_fs());
+  faults.counts = [&](FsCall call, const std::string& file) {
+    if (call == FsCall::kCreate && file.find("/meta/") != std::string::npos) remove_leases();
+    return false;
+  };
+  const auto store = *Store::open(faults, path());
+  EXPECT_EQ(thin_tags(*store, {*store->find_tag("a")}, {"moment.*"}, two_bytes_each, false, 0ms)
+                .error()
+                .code,
+            Code::kBusy);
+  EXPECT_EQ(store_->find_tag("a")->facts.tensors, 40u);
+  expect_sound();
+}
+
+TEST_F(Thin, ManyTagsAreThinnedSomeAtATimeAndAStopIsHeardBetween) {
+  save_tag("a", 100);
+  const TagEntry a = *store_->find_tag("a");
+  const auto fork = [&](Root& root, TagBook& book) -> Result<RootChange> {
+    for (int i = 0; i < 1100; ++i) {
+      TagEntry copy = a;
+      copy.name = fmt::format("t/{:04}", i);
+      copy.commit = ++root.commit;
+      book.put(std::move(copy));
+    }
+    return RootChange::kReplace;
+  };
+  ChangeOutcome outcome;
+  ASSERT_TRUE(change_tags(*store_, *SessionId::fresh(), 0ms, fork, outcome));
+  std::atomic<bool> stop{false};
+  FaultFs faults(posix_fs());
+  faults.counts = [&](FsCall call, const std::string& file) {
+    if (call == FsCall::kRename && file.find("/root.") != std::string::npos) stop = true;
+    return false;
+  };
+  const auto store = *Store::open(faults, path());
+  std::vector<TagEntry> tags = store_->read_tags()->tags;
+  const auto stopped = thin_tags(*store, tags, {"moment.*"}, two_bytes_each, false, {0ms, &stop});
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Code::kCancelled);
+  EXPECT_NE(stopped.error().message.find("1024 of 1101"), std::string::npos)
+      << stopped.error().message;
+  const auto count_thin = [&] {
+    tags = store_->read_tags()->tags;
+    return std::count_if(tags.begin(), tags.end(),
+                         [](const TagEntry& tag) { return tag.facts.tensors == 20; });
+  };
+  EXPECT_EQ(count_thin(), 1024);
+  EXPECT_TRUE(posix_fs().list(path() + "/sessions")->empty());
+  const auto rest = thin_tags(*store_, tags, {"moment.*"}, two_bytes_each, false, 0ms);
+  EXPECT_EQ(rest->size(), 77u);
+  EXPECT_EQ(count_thin(), 1101);
+  expect_sound();
 }
 
 TEST_F(Thin, ASaveWithAThinnedBaseFindsWhatIsLeft) {

@@ -23,7 +23,7 @@ TESTED_BY = {
     "base/encodings/zstd_frame.cc": "tests/base/encodings/byte_run_test.cc",
     # Save and load are one promise: what was saved is loaded.
     "lib/tensor_stream.cc": "tests/cli/commands_test.py",
-    "lib/new_file.cc": "tests/cli/commands_test.py",
+    "lib/new_file.cc": "tests/lib/export_files_test.cc",
     "lib/tensor_names.cc": "tests/lib/load_test.cc",
     "lib/page_marks.cc": "tests/lib/change_map_test.cc",
     "lib/report_facts.cc": "tests/lib/change_map_test.cc",
@@ -41,9 +41,7 @@ TESTED_BY = {
     "store/pack_reader.cc": "tests/lib/load_test.cc",
     "store/pack_tables.cc": "tests/lib/save_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
-    "lib/check.cc": "tests/crash/byte_sweep_test.cc",
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
-    "lib/salvage.cc": "tests/cli/repair_test.py",
     "cli/cmd_repair.cc": "tests/cli/repair_test.py",
     "lib/version.cc": "tests/install/install_test.py",
     "lib/tag_rules.cc": "tests/independent/read_store_test.py",
@@ -69,7 +67,6 @@ TESTED_BY = {
     # What a command prints is what it is for.
     "lib/describe.cc": "tests/cli/commands_test.py",
     "lib/diff.cc": "tests/cli/commands_test.py",
-    "lib/export_files.cc": "tests/cli/commands_test.py",
     "lib/import_files.cc": "tests/cli/commands_test.py",
     "store/usage.cc": "tests/cli/commands_test.py",
     "cli/exclusive.cc": "tests/cli/commands_test.py",

@@ -277,13 +277,58 @@ TEST_F(Collect, ASilentSessionOfAnotherHostIsRevoked) {
   std::filesystem::last_write_time(lease, std::filesystem::last_write_time(lease) - 2h);
   ASSERT_TRUE(collect(*store_, {}));
   EXPECT_FALSE(file_exists(posix_fs(), lease));
-  EXPECT_EQ(read_root(posix_fs(), path())->revoked, std::vector<SessionId>{other});
   TagEntry entry = *store_->find_tag("a");
   entry.session = other;
   entry.name = "b";
   CommitFailure failure;
   EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
             Code::kBusy);
+}
+
+TEST_F(Collect, ARevocationStaysAsLongAsTheLease) {
+  save_tag("a", 2);
+  const SessionId other = *SessionId::fresh();
+  const std::string lease = lease_path(path(), other);
+  ASSERT_TRUE(write_new_file(posix_fs(), lease, as_bytes("half a lea")));
+  std::filesystem::last_write_time(lease, std::filesystem::last_write_time(lease) - 2h);
+  FaultFs faults(posix_fs());
+  faults.fail_next(FsCall::kRemove, other.hex());
+  const auto report = collect(**Store::open(faults, path()), {});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->failures.size(), 1u) << "another user's, say";
+  EXPECT_EQ(read_root(posix_fs(), path())->revoked, std::vector<SessionId>{other});
+  TagEntry entry = *store_->find_tag("a");
+  entry.session = other;
+  entry.name = "b";
+  CommitFailure failure;
+  EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
+            Code::kBusy)
+      << "its lease is still there";
+  ASSERT_TRUE(collect(*store_, {}));
+  EXPECT_FALSE(file_exists(posix_fs(), lease));
+  EXPECT_TRUE(read_root(posix_fs(), path())->revoked.empty());
+  EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
+            Code::kBusy)
+      << "it slept through both";
+}
+
+TEST_F(Collect, AMoveThatLostItsLeaseChangesNoTag) {
+  save_tag("a", 2, 0);
+  save_tag("b", 3, 32);
+  forget({"a"});
+  const TagEntry before = *store_->find_tag("b");
+  FaultFs faults(posix_fs());
+  // When the new pack is being made, someone else takes the lease away.
+  faults.counts = [&](FsCall call, const std::string& file) {
+    if (call == FsCall::kCreate && file.find("/packs/") != std::string::npos) remove_leases();
+    return false;
+  };
+  const auto store = *Store::open(faults, path());
+  EXPECT_EQ(collect(*store, {}).error().code, Code::kBusy);
+  EXPECT_EQ(store_->find_tag("b")->table, before.table);
+  expect_whole();
+  collect_as_planned();
+  expect_whole();
 }
 
 TEST_F(Collect, AnEndlessLeaseDoesNotStopItForEver) {

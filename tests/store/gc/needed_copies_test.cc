@@ -9,6 +9,7 @@
 #include "store/meta_pack.h"
 #include "store/open_pack.h"
 #include "tests/lib/store_fixture.h"
+#include "tests/support/bare_lease.h"
 
 namespace cairn {
 namespace {
@@ -56,6 +57,7 @@ class Bases : public StoreFixture {
     entry.session = session;
     EXPECT_TRUE(metas.finish());
     CommitFailure failure;
+    const BareLease lease(path(), session);
     return commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure)->entry;
   }
 
@@ -122,6 +124,7 @@ TEST_F(Bases, AnUnknownEncodingStopsACollection) {
   newer.session = *SessionId::fresh();
   ASSERT_TRUE(metas.finish());
   CommitFailure failure;
+  const BareLease lease(path(), newer.session);
   ASSERT_TRUE(commit_tag(*store_, newer, IfExists::kError, {}, 0ms, failure));
   EXPECT_EQ(collect(*store_, {}).error().code, Code::kNewerFormat);
 }

@@ -77,6 +77,21 @@ TEST_F(IndexTest, FollowsTheRootAndFindsChunksOfTheWholeStore) {
   EXPECT_EQ((*index)->state()->chunks, 512u) << "nothing new was stored";
 }
 
+TEST_F(IndexTest, FilesOfAKilledHelperGo) {
+  save_bytes("a", noise(5000, 1));
+  ASSERT_TRUE(Index::open(*store_, Index::Access::kWrite));
+  const std::string index = index_path(*store_);
+  for (const char* name : {"/ingest-0000000000000001.sst", "/mine.sst"}) {
+    ASSERT_TRUE(write_new_file(posix_fs(), index + name, as_bytes("half a file")));
+  }
+  ASSERT_TRUE(Index::open(*store_, Index::Access::kRead));
+  EXPECT_TRUE(file_exists(posix_fs(), index + "/ingest-0000000000000001.sst"))
+      << "may be another's";
+  ASSERT_TRUE(Index::open(*store_, Index::Access::kWrite));
+  EXPECT_FALSE(file_exists(posix_fs(), index + "/ingest-0000000000000001.sst"));
+  EXPECT_TRUE(file_exists(posix_fs(), index + "/mine.sst"));
+}
+
 TEST_F(IndexTest, LeadsFromATagToItsManifestAndSchema) {
   save_bytes("a/1", noise(512 * 1024, 1));
   auto index = Index::open(*store_, Index::Access::kWrite);
