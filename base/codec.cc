@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/encodings/encode.h"
+#include "base/replay/replay.h"
 
 namespace cairn {
 
@@ -114,8 +115,7 @@ Status decode(Encoding encoding, ByteSpan parameters, ByteSpan stored,
     case Encoding::kDerived:
       return decode_derived(parameters, stored, bases[0], out);
     case Encoding::kReplay:
-      // decode_replay (base/replay/replay.h) is not linked into this version.
-      return newer_encoding(encoding);
+      return decode_replay(parameters, stored, bases, out);
   }
   return newer_encoding(encoding);
 }

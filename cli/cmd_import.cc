@@ -17,10 +17,16 @@ namespace cairn {
 
 static constexpr uint64_t kRolesBytesMax = kMiB;
 
-static Status give_roles(const std::string& roles, std::vector<TensorSource>& tensors) {
-  if (roles == "none") return {};
+/// Says what the tensors are to their optimizer, and what is known of its step.
+static Status give_roles(const std::string& roles, const Metadata& metadata,
+                         std::vector<TensorSource>& tensors, OptimizerFacts& optimizer) {
+  if (roles == "none") {
+    optimizer.predict = false;
+    return {};
+  }
   if (roles == "auto") {
     guess_roles(tensors);
+    optimizer.common = facts_from_metadata(metadata);
     return {};
   }
   CAIRN_TRY(const FileInfo file, posix_fs().info(roles));
@@ -31,6 +37,7 @@ static Status give_roles(const std::string& roles, std::vector<TensorSource>& te
   CAIRN_TRY(const Bytes text, read_file(posix_fs(), roles, kRolesBytesMax));
   CAIRN_TRY(const RoleRules rules, parse_role_rules(text, roles));
   assign_roles(rules, tensors);
+  optimizer = rules.optimizer;
   return {};
 }
 
@@ -44,11 +51,16 @@ static Result<SaveRequest> make_request(const Context& context, const ImportOpti
     CAIRN_CHECK(add_attachment(files, attachment.key, attachment.value));
   }
   for (const std::string& warning : files.warnings) context.output.warn(warning);
-  CAIRN_CHECK(give_roles(options.roles, files.tensors));
-  request.tensors = files.tensors;
   request.attachments = files.attachments;
   request.file_metadata = files.file_metadata;
   for (const KeyValue& item : options.metadata) request.metadata[item.key] = item.value;
+  Metadata known = files.file_metadata;
+  for (const auto& [key, value] : request.metadata) known[key] = value;
+  CAIRN_CHECK(give_roles(options.roles, known, files.tensors, request.optimizer));
+  request.tensors = files.tensors;
+  request.effort = options.effort;
+  request.restore_budget = options.restore_budget;
+  request.weights_direct = options.weights_direct;
   if (options.step) request.step = static_cast<int64_t>(*options.step);
   if (!options.base.empty()) request.base = options.base;
   request.if_exists = options.if_exists;

@@ -89,6 +89,11 @@ void declare(FlagSet& flags, ImportOptions& options) {
       "if-exists", &options.if_exists,
       {{"error", IfExists::kError}, {"same", IfExists::kSame}, {"replace", IfExists::kReplace}});
   flags.text("roles", &options.roles);
+  flags.choice(
+      "effort", &options.effort,
+      {{"fast", Effort::kFast}, {"balanced", Effort::kBalanced}, {"small", Effort::kSmall}});
+  flags.value("restore-budget", &options.restore_budget, parse_factor);
+  flags.on_off("weights-direct", &options.weights_direct);
   declare_wait(flags, &options.wait_s);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/encodings/byte_run.h"
 #include "cli/flags.h"
 #include "cli/output.h"
 #include "cli/parse.h"
@@ -41,6 +42,9 @@ struct ImportOptions {
   std::string base;  ///< a tag, "none", or "" for the newest of the same prefix
   IfExists if_exists = IfExists::kError;
   std::string roles = "auto";  ///< a file, "auto" or "none"
+  Effort effort = Effort::kBalanced;
+  double restore_budget = 4;
+  bool weights_direct = false;
   uint64_t wait_s = 60;
 };
 

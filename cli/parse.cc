@@ -147,6 +147,12 @@ Result<double> parse_dead_percent(std::string_view text) {
   return fail(Code::kUsage, fmt::format("'{}' is not a percentage from 0 to below 100", text));
 }
 
+Result<double> parse_factor(std::string_view text) {
+  const auto value = decimal(trim(text));
+  if (value && *value >= 1) return *value;
+  return fail(Code::kUsage, fmt::format("'{}' is not a number of at least 1", text));
+}
+
 Result<bool> parse_bool(std::string_view text) {
   const std::string small = lower(trim(text));
   if (small == "true" || small == "yes" || small == "on" || small == "1") return true;

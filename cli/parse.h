@@ -23,6 +23,8 @@ Result<uint64_t> parse_count(std::string_view text);
 
 /// More than 0 and at most 100, with or without a `%`.
 Result<double> parse_percent(std::string_view text);
+/// "4", "2.5": 1 or more.
+Result<double> parse_factor(std::string_view text);
 
 /// At least 0 and less than 100, with or without a `%`.
 Result<double> parse_dead_percent(std::string_view text);

@@ -93,6 +93,8 @@ struct SaveRequest {
   Effort effort = Effort::kBalanced;
   /// A tag may take this many times as long to load as one whose chunks stand by themselves.
   double restore_budget = 4;
+  /// Weights never need their masters, nor the chains of these, to be decoded.
+  bool weights_direct = false;
   OptimizerFacts optimizer = {};  ///< what is known of the step, to predict state from
   LookUp look_up = {};  ///< optional
   /// Called when all bytes were read, before the tag is made visible; an error ends the save. To

@@ -378,19 +378,20 @@ Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t
   Cluster cluster = cluster_of(chunk, numbers);
   const bool is_keyframe = base_ == nullptr || budget_.is_due(*chunk.group, chunk.chunk);
   if (!is_keyframe) read_before(cluster);
+  const bool weights_first = is_keyframe || request_.weights_direct;
   // A weight that stands by itself must be there before its master is made from it.
   const auto is_weight = [](const Member& member) { return member.role == Role::kWeight; };
   for (const bool weights : {true, false}) {
     for (size_t i = 0; i < cluster.size(); ++i) {
-      const bool is_first = is_keyframe && is_weight(cluster[i]);
+      const bool is_first = weights_first && is_weight(cluster[i]);
       if (!cluster[i].is_wanted || is_first != weights) continue;
-      CAIRN_CHECK(store_member(cluster, i, is_keyframe));
+      CAIRN_CHECK(store_member(cluster, i, weights_first));
     }
   }
   return {};
 }
 
-Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool is_keyframe) {
+Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool weights_first) {
   const Member& member = cluster[number];
   if (request_.call.progress != nullptr) request_.call.progress->new_bytes += member.now.size();
   if (!member.is_tensor) {
@@ -401,7 +402,7 @@ Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool is_k
   // others of this save do for those alone that nothing is made from.
   const bool is_alone = cluster.size() == 1;
   if (is_alone && !writer_.claim(member.digest, true)) return {};
-  CAIRN_TRY(auto chunk, encoder_.encode(cluster, number, facts_[member.item], is_keyframe));
+  CAIRN_TRY(auto chunk, encoder_.encode(cluster, number, facts_[member.item], weights_first));
   const bool is_own = chunk && std::any_of(chunk->bases.begin(), chunk->bases.end(), [](const CopyBase& base) {
     return std::holds_alternative<OwnPlace>(base);
   });

@@ -79,7 +79,7 @@ class ChunkSaver {
   Status write_cluster(const ChunkUnits& chunk, std::span<const size_t> units);
   Cluster cluster_of(const ChunkUnits& chunk, std::span<const size_t> units);
   void read_before(Cluster& cluster);
-  Status store_member(const Cluster& cluster, size_t member, bool is_keyframe);
+  Status store_member(const Cluster& cluster, size_t member, bool weights_first);
   Status write_opaque(const Member& member);
   std::optional<DigestInput> rows_of(const Unit& unit) const;
   void gather(const Unit& unit, MutableBytes room) const;

@@ -11,8 +11,15 @@ namespace cairn {
 using nlohmann::json;
 
 static constexpr std::string_view kParameter = "{p}";
-static constexpr std::array<std::string_view, 7> kNumbers = {
-    "step", "lr", "beta1", "beta2", "eps", "weight_decay", "clip"};
+static constexpr std::array<std::pair<std::string_view, std::optional<double> StepFacts::*>, 8>
+    kNumbers = {{{"step", &StepFacts::step},
+                 {"lr", &StepFacts::lr},
+                 {"beta1", &StepFacts::beta1},
+                 {"beta2", &StepFacts::beta2},
+                 {"eps", &StepFacts::eps},
+                 {"weight_decay", &StepFacts::weight_decay},
+                 {"clip", &StepFacts::clip},
+                 {"momentum", &StepFacts::momentum}}};
 
 static std::optional<Role> role_named(std::string_view name) {
   for (const Role role :
@@ -32,16 +39,19 @@ static Result<RolePattern> parse_pattern(Role role, const json& value) {
   return RolePattern{role, text->substr(0, at), text->substr(at + kParameter.size())};
 }
 
-static Status check_numbers(const json& object) {
-  for (const std::string_view key : kNumbers) {
-    if (object.contains(key) && !object[key].is_number()) {
+static Result<StepFacts> take_numbers(const json& object) {
+  StepFacts facts;
+  for (const auto& [key, fact] : kNumbers) {
+    if (!object.contains(key)) continue;
+    if (!object[key].is_number()) {
       return fail(Code::kUsage, fmt::format("'{}' must be a number", key));
     }
+    facts.*fact = object[key].get<double>();
   }
-  return {};
+  return facts;
 }
 
-static Status check_groups(const json& groups) {
+static Status take_groups(const json& groups, OptimizerFacts& optimizer) {
   const auto malformed = [] {
     return fail(Code::kUsage, "'groups' must be a list of objects with a 'match' each");
   };
@@ -50,7 +60,8 @@ static Status check_groups(const json& groups) {
     if (!group.is_object() || !group.contains("match") || !group["match"].is_string()) {
       return malformed();
     }
-    CAIRN_CHECK(check_numbers(group));
+    CAIRN_TRY(const StepFacts facts, take_numbers(group));
+    optimizer.groups.emplace_back(group["match"].get<std::string>(), facts);
   }
   return {};
 }
@@ -60,18 +71,20 @@ static Status check_groups(const json& groups) {
 static bool has_known_entry(const json& object) {
   const auto knows = [&](std::string_view key) { return object.contains(key); };
   return object.empty() || knows("optimizer") || knows("names") || knows("groups") ||
-         std::any_of(kNumbers.begin(), kNumbers.end(), knows);
+         std::any_of(kNumbers.begin(), kNumbers.end(),
+                     [&](const auto& number) { return knows(number.first); });
 }
 
 static Result<RoleRules> parse_rules(const json& object) {
   if (!object.is_object()) return fail(Code::kUsage, "it is not a JSON object");
   if (!has_known_entry(object)) return fail(Code::kUsage, "it says nothing about an optimizer");
-  CAIRN_CHECK(check_numbers(object));
-  if (object.contains("optimizer") && !object["optimizer"].is_string()) {
-    return fail(Code::kUsage, "'optimizer' must be a text");
-  }
-  if (object.contains("groups")) CAIRN_CHECK(check_groups(object["groups"]));
   RoleRules rules;
+  CAIRN_TRY(rules.optimizer.common, take_numbers(object));
+  if (object.contains("optimizer")) {
+    if (!object["optimizer"].is_string()) return fail(Code::kUsage, "'optimizer' must be a text");
+    rules.optimizer.common.is_sgd = object["optimizer"].get<std::string>() == "sgd";
+  }
+  if (object.contains("groups")) CAIRN_CHECK(take_groups(object["groups"], rules.optimizer));
   if (!object.contains("names")) return rules;
   if (!object["names"].is_object()) return fail(Code::kUsage, "'names' must be an object");
   for (const auto& [key, value] : object["names"].items()) {

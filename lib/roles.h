@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/cairn.hpp"
+#include "lib/optimizer_facts.h"
 #include "store/layout.h"
 
 namespace cairn {
@@ -17,9 +18,10 @@ struct RolePattern {
   std::string before, after;  ///< of `{p}`
 };
 
-/// What a roles file says that tells roles. Its numbers are checked and not kept.
+/// What a roles file says: which tensors are what, and what the optimizer did in the step.
 struct RoleRules {
   std::vector<RolePattern> patterns;
+  OptimizerFacts optimizer;
 };
 
 /// Reads the JSON of a roles file (docs/cli/import.md). Errors: kUsage naming what is wrong.
