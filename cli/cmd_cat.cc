@@ -39,11 +39,11 @@ static Status write_tensor(const Context& context, Checkpoint& checkpoint, const
   CallOptions call;
   call.stop = &context.stop;
   bool has_reader = true;
-  TensorStream stream(checkpoint, call, [&](ByteSpan bytes) -> Status {
+  TensorStream stream(checkpoint, call, [&](uint64_t, ByteSpan bytes) -> Status {
     has_reader = context.output.write(bytes);
     return has_reader ? Status() : fail(Code::kCancelled, "nobody reads stdout any more");
   });
-  Status done = stream.add(tensor, static_cast<Dtype>(tensor.dtype), box);
+  Status done = stream.add(tensor, static_cast<Dtype>(tensor.dtype), box, 0);
   if (done) done = stream.flush();
   return has_reader ? done : Status();
 }

@@ -25,7 +25,8 @@ struct ChunkSaver::JobPart {
 
 /// The number that a tensor of one element holds whole in memory.
 static std::optional<double> scalar_of(const TensorSource& source) {
-  if (source.data == nullptr || whole_box(source.shape) != source.box || source.box.elements() != 1) {
+  if (source.data == nullptr || whole_box(source.shape) != source.box ||
+      source.box.elements() != 1) {
     return std::nullopt;
   }
   const auto* bytes = static_cast<const uint8_t*>(source.data);
@@ -45,7 +46,8 @@ static std::vector<StepFacts> facts_by_tensor(const SaveRequest& request, const 
   for (const PlannedTensor& tensor : plan.tensors) {
     StepFacts& of_tensor = facts.emplace_back(request.optimizer.of(tensor.first->parameter));
     // A step of no parameter is that of all.
-    for (const std::string_view whose : {std::string_view(), std::string_view(tensor.first->parameter)}) {
+    for (const std::string_view whose :
+         {std::string_view(), std::string_view(tensor.first->parameter)}) {
       const auto step = steps.find(whose);
       if (step != steps.end()) of_tensor.step = step->second;
     }
@@ -344,8 +346,8 @@ Cluster ChunkSaver::cluster_of(const ChunkUnits& chunk, std::span<const size_t> 
     member.dtype = source.dtype;
     member.form = form_of(source);
     if (base_ == nullptr) continue;
-    member.base = base_->unit_at(unit.unit.item, chunk.chunk,
-                                 unit.unit.is_piece ? &unit.unit.box : nullptr);
+    member.base =
+        base_->unit_at(unit.unit.item, chunk.chunk, unit.unit.is_piece ? &unit.unit.box : nullptr);
     if (member.base && member.base->decoded_bytes != unit.bytes) member.base.reset();
   }
   return cluster;
@@ -403,11 +405,13 @@ Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool weig
   const bool is_alone = cluster.size() == 1;
   if (is_alone && !writer_.claim(member.digest, true)) return {};
   CAIRN_TRY(auto chunk, encoder_.encode(cluster, number, facts_[member.item], weights_first));
-  const bool is_own = chunk && std::any_of(chunk->bases.begin(), chunk->bases.end(), [](const CopyBase& base) {
-    return std::holds_alternative<OwnPlace>(base);
-  });
+  const bool is_own =
+      chunk && std::any_of(chunk->bases.begin(), chunk->bases.end(), [](const CopyBase& base) {
+        return std::holds_alternative<OwnPlace>(base);
+      });
   if (is_own) {
-    CAIRN_TRY(ChunkCopy own, writer_.write_own(member.digest, member.now.size(), *std::move(chunk)));
+    CAIRN_TRY(ChunkCopy own,
+              writer_.write_own(member.digest, member.now.size(), *std::move(chunk)));
     const std::lock_guard lock(own_mutex_);
     pages_[member.place.page].own[{member.place.entry, member.place.unit}] = std::move(own);
     return {};

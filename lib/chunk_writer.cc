@@ -27,8 +27,8 @@ void ChunkWriter::settle(const Digest& digest, const Copy& copy, bool of_tensor)
   ChunkRecord& record = *records_.insert({digest, 0, 0, 0, 0, Encoding::kRaw}).first;
   // A claimed record has no decoded bytes yet; one that was taken over was counted before.
   if (of_tensor && record.decoded_bytes == 0) count_new(copy.decoded_bytes);
-  record = {digest,           copy.offset,        copy.pack.number,
-            copy.stored_bytes, copy.decoded_bytes, copy.encoding};
+  record = {digest,       copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes,
+            copy.encoding};
 }
 
 Status ChunkWriter::write_raw(const Digest& digest, ByteSpan decoded, bool of_tensor) {
@@ -63,8 +63,9 @@ Result<ChunkCopy> ChunkWriter::write_own(const Digest& digest, size_t decoded_by
   CAIRN_TRY(const Copy copy, append(digest, decoded_bytes, chunk));
   const ChunkCopy own{copy, std::move(chunk.bases)};
   const std::lock_guard lock(mutex_);
-  const auto [record, fresh] = records_.insert(
-      {digest, copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes, copy.encoding});
+  const auto [record, fresh] =
+      records_.insert({digest, copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes,
+                       copy.encoding});
   if (fresh) {
     count_new(decoded_bytes);
     sealed_[digest] = {own, true};

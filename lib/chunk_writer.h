@@ -41,8 +41,9 @@ class ChunkWriter {
  public:
   ChunkWriter(PackWriter& packs, const SessionId& session) : packs_(packs), session_(session) {}
 
-  /// Whether the caller is the one to store the chunk: nobody has, or is about to. `for_any`: a copy
-  /// made from others of this save will do, since no chunk of this save is made from the caller's.
+  /// Whether the caller is the one to store the chunk: nobody has, or is about to. `for_any`: a
+  /// copy made from others of this save will do, since no chunk of this save is made from the
+  /// caller's.
   bool claim(const Digest& digest, bool for_any);
 
   /// Stores a chunk that was claimed. Only chunks of tensors are counted as new.

@@ -20,9 +20,9 @@ struct Member {
   Digest digest;
   OwnPlace place;
   bool is_tensor = true;
-  bool is_inline = false;  ///< it lies in its page: nothing can be made from it
-  bool is_wanted = false;  ///< it is to be stored
-  ByteSpan now;            ///< its bytes
+  bool is_inline = false;        ///< it lies in its page: nothing can be made from it
+  bool is_wanted = false;        ///< it is to be stored
+  ByteSpan now;                  ///< its bytes
   std::optional<BaseUnit> base;  ///< the same box of the base tag
   ByteSpan before;               ///< the bytes of that; empty without
 };

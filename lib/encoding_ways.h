@@ -20,7 +20,7 @@ struct WaySource {
 struct EncodingWay {
   Way way = Way::kPlanes;
   std::vector<WaySource> sources = {};
-  Cast cast = Cast::kF32ToBf16;                          ///< of kDerived
+  Cast cast = Cast::kF32ToBf16;                     ///< of kDerived
   ReplayRule rule = ReplayRule::kAdamSecondMoment;  ///< of kReplay
 };
 

@@ -117,21 +117,53 @@ class Exporter {
 
   /// Whole and durable, but not under its name yet; as all that follow.
   Result<NewFile> write_tensors(const std::string& path, std::vector<SafetensorsEntry> entries) {
-    CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force));
-    CAIRN_CHECK(
-        file.append(encode_safetensors_header(entries, checkpoint_.manifest().file_metadata)));
-    TensorStream stream(checkpoint_, request_.call,
-                        [&](ByteSpan bytes) { return file.append(bytes); });
+    const bool in_order = checkpoint_.table().closure.empty();
+    const auto order = in_order ? NewFile::Order::kAppend : NewFile::Order::kPlaced;
+    CAIRN_TRY(NewFile file, NewFile::create(fs_, path, request_.force, order));
+    const auto write = [&](uint64_t at, ByteSpan bytes) {
+      return in_order ? file.append(bytes) : file.write_at(at, bytes);
+    };
+    const Bytes header = encode_safetensors_header(entries, checkpoint_.manifest().file_metadata);
+    CAIRN_CHECK(write(0, header));
+    TensorStream stream(checkpoint_, request_.call, write);
+    uint64_t at = header.size();
+    std::vector<TensorStream::Placed> tensors;
     for (const SafetensorsEntry& entry : entries) {
       const size_t number = *checkpoint_.find_tensor(stored_names_.at(entry.name));
-      CAIRN_CHECK(
-          stream.add(checkpoint_.schema().tensors[number], entry.dtype, whole_box(entry.shape)));
+      tensors.push_back({&checkpoint_.schema().tensors[number], entry.dtype, at});
+      at += entry.bytes;
       result_.bytes += entry.bytes;
+    }
+    if (in_order) {
+      for (const auto& [tensor, dtype, where] : tensors) {
+        CAIRN_CHECK(stream.add(*tensor, dtype, whole_box(tensor->shape), where));
+      }
+    } else {
+      CAIRN_TRY(const auto groups, group_tensors(tensors));
+      for (const auto& group : groups) CAIRN_CHECK(stream.add_together(group));
     }
     CAIRN_CHECK(stream.flush());
     CAIRN_CHECK(file.seal());
     result_.tensors += entries.size();
     return file;
+  }
+
+  /// Those of one parameter together: where tensors are made from each other, it is these.
+  Result<std::vector<std::vector<TensorStream::Placed>>> group_tensors(
+      const std::vector<TensorStream::Placed>& tensors) const {
+    CAIRN_TRY(const Layout layout, checkpoint_.layout());
+    std::map<std::pair<std::string, Shape>, size_t> places;
+    std::vector<std::vector<TensorStream::Placed>> groups;
+    for (const TensorStream::Placed& each : tensors) {
+      const auto number = static_cast<size_t>(each.tensor - checkpoint_.schema().tensors.data());
+      const std::string& parameter = layout.tensors[number].parameter;
+      const auto [at, fresh] =
+          parameter.empty() ? std::pair(places.end(), true)
+                            : places.try_emplace({parameter, each.tensor->shape}, groups.size());
+      if (fresh) groups.emplace_back();
+      groups[fresh ? groups.size() - 1 : at->second].push_back(each);
+    }
+    return groups;
   }
 
   Status publish(NewFile& file) {

@@ -6,25 +6,34 @@
 
 namespace cairn {
 
-Result<NewFile> NewFile::create(Fs& fs, const std::string& path, bool force) {
+Result<NewFile> NewFile::create(Fs& fs, const std::string& path, bool force, Order order) {
   if (!force && file_exists(fs, path)) {
     return fail(Code::kExists, fmt::format("'{}' exists already", path),
                 "choose another path, or '--force'");
   }
   CAIRN_TRY(const SessionId unique, SessionId::fresh());
   NewFile file(fs, path, force, join_path(parent_folder(path), "." + unique.hex() + ".part"));
-  CAIRN_TRY(file.writer_, AppendWriter::create(fs, file.temporary_));
+  if (order == Order::kPlaced) {
+    CAIRN_TRY(file.placed_, fs.open(file.temporary_, OpenMode::kCreate));
+  } else {
+    CAIRN_TRY(file.writer_, AppendWriter::create(fs, file.temporary_));
+  }
   return file;
 }
 
 NewFile::~NewFile() {
   writer_.reset();
+  placed_.reset();
   if (!temporary_.empty() && file_exists(fs_, temporary_)) {
     (void)fs_.remove(temporary_).has_value();
   }
 }
 
 Status NewFile::seal() {
+  if (placed_ != nullptr) {
+    CAIRN_CHECK(placed_->sync());
+    placed_.reset();
+  }
   if (writer_ == nullptr) return {};
   CAIRN_CHECK(writer_->finish());
   writer_.reset();

@@ -38,9 +38,12 @@ StepFacts facts_from_metadata(const Metadata& metadata) {
     const double number = std::strtod(text.c_str(), &end);
     if (text.empty() || *end != '\0') continue;
     const std::pair<std::string_view, std::optional<double>*> known[] = {
-        {"lr", &facts.lr},     {"beta1", &facts.beta1},
-        {"beta2", &facts.beta2}, {"eps", &facts.eps},
-        {"weight_decay", &facts.weight_decay}, {"clip", &facts.clip},
+        {"lr", &facts.lr},
+        {"beta1", &facts.beta1},
+        {"beta2", &facts.beta2},
+        {"eps", &facts.eps},
+        {"weight_decay", &facts.weight_decay},
+        {"clip", &facts.clip},
         {"momentum", &facts.momentum}};
     for (const auto& [name, fact] : known) {
       if (key == name) *fact = number;

@@ -6,9 +6,10 @@
 
 namespace cairn {
 
-// Nanoseconds a byte and core, of decoded bytes (docs/REDUCTIONS.md says how they were measured):
-// what counts is how they compare.
-static constexpr double kReadNs = 0.5;  // of stored bytes
+// Nanoseconds a byte and core (docs/REDUCTIONS.md says how they were measured): what counts is how
+// they compare.
+static constexpr double kReadNs = 0.4;     // of stored bytes
+static constexpr double kDeliverNs = 0.8;  // of what a load hands out: digest, copy, fresh memory
 static double decode_ns(Encoding encoding) {
   switch (encoding) {
     case Encoding::kRaw:
@@ -17,11 +18,9 @@ static double decode_ns(Encoding encoding) {
     case Encoding::kZstd:
       return 1.0;
     case Encoding::kPlanes:
-      return 0.6;
     case Encoding::kDelta:
-      return 0.8;
+      return 0.6;
     case Encoding::kSparse:
-      return 0.15;
     case Encoding::kDerived:
       return 0.2;
     case Encoding::kReplay:
@@ -33,6 +32,8 @@ static double decode_ns(Encoding encoding) {
 double restore_seconds(const Copy& copy) {
   return 1e-9 * (kReadNs * copy.stored_bytes + decode_ns(copy.encoding) * copy.decoded_bytes);
 }
+
+double deliver_seconds(uint64_t bytes) { return 1e-9 * kDeliverNs * static_cast<double>(bytes); }
 
 double keyframe_seconds(uint64_t bytes) {
   constexpr double kPlanesRatio = 0.75;
@@ -63,14 +64,14 @@ RestoreBudget::RestoreBudget(BaseTag* base, const SavePlan& plan, std::span<cons
       if (!decoding) continue;
       double seconds = 0;
       for (const PlannedCopy& planned : decoding->copies) seconds += restore_seconds(planned.copy);
-      const double alone = keyframe_seconds(bytes);
-      allowed += limit * alone;
-      total += seconds;
+      const double alone = keyframe_seconds(bytes), handed_out = deliver_seconds(bytes);
+      allowed += limit * (alone + handed_out);
+      total += seconds + handed_out;
       chains.push_back({number, chunk, seconds - alone});
     }
   }
-  // What this save adds: a step costs about half a keyframe.
-  choose(std::move(chains), allowed, total + allowed / limit / 2);
+  // What this save adds: a step costs about a third of a keyframe.
+  choose(std::move(chains), allowed, total + allowed / limit / 3);
 }
 
 /// The longest chains end first. So the first time that the limit is met a few begin anew, and from

@@ -16,6 +16,8 @@ namespace cairn {
 double restore_seconds(const Copy& copy);
 /// The same for `bytes` stored by themselves.
 double keyframe_seconds(uint64_t bytes);
+/// What it takes beside that to hand `bytes` out, however they are stored.
+double deliver_seconds(uint64_t bytes);
 
 /// Threads: due() any.
 class RestoreBudget {

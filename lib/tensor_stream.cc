@@ -20,22 +20,53 @@ TensorStream::TensorStream(Checkpoint& checkpoint, const CallOptions& call, Sink
   batch_.call.progress = nullptr;
 }
 
-Status TensorStream::add(const TensorInfo& tensor, Dtype dtype, const Box& box) {
+/// The slabs of a box, in the tensor's coordinates.
+Result<std::vector<Box>> TensorStream::cut(const TensorInfo& tensor, const Box& box,
+                                           uint64_t bytes_max) const {
   // The stored dtype decides where slabs may be cut.
   const auto stored = static_cast<Dtype>(tensor.dtype);
   const uint64_t chunk_elements = checkpoint_.schema().chunk_elements;
   CAIRN_TRY(const StorageForm form, storage_form(stored, tensor.shape));
   CAIRN_CHECK(storage_box(form, tensor.shape, box));
   CAIRN_CHECK(grid_of(tensor, form, chunk_elements));
-  CAIRN_TRY(auto slabs, cut_slabs(stored, box.lengths, chunk_elements, kBatchBytes));
+  CAIRN_TRY(auto slabs, cut_slabs(stored, box.lengths, chunk_elements, bytes_max));
   for (Box& slab : slabs) {
     for (size_t axis = 0; axis < slab.rank(); ++axis) slab.offsets[axis] += box.offsets[axis];
-    CAIRN_CHECK(add_slab(tensor, dtype, slab));
+  }
+  return slabs;
+}
+
+Status TensorStream::add(const TensorInfo& tensor, Dtype dtype, const Box& box, uint64_t at) {
+  CAIRN_TRY(const auto slabs, cut(tensor, box, kBatchBytes));
+  for (const Box& slab : slabs) CAIRN_CHECK(add_slab(tensor, dtype, slab, at));
+  return {};
+}
+
+Status TensorStream::add_together(const std::vector<Placed>& tensors) {
+  uint64_t bits = 0;
+  for (const Placed& each : tensors)
+    bits += bits_per_element(static_cast<Dtype>(each.tensor->dtype));
+  std::vector<std::vector<Box>> slabs;
+  std::vector<uint64_t> at;
+  size_t rounds = 0;
+  for (const auto& [tensor, dtype, where] : tensors) {
+    const uint64_t share = bits_per_element(static_cast<Dtype>(tensor->dtype));
+    CAIRN_TRY(slabs.emplace_back(),
+              cut(*tensor, whole_box(tensor->shape), kBatchBytes * share / bits));
+    at.push_back(where);
+    rounds = std::max(rounds, slabs.back().size());
+  }
+  for (size_t round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (round >= slabs[i].size()) continue;
+      CAIRN_CHECK(add_slab(*tensors[i].tensor, tensors[i].dtype, slabs[i][round], at[i]));
+    }
   }
   return {};
 }
 
-Status TensorStream::add_slab(const TensorInfo& tensor, Dtype dtype, const Box& slab) {
+Status TensorStream::add_slab(const TensorInfo& tensor, Dtype dtype, const Box& slab,
+                              uint64_t& at) {
   CAIRN_TRY(const uint64_t bytes, checked_bytes(dtype, slab.lengths));
   const bool is_full =
       batch_bytes_ + bytes > kBatchBytes || batch_.targets.size() >= kBatchBoxesMax;
@@ -45,6 +76,10 @@ Status TensorStream::add_slab(const TensorInfo& tensor, Dtype dtype, const Box& 
   batch_.targets.push_back(
       {tensor.name, dtype, tensor.shape, slab, room_.data() + batch_bytes_, {}});
   batch_bytes_ += bytes;
+  const bool goes_on = !runs_.empty() && runs_.back().at + runs_.back().bytes == at;
+  if (!goes_on) runs_.push_back({at, 0});
+  runs_.back().bytes += bytes;
+  at += bytes;
   return {};
 }
 
@@ -54,7 +89,12 @@ Status TensorStream::flush() {
   const uint64_t bytes = std::exchange(batch_bytes_, 0);
   batch_.targets.clear();
   if (progress_ != nullptr) progress_->done_bytes += bytes;
-  return sink_(room_.span().first(bytes));
+  uint64_t begin = 0;
+  for (const Run& run : std::exchange(runs_, {})) {
+    CAIRN_CHECK(sink_(run.at, room_.span().subspan(begin, run.bytes)));
+    begin += run.bytes;
+  }
+  return {};
 }
 
 }  // namespace cairn

@@ -1,4 +1,4 @@
-// The bytes of tensors one after the other, as files and pipes want them, in bounded memory.
+// The bytes of tensors, as files and pipes want them, in bounded memory.
 #pragma once
 
 #include <functional>
@@ -15,25 +15,40 @@ namespace cairn {
 /// that can only be addressed whole. Threads: one; loads take more.
 class TensorStream {
  public:
-  using Sink = std::function<Status(ByteSpan)>;
+  /// Gets bytes and where they belong in what is written.
+  using Sink = std::function<Status(uint64_t at, ByteSpan)>;
 
   /// Of `call` threads, stop and progress count; its total is the caller's to set.
   TensorStream(Checkpoint& checkpoint, const CallOptions& call, Sink sink);
 
-  /// Row-major bytes of the box, converted to `dtype`. Errors: kUsage for a box that cannot be cut
-  /// or a dtype that cannot be converted; kCorrupt; the sink's.
-  Status add(const TensorInfo& tensor, Dtype dtype, const Box& box);
+  /// Row-major bytes of the box, converted to `dtype`; they belong at `at`. Errors: kUsage for a
+  /// box that cannot be cut or a dtype that cannot be converted; kCorrupt; the sink's.
+  Status add(const TensorInfo& tensor, Dtype dtype, const Box& box, uint64_t at);
+  /// Several whole tensors of one shape, in the stored dtypes or others: the same part of all of
+  /// them at a time, for those that are made from each other.
+  struct Placed {
+    const TensorInfo* tensor = nullptr;
+    Dtype dtype = Dtype::kU8;
+    uint64_t at = 0;
+  };
+  Status add_together(const std::vector<Placed>& tensors);
   /// Hands over what add() has left.
   Status flush();
 
  private:
-  Status add_slab(const TensorInfo& tensor, Dtype dtype, const Box& slab);
+  Result<std::vector<Box>> cut(const TensorInfo& tensor, const Box& box, uint64_t bytes_max) const;
+  Status add_slab(const TensorInfo& tensor, Dtype dtype, const Box& slab, uint64_t& at);
 
   Checkpoint& checkpoint_;
   ProgressCounters* const progress_;
   const Sink sink_;
   LoadRequest batch_;
   uint64_t batch_bytes_ = 0;
+  struct Run {
+    uint64_t at = 0;
+    uint64_t bytes = 0;
+  };
+  std::vector<Run> runs_;  // of the batch, in its order
   AlignedBuffer room_;
 };
 

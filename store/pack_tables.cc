@@ -12,9 +12,8 @@ std::vector<PackTables::Row> PackTables::read_rows(const FileId& pack) const {
   if (!copies) return rows;
   rows.reserve(copies->size());
   for (const PackedCopy& copy : *copies) {
-    rows.push_back(
-        {copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, copy.digest,
-         !copy.bases.empty(), copy.parameters});
+    rows.push_back({copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, copy.digest,
+                    !copy.bases.empty(), copy.parameters});
   }
   std::sort(rows.begin(), rows.end());
   return rows;
@@ -22,7 +21,8 @@ std::vector<PackTables::Row> PackTables::read_rows(const FileId& pack) const {
 
 /// Rows stay where they are once they are read.
 const PackTables::Row* PackTables::find(const Copy& copy, const Digest& digest) {
-  const Row wanted{copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, digest, {}, {}};
+  const Row wanted{copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, digest, {},
+                   {}};
   const std::lock_guard lock(mutex_);
   const auto [at, fresh] = packs_.try_emplace(copy.pack);
   if (fresh) at->second = read_rows(copy.pack);

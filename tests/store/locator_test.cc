@@ -36,8 +36,8 @@ Locator random_locator(RandomValues& random, size_t copy_count) {
   return locator;
 }
 
-/// One copy with bases in 2 pages and 3 bytes of parameters: these pages are at 48, its record is at
-/// 112, its bases are at 144.
+/// One copy with bases in 2 pages and 3 bytes of parameters: these pages are at 48, its record is
+/// at 112, its bases are at 144.
 Locator small_locator(RandomValues& random) {
   Locator locator = random_locator(random, 1);
   locator.copies[0].bases = {{random.digest(), 2}, {random.digest(), 4}};
@@ -113,11 +113,11 @@ TEST(Locator, ImpossibleNumbersAreRefused) {
     uint32_t value;
     Code code;
   } kTable[] = {
-      {0, 0, Code::kCorrupt},          {4, 0, Code::kCorrupt},
-      {4, 2, Code::kNewerFormat},      {4, UINT32_MAX, Code::kNewerFormat},
-      {8, 0, Code::kCorrupt},          {8, UINT32_MAX, Code::kCorrupt},
-      {12, 0, Code::kCorrupt},         {12, UINT32_MAX, Code::kCorrupt},
-      {16, 18, Code::kCorrupt},        {16, UINT32_MAX, Code::kCorrupt},
+      {0, 0, Code::kCorrupt},           {4, 0, Code::kCorrupt},
+      {4, 2, Code::kNewerFormat},       {4, UINT32_MAX, Code::kNewerFormat},
+      {8, 0, Code::kCorrupt},           {8, UINT32_MAX, Code::kCorrupt},
+      {12, 0, Code::kCorrupt},          {12, UINT32_MAX, Code::kCorrupt},
+      {16, 18, Code::kCorrupt},         {16, UINT32_MAX, Code::kCorrupt},
       {20, 1, Code::kCorrupt},          {20, UINT32_MAX, Code::kCorrupt},
       {112, 1, Code::kCorrupt},         {112, UINT32_MAX, Code::kCorrupt},
       {116, 0xff << 8, Code::kCorrupt}, {116, 0xffff0000, Code::kCorrupt},
