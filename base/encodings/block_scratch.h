@@ -23,6 +23,7 @@ class BlockRoom {
 
 struct BlockScratch {
   BlockRoom residuals, planes, values, bytes;
+  BlockRoom run_gaps, run_values;  ///< of runs, which are read and written while others are in use
 };
 
 inline BlockScratch& block_scratch() {
