@@ -8,8 +8,8 @@ namespace cairn {
 
 static constexpr size_t kSampleItems = 4096;
 static constexpr size_t kStripItems = 256;
-/// So few that no other form can be smaller: quads and planes take a bit for 4 items and for 1.
-static constexpr size_t kFewOneIn = 32;
+/// So few that gaps are the smallest form, or nearly.
+static constexpr size_t kFewOneIn = 16;
 /// So many that gaps are no shorter than what else there is, and slower.
 static constexpr size_t kManyOneIn = 4;
 static constexpr uint64_t kTablesBytes = 40;  // of the codes of quads and gaps

@@ -1,50 +1,29 @@
 #include "base/encodings/gaps.h"
 
+#include "base/encodings/block_scratch.h"
 #include "base/encodings/item_scalar.h"
 
 namespace cairn {
 
 namespace {
 
-/// Writes what it is given, in order.
-template <class U>
-struct GapWriter {
-  uint8_t* gaps;
-  uint8_t* values;
-  size_t next = 0;  // the item after the last one
-
-  void add(size_t item, U value) {
-    size_t alike = item - next;
-    for (; alike >= 255; alike -= 255) *gaps++ = 255;
-    *gaps++ = static_cast<uint8_t>(alike);
-    store(values, value);
-    values += sizeof value;
-    next = item + 1;
-  }
-};
-
 /// The items that are not `common`, less `less`.
 template <class U>
 GapSizes pack(ByteSpan items, U common, U less, uint8_t* gaps, uint8_t* values) {
-  constexpr size_t kBits = 8 * sizeof(U), kLanes = 64 / kBits;
-  const uint64_t all_common = ~uint64_t{0} / static_cast<U>(-1) * common;
-  const size_t count = items.size() / sizeof(U);
-  GapWriter<U> writer = {gaps, values};
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    // Most words are 0.
-    for (auto word = load<uint64_t>(items.data() + i * sizeof(U)) ^ all_common; word != 0;) {
-      const size_t lane = static_cast<size_t>(std::countr_zero(word)) / kBits;
-      writer.add(i + lane, static_cast<U>((static_cast<U>(word >> lane * kBits) ^ common) - less));
-      word &= ~(uint64_t{static_cast<U>(-1)} << lane * kBits);
-    }
+  uint16_t* const numbers = block_scratch().numbers.data();
+  const size_t others =
+      item_kernel().find_others(items.data(), items.size() / sizeof(U), sizeof(U), common, numbers);
+  uint8_t* gap = gaps;
+  size_t next = 0;  // the item after the last one
+  for (size_t i = 0; i < others; ++i, values += sizeof(U)) {
+    const size_t number = numbers[i];
+    size_t alike = number - next;
+    for (; alike >= 255; alike -= 255) *gap++ = 255;
+    *gap++ = static_cast<uint8_t>(alike);
+    store(values, static_cast<U>(load<U>(items.data() + number * sizeof(U)) - less));
+    next = number + 1;
   }
-  for (; i < count; ++i) {
-    const U item = load<U>(items.data() + i * sizeof(U));
-    if (item != common) writer.add(i, static_cast<U>(item - less));
-  }
-  return {static_cast<size_t>(writer.values - values) / sizeof(U),
-          static_cast<size_t>(writer.gaps - gaps)};
+  return {others, static_cast<size_t>(gap - gaps)};
 }
 
 /// Calls with what the items are and what the values are.
