@@ -35,13 +35,15 @@ std::vector<uint32_t> scalars_of(const Numbers& n, uint8_t step, uint8_t decay) 
   switch (step) {
     case kStepInside:
       return {scalar_bits(1), scalar_bits(n.root() * n.size()), scalar_bits(n.eps / n.size()), d};
-    case kStepDivided: return {scalar_bits(n.size()), scalar_bits(n.root()), scalar_bits(n.eps), d};
+    case kStepDivided:
+      return {scalar_bits(n.size()), scalar_bits(n.root()), scalar_bits(n.eps), d};
     case kStepUnbiased:
       return {scalar_bits(n.lr), scalar_bits(n.bias2), scalar_bits(n.eps),
               scalar_bits(n.weight_decay), scalar_bits(n.bias1)};
     case kStepReciprocal:
       return {scalar_bits(n.size()), scalar_bits(1 / n.root()), scalar_bits(n.eps), d};
-    default: return {scalar_bits(n.size()), scalar_bits(n.root()), scalar_bits(n.eps), d};
+    default:
+      return {scalar_bits(n.size()), scalar_bits(n.root()), scalar_bits(n.eps), d};
   }
 }
 

@@ -10,8 +10,8 @@
 namespace cairn {
 namespace {
 
-constexpr size_t kRun = 4096;  // items at a time
-constexpr int kFaintBits = 15;      // a gradient's exponent below its moment's
+constexpr size_t kRun = 4096;   // items at a time
+constexpr int kFaintBits = 15;  // a gradient's exponent below its moment's
 constexpr std::array<int, 4> kNeighbours = {1, -1, 2, -2};
 
 /// The gradient as the moments give it back, divided by the clip factor.

@@ -25,9 +25,10 @@ Bytes read_file(const char* path) {
 StepFacts parse_facts(const std::string& text) {
   StepFacts facts;
   const std::map<std::string, std::optional<double>*> names = {
-      {"step", &facts.step}, {"lr", &facts.lr},   {"beta1", &facts.beta1},
-      {"beta2", &facts.beta2}, {"eps", &facts.eps}, {"weight_decay", &facts.weight_decay},
-      {"clip", &facts.clip}, {"momentum", &facts.momentum}};
+      {"step", &facts.step},   {"lr", &facts.lr},
+      {"beta1", &facts.beta1}, {"beta2", &facts.beta2},
+      {"eps", &facts.eps},     {"weight_decay", &facts.weight_decay},
+      {"clip", &facts.clip},   {"momentum", &facts.momentum}};
   std::istringstream list(text);
   for (std::string fact; std::getline(list, fact, ',');) {
     const auto name = names.find(fact.substr(0, fact.find('=')));
@@ -38,8 +39,7 @@ StepFacts parse_facts(const std::string& text) {
 
 int run(int argc, char** argv) {
   if (argc < 6) return 2;
-  const ReplayDtype dtype =
-      std::string(argv[2]) == "bf16" ? ReplayDtype::kBf16 : ReplayDtype::kF32;
+  const ReplayDtype dtype = std::string(argv[2]) == "bf16" ? ReplayDtype::kBf16 : ReplayDtype::kF32;
   std::vector<Bytes> files;
   for (int i = 4; i < argc; ++i) files.push_back(read_file(argv[i]));
   std::vector<ReplayInput> bases;
