@@ -23,13 +23,12 @@ static void append_planes(ByteSpan items, unsigned item_bytes, Effort effort, By
     append_run(planes.subspan(at, count), effort, out);
   }
 }
-/// Of `coded_planes` it is known that they shrink.
-static void append_planes(ByteSpan items, unsigned item_bytes, uint8_t coded_planes, Effort effort,
-                          Bytes& out) {
+static void append_planes(ByteSpan items, unsigned item_bytes, const PlaneCodings& codings,
+                          Effort effort, Bytes& out) {
   const size_t count = items.size() / item_bytes;
   const ByteSpan planes = split_planes(items, item_bytes);
-  for (size_t at = 0; at < planes.size(); at += count, coded_planes >>= 1) {
-    append_run(planes.subspan(at, count), (coded_planes & 1) != 0, effort, out);
+  for (size_t plane = 0; plane < item_bytes; ++plane) {
+    append_run(planes.subspan(plane * count, count), codings[plane], effort, out);
   }
 }
 
@@ -60,7 +59,7 @@ static void append_form(ByteSpan residuals, unsigned item_bytes, const BlockChoi
     case BlockForm::kSame:
       return;
     case BlockForm::kPlanes:
-      return append_planes(residuals, item_bytes, choice.coded_planes, effort, out);
+      return append_planes(residuals, item_bytes, choice.planes, effort, out);
     case BlockForm::kQuads:
       return append_quads(residuals, item_bytes, effort, out);
     case BlockForm::kGaps:
@@ -95,7 +94,7 @@ BlockForm append_residuals(ByteSpan items, ByteSpan prediction, ItemForm form, E
   const size_t bytes = out.size() - begin;
   const size_t plain_bytes = 1 + form.bytes * (count + 1);
   if (bytes <= plain_bytes && effort != Effort::kSmall) return choice.form;
-  append_form(residuals, form.bytes, {BlockForm::kPlanes, 0}, effort, out);
+  append_form(residuals, form.bytes, {BlockForm::kPlanes, {}}, effort, out);
   if (out.size() - begin - bytes >= bytes) {
     out.resize(begin + bytes);
     return choice.form;

@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "base/bytes.h"
-#include "base/encodings/item_form.h"
 #include "base/encodings/byte_run.h"
+#include "base/encodings/item_form.h"
 #include "base/error.h"
 
 namespace cairn {

@@ -8,8 +8,8 @@ namespace cairn {
 
 static constexpr size_t kSampleItems = 4096;
 static constexpr size_t kStripItems = 256;
-/// So few that no other form can be smaller: quads and planes take a bit for 4 items and for 1.
-static constexpr size_t kFewOneIn = 32;
+/// So few that gaps are the smallest form, or nearly.
+static constexpr size_t kFewOneIn = 16;
 /// So many that gaps are no shorter than what else there is, and slower.
 static constexpr size_t kManyOneIn = 4;
 static constexpr uint64_t kTablesBytes = 40;  // of the codes of quads and gaps
@@ -70,7 +70,7 @@ static ResidualSample take_sample(ByteSpan residuals, unsigned item_bytes) {
 /// The subtraction moves the histogram of the lowest plane and is left out of the others.
 struct PlanesEstimate {
   uint64_t bytes = 0;
-  uint8_t coded = 0;
+  PlaneCodings codings{};
 };
 static PlanesEstimate estimate_planes(const ResidualSample& sample, unsigned item_bytes,
                                       uint64_t all_bits, uint32_t least, uint64_t count,
@@ -86,12 +86,26 @@ static PlanesEstimate estimate_planes(const ResidualSample& sample, unsigned ite
       counts.of[plane == 0 ? value : 0] -= sample.small[value];
       counts.total -= sample.small[value];
     }
-    RunEstimate run = {false, count + 1};
+    RunEstimate run = {RunCoding::kPlain, count + 1};
     if (counts.total > 0) run = estimate_run(counts, count, effort);
     estimate.bytes += run.bytes;
-    if (run.is_coded) estimate.coded |= static_cast<uint8_t>(1u << plane);
+    estimate.codings[plane] = run.coding;
   }
   return estimate;
+}
+
+/// The run of quads.
+static uint64_t estimate_quads(const ResidualCounts& counts, uint64_t count, Effort effort) {
+  const uint64_t larger = count - counts.zeros - counts.ones - counts.twos;
+  const std::array<uint32_t, 4> parts = {
+      static_cast<uint32_t>(counts.zeros), static_cast<uint32_t>(counts.ones),
+      static_cast<uint32_t>(counts.twos), static_cast<uint32_t>(larger)};
+  const uint64_t share = *std::max_element(parts.begin(), parts.end()) * kBit / count;
+  const uint64_t four_alike = share * share / kBit * share / kBit * share / kBit;
+  const uint64_t entropy = entropy_bits(parts, count);
+  // Most bytes alike are coded as gaps, which come close to the entropy.
+  if (four_alike * 4 >= kBit * 3) return entropy / (8 * kBit) * 17 / 16 + kTablesBytes;
+  return estimate_coded(entropy, four_alike, kTablesBytes, ceil_div(count, 4), effort).bytes;
 }
 
 BlockChoice choose_form(ByteSpan residuals, unsigned item_bytes, const ResidualCounts& counts,
@@ -106,27 +120,16 @@ BlockChoice choose_form(ByteSpan residuals, unsigned item_bytes, const ResidualC
   };
 
   const PlanesEstimate planes = planes_of(0, count);
-  const std::array<uint32_t, 4> quad = {
-      static_cast<uint32_t>(counts.zeros), static_cast<uint32_t>(counts.ones),
-      static_cast<uint32_t>(counts.twos), static_cast<uint32_t>(larger)};
-  const uint64_t share = *std::max_element(quad.begin(), quad.end()) * kBit / count;
-  const uint64_t four_alike = share * share / kBit * share / kBit * share / kBit;
   const uint64_t quads =
-      estimate_run(entropy_bits(quad, count), four_alike, kTablesBytes, ceil_div(count, 4), effort)
-          .bytes +
-      (larger == 0 ? 0 : planes_of(3, larger).bytes);
+      estimate_quads(counts, count, effort) + (larger == 0 ? 0 : planes_of(3, larger).bytes);
   if (others * kManyOneIn <= count) {
-    const std::array<uint32_t, 2> is_zero = {static_cast<uint32_t>(counts.zeros),
-                                             static_cast<uint32_t>(others)};
-    const uint64_t gaps = estimate_run(entropy_bits(is_zero, count), others * kBit / count,
-                                       kTablesBytes, others, effort)
-                              .bytes +
-                          planes_of(1, others).bytes + 8;
+    const uint64_t gaps =
+        9 + estimate_gaps(others, count, effort).bytes + planes_of(1, others).bytes;
     // Gaps keep the encoding sparse, which loads fastest: they win when they lose by little.
     if (gaps - gaps / 32 <= std::min(planes.bytes, quads)) return {BlockForm::kGaps};
   }
   if (quads < planes.bytes) return {BlockForm::kQuads};
-  return {BlockForm::kPlanes, planes.coded};
+  return {BlockForm::kPlanes, planes.codings};
 }
 
 }  // namespace cairn

@@ -2,14 +2,19 @@
 // base/encodings.
 #pragma once
 
+#include <array>
+
 #include "base/encodings/block.h"
 #include "base/encodings/item_kernel.h"
 
 namespace cairn {
 
+/// What is smallest for each plane.
+using PlaneCodings = std::array<RunCoding, 8>;
+
 struct BlockChoice {
   BlockForm form = BlockForm::kPlanes;
-  uint8_t coded_planes = 0;  ///< of form kPlanes: which are worth entropy coding, a bit each
+  PlaneCodings planes{};  ///< of form kPlanes
 };
 
 /// REQUIRES: the counts are those of the residuals, which are not all 0; at most kBlockItems.

@@ -63,18 +63,15 @@ static Status read_gaps(ByteSpan& stored, ItemForm form, bool is_prediction, Mut
   const size_t others = load_le<uint32_t>(stored);
   const size_t gap_bytes = load_le<uint32_t>(stored, 4);
   stored = stored.subspan(8);
-  if (others == 0 || others > count) return damaged("there are more gaps than items, or none");
-  // Each gap takes a byte, and one more for 255 items that it passes over.
-  if (gap_bytes < others || gap_bytes > others + (count - others) / 255) {
-    return damaged("gaps of a length that cannot be");
-  }
+  if (!is_gap_count(others, gap_bytes, count)) return damaged("so many gaps cannot be");
   uint8_t* const room = block_scratch().bytes.for_items(count, 1);
   uint8_t* const values = block_scratch().values.for_items(count, form.bytes);
   CAIRN_TRY(const ByteSpan gaps, view_run(stored, {room, gap_bytes}));
   CAIRN_CHECK(read_planes(stored, form.bytes, others, values));
-  if (!correct_gaps(gaps, {values, others * form.bytes}, form, is_prediction, items)) {
-    return damaged("gaps and items do not fit together");
-  }
+  const ByteSpan changes = {values, others * form.bytes};
+  const bool is_good = is_prediction ? correct_gaps(gaps, changes, form, items)
+                                     : fill_gaps(gaps, changes, form.bytes, items);
+  if (!is_good) return damaged("gaps and items do not fit together");
   return {};
 }
 

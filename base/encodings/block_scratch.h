@@ -2,6 +2,8 @@
 // Private to base/encodings.
 #pragma once
 
+#include <array>
+
 #include "base/buffer.h"
 #include "base/encodings/block.h"
 #include "base/encodings/item_kernel.h"
@@ -22,7 +24,9 @@ class BlockRoom {
 };
 
 struct BlockScratch {
+  std::array<uint16_t, kBlockItems + kItemSlack> numbers;
   BlockRoom residuals, planes, values, bytes;
+  BlockRoom run_gaps, run_values;  ///< of runs, which are read and written while others are in use
 };
 
 inline BlockScratch& block_scratch() {

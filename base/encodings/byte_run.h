@@ -15,11 +15,13 @@ enum class Effort : uint8_t {
 
 inline constexpr size_t kRunBytesMax = 65536;
 
+enum class RunCoding : uint8_t { kConstant = 0, kPlain = 1, kZstd = 2, kGaps = 3 };
+
 /// Appends the run; never more than 1 byte longer than `bytes`. REQUIRES: 1 to kRunBytesMax bytes.
 /// Threads: any.
 void append_run(ByteSpan bytes, Effort effort, Bytes& out);
-/// The same where the caller knows already whether entropy coding is worth a try.
-void append_run(ByteSpan bytes, bool is_coded, Effort effort, Bytes& out);
+/// The same where the caller has found out already what is smallest, unless all bytes are equal.
+void append_run(ByteSpan bytes, RunCoding coding, Effort effort, Bytes& out);
 
 /// Takes a run of out.size() bytes off the front of `stored`. Errors: kCorrupt, kNewerFormat.
 /// Threads: any.

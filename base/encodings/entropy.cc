@@ -8,6 +8,9 @@ static constexpr size_t kSampleBytes = 4096;
 static constexpr size_t kStripBytes = 256;
 static constexpr uint64_t kFrameBytes = 18;  // headers of a run, its frame, block and literals
 
+static constexpr uint64_t kGapsHeaderBytes = 8;
+static constexpr uint64_t kGapTableBytes = 40;  // of the code of gaps
+
 static constexpr unsigned kFractionBits = 10;
 /// log2(1 + i / 1024), one binary digit after the other.
 static constexpr auto kFractions = [] {
@@ -71,27 +74,18 @@ ByteCounts sample_bytes(ByteSpan bytes) {
   return counts;
 }
 
+uint8_t most_frequent(const ByteCounts& counts) {
+  return static_cast<uint8_t>(std::max_element(counts.of.begin(), counts.of.end()) -
+                              counts.of.begin());
+}
+
 /// Whether it is worth the time of coding and decoding.
 static bool is_worth_it(uint64_t coded, uint64_t plain, Effort effort) {
   return effort == Effort::kFast ? coded * 10 <= plain * 7 : coded * 64 <= plain * 63;
 }
 
-RunEstimate estimate_run(const ByteCounts& sample, uint64_t bytes, Effort effort) {
-  if (bytes == 0) return {};
-  uint64_t values = 0, top = 0;
-  for (const uint64_t count : sample.of) {
-    values += count > 0;
-    top = std::max(top, count);
-  }
-  if (values <= 1) return {false, 2};
-  // A sample looks more orderly than what it is taken from: by (values - 1) / 2 ln 2 bits in all.
-  const uint64_t entropy = entropy_bits(sample.of, sample.total) + (values - 1) * (kBit * 72 / 100);
-  return estimate_run(entropy * bytes / sample.total, top * kBit / sample.total, values * 3 / 8,
-                      bytes, effort);
-}
-
-RunEstimate estimate_run(uint64_t entropy, uint64_t top_share, uint64_t header_bytes,
-                         uint64_t bytes, Effort effort) {
+RunEstimate estimate_coded(uint64_t entropy, uint64_t top_share, uint64_t header_bytes,
+                           uint64_t bytes, Effort effort) {
   // No code is shorter than a bit. So a byte that is very frequent costs 1 and not what it should;
   // what tells it from the others is then paid twice.
   if (top_share * 10 >= kBit * 4 && top_share < kBit) {
@@ -99,12 +93,58 @@ RunEstimate estimate_run(uint64_t entropy, uint64_t top_share, uint64_t header_b
     const uint64_t choice = (top_share * (10 * kBit - log2_bits(top_share)) +
                              others * (10 * kBit - log2_bits(others))) /
                             kBit;
-    const uint64_t saved = std::min(entropy, choice * bytes);
-    entropy = entropy - saved + bytes * kBit;
+    entropy = entropy - std::min(entropy, choice * bytes) + bytes * kBit;
   }
   const uint64_t coded = entropy / (8 * kBit) + header_bytes + kFrameBytes;
-  if (is_worth_it(coded, bytes, effort)) return {true, coded};
-  return {false, bytes + 1};
+  if (is_worth_it(coded, bytes, effort)) return {RunCoding::kZstd, coded};
+  return {RunCoding::kPlain, bytes + 1};
+}
+
+RunEstimate estimate_gaps(uint64_t others, uint64_t bytes, Effort effort) {
+  if (others == 0) return {};
+  const std::array<uint32_t, 2> parts = {static_cast<uint32_t>(others),
+                                         static_cast<uint32_t>(bytes - others)};
+  // Where they are long, gaps take more than a byte each and are as good as plain.
+  const uint64_t long_ones = (bytes - others) / 255 / 4;
+  RunEstimate estimate = estimate_coded(entropy_bits(parts, bytes), others * kBit / bytes,
+                                        kGapTableBytes, others, effort);
+  if (estimate.coding == RunCoding::kPlain) estimate.bytes += std::min(long_ones, others);
+  return estimate;
+}
+
+/// How many values there are.
+static uint64_t count_values(const ByteCounts& counts) {
+  return 256 - static_cast<uint64_t>(std::count(counts.of.begin(), counts.of.end(), 0u));
+}
+
+/// Of all bytes but the most frequent one.
+static RunEstimate estimate_others(const ByteCounts& sample, uint8_t top, uint64_t bytes,
+                                   Effort effort) {
+  ByteCounts rest = sample;
+  rest.total -= rest.of[top];
+  rest.of[top] = 0;
+  if (rest.total == 0) return {RunCoding::kPlain, 2};
+  const uint64_t most = rest.of[most_frequent(rest)];
+  return estimate_coded(entropy_bits(rest.of, rest.total) * bytes / rest.total,
+                        most * kBit / rest.total, count_values(rest) * 3 / 8, bytes, effort);
+}
+
+RunEstimate estimate_run(const ByteCounts& sample, uint64_t bytes, Effort effort) {
+  if (bytes == 0) return {};
+  const uint8_t top = most_frequent(sample);
+  // With a code of less than a bit out of reach, gaps are smaller, and faster.
+  if (uint64_t{sample.of[top]} * 4 >= uint64_t{sample.total} * 3) {
+    const uint64_t others = (sample.total - sample.of[top]) * bytes / sample.total;
+    const uint64_t coded = kGapsHeaderBytes + estimate_gaps(others, bytes, effort).bytes +
+                           estimate_others(sample, top, others, effort).bytes;
+    if (coded < bytes) return {RunCoding::kGaps, coded};
+    return {RunCoding::kPlain, bytes + 1};
+  }
+  const uint64_t values = count_values(sample);
+  // A sample looks more orderly than what it is taken from: by (values - 1) / 2 ln 2 bits in all.
+  const uint64_t entropy = entropy_bits(sample.of, sample.total) + (values - 1) * (kBit * 72 / 100);
+  return estimate_coded(entropy * bytes / sample.total, sample.of[top] * kBit / sample.total,
+                        values * 3 / 8, bytes, effort);
 }
 
 }  // namespace cairn

@@ -28,16 +28,21 @@ void count_bytes(ByteSpan bytes, ByteCounts& counts);
 /// Of long runs counts some strips that are spread evenly.
 ByteCounts sample_bytes(ByteSpan bytes);
 
-/// How long a run of `bytes` bytes will come out that is like the sample.
+uint8_t most_frequent(const ByteCounts& counts);
+
+/// How a run like the sample is best coded, and how long it will be.
 struct RunEstimate {
-  bool is_coded = false;  ///< else plain or constant
+  RunCoding coding = RunCoding::kPlain;
   uint64_t bytes = 0;
 };
+/// A run in which the sample found only one byte is taken for one that has a few others.
 RunEstimate estimate_run(const ByteCounts& sample, uint64_t bytes, Effort effort);
 
-/// The same of a run of which the entropy (of all of it, in units of 1/kBit) and the share of the
-/// most frequent byte (in kBit) are known.
-RunEstimate estimate_run(uint64_t entropy, uint64_t top_share, uint64_t header_bytes,
-                         uint64_t bytes, Effort effort);
+/// The same of a run in a code, or plain, of which the entropy (of all of it, in units of 1/kBit)
+/// and the share of the most frequent byte (in kBit) are known.
+RunEstimate estimate_coded(uint64_t entropy, uint64_t top_share, uint64_t header_bytes,
+                           uint64_t bytes, Effort effort);
+/// The same of the gaps between `others` among `bytes`.
+RunEstimate estimate_gaps(uint64_t others, uint64_t bytes, Effort effort);
 
 }  // namespace cairn

@@ -43,6 +43,11 @@ struct ItemKernel {
   void (*unpack_quads)(const uint8_t* quads, size_t count, unsigned item_bytes,
                        const uint8_t* larger, uint8_t* residuals);
 
+  /// The numbers of the items that are not `common`, in order; returns how many.
+  /// REQUIRES: at most 65536 items, slack at the end of `numbers`, which has room for `count`.
+  size_t (*find_others)(const uint8_t* items, size_t count, unsigned item_bytes, uint64_t common,
+                        uint16_t* numbers);
+
   void (*bf16_from_f32)(const uint8_t* in, size_t count, uint8_t* out);
   void (*f32_from_bf16)(const uint8_t* in, size_t count, uint8_t* out);
   void (*f16_from_f32)(const uint8_t* in, size_t count, uint8_t* out);

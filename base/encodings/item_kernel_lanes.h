@@ -50,6 +50,13 @@ struct KernelOfLanes {
       Lanes<decltype(item), N>::unpack_quads(quads, count, larger, residuals);
     });
   }
+  static size_t find_others(const uint8_t* items, size_t count, unsigned item_bytes,
+                            uint64_t common, uint16_t* numbers) {
+    return with_item_type(item_bytes, [&](auto item) {
+      return Lanes<decltype(item), N>::find_others(items, count,
+                                                   static_cast<decltype(item)>(common), numbers);
+    });
+  }
   static constexpr ItemKernel named(const char* name) {
     return {name,
             subtract,
@@ -58,6 +65,7 @@ struct KernelOfLanes {
             join,
             pack_quads,
             unpack_quads,
+            find_others,
             CastLanes<N>::bf16_from_f32,
             CastLanes<N>::f32_from_bf16,
             CastLanes<N>::f16_from_f32,

@@ -48,8 +48,16 @@ static void unpack_quads(const uint8_t* quads, size_t count, unsigned item_bytes
   });
 }
 
-const ItemKernel kItemsPortable = {"portable",    subtract,     correct,      split,
-                                   join,          pack_quads,   unpack_quads, bf16_from_f32,
-                                   f32_from_bf16, f16_from_f32, f32_from_f16};
+static size_t find_others(const uint8_t* items, size_t count, unsigned item_bytes, uint64_t common,
+                          uint16_t* numbers) {
+  return with_item_type(item_bytes, [&](auto item) {
+    return Scalar<decltype(item)>::find_others(items, 0, count, static_cast<decltype(item)>(common),
+                                               numbers);
+  });
+}
+
+const ItemKernel kItemsPortable = {"portable",    subtract,      correct,      split,
+                                   join,          pack_quads,    unpack_quads, find_others,
+                                   bf16_from_f32, f32_from_bf16, f16_from_f32, f32_from_f16};
 
 }  // namespace cairn

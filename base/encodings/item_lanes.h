@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "base/encodings/item_find.h"
 #include "base/encodings/item_scalar.h"
 #include "base/encodings/item_squeeze.h"
 
@@ -274,6 +275,19 @@ struct Lanes {
     const size_t taken = stretch<U>(residuals, i, larger);
     Scalar<U>::unpack_quads(quads + i / 4, count - i, larger + taken * kWidth,
                             residuals + i * kWidth);
+  }
+
+  static size_t find_others(const uint8_t* items, size_t count, U common, uint16_t* numbers) {
+    size_t found = 0, i = 0;
+#if defined(__AVX2__)
+    for (; i + 64 <= count; i += 64) {
+      const uint8_t* const from = items + i * kWidth;
+      const uint64_t alike = uint64_t{alike_of_32(from, common)} |
+                             uint64_t{alike_of_32(from + 32 * kWidth, common)} << 32;
+      found += append_numbers(i, ~alike, numbers + found);
+    }
+#endif
+    return found + Scalar<U>::find_others(items, i, count, common, numbers + found);
   }
 };
 

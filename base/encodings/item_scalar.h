@@ -111,6 +111,25 @@ struct Scalar {
     }
     return taken;
   }
+
+  static size_t find_others(const uint8_t* items, size_t first, size_t count, U common,
+                            uint16_t* numbers) {
+    constexpr size_t kBits = 8 * sizeof(U), kLanes = 64 / kBits;
+    const uint64_t all_common = ~uint64_t{0} / static_cast<U>(-1) * common;
+    size_t found = 0, i = first;
+    for (; i + kLanes <= count; i += kLanes) {
+      // A word of items at a time: most hold no other.
+      for (auto word = load<uint64_t>(items + i * sizeof(U)) ^ all_common; word != 0;) {
+        const size_t lane = static_cast<size_t>(__builtin_ctzll(word)) / kBits;
+        numbers[found++] = static_cast<uint16_t>(i + lane);
+        word &= ~(uint64_t{static_cast<U>(-1)} << lane * kBits);
+      }
+    }
+    for (; i < count; ++i) {
+      if (load<U>(items + i * sizeof(U)) != common) numbers[found++] = static_cast<uint16_t>(i);
+    }
+    return found;
+  }
 };
 
 [[gnu::always_inline]] inline uint16_t bf16_of(uint32_t bits) {

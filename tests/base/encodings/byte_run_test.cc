@@ -28,6 +28,11 @@ std::vector<Bytes> all_kinds(size_t count) {
   Bytes rare(count, 5);
   rare[count / 2] = 6;
   kinds.push_back(rare);
+  for (const size_t apart : {3, 10, 300}) {
+    for (size_t i = 0; i < count; i += 1 + (i * 7919) % apart) rare[i] = static_cast<uint8_t>(i);
+    kinds.push_back(rare);
+    rare.assign(count, 255);
+  }
   Bytes repeated = random_bytes(count, 9);
   for (size_t i = 100; i < count; ++i) repeated[i] = repeated[i - 100];
   kinds.push_back(repeated);
@@ -68,6 +73,27 @@ TEST(Run, BytesAreThoseOfTheFormat) {
   Bytes out(4);
   ASSERT_TRUE(read_run(rest, out));
   EXPECT_EQ(out, (Bytes{'a', 'b', 'c', 'd'}));
+}
+
+// Worked by hand from docs/FORMAT.md, section 7.2.
+TEST(Run, BytesOfGaps) {
+  Bytes bytes(400, 9);
+  bytes[3] = 1;
+  bytes[399] = 2;                        // after 395 nines
+  const Bytes stored = {3, 9,            // gaps, the frequent byte
+                        2, 0, 0,         // others
+                        3, 0, 0,         // bytes of gaps
+                        1, 3, 255, 140,  // plain
+                        1, 1, 2};        // plain: the others
+  EXPECT_EQ(run_of(bytes, Effort::kBalanced), stored);
+  ByteSpan rest = stored;
+  Bytes out(400);
+  ASSERT_TRUE(read_run(rest, out));
+  EXPECT_EQ(out, bytes);
+  Bytes nested = stored;
+  nested[8] = 3;
+  rest = nested;
+  EXPECT_EQ(read_run(rest, out).error().code, Code::kCorrupt);
 }
 
 TEST(Run, WhatShrinksIsCoded) {
@@ -139,7 +165,7 @@ TEST(Run, DamageIsSeenOrDecodesToOtherBytes) {
       }
     }
   }
-  for (const int coding : {3, 4, 255}) {
+  for (const int coding : {4, 5, 255}) {
     const Bytes newer = {static_cast<uint8_t>(coding), 1, 2, 3};
     ByteSpan rest = newer;
     Bytes out(3);

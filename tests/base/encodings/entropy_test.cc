@@ -45,7 +45,7 @@ TEST(Entropy, NoiseIsNotWorthIt) {
     const Bytes noise = random_bytes(count, 3);
     for (const Effort effort : {Effort::kFast, Effort::kBalanced}) {
       const RunEstimate run = estimate_run(sample_bytes(noise), count, effort);
-      EXPECT_FALSE(run.is_coded) << count;
+      EXPECT_EQ(run.coding, RunCoding::kPlain) << count;
       EXPECT_EQ(run.bytes, count + 1);
     }
   }
@@ -54,19 +54,33 @@ TEST(Entropy, NoiseIsNotWorthIt) {
 TEST(Entropy, WhatShrinksALittleIsWorthSomeTime) {
   Bytes bytes = random_bytes(65536, 4);
   for (uint8_t& byte : bytes) byte &= 0x7f;
-  EXPECT_TRUE(estimate_run(sample_bytes(bytes), bytes.size(), Effort::kBalanced).is_coded);
-  EXPECT_FALSE(estimate_run(sample_bytes(bytes), bytes.size(), Effort::kFast).is_coded);
+  const auto coding_of = [&](Effort effort) {
+    return estimate_run(sample_bytes(bytes), bytes.size(), effort).coding;
+  };
+  EXPECT_EQ(coding_of(Effort::kBalanced), RunCoding::kZstd);
+  EXPECT_EQ(coding_of(Effort::kFast), RunCoding::kPlain);
   for (uint8_t& byte : bytes) byte &= 0x0f;
-  EXPECT_TRUE(estimate_run(sample_bytes(bytes), bytes.size(), Effort::kFast).is_coded);
+  EXPECT_EQ(coding_of(Effort::kFast), RunCoding::kZstd);
 }
 
-TEST(Entropy, NoByteCostsLessThanABit) {
-  Bytes bytes(65536, 0);
-  for (size_t i = 0; i < bytes.size(); i += 997) bytes[i] = static_cast<uint8_t>(i);
-  const RunEstimate run = estimate_run(sample_bytes(bytes), bytes.size(), Effort::kBalanced);
-  EXPECT_TRUE(run.is_coded);
-  EXPECT_GE(run.bytes, bytes.size() / 8);
-  EXPECT_LE(run.bytes, bytes.size() / 7);
+TEST(Entropy, AFewAmongManyAreGaps) {
+  Bytes bytes(65536, 9);
+  for (const Effort effort : {Effort::kFast, Effort::kBalanced}) {
+    bytes[777] = 8;  // not in the sample
+    EXPECT_EQ(estimate_run(sample_bytes(bytes), bytes.size(), effort).coding, RunCoding::kGaps);
+    for (size_t i = 0; i < bytes.size(); i += 49) bytes[i] = 3;
+    const RunEstimate run = estimate_run(sample_bytes(bytes), bytes.size(), effort);
+    EXPECT_EQ(run.coding, RunCoding::kGaps);
+    EXPECT_NEAR(static_cast<double>(run.bytes), 1400, 200);
+    for (uint8_t& byte : bytes) byte = 9;
+  }
+}
+
+TEST(Entropy, NoByteOfACodeCostsLessThanABit) {
+  const std::vector<uint32_t> parts = {60, 40};
+  const RunEstimate run =
+      estimate_coded(entropy_bits(parts, 100) * 100, 60 * kBit / 100, 0, 10000, Effort::kBalanced);
+  EXPECT_NEAR(static_cast<double>(run.bytes), 10000 / 8, 30);
 }
 
 }  // namespace

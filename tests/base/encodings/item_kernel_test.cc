@@ -110,6 +110,31 @@ TEST(ItemKernel, QuadsAreTheSame) {
   }
 }
 
+TEST(ItemKernel, OthersAreFound) {
+  for (const ItemKernel* kernel : kernels()) {
+    SCOPED_TRACE(kernel->name);
+    for_each_sample([&](ItemForm form, size_t count, const Bytes& prediction, const Bytes& items) {
+      Bytes residuals(items.size());
+      kItemsPortable.subtract(items.data(), prediction.data(), count, form.bytes, form.is_float,
+                              residuals.data());
+      for (const uint64_t common : {0, 1}) {
+        std::vector<uint16_t> expected, met(count + kItemSlack);
+        for (size_t i = 0; i < count; ++i) {
+          uint64_t item = 0;
+          std::memcpy(&item, residuals.data() + i * form.bytes, form.bytes);
+          if (item != common) expected.push_back(static_cast<uint16_t>(i));
+        }
+        met.resize(kernel->find_others(residuals.data(), count, form.bytes, common, met.data()));
+        ASSERT_EQ(met, expected);
+        met.resize(count);
+        met.resize(
+            kItemsPortable.find_others(residuals.data(), count, form.bytes, common, met.data()));
+        ASSERT_EQ(met, expected);
+      }
+    });
+  }
+}
+
 /// What docs/FORMAT.md says, by hand.
 TEST(ItemKernel, ResidualsAreThoseOfTheFormat) {
   // Prediction, item, residual of BF16.
