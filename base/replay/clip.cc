@@ -37,7 +37,8 @@ std::vector<Gradient> precise_gradients(std::span<const float> moments,
   return gradients;
 }
 
-/// The 8 bits of a BF16 significand, from 128 to 256, nearest to the gradient divided by the factor.
+/// The 8 bits of a BF16 significand, from 128 to 256, nearest to the gradient divided by the
+/// factor.
 struct Snapped {
   double number = 0;
   double whole = 0;

@@ -29,13 +29,25 @@ std::optional<ReplayParameters> fit_replay(ReplayRule rule, const StepFacts& fac
   const ReplaySample sample(items, bases);
   ReplayFitter fitter(rule, sample, past_of(rule));
   switch (rule) {
-    case ReplayRule::kAdamSecondMoment: fit_second_moment(facts, fitter); break;
-    case ReplayRule::kAdamParameter: fit_adam_parameter(facts, fitter); break;
-    case ReplayRule::kAdamFirstMoment: fit_first_moment(facts, fitter); break;
+    case ReplayRule::kAdamSecondMoment:
+      fit_second_moment(facts, fitter);
+      break;
+    case ReplayRule::kAdamParameter:
+      fit_adam_parameter(facts, fitter);
+      break;
+    case ReplayRule::kAdamFirstMoment:
+      fit_first_moment(facts, fitter);
+      break;
     case ReplayRule::kSgdParameter:
-    case ReplayRule::kNesterovParameter: fit_sgd_parameter(rule, facts, fitter); break;
-    case ReplayRule::kAdamMaximum: fitter.attempt(0, {}); break;
-    case ReplayRule::kLionParameter: fit_lion_parameter(facts, fitter); break;
+    case ReplayRule::kNesterovParameter:
+      fit_sgd_parameter(rule, facts, fitter);
+      break;
+    case ReplayRule::kAdamMaximum:
+      fitter.attempt(0, {});
+      break;
+    case ReplayRule::kLionParameter:
+      fit_lion_parameter(facts, fitter);
+      break;
   }
   return fitter.result();
 }

@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kGoodEnough = 0.98;  // exact in so many items, other numbers are not looked for
 constexpr size_t kMostSteps = 8;
+constexpr double kMostScanned = 1 << 15;
 constexpr double kLastStep = 1 << 20;  // after that, bias corrections are 1
 
 /// The numbers of one step, not yet rounded to F32.
@@ -35,13 +36,15 @@ std::vector<uint32_t> scalars_of(const Numbers& n, uint8_t step, uint8_t decay) 
   switch (step) {
     case kStepInside:
       return {scalar_bits(1), scalar_bits(n.root() * n.size()), scalar_bits(n.eps / n.size()), d};
-    case kStepDivided: return {scalar_bits(n.size()), scalar_bits(n.root()), scalar_bits(n.eps), d};
+    case kStepDivided:
+      return {scalar_bits(n.size()), scalar_bits(n.root()), scalar_bits(n.eps), d};
     case kStepUnbiased:
       return {scalar_bits(n.lr), scalar_bits(n.bias2), scalar_bits(n.eps),
               scalar_bits(n.weight_decay), scalar_bits(n.bias1)};
     case kStepReciprocal:
       return {scalar_bits(n.size()), scalar_bits(1 / n.root()), scalar_bits(n.eps), d};
-    default: return {scalar_bits(n.size()), scalar_bits(n.root()), scalar_bits(n.eps), d};
+    default:
+      return {scalar_bits(n.size()), scalar_bits(n.root()), scalar_bits(n.eps), d};
   }
 }
 
@@ -154,14 +157,18 @@ class AdamParameterFit {
   std::vector<double> steps_of_effect(double seen, double beta2) const {
     const double beta1 = facts_.beta1.value_or(0.9);
     std::vector<std::pair<double, double>> steps;
-    for (double step = 1; step < kLastStep; step = std::ceil(step * 1.0001)) {
-      const double effect = *facts_.lr * std::sqrt(bias(beta2, step)) / bias(beta1, step);
+    double left1 = 1, left2 = 1;  // powers of the betas
+    for (double step = 1; step <= kMostScanned; ++step) {
+      left1 *= beta1;
+      left2 *= beta2;
+      const double effect = *facts_.lr * std::sqrt(1 - left2) / (1 - left1);
       steps.emplace_back(std::abs(effect / seen - 1), step);
     }
     const size_t count = std::min(steps.size(), kMostSteps);
     std::partial_sort(steps.begin(), steps.begin() + static_cast<ptrdiff_t>(count), steps.end());
     std::vector<double> likely;
     for (size_t i = 0; i < count; ++i) likely.push_back(steps[i].second);
+    likely.push_back(kLastStep);
     return likely;
   }
 

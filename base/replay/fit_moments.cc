@@ -34,7 +34,10 @@ struct SecondScalars {
   float clip = 1;
 
   std::vector<uint32_t> for_variant(uint8_t variant) const {
-    std::vector<uint32_t> scalars = {q1, scalar_bits(beta1), q2, scalar_bits(beta2),
+    std::vector<uint32_t> scalars = {q1,
+                                     scalar_bits(beta1),
+                                     q2,
+                                     scalar_bits(beta2),
                                      std::bit_cast<uint32_t>(clip),
                                      std::bit_cast<uint32_t>(1.0f / clip)};
     if ((variant & kSecondUpdate) == kSecondWide) {

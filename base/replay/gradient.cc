@@ -10,8 +10,8 @@
 namespace cairn {
 namespace {
 
-constexpr size_t kRun = 4096;  // items at a time
-constexpr int kFaintBits = 15;      // a gradient's exponent below its moment's
+constexpr size_t kRun = 4096;   // items at a time
+constexpr int kFaintBits = 15;  // a gradient's exponent below its moment's
 constexpr std::array<int, 4> kNeighbours = {1, -1, 2, -2};
 
 /// The gradient as the moments give it back, divided by the clip factor.
@@ -93,14 +93,20 @@ class GradientFinder {
   }
   /// Whether a gradient is so small beside its moment that it may be what rounding left of none.
   bool has_faint(ByteSpan gradient) const {
+    return base_width_ == 4 ? count_faint<uint32_t>(gradient) > 0
+                            : count_faint<uint16_t>(gradient) > 0;
+  }
+  template <class U>
+  unsigned count_faint(ByteSpan gradient) const {
+    constexpr unsigned kExponent = 8 * sizeof(U) - 9;  // where it begins, of F32 and BF16
     const int faint = kFaintBits + std::clamp(clip_exponent_, -256, 256);
-    bool found = false;
+    unsigned count = 0;
     for (size_t i = 0; i < count_; ++i) {
       const int size = load_le<uint16_t>(gradient, 2 * i) >> 7 & 0xff;
-      const int moment = load_le<uint16_t>(old_, (i + 1) * base_width_ - 2) >> 7 & 0xff;
-      found |= size != 0 && size < moment - faint;
+      const int moment = static_cast<int>(load_le<U>(old_, sizeof(U) * i) >> kExponent & 0xff);
+      count += static_cast<unsigned>(size != 0) & static_cast<unsigned>(size < moment - faint);
     }
-    return found;
+    return count;
   }
   void try_zeros(MutableBytes gradient) {
     std::fill_n(guess_.begin(), 2 * count_, uint8_t{0});

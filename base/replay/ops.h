@@ -11,7 +11,7 @@
 namespace cairn {
 
 /// Floats in a register: all registers of a program stay in the first-level cache.
-inline constexpr size_t kRegisterItems = 512;
+inline constexpr size_t kRegisterItems = 256;
 
 /// `to` may be one of the others. `wide` are x and y. All at multiples of 64 bytes.
 using ReplayOpFunction = void (*)(float* to, const float* a, const float* b, const float* c,

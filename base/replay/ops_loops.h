@@ -8,7 +8,8 @@
 #include "base/replay/ops.h"
 
 namespace cairn {
-// Not shared between files: each has its own instructions. Builtins, not <cmath>, for the same reason.
+// Not shared between files: each has its own instructions. Builtins, not <cmath>, for the same
+// reason.
 namespace {
 
 inline uint32_t bits_of(float value) { return __builtin_bit_cast(uint32_t, value); }
@@ -56,9 +57,9 @@ void canonical_loop(float* values) {
 }
 
 constexpr std::array<ReplayOpFunction, kReplayOps> kLoops = {
-    loop<ReplayOp::kAdd>,  loop<ReplayOp::kSub>,   loop<ReplayOp::kMul>,  loop<ReplayOp::kDiv>,
-    loop<ReplayOp::kSqrt>, loop<ReplayOp::kFma>,   loop<ReplayOp::kFnma>, loop<ReplayOp::kMax>,
-    loop<ReplayOp::kSign>, loop<ReplayOp::kBf16>,  loop<ReplayOp::kLin64>, loop<ReplayOp::kSqr64>,
+    loop<ReplayOp::kAdd>,  loop<ReplayOp::kSub>,  loop<ReplayOp::kMul>,   loop<ReplayOp::kDiv>,
+    loop<ReplayOp::kSqrt>, loop<ReplayOp::kFma>,  loop<ReplayOp::kFnma>,  loop<ReplayOp::kMax>,
+    loop<ReplayOp::kSign>, loop<ReplayOp::kBf16>, loop<ReplayOp::kLin64>, loop<ReplayOp::kSqr64>,
 };
 
 }  // namespace

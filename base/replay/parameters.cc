@@ -38,8 +38,8 @@ Result<ReplayParameters> decode_replay_parameters(ByteSpan bytes) {
   parameters.variant = bytes[2];
   const auto program = replay_program(parameters.rule, parameters.variant);
   const auto form = decode_item_form(bytes[0]);
-  if (!program || !form || (bytes[3] & 3) == 3 || (bytes[3] & 12) == 12 ||
-      (bytes[3] & 48) == 48 || (bytes[3] & 192) == 192) {
+  if (!program || !form || (bytes[3] & 3) == 3 || (bytes[3] & 12) == 12 || (bytes[3] & 48) == 48 ||
+      (bytes[3] & 192) == 192) {
     return fail(Code::kNewerFormat, "a replay of a rule that this version does not know",
                 "upgrade cairn");
   }

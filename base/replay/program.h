@@ -1,6 +1,6 @@
-// A prediction as a short program over registers of floats: what docs/FORMAT.md, section 7.4, writes
-// as formulas. Every rule is made of these few operations, so a new optimizer is a new row of a
-// table (rules.cc), and only the operations need to be the same on every machine.
+// A prediction as a short program over registers of floats: what docs/FORMAT.md, section 7.4,
+// writes as formulas. Every rule is made of these few operations, so a new optimizer is a new row
+// of a table (rules.cc), and only the operations need to be the same on every machine.
 #pragma once
 
 #include <array>

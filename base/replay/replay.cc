@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/replay/float_environment.h"
 #include "base/replay/gradient.h"
 #include "base/replay/predictor.h"
 
@@ -69,6 +70,7 @@ Status check_sizes(const ReplayParameters& parameters, const Predictor& predicto
 
 Encoded encode_replay(const ReplayParameters& parameters, ByteSpan items,
                       std::span<const ByteSpan> bases, Effort effort) {
+  const PlainFloats plain;  // also where a gradient is looked for
   Encoded encoded;
   encoded.encoding = Encoding::kReplay;
   encoded.parameters = encode_replay_parameters(parameters);

@@ -15,13 +15,13 @@
 namespace cairn {
 
 enum class ReplayRule : uint8_t {
-  kAdamSecondMoment = 1,  ///< exp_avg_sq from: exp_avg, old exp_avg, old exp_avg_sq
-  kAdamParameter = 2,     ///< parameter from: old parameter, exp_avg, exp_avg_sq
-  kAdamFirstMoment = 3,   ///< exp_avg from: old exp_avg, and a BF16 gradient stored beside it
-  kSgdParameter = 4,      ///< parameter from: old parameter, momentum buffer
-  kAdamMaximum = 5,       ///< max_exp_avg_sq (amsgrad) from: old max_exp_avg_sq, exp_avg_sq
-  kNesterovParameter = 6, ///< parameter from: old parameter, momentum buffer, old buffer
-  kLionParameter = 7,     ///< parameter from: old parameter, exp_avg, old exp_avg
+  kAdamSecondMoment = 1,   ///< exp_avg_sq from: exp_avg, old exp_avg, old exp_avg_sq
+  kAdamParameter = 2,      ///< parameter from: old parameter, exp_avg, exp_avg_sq
+  kAdamFirstMoment = 3,    ///< exp_avg from: old exp_avg, and a BF16 gradient stored beside it
+  kSgdParameter = 4,       ///< parameter from: old parameter, momentum buffer
+  kAdamMaximum = 5,        ///< max_exp_avg_sq (amsgrad) from: old max_exp_avg_sq, exp_avg_sq
+  kNesterovParameter = 6,  ///< parameter from: old parameter, momentum buffer, old buffer
+  kLionParameter = 7,      ///< parameter from: old parameter, exp_avg, old exp_avg
 };
 
 enum class ReplayDtype : uint8_t { kF32 = 0, kBf16 = 1, kF16 = 2 };

@@ -1,8 +1,8 @@
 #include "base/replay/rules.h"
 
 // To add an optimizer: a rule in replay.h, a function here that writes its arithmetic down (with a
-// variant for every way in which trainers round it), its formula in docs/FORMAT.md, section 7.4, and
-// what fit_replay should try (fit_*.cc). Encoder and decoder need nothing.
+// variant for every way in which trainers round it), its formula in docs/FORMAT.md, section 7.4,
+// and what fit_replay should try (fit_*.cc). Encoder and decoder need nothing.
 
 namespace cairn {
 namespace {
@@ -222,13 +222,20 @@ bool is_known(ReplayRule rule) {
 
 std::optional<ReplayProgram> replay_program(ReplayRule rule, uint8_t variant) {
   switch (rule) {
-    case ReplayRule::kAdamSecondMoment: return second_moment(variant);
-    case ReplayRule::kAdamParameter: return parameter(variant);
-    case ReplayRule::kAdamFirstMoment: return first_moment(variant);
-    case ReplayRule::kSgdParameter: return sgd_parameter(variant);
-    case ReplayRule::kAdamMaximum: return maximum(variant);
-    case ReplayRule::kNesterovParameter: return nesterov_parameter(variant);
-    case ReplayRule::kLionParameter: return lion_parameter(variant);
+    case ReplayRule::kAdamSecondMoment:
+      return second_moment(variant);
+    case ReplayRule::kAdamParameter:
+      return parameter(variant);
+    case ReplayRule::kAdamFirstMoment:
+      return first_moment(variant);
+    case ReplayRule::kSgdParameter:
+      return sgd_parameter(variant);
+    case ReplayRule::kAdamMaximum:
+      return maximum(variant);
+    case ReplayRule::kNesterovParameter:
+      return nesterov_parameter(variant);
+    case ReplayRule::kLionParameter:
+      return lion_parameter(variant);
   }
   return std::nullopt;
 }

@@ -14,15 +14,15 @@ std::optional<ReplayProgram> replay_program(ReplayRule rule, uint8_t variant);
 bool is_known(ReplayRule rule);
 
 // Variants are fields of bits. Of kAdamSecondMoment:
-inline constexpr uint8_t kSecondUpdate = 0x07;    ///< SecondUpdate
-inline constexpr uint8_t kSecondMoments = 0x08;   ///< gradient as (m - b1 m') / q1
-inline constexpr uint8_t kSecondSnapped = 0x10;   ///< the gradient was BF16 times a scalar
-inline constexpr uint8_t kSecondRounded = 0x20;   ///< what is in between is rounded to BF16
+inline constexpr uint8_t kSecondUpdate = 0x07;   ///< SecondUpdate
+inline constexpr uint8_t kSecondMoments = 0x08;  ///< gradient as (m - b1 m') / q1
+inline constexpr uint8_t kSecondSnapped = 0x10;  ///< the gradient was BF16 times a scalar
+inline constexpr uint8_t kSecondRounded = 0x20;  ///< what is in between is rounded to BF16
 inline constexpr uint8_t kSecondUpdates = 7;
-inline constexpr uint8_t kSecondWide = 6;         ///< the update in F64
+inline constexpr uint8_t kSecondWide = 6;  ///< the update in F64
 // Of kAdamParameter:
 inline constexpr uint8_t kParameterDecay = 0x03;
-inline constexpr uint8_t kParameterStep = 0x1c;   ///< shifted by 2
+inline constexpr uint8_t kParameterStep = 0x1c;  ///< shifted by 2
 inline constexpr uint8_t kParameterRounded = 0x20;
 inline constexpr uint8_t kParameterSteps = 7;
 inline constexpr uint8_t kDecayFactor = 0, kDecayFused = 1, kDecayApart = 2, kDecayNone = 3;

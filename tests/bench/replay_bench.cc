@@ -1,5 +1,6 @@
-// The rate of fitting, encoding and decoding a replay, in bytes of decoded state per second and core:
-// one chunk of 524288 items that a step of AdamW made, with the arithmetic of torch's fused kernel.
+// The rate of fitting, encoding and decoding a replay, in bytes of decoded state per second and
+// core: one chunk of 524288 items that a step of AdamW made, with the arithmetic of torch's fused
+// kernel.
 // --ops=NAME as first argument measures another instruction set.
 #include <benchmark/benchmark.h>
 

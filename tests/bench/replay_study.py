@@ -4,7 +4,8 @@
     python tests/bench/replay_study.py build/tests/bench/replay_tool
 
 Trains a small model with each kernel of torch.optim, takes one step's state before and after, and
-prints what each rule stores for each item (bytes), and the variant that fitted."""
+prints for each rule how many items it predicts exactly, what it stores for each (bytes), the variant
+that fitted, and how long that took."""
 
 import argparse
 import itertools
@@ -94,7 +95,7 @@ class Tool:
 def show(label, words):
     if words[0] == "-1":
         return f"{label}: -"
-    return f"{label}: {float(words[1]):.4f} B, variant {words[0]}, {words[2]} ms"
+    return f"{label}: {words[3]} % {float(words[1]):.4f} B (variant {words[0]}, {words[2]} ms)"
 
 
 def study(args, tool):

@@ -21,6 +21,17 @@ TESTED_BY = {
     "base/encodings/item_kernel_avx2.cc": "tests/base/encodings/item_kernel_test.cc",
     "base/encodings/item_kernel_portable.cc": "tests/base/encodings/item_kernel_test.cc",
     "base/encodings/zstd_frame.cc": "tests/base/encodings/byte_run_test.cc",
+    # A prediction is one promise: the bits of the document, whatever finds its numbers.
+    "base/replay/fit_adam_parameter.cc": "tests/base/replay/fit_test.cc",
+    "base/replay/fit_moments.cc": "tests/base/replay/fit_test.cc",
+    "base/replay/fit_parameter.cc": "tests/base/replay/fit_test.cc",
+    "base/replay/fitter.cc": "tests/base/replay/fit_test.cc",
+    "base/replay/gradient.cc": "tests/base/replay/replay_test.cc",
+    "base/replay/ops_avx2.cc": "tests/base/replay/ops_test.cc",
+    "base/replay/ops_avx512.cc": "tests/base/replay/ops_test.cc",
+    "base/replay/ops_portable.cc": "tests/base/replay/ops_test.cc",
+    "base/replay/rules.cc": "tests/base/replay/predictor_test.cc",
+    "base/replay/sample.cc": "tests/base/replay/fit_test.cc",
     # Save and load are one promise: what was saved is loaded.
     "lib/tensor_stream.cc": "tests/cli/commands_test.py",
     "lib/new_file.cc": "tests/lib/export_files_test.cc",
