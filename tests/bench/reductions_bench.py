@@ -10,6 +10,7 @@ Every tag is exported again and all its tensors are compared with the source by 
 those of the program's `check --read-data`, `export` (durable) and `cat`, from the page cache.
 """
 import argparse
+import dataclasses
 import json
 import shutil
 import statistics
@@ -27,6 +28,7 @@ import reductions_report
 import series
 from program import Program
 
+SAVE = "save, median seconds"
 # Copies in these need another tag's; all others can be decoded by themselves or within their tag.
 NEEDS_ANOTHER_TAG = ("delta", "sparse", "replay")
 
@@ -225,10 +227,37 @@ class Bench:
             results.append(self.case(case, tags, parameters, beside))
             beside.left = 0
         peers.remove(beside.folder)
+        self.compare_efforts(results, tags[0])
         between = facts.entropies(tags[-2].file, tags[-1].file) if len(tags) > 1 else {}
         return {"regime": name, "what": series.REGIMES[name].what, "tags": len(tags),
                 "parameters": parameters, "tag_bytes": logical, "cases": results,
                 "peers": beside.rows, "peer_tags": count, "entropies": between}
+
+    def compare_efforts(self, results, tag):
+        """Adds to the case without an effort how long it takes beside the one with the fastest."""
+        seconds = {case["effort"]: case["figures"][SAVE] for case in results}
+        if "fast" not in seconds:
+            return
+        beside = {cases.BALANCE: (seconds[None] / seconds["fast"], cases.Asked(cases.BALANCE, 1.3)),
+                  cases.RATE: (self.first_save_rate(tag),
+                               cases.Asked(cases.RATE, 0.85, at_least=True))}
+        for name, (value, asked) in beside.items():
+            results[0]["figures"][name] = value
+            results[0]["asked"].append(vars(asked) | {"verdict": asked.verdict(value)})
+
+    def first_save_rate(self, tag, rounds=5):
+        """The same shapes filled with random bytes cannot be encoded: they are what raw costs."""
+        noise = self.folder / "noise.safetensors"
+        facts.write_noise_like(tag.file, noise)
+        case, seconds = cases.Case("", "none", effort="fast"), {tag.file: [], noise: []}
+        for number in range(rounds):
+            for file in sorted(seconds, reverse=number % 2 == 1):
+                saved = Store(self.options.cairn, self.folder, case)
+                saved.save(dataclasses.replace(tag, file=file))
+                seconds[file].append(saved.tags[0]["elapsed_s"])
+                peers.remove(saved.cairn.store)
+        noise.unlink()
+        return statistics.median(seconds[noise]) / statistics.median(seconds[tag.file])
 
     def case(self, case, tags, parameters, beside):
         store = Store(self.options.cairn, self.folder, case)
@@ -241,7 +270,7 @@ class Bench:
         stats = store.cairn.json("stats")
         peers.remove(store.cairn.store)
         measured = figures(store, parameters, loads)
-        measured["save, median seconds"] = statistics.median(t["elapsed_s"] for t in store.tags)
+        measured[SAVE] = statistics.median(t["elapsed_s"] for t in store.tags)
         return {"case": case.name, "roles": case.roles, "effort": case.effort,
                 "figures": measured, "loads": loads, "exact": all(exact),
                 "asked": [vars(asked) | {"verdict": asked.verdict(measured[asked.figure])}

@@ -4,6 +4,8 @@ import dataclasses
 KEYFRAME, LOAD = "first tag alone, times smaller", "slowest load / first tag's load"
 SERIES, LEAN = "series, bytes a parameter", "median replayed or delta tag, bytes a parameter"
 TIMES, OVER_RAW = "all tags, times smaller", "added to an empty store / raw"
+RATE = "first save with effort fast / of as many random bytes, rate"
+BALANCE = "usual save / with effort fast, time"
 LOAD_BUDGET = 4 * 1.15  # the default budget, and what a load may miss it by
 
 

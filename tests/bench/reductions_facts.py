@@ -3,6 +3,7 @@ import contextlib
 import hashlib
 import json
 import mmap
+import os
 import struct
 
 import numpy
@@ -37,6 +38,16 @@ def digests(path):
     with opened(path) as tensors:
         return {name: (dtype, tuple(shape), hashlib.sha256(data).hexdigest())
                 for name, (dtype, shape, data) in tensors.items()}
+
+
+def write_noise_like(source, path):
+    """A file with the same tensors, filled with random bytes."""
+    random = numpy.random.default_rng(1)
+    with open(source, "rb") as file, open(path, "wb") as copy:
+        length = file.read(8)
+        copy.write(length + file.read(struct.unpack("<Q", length)[0]))
+        left = os.fstat(file.fileno()).st_size - copy.tell()
+        copy.write(random.integers(0, 256, left, dtype=numpy.uint8))
 
 
 def class_of(name):
