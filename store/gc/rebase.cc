@@ -31,8 +31,8 @@ class Rebase {
       : store_(store), plan_(plan), request_(request), moved_(moved), reader_(store) {}
 
   Status run(const Survey& survey) {
-    CAIRN_TRY(const auto session, Session::begin(store_.fs(), store_.path(), "", std::nullopt,
-                                                 LeaseKind::kMove));
+    CAIRN_TRY(const auto session,
+              Session::begin(store_.fs(), store_.path(), "", std::nullopt, LeaseKind::kMove));
     PackWriter packs(store_.fs(), store_.path(), session->id(), store_.config().pack_bytes);
     MetaWriter metas(store_.fs(), store_.path(), session->id());
     SwapOutcome outcome;
@@ -61,7 +61,8 @@ class Rebase {
     CAIRN_TRY(const PlannedSwaps planned, plan_swaps(store_, survey.list, book, mover));
     CAIRN_CHECK(metas.finish());
     moved_.written_bytes = packs.stored_bytes() + metas.stored_bytes();
-    const Status done = swap_tags(store_, session, planned.swaps, request_.wait, request_.stop, outcome);
+    const Status done =
+        swap_tags(store_, session.id(), planned.swaps, request_.wait, request_.stop, outcome);
     moved_.written_bytes += outcome.table_bytes;
     return done;
   }

@@ -1,5 +1,5 @@
-// Rebase: copies that are made from what no tag holds any more, only kept for their sake, are stored
-// by themselves where that frees more than it takes.
+// Rebase: copies that are made from what no tag holds any more, only kept for their sake, are
+// stored by themselves where that frees more than it takes.
 #pragma once
 
 #include <vector>
