@@ -33,9 +33,10 @@ bool is_zero(ByteSpan bytes);
 Result<size_t> zstd_encode(ByteSpan bytes, int level, MutableBytes out);
 
 /// Fills `out` exactly; `bases` are the decoded bytes of the copies that the encoding names, none
-/// of which overlaps `out`. Errors: kCorrupt when `stored` or `parameters` are damaged or of
-/// another length or the bases are not those of the encoding, kNewerFormat for an encoding or a
-/// part of one that this version does not know; `out` then holds anything. Threads: any.
+/// of which overlaps `out` (but for delta and sparse, where it may be the base itself). Errors:
+/// kCorrupt when `stored` or `parameters` are damaged or of another length or the bases are not
+/// those of the encoding, kNewerFormat for an encoding or a part of one that this version does not
+/// know; `out` then holds anything. Threads: any.
 Status decode(Encoding encoding, ByteSpan parameters, ByteSpan stored,
               std::span<const ByteSpan> bases, MutableBytes out);
 /// The same for encodings without bases and parameters: raw, zero, zstd.

@@ -12,6 +12,7 @@
 #include "cli/tag_json.h"
 #include "cli/tensor_choice.h"
 #include "lib/describe.h"
+#include "lib/restore_budget.h"
 #include "lib/tensor.h"
 
 namespace cairn {
@@ -54,7 +55,8 @@ static ordered_json layouts_json(const Checkpoint& checkpoint, const Layout& lay
 }
 
 static void print_json(Output& output, const Checkpoint& checkpoint, const Layout& layout,
-                       const std::vector<TensorDescription>& tensors, const ShowOptions& options) {
+                       const std::vector<TensorDescription>& tensors, const ShowOptions& options,
+                       double cost) {
   ordered_json document = tag_json(checkpoint.tag(), checkpoint.manifest());
   document["tensors"] = ordered_json::array();
   for (const TensorDescription& tensor : tensors) {
@@ -65,13 +67,12 @@ static void print_json(Output& output, const Checkpoint& checkpoint, const Layou
   for (const AttachmentInfo& attachment : checkpoint.manifest().attachments) {
     document["attachments"].push_back({{"name", attachment.name}, {"bytes", attachment.bytes}});
   }
-  // Every copy decodes by itself today.
-  document["restore_cost"] = 1.0;
+  document["restore_cost"] = cost;
   document["dropped_tensors"] = checkpoint.tag().facts.dropped_tensors;
   output.result(document);
 }
 
-static void print_head(Output& output, const Checkpoint& checkpoint) {
+static void print_head(Output& output, const Checkpoint& checkpoint, double cost) {
   const TagEntry& tag = checkpoint.tag();
   const TagFacts& facts = tag.facts;
   output.print(output.bold(tag.name) + "\n");
@@ -84,6 +85,7 @@ static void print_head(Output& output, const Checkpoint& checkpoint) {
   line("size", fmt::format("{} in {}, {} new", human_bytes(facts.logical_bytes),
                            counted(facts.tensors, "tensor"), human_bytes(facts.new_bytes)));
   line("stored", fmt::format("{} added to the disk", human_bytes(facts.stored_bytes)));
+  if (cost != 1) line("restore", fmt::format("about {:.1f} times as long as a keyframe", cost));
   if (tag.pinned) line("pinned", "yes");
   if (facts.dropped_tensors != 0) {
     line("thinned", fmt::format("{} of the save were dropped by 'forget --drop'",
@@ -145,12 +147,13 @@ static Status run(const Context& context, const ShowOptions& options) {
   if (tensors.empty() && !options.tensors.empty()) {
     return none_chosen(options.tensors, fmt::format("'{}'", tag.name));
   }
+  CAIRN_TRY(const double cost, restore_cost(*checkpoint));
   if (output.json()) {
-    print_json(output, *checkpoint, layout, tensors, options);
+    print_json(output, *checkpoint, layout, tensors, options, cost);
   } else if (output.quiet()) {
     for (const TensorDescription& tensor : tensors) output.print(tensor.name + "\n");
   } else {
-    print_head(output, *checkpoint);
+    print_head(output, *checkpoint, cost);
     print_tensors(output, tensors);
     if (options.layout) print_boxes(output, *checkpoint, layout, options);
   }

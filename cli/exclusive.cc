@@ -2,6 +2,7 @@
 
 #include <unordered_map>
 
+#include "store/bases.h"
 #include "store/checkpoint.h"
 
 namespace cairn {
@@ -30,16 +31,18 @@ Result<std::map<std::string, uint64_t>> exclusive_bytes(const Store& store, cons
   std::unordered_map<CopyKey, Use, CopyKeyHash> uses;
   for (size_t number = 0; number < tags.tags.size(); ++number) {
     CAIRN_TRY(const auto checkpoint, Checkpoint::open(store, tags.tags[number]));
-    const auto& table = checkpoint->table();
-    for (size_t page = 0; page < table.page_count(); ++page) {
+    const auto read = [&](size_t page) -> Result<Locator> {
       CAIRN_TRY(const auto loaded, checkpoint->page(page));
-      for (const Copy& copy : loaded->locator.copies) {
-        if (copy.stored_bytes == 0) continue;  // zeros: they lie where the next copy does
-        const auto [at, fresh] =
-            uses.try_emplace({copy.pack, copy.offset}, Use{number, copy.stored_bytes, false});
-        if (!fresh && at->second.tag != number) at->second.shared = true;
-      }
-    }
+      return loaded->locator;
+    };
+    const auto count = [&](const CopyRef&, const Copy& copy) -> Status {
+      if (copy.stored_bytes == 0) return {};  // zeros: they lie where the next copy does
+      const auto [at, fresh] =
+          uses.try_emplace({copy.pack, copy.offset}, Use{number, copy.stored_bytes, false});
+      if (!fresh && at->second.tag != number) at->second.shared = true;
+      return {};
+    };
+    CAIRN_CHECK(for_each_needed(checkpoint->table(), read, count));
   }
   std::map<std::string, uint64_t> bytes;
   for (const TagEntry& tag : tags.tags) bytes[tag.name] = 0;

@@ -21,6 +21,7 @@ static double decode_ns(Encoding encoding) {
     case Encoding::kDelta:
       return 0.6;
     case Encoding::kSparse:
+      return 0.05;
     case Encoding::kDerived:
       return 0.2;
     case Encoding::kReplay:
@@ -39,6 +40,22 @@ double keyframe_seconds(uint64_t bytes) {
   constexpr double kPlanesRatio = 0.75;
   return 1e-9 * static_cast<double>(bytes) *
          (kReadNs * kPlanesRatio + decode_ns(Encoding::kPlanes));
+}
+
+Result<double> restore_cost(Checkpoint& checkpoint) {
+  const uint64_t bytes = checkpoint.tag().facts.logical_bytes;
+  if (checkpoint.table().closure.empty() || bytes == 0) return 1.0;
+  double seconds = deliver_seconds(bytes);
+  const auto read = [&](size_t number) -> Result<Locator> {
+    CAIRN_TRY(const auto page, checkpoint.page(number));
+    return page->locator;
+  };
+  const auto count = [&](const CopyRef&, const Copy& copy) -> Status {
+    seconds += restore_seconds(copy);
+    return {};
+  };
+  CAIRN_CHECK(for_each_needed(checkpoint.table(), read, count));
+  return seconds / (keyframe_seconds(bytes) + deliver_seconds(bytes));
 }
 
 RestoreBudget::RestoreBudget(BaseTag* base, const SavePlan& plan, std::span<const SaveGroup> groups,

@@ -19,7 +19,11 @@ double keyframe_seconds(uint64_t bytes);
 /// What it takes beside that to hand `bytes` out, however they are stored.
 double deliver_seconds(uint64_t bytes);
 
-/// Threads: due() any.
+/// How many times longer the tag takes to load than one of keyframes, estimated. Errors: those of
+/// reading its locators.
+Result<double> restore_cost(Checkpoint& checkpoint);
+
+/// Threads: is_due() any.
 class RestoreBudget {
  public:
   /// `limit`: how many times longer a tag may take than one of keyframes. `base`: may be null.

@@ -46,6 +46,7 @@ class Buffers {
 struct Held {
   ByteSpan bytes;
   std::shared_ptr<AlignedBuffer> buffer;
+  bool has_room_of_its_own = false;  ///< nothing else lies in the buffer
 };
 
 /// The stored bytes of a plan's copies, read where they are first needed.
@@ -139,11 +140,28 @@ class Walk {
     if (copy.encoding == Encoding::kRaw && stored.bytes.size() == copy.decoded_bytes) return stored;
     std::vector<ByteSpan> bases;
     for (const uint32_t base : plan_.copies[number].bases) bases.push_back(decoded_[base].bytes);
-    Held decoded{{}, Buffers::take(copy.decoded_bytes)};
+    Held decoded = room_for(number);
     const MutableBytes out = decoded.buffer->span().first(copy.decoded_bytes);
     CAIRN_CHECK(decode(copy.encoding, codec_parameters(copy), stored.bytes, bases, out));
     decoded.bytes = out;
     return decoded;
+  }
+
+  /// Where the copy is decoded: over its base where that is allowed and nobody else needs it, so
+  /// that what does not change is not touched.
+  Held room_for(uint32_t number) {
+    const PlannedCopy& planned = plan_.copies[number];
+    const Copy& copy = planned.copy;
+    const bool may_overlap =
+        copy.encoding == Encoding::kDelta || copy.encoding == Encoding::kSparse;
+    if (may_overlap && planned.bases.size() == 1) {
+      const Held& base = decoded_[planned.bases[0]];
+      const bool is_last = users_[planned.bases[0]] == 1;
+      if (is_last && base.has_room_of_its_own && base.bytes.size() == copy.decoded_bytes) {
+        return {{}, base.buffer, true};
+      }
+    }
+    return {{}, Buffers::take(copy.decoded_bytes), true};
   }
 
   const DecodePlan& plan_;

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 #include <unordered_set>
 
+#include "store/bases.h"
 #include "store/file_list.h"
 #include "store/pack_table.h"
 
@@ -34,6 +36,7 @@ class UsageCounter {
       CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
       CAIRN_CHECK(count_tag(*checkpoint));
     }
+    count_history();
     CAIRN_CHECK(count_packs());
     CAIRN_CHECK(count_metas());
     CAIRN_TRY(usage_.disk_bytes, folder_bytes(store_.fs(), store_.path()));
@@ -50,8 +53,9 @@ class UsageCounter {
       metas_.insert(reference->file);
     }
     if (tag.layout) metas_.insert(tag.layout->file);
-    for (const PagePlace& place : checkpoint.table().pages) {
-      metas_.insert({place.page.file, place.locator.file});
+    const LocatorTable& table = checkpoint.table();
+    for (size_t page = 0; page < table.page_count(); ++page) {
+      metas_.insert({table.place(page).page.file, table.place(page).locator.file});
     }
     CAIRN_TRY(const auto classes, count_items(checkpoint));
     for (size_t page = 0; page < checkpoint.table().pages.size(); ++page) {
@@ -60,7 +64,31 @@ class UsageCounter {
       if (!places_.insert(checkpoint.table().pages[page]).second) continue;
       CAIRN_CHECK(count_page(checkpoint, page, classes));
     }
-    return {};
+    return table.closure.empty() ? Status() : note_bases(checkpoint);
+  }
+
+  /// What the tag's copies are made from: other tags' copies, or of tags that are forgotten.
+  Status note_bases(Checkpoint& checkpoint) {
+    const LocatorTable& table = checkpoint.table();
+    const auto read = [&](size_t number) -> Result<Locator> {
+      CAIRN_TRY(const auto page, checkpoint.page(number));
+      return page->locator;
+    };
+    return for_each_needed(table, read, [&](const CopyRef& ref, const Copy& copy) -> Status {
+      if (ref.page >= table.pages.size()) bases_.try_emplace({copy.pack, copy.offset}, copy);
+      return {};
+    });
+  }
+
+  void count_history() {
+    for (const auto& [place, copy] : bases_) {
+      if (copy.stored_bytes == 0 || !copies_.insert(place).second) continue;
+      EncodingUsage& of_encoding = usage_.by_encoding[std::string(encoding_name(copy.encoding))];
+      ++of_encoding.chunks;
+      of_encoding.decoded_bytes += copy.decoded_bytes;
+      of_encoding.stored_bytes += copy.stored_bytes;
+      usage_.by_class["history"].stored_bytes += copy.stored_bytes;
+    }
   }
 
   /// Counts the bytes of tensors; returns the class of each item.
@@ -177,6 +205,7 @@ class UsageCounter {
   std::set<PagePlace> places_;
   std::unordered_set<Digest, DigestHash> chunks_;
   std::unordered_set<std::pair<FileId, uint64_t>, PlaceHash> copies_;
+  std::unordered_map<std::pair<FileId, uint64_t>, Copy, PlaceHash> bases_;
 };
 
 }  // namespace

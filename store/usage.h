@@ -31,6 +31,7 @@ struct StoreUsage {
   uint64_t stored_bytes = 0;   ///< what tags need: copies and the metadata packs they use
   uint64_t disk_bytes = 0;     ///< the sizes of all files under the store's folder
   uint64_t dead_bytes = 0;     ///< in data packs: copies that no tag needs
+  /// "history": copies of forgotten tags that standing ones are made from.
   std::map<std::string, ClassUsage> by_class;
   std::map<std::string, EncodingUsage> by_encoding;  ///< "inline": in a page
 };

@@ -145,7 +145,8 @@ Status decode_delta(Encoding encoding, ByteSpan parameters, ByteSpan stored, Byt
   CAIRN_TRY(const ItemForm form, read_item_form(parameters, 1, out.size()));
   CAIRN_CHECK(expect_base(base, out.size()));
   const auto copy = [&](size_t first, MutableBytes items) {
-    std::memcpy(items.data(), base.data() + first * form.bytes, items.size());
+    const uint8_t* const of_base = base.data() + first * form.bytes;
+    if (of_base != items.data()) std::memcpy(items.data(), of_base, items.size());
   };
   return read_blocks(stored, copy, form, out, encoding == Encoding::kSparse);
 }

@@ -38,7 +38,7 @@ Status read_corrections(ByteSpan stored, const Predict& predict, ItemForm form, 
                         bool only_sparse = false);
 
 Status decode_planes(ByteSpan parameters, ByteSpan stored, MutableBytes out);
-/// kDelta and kSparse.
+/// kDelta and kSparse. `out` may be the base itself: what does not change is then not touched.
 Status decode_delta(Encoding encoding, ByteSpan parameters, ByteSpan stored, ByteSpan base,
                     MutableBytes out);
 Status decode_derived(ByteSpan parameters, ByteSpan stored, ByteSpan base, MutableBytes out);
