@@ -117,8 +117,9 @@ struct SaveResult {
 /// Saves the boxes as one tag: all of it or nothing. Every tensor must be covered exactly; holes,
 /// overlaps that disagree, and mismatched dtypes or shapes fail before anything is written.
 /// Errors: kUsage (the request; names tensors and boxes), kExists, kNoSpace, kBusy, kCancelled, ...
-/// Memory beside the caller's tensors: buffers of less than 64 MiB, and about 100 bytes a chunk (a
-/// million chunks of the default size are a terabyte of bf16).
+/// Memory beside the caller's tensors: about 40 MiB a thread (chunks as they are, as they were in
+/// the base, and encoded), and about 400 bytes a chunk (a million chunks of the default size are a
+/// terabyte of bf16).
 Result<SaveResult> save(const Store& store, const SaveRequest& request);
 
 /// One box of one tensor to be filled.
@@ -170,7 +171,8 @@ Result<LoadReport> compare_names(const Checkpoint& checkpoint, const LoadRequest
 /// Fills the targets from the checkpoint; every byte handed out was checked against its digest.
 /// Errors: kUsage with the LoadReport in words (before any byte is read), kCorrupt naming tag,
 /// tensor, pack and offset, kCancelled, ... On an error targets are unspecified.
-/// Memory beside the targets: less than 200 MiB, whatever the checkpoint's size.
+/// Memory beside the targets: less than 200 MiB, and 30 MiB a thread where chunks are made from
+/// others, whatever the checkpoint's size.
 Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request);
 
 /// The bytes of an attachment, in order, in parts of at most a few MiB, each checked first.

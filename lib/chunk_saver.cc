@@ -382,7 +382,10 @@ Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t
   if (!is_keyframe) read_before(cluster);
   const bool weights_first = is_keyframe || request_.weights_direct;
   // A weight that stands by itself must be there before its master is made from it.
-  const auto is_weight = [](const Member& member) { return member.role == Role::kWeight; };
+  const auto is_weight = [](const Member& member) {
+    return member.role == Role::kWeight ||
+           (member.role == Role::kNone && member.dtype != Dtype::kF32);
+  };
   for (const bool weights : {true, false}) {
     for (size_t i = 0; i < cluster.size(); ++i) {
       const bool is_first = weights_first && is_weight(cluster[i]);

@@ -56,16 +56,33 @@ class Ways {
     return std::nullopt;
   }
 
+  /// The F32 tensor that a narrower one is a rounding of: by their roles, or, of a pair that was
+  /// found by its bits, without.
+  std::optional<size_t> find_pair(bool is_narrow) const {
+    const Role role = is_narrow ? Role::kMaster : Role::kWeight;
+    if (self_.role != Role::kNone) return find(role);
+    for (size_t i = 0; i < cluster_.size(); ++i) {
+      if (i != number_ && cluster_[i].role == Role::kNone && !cluster_[i].is_inline) return i;
+    }
+    return std::nullopt;
+  }
+
   void add_derived() {
-    const bool is_weight = self_.role == Role::kWeight, is_master = self_.role == Role::kMaster;
-    const auto other = find(is_weight ? Role::kMaster : Role::kWeight);
-    if (!other || !(is_weight || is_master) || is_master != options_.weights_first) return;
-    const Member& weight = is_weight ? self_ : cluster_[*other];
-    const Member& master = is_master ? self_ : cluster_[*other];
-    const auto cast = narrowing(weight.dtype);
-    if (!cast || master.dtype != Dtype::kF32) return;
-    const Cast widening = *cast == Cast::kF32ToBf16 ? Cast::kBf16ToF32 : Cast::kF16ToF32;
-    ways_.push_back({Way::kDerived, {{*other, false}}, is_weight ? *cast : widening});
+    const auto cast = narrowing(self_.dtype);
+    const bool is_narrow = cast.has_value();
+    const bool has_part = is_narrow ? self_.role == Role::kWeight || self_.role == Role::kNone
+                                    : self_.role == Role::kMaster || self_.role == Role::kNone;
+    const auto other = has_part ? find_pair(is_narrow) : std::nullopt;
+    // Of the two the one stands by itself, and the other is made from it.
+    if (!other || is_narrow == options_.weights_first) return;
+    const Dtype dtype = cluster_[*other].dtype;
+    if (is_narrow && dtype == Dtype::kF32) {
+      ways_.push_back({Way::kDerived, {{*other, false}}, *cast});
+    } else if (self_.dtype == Dtype::kF32 && narrowing(dtype)) {
+      const bool is_bf16 = dtype == Dtype::kBF16;
+      ways_.push_back(
+          {Way::kDerived, {{*other, false}}, is_bf16 ? Cast::kBf16ToF32 : Cast::kF16ToF32});
+    }
   }
 
   void add_rule(ReplayRule rule, std::vector<WaySource> sources) {

@@ -82,13 +82,14 @@ RestoreBudget::RestoreBudget(BaseTag* base, const SavePlan& plan, std::span<cons
       double seconds = 0;
       for (const PlannedCopy& planned : decoding->copies) seconds += restore_seconds(planned.copy);
       const double alone = keyframe_seconds(bytes), handed_out = deliver_seconds(bytes);
+      // What this save adds to a chain costs about a third of a keyframe.
+      const double longer = seconds + alone / 3;
       allowed += limit * (alone + handed_out);
-      total += seconds + handed_out;
-      chains.push_back({number, chunk, seconds - alone});
+      total += longer + handed_out;
+      if (longer > alone) chains.push_back({number, chunk, longer - alone, longer / alone});
     }
   }
-  // What this save adds: a step costs about a third of a keyframe.
-  choose(std::move(chains), allowed, total + allowed / limit / 3);
+  choose(std::move(chains), allowed, total);
 }
 
 /// The longest chains end first. So the first time that the limit is met a few begin anew, and from
@@ -96,13 +97,13 @@ RestoreBudget::RestoreBudget(BaseTag* base, const SavePlan& plan, std::span<cons
 void RestoreBudget::choose(std::vector<Chain> chains, double allowed, double total) {
   if (total <= allowed) return;
   std::stable_sort(chains.begin(), chains.end(),
-                   [](const Chain& a, const Chain& b) { return a.seconds > b.seconds; });
+                   [](const Chain& a, const Chain& b) { return a.length > b.length; });
   for (const Chain& chain : chains) {
-    if (total <= allowed || chain.seconds <= 0) return;
+    if (total <= allowed) return;
     std::vector<bool>& due = due_[chain.group];
     if (due.empty()) due.resize(first_group_[chain.group].chunks);
     due[chain.chunk] = true;
-    total -= chain.seconds;
+    total -= chain.saved_seconds;
   }
 }
 

@@ -37,7 +37,8 @@ class RestoreBudget {
   struct Chain {
     uint32_t group = 0;
     uint32_t chunk = 0;
-    double seconds = 0;
+    double saved_seconds = 0;  ///< when it begins anew
+    double length = 0;         ///< how many times as long as anew
   };
   void choose(std::vector<Chain> chains, double allowed, double total);
 

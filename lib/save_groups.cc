@@ -1,9 +1,13 @@
 #include "lib/save_groups.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
+
+#include "base/encodings/cast.h"
 
 namespace cairn {
 
@@ -32,6 +36,64 @@ static bool is_groupable(const PlannedTensor& tensor) {
          bits_per_element(tensor.first->dtype) >= 8 && tensor.grid.chunk_count() > 0;
 }
 
+namespace {
+
+/// Finds the F32 tensors that narrower ones are roundings of.
+class Pairing {
+ public:
+  Pairing(const SavePlan& plan, std::vector<bool>& taken) : plan_(plan), taken_(taken) {
+    for (size_t item = 0; item < plan.tensors.size(); ++item) {
+      if (is_free(item, Dtype::kF32)) wide_.emplace(plan.tensors[item].first->shape, item);
+    }
+  }
+
+  /// The F32 tensor and then the narrower one; nullopt when there is none.
+  std::optional<SaveGroup> pair(size_t narrow) {
+    const bool is_bf16 = is_free(narrow, Dtype::kBF16);
+    if (!is_bf16 && !is_free(narrow, Dtype::kF16)) return std::nullopt;
+    const PlannedTensor& tensor = plan_.tensors[narrow];
+    const auto [first, last] = wide_.equal_range(tensor.first->shape);
+    for (auto at = first; at != last; ++at) {
+      const Cast cast = is_bf16 ? Cast::kF32ToBf16 : Cast::kF32ToF16;
+      if (!is_rounding(tensor, plan_.tensors[at->second], cast)) continue;
+      const SaveGroup group{{at->second, narrow}, tensor.grid.chunk_count()};
+      taken_[at->second] = taken_[narrow] = true;
+      wide_.erase(at);
+      return group;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  bool is_free(size_t item, Dtype dtype) const {
+    const PlannedTensor& tensor = plan_.tensors[item];
+    return !taken_[item] && tensor.first->role == Role::kNone && tensor.first->dtype == dtype &&
+           tensor.grid.chunk_count() > 0;
+  }
+
+  /// Looks at the first items of the last axis in the first box.
+  static bool is_rounding(const PlannedTensor& narrow, const PlannedTensor& wide, Cast cast) {
+    constexpr size_t kSampleItems = 32;
+    const SourceBox &a = narrow.boxes.front(), &b = wide.boxes.front();
+    if (a.box != b.box || a.box.lengths.empty()) return false;
+    const size_t count = std::min<size_t>(kSampleItems, a.box.lengths.back());
+    uint8_t items[kSampleItems * 2], sources[kSampleItems * 4], rounded[kSampleItems * 2];
+    for (size_t i = 0; i < count; ++i) {
+      const auto at = static_cast<int64_t>(i);
+      std::memcpy(items + 2 * i, a.data + at * a.strides_bytes.back(), 2);
+      std::memcpy(sources + 4 * i, b.data + at * b.strides_bytes.back(), 4);
+    }
+    cast_items(cast, {sources, 4 * count}, {rounded, 2 * count});
+    return std::memcmp(items, rounded, 2 * count) == 0;
+  }
+
+  const SavePlan& plan_;
+  std::vector<bool>& taken_;
+  std::multimap<Shape, size_t> wide_;
+};
+
+}  // namespace
+
 std::vector<SaveGroup> group_items(const SavePlan& plan) {
   using Key = std::pair<std::string_view, Shape>;
   std::map<Key, std::map<size_t, size_t>> by_parameter;  // place in the group -> item
@@ -47,6 +109,10 @@ std::vector<SaveGroup> group_items(const SavePlan& plan) {
     SaveGroup& group = groups.emplace_back();
     for (const auto& [place, item] : members) group.items.push_back(item);
     group.chunks = plan.tensors[group.items.front()].grid.chunk_count();
+  }
+  Pairing pairing(plan, taken);
+  for (size_t item = 0; item < plan.tensors.size(); ++item) {
+    if (auto pair = pairing.pair(item)) groups.push_back(*std::move(pair));
   }
   std::stable_partition(groups.begin(), groups.end(),
                         [](const SaveGroup& group) { return group.items.size() > 1; });
