@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from copy_decoder import decode
+from copy_chains import Chains
 from store_format import (
-    FILE, FORMAT, INLINE_BYTES, REFERENCE, REMOVED, REPLAY, Cursor, Damage, Record,
+    FILE, FORMAT, INLINE_BYTES, REFERENCE, REMOVED, Cursor, Damage, Record,
     UnknownEncoding, ceil_div, digest, inside, need, page_plan, read_boxes, read_locator,
     read_locator_table, read_manifest, read_page, read_schema, read_tag_entry, reference,
     sealed_json, tile, volume)
@@ -82,13 +82,14 @@ class Store:
         pages = [self.page(*place, f"page {n}") for n, place in enumerate(table.pages)]
         own = pages[:table.own]
         need([len(page) for page in own] == plan, "manifest: pages not of its tensors")
-        self.slots, self.decoded = self.slots_of(table, pages), {}
+        self.chains = Chains(self.part, table, pages)
         rest = iter([chunk for page in own for chunk in page])
         held = [(t, self.tensor(t, list(islice(rest, t.chunks)))) for t in tensors]
         attached = {key: self.attachment(key, size, list(islice(rest, runs[key])))
                     for key, size in manifest.attachments.items()}
         return Record(manifest=entry.manifest.digest.hex(), step=manifest.step, tensors=held,
-                      metadata=manifest.metadata, attachments=attached, table=table, pages=pages)
+                      metadata=manifest.metadata, attachments=attached, table=table, pages=pages,
+                      chains=self.chains)
 
     def page(self, page, locator, what):
         """The entries of a page: [(kind, payload, copies)]."""
@@ -97,20 +98,6 @@ class Store:
         need(len(copies) == sum(count for *_, count in entries), f"{what}: its locator's copies")
         rest = iter(copies)
         return [(kind, payload, list(islice(rest, count))) for kind, payload, count in entries]
-
-    def slots_of(self, table, pages):
-        """The copies that bases are found among: page's digest -> [(digest, copy)]."""
-        slots = {}
-        for (page, _), entries in zip(table.pages, pages):
-            found = [(payload if kind == 0 else self.payload_of(payload, number, len(copies)), copy)
-                     for kind, payload, copies in entries for number, copy in enumerate(copies)]
-            slots.setdefault(page.digest, found)
-        return slots
-
-    def payload_of(self, pieces, number, count):
-        """The digest of one of the pieces of a chunk."""
-        size = len(pieces) // count
-        return pieces[:size * (number + 1)][-32:]
 
     def tensor(self, tensor, chunks):
         """The bytes of a tensor, or the UnknownEncoding that one of its chunks is in."""
@@ -153,33 +140,4 @@ class Store:
     def chunk(self, payload, copy, size, what):
         """The decoded bytes of a chunk or piece: `payload` is its digest, or inline its bytes."""
         need(size == (copy.decoded if copy else len(payload)), f"{what}: has not {size} bytes")
-        return self.chain(payload, copy, what) if copy else payload
-
-    def chain(self, payload, copy, what):
-        """A copy decoded after its bases, and they after theirs; each once for a tag."""
-        path, on_path = [(payload, copy)], {id(copy)}
-        while path:
-            payload, copy = path[-1]
-            bases = [self.base(*base, what) for base in copy.bases if copy.encoding <= REPLAY]
-            missing = [base for base in bases if id(base[1]) not in self.decoded]
-            if missing:
-                need(id(missing[0][1]) not in on_path, f"{what}: a copy is needed for itself")
-                on_path.add(id(missing[0][1]))
-                path.append(missing[0])
-                continue
-            held = [self.decoded[id(base)] for _, base in bases]
-            self.decoded[id(copy)] = self.one_copy(payload, copy, held, what)
-            path.pop()
-        return self.decoded[id(copy)]
-
-    def base(self, page, slot, what):
-        need(page in self.slots, f"{what}: no page {page.hex()} of a base")
-        need(slot < len(self.slots[page]), f"{what}: a base in no slot of its page")
-        return self.slots[page][slot]
-
-    def one_copy(self, payload, copy, bases, what):
-        what += f" (pack {copy.pack}, at {copy.offset})"
-        data = decode(copy, self.part("packs", copy.pack, copy.offset, copy.stored), bases, what)
-        need(len(data) == copy.decoded and digest(data) == payload,
-             f"{what}: the digest does not match")
-        return data
+        return self.chains.decoded(payload, copy, what) if copy else payload
