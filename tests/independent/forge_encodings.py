@@ -6,7 +6,7 @@ import struct
 import numpy as np
 
 from block_codec import (
-    BLOCK_ITEMS, CASTS, CONSTANT, FEW, FLOAT_BYTES, FRAME, GAPS, PLAIN, PLANES, QUADS, SAME, F32,
+    BF16, BLOCK_ITEMS, CASTS, CONSTANT, FEW, FLOAT_BYTES, FRAME, GAPS, PLAIN, PLANES, QUADS, SAME, F32,
     narrowed, residuals_of, unsigned, widened)
 from copy_decoder import SEAL_BYTES, result_form
 from forge_store import compress
@@ -93,30 +93,34 @@ def as_delta(data, base, base_data, item_bytes, is_float=True, encoding=DELTA, *
     return coded(encoding, parameters, blocks(residuals, **options), [base])
 
 
+def cast_items(data, cast):
+    """What a cast predicts."""
+    source, result = CASTS[cast]
+    items = np.frombuffer(data, unsigned(FLOAT_BYTES[source]))
+    return narrowed(widened(items, source), result)
+
+
 def as_derived(data, cast, base, base_data, **options):
-    wide, narrow = CASTS[cast]
-    items = np.frombuffer(base_data, unsigned(FLOAT_BYTES[wide]))
-    prediction = narrowed(widened(items, wide), narrow)
+    prediction = cast_items(base_data, cast)
     residuals = residuals_of(np.frombuffer(data, prediction.dtype), prediction, True)
-    return coded(DERIVED, [result_form(narrow), cast], blocks(residuals, **options), [base])
-
-
-def replay_prediction(rule, scalars, items, dtypes, result, gradient=None):
-    """`rule`: (number, variant); `items` of the bases and their dtypes."""
-    numbers = [widened(held, dtype) for held, dtype in zip(items, dtypes)]
-    return predict(*rule, scalars, numbers + ([] if gradient is None else [gradient]), result)
+    parameters = [result_form(CASTS[cast][1]), cast]
+    return coded(DERIVED, parameters, blocks(residuals, **options), [base])
 
 
 def as_replay(data, rule, scalars, bases, dtypes, result=F32, gradient=None, **options):
-    """`bases`: (base as for `coded`, bytes); `gradient`: BF16 items of rule 3."""
+    """(data, copy). `data`: None for what the rule predicts; `rule`: (number, variant); `bases`:
+    (base as for `coded`, bytes); `gradient`: BF16 items of rule 3."""
     items = [np.frombuffer(held, unsigned(FLOAT_BYTES[dtype]))
              for (_, held), dtype in zip(bases, dtypes)]
-    wide = None if gradient is None else widened(gradient, 1)
-    prediction = replay_prediction(rule, scalars, items, dtypes, result, wide)
-    stored = blocks(residuals_of(np.frombuffer(data, prediction.dtype), prediction, True), **options)
+    numbers = [widened(held, dtype) for held, dtype in zip(items, dtypes)]
+    numbers += [] if gradient is None else [widened(gradient, BF16)]
+    prediction = predict(*rule, scalars, numbers, result)
+    data = prediction.tobytes() if data is None else data
+    residuals = residuals_of(np.frombuffer(data, prediction.dtype), prediction, True)
+    stored = blocks(residuals, **options)
     if gradient is not None:
         part = blocks(gradient)
         stored = struct.pack("<I", len(part)) + part + stored
     packed = sum(dtype << 2 * number for number, dtype in enumerate(dtypes)) | result << 6
     parameters = bytes([result_form(result), *rule, packed]) + scalars.astype("<u4").tobytes()
-    return coded(REPLAY, parameters, stored, [base for base, _ in bases])
+    return data, coded(REPLAY, parameters, stored, [base for base, _ in bases])
