@@ -34,7 +34,8 @@ def decode(copy, stored, bases, what):
         return plain[copy.encoding]()
     parameters = Cursor(check_seal(copy, stored, what), f"{what}: parameters")
     form = parameters.number("B")
-    need(not form & ~(FLOAT | 3), f"{what}: item form {form}")
+    if form & ~(FLOAT | 3):
+        raise UnknownEncoding(f"{what}: unknown item form {form}")
     item_bytes, is_float = 1 << (form & 3), bool(form & FLOAT)
     count = copy.decoded // item_bytes
     need(count * item_bytes == copy.decoded, f"{what}: no whole number of items")
@@ -67,12 +68,14 @@ def predicted(encoding, parameters, bases, item_form, what):
 
 def replayed(parameters, stored, bases, item_form, what):
     """(items that the rule predicts, stored bytes of the residuals)"""
-    rule, variant, dtypes = parameters.get("BBB")
+    rule = parameters.number("B")
     if rule not in RULES:
         raise UnknownEncoding(f"{what}: unknown rule {rule}")
+    variant, dtypes = parameters.get("BB")
     need(len(bases) == RULES[rule][1], f"{what}: {len(bases)} bases of rule {rule}")
     *its_dtypes, result = [dtypes >> shift & 3 for shift in (0, 2, 4, 6)]
-    need(max(*its_dtypes, result) <= 2, f"{what}: dtypes {dtypes}")
+    if max(*its_dtypes, result) not in FLOAT_BYTES:
+        raise UnknownEncoding(f"{what}: unknown dtypes {dtypes}")
     need(not any(its_dtypes[len(bases):]), f"{what}: a dtype of no base")
     form, count = item_form
     need(form == result_form(result), f"{what}: item form {form} of dtype {result}")

@@ -79,7 +79,7 @@ class Forge:
         self.folder, self.session, self.chunk_elements = folder, session, chunk_elements
         self.meta, self.packs = Pack("meta", session, 0), Pack("packs", session, 1)
         self.store_id, self.commit, self.format, self.features = bytes(range(16)), 0, 1, []
-        self.run_bytes, self.change = 1 << 20, {}
+        self.run_bytes, self.change, self.slots = 1 << 20, {}, {}  # page's digest -> copies
 
     def object(self, kind, data):
         data = data if kind == 7 else self.change.get(kind, bytes)(data)  # entries: see tag_entry
@@ -114,7 +114,7 @@ class Forge:
         return 2, len(boxes), b"".join(box_bytes(box) + digest(data) for box, data in boxes), copies
 
     def page(self, entries):
-        """(page, locator, stored bytes of the copies); the first two as references."""
+        """(page, locator) as references."""
         kinds = bytes(kind for kind, *_ in entries)
         records, auxiliary, copies = b"", b"", []
         for kind, held, more, its_copies in entries:
@@ -126,8 +126,8 @@ class Forge:
         page = (b"PAGE" + struct.pack("<III", 1, len(entries), len(auxiliary)) + kinds
                 + bytes(-len(kinds) % 8) + records + auxiliary)
         page = self.object(3, page)
-        stored = sum(copy.stored for copy in copies)
-        return page, self.object(4, self.locator(page[40:], copies)), stored
+        self.slots[page[40:]] = copies
+        return page, self.object(4, self.locator(page[40:], copies))
 
     def locator(self, page, copies):
         """`page`: its digest."""
@@ -224,15 +224,29 @@ class Forge:
         return self.object(6, data)
 
     def table(self, manifest, pages, closure):
-        def place(page, locator, _):
+        def place(page, locator):
             (page_at, page_bytes), (at, length) = (
                 struct.unpack("<QQ", held[24:40]) for held in (page, locator))
             return struct.pack("<IIQQIIQ", 0, 0, page_at, at, page_bytes, length, 0) + locator[40:]
         data = b"LTAB" + struct.pack("<IIIII", 1, 1, len(pages), len(closure), 1) + manifest[40:]
         data += self.meta.id + b"".join(place(*page) for page in pages)
         data += b"".join(place(*page) + page[0][40:] for page in closure)
-        stored = sum(its_stored for *_, its_stored in pages)
+        stored = sum(copy.stored for copy in self.needed([page[40:] for page, _ in pages]))
         return self.object(5, data + self.packs.id + struct.pack("<Q", stored))
+
+    def needed(self, pages):
+        """The copies of pages, and once each all others that they need; bases that are not there
+        are passed over."""
+        found = [(page, copy) for page in pages for copy in self.slots[page]]
+        seen = {id(copy) for _, copy in found}
+        for page, copy in found:  # which grows
+            for its_page, slot, _ in copy.bases:
+                its_page = its_page or page
+                for base in self.slots.get(its_page, [])[slot:slot + 1]:
+                    if id(base) not in seen:
+                        seen.add(id(base))
+                        found.append((its_page, base))
+        return [copy for _, copy in found]
 
     def tag_entry(self, name, flags, step, sizes, references):
         self.commit += 1

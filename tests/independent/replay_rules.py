@@ -48,7 +48,7 @@ def wide(x, a, y, *factors):
 
 def second_moment(variant, scalars, m, m0, v0):
     update, kind = variant & 7, variant & ~7
-    known(update <= 6 and not variant & ~0x3f and not (update == 6 and kind & 32), variant)
+    known(update <= (3 if kind & 32 else 6) and variant <= 0x3f, variant)
     take_scalars(scalars, 10 if update == 6 else 6)
     q1, b1, q2, b2, c, i = scalars[:6]
     g = (m - b1 * m0) / q1 if kind & 8 else m0 + (m - m0) / q1
@@ -67,7 +67,7 @@ def second_moment(variant, scalars, m, m0, v0):
 
 def parameter(variant, scalars, w0, m, v):
     decay, step, kind = variant & 3, variant >> 2 & 7, variant & 32
-    known(step <= 6 and not variant & ~0x3f, variant)
+    known(step <= 6 and variant <= 0x3f, variant)
     known(step != 5 or (decay in (1, 3) and not kind), variant)
     take_scalars(scalars, 5 if step == 5 else 4)
     s, r, e, d = scalars[:4]
