@@ -79,7 +79,8 @@ def take_block(cursor, count, item_bytes, forms):
     else:
         many, length = cursor.get("II")
         items, larger = np.zeros(count, kind), take_places(cursor, many, length, count, True)
-    items[larger] = take_planes(cursor, len(larger), item_bytes) + kind.type(3 if form == QUADS else 1)
+    least = kind.type(3 if form == QUADS else 1)
+    items[larger] = take_planes(cursor, len(larger), item_bytes) + least
     return items
 
 
@@ -147,7 +148,8 @@ def narrowed(floats, dtype):
             near = bits.view(np.float32).astype(np.float16).view(np.uint16)
         exponent, quiet, shift = 0x7c00, 0x200, 13
     else:
-        near = (bits.astype(np.uint64) + 0x7fff + (bits >> np.uint32(16) & 1) >> 16).astype(np.uint16)
+        odd = bits >> np.uint32(16) & 1
+        near = (bits.astype(np.uint64) + 0x7fff + odd >> 16).astype(np.uint16)
         exponent, quiet, shift = 0x7f80, 0x40, 16
     sign, mantissa = bits >> np.uint32(16) & 0x8000, (bits & 0x7fffff) >> np.uint32(shift)
     nan = sign | mantissa | np.uint32(exponent | quiet)

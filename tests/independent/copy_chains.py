@@ -1,4 +1,5 @@
-"""The copies of a tag and of the pages of its bases, decoded along their chains (docs/FORMAT.md, 6)."""
+"""The copies of a tag and those of the pages of its bases, decoded along their chains
+(docs/FORMAT.md, 6)."""
 
 from copy_decoder import decode
 from store_format import REPLAY, digest, need

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 
 from block_codec import (
-    BF16, BLOCK_ITEMS, CASTS, CONSTANT, FEW, FLOAT_BYTES, FRAME, GAPS, PLAIN, PLANES, QUADS, SAME, F32,
-    narrowed, residuals_of, unsigned, widened)
+    BF16, BLOCK_ITEMS, CASTS, CONSTANT, F32, FEW, FLOAT_BYTES, FRAME, GAPS, PLAIN, PLANES, QUADS,
+    SAME, narrowed, residuals_of, unsigned, widened)
 from copy_decoder import SEAL_BYTES, result_form
 from forge_store import compress
 from replay_rules import predict

@@ -9,6 +9,7 @@ The program may also be named by $CAIRN. Exit status 77: no Python with numpy an
 import json
 import sys
 import unittest
+from fractions import Fraction
 from itertools import islice, product
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from forge_encodings import (  # noqa: E402
 from forge_store import RAW, Forge  # noqa: E402
 from program import read_safetensors  # noqa: E402
 from read_store_test import BITS, Case, content  # noqa: E402
-from replay_rules import FIRST_MOMENT, RULES, predict  # noqa: E402
+from replay_rules import FIRST_MOMENT, RULES, fma, predict  # noqa: E402
 from store_format import DELTA, DERIVED, REPLAY, SPARSE, digest, page_plan  # noqa: E402
 from store_format import PLANES as ENCODING_PLANES  # noqa: E402
 
@@ -68,7 +69,8 @@ class Series:
             q1, b1, q2, b2 = numbers
             new_m = self.made(3, 0, scalars(q1, b1, 1), m, g)
             new_v = self.made_second(g, v, q2, b2)
-            new_w = self.made(2, 0, scalars(*factor, self.EPS, 1 - self.LR * self.DECAY), w, new_m, new_v)
+            last = scalars(*factor, self.EPS, 1 - self.LR * self.DECAY)
+            new_w = self.made(2, 0, last, w, new_m, new_v)
             self.state[name] = [new_w, new_m, new_v]
 
     def made(self, rule, variant, numbers, *bases):
@@ -164,7 +166,8 @@ def numbers(random, kind, count):
     if kind == "any bits":
         return random.integers(0, 2**32, count, np.uint32).view(np.float32)
     low, high = (-5, 1) if kind == "few sizes" else (-42, 12)
-    return (random.standard_normal(count) * 10.0**random.integers(low, high, count)).astype(np.float32)
+    sizes = 10.0**random.integers(low, high, count)
+    return (random.standard_normal(count) * sizes).astype(np.float32)
 
 
 def operands(kind, dtype, number):
@@ -193,13 +196,14 @@ def assert_checked(cairn, expect=0):
 
 class ForgedCase(Case):
     def forge(self, sources, made, chunk_elements=N):
-        """A tag "base" of raw tensors (name -> (dtype, bytes)) and a tag "made" of what `made` gives
-        for the bases (name -> as forge_encodings takes it): name -> (dtype, bytes, copy)."""
+        """A tag "base" of raw tensors (name -> (dtype, bytes)) and a tag "made" of what `made`
+        gives for the bases (name -> as forge_encodings takes it): name -> (dtype, bytes, copy)."""
         forge, bases = Forge(self.store, chunk_elements=chunk_elements), {}
         wanted = {"base": shaped(sources)}
         before = forge.save("base", wanted["base"])
         names = iter(sorted(sources))
-        for (page, *_), count in zip(before.pages, page_plan((name, 1) for name in sorted(sources))):
+        plan = page_plan((name, 1) for name in sorted(sources))
+        for (page, _), count in zip(before.pages, plan):
             bases.update((name, (page[40:], slot, digest(sources[name][1])))
                          for slot, name in enumerate(islice(names, count)))
         held = made(bases)
@@ -241,7 +245,8 @@ class ForgedBlocks(ForgedCase):
     def test_forms_and_codings(self):
         random, base = np.random.default_rng(2), normals(1)
         few = np.where(random.random(N) < 0.02, random.integers(1, 2**32, N), 0)
-        small = np.where(random.random(N) < 0.1, random.integers(3, 99, N), random.integers(0, 3, N))
+        larger, small = random.integers(3, 99, N), random.integers(0, 3, N)
+        small = np.where(random.random(N) < 0.1, larger, small)
         late = np.zeros(N, int)
         late[[0, 254, 510, 1023]] = 1, 2, 2**32 - 1, 3
         cases = [(SAME, 0 * few, [PLAIN]), (PLANES, few, [PLAIN, FRAME, FEW]),
@@ -261,7 +266,8 @@ class ForgedBlocks(ForgedCase):
         for encoding in [DELTA] + [SPARSE] * (options["form"] in (SAME, GAPS)):
             copy = as_delta(items, its_base, base.tobytes(), 4, encoding=encoding, **options)
             yield f"{name}.{encoding}", ("F32", items, copy)
-        yield f"{name}.planes", ("U32", numbers, as_planes(numbers, 4, **options) if any(numbers) else RAW)
+        copy = as_planes(numbers, 4, **options) if any(numbers) else RAW
+        yield f"{name}.planes", ("U32", numbers, copy)
 
     def test_blocks_in_a_row(self):
         """Three blocks, each in another form, of every width of item."""
@@ -333,6 +339,38 @@ class ForgedPredictions(ForgedCase):
                                [(bases[name], sources[name][1]) for name in names], dtypes, result,
                                gradient, form=SAME)
         return DTYPES[result], data, copy
+
+
+class Arithmetic(unittest.TestCase):
+    """What the second reader does itself where numpy has nothing."""
+
+    def test_fma(self):
+        """Against fractions: sums that cancel, ties, results that are subnormal or too large."""
+        random = np.random.default_rng(8)
+        a, b, c = random.integers(0, 2**32, (3, 4000), np.uint32)
+        for held, low in (a, 60), (b, 60), (c, 0):  # exponents: c lies about a * b and far below
+            held[:3000] = held[:3000] & 0x807fffff | random.integers(low, low + 6, 3000) << 23
+        a[:1500] &= 0xfffff000
+        b[:1500] &= 0xfffff000
+        operands = [held.view(np.float32) for held in (a, b, c)]
+        with np.errstate(all="ignore"):
+            found = fma(*operands)
+        for *numbers, result in zip(*operands, found):
+            if np.isfinite(numbers).all():
+                x, y, z = map(Fraction, map(float, numbers))
+                self.assertEqual(result, nearest(x * y + z), numbers)
+
+
+def nearest(number):
+    """The F32 next to a fraction, of two the even one."""
+    if not number:
+        return 0.0
+    size, exponent = abs(number), -126
+    while size >= Fraction(2) ** (exponent + 1):
+        exponent += 1
+    rounded = round(size / Fraction(2) ** (exponent - 23)) * Fraction(2) ** (exponent - 23)
+    infinite = rounded >= 2**128
+    return (-1 if number < 0 else 1) * (float("inf") if infinite else float(rounded))
 
 
 if __name__ == "__main__":

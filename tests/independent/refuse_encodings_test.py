@@ -25,7 +25,8 @@ import read_store_test  # noqa: E402
 import store_rules  # noqa: E402
 from block_codec import BF16, CONSTANT, F32, FEW, FRAME, GAPS, PLAIN, QUADS, SAME  # noqa: E402
 from block_codec import PLANES as FORM_PLANES  # noqa: E402
-from forge_encodings import as_delta, as_planes, as_replay, blocks, coded, number24, run  # noqa: E402
+from forge_encodings import (  # noqa: E402
+    as_delta, as_planes, as_replay, blocks, coded, number24, run)
 from forge_store import RAW, Forge, compress  # noqa: E402
 from program import Program  # noqa: E402
 from read_store_test import Case  # noqa: E402
@@ -40,6 +41,7 @@ DATA, OTHER = FLOATS.tobytes(), FLOATS[::-1].tobytes()
 HALF = (FLOATS.view("<u4") >> 16).astype("<u2").tobytes()
 F32_FORM, F16_FORM, U32_FORM = 16 | 2, 16 | 1, 2
 ONE = np.float32(1).tobytes()
+IN_PLANES, IN_QUADS = bytes([FORM_PLANES]), bytes([QUADS])
 SMALL = bytes(N // 4)  # quads that are 0
 
 
@@ -72,10 +74,10 @@ BROKEN = {
     "no stored bytes": (DELTA, [F32_FORM], b"", "w"),
     "a byte too many": (DELTA, [F32_FORM], b"\0\0", "w"),
     "planes cut off": (PLANES, [F32_FORM], blocks(FLOATS.view("<u4"))[:-1], ""),
-    "sparse in planes": (SPARSE, [F32_FORM], bytes([FORM_PLANES]) + ITEMS, "w"),
-    "sparse in quads": (SPARSE, [F32_FORM], bytes([QUADS]) + run(SMALL), "w"),
-    "quads that lack a larger item": (DELTA, [F32_FORM], bytes([QUADS]) + run(b"\3" + SMALL[1:]), "w"),
-    "quads of other length": (DELTA, [F32_FORM], bytes([QUADS]) + run(SMALL[1:]), "w"),
+    "sparse in planes": (SPARSE, [F32_FORM], IN_PLANES + ITEMS, "w"),
+    "sparse in quads": (SPARSE, [F32_FORM], IN_QUADS + run(SMALL), "w"),
+    "quads that lack a larger item": (DELTA, [F32_FORM], IN_QUADS + run(b"\3" + SMALL[1:]), "w"),
+    "quads of other length": (DELTA, [F32_FORM], IN_QUADS + run(SMALL[1:]), "w"),
     "no gaps": (DELTA, [F32_FORM], gaps_block(0, 0, b""), "w"),
     "no gaps, but bytes": (DELTA, [F32_FORM], gaps_block(0, 1, run(b"\1")), "w"),
     "a gap beyond the last item": (DELTA, [F32_FORM], gaps_block(1, 5, LONG_GAPS, ITEMS), "w"),
@@ -85,17 +87,17 @@ BROKEN = {
     "gaps without end": (DELTA, [F32_FORM], gaps_block(2**32 - 1, 2**32 - 1, b"\0\1", ITEMS), "w"),
     "long gaps": (DELTA, [F32_FORM], gaps_block(1, 2**32 - 1, b"\0\xff", ITEMS), "w"),
     "many items": (DELTA, [F32_FORM], gaps_block(2**32 - 1, 1, b"\0\0", ITEMS), "w"),
-    "gaps in gaps": (PLANES, [F32_FORM], bytes([FORM_PLANES]) + 4 * few_run(
+    "gaps in gaps": (PLANES, [F32_FORM], IN_PLANES + 4 * few_run(
         1, 1, few_run(1, 1, run(b"\1") + run(b"\2")) + run(b"\2")), ""),
-    "few that are none": (PLANES, [F32_FORM], bytes([FORM_PLANES]) + 4 * few_run(0, 0, b""), ""),
-    "few beyond the run": (PLANES, [F32_FORM], bytes([FORM_PLANES]) + 4 * few_run(
+    "few that are none": (PLANES, [F32_FORM], IN_PLANES + 4 * few_run(0, 0, b""), ""),
+    "few beyond the run": (PLANES, [F32_FORM], IN_PLANES + 4 * few_run(
         1, 5, LONG_GAPS + run(b"\2")), ""),
-    "many few": (PLANES, [F32_FORM], bytes([FORM_PLANES]) + 4 * few_run(
+    "many few": (PLANES, [F32_FORM], IN_PLANES + 4 * few_run(
         2**24 - 1, 2**24 - 1, b"\0\0\0\1"), ""),
-    "a frame of other length": (PLANES, [F32_FORM], bytes([FORM_PLANES]) + 4 * run(SMALL, FRAME), ""),
-    "a frame and more": (PLANES, [F32_FORM], bytes([FORM_PLANES]) + 4 * (
+    "a frame of other length": (PLANES, [F32_FORM], IN_PLANES + 4 * run(SMALL, FRAME), ""),
+    "a frame and more": (PLANES, [F32_FORM], IN_PLANES + 4 * (
         bytes([FRAME]) + number24(len(compress(bytes(N))) + 1) + compress(bytes(N)) + b"\0"), ""),
-    "no frame": (PLANES, [F32_FORM], bytes([FORM_PLANES, FRAME]) + number24(0), ""),
+    "no frame": (PLANES, [F32_FORM], IN_PLANES + bytes([FRAME]) + number24(0), ""),
     "a cast to another form": (DERIVED, [F32_FORM, 1], b"\0", "w"),
     "a cast without floats": (DERIVED, [U32_FORM, 2], b"\0", "h"),
     "a cast of another length": (DERIVED, [F32_FORM, 2], b"\0", "w"),
@@ -120,7 +122,7 @@ UNKNOWN = {
     "an item form": (DELTA, [0x20 | F32_FORM], b"\0", "w"),
     "a block's form": (DELTA, [F32_FORM], b"\4", "w"),
     "a block's form in sparse": (SPARSE, [F32_FORM], b"\4", "w"),
-    "a run's coding": (PLANES, [F32_FORM], bytes([FORM_PLANES, 4]), ""),
+    "a run's coding": (PLANES, [F32_FORM], IN_PLANES + b"\4", ""),
     "a cast": (DERIVED, [F32_FORM, 5], b"\0", "h"),
     "cast 0": (DERIVED, [F32_FORM, 0], b"\0", "h"),
     "rule 0": replay(0, 0, 0, ONE, "wo"),
@@ -278,6 +280,11 @@ class Refused(Case):
         assert_checked(cairn, DAMAGE)
 
 
+def stepped(data, goal):
+    """Each number the next one on the way to `goal`."""
+    return np.nextafter(np.frombuffer(data, np.float32), np.float32(goal)).tobytes()
+
+
 class Chains(Case):
     """Long and wide ones are read, in the time that their copies take."""
 
@@ -291,7 +298,7 @@ class Chains(Case):
             tags.append(forge.save(f"{step}", {"w": ("F32", [N], data)}, ways=ways,
                                    closure=pages[::-1] if is_last else ()))
             base, before = (tags[-1].pages[0][0][40:], 0, digest(data)), data
-            data = np.nextafter(np.frombuffer(before, np.float32), np.float32(9)).tobytes()
+            data = stepped(before, 9)
         forge.close([], [tags[0], tags[-1]])
         return before
 
@@ -302,16 +309,14 @@ class Chains(Case):
         self.assertEqual(self.cairn.run("cat", f"{length - 1}", "w", text=False).stdout, data)
 
     def test_long(self):
-        data = self.save_chain(lambda data, base: as_delta(
-            data, base, np.nextafter(np.frombuffer(data, np.float32), np.float32(-9)).tobytes(), 4), 3000)
-        self.assert_last(3000, data)
+        data = self.save_chain(lambda data, base: as_delta(data, base, stepped(data, -9), 4), 1500)
+        self.assert_last(1500, data)
 
     def test_wide(self):
         """Three bases each, all the one before: 3^40 ways to the first."""
         def way(data, base):
-            before = np.nextafter(np.frombuffer(data, np.float32), np.float32(-9)).tobytes()
             return as_replay(data, (2, 0), np.ones(4, np.float32).view(np.uint32),
-                             [(base, before)] * 3, [F32] * 3)[1]
+                             [(base, stepped(data, -9))] * 3, [F32] * 3)[1]
         self.assert_last(40, self.save_chain(way, 40))
 
 

@@ -45,7 +45,8 @@ def check_copies(tag, tables):
 
 def needed_copies(tag):
     """[(digest, copy)] of the tag's own entries and of all others that these need as bases."""
-    own = [held for page, _ in tag.table.pages[:tag.table.own] for held in tag.chains.slots[page.digest]]
+    own = [held for page, _ in tag.table.pages[:tag.table.own]
+           for held in tag.chains.slots[page.digest]]
     seen, found = {id(copy) for _, copy in own}, own
     for _, copy in found:  # which grows
         for base in [tag.chains.base(*base, "a base") for base in copy.bases]:
