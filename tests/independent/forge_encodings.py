@@ -26,8 +26,8 @@ def gaps_before(places):
 
 
 def run(data, coding=PLAIN):
-    """A run in a coding; of a constant one the first byte is all."""
-    if coding == CONSTANT:
+    """A run in a coding; of a constant one the first byte is all, and few others are at least one."""
+    if coding == CONSTANT or (coding == FEW and len(set(data)) == 1):
         return bytes([CONSTANT, data[0]])
     if coding == FRAME:
         frame = compress(data)
