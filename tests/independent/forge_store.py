@@ -1,5 +1,5 @@
 """Writes a store by docs/FORMAT.md alone, with what an import never writes: zstd copies, chunks cut
-among several writers, layouts, closure pages, tag tables, removed tags.
+among several writers, layouts, closure pages, tag tables, removed tags, copies with any bases.
 
 A Forge collects one session's objects and copies, `close` writes the files. Not durable, no locks.
 """
@@ -7,7 +7,7 @@ A Forge collects one session's objects and copies, `close` writes the files. Not
 import ctypes
 import json
 import struct
-from itertools import accumulate
+from itertools import accumulate, repeat
 from types import SimpleNamespace as Record
 
 import numpy as np
@@ -54,7 +54,7 @@ class Pack:
         self.kind, self.name = kind, f"{session.hex()}-{counter}"
         self.id = struct.pack("<16sII", session, counter, 0)
         self.data = bytearray((b"CAIRNPK1" if kind == "packs" else b"CAIRNMP1") + self.id)
-        self.table = []
+        self.table, self.auxiliary = [], b""
 
     def add(self, part, align):
         self.data += bytes(-len(self.data) % align)
@@ -63,9 +63,10 @@ class Pack:
 
     def write(self, folder):
         at = self.add(b"", 8)
-        table = b"".join(self.table)
+        table = b"".join(self.table) + self.auxiliary
         seal = digest(bytes(self.data[:32]) + table)
-        self.data += table + struct.pack("<QQQ", len(self.table), at, 0) + seal + b"CAIRNEND"
+        lengths = struct.pack("<QQQ", len(self.table), at, len(self.auxiliary))
+        self.data += table + lengths + seal + b"CAIRNEND"
         path = folder / self.kind / self.name[:2] / self.name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.data)
@@ -78,7 +79,7 @@ class Forge:
         self.folder, self.session, self.chunk_elements = folder, session, chunk_elements
         self.meta, self.packs = Pack("meta", session, 0), Pack("packs", session, 1)
         self.store_id, self.commit, self.format, self.features = bytes(range(16)), 0, 1, []
-        self.run_bytes, self.change = 1 << 20, {}
+        self.run_bytes, self.change, self.slots = 1 << 20, {}, {}  # page's digest -> copies
 
     def object(self, kind, data):
         data = data if kind == 7 else self.change.get(kind, bytes)(data)  # entries: see tag_entry
@@ -86,29 +87,34 @@ class Forge:
         self.meta.table.append(struct.pack("<IIQQ", kind, 0, offset, len(data)) + digest(data))
         return struct.pack("<24sQQ", self.meta.id, offset, len(data)) + digest(data)
 
-    def copy(self, data, encoding):
-        """The 32 bytes of a locator's copy."""
-        if not any(data):
-            encoding = ZERO
-        stored = {ZERO: b"", ZSTD: compress(data)}.get(encoding, data)
-        offset = self.packs.add(stored, 4096 if len(stored) >= 65536 else 8)
-        lengths = struct.pack("<QII", offset, len(stored), len(data))
-        self.packs.table.append(digest(data) + lengths + struct.pack("<BBHI", encoding, 0, 0, 0))
-        return struct.pack("<IBBH", 0, encoding, 0, 0) + lengths + struct.pack("<II", 0, 0)
+    def copy(self, data, way):
+        """`way`: a plain encoding, or what forge_encodings.coded makes."""
+        if isinstance(way, int):
+            encoding = way if any(data) else ZERO
+            stored = {ZERO: b"", ZSTD: compress(data)}.get(encoding, data)
+            way = Record(encoding=encoding, parameters=b"", stored=stored, bases=[])
+        offset = self.packs.add(way.stored, 4096 if len(way.stored) >= 65536 else 8)
+        lengths = struct.pack("<QII", offset, len(way.stored), len(data))
+        kind = struct.pack("<BBH", way.encoding, len(way.bases), len(way.parameters))
+        at = struct.pack("<I", len(self.packs.auxiliary))
+        self.packs.table.append(digest(data) + lengths + kind + at)
+        self.packs.auxiliary += b"".join(held for *_, held in way.bases) + way.parameters
+        return Record(lengths=lengths, kind=kind, stored=len(way.stored), bases=way.bases,
+                      parameters=way.parameters)
 
-    def entry(self, boxes, encoding):
+    def entry(self, boxes, ways):
         """One chunk, given as [(box or None, bytes)], as (kind, record, auxiliary, copies)."""
         size = sum(len(data) for _, data in boxes)
         if size <= INLINE_BYTES:
             assert len(boxes) == 1
             return 1, size, boxes[0][1], []
-        copies = [self.copy(data, encoding) for _, data in boxes]
+        copies = [self.copy(data, next(ways)) for _, data in boxes]
         if len(boxes) == 1:
             return 0, digest(boxes[0][1]), b"", copies
         return 2, len(boxes), b"".join(box_bytes(box) + digest(data) for box, data in boxes), copies
 
     def page(self, entries):
-        """(page, locator, stored bytes of the copies); the first two as references."""
+        """(page, locator) as references."""
         kinds = bytes(kind for kind, *_ in entries)
         records, auxiliary, copies = b"", b"", []
         for kind, held, more, its_copies in entries:
@@ -119,12 +125,28 @@ class Forge:
             copies += its_copies
         page = (b"PAGE" + struct.pack("<III", 1, len(entries), len(auxiliary)) + kinds
                 + bytes(-len(kinds) % 8) + records + auxiliary)
-        packs = [self.packs.id] if copies else []
-        locator = b"LOCA" + struct.pack("<IIIII", 1, len(packs), len(copies), 0, 0)
-        stored = sum(int.from_bytes(copy[16:20], "little") for copy in copies)
-        return self.object(3, page), self.object(4, locator + b"".join(packs + copies)), stored
+        page = self.object(3, page)
+        self.slots[page[40:]] = copies
+        return page, self.object(4, self.locator(page[40:], copies))
 
-    def tensor_chunks(self, held, cuts, encoding):
+    def locator(self, page, copies):
+        """`page`: its digest."""
+        base_pages, records, auxiliary = [], b"", b""
+        for copy in copies:
+            at = len(auxiliary)
+            for base_page, slot, _ in copy.bases:
+                base_page = page if base_page is None else base_page
+                if base_page not in base_pages:
+                    base_pages.append(base_page)
+                auxiliary += struct.pack("<II", base_pages.index(base_page), slot)
+            auxiliary += copy.parameters
+            records += struct.pack("<I4s16sII", 0, copy.kind, copy.lengths, at, 0)
+        packs = self.packs.id if copies else b""
+        counts = 1, len(packs) // 24, len(copies), len(auxiliary), len(base_pages)
+        head = b"LOCA" + struct.pack("<IIIII", *counts)
+        return head + packs + b"".join(base_pages) + records + auxiliary
+
+    def tensor_chunks(self, held, cuts, ways):
         dtype, shape, data = held
         item, storage = storage_shape(CODES[dtype], shape)
         if 0 in storage:
@@ -141,19 +163,21 @@ class Forge:
                 boxes = [box for box in boxes if all(begin < end for begin, end in box)]
             places = [tuple(slice(*edges) for edges in box) for box in boxes]
             held = [(box, values[place].tobytes()) for box, place in zip(boxes, places)]
-            entries.append(self.entry(held, encoding))
+            entries.append(self.entry(held, ways))
         return entries
 
     def save(self, name, tensors, attachments=None, step=None, cuts=None, encoding=RAW, closure=(),
-             unknown=()):
+             unknown=(), ways=None):
         """A tag entry. `cuts`: tensor -> boxes of the writers 0, 1, ..., of 8 bits an element or
-        more. `unknown`: tensors in an encoding that does not exist."""
+        more. `unknown`: tensors in an encoding that does not exist. `ways`: tensor -> for each of
+        its copies what forge_encodings.coded makes."""
         tensors = dict(sorted(tensors.items(), key=lambda held: held[0].encode()))
         attachments, cuts = dict(sorted((attachments or {}).items())), cuts or {}
-        encodings = {key: UNKNOWN if key in unknown else encoding for key in tensors}
-        chunks = {key: self.tensor_chunks(held, cuts.get(key), encodings[key])
+        ways = {key: (ways or {}).get(key, repeat(UNKNOWN if key in unknown else encoding))
+                for key in tensors}
+        chunks = {key: self.tensor_chunks(held, cuts.get(key), iter(ways[key]))
                   for key, held in tensors.items()}
-        runs = {key: [self.entry([(None, data[at:at + self.run_bytes])], encoding)
+        runs = {key: [self.entry([(None, data[at:at + self.run_bytes])], repeat(encoding))
                       for at in range(0, len(data), self.run_bytes)]
                 for key, data in attachments.items()}
         pages = self.pages(chunks) + self.pages(runs)
@@ -200,15 +224,29 @@ class Forge:
         return self.object(6, data)
 
     def table(self, manifest, pages, closure):
-        def place(page, locator, _):
+        def place(page, locator):
             (page_at, page_bytes), (at, length) = (
                 struct.unpack("<QQ", held[24:40]) for held in (page, locator))
             return struct.pack("<IIQQIIQ", 0, 0, page_at, at, page_bytes, length, 0) + locator[40:]
         data = b"LTAB" + struct.pack("<IIIII", 1, 1, len(pages), len(closure), 1) + manifest[40:]
         data += self.meta.id + b"".join(place(*page) for page in pages)
         data += b"".join(place(*page) + page[0][40:] for page in closure)
-        stored = sum(its_stored for *_, its_stored in pages)
+        stored = sum(copy.stored for copy in self.needed([page[40:] for page, _ in pages]))
         return self.object(5, data + self.packs.id + struct.pack("<Q", stored))
+
+    def needed(self, pages):
+        """The copies of pages, and once each all others that they need; bases that are not there
+        are passed over."""
+        found = [(page, copy) for page in pages for copy in self.slots[page]]
+        seen = {id(copy) for _, copy in found}
+        for page, copy in found:  # which grows
+            for its_page, slot, _ in copy.bases:
+                its_page = its_page or page
+                for base in self.slots.get(its_page, [])[slot:slot + 1]:
+                    if id(base) not in seen:
+                        seen.add(id(base))
+                        found.append((its_page, base))
+        return [copy for _, copy in found]
 
     def tag_entry(self, name, flags, step, sizes, references):
         self.commit += 1

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from copy_chains import Chains
 from store_format import (
-    FILE, FORMAT, INLINE_BYTES, RAW, REFERENCE, REMOVED, ZERO, ZSTD, Cursor, Damage, Record,
+    FILE, FORMAT, INLINE_BYTES, REFERENCE, REMOVED, Cursor, Damage, Record,
     UnknownEncoding, ceil_div, digest, inside, need, page_plan, read_boxes, read_locator,
     read_locator_table, read_manifest, read_page, read_schema, read_tag_entry, reference,
-    sealed_json, tile, volume, zstd_decode)
+    sealed_json, tile, volume)
 
 
 class Store:
@@ -81,12 +82,14 @@ class Store:
         pages = [self.page(*place, f"page {n}") for n, place in enumerate(table.pages)]
         own = pages[:table.own]
         need([len(page) for page in own] == plan, "manifest: pages not of its tensors")
+        self.chains = Chains(self.part, table, pages)
         rest = iter([chunk for page in own for chunk in page])
         held = [(t, self.tensor(t, list(islice(rest, t.chunks)))) for t in tensors]
         attached = {key: self.attachment(key, size, list(islice(rest, runs[key])))
                     for key, size in manifest.attachments.items()}
         return Record(manifest=entry.manifest.digest.hex(), step=manifest.step, tensors=held,
-                      metadata=manifest.metadata, attachments=attached, table=table, pages=pages)
+                      metadata=manifest.metadata, attachments=attached, table=table, pages=pages,
+                      chains=self.chains)
 
     def page(self, page, locator, what):
         """The entries of a page: [(kind, payload, copies)]."""
@@ -137,14 +140,4 @@ class Store:
     def chunk(self, payload, copy, size, what):
         """The decoded bytes of a chunk or piece: `payload` is its digest, or inline its bytes."""
         need(size == (copy.decoded if copy else len(payload)), f"{what}: has not {size} bytes")
-        if not copy:
-            return payload
-        what += f" (pack {copy.pack}, at {copy.offset})"
-        if copy.encoding not in (RAW, ZERO, ZSTD):
-            raise UnknownEncoding(f"{what}: unknown encoding {copy.encoding}")
-        need(copy.is_plain and (copy.encoding != ZERO or copy.stored == 0), f"{what}: its copy")
-        data = self.part("packs", copy.pack, copy.offset, copy.stored)
-        if copy.encoding != RAW:
-            data = bytes(size) if copy.encoding == ZERO else zstd_decode(data, size, what)
-        need(len(data) == size and digest(data) == payload, f"{what}: the digest does not match")
-        return data
+        return self.chains.decoded(payload, copy, what) if copy else payload

@@ -419,9 +419,10 @@ class Broken(Case):
 class TheReader(unittest.TestCase):
     def test_it_is_small(self):
         """So that the format is: a reader is no more than this."""
-        files = [HERE / "read_store.py", HERE / "store_format.py"]
+        files = [HERE / f"{name}.py" for name in ("read_store", "store_format", "copy_chains",
+                                                  "copy_decoder", "block_codec", "replay_rules")]
         lines = [line for file in files for line in file.read_text().splitlines()]
-        self.assertLessEqual(len(lines), 410)
+        self.assertLessEqual(len(lines), 860)
         self.assertEqual([line for line in lines if len(line) > 100], [])
 
 

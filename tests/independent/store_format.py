@@ -14,7 +14,7 @@ import numpy as np
 FILE, REFERENCE = "16sI4x", "16sI4xQQ32s"  # layouts of struct
 FORMAT, INLINE_BYTES, MAX_RANK, MAX_BASES, PAGE_ENTRIES, LAST_AXIS_LEAST = 1, 256, 16, 8, 4096, 512
 REMOVED, PINNED, HAS_STEP, HAS_LAYOUT = 1, 2, 4, 8
-RAW, ZERO, ZSTD = 0, 1, 2
+RAW, ZERO, ZSTD, PLANES, DELTA, SPARSE, DERIVED, REPLAY = range(8)
 DTYPES = dict(enumerate([
     ("BOOL", 8), ("F4", 4), ("F6_E2M3", 6), ("F6_E3M2", 6), ("U8", 8), ("I8", 8), ("F8_E5M2", 8),
     ("F8_E4M3", 8), ("F8_E8M0", 8), ("F8_E4M3FNUZ", 8), ("F8_E5M2FNUZ", 8), ("I16", 16),
@@ -29,7 +29,7 @@ class Damage(Exception):
 
 
 class UnknownEncoding(Damage):
-    """A copy in an encoding that format 1 does not have; other tensors can still be read."""
+    """A copy in a way that is not in format 1 so far; other tensors can still be read."""
 
 
 def need(condition, what):
@@ -213,17 +213,20 @@ def read_page(data, what):
 
 def read_locator(data, what):
     c, copies = Cursor(data, what, b"LOCA"), []
-    pack_count, copy_count, auxiliary, base_page_count = c.get("IIII")
+    pack_count, copy_count, auxiliary_bytes, base_page_count = c.get("IIII")
     packs = [file_name(*file) for file in c.many(pack_count, FILE)]
-    c.many(base_page_count, "32s")
-    records = c.many(copy_count, "IBBHQIII4x")
-    c.take(auxiliary)
+    base_pages = [page for page, in c.many(base_page_count, "32s")]
+    records, auxiliary = c.many(copy_count, "IBBHQIII4x"), c.take(auxiliary_bytes)
     c.end()
-    for pack, encoding, bases, parameters, offset, stored, decoded, at in records:
+    for pack, encoding, base_count, parameters, offset, stored, decoded, at in records:
         need(pack < pack_count, f"{what}: a copy in pack {pack} of {pack_count}")
-        need(bases <= MAX_BASES and at + 8 * bases + parameters <= auxiliary, f"{what}: bases")
+        need(base_count <= MAX_BASES, f"{what}: {base_count} bases")
+        its = Cursor(auxiliary[at:] if base_count or parameters else b"", f"{what}: a copy")
+        bases = its.many(base_count, "II")
+        need(all(page < base_page_count for page, _ in bases), f"{what}: a base on no listed page")
         copies.append(Record(pack=packs[pack], encoding=encoding, offset=offset, stored=stored,
-                             decoded=decoded, is_plain=not bases and not parameters))
+                             decoded=decoded, parameters=its.take(parameters),
+                             bases=[(base_pages[page], slot) for page, slot in bases]))
     return copies
 
 

@@ -1,14 +1,16 @@
 """What format 1 demands beyond what a reader needs: names in order, packs that can be read alone,
-layouts that cover, sizes that agree (docs/FORMAT.md, 3 to 6 and 8). Tests hold stores to it."""
+layouts that cover, sizes that agree, bases that packs name too (docs/FORMAT.md, 3 to 8). Tests hold
+stores to it."""
 
 import math
 import struct
 
 import numpy as np
 
+from copy_decoder import check_seal
 from store_format import (
-    FILE, HAS_LAYOUT, HAS_STEP, MAX_BASES, REMOVED, Cursor, digest, file_name, inside, need,
-    read_boxes, reference, volume)
+    FILE, HAS_LAYOUT, HAS_STEP, MAX_BASES, REMOVED, REPLAY, ZSTD, Cursor, Record, digest, file_name,
+    inside, need, read_boxes, reference, volume)
 
 NO_REFERENCE = reference(bytes(16), 0, 0, 0, bytes(32))
 
@@ -27,6 +29,31 @@ def check_store(store):
         table = tables[f"meta/{ref.file[:2]}/{ref.file}"]
         need((kind, ref.offset, ref.length, ref.digest) in table,
              f"{ref.file}: its table lacks the object at {ref.offset}")
+    for tag in tags.values():
+        check_copies(tag, tables)
+
+
+def check_copies(tag, tables):
+    """Each copy that the tag needs is in the table of its pack, with bases of the same digests."""
+    for payload, copy in needed_copies(tag):
+        bases = b"".join(tag.chains.base(*base, "a base")[0] for base in copy.bases)
+        fields = (payload, copy.offset, copy.stored, copy.decoded, copy.encoding, bases,
+                  copy.parameters)
+        need(fields in tables[f"packs/{copy.pack[:2]}/{copy.pack}"],
+             f"{copy.pack}: its table lacks the copy at {copy.offset} and its bases")
+
+
+def needed_copies(tag):
+    """[(digest, copy)] of the tag's own entries and of all others that these need as bases."""
+    own = [held for page, _ in tag.table.pages[:tag.table.own]
+           for held in tag.chains.slots[page.digest]]
+    seen, found = {id(copy) for _, copy in own}, own
+    for _, copy in found:  # which grows
+        for base in [tag.chains.base(*base, "a base") for base in copy.bases]:
+            if id(base[1]) not in seen:
+                seen.add(id(base[1]))
+                found.append(base)
+    return found
 
 
 def check_tag_tables(store):
@@ -70,12 +97,13 @@ def check_tag(store, name, tag):
 
 
 def check_stored(tag, what):
-    """The locator table lists every pack of a copy, with the stored bytes of the tag's own."""
+    """The locator table lists every pack of a copy, with the stored bytes of the tag's own and of
+    their bases."""
     stored = dict.fromkeys(tag.table.data_packs, 0)
-    for number, page in enumerate(tag.pages):
-        for copy in (copy for *_, copies in page for copy in copies):
-            need(copy.pack in stored, f"{what}: pack {copy.pack} is not in its list")
-            stored[copy.pack] += copy.stored if number < tag.table.own else 0
+    for copy in (copy for page in tag.pages for *_, copies in page for copy in copies):
+        need(copy.pack in stored, f"{what}: pack {copy.pack} is not in its list")
+    for _, copy in needed_copies(tag):
+        stored[copy.pack] += copy.stored
     need(stored == tag.table.data_packs, f"{what}: its packs do not hold {stored} bytes of it")
 
 
@@ -109,6 +137,18 @@ def check_layout(data, tensors):
     c.end()
 
 
+def table_entry(fields, data, auxiliary_at, path):
+    """The fields of a copy with its bases and parameters, of which the seal is checked."""
+    *fixed, bases, parameters, at = fields
+    _, offset, length, _, encoding = fixed
+    need(bases <= MAX_BASES, f"{path}: {bases} bases")
+    auxiliary = Cursor(data[auxiliary_at:-64][at:] if bases or parameters else b"", path)
+    bases, parameters = auxiliary.take(32 * bases), auxiliary.take(parameters)
+    if ZSTD < encoding <= REPLAY:
+        check_seal(Record(parameters=parameters), data[offset:offset + length], path)
+    return *fixed, bases, parameters
+
+
 def check_pack(data, path):
     """The parts of a pack by its table, checked with its header, trailer and what lies between."""
     is_data, parts = path.startswith("packs/"), []
@@ -121,9 +161,8 @@ def check_pack(data, path):
     layout = "32sQIIBBHI" if is_data else "I4xQQ32s"
     for fields in Cursor(data[at:-64], path).many(count, layout):
         if is_data:
-            _, offset, length, _, _, bases, parameters, auxiliary = fields
-            need(bases <= MAX_BASES, f"{path}: {bases} bases")
-            need(auxiliary + 32 * bases + parameters <= auxiliary_bytes, f"{path}: auxiliary bytes")
+            fields = table_entry(fields, data, at + 56 * count, path)
+            _, offset, length, *_ = fields
         else:
             kind, offset, length, its_digest = fields
             need(1 <= kind <= 8 and auxiliary_bytes == 0, f"{path}: an object of kind {kind}")
