@@ -62,10 +62,7 @@ Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan
 
 Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
                    AlignedBuffer& room) {
-  if (!has_bases) {
-    CAIRN_CHECK(decode_checked(copy, digest, stored, room));
-    return {};
-  }
+  if (!has_bases) CAIRN_CHECK(decode_checked(copy, digest, stored, room));
   const Status sealed = check_seal(copy, stored);
   if (!sealed) return tl::unexpected(about_copy(copy, sealed.error()));
   return {};

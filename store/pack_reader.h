@@ -42,7 +42,7 @@ class PackReader {
 Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
                                 AlignedBuffer& room);
 
-/// Whether the stored bytes are the copy's: by its digest, or, where bases are needed to decode it,
+/// Whether the stored bytes are the copy's: by its digest, unless bases are needed to decode it, and
 /// by its seal. Errors: kCorrupt naming pack and offset; kNewerFormat.
 Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
                    AlignedBuffer& room);

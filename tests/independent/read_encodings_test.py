@@ -35,7 +35,6 @@ from replay_rules import FIRST_MOMENT, RULES, fma, predict  # noqa: E402
 from store_format import DELTA, DERIVED, REPLAY, SPARSE, digest, page_plan  # noqa: E402
 from store_format import PLANES as ENCODING_PLANES  # noqa: E402
 
-CHECKS_BASES = False  # `check` does not follow bases yet: what it is to say of them is not asked
 STEPS = 6
 NAMES = {"weight": "{p}", "master": "master.{p}", "exp_avg": "exp_avg.{p}",
          "exp_avg_sq": "exp_avg_sq.{p}"}
@@ -190,8 +189,7 @@ def variants():
 
 
 def assert_checked(cairn, expect=0):
-    if CHECKS_BASES:
-        cairn.run("check", "--read-data", expect=expect)
+    cairn.run("check", "--read-data", expect=expect)
 
 
 class ForgedCase(Case):
