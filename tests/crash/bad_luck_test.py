@@ -239,6 +239,9 @@ class BadLuck(unittest.TestCase):
         store = disk / "store"
         shutil.copytree(self.store, store)
         shutil.rmtree(store / "index", ignore_errors=True)
+        lease = store / "sessions" / ("ab" * 16)
+        lease.write_text("of a session that is no more")
+        os.utime(lease, (0, 0))
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         cairn = Program(PROGRAM, store)
         self.assertEqual(cairn.json("ls")["tags"][0]["tag"], "run/1")
