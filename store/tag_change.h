@@ -12,7 +12,7 @@
 namespace cairn {
 
 /// Under the lock: kBusy for a session that a collector took for dead, whether the root says so or
-/// its lease is gone: its files may be gone, too.
+/// its lease is gone or another file has its name: its files may be gone, too.
 Status check_may_commit(const Store& store, const Root& root, const SessionId& session);
 
 struct ChangeOutcome {

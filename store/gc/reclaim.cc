@@ -130,7 +130,8 @@ class Reclaim {
   /// A session whose lease is gone for good cannot commit, and needs no mention any more.
   Status settle_revocations(Root& root) const {
     if (root.revoked.empty()) return {};
-    CAIRN_CHECK(store_.fs().sync_folder(join_path(store_.path(), "sessions")));
+    const Status synced = store_.fs().sync_folder(join_path(store_.path(), "sessions"));
+    if (!synced && synced.error().code != Code::kNotFound) return synced;
     std::erase_if(root.revoked, [&](const SessionId& session) {
       const auto lease = store_.fs().info(lease_path(store_.path(), session));
       return !lease && lease.error().code == Code::kNotFound;
@@ -142,8 +143,10 @@ class Reclaim {
   /// leases that were never named, whose writer dies or writes another one.
   Status remove_temporaries() {
     const std::string sessions = join_path(store_.path(), "sessions");
-    CAIRN_TRY(const auto leases, store_.fs().list(sessions));
-    for (const FolderEntry& entry : leases) {
+    const auto leases = store_.fs().list(sessions);
+    const bool has_none = !leases && leases.error().code == Code::kNotFound;
+    if (!leases && !has_none) return tl::unexpected(leases.error());
+    for (const FolderEntry& entry : has_none ? std::vector<FolderEntry>() : *leases) {
       const std::string path = join_path(sessions, entry.name);
       if (!entry.is_file || !entry.name.ends_with(kUnnamedLease)) continue;
       const auto is_alive = store_.fs().is_marked_alive(path);
