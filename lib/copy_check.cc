@@ -187,7 +187,7 @@ Status CopyCheck::read_job(std::span<const NeededCopy> needed, const PackRange& 
       continue;
     }
     const ByteSpan stored = read->subspan(each.copy.offset - range.begin, each.copy.stored_bytes);
-    const auto decoded = decode_checked(each.copy, each.digest, stored, decoded_room);
+    const auto decoded = packs_.decode_checked(each.copy, each.digest, stored, decoded_room);
     // What a newer version wrote is not damaged: someone might throw it away.
     if (!decoded && !is_damage(request_, decoded.error())) return tl::unexpected(decoded.error());
     if (!decoded) damage(each.copy, "data", decoded.error().message);

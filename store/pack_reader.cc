@@ -20,8 +20,22 @@ bool PackReader::read_cached(const FileId& pack, uint64_t offset, MutableBytes o
   return true;
 }
 
+static tl::unexpected<Error> fail_short(const FileId& pack, uint64_t end) {
+  return fail(Code::kCorrupt, fmt::format("the pack '{}' ends before offset {}",
+                                          relative_path(FileKind::kPack, pack), end));
+}
+
+/// Asked before room is made for what damaged metadata says.
+Status PackReader::check_end(const FileId& pack, uint64_t end) {
+  CAIRN_TRY(const auto file, open(cached_, pack));
+  CAIRN_TRY(const uint64_t bytes, file->size());
+  if (end > bytes) return fail_short(pack, end);
+  return {};
+}
+
 Result<ByteSpan> PackReader::read(const PackRange& range, AlignedBuffer& room) {
   const auto& [pack, begin, end] = range;
+  CAIRN_CHECK(check_end(pack, end));
   const uint64_t first = begin - begin % kDirectAlignment;
   const uint64_t bytes = round_up(end, kDirectAlignment) - first;
   if (room.size() < bytes) room = AlignedBuffer(bytes);
@@ -29,21 +43,22 @@ Result<ByteSpan> PackReader::read(const PackRange& range, AlignedBuffer& room) {
   if (read_cached(pack, begin, wanted)) return ByteSpan(wanted);
   CAIRN_TRY(const auto file, open(direct_, pack));
   CAIRN_TRY(const size_t count, file->read_at(first, room.span().first(bytes)));
-  if (count < end - first) {
-    return fail(Code::kCorrupt, fmt::format("the pack '{}' ends before offset {}",
-                                            relative_path(FileKind::kPack, pack), end));
-  }
+  if (count < end - first) return fail_short(pack, end);
   read_bytes_ += wanted.size();
   return ByteSpan(wanted);
 }
 
-Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
-                                AlignedBuffer& room) {
+Result<ByteSpan> PackReader::decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
+                                            AlignedBuffer& room) const {
   const auto damaged = [&](Code code, std::string_view why) {
     return fail(code, fmt::format("pack '{}', offset {}: {}",
                                   relative_path(FileKind::kPack, copy.pack), copy.offset, why));
   };
   ByteSpan decoded = stored;
+  if (copy.decoded_bytes > chunk_bytes_max_) {
+    return damaged(Code::kCorrupt,
+                   fmt::format("a chunk of {} bytes, more than any may have", copy.decoded_bytes));
+  }
   if (copy.encoding != Encoding::kRaw) {
     if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
     const MutableBytes out = room.span().first(copy.decoded_bytes);

@@ -17,7 +17,8 @@ namespace cairn {
 class PackReader {
  public:
   explicit PackReader(const Store& store)
-      : cached_(store.fs(), store.path(), OpenMode::kRead),
+      : chunk_bytes_max_(chunk_bytes_max(store.config())),
+        cached_(store.fs(), store.path(), OpenMode::kRead),
         direct_(store.fs(), store.path(), OpenMode::kReadDirect) {}
 
   /// The range's bytes, in `room`, which grows as needed.
@@ -27,18 +28,21 @@ class PackReader {
   /// Fills `out` with the bytes from `offset` if all of them are in the page cache.
   bool read_cached(const FileId& pack, uint64_t offset, MutableBytes out);
 
+  /// The decoded bytes of a copy, checked: `stored` itself where it is raw, else in `room`, which
+  /// grows as needed, to no more than a chunk of the store may have. Errors: kCorrupt naming pack
+  /// and offset; kNewerFormat.
+  Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
+                                  AlignedBuffer& room) const;
+
   uint64_t read_bytes() const { return read_bytes_; }
 
  private:
   Result<std::shared_ptr<File>> open(FilePool& files, const FileId& pack);
+  Status check_end(const FileId& pack, uint64_t end);
 
+  const uint64_t chunk_bytes_max_;
   FilePool cached_, direct_;
   std::atomic<uint64_t> read_bytes_{0};
 };
-
-/// The decoded bytes of a copy, checked: `stored` itself where it is raw, else in `room`, which
-/// grows as needed. Errors: kCorrupt naming pack and offset; kNewerFormat.
-Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
-                                AlignedBuffer& room);
 
 }  // namespace cairn

@@ -92,7 +92,7 @@ class Move {
     const PackedCopy& row = moved.row;
     const Copy old{moved.source, row.offset, row.stored_bytes, row.decoded_bytes,
                    row.encoding, {},         row.parameters};
-    const auto decoded = decode_checked(old, row.digest, stored, room);
+    const auto decoded = reader_.decode_checked(old, row.digest, stored, room);
     if (!decoded) return note_damage(moved.source, decoded.error());
     CAIRN_TRY(const Copy copy, pack.append({row.digest, row.encoding, row.decoded_bytes, stored,
                                             row.bases, row.parameters}));

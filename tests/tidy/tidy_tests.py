@@ -31,7 +31,6 @@ TESTED_BY = {
     "store/checkpoint.cc": "tests/lib/load_test.cc",
     "store/file_pool.cc": "tests/lib/load_test.cc",
     "store/open_pack.cc": "tests/store/pack_writer_test.cc",
-    "store/pack_reader.cc": "tests/lib/load_test.cc",
     "store/pack_tables.cc": "tests/lib/save_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
