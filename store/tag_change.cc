@@ -68,6 +68,7 @@ class TableWriter {
 Status change_tags(const Store& store, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&, TagBook&)>& edit,
                    ChangeOutcome& outcome) {
+  CAIRN_CHECK(check_may_write(store.config()));
   std::optional<TableWriter> tables;
   const auto change = [&](Root& root) -> Result<RootChange> {
     TagBook book(store.meta_files(), root);

@@ -163,13 +163,13 @@ class Collection {
 
 }  // namespace
 
-Result<GcReport> plan_collection(const Store& store, const GcRequest& request) {
+Status check_may_collect_in(const Store& store) {
   CAIRN_CHECK(check_may_collect(store.config()));
   return Collection(store, request).plan();
 }
 
 Result<GcReport> collect(const Store& store, const GcRequest& request) {
-  CAIRN_CHECK(check_may_collect(store.config()));
+  CAIRN_CHECK(check_may_collect_in(store));
   // Two at once would do no harm, only the same work twice.
   CAIRN_TRY(const auto lock,
             store.fs().lock(join_path(store.path(), "gc.lock"), request.reclaim.wait));

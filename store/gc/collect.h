@@ -2,6 +2,8 @@
 // packs anew (docs/PROTOCOL.md, sections 5 and 6). Runs beside savers, readers and forget.
 #pragma once
 
+#include <optional>
+
 #include "store/gc/move.h"
 #include "store/gc/reclaim.h"
 
@@ -27,6 +29,10 @@ struct GcReport {
   std::vector<std::string> failures;   ///< files that could not be removed, and why
   std::vector<std::string> unmovable;  ///< damaged packs that were left as they are, and why
 };
+
+/// Errors: what keeps this version from collecting in the store at all: kNewerFormat; kProtected
+/// when its packs lie behind a link.
+Status check_may_collect_in(const Store& store);
 
 /// What collect() would do if nothing else changed the store in between; changes nothing.
 Result<GcReport> plan_collection(const Store& store, const GcRequest& request);

@@ -150,6 +150,19 @@ TEST_F(Collect, AMoveThatLostItsLeaseChangesNoTag) {
   expect_whole();
 }
 
+TEST_F(Collect, AStoreThatAsksCollectorsForMoreIsLeftAlone) {
+  save_tag("a", 2);
+  forget({"a"});
+  const uint64_t before = bytes_on_disk();
+  for (const Features& features : {Features{{}, {"new"}, {}}, Features{{}, {}, {"new"}}}) {
+    ask_for(features);
+    EXPECT_TRUE(fails_with(Code::kNewerFormat, check_may_collect_in(*store_)));
+    EXPECT_TRUE(fails_with(Code::kNewerFormat, plan_collection(*store_, {})));
+    EXPECT_TRUE(fails_with(Code::kNewerFormat, collect(*store_, {})));
+  }
+  EXPECT_EQ(bytes_on_disk(), before);
+}
+
 TEST_F(Collect, NothingIsDeletedWhenATagCannotBeRead) {
   save_tag("a", 2);
   save_tag("b", 3);
