@@ -202,8 +202,8 @@ class Reclaim {
       done_.deleted.push_back(file->second);
       done_.copies += copies;
     }
-    // Folders that others fill at the same time stay.
-    for (const std::string& folder : folders) (void)store_.fs().remove(folder).has_value();
+    // Folders that others fill at the same time stay, and so does what only leads to a folder.
+    for (const std::string& folder : folders) (void)store_.fs().remove(folder + "/").has_value();
     return {};
   }
 

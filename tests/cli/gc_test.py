@@ -138,6 +138,24 @@ class Gc(unittest.TestCase):
         self.assertFalse((self.cairn.store / "packs/00" / name).is_symlink(), "a leftover's name")
         self.assertEqual(target.read_text(), "mine too")
 
+    def test_packs_behind_a_link_are_not_collected(self):
+        """Another store may have them, too; and forget --gc does not forget in vain."""
+        self.save("run/1", 1)
+        self.save("run/2", 2)
+        moved = self.folder / "moved"
+        (self.cairn.store / "packs").rename(moved)
+        (self.cairn.store / "packs").symlink_to(moved)
+        files = sorted(moved.rglob("*"))
+        for words in (("gc", "--yes"), ("gc", "--dry-run"), ("forget", "run/1", "--gc", "--yes")):
+            error = self.cairn.error(*words, expect=18)
+            self.assertIn("packs", error["message"])
+        self.assertEqual(self.cairn.run("ls", "-q").stdout, "run/2\nrun/1\n")
+        self.assertEqual(sorted(moved.rglob("*")), files)
+        self.cairn.run("check", "--read-data")
+        (self.cairn.store / "packs").unlink()
+        moved.rename(self.cairn.store / "packs")
+        self.cairn.run("forget", "run/1", "--gc", "--yes")
+
     def test_a_copied_store_is_a_store(self):
         self.save("run/1", 1, 2)
         self.save("run/2", 1, 3)

@@ -150,6 +150,45 @@ TEST_F(Collect, AMoveThatLostItsLeaseChangesNoTag) {
   expect_whole();
 }
 
+TEST_F(Collect, NothingIsDeletedBehindALink) {
+  save_tag("a", 2);
+  save_tag("b", 3);
+  const std::string name = "cd" + std::string(30, '0') + "-0";
+  const std::string outside = folder_ / "outside";
+  for (const char* kind : {"packs", "meta"}) {
+    const std::string below = join_path(outside, kind);
+    ASSERT_TRUE(posix_fs().make_folders(below));
+    ASSERT_TRUE(write_new_file(posix_fs(), join_path(below, name), as_bytes("precious")));
+    std::filesystem::create_symlink(below, path() + "/" + kind + "/cd");
+  }
+  forget({"a"});
+  EXPECT_EQ(collect_as_planned().packs_deleted, 1u);
+  for (const char* kind : {"packs", "meta"}) {
+    EXPECT_TRUE(file_exists(posix_fs(), join_path(join_path(outside, kind), name)));
+    EXPECT_TRUE(std::filesystem::is_symlink(path() + "/" + kind + "/cd"));
+  }
+  expect_whole();
+}
+
+TEST_F(Collect, ALinkedFolderOfPacksStopsIt) {
+  save_tag("a", 2);
+  save_tag("b", 3);
+  forget({"a"});
+  for (const char* kind : {"packs", "meta"}) {
+    const std::string inside = join_path(path(), kind), outside = folder_ / kind;
+    ASSERT_TRUE(posix_fs().rename(inside, outside));
+    std::filesystem::create_directory_symlink(outside, inside);
+    const uint64_t before = bytes_on_disk();
+    EXPECT_TRUE(fails_with(Code::kProtected, plan_collection(*store_, {})));
+    EXPECT_TRUE(fails_with(Code::kProtected, collect(*store_, {})));
+    EXPECT_EQ(bytes_on_disk(), before);
+    EXPECT_EQ(load_whole("b", "w", {kElements}), states_["b"]) << "reading goes on";
+    ASSERT_TRUE(posix_fs().remove(inside));
+    ASSERT_TRUE(posix_fs().rename(outside, inside));
+  }
+  EXPECT_EQ(collect_as_planned().packs_deleted, 1u);
+}
+
 TEST_F(Collect, AStoreThatAsksCollectorsForMoreIsLeftAlone) {
   save_tag("a", 2);
   forget({"a"});
