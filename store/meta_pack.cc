@@ -40,6 +40,7 @@ Status MetaWriter::flush() {
   append_bytes(bytes_, encode_meta_footer(file, objects_, bytes_.size()));
   if (mode_ == Mode::kWrite) CAIRN_CHECK(write_out(file));
   stored_bytes_ += bytes_.size();
+  pack_bytes_.push_back(bytes_.size());
   bytes_.clear();
   objects_.clear();
   ++number_;

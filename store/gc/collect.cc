@@ -19,6 +19,9 @@ constexpr uint64_t kFreeBytesMin = 8 * kMiB;
 /// Moves in vain: every tag concerned was changed by someone else meanwhile.
 constexpr int kVainMovesMax = 3;
 
+/// Of a dry run in vain, each because the store changed meanwhile.
+constexpr int kPlansMax = 8;
+
 class Collection {
  public:
   Collection(const Store& store, const GcRequest& request) : store_(store), request_(request) {}
@@ -165,7 +168,20 @@ class Collection {
 
 Status check_may_collect_in(const Store& store) {
   CAIRN_CHECK(check_may_collect(store.config()));
-  return Collection(store, request).plan();
+  return refuse_linked_folders(store);
+}
+
+Result<GcReport> plan_collection(const Store& store, const GcRequest& request) {
+  CAIRN_CHECK(check_may_collect_in(store));
+  // Beside a collection files go while they are looked at: as long as the root changes, once more.
+  for (int attempt = 1;; ++attempt) {
+    CAIRN_TRY(const Root before, read_root(store.fs(), store.path()));
+    auto report = Collection(store, request).plan();
+    const bool may_be_stale = !report || !report->unmovable.empty();
+    if (!may_be_stale || attempt == kPlansMax) return report;
+    CAIRN_TRY(const Root after, read_root(store.fs(), store.path()));
+    if (after.commit == before.commit) return report;
+  }
 }
 
 Result<GcReport> collect(const Store& store, const GcRequest& request) {

@@ -246,20 +246,27 @@ std::vector<StoredFile> Survey::unneeded() const {
   return unneeded;
 }
 
-/// What forgetting the tags will leave of the book, touching no file.
-static Status forget_in(TagBook& book, const Store& store, const std::set<std::string>& names) {
+/// What forgetting the tags will leave of the book, touching no file; `files` gets those that it
+/// will make.
+static Status forget_in(TagBook& book, const Store& store, const std::set<std::string>& names,
+                        std::vector<StoredFile>& files) {
   for (const std::string& name : names) book.remove(name);
   if (names.empty() || !book.wants_fold()) return {};
   CAIRN_TRY(const SessionId nobody, SessionId::fresh());
   MetaWriter writer(store.fs(), store.path(), nobody, MetaWriter::Mode::kMeasure);
-  return book.fold(writer);
+  CAIRN_CHECK(book.fold(writer));
+  CAIRN_CHECK(writer.finish());
+  for (uint32_t number = 0; number < writer.pack_bytes().size(); ++number) {
+    files.push_back({FileKind::kMeta, {nobody, number}, writer.pack_bytes()[number]});
+  }
+  return {};
 }
 
 Result<Survey> survey_store(const Store& store, const std::set<std::string>& without) {
   // Files first: one that is made after this is in no danger from this collection.
   CAIRN_TRY(auto files, list_files(store));
   CAIRN_TRY(TagBook book, store.read_book());
-  CAIRN_CHECK(forget_in(book, store, without));
+  CAIRN_CHECK(forget_in(book, store, without, files));
   Survey survey(store, std::move(book));
   survey.files = std::move(files);
   CAIRN_TRY(survey.list, survey.book.list());
