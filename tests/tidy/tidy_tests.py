@@ -42,7 +42,6 @@ TESTED_BY = {
     "store/probe.cc": "tests/store/store_test.cc",
     "store/index_helper.cc": "tests/crash/bad_luck_test.py",
     # A collection is one promise: what is needed stays, what is not goes.
-    "store/ballast.cc": "tests/crash/bad_luck_test.py",
     "store/file_list.cc": "tests/store/gc/collect_test.cc",
     "store/gc/file_marks.cc": "tests/store/gc/collect_test.cc",
     "store/gc/move.cc": "tests/store/gc/collect_test.cc",
