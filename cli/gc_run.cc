@@ -52,6 +52,8 @@ nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run) {
           {"chunks_removed", report.chunks_removed},
           {"moved_bytes", report.moved_bytes},
           {"more", report.is_cut},
+          {"needed_limit", report.needed_limit ? nlohmann::ordered_json(*report.needed_limit)
+                                               : nlohmann::ordered_json()},
           {"failures", report.failures},
           {"damaged", report.unmovable},
           {"dry_run", dry_run}};
@@ -66,6 +68,10 @@ std::string gc_text(const GcReport& report, bool dry_run) {
                   counted(report.packs_deleted + report.metas_deleted, "pack"),
                   report.packs_rewritten + report.metas_rewritten, human_bytes(report.moved_bytes));
   if (report.is_cut) text += "; more can be freed by another run";
+  if (report.needed_limit) {
+    text += fmt::format("; --max-repack-bytes is too small for the rest, which takes {} at least",
+                        human_bytes(*report.needed_limit));
+  }
   return text + "\n";
 }
 

@@ -23,9 +23,12 @@ struct GcReport {
   uint64_t packs_rewritten = 0;  ///< data packs whose needed copies were moved
   uint64_t metas_deleted = 0;    ///< the same of metadata packs
   uint64_t metas_rewritten = 0;
-  int64_t chunks_removed = 0;          ///< stored copies that are no more
-  uint64_t moved_bytes = 0;            ///< written anew
-  bool is_cut = false;                 ///< the limit on what is moved left packs as they are
+  int64_t chunks_removed = 0;  ///< stored copies that are no more
+  uint64_t moved_bytes = 0;    ///< written anew
+  bool is_cut = false;         ///< another run finds more to move
+  /// Set when nothing of what is left fits into the limit on what is moved: it would have to be as
+  /// large as this at least.
+  std::optional<uint64_t> needed_limit;
   std::vector<std::string> failures;   ///< files that could not be removed, and why
   std::vector<std::string> unmovable;  ///< damaged packs that were left as they are, and why
 };

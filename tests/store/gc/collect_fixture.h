@@ -35,6 +35,22 @@ class CollectFixture : public StoreFixture {
     states_[name] = data;
   }
 
+  /// Saves a tag and another that keeps half of it. Returns the name of the first.
+  std::string save_pair(uint32_t number) {
+    const std::string old = fmt::format("old/{}", number);
+    save_tag(old, 20 + number);
+    Bytes data = states_[old];
+    const Bytes fresh = noise(kElements, 90 + number);
+    std::copy(fresh.begin(), fresh.end(), data.begin());
+    SaveRequest request;
+    request.tag = fmt::format("new/{}", number);
+    request.base = old;
+    request.tensors = cut("w", {kElements}, data, 0, 1, false);
+    EXPECT_TRUE(succeeds(save(*store_, request)));
+    states_[request.tag] = data;
+    return old;
+  }
+
   /// Gives a tag many more names, as that many changes of the root would.
   void name_again(const std::string& tag, const std::string& prefix, int count) {
     const TagEntry entry = *store_->find_tag(tag);
@@ -99,6 +115,10 @@ class CollectFixture : public StoreFixture {
     EXPECT_EQ(plan->metas_rewritten, report->metas_rewritten);
     EXPECT_EQ(plan->chunks_removed, report->chunks_removed);
     EXPECT_EQ(plan->moved_bytes, report->moved_bytes);
+    EXPECT_EQ(plan->is_cut, report->is_cut);
+    EXPECT_EQ(plan->needed_limit, report->needed_limit);
+    EXPECT_EQ(plan->failures, report->failures);
+    EXPECT_LE(report->moved_bytes, request.move.bytes_max);
     EXPECT_EQ(report->freed_bytes, int64_t(before) - int64_t(bytes_on_disk()));
     return *report;
   }

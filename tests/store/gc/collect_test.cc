@@ -51,15 +51,17 @@ TEST_F(Collect, HalfDeadPacksAreWrittenAnew) {
 }
 
 TEST_F(Collect, TagTablesFollowTheirTags) {
-  save_tag("a", 2, 0);
-  save_tag("b", 3, 32);
-  name_again("b", "copy", 2500);
-  ASSERT_GE(read_root(posix_fs(), path())->tables.size(), 9u);
-  forget({"a"});
-  EXPECT_EQ(collect_as_planned().packs_rewritten, 1u) << "and 2501 entries in several changes";
+  std::vector<std::string> old;
+  for (uint32_t i = 0; i < 14; ++i) {
+    old.push_back(save_pair(i));
+  }
+  name_again("new/3", "copy", 1100);
+  ASSERT_GE(read_root(posix_fs(), path())->tables.size(), 4u);
+  forget(old);
+  EXPECT_GE(collect_as_planned().packs_rewritten, 14u) << "and 1,114 entries in several changes";
   expect_whole();
   std::vector<std::string> names;
-  for (int i = 0; i < 2000; ++i) names.push_back(fmt::format("copy/{:05}", i));
+  for (int i = 0; i < 900; ++i) names.push_back(fmt::format("copy/{:05}", i));
   forget(names);
   collect_as_planned();
   expect_whole();
@@ -94,8 +96,38 @@ TEST_F(Collect, TheLimitOnMovingIsKept) {
   request.move.bytes_max = 16 * kKiB;
   const GcReport report = collect_as_planned(request);
   EXPECT_EQ(report.packs_rewritten, 0u);
-  EXPECT_TRUE(report.is_cut);
-  EXPECT_EQ(collect_as_planned().packs_rewritten, 1u);
+  EXPECT_FALSE(report.is_cut) << "another run with this limit would find the same";
+  ASSERT_TRUE(report.needed_limit);
+  EXPECT_GT(*report.needed_limit, request.move.bytes_max);
+  request.move.bytes_max = 128 * kKiB;
+  EXPECT_EQ(collect_as_planned(request).packs_rewritten, 1u);
+  expect_whole();
+}
+
+TEST_F(Collect, ALimitIsReachedInSeveralRuns) {
+  std::vector<std::string> old;
+  for (uint32_t i = 0; i < 6; ++i) old.push_back(save_pair(i));
+  forget(old);
+  GcRequest request;
+  for (const uint64_t kib : {80, 90, 100, 150, 200}) {
+    request.move.bytes_max = kib * kKiB;
+    int runs = 0;
+    for (bool more = true; more && runs < 10; ++runs) more = collect_as_planned(request).is_cut;
+    EXPECT_LT(runs, 10) << "it comes to an end";
+    expect_whole();
+  }
+  EXPECT_EQ(collect_as_planned().packs_rewritten, 0u) << "nothing is left";
+}
+
+TEST_F(Collect, AMoveThatFreesNothingIsNotMade) {
+  save_tag("a", 2, 0);
+  save_tag("b", 3, 1);
+  name_again("b", "copy", 100);
+  forget({"a"});
+  GcRequest request;
+  request.move.min_dead_percent = 0;
+  EXPECT_GE(collect_as_planned(request).freed_bytes, 0);
+  EXPECT_EQ(collect_as_planned(request).freed_bytes, 0) << "it comes to an end";
   expect_whole();
 }
 
