@@ -8,19 +8,25 @@
 #include "cli/human.h"
 #include "cli/signals.h"
 #include "store/index/index.h"
+#include "store/index_helper.h"
 
 namespace cairn {
 
 /// Look-ups that still find copies in the packs cost a saver some work and no tag: where the index
-/// cannot be had, gc goes on without.
+/// cannot be had, gc goes on without. In a helper, since RocksDB may abort where a disk fails.
 static void drop_from_index(const Context& context, const Store& store,
                             const std::vector<FileId>& packs) {
-  if (!file_exists(store.fs(), index_path(store))) return;
-  const auto index = Index::open(store, Index::Access::kWrite);
-  const Status dropped = index ? (*index)->drop_packs(packs) : tl::unexpected(index.error());
-  if (dropped || dropped.error().code == Code::kNotFound) return;
-  context.output.detail(
-      fmt::format("the index keeps what it knows of deleted packs: {}", dropped.error().message));
+  if (packs.empty() || !file_exists(store.fs(), index_path(store))) return;
+  const auto helper = IndexHelper::start(helper_program("/proc/self/exe"), store.path());
+  const Status dropped = helper ? (*helper)->drop_packs(packs) : tl::unexpected(helper.error());
+  if (dropped) return;
+  const std::string what =
+      fmt::format("the index keeps what it knows of deleted packs: {}", dropped.error().message);
+  if (dropped.error().code == Code::kBusy) {
+    context.output.detail(what);
+  } else {
+    context.output.warn(what + "; 'cairn repair index' makes it anew");
+  }
 }
 
 GcRequest gc_request(const GcOptions& options) {

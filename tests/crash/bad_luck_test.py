@@ -392,6 +392,21 @@ class BadLuck(unittest.TestCase):
         self.assertIn("warning", done.stderr)
         self.expect_whole("third/1")
 
+    def test_an_index_that_aborts_does_not_stop_gc(self):
+        """As RocksDB does under some I/O errors."""
+        self.cairn.run("import", "run/2", write_safetensors(self.folder / "b.safetensors",
+                                                            {"w": noise(20000, 7)}))
+        self.cairn.run("forget", "run/1", "--yes")
+        program = self.folder / "aborts"
+        program.write_text("#!/bin/sh\nkill -ABRT $$\n")
+        program.chmod(0o755)
+        cairn = Program(PROGRAM, self.store, CAIRN_PROGRAM=str(program))
+        done = cairn.run("gc", "--yes")
+        self.assertIn("repair index", done.stderr)
+        self.assertEqual(len(self.data_packs()), 1)
+        self.cairn.run("repair", "index")
+        self.cairn.run("check", "--read-data")
+
     # Others at the same time
 
     def test_two_saves_of_one_tag(self):
