@@ -158,6 +158,13 @@ class Gc(unittest.TestCase):
         moved.rename(self.cairn.store / "packs")
         self.cairn.run("forget", "run/1", "--gc", "--yes")
 
+    def test_counting_what_is_lost_says_so(self):
+        self.save("run/1", 1)
+        for meta in (self.cairn.store / "meta").rglob("*-0"):
+            meta.unlink()
+        for words in (("stats",), ("ls", "--exclusive")):
+            self.assertIn("cairn check", self.cairn.error(*words, expect=12)["hint"])
+
     def test_a_copied_store_is_a_store(self):
         self.save("run/1", 1, 2)
         self.save("run/2", 1, 3)
