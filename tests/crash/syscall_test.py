@@ -29,7 +29,7 @@ ERRORS = {"openat": "EIO", "pwrite64": "ENOSPC", "write": "ENOSPC", "fsync": "EI
           "ftruncate": "EIO", "rename": "EIO", "renameat": "EIO", "renameat2": "EIO",
           "mkdir": "ENOSPC", "mkdirat": "ENOSPC", "pread64": "EIO", "preadv2": "EIO",
           "unlink": "EIO", "unlinkat": "EIO", "fstat": "EIO", "newfstatat": "EIO",
-          "getdents64": "EIO", "fcntl": "EIO"}
+          "getdents64": "EIO", "fcntl": "EIO", "utimensat": "EIO"}
 OPTIONAL = {"unlink", "unlinkat"}  # tidying up: its failure fails nothing
 
 
