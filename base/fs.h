@@ -57,7 +57,8 @@ struct FileInfo {
 struct FolderEntry {
   std::string name;
   bool is_folder = false;
-  bool is_file = true;  ///< a regular one; neither: a socket, a pipe, a broken link, ...
+  bool is_file = true;   ///< a regular one; neither: a socket, a pipe, a broken link, ...
+  bool is_link = false;  ///< then the others say what it leads to
 };
 
 /// How long to wait for a lock, and what ends the waiting before.
@@ -93,18 +94,22 @@ class Fs {
   /// Entries without "." and "..", in name order.
   virtual Result<std::vector<FolderEntry>> list(const std::string& path) = 0;
   virtual Result<FileInfo> info(const std::string& path) = 0;
-  /// Sets modified_ns of an existing file to the file system's present time.
+  /// Sets modified_ns of an existing file, or link, to the file system's present time.
   virtual Status touch(const std::string& path) = 0;
   virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
   /// An exclusive lock of the whole file (made when missing) against every other holder, in this
   /// process or another; waits, then kBusy, naming who says to hold it in the file. An
   /// open-file-description lock, released explicitly, so that a forked child never keeps it alive.
+  /// kFailed for what is no regular file: the lock is written to, and a link leads elsewhere.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path, const Wait& wait) = 0;
   /// A mark that this process lives, held on an existing file until given back or the process ends;
   /// a forked child does not inherit it (a POSIX record lock).
   virtual Result<std::unique_ptr<FileLock>> mark_alive(const std::string& path) = 0;
   /// Whether some process (this one included) holds mark_alive on the file.
   virtual Result<bool> is_marked_alive(const std::string& path) = 0;
+  /// Whether the file of this name is one that this process holds mark_alive on: not another that
+  /// took its name, and not one that is gone.
+  virtual Result<bool> is_marked_here(const std::string& path) = 0;
 };
 
 /// The operating system's files. Threads: any.

@@ -230,6 +230,20 @@ std::string holder_of(const Descriptor& lock) {
                     : fmt::format(" (process {})", std::string_view(words.data(), size_t(count)));
 }
 
+/// Not through a link, nor a pipe: the holder's words are written into the file.
+Result<Descriptor> open_lock(const std::string& path) {
+  int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+  Descriptor descriptor(open_retrying(path, flags));
+  if (descriptor.number() < 0 && errno != ELOOP) return failed("open", path);
+  struct stat info {};
+  const bool is_open = descriptor.number() >= 0;
+  if (is_open && ::fstat(descriptor.number(), &info) != 0) return failed("look at", path);
+  if (is_open && S_ISREG(info.st_mode)) return descriptor;
+  return fail(Code::kFailed,
+              fmt::format("the lock '{}' is no file but a link or a pipe, say", path),
+              "remove it if no process uses the store: it is made anew");
+}
+
 class AliveMark final : public FileLock {
  public:
   AliveMark(Descriptor descriptor, AliveMarks::Inode inode)
@@ -328,11 +342,15 @@ class PosixFs final : public Fs {
         if (!is_there) return failed("look at", named);
         mode = looked.st_mode;
       }
-      if (S_ISLNK(mode)) {
-        const bool is_there = ::stat(join_path(path, name).c_str(), &looked) == 0;
+      const bool is_link = S_ISLNK(mode);
+      if (is_link) {
+        const std::string named = join_path(path, name);
+        const bool is_there = ::stat(named.c_str(), &looked) == 0;
+        const bool leads_nowhere = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+        if (!is_there && !leads_nowhere) return failed("look at", named);
         mode = is_there ? looked.st_mode : 0;
       }
-      entries.push_back({name, S_ISDIR(mode), S_ISREG(mode)});
+      entries.push_back({name, S_ISDIR(mode), S_ISREG(mode), is_link});
     }
     if (errno != 0) return failed("list", path);
     std::sort(entries.begin(), entries.end(),
@@ -350,7 +368,8 @@ class PosixFs final : public Fs {
 
   Status touch(const std::string& path) override {
     // No times given: the server of a network file system then sets them by its own clock.
-    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) != 0) return failed("touch", path);
+    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0)
+      return failed("touch", path);
     return {};
   }
 
@@ -361,9 +380,7 @@ class PosixFs final : public Fs {
   }
 
   Result<std::unique_ptr<FileLock>> lock(const std::string& path, const Wait& wait) override {
-    int flags = O_RDWR | O_CREAT;
-    Descriptor descriptor(open_retrying(path, flags));
-    if (descriptor.number() < 0) return failed("open", path);
+    CAIRN_TRY(Descriptor descriptor, open_lock(path));
     const auto deadline = std::chrono::steady_clock::now() + wait.limit;
     auto pause = std::chrono::microseconds(100);
     for (;;) {
@@ -402,11 +419,18 @@ class PosixFs final : public Fs {
     return mark;
   }
 
-  Result<bool> is_marked_alive(const std::string& path) override {
+  Result<bool> is_marked_here(const std::string& path) override {
     struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) return failed("look at", path);
-    if (alive_marks().has({info.st_dev, info.st_ino})) return true;
-    int flags = O_RDWR;
+    if (::stat(path.c_str(), &info) == 0) return alive_marks().has({info.st_dev, info.st_ino});
+    if (errno == ENOENT) return false;
+    return failed("look at", path);
+  }
+
+  Result<bool> is_marked_alive(const std::string& path) override {
+    CAIRN_TRY(const bool is_mine, is_marked_here(path));
+    if (is_mine) return true;
+    // Asking takes no right to write, which a mount may not give.
+    int flags = flags_of(OpenMode::kRead);
     const Descriptor descriptor(open_retrying(path, flags));
     if (descriptor.number() < 0) return failed("open", path);
     struct flock range = whole_file(F_WRLCK);

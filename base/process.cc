@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -20,6 +22,11 @@ uint64_t process_start(int64_t pid) {
   std::string field;
   for (int i = 0; i < 20; ++i) fields >> field;
   return std::strtoull(field.c_str(), nullptr, 10);
+}
+
+bool process_exists(int64_t pid) {
+  // Of another user: EPERM. Zero and less would mean groups of processes.
+  return pid > 0 && pid <= INT32_MAX && (kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH);
 }
 
 ProcessIdentity this_process() {

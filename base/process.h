@@ -13,7 +13,10 @@ struct ProcessIdentity {
 };
 
 ProcessIdentity this_process();
-/// The kernel's start time of a process on this host; 0 when there is no such process.
+/// Whether there is a process of this number on this host, whoever's.
+bool process_exists(int64_t pid);
+/// The kernel's start time of a process on this host; 0 when there is no such process, or where
+/// the kernel does not tell.
 uint64_t process_start(int64_t pid);
 
 }  // namespace cairn

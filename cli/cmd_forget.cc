@@ -208,6 +208,8 @@ static Result<int> thin(const Context& context, const Store& store, const Forget
 static Result<int> run(const Context& context, const ForgetOptions& options) {
   CAIRN_CHECK(check_request(options));
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  // Before a tag is gone.
+  if (options.gc) CAIRN_CHECK(check_may_collect_in(*store));
   CAIRN_TRY(TagList list, store->read_tags());
   std::sort(list.tags.begin(), list.tags.end(),
             [](const TagEntry& a, const TagEntry& b) { return a.commit > b.commit; });

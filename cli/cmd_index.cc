@@ -1,11 +1,12 @@
-// `cairn __index`: the helper that answers look-ups for a saver over its standard input, a socket
-// (store/index_helper.h). Not for people: it is in no overview.
+// `cairn __index`: the helper that answers look-ups for a saver over its standard input, a socket,
+// and drops packs for a gc (store/index_helper.h). Not for people: it is in no overview.
 #include <fmt/format.h>
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "store/index/index.h"
 #include "store/index_helper.h"
+#include "store/wire.h"
 
 namespace cairn {
 
@@ -28,7 +29,18 @@ static Status answer_look_up(Index& index, uint32_t count) {
   CAIRN_CHECK(index.look_up(wanted, found));
   Bytes answers;
   for (const auto& copy : found) append_answer(answers, copy);
-  return send_all(kSocket, frame(0, count, answers));
+  return send_all(kSocket, frame(kAnswerFine, count, answers));
+}
+
+static Status drop_packs(Index& index, uint32_t count) {
+  Bytes request(count * kFileIdBytes);
+  CAIRN_CHECK(receive_all(kSocket, request));
+  WireReader reader(request, "a request");
+  std::vector<FileId> packs(count);
+  for (FileId& pack : packs) pack = take_file_id(reader);
+  CAIRN_CHECK(reader.finish());
+  CAIRN_CHECK(index.drop_packs(packs));
+  return send_all(kSocket, frame(kAnswerFine, 0, {}));
 }
 
 /// Answers until the saver closes its end.
@@ -42,12 +54,15 @@ static Status serve(Index& index) {
     Status done;
     if (kind == kLookUpRequest && count <= kLookUpMax) {
       done = answer_look_up(index, count);
+    } else if (kind == kDropRequest && count <= kLookUpMax) {
+      done = drop_packs(index, count);
     } else {
       done = fail(Code::kFailed, "a request that this version does not know");
     }
     if (done) continue;
     const std::string& words = done.error().message;
-    return send_all(kSocket, frame(1, static_cast<uint32_t>(words.size()), as_bytes(words)));
+    const uint32_t status = done.error().code == Code::kBusy ? kAnswerBusy : kAnswerFailed;
+    return send_all(kSocket, frame(status, static_cast<uint32_t>(words.size()), as_bytes(words)));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "cli/exclusive.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/standing_tags.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
 
@@ -49,17 +50,39 @@ static std::vector<TagEntry> choose(const TagList& list, const LsOptions& option
   return chosen;
 }
 
-static Status print_json(Output& output, const Store& store, const std::vector<TagEntry>& tags,
-                         const std::map<std::string, uint64_t>* exclusive) {
-  auto rows = nlohmann::ordered_json::array();
-  for (const TagEntry& tag : tags) {
+namespace {
+
+struct Listed {
+  TagList list;
+  std::vector<TagEntry> tags;  // that were chosen
+  std::optional<std::map<std::string, uint64_t>> exclusive;
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();  // with --json
+};
+
+}  // namespace
+
+static Status add_rows(const Store& store, Listed& listed) {
+  for (const TagEntry& tag : listed.tags) {
     CAIRN_TRY(const Manifest manifest, read_manifest(store, tag));
     auto row = tag_json(tag, manifest);
-    if (exclusive != nullptr) row["exclusive_bytes"] = exclusive->at(tag.name);
-    rows.push_back(std::move(row));
+    if (listed.exclusive) row["exclusive_bytes"] = listed.exclusive->at(tag.name);
+    listed.rows.push_back(std::move(row));
   }
-  output.result({{"tags", rows}});
   return {};
+}
+
+static Result<Listed> look(const Store& store, const LsOptions& options, bool exclusive,
+                           bool with_rows) {
+  return look_at_tags(store, [&](TagList list) -> Result<Listed> {
+    Listed listed;
+    listed.list = std::move(list);
+    listed.tags = choose(listed.list, options);
+    if (exclusive) {
+      CAIRN_TRY(listed.exclusive, exclusive_bytes(store, listed.list));
+    }
+    if (with_rows) CAIRN_CHECK(add_rows(store, listed));
+    return listed;
+  });
 }
 
 static void print_table(Output& output, const std::vector<TagEntry>& tags,
@@ -101,21 +124,20 @@ static void explain_nothing(Output& output, const TagList& list, const LsOptions
 
 static Status run(const Context& context, const LsOptions& options) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
-  CAIRN_TRY(const TagList list, store->read_tags());
-  const std::vector<TagEntry> tags = choose(list, options);
   Output& output = context.output;
-  if (output.quiet() && !output.json()) {
-    for (const TagEntry& tag : tags) output.print(tag.name + "\n");
+  const bool only_names = output.quiet() && !output.json();
+  CAIRN_TRY(const Listed listed,
+            look(*store, options, options.exclusive && !only_names, output.json()));
+  if (only_names) {
+    for (const TagEntry& tag : listed.tags) output.print(tag.name + "\n");
     return {};
   }
-  std::optional<std::map<std::string, uint64_t>> exclusive;
-  if (options.exclusive) {
-    CAIRN_TRY(exclusive, exclusive_bytes(*store, list));
+  if (output.json()) {
+    output.result({{"tags", listed.rows}});
+    return {};
   }
-  const auto* shown = exclusive ? &*exclusive : nullptr;
-  if (output.json()) return print_json(output, *store, tags, shown);
-  print_table(output, tags, shown);
-  if (tags.empty() && options.limit != 0) explain_nothing(output, list, options);
+  print_table(output, listed.tags, listed.exclusive ? &*listed.exclusive : nullptr);
+  if (listed.tags.empty() && options.limit != 0) explain_nothing(output, listed.list, options);
   return {};
 }
 

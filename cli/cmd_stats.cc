@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/standing_tags.h"
 #include "cli/store_usage.h"
 #include "cli/table.h"
 
@@ -72,8 +73,8 @@ static void print_text(Output& output, const StoreUsage& usage) {
 
 static Result<StoreUsage> run(const Context& context) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
-  CAIRN_TRY(const TagList tags, store->read_tags());
-  return store_usage(*store, tags, &context.stop);
+  return look_at_tags(
+      *store, [&](const TagList& tags) { return store_usage(*store, tags, &context.stop); });
 }
 
 int cmd_stats(const Context& context, const StatsOptions&) {

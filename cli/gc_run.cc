@@ -8,19 +8,25 @@
 #include "cli/human.h"
 #include "cli/signals.h"
 #include "store/index/index.h"
+#include "store/index_helper.h"
 
 namespace cairn {
 
 /// Look-ups that still find copies in the packs cost a saver some work and no tag: where the index
-/// cannot be had, gc goes on without.
+/// cannot be had, gc goes on without. In a helper, since RocksDB may abort where a disk fails.
 static void drop_from_index(const Context& context, const Store& store,
                             const std::vector<FileId>& packs) {
-  if (!file_exists(store.fs(), index_path(store))) return;
-  const auto index = Index::open(store, Index::Access::kWrite);
-  const Status dropped = index ? (*index)->drop_packs(packs) : tl::unexpected(index.error());
-  if (dropped || dropped.error().code == Code::kNotFound) return;
-  context.output.detail(
-      fmt::format("the index keeps what it knows of deleted packs: {}", dropped.error().message));
+  if (packs.empty() || !file_exists(store.fs(), index_path(store))) return;
+  const auto helper = IndexHelper::start(helper_program("/proc/self/exe"), store.path());
+  const Status dropped = helper ? (*helper)->drop_packs(packs) : tl::unexpected(helper.error());
+  if (dropped) return;
+  const std::string what =
+      fmt::format("the index keeps what it knows of deleted packs: {}", dropped.error().message);
+  if (dropped.error().code == Code::kBusy) {
+    context.output.detail(what);
+  } else {
+    context.output.warn(what + "; 'cairn repair index' makes it anew");
+  }
 }
 
 GcRequest gc_request(const GcOptions& options) {
@@ -57,6 +63,8 @@ nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run) {
       {"rebase",
        {{"frees_bytes", report.rebase_frees_bytes}, {"writes_bytes", report.rebase_writes_bytes}}},
       {"more", report.is_cut},
+      {"needed_limit", report.needed_limit ? nlohmann::ordered_json(*report.needed_limit)
+                                           : nlohmann::ordered_json()},
       {"failures", report.failures},
       {"damaged", report.unmovable},
       {"dry_run", dry_run}};
@@ -71,6 +79,10 @@ std::string gc_text(const GcReport& report, bool dry_run) {
                   counted(report.packs_deleted + report.metas_deleted, "pack"),
                   report.packs_rewritten + report.metas_rewritten, human_bytes(report.moved_bytes));
   if (report.is_cut) text += "; more can be freed by another run";
+  if (report.needed_limit) {
+    text += fmt::format("; --max-repack-bytes is too small for the rest, which takes {} at least",
+                        human_bytes(*report.needed_limit));
+  }
   text += "\n";
   if (report.copies_rebased != 0) {
     text += fmt::format("{} now stand by themselves\n", counted(report.copies_rebased, "chunk"));

@@ -188,7 +188,7 @@ Status CopyCheck::read_job(std::span<const NeededCopy> needed, const PackRange& 
     }
     const ByteSpan stored = read->subspan(each.copy.offset - range.begin, each.copy.stored_bytes);
     const Status sound =
-        check_alone(each.copy, !each.copy.bases.empty(), each.digest, stored, decoded_room);
+        packs_.check_alone(each.copy, !each.copy.bases.empty(), each.digest, stored, decoded_room);
     // What a newer version wrote is not damaged: someone might throw it away.
     if (!sound && !is_damage(request_, sound.error())) return sound;
     if (!sound) damage(each.copy, "data", sound.error().message);

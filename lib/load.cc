@@ -143,7 +143,7 @@ class Loader {
     const MutableBytes out(memory.data, unit.copy.stored_bytes);
     if (!packs_.read_cached(unit.copy.pack, unit.copy.offset, out)) return false;
     AlignedBuffer no_room;
-    if (auto checked = decode_checked(unit.copy, unit.digest, out, no_room); !checked) {
+    if (auto checked = packs_.decode_checked(unit.copy, unit.digest, out, no_room); !checked) {
       return tl::unexpected(about(unit, checked.error()));
     }
     count_done(out.size());
@@ -189,7 +189,7 @@ class Loader {
     }
     CAIRN_CHECK(check_length(unit, unit.copy.decoded_bytes));
     thread_local AlignedBuffer room;
-    CAIRN_TRY(const ByteSpan decoded, decode_checked(unit.copy, unit.digest, stored, room));
+    CAIRN_TRY(const ByteSpan decoded, packs_.decode_checked(unit.copy, unit.digest, stored, room));
     return scatter(unit, decoded);
   }
 
@@ -275,7 +275,7 @@ static Result<ByteSpan> read_run(PackReader& packs, const LoadedPage& page, uint
     const Copy& copy = page.copies(number)[0];
     CAIRN_TRY(const ByteSpan stored,
               packs.read({copy.pack, copy.offset, copy.offset + copy.stored_bytes}, room));
-    CAIRN_TRY(run, decode_checked(copy, *digest, stored, decoded_room));
+    CAIRN_TRY(run, packs.decode_checked(copy, *digest, stored, decoded_room));
   }
   if (run.size() == bytes) return run;
   return fail(Code::kCorrupt, fmt::format("a run of {} bytes instead of {}", run.size(), bytes));

@@ -47,6 +47,7 @@ static ordered_json describe(const TagEntry& tag, const std::vector<Damage>& dam
 
 Result<std::string> set_tags_aside(const Store& store, const std::vector<TagEntry>& tags,
                                    const std::vector<Damage>& damage, const Wait& wait) {
+  CAIRN_CHECK(check_may_write(store.config()));
   ordered_json list = ordered_json::array();
   for (const TagEntry& tag : tags) list.push_back(describe(tag, damage));
   const std::string folder = join_path(store.path(), "set-aside");
@@ -235,6 +236,7 @@ static Status keep_damaged(Fs& fs, const std::string& path, const std::string& k
 
 Status put_salvaged_root(const Store& store, const SalvagedRoot& salvaged, const FileLock&,
                          const Wait& wait) {
+  CAIRN_CHECK(check_may_write(store.config()));
   Fs& fs = store.fs();
   CAIRN_TRY(const auto lock, fs.lock(join_path(store.path(), "lock"), wait));
   const std::string path = join_path(store.path(), "root");

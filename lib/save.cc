@@ -58,6 +58,10 @@ class Save {
       // A base that cannot be read costs bytes, not the save.
       if (opened) base_ = *std::move(opened);
       if (base_ != nullptr) lease = base_->lease();
+      if (lease && lease->packs.size() > kLeasedPacksMax) {
+        base_.reset();
+        lease.reset();
+      }
     }
     CAIRN_TRY(session_, Session::begin(store_.fs(), store_.path(), request_.tag, lease));
     if (base_ == nullptr) return {};

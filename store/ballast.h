@@ -15,7 +15,8 @@ inline constexpr uint64_t kBallastBytes = 384 * kKiB;
 Status make_ballast(Fs& fs, const std::string& store_path);
 
 /// Runs `change`, which shall free space in the end; when there is no room for it, once more
-/// without the ballast. The next collection makes the ballast again.
+/// without the ballast, and then without the index that lies in the store, which is a cache, unless
+/// someone writes it. Makes the ballast again where there is room; else the next collection does.
 Status with_ballast(const Store& store, const std::function<Status()>& change);
 
 }  // namespace cairn

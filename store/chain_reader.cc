@@ -110,7 +110,7 @@ Status check_digest(const PlannedCopy& planned, ByteSpan decoded) {
 class Walk {
  public:
   Walk(const DecodePlan& plan, PackReader& packs)
-      : plan_(plan), stored_(plan.copies, packs), decoded_(plan.copies.size()) {
+      : plan_(plan), packs_(packs), stored_(plan.copies, packs), decoded_(plan.copies.size()) {
     users_.resize(plan.copies.size());
     for (const PlannedCopy& planned : plan.copies) {
       for (const uint32_t base : planned.bases) ++users_[base];
@@ -136,6 +136,7 @@ class Walk {
  private:
   Result<Held> decode_one(uint32_t number) {
     const Copy& copy = plan_.copies[number].copy;
+    CAIRN_CHECK(packs_.check_size(copy));
     CAIRN_TRY(Held stored, stored_.take(number, copy));
     if (copy.encoding == Encoding::kRaw && stored.bytes.size() == copy.decoded_bytes) return stored;
     std::vector<ByteSpan> bases;
@@ -165,6 +166,7 @@ class Walk {
   }
 
   const DecodePlan& plan_;
+  const PackReader& packs_;
   StoredBytes stored_;
   std::vector<uint32_t> users_;  // that are not decoded yet
   std::vector<Held> decoded_;

@@ -74,7 +74,7 @@ static Status refuse_unknown(const std::vector<std::string>& names, std::string_
 
 Result<Config> decode_config(ByteSpan text, std::string_view path) {
   // A newer format may seal its config differently: look at its number before anything else.
-  const json plain = json::parse(as_text(text), nullptr, false);
+  const json plain = parse_json(as_text(text));
   if (plain.is_object() && number_of(plain, "format") > kFormatNumber) {
     return fail(Code::kNewerFormat,
                 fmt::format("'{}' is of format {}, this version reads format {}", path,

@@ -1,6 +1,7 @@
 // The file `config`: what never changes in a store (docs/FORMAT.md, section 2).
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ struct Config {
   uint64_t pack_bytes = 256 * kMiB;  ///< a data pack is closed after this many bytes
   Features features;
 };
+
+/// No chunk decodes to more: an item of the largest dtypes has 8 bytes.
+inline uint64_t chunk_bytes_max(const Config& config) {
+  return std::max(config.chunk_elements * 8, config.opaque_chunk_bytes);
+}
 
 /// Errors: kUsage when a value is out of its bounds.
 Status check_config(const Config& config);

@@ -1,5 +1,7 @@
 #include "store/file_list.h"
 
+#include <fmt/format.h>
+
 namespace cairn {
 
 static Status list_folder(const Store& store, FileKind kind, const std::string& folder,
@@ -26,9 +28,23 @@ static Status list_kind(const Store& store, FileKind kind, std::vector<StoredFil
   if (!folders && folders.error().code == Code::kNotFound) return {};
   CAIRN_CHECK(folders);
   for (const FolderEntry& folder : *folders) {
-    if (!folder.is_folder) continue;
+    // Behind a link lie files that are not, or not only, of this store.
+    if (!folder.is_folder || folder.is_link) continue;
     const Status listed = list_folder(store, kind, join_path(top, folder.name), files);
     if (!listed && listed.error().code != Code::kNotFound) return listed;
+  }
+  return {};
+}
+
+Status refuse_linked_folders(const Store& store) {
+  CAIRN_TRY(const auto entries, store.fs().list(store.path()));
+  for (const FolderEntry& entry : entries) {
+    const bool holds_files = entry.name == "packs" || entry.name == "meta";
+    if (!holds_files || !entry.is_link) continue;
+    return fail(Code::kProtected,
+                fmt::format("'{}' is a link, behind which another store's files may lie",
+                            join_path(store.path(), entry.name)),
+                "put the folder itself in its place, or mount it there; nothing was deleted");
   }
   return {};
 }

@@ -16,8 +16,13 @@ struct StoredFile {
   std::string path() const { return relative_path(kind, file); }
 };
 
-/// Every data pack and metadata pack by its name, whole or not; other names are passed over. A file
-/// that goes while the list is made may be in it or not.
+/// Every data pack and metadata pack by its name, whole or not; other names are passed over, and so
+/// are folders below `packs` and `meta` that are links. A file that goes while the list is made may
+/// be in it or not.
 Result<std::vector<StoredFile>> list_files(const Store& store);
+
+/// kProtected when `packs` or `meta` is a link: what it leads to may be another store's as well,
+/// and no one may delete there what this store does not need.
+Status refuse_linked_folders(const Store& store);
 
 }  // namespace cairn

@@ -177,35 +177,46 @@ IndexHelper::~IndexHelper() {
   waitpid(pid_, nullptr, 0);
 }
 
-Result<Bytes> IndexHelper::ask(uint32_t kind, std::span<const Digest> digests,
-                               size_t answer_bytes) {
+Result<Bytes> IndexHelper::ask(uint32_t kind, size_t asked, ByteSpan items, size_t answer_bytes) {
   Bytes request;
   append_le(request, kind);
-  append_le(request, static_cast<uint32_t>(digests.size()));
-  for (const Digest& digest : digests) append_digest(request, digest);
+  append_le(request, static_cast<uint32_t>(asked));
+  append_bytes(request, items);
   CAIRN_CHECK(send_all(socket_, request));
   Bytes head(8);
   CAIRN_CHECK(receive_all(socket_, head));
   const auto status = load_le<uint32_t>(head, 0), count = load_le<uint32_t>(head, 4);
   if (count > kLookUpMax) return fail(Code::kFailed, "the index helper speaks another language");
-  Bytes body(status == 0 ? count * answer_bytes : count);
+  Bytes body(status == kAnswerFine ? count * answer_bytes : count);
   CAIRN_CHECK(receive_all(socket_, body));
-  if (status != 0) return fail(Code::kFailed, std::string(as_text(body)));
-  return body;
+  if (status == kAnswerFine) return body;
+  const Code code = status == kAnswerBusy ? Code::kBusy : Code::kFailed;
+  return fail(code, std::string(as_text(body)));
 }
 
 Status IndexHelper::look_up(const std::vector<Digest>& wanted,
                             std::vector<std::optional<Copy>>& found) {
   for (size_t first = 0; first < wanted.size(); first += kLookUpMax) {
     const size_t count = std::min(kLookUpMax, wanted.size() - first);
-    CAIRN_TRY(const Bytes answers,
-              ask(kLookUpRequest, std::span(wanted).subspan(first, count), kAnswerBytes));
+    Bytes digests;
+    for (size_t i = first; i < first + count; ++i) append_digest(digests, wanted[i]);
+    CAIRN_TRY(const Bytes answers, ask(kLookUpRequest, count, digests, kAnswerBytes));
     if (answers.size() != count * kAnswerBytes) {
       return fail(Code::kFailed, "the index helper left a question open");
     }
     for (size_t i = 0; i < count; ++i) {
       found[first + i] = decode_answer(ByteSpan(answers).subspan(i * kAnswerBytes, kAnswerBytes));
     }
+  }
+  return {};
+}
+
+Status IndexHelper::drop_packs(std::span<const FileId> packs) {
+  for (size_t first = 0; first < packs.size(); first += kLookUpMax) {
+    const auto some = packs.subspan(first, std::min(kLookUpMax, packs.size() - first));
+    Bytes ids;
+    for (const FileId& pack : some) append_file_id(ids, pack);
+    CAIRN_CHECK(ask(kDropRequest, some.size(), ids, kAnswerBytes));
   }
   return {};
 }

@@ -1,15 +1,16 @@
 // The index behind a process of its own. A library must not open RocksDB inside someone else's
 // process (it may abort there), so a saver that wants store-wide look-ups starts the program
-// `cairn` as a helper and talks to it over a socket. Without a helper saves go on, only without
-// look-ups.
+// `cairn` as a helper and talks to it over a socket, and so does a gc, which a cache shall not end.
+// Without a helper saves go on, only without look-ups.
 //
 // Frames, little-endian. Helper first: hello. Then one answer to each request; the end of the
 // requests ends the helper.
 //   hello     "CAIRNIX1", u32 format, u32 0, u64 commit of the root the index has seen
 //   or        "CAIRNERR", u32 length, u32 0, u64 0, and the words of what is wrong
-//   request   u32 kind (1 look up), u32 count, count digests
-//   answer    u32 status (0 fine), u32 count, count answers of 48 bytes, or the words of an error
-//             (status 1)
+//   request   u32 kind, u32 count, then: 1 look up: count digests; 2 drop packs: count file ids
+//   answer    u32 status (0 fine), u32 count, count answers of 48 bytes (none to 2), or the words
+//   of
+//             an error (status 1; 2 when another process writes the index)
 #pragma once
 
 #include <memory>
@@ -25,7 +26,9 @@
 namespace cairn {
 
 inline constexpr uint32_t kLookUpRequest = 1;
-inline constexpr size_t kLookUpMax = 65536;  ///< digests in one request
+inline constexpr uint32_t kDropRequest = 2;
+inline constexpr size_t kLookUpMax = 65536;  ///< digests or packs in one request
+inline constexpr uint32_t kAnswerFine = 0, kAnswerFailed = 1, kAnswerBusy = 2;
 inline constexpr size_t kAnswerBytes = 48;
 
 /// Both ends of the frames; pure.
@@ -64,10 +67,12 @@ class IndexHelper {
 
   /// As Index::look_up. After an error the helper is of no use any more.
   Status look_up(const std::vector<Digest>& wanted, std::vector<std::optional<Copy>>& found);
+  /// As Index::drop_packs. Errors: kBusy when another process writes the index.
+  Status drop_packs(std::span<const FileId> packs);
 
  private:
   IndexHelper(int socket, int pid) : socket_(socket), pid_(pid) {}
-  Result<Bytes> ask(uint32_t kind, std::span<const Digest> digests, size_t answer_bytes);
+  Result<Bytes> ask(uint32_t kind, size_t count, ByteSpan items, size_t answer_bytes);
 
   const int socket_;
   const int pid_;

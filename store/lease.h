@@ -32,6 +32,11 @@ struct Lease {
   std::optional<LeasedBase> base;
 };
 
+/// A collector reads no more, and so a session may write no more.
+inline constexpr uint64_t kLeaseBytesMax = 8 * kMiB;
+/// A lease of so many packs is never longer: a base that needs more is not compared with.
+inline constexpr size_t kLeasedPacksMax = 150'000;
+
 std::string encode_lease(const Lease& lease);
 /// Errors: kCorrupt, naming `path`; kNewerFormat for a kind that this version does not know.
 Result<Lease> decode_lease(ByteSpan text, const std::string& path);

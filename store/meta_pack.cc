@@ -40,6 +40,7 @@ Status MetaWriter::flush() {
   append_bytes(bytes_, encode_meta_footer(file, objects_, bytes_.size()));
   if (mode_ == Mode::kWrite) CAIRN_CHECK(write_out(file));
   stored_bytes_ += bytes_.size();
+  pack_bytes_.push_back(bytes_.size());
   bytes_.clear();
   objects_.clear();
   ++number_;
@@ -74,14 +75,18 @@ Result<Bytes> read_object(FilePool& files, const Reference& reference) {
                                             path, reference.bytes, reference.offset));
   }
   CAIRN_TRY(const auto file, files.open(FileKind::kMeta, reference.file));
-  Bytes bytes(reference.bytes);
-  CAIRN_TRY(const size_t count, file->read_at(reference.offset, bytes));
-  if (count != bytes.size() || blake3(bytes) != reference.digest) {
+  const auto damaged = [&] {
     return fail(Code::kCorrupt,
                 fmt::format("'{}' is damaged at offset {}: {} bytes do not match their digest",
                             path, reference.offset, reference.bytes),
                 "run 'cairn check'");
-  }
+  };
+  // No room is made for more than there is.
+  CAIRN_TRY(const uint64_t file_bytes, file->size());
+  if (reference.offset + reference.bytes > file_bytes) return damaged();
+  Bytes bytes(reference.bytes);
+  CAIRN_TRY(const size_t count, file->read_at(reference.offset, bytes));
+  if (count != bytes.size() || blake3(bytes) != reference.digest) return damaged();
   return bytes;
 }
 

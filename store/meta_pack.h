@@ -31,6 +31,8 @@ class MetaWriter {
   uint64_t stored_bytes() const { return stored_bytes_; }
   /// What finish() will have written once one more object of this size was added.
   uint64_t sealed_bytes_after(uint64_t object_bytes) const;
+  /// The same, pack by pack, in the order of their numbers.
+  const std::vector<uint64_t>& pack_bytes() const { return pack_bytes_; }
   /// Packs that may exist: their numbers are 0 to this - 1.
   uint32_t metas_begun() const { return number_ + 1; }
 
@@ -48,6 +50,7 @@ class MetaWriter {
   Bytes bytes_;
   std::vector<PackedObject> objects_;
   uint64_t stored_bytes_ = 0;
+  std::vector<uint64_t> pack_bytes_;
 };
 
 /// The object's bytes. Errors: kNotFound when its file is gone; kCorrupt naming file and offset.

@@ -22,8 +22,22 @@ bool PackReader::read_cached(const FileId& pack, uint64_t offset, MutableBytes o
   return true;
 }
 
+static tl::unexpected<Error> fail_short(const FileId& pack, uint64_t end) {
+  return fail(Code::kCorrupt, fmt::format("the pack '{}' ends before offset {}",
+                                          relative_path(FileKind::kPack, pack), end));
+}
+
+/// Asked before room is made for what damaged metadata says.
+Status PackReader::check_end(const FileId& pack, uint64_t end) {
+  CAIRN_TRY(const auto file, open(cached_, pack));
+  CAIRN_TRY(const uint64_t bytes, file->size());
+  if (end > bytes) return fail_short(pack, end);
+  return {};
+}
+
 Result<ByteSpan> PackReader::read(const PackRange& range, AlignedBuffer& room) {
   const auto& [pack, begin, end] = range;
+  CAIRN_CHECK(check_end(pack, end));
   const uint64_t first = begin - begin % kDirectAlignment;
   const uint64_t bytes = round_up(end, kDirectAlignment) - first;
   if (room.size() < bytes) room = AlignedBuffer(bytes);
@@ -31,10 +45,7 @@ Result<ByteSpan> PackReader::read(const PackRange& range, AlignedBuffer& room) {
   if (read_cached(pack, begin, wanted)) return ByteSpan(wanted);
   CAIRN_TRY(const auto file, open(direct_, pack));
   CAIRN_TRY(const size_t count, file->read_at(first, room.span().first(bytes)));
-  if (count < end - first) {
-    return fail(Code::kCorrupt, fmt::format("the pack '{}' ends before offset {}",
-                                            relative_path(FileKind::kPack, pack), end));
-  }
+  if (count < end - first) return fail_short(pack, end);
   read_bytes_ += wanted.size();
   return ByteSpan(wanted);
 }
@@ -45,8 +56,16 @@ Error about_copy(const Copy& copy, Error error) {
   return error;
 }
 
-Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
-                                AlignedBuffer& room) {
+Status PackReader::check_size(const Copy& copy) const {
+  if (copy.decoded_bytes <= chunk_bytes_max_) return {};
+  return fail(Code::kCorrupt,
+              fmt::format("a chunk of {} bytes, more than any may have", copy.decoded_bytes));
+}
+
+Result<ByteSpan> PackReader::decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
+                                            AlignedBuffer& room) const {
+  const Status fits = check_size(copy);
+  if (!fits) return tl::unexpected(about_copy(copy, fits.error()));
   ByteSpan decoded = stored;
   if (copy.encoding != Encoding::kRaw) {
     if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
@@ -60,8 +79,8 @@ Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan
       about_copy(copy, {Code::kCorrupt, "the bytes do not match their digest", ""}));
 }
 
-Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
-                   AlignedBuffer& room) {
+Status PackReader::check_alone(const Copy& copy, bool has_bases, const Digest& digest,
+                               ByteSpan stored, AlignedBuffer& room) const {
   if (!has_bases) CAIRN_CHECK(decode_checked(copy, digest, stored, room));
   const Status sealed = check_seal(copy, stored);
   if (!sealed) return tl::unexpected(about_copy(copy, sealed.error()));

@@ -17,7 +17,8 @@ namespace cairn {
 class PackReader {
  public:
   explicit PackReader(const Store& store)
-      : cached_(store.fs(), store.path(), OpenMode::kRead),
+      : chunk_bytes_max_(chunk_bytes_max(store.config())),
+        cached_(store.fs(), store.path(), OpenMode::kRead),
         direct_(store.fs(), store.path(), OpenMode::kReadDirect) {}
 
   /// The range's bytes, in `room`, which grows as needed.
@@ -27,25 +28,28 @@ class PackReader {
   /// Fills `out` with the bytes from `offset` if all of them are in the page cache.
   bool read_cached(const FileId& pack, uint64_t offset, MutableBytes out);
 
+  /// The decoded bytes of a copy, checked: `stored` itself where it is raw, else in `room`, which
+  /// grows as needed, to no more than a chunk of the store may have. REQUIRES: the copy has no
+  /// bases (else: store/chain_reader.h). Errors: kCorrupt naming pack and offset; kNewerFormat.
+  Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
+                                  AlignedBuffer& room) const;
+  /// Whether the stored bytes are the copy's: by its digest, unless bases are needed to decode it,
+  /// and by its seal. Errors: as decode_checked.
+  Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
+                     AlignedBuffer& room) const;
+  /// Errors: kCorrupt when it claims to decode to more than any chunk of the store may have.
+  Status check_size(const Copy& copy) const;
+
   uint64_t read_bytes() const { return read_bytes_; }
 
  private:
   Result<std::shared_ptr<File>> open(FilePool& files, const FileId& pack);
+  Status check_end(const FileId& pack, uint64_t end);
 
+  const uint64_t chunk_bytes_max_;
   FilePool cached_, direct_;
   std::atomic<uint64_t> read_bytes_{0};
 };
-
-/// The decoded bytes of a copy, checked: `stored` itself where it is raw, else in `room`, which
-/// grows as needed. REQUIRES: the copy has no bases (else: store/chain_reader.h).
-/// Errors: kCorrupt naming pack and offset; kNewerFormat.
-Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
-                                AlignedBuffer& room);
-
-/// Whether the stored bytes are the copy's: by its digest, unless bases are needed to decode it, and
-/// by its seal. Errors: kCorrupt naming pack and offset; kNewerFormat.
-Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
-                   AlignedBuffer& room);
 
 /// "pack '...', offset ...: why".
 Error about_copy(const Copy& copy, Error error);

@@ -11,6 +11,9 @@
 
 namespace cairn {
 
+/// As nlohmann's parser, without throwing: discarded when it is no JSON, or nested so deeply that
+/// small text would take much memory.
+nlohmann::json parse_json(std::string_view text);
 /// REQUIRES: `object` is a JSON object without a member "blake3".
 std::string seal_json(const nlohmann::json& object);
 /// The object, without its seal. Errors: kCorrupt, naming `what`.

@@ -54,6 +54,9 @@ class TagBook {
   /// not be used any more then.
   Status fold(MetaWriter& writer);
 
+  /// See TagTables::object.
+  Result<Bytes> table_object(const TagTableRef& table) const { return tables_.object(table); }
+
   /// What a root of these tags has.
   std::vector<TagEntry> entries() const;
   const std::vector<TagTableRef>& tables() const { return tables_.refs(); }

@@ -18,8 +18,16 @@ Status check_may_commit(const Store& store, const Root& root, const SessionId& s
   // Touched, not looked at: a client of a network file system may remember a file that is gone, but
   // asks its server to change one. Not opened: closing it would end the mark that this process
   // lives.
-  const Status there = store.fs().touch(lease_path(store.path(), session));
-  if (there || there.error().code != Code::kNotFound) return there;
+  const std::string path = lease_path(store.path(), session);
+  const Status there = store.fs().touch(path);
+  if (!there && there.error().code != Code::kNotFound) return there;
+  if (there) {
+    // Out of a backup, say: collectors may have read something else in it, or nothing.
+    CAIRN_TRY(const bool is_own, store.fs().is_marked_here(path));
+    if (is_own) return {};
+    return fail(Code::kBusy, fmt::format("'{}' is not the lease that was put there", path),
+                "do it again, and leave files in 'sessions' to cairn");
+  }
   return fail(
       Code::kBusy,
       fmt::format("the lease of session {} is gone: a gc took the session for dead", session.hex()),
@@ -60,6 +68,7 @@ class TableWriter {
 Status change_tags(const Store& store, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&, TagBook&)>& edit,
                    ChangeOutcome& outcome) {
+  CAIRN_CHECK(check_may_write(store.config()));
   std::optional<TableWriter> tables;
   const auto change = [&](Root& root) -> Result<RootChange> {
     TagBook book(store.meta_files(), root);

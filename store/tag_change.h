@@ -12,7 +12,7 @@
 namespace cairn {
 
 /// Under the lock: kBusy for a session that a collector took for dead, whether the root says so or
-/// its lease is gone: its files may be gone, too.
+/// its lease is gone or another file has its name: its files may be gone, too.
 Status check_may_commit(const Store& store, const Root& root, const SessionId& session);
 
 struct ChangeOutcome {
@@ -23,7 +23,8 @@ struct ChangeOutcome {
 /// `edit` sees the root and its tags as they are under the lock, and edits both or refuses; the
 /// root's own lists of entries and tables are in the book meanwhile.
 /// Entries that have become too many for the root are moved into tag tables, which are durable
-/// before the root names them. `writer`, `wait` and errors as in change_root.
+/// before the root names them. `writer`, `wait` and errors as in change_root; kNewerFormat when the
+/// store asks writers for something that this version does not know.
 Status change_tags(const Store& store, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&, TagBook&)>& edit,
                    ChangeOutcome& outcome);

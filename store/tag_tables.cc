@@ -57,6 +57,15 @@ Result<std::shared_ptr<const TagTables::Entries>> TagTables::read(size_t number)
   return known_[digest] = std::make_shared<const Entries>(std::move(entries));
 }
 
+Result<Bytes> TagTables::object(const TagTableRef& table) const {
+  const auto known = known_.find(table.table.digest);
+  if (known == known_.end()) return read_object(metas_, table.table);
+  Bytes bytes = encode_tag_table(*known->second);
+  // A later version may have written more than this one keeps.
+  if (blake3(bytes) != table.table.digest) return read_object(metas_, table.table);
+  return bytes;
+}
+
 bool TagTables::move(const Reference& from, const Reference& to) {
   const auto table = std::find_if(tables_.begin(), tables_.end(),
                                   [&](const TagTableRef& each) { return each.table == from; });

@@ -37,6 +37,9 @@ class TagTables {
   /// Reads a table without keeping it.
   Result<Entries> take(size_t number);
 
+  /// A table as it lies in its pack, also where it was only measured so far.
+  Result<Bytes> object(const TagTableRef& table) const;
+
   /// Whether the file of a table was not there: a collector may have removed it since the root was
   /// read, or it is lost.
   bool met_missing() const { return met_missing_; }

@@ -217,6 +217,7 @@ Result<uint64_t> folder_bytes(Fs& fs, const std::string& folder) {
   uint64_t bytes = 0;
   for (const FolderEntry& entry : *entries) {
     const std::string path = join_path(folder, entry.name);
+    if (entry.is_link) continue;  // takes no room here, and may lead round in a circle
     if (entry.is_folder) {
       CAIRN_TRY(const uint64_t below, folder_bytes(fs, path));
       bytes += below;

@@ -15,10 +15,19 @@ namespace {
 
 /// What a crash can make undone.
 constexpr uint64_t kMovedAtOnce = 16 * kGiB;
-/// Left free for savers, and for the metadata of what is moved.
+/// Left free for savers.
 constexpr uint64_t kFreeBytesMin = 8 * kMiB;
+
+/// Of what is free, on a small disk a part.
+uint64_t usable_bytes(uint64_t free_bytes) {
+  return free_bytes - std::min(kFreeBytesMin, free_bytes / 4);
+}
+
 /// Moves in vain: every tag concerned was changed by someone else meanwhile.
 constexpr int kVainMovesMax = 3;
+
+/// Of a dry run in vain, each because the store changed meanwhile.
+constexpr int kPlansMax = 8;
 
 class Collection {
  public:
@@ -93,7 +102,8 @@ class Collection {
     uint64_t left = request_.move.bytes_max;
     for (int vain_moves = 0; vain_moves < kVainMovesMax;) {
       CAIRN_TRY(const Survey survey, survey_store(store_));
-      CAIRN_TRY(const MovePlan plan, plan_moves(survey, std::min(left, kMovedAtOnce), 0));
+      const uint64_t bytes_max = std::min(left, kMovedAtOnce);
+      CAIRN_TRY(const MovePlan plan, plan_moves(survey, bytes_max, 0));
       if (plan.is_empty()) return {};
       Moved moved;
       const Status done = move(survey, plan, moved);
@@ -115,9 +125,52 @@ class Collection {
       count_moved(plan, moved.written_bytes);
       left -= std::min(left, moved.written_bytes);
       CAIRN_CHECK(reclaim_unneeded());
-      if (!plan.is_cut) return {};
+      // What is left of a limit is left alone, as the dry run does.
+      if (!plan.is_cut() || is_at_limit_) return {};
     }
     return {};
+  }
+
+  /// The most that `limits` let through, written metadata included.
+  Result<MovePlan> plan_within(const Survey& survey, NeededCopies& needed, const FileMarks& leased,
+                               MoveLimits limits) {
+    uint64_t least = UINT64_MAX;  // that was too much
+    for (const uint64_t allowed = limits.bytes_max;;) {
+      CAIRN_TRY(MovePlan plan, plan_move(store_, survey.files, needed, leased, damaged_, limits));
+      uint64_t chosen_bytes = 0;
+      for (const Candidate& victim : plan.victims) chosen_bytes += victim.needed_bytes;
+      // What moves leaves holes in metadata packs, which may then be worth moving too.
+      for (bool grows = !plan.is_empty(); grows;) {
+        CAIRN_TRY(const MoveMeasure measured, measure_move(store_, survey, plan));
+        planned_bytes_ = measured.written_bytes;
+        note_vacated(survey, leased, measured.kept, plan);
+        grows = add_half_dead_metas(survey.files, measured.kept, leased, limits, plan);
+      }
+      const bool fits = plan.is_empty() || planned_bytes_ <= allowed;
+      if (plan.is_empty() && least != UINT64_MAX) plan.smallest_left = least;
+      if (fits) return plan;
+      least = std::min(least, planned_bytes_);
+      // Metadata comes on top of what was chosen.
+      limits.bytes_max = chosen_bytes - std::min(chosen_bytes, planned_bytes_ - allowed);
+    }
+  }
+
+  /// As plan_within, and frees something: fewer files are worth some work and no room.
+  Result<MovePlan> plan_gainful(const Survey& survey, NeededCopies& needed, const FileMarks& leased,
+                                MoveLimits limits) {
+    CAIRN_TRY(MovePlan plan, plan_within(survey, needed, leased, limits));
+    if (plan.is_empty() || gain(plan) > 0) return plan;
+    limits.merges = false;
+    CAIRN_TRY(plan, plan_within(survey, needed, leased, limits));
+    if (!plan.is_empty() && gain(plan) <= 0) plan.victims.clear();
+    return plan;
+  }
+
+  /// What the plan frees when it is carried out and reclaimed.
+  int64_t gain(const MovePlan& plan) const {
+    uint64_t freed = plan.victim_bytes();
+    for (const StoredFile& file : vacated_) freed += file.bytes;
+    return static_cast<int64_t>(freed) - static_cast<int64_t>(planned_bytes_);
   }
 
   Result<MovePlan> plan_moves(const Survey& survey, uint64_t bytes_max, uint64_t more_free_bytes) {
@@ -127,23 +180,42 @@ class Collection {
     FileMarks leased(store_);
     for (const FoundLease& found : survey.leases) CAIRN_CHECK(leased.mark_lease(found));
     CAIRN_TRY(const uint64_t free, store_.fs().free_bytes(store_.path()));
-    const uint64_t room = free + more_free_bytes;
     MoveLimits limits = request_.move;
     limits.small_pack_bytes = std::min(kSmallFileBytes, store_.config().pack_bytes / 2);
-    limits.bytes_max = std::min(bytes_max, room - std::min(room, kFreeBytesMin));
-    CAIRN_TRY(MovePlan plan, plan_move(store_, survey.files, needed, leased, damaged_, limits));
-    // What moves leaves holes in metadata packs, which may then be worth moving too.
-    for (bool grows = !plan.is_empty(); grows;) {
-      CAIRN_TRY(const MoveMeasure measured, measure_move(store_, survey, plan));
-      planned_bytes_ = measured.written_bytes;
-      note_vacated(survey, leased, measured.kept, plan);
-      grows = add_half_dead_metas(survey.files, measured.kept, leased, limits, plan);
+    limits.bytes_max = std::min(bytes_max, usable_bytes(free + more_free_bytes));
+    CAIRN_TRY(MovePlan plan, plan_gainful(survey, needed, leased, limits));
+    if (plan.is_empty() && plan.is_cut()) {
+      // Perhaps nothing is left that is worth its room.
+      MoveLimits without_limit = limits;
+      without_limit.bytes_max = kMovedAtOnce;
+      CAIRN_TRY(const MovePlan whole, plan_gainful(survey, needed, leased, without_limit));
+      if (whole.is_empty()) plan.smallest_left = UINT64_MAX;
     }
-    report_.is_cut = plan.is_cut;
+    note_left(plan, limits.bytes_max, bytes_max);
     report_.unmovable.insert(report_.unmovable.end(), plan.unmovable.begin(), plan.unmovable.end());
     // Each is reported once, however many rounds there are.
     damaged_.insert(plan.unmovable_packs.begin(), plan.unmovable_packs.end());
     return plan;
+  }
+
+  /// Why the plan leaves out what it does.
+  void note_left(const MovePlan& plan, uint64_t allowed, uint64_t bytes_max) {
+    report_.is_cut = plan.is_cut();
+    report_.needed_limit.reset();
+    is_at_limit_ = false;
+    if (!plan.is_cut()) return;
+    const bool lacks_room = allowed < bytes_max;
+    if (lacks_room && plan.is_empty()) {
+      report_.failures.push_back(
+          fmt::format("packs stay half dead: writing them anew needs room for {} bytes, and {} can "
+                      "be used",
+                      plan.smallest_left, allowed));
+    }
+    // Where only the rest of the limit is too small, another run has all of it.
+    is_at_limit_ = !lacks_room && bytes_max == request_.move.bytes_max;
+    if (!is_at_limit_ || plan.smallest_left <= allowed) return;
+    report_.is_cut = false;
+    report_.needed_limit = plan.smallest_left;
   }
 
   /// Metadata packs that the plan leaves needless without writing them anew: of locator tables and
@@ -190,6 +262,7 @@ class Collection {
   const GcRequest& request_;
   GcReport report_;
   uint64_t planned_bytes_ = 0;                        // that the latest plan will write
+  bool is_at_limit_ = false;                          // the latest plan, and not for want of room
   std::vector<StoredFile> vacated_;                   // by the latest plan
   std::set<FileId> damaged_;                          // data packs that cannot be moved
   std::set<std::pair<FileKind, FileId>> left_files_;  // victims, which wait for their deletion
@@ -197,13 +270,26 @@ class Collection {
 
 }  // namespace
 
-Result<GcReport> plan_collection(const Store& store, const GcRequest& request) {
+Status check_may_collect_in(const Store& store) {
   CAIRN_CHECK(check_may_collect(store.config()));
-  return Collection(store, request).plan();
+  return refuse_linked_folders(store);
+}
+
+Result<GcReport> plan_collection(const Store& store, const GcRequest& request) {
+  CAIRN_CHECK(check_may_collect_in(store));
+  // Beside a collection files go while they are looked at: as long as the root changes, once more.
+  for (int attempt = 1;; ++attempt) {
+    CAIRN_TRY(const Root before, read_root(store.fs(), store.path()));
+    auto report = Collection(store, request).plan();
+    const bool may_be_stale = !report || !report->unmovable.empty();
+    if (!may_be_stale || attempt == kPlansMax) return report;
+    CAIRN_TRY(const Root after, read_root(store.fs(), store.path()));
+    if (after.commit == before.commit) return report;
+  }
 }
 
 Result<GcReport> collect(const Store& store, const GcRequest& request) {
-  CAIRN_CHECK(check_may_collect(store.config()));
+  CAIRN_CHECK(check_may_collect_in(store));
   // Two at once would do no harm, only the same work twice.
   CAIRN_TRY(const auto lock,
             store.fs().lock(join_path(store.path(), "gc.lock"), request.reclaim.wait));

@@ -2,6 +2,8 @@
 // packs anew (docs/PROTOCOL.md, sections 5 and 6). Runs beside savers, readers and forget.
 #pragma once
 
+#include <optional>
+
 #include "store/gc/move.h"
 #include "store/gc/reclaim.h"
 
@@ -22,15 +24,22 @@ struct GcReport {
   uint64_t packs_rewritten = 0;  ///< data packs whose needed copies were moved
   uint64_t metas_deleted = 0;    ///< the same of metadata packs
   uint64_t metas_rewritten = 0;
-  int64_t chunks_removed = 0;          ///< stored copies that are no more
-  uint64_t moved_bytes = 0;            ///< written anew
-  uint64_t copies_rebased = 0;         ///< stored by themselves
-  uint64_t rebase_frees_bytes = 0;     ///< that one would free; about, not part of freed_bytes
-  uint64_t rebase_writes_bytes = 0;    ///< and write
-  bool is_cut = false;                 ///< the limit on what is moved left packs as they are
+  int64_t chunks_removed = 0;        ///< stored copies that are no more
+  uint64_t moved_bytes = 0;          ///< written anew
+  uint64_t copies_rebased = 0;       ///< stored by themselves
+  uint64_t rebase_frees_bytes = 0;   ///< that one would free; about, not part of freed_bytes
+  uint64_t rebase_writes_bytes = 0;  ///< and write
+  bool is_cut = false;               ///< another run finds more to move
+  /// Set when nothing of what is left fits into the limit on what is moved: it would have to be as
+  /// large as this at least.
+  std::optional<uint64_t> needed_limit;
   std::vector<std::string> failures;   ///< files that could not be removed, and why
   std::vector<std::string> unmovable;  ///< damaged packs that were left as they are, and why
 };
+
+/// Errors: what keeps this version from collecting in the store at all: kNewerFormat; kProtected
+/// when its packs lie behind a link.
+Status check_may_collect_in(const Store& store);
 
 /// What collect() would do if nothing else changed the store in between; changes nothing. What a
 /// rebase would do is an estimate, and what the rest would do is told as if there were none.

@@ -17,8 +17,9 @@ Result<TagParts> read_tag_parts(const Store& store, const Reference& manifest,
 }
 
 Status FileMarks::mark_parts(const Reference& manifest, const Reference& table) {
-  if (!seen_tables_.insert(table).second) return {};
+  if (seen_tables_.contains(table)) return {};
   CAIRN_TRY(const TagParts parts, read_tag_parts(store_, manifest, table));
+  seen_tables_.insert(table);
   for (size_t page = 0; page < parts.table.page_count(); ++page) {
     const PagePlace& place = parts.table.place(page);
     metas_.insert(place.page.file);

@@ -7,19 +7,29 @@
 namespace cairn {
 namespace {
 
-constexpr uint64_t kLeaseBytesMax = 64 * kMiB;
-/// A lease that is being written is unreadable, and unlocked, for an instant.
-constexpr std::chrono::seconds kUnreadableMax{60};
+/// Leases get their names when they are whole, so one that cannot be read is damaged; its session,
+/// which renews it twice as often, may live.
+constexpr std::chrono::seconds kUnreadableMax = 2 * kHeartbeat;
 
 bool is_older(const FileInfo& info, int64_t now_ns, std::chrono::seconds age) {
   return now_ns - info.modified_ns > std::chrono::nanoseconds(age).count();
 }
 
+/// Whether a process of this host still runs; unset where the start times that would tell it from a
+/// later one of its number are hidden, or were.
+std::optional<bool> still_runs(const ProcessIdentity& owner) {
+  if (!process_exists(owner.pid)) return false;
+  const uint64_t start = process_start(owner.pid);
+  if (start == 0 || owner.start == 0) return std::nullopt;
+  return start == owner.start;
+}
+
 Life judge(const ProcessIdentity& owner, bool is_marked, const FileInfo& info, int64_t now_ns) {
   if (is_marked) return Life::kAlive;
   if (owner.host == this_process().host) {
-    // The lease is there an instant before its lock.
-    return process_start(owner.pid) == owner.start ? Life::kAlive : Life::kDead;
+    // Without its mark it may live all the same: another file may have taken the lease's place.
+    const std::optional<bool> runs = still_runs(owner);
+    if (runs) return *runs ? Life::kAlive : Life::kDead;
   }
   return is_older(info, now_ns, kSilenceMax) ? Life::kSilent : Life::kAlive;
 }
@@ -40,8 +50,15 @@ Result<FoundLease> look_at(Fs& fs, const std::string& path, const SessionId& ses
   if (is_marked || lease.error().code == Code::kNewerFormat) {
     return tl::unexpected(lease.error());
   }
-  const bool is_old = is_older(info, now_ns, kUnreadableMax);
-  return FoundLease{session, std::nullopt, is_old ? Life::kSilent : Life::kAlive};
+  if (is_older(info, now_ns, kUnreadableMax)) {
+    return FoundLease{session, std::nullopt, Life::kSilent};
+  }
+  Error error = lease.error();
+  error.hint = fmt::format(
+      "nothing was deleted, since the session may live and count on any file: collect again when "
+      "no one has renewed the lease for {} s, or remove it if nobody saves",
+      kUnreadableMax.count());
+  return tl::unexpected(std::move(error));
 }
 
 }  // namespace
@@ -54,8 +71,13 @@ Result<std::vector<FoundLease>> list_leases(const Store& store, int64_t now_ns) 
   if (!entries) return tl::unexpected(entries.error());
   for (const FolderEntry& entry : *entries) {
     const auto session = SessionId::parse(entry.name);
-    if (!session || !entry.is_file) continue;
-    auto lease = look_at(store.fs(), join_path(folder, entry.name), *session, now_ns);
+    if (!session) continue;
+    const std::string path = join_path(folder, entry.name);
+    if (!entry.is_file) {
+      return fail(Code::kCorrupt, fmt::format("'{}' has the name of a lease and is no file", path),
+                  "nothing was deleted: remove it if nobody saves");
+    }
+    auto lease = look_at(store.fs(), path, *session, now_ns);
     if (lease) found.push_back(*std::move(lease));
     // It ended meanwhile: its tag, if any, stands in a root that is read after this.
     if (!lease && lease.error().code != Code::kNotFound) return tl::unexpected(lease.error());

@@ -23,7 +23,8 @@ struct FoundLease {
 
 /// The leases there are. `now_ns` is the present by the file system's own clock. Leases that go
 /// while the list is made may be missing. Errors: kCorrupt and kNewerFormat for the lease of a
-/// session that may live and that this version cannot read: what it counts on is unknown.
+/// session that may live, or was renewed a short while ago, and that this version cannot read: what
+/// it counts on is unknown.
 Result<std::vector<FoundLease>> list_leases(const Store& store, int64_t now_ns);
 
 }  // namespace cairn

@@ -92,7 +92,7 @@ class Move {
     const PackedCopy& row = moved.row;
     const Copy old{moved.source, row.offset, row.stored_bytes, row.decoded_bytes,
                    row.encoding, {},         row.parameters};
-    const Status sound = check_alone(old, !row.bases.empty(), row.digest, stored, room);
+    const Status sound = reader_.check_alone(old, !row.bases.empty(), row.digest, stored, room);
     if (!sound) return note_damage(moved.source, sound.error());
     CAIRN_TRY(const Copy copy, pack.append({row.digest, row.encoding, row.decoded_bytes, stored,
                                             row.bases, row.parameters}));

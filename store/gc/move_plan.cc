@@ -19,6 +19,7 @@ static bool is_half_dead(const Candidate& candidate, double min_dead_percent) {
 }
 
 static bool is_small(const Candidate& candidate, const MoveLimits& limits) {
+  if (!limits.merges) return false;
   const bool is_pack = candidate.file.kind == FileKind::kPack;
   return candidate.needed_bytes < (is_pack ? limits.small_pack_bytes : kSmallFileBytes);
 }
@@ -46,8 +47,10 @@ Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limi
   Victims victims;
   uint64_t bytes = 0;
   for (Candidate& each : candidates) {
-    victims.is_cut = victims.is_cut || each.needed_bytes > limits.bytes_max - bytes;
-    if (each.needed_bytes > limits.bytes_max - bytes) continue;
+    if (each.needed_bytes > limits.bytes_max - bytes) {
+      victims.smallest_left = std::min(victims.smallest_left, each.needed_bytes);
+      continue;
+    }
     bytes += each.needed_bytes;
     victims.chosen.push_back(std::move(each));
   }
@@ -61,7 +64,7 @@ class Planner {
   Planner(const Store& store, NeededCopies& needed) : store_(store), needed_(needed) {}
 
   Result<MovePlan> run(Victims victims) {
-    plan_.is_cut = victims.is_cut;
+    plan_.smallest_left = victims.smallest_left;
     // What came to the store together stays together.
     std::sort(victims.chosen.begin(), victims.chosen.end(),
               [](const Candidate& a, const Candidate& b) {
@@ -145,6 +148,12 @@ uint64_t MovePlan::moved_copies() const {
   uint64_t copies = 0;
   for (const NewPack& pack : packs) copies += pack.copies.size();
   return copies;
+}
+
+uint64_t MovePlan::victim_bytes() const {
+  uint64_t bytes = 0;
+  for (const Candidate& victim : victims) bytes += victim.file.bytes;
+  return bytes;
 }
 
 /// Whether packs would be written anew only to become as many as they are: large copies leave packs

@@ -26,15 +26,17 @@ inline constexpr uint64_t kSmallFileBytes = 16 * kMiB;
 inline constexpr size_t kSmallFilesMax = 16;
 
 struct MoveLimits {
-  uint64_t bytes_max = UINT64_MAX;  ///< to be written
+  uint64_t bytes_max = UINT64_MAX;  ///< to be written, metadata included
   double min_dead_percent = 10;     ///< packs with more dead bytes are written anew
   /// Data packs below this size are merged: less than kSmallFileBytes where packs are never large.
   uint64_t small_pack_bytes = kSmallFileBytes;
+  bool merges = true;  ///< also small files without dead bytes
 };
 
 struct Victims {
   std::vector<Candidate> chosen;
-  bool is_cut = false;  ///< there are more than bytes_max lets through
+  /// Of those that bytes_max does not let through; UINT64_MAX when there are none.
+  uint64_t smallest_left = UINT64_MAX;
 };
 /// Pure. First what frees most for what it costs to write.
 Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limits);
@@ -51,12 +53,15 @@ struct NewPack {
 
 struct MovePlan {
   std::vector<Candidate> victims;
-  std::vector<NewPack> packs;  ///< number i of the session that will write them
-  bool is_cut = false;
-  std::vector<std::string> unmovable;  ///< packs left as they are, and why
+  std::vector<NewPack> packs;           ///< number i of the session that will write them
+  uint64_t smallest_left = UINT64_MAX;  ///< as Victims has it
+  std::vector<std::string> unmovable;   ///< packs left as they are, and why
   std::vector<FileId> unmovable_packs;
 
   bool is_empty() const { return victims.empty(); }
+  /// Whether there was more than bytes_max lets through.
+  bool is_cut() const { return smallest_left != UINT64_MAX; }
+  uint64_t victim_bytes() const;
   uint64_t moved_copies() const;
 };
 

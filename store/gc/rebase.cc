@@ -92,7 +92,7 @@ class Rebase {
       }
       CAIRN_TRY(Copy stored, packs.append(copy));
       AlignedBuffer room;
-      CAIRN_CHECK(decode_checked(stored, copy.digest, encoded.stored, room));
+      CAIRN_CHECK(reader_.decode_checked(stored, copy.digest, encoded.stored, room));
       const std::lock_guard lock(mutex_);
       const PagePlace& place = checkpoint.table().place(ref.page);
       Rewritten& rewritten = rewritten_[place.locator.digest];

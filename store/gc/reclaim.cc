@@ -130,7 +130,8 @@ class Reclaim {
   /// A session whose lease is gone for good cannot commit, and needs no mention any more.
   Status settle_revocations(Root& root) const {
     if (root.revoked.empty()) return {};
-    CAIRN_CHECK(store_.fs().sync_folder(join_path(store_.path(), "sessions")));
+    const Status synced = store_.fs().sync_folder(join_path(store_.path(), "sessions"));
+    if (!synced && synced.error().code != Code::kNotFound) return synced;
     std::erase_if(root.revoked, [&](const SessionId& session) {
       const auto lease = store_.fs().info(lease_path(store_.path(), session));
       return !lease && lease.error().code == Code::kNotFound;
@@ -142,8 +143,10 @@ class Reclaim {
   /// leases that were never named, whose writer dies or writes another one.
   Status remove_temporaries() {
     const std::string sessions = join_path(store_.path(), "sessions");
-    CAIRN_TRY(const auto leases, store_.fs().list(sessions));
-    for (const FolderEntry& entry : leases) {
+    const auto leases = store_.fs().list(sessions);
+    const bool has_none = !leases && leases.error().code == Code::kNotFound;
+    if (!leases && !has_none) return tl::unexpected(leases.error());
+    for (const FolderEntry& entry : has_none ? std::vector<FolderEntry>() : *leases) {
       const std::string path = join_path(sessions, entry.name);
       if (!entry.is_file || !entry.name.ends_with(kUnnamedLease)) continue;
       const auto is_alive = store_.fs().is_marked_alive(path);
@@ -199,8 +202,8 @@ class Reclaim {
       done_.deleted.push_back(file->second);
       done_.copies += copies;
     }
-    // Folders that others fill at the same time stay.
-    for (const std::string& folder : folders) (void)store_.fs().remove(folder).has_value();
+    // Folders that others fill at the same time stay, and so does what only leads to a folder.
+    for (const std::string& folder : folders) (void)store_.fs().remove(folder + "/").has_value();
     return {};
   }
 
@@ -243,20 +246,27 @@ std::vector<StoredFile> Survey::unneeded() const {
   return unneeded;
 }
 
-/// What forgetting the tags will leave of the book, touching no file.
-static Status forget_in(TagBook& book, const Store& store, const std::set<std::string>& names) {
+/// What forgetting the tags will leave of the book, touching no file; `files` gets those that it
+/// will make.
+static Status forget_in(TagBook& book, const Store& store, const std::set<std::string>& names,
+                        std::vector<StoredFile>& files) {
   for (const std::string& name : names) book.remove(name);
   if (names.empty() || !book.wants_fold()) return {};
   CAIRN_TRY(const SessionId nobody, SessionId::fresh());
   MetaWriter writer(store.fs(), store.path(), nobody, MetaWriter::Mode::kMeasure);
-  return book.fold(writer);
+  CAIRN_CHECK(book.fold(writer));
+  CAIRN_CHECK(writer.finish());
+  for (uint32_t number = 0; number < writer.pack_bytes().size(); ++number) {
+    files.push_back({FileKind::kMeta, {nobody, number}, writer.pack_bytes()[number]});
+  }
+  return {};
 }
 
 Result<Survey> survey_store(const Store& store, const std::set<std::string>& without) {
   // Files first: one that is made after this is in no danger from this collection.
   CAIRN_TRY(auto files, list_files(store));
   CAIRN_TRY(TagBook book, store.read_book());
-  CAIRN_CHECK(forget_in(book, store, without));
+  CAIRN_CHECK(forget_in(book, store, without, files));
   Survey survey(store, std::move(book));
   survey.files = std::move(files);
   CAIRN_TRY(survey.list, survey.book.list());

@@ -175,9 +175,15 @@ Result<std::optional<TagEntry>> TagMover::move(const TagEntry& tag) {
   return std::optional<TagEntry>(std::move(moved));
 }
 
-Result<std::optional<Reference>> TagMover::move_tag_table(const TagTableRef& table) {
-  CAIRN_TRY(const Reference moved, move_object(table.table, ObjectKind::kTagTable));
-  return moved == table.table ? std::nullopt : std::optional(moved);
+Result<std::optional<Reference>> TagMover::move_tag_table(const TagBook& book,
+                                                          const TagTableRef& table) {
+  if (!leaves(table.table)) {
+    kept_.add(table.table);
+    return std::optional<Reference>();
+  }
+  CAIRN_TRY(const Bytes bytes, book.table_object(table));
+  CAIRN_TRY(const Reference moved, writer_.add(ObjectKind::kTagTable, bytes));
+  return std::optional(moved);
 }
 
 }  // namespace cairn

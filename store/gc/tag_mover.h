@@ -12,6 +12,7 @@
 #include "store/locator.h"
 #include "store/locator_table.h"
 #include "store/meta_pack.h"
+#include "store/tag_book.h"
 
 namespace cairn {
 
@@ -28,8 +29,8 @@ class TagMover {
   /// now. All it refers to is durable once `metas` is finished. Errors: kCorrupt.
   Result<std::optional<TagEntry>> move(const TagEntry& tag);
 
-  /// Where the tag table will lie; nullopt when it stays where it is.
-  Result<std::optional<Reference>> move_tag_table(const TagTableRef& table);
+  /// Where a tag table of the book will lie; nullopt when it stays where it is.
+  Result<std::optional<Reference>> move_tag_table(const TagBook& book, const TagTableRef& table);
 
   /// What was moved so far, and what need not move, still needs of the old packs.
   const NeededObjects& kept() const { return kept_; }

@@ -62,7 +62,7 @@ Result<PlannedSwaps> plan_swaps(const Store& store, const TagList& tags, TagBook
   // Only tables that the folds leave alone: the others are written anew anyway.
   const std::vector<TagTableRef> tables = book.tables();
   for (const TagTableRef& table : tables) {
-    CAIRN_TRY(const auto moved, mover.move_tag_table(table));
+    CAIRN_TRY(const auto moved, mover.move_tag_table(book, table));
     if (!moved) continue;
     planned.swaps.tables.emplace_back(table.table, *moved);
     book.move_table(table.table, *moved);

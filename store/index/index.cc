@@ -209,7 +209,6 @@ class Additions {
                                               : rocks_.put(records_, batch_));
     chunks_ += records_.size();
     put_fact("chunks", chunks_);
-    batch_.Put(rocks_.handle(Family::kFacts), "store_id", store_.config().store_id.hex());
     CAIRN_CHECK(rocks_.write(batch_));
     batch_.Clear();
     records_.clear();
@@ -383,22 +382,64 @@ Index::Index(const Store& store, std::unique_ptr<Tables> tables)
 
 Index::~Index() = default;
 
+/// A new index is the store's from now on.
+static Status take_over(const Store& store, RocksTables& rocks) {
+  const std::string id = store.config().store_id.hex();
+  CAIRN_TRY(const auto owner, rocks.get(Family::kFacts, "store_id"));
+  if (owner == id) return {};
+  if (!owner && !rocks.is_writable()) return {};
+  if (!owner) {
+    rocksdb::WriteBatch batch;
+    batch.Put(rocks.handle(Family::kFacts), "store_id", id);
+    return rocks.write(batch);
+  }
+  return fail(Code::kCorrupt,
+              fmt::format("the index in '{}' is of another store", index_path(store)),
+              "name another folder in CAIRN_INDEX, or delete this one");
+}
+
 Result<std::unique_ptr<Index>> Index::open(const Store& store, Access access) {
   CAIRN_TRY(auto rocks, RocksTables::open(index_path(store), access == Access::kWrite));
   auto tables = std::make_unique<Tables>(store, std::move(rocks));
-  CAIRN_TRY(const auto owner, tables->rocks().get(Family::kFacts, "store_id"));
-  if (owner && *owner != store.config().store_id.hex()) {
-    return fail(Code::kCorrupt,
-                fmt::format("the index in '{}' is of another store", index_path(store)),
-                "name another folder in CAIRN_INDEX, or delete this one");
-  }
+  CAIRN_CHECK(take_over(store, tables->rocks()));
   CAIRN_CHECK(tables->load_packs());
   return std::unique_ptr<Index>(new Index(store, std::move(tables)));
 }
 
+/// Files in a folder that was named by mistake must not go because their names are like RocksDB's.
+static Status refuse_no_index(const Store& store, const std::string& path) {
+  CAIRN_TRY(const auto entries, store.fs().list(path));
+  const auto is_of_index = [](const FolderEntry& entry) {
+    return entry.name == "CURRENT" || entry.name == "LOCK" || entry.name == "IDENTITY";
+  };
+  if (entries.empty() || std::any_of(entries.begin(), entries.end(), is_of_index)) return {};
+  return fail(Code::kFailed, fmt::format("'{}' holds files and is no index", path),
+              "remove the folder, or name another one in CAIRN_INDEX");
+}
+
+/// What is no folder, or holds more than RocksDB makes, is someone's.
+static Status set_aside(const Store& store, const std::string& path) {
+  CAIRN_TRY(const SessionId unique, SessionId::fresh());
+  return store.fs().rename(path, path + ".replaced-" + unique.hex().substr(0, 8));
+}
+
 Status Index::destroy(const Store& store) {
   const std::string path = index_path(store);
-  return file_exists(store.fs(), path) ? RocksTables::destroy(path) : Status();
+  const auto info = store.fs().info(path);
+  if (!info && info.error().code == Code::kNotFound) return {};
+  CAIRN_CHECK(info);
+  if (!info->is_folder) return set_aside(store, path);
+  CAIRN_CHECK(refuse_no_index(store, path));
+  {
+    const auto rocks = RocksTables::open(path, false);
+    if (rocks) CAIRN_CHECK(take_over(store, **rocks));
+  }
+  const Status destroyed = RocksTables::destroy(path);
+  if (!destroyed && destroyed.error().code == Code::kBusy) return destroyed;
+  // A folder in the place of one of its files stays, and would keep it from being opened.
+  const auto current = store.fs().info(join_path(path, "CURRENT"));
+  const bool is_gone = !current && current.error().code == Code::kNotFound;
+  return destroyed && is_gone ? Status() : set_aside(store, path);
 }
 
 /// Which tag tables the root names: while they are the same, only its own entries can be new.
@@ -437,6 +478,9 @@ Status Index::catch_up() {
 Status Index::tidy() { return tables_->rocks().tidy(); }
 
 Status Index::drop_packs(std::span<const FileId> packs) {
+  if (!tables_->rocks().is_writable()) {
+    return fail(Code::kBusy, "another process writes the index");
+  }
   rocksdb::WriteBatch batch;
   for (const FileId& pack : packs) {
     const auto known = tables_->numbers.find(pack);

@@ -32,7 +32,8 @@ class Index {
   /// Opens the index; with kWrite makes it when it is missing. Errors: kBusy when another process
   /// writes it, kNotFound (kRead), kCorrupt when it is damaged or of another store.
   static Result<std::unique_ptr<Index>> open(const Store& store, Access access);
-  /// Removes the index, damaged or not; only what RocksDB has made. Errors: kBusy.
+  /// Removes the index, damaged or not: what RocksDB has made is deleted, and what it cannot delete
+  /// is renamed. Errors: kBusy; kCorrupt when it is another store's.
   static Status destroy(const Store& store);
   ~Index();
   Index(const Index&) = delete;
@@ -45,7 +46,7 @@ class Index {
   /// Some upkeep, for the end of a program that was quick: no more than some tenths of a second.
   Status tidy();
 
-  /// No look-up finds a copy in these packs any more. REQUIRES: kWrite.
+  /// No look-up finds a copy in these packs any more. Errors: kBusy when opened with kRead.
   Status drop_packs(std::span<const FileId> packs);
 
   /// found[i] becomes where wanted[i] is stored, as far as the index knows. Copies that need bases

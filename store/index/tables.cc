@@ -18,6 +18,13 @@ static constexpr uint64_t kMergedBytesMax = 64 << 20;
 /// Of files that are written to be taken over by RocksDB, which then names them anew.
 static constexpr std::string_view kIngestPrefix = "ingest-";
 
+/// RocksDB has no code of its own for a lock that another holds.
+static bool is_lock_held(const rocksdb::Status& status) {
+  const std::string_view words = status.getState() == nullptr ? "" : status.getState();
+  return status.IsIOError() &&
+         (words.starts_with("While lock file") || words.starts_with("lock hold by"));
+}
+
 static Status as_status(const rocksdb::Status& status, std::string_view doing) {
   if (status.ok()) return {};
   Code code = Code::kFailed;
@@ -25,7 +32,7 @@ static Status as_status(const rocksdb::Status& status, std::string_view doing) {
     code = Code::kCorrupt;
   } else if (status.IsNoSpace()) {
     code = Code::kNoSpace;
-  } else if (status.IsIOError() && status.ToString().find("lock") != std::string::npos) {
+  } else if (is_lock_held(status)) {
     code = Code::kBusy;
   }
   return fail(code, fmt::format("cannot {} the index: {}", doing, status.ToString()),

@@ -41,6 +41,8 @@ class RocksTables {
   RocksTables(const RocksTables&) = delete;
   RocksTables& operator=(const RocksTables&) = delete;
 
+  bool is_writable() const { return writable_; }
+
   /// nullopt: no such key.
   Result<std::optional<std::string>> get(Family family, const std::string& key);
   std::unique_ptr<rocksdb::Iterator> scan(Family family);

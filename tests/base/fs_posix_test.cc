@@ -38,6 +38,7 @@ struct Kernel {
   int calls = 0;
   bool hides_types = false;  // of names in folders, as some file systems do
   int lstat_errno = 0;       // of the next lstat
+  int stat_errno = 0;        // of the next stat
 };
 Kernel kernel;
 
@@ -67,6 +68,11 @@ dirent64* readdir64(DIR* folder) {
   dirent64* entry = real(folder);
   if (entry != nullptr && kernel.hides_types) entry->d_type = DT_UNKNOWN;
   return entry;
+}
+int stat64(const char* path, struct stat64* info) noexcept {
+  errno = take(kernel.stat_errno);
+  if (errno != 0) return -1;
+  return static_cast<int>(syscall(SYS_newfstatat, AT_FDCWD, path, info, 0));
 }
 int lstat64(const char* path, struct stat64* info) noexcept {
   errno = take(kernel.lstat_errno);
@@ -385,6 +391,35 @@ constexpr const char* kTry =
     "try: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB); os.write(1, b'f')\n"
     "except OSError: os.write(1, b'h')";
 
+TEST_F(PosixFsTest, ALockIsAFileAndNoLink) {
+  ASSERT_TRUE(write("precious", as_bytes("mine")));
+  std::filesystem::create_symlink(file("precious"), file("link"));
+  std::filesystem::create_symlink(file("nowhere"), file("broken"));
+  ASSERT_EQ(mkfifo(file("pipe").c_str(), 0600), 0);
+  for (const char* name : {"link", "broken", "pipe"}) {
+    EXPECT_TRUE(fails_with(Code::kFailed, fs_.lock(file(name), std::chrono::seconds(0)))) << name;
+  }
+  EXPECT_EQ(as_text(*read_file(fs_, file("precious"), 99)), "mine");
+  EXPECT_FALSE(file_exists(fs_, file("nowhere")));
+}
+
+TEST_F(PosixFsTest, ListsWhatLinksLeadTo) {
+  ASSERT_TRUE(write("a", {}));
+  ASSERT_TRUE(succeeds(fs_.make_folders(file("b"))));
+  std::filesystem::create_symlink(file("a"), file("c"));
+  std::filesystem::create_symlink(file("b"), file("d"));
+  std::filesystem::create_symlink(file("gone"), file("e"));
+  std::filesystem::create_symlink(file("f"), file("f"));
+  std::string kinds;
+  for (const FolderEntry& entry : *fs_.list(folder_.path())) {
+    kinds += entry.is_folder ? 'f' : entry.is_file ? 'r' : '-';
+    if (entry.is_link) kinds += '>';
+  }
+  EXPECT_EQ(kinds, "rfr>f>->->");
+  kernel.stat_errno = EIO;
+  EXPECT_TRUE(fails_with(Code::kFailed, fs_.list(folder_.path()))) << "it may lead to a file";
+}
+
 TEST_F(PosixFsTest, AMarkOfLifeIsSeenHereAndElsewhere) {
   ASSERT_TRUE(succeeds(write("lease", as_bytes("x"))));
   EXPECT_FALSE(*fs_.is_marked_alive(file("lease")));
@@ -394,6 +429,13 @@ TEST_F(PosixFsTest, AMarkOfLifeIsSeenHereAndElsewhere) {
   EXPECT_TRUE(*fs_.is_marked_alive(file("lease")));
   EXPECT_TRUE(*fs_.is_marked_alive(file("lease"))) << "looking must not give it back";
   EXPECT_EQ(OtherProcess(kTry, file("lease")).hear(), 'h');
+  EXPECT_TRUE(*fs_.is_marked_here(file("lease")));
+  ASSERT_TRUE(fs_.rename(file("lease"), file("moved")));
+  EXPECT_FALSE(*fs_.is_marked_here(file("lease"))) << "it is gone";
+  ASSERT_TRUE(succeeds(write("lease", as_bytes("x"))));
+  EXPECT_FALSE(*fs_.is_marked_here(file("lease"))) << "another file";
+  EXPECT_TRUE(*fs_.is_marked_here(file("moved")));
+  ASSERT_TRUE(fs_.rename(file("moved"), file("lease")));
   mark->reset();
   EXPECT_FALSE(*fs_.is_marked_alive(file("lease")));
   EXPECT_EQ(OtherProcess(kTry, file("lease")).hear(), 'f');
@@ -406,6 +448,7 @@ TEST_F(PosixFsTest, AMarkEndsWithItsProcess) {
   OtherProcess other(kMark, file("lease"));
   ASSERT_EQ(other.hear(), 'm');
   EXPECT_TRUE(*fs_.is_marked_alive(file("lease")));
+  EXPECT_FALSE(*fs_.is_marked_here(file("lease")));
   EXPECT_FALSE(fs_.mark_alive(file("lease")));
   other.end();
   EXPECT_FALSE(*fs_.is_marked_alive(file("lease")));

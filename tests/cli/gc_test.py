@@ -86,7 +86,9 @@ class Gc(unittest.TestCase):
         self.cairn.run("forget", "run/1", "--yes")
         self.assertEqual(self.cairn.json("gc", "--yes", "--min-dead", "60")["packs_rewritten"], 0)
         cut = self.cairn.json("gc", "--yes", "--max-repack-bytes", "10KiB")
-        self.assertEqual((cut["packs_rewritten"], cut["more"]), (0, True))
+        self.assertEqual((cut["packs_rewritten"], cut["more"]), (0, False))
+        self.assertGreater(cut["needed_limit"], 10240)
+        self.assertIn("too small", self.cairn.run("gc", "--yes", "--max-repack-bytes", "10KiB").stdout)
         self.assertEqual(self.cairn.json("gc", "--yes")["packs_rewritten"], 1)
         self.cairn.run("gc", "--min-dead", "100", expect=2)
 
@@ -137,6 +139,31 @@ class Gc(unittest.TestCase):
             self.assertEqual(path.read_text(), "mine")
         self.assertFalse((self.cairn.store / "packs/00" / name).is_symlink(), "a leftover's name")
         self.assertEqual(target.read_text(), "mine too")
+
+    def test_packs_behind_a_link_are_not_collected(self):
+        """Another store may have them, too; and forget --gc does not forget in vain."""
+        self.save("run/1", 1)
+        self.save("run/2", 2)
+        moved = self.folder / "moved"
+        (self.cairn.store / "packs").rename(moved)
+        (self.cairn.store / "packs").symlink_to(moved)
+        files = sorted(moved.rglob("*"))
+        for words in (("gc", "--yes"), ("gc", "--dry-run"), ("forget", "run/1", "--gc", "--yes")):
+            error = self.cairn.error(*words, expect=18)
+            self.assertIn("packs", error["message"])
+        self.assertEqual(self.cairn.run("ls", "-q").stdout, "run/2\nrun/1\n")
+        self.assertEqual(sorted(moved.rglob("*")), files)
+        self.cairn.run("check", "--read-data")
+        (self.cairn.store / "packs").unlink()
+        moved.rename(self.cairn.store / "packs")
+        self.cairn.run("forget", "run/1", "--gc", "--yes")
+
+    def test_counting_what_is_lost_says_so(self):
+        self.save("run/1", 1)
+        for meta in (self.cairn.store / "meta").rglob("*-0"):
+            meta.unlink()
+        for words in (("stats",), ("ls", "--exclusive")):
+            self.assertIn("cairn check", self.cairn.error(*words, expect=12)["hint"])
 
     def test_a_copied_store_is_a_store(self):
         self.save("run/1", 1, 2)

@@ -191,14 +191,35 @@ class BadLuck(unittest.TestCase):
         self.fill(disk)
         cairn.run("import", "run/9", self.file, expect=13)
         cairn.run("forget", "run/0", "run/1", "--yes")
-        self.assertFalse((store / "ballast").exists())
-        freed = cairn.json("gc", "--yes")
+        self.assertTrue((store / "ballast").exists(), "made again where the old root was")
+        freed = cairn.json("gc", "--yes", expect=3)
         self.assertGreater(freed["freed_bytes"], 400000)
+        self.assertIn("room", freed["failures"][0], "for what two tags share half a pack of")
         self.assertGreater(os.statvfs(disk).f_bavail, 0)
         cairn.run("check", "--read-data")
         (disk / "filler").unlink()
-        cairn.json("gc", "--yes")
+        self.assertFalse(cairn.json("gc", "--yes")["more"])
         self.assertTrue((store / "ballast").exists())
+        cairn.run("import", "run/9", self.file)
+        self.assertEqual(cairn.run("ls", "-q").stdout, "run/9\nrun/2\n")
+
+    def test_a_full_disk_without_the_ballast(self):
+        """Somebody took its room: the index, which is a cache, makes way."""
+        disk = self.mount_tmpfs("size=6m")
+        store = disk / "store"
+        cairn = Program(PROGRAM, store)
+        cairn.run("init", store, *SMALL)
+        for step in range(3):
+            path = write_safetensors(self.folder / "t.safetensors", {"w": noise(400000, step + 5)})
+            cairn.run("import", f"run/{step}", path)
+        cairn.run("forget", "run/0", "run/1", "--yes")
+        self.assertTrue((store / "index").exists())
+        (store / "ballast").unlink()
+        self.fill(disk)
+        self.assertGreater(cairn.json("gc", "--yes")["freed_bytes"], 400000)
+        self.assertTrue((store / "ballast").exists())
+        cairn.run("check", "--read-data")
+        (disk / "filler").unlink()
         cairn.run("import", "run/9", self.file)
         self.assertEqual(cairn.run("ls", "-q").stdout, "run/9\nrun/2\n")
 
@@ -239,6 +260,9 @@ class BadLuck(unittest.TestCase):
         store = disk / "store"
         shutil.copytree(self.store, store)
         shutil.rmtree(store / "index", ignore_errors=True)
+        lease = store / "sessions" / ("ab" * 16)
+        lease.write_text("of a session that is no more")
+        os.utime(lease, (0, 0))
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         cairn = Program(PROGRAM, store)
         self.assertEqual(cairn.json("ls")["tags"][0]["tag"], "run/1")
@@ -367,6 +391,21 @@ class BadLuck(unittest.TestCase):
         done = cairn.run("import", "third/1", self.file)
         self.assertIn("warning", done.stderr)
         self.expect_whole("third/1")
+
+    def test_an_index_that_aborts_does_not_stop_gc(self):
+        """As RocksDB does under some I/O errors."""
+        self.cairn.run("import", "run/2", write_safetensors(self.folder / "b.safetensors",
+                                                            {"w": noise(20000, 7)}))
+        self.cairn.run("forget", "run/1", "--yes")
+        program = self.folder / "aborts"
+        program.write_text("#!/bin/sh\nkill -ABRT $$\n")
+        program.chmod(0o755)
+        cairn = Program(PROGRAM, self.store, CAIRN_PROGRAM=str(program))
+        done = cairn.run("gc", "--yes")
+        self.assertIn("repair index", done.stderr)
+        self.assertEqual(len(self.data_packs()), 1)
+        self.cairn.run("repair", "index")
+        self.cairn.run("check", "--read-data")
 
     # Others at the same time
 

@@ -55,6 +55,20 @@ std::vector<std::string> names(const SalvagedRoot& found) {
 }
 using Names = std::vector<std::string>;
 
+TEST_F(Salvage, AStoreThatAsksWritersForMoreStaysAsItIs) {
+  save_tag("a", 1);
+  const TagEntry a = *store_->find_tag("a");
+  ask_for({{}, {"something new"}, {}});
+  EXPECT_EQ(set_tags_aside(*store_, {a}, {}, 0ms).error().code, Code::kNewerFormat);
+  EXPECT_FALSE(file_exists(posix_fs(), path() + "/set-aside"));
+  std::filesystem::resize_file(root(), 100);
+  const auto found = find_tags(*store_);
+  ASSERT_TRUE(found);
+  const auto lock = lock_collections(*store_, 0ms);
+  EXPECT_EQ(put_salvaged_root(*store_, *found, **lock, 0ms).error().code, Code::kNewerFormat);
+  EXPECT_EQ(std::filesystem::file_size(root()), 100u);
+}
+
 TEST_F(Salvage, WhatCannotBeReadThisTimeIsNoLoss) {
   save_tag("a", 1);
   save_tag("b", 2);

@@ -57,6 +57,16 @@ class StoreFixture : public ::testing::Test {
     return data;
   }
 
+  /// From now on the store asks for what this version does not know.
+  void ask_for(const Features& features) {
+    Config config = store_->config();
+    config.features = features;
+    const std::string file = path() + "/config";
+    ASSERT_TRUE(posix_fs().remove(file));
+    ASSERT_TRUE(write_new_file(posix_fs(), file, as_bytes(encode_config(config))));
+    store_ = *Store::open(posix_fs(), path());
+  }
+
   /// As a collector does that takes all sessions for dead.
   void remove_leases() const {
     const auto leases = posix_fs().list(path() + "/sessions");

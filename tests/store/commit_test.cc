@@ -118,6 +118,22 @@ TEST_F(Commit, ASessionThatLostItsLeaseIsRefused) {
       << "what stands already needs no lease";
 }
 
+TEST_F(Commit, AFileInPlaceOfTheLeaseIsNotTheLease) {
+  TagEntry lost = entry("t");
+  const auto session = *Session::begin(posix_fs(), path(), "t", std::nullopt);
+  lost.session = session->id();
+  // Out of a backup, say: between the two, collectors saw none.
+  const std::string lease = lease_path(path(), lost.session);
+  const Bytes same = *read_file(posix_fs(), lease, kMiB);
+  ASSERT_TRUE(write_new_file(posix_fs(), path() + "/copy", same));
+  ASSERT_TRUE(posix_fs().rename(path() + "/copy", lease));
+  const auto refused = commit_tag(*store_, lost, IfExists::kError, {}, 0ms, failure_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kBusy);
+  EXPECT_FALSE(failure_.may_be_visible);
+  EXPECT_TRUE(store_->read_tags()->tags.empty());
+}
+
 TEST_F(Commit, ReusedPacksMustBeThere) {
   const FileId pack{*SessionId::fresh(), 0};
   EXPECT_EQ(commit(entry("t"), IfExists::kError, {pack}).error().code, Code::kBusy);

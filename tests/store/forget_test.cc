@@ -55,6 +55,25 @@ TEST_F(Forget, RemovesAllOfThemOrNone) {
   EXPECT_EQ(names(), Names());
 }
 
+TEST_F(Forget, AStoreThatAsksWritersForMoreStaysAsItIs) {
+  const TagEntry a = make("a"), b = make("b");
+  Config config = store_->config();
+  config.features.write = {"something new"};
+  const std::string file = path() + "/config";
+  ASSERT_TRUE(posix_fs().remove(file));
+  ASSERT_TRUE(write_new_file(posix_fs(), file, as_bytes(encode_config(config))));
+  store_ = *Store::open(posix_fs(), path());
+  const Bytes root = *read_file(posix_fs(), path() + "/root", kMiB);
+  EXPECT_EQ(forget_tags(*store_, {a}, false, 0ms).error().code, Code::kNewerFormat);
+  EXPECT_EQ(pin_tag(*store_, "a", true, 0ms).error().code, Code::kNewerFormat);
+  EXPECT_EQ(fork_tag(*store_, "c", "a", 0ms).error().code, Code::kNewerFormat);
+  const BareLease lease(path(), b.session);
+  CommitFailure failure;
+  EXPECT_EQ(commit_tag(*store_, b, IfExists::kSame, {}, 0ms, failure).error().code,
+            Code::kNewerFormat);
+  EXPECT_EQ(*read_file(posix_fs(), path() + "/root", kMiB), root);
+}
+
 TEST_F(Forget, ATagThatBecameAnotherStays) {
   const TagEntry old = make("a");
   make("a");

@@ -70,6 +70,18 @@ TEST(MetaPack, WhatIsNotThereOrNotItselfIsAnError) {
   other = reference;
   other.bytes = uint64_t{1} << 60;
   EXPECT_EQ(read_object(files, other).error().code, Code::kCorrupt) << "no memory is asked for";
+  FaultFs faults(posix_fs());
+  size_t reads = 0;
+  faults.counts = [&](FsCall call, const std::string&) {
+    reads += call == FsCall::kRead ? 1 : 0;
+    return false;
+  };
+  FilePool counted(faults, folder.path(), OpenMode::kRead);
+  other.bytes = kGiB;
+  EXPECT_EQ(read_object(counted, other).error().code, Code::kCorrupt);
+  EXPECT_EQ(reads, 0u) << "the file is shorter";
+  EXPECT_TRUE(read_object(counted, reference));
+  EXPECT_EQ(reads, 1u);
 }
 
 TEST(MetaPack, NothingMeansNoFile) {

@@ -63,10 +63,10 @@ TEST_F(Packs, WhatManyThreadsAppendIsReadBack) {
     const auto stored =
         reader.read({copy.pack, copy.offset, copy.offset + copy.stored_bytes}, room);
     ASSERT_TRUE(stored) << stored.error().message;
-    const auto decoded = decode_checked(copy, blake3(chunks_[i]), *stored, decoded_room);
+    const auto decoded = reader.decode_checked(copy, blake3(chunks_[i]), *stored, decoded_room);
     ASSERT_TRUE(decoded) << decoded.error().message;
     EXPECT_EQ(Bytes(decoded->begin(), decoded->end()), chunks_[i]);
-    EXPECT_FALSE(decode_checked(copy, blake3({}), *stored, decoded_room)) << "another digest";
+    EXPECT_FALSE(reader.decode_checked(copy, blake3({}), *stored, decoded_room)) << "another digest";
   }
 }
 

@@ -52,6 +52,17 @@ json random_object(RandomValues& random, int depth) {
   return object;
 }
 
+TEST(SealedJson, NestsNoDeeperThanAnythingOfOurs) {
+  const auto nested = [](int depth) {
+    return sealed("{\"k\":" + std::string(depth, '[') + "\"[\\\"[[\"" + std::string(depth, ']'));
+  };
+  EXPECT_TRUE(decode(nested(15)));
+  const auto refused = decode(nested(1 << 20));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kCorrupt);
+  EXPECT_TRUE(parse_json("[\"" + std::string(99, '[') + "\"]").is_array()) << "in a string";
+}
+
 TEST(SealedJson, UnsealsWhatItSealed) {
   RandomValues random(1);
   for (int i = 0; i < 300; ++i) {

@@ -95,6 +95,7 @@ class LooseFs final : public Fs {
     return std::make_unique<FileLock>();
   }
   Result<bool> is_marked_alive(const std::string&) override { return true; }
+  Result<bool> is_marked_here(const std::string&) override { return true; }
 };
 
 TEST(Probe, AFileSystemWithoutLocksIsRefused) {

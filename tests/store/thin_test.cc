@@ -58,6 +58,17 @@ class Thin : public StoreFixture {
   std::map<std::string, std::map<std::string, Bytes>> states_;
 };
 
+TEST_F(Thin, AStoreThatAsksWritersForMoreGetsNotEvenALease) {
+  save_tag("a", 1);
+  ask_for({{}, {"something new"}, {}});
+  FaultFs faults(posix_fs());
+  store_ = *Store::open(faults, path());
+  const auto thinned = thin("a", "moment.*");
+  ASSERT_FALSE(thinned);
+  EXPECT_EQ(thinned.error().code, Code::kNewerFormat);
+  EXPECT_TRUE(faults.changes.empty());
+}
+
 TEST_F(Thin, OnlyTheCheckpointThatWasLookedAt) {
   save_tag("a", 100);
   const TagEntry judged = *store_->find_tag("a");

@@ -84,6 +84,9 @@ class FaultFs final : public Fs {
   Result<bool> is_marked_alive(const std::string& path) override {
     return below_.is_marked_alive(path);
   }
+  Result<bool> is_marked_here(const std::string& path) override {
+    return below_.is_marked_here(path);
+  }
 
  private:
   Fs& below_;

@@ -1,17 +1,9 @@
 // Collections of stores with real checkpoints.
 #include "store/gc/collect.h"
 
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-
-#include <map>
-
-#include "lib/check.h"
 #include "store/commit.h"
-#include "store/forget.h"
-#include "store/session.h"
 #include "store/tag_change.h"
-#include "tests/lib/store_fixture.h"
+#include "tests/store/gc/collect_fixture.h"
 #include "tests/support/fault_fs.h"
 
 namespace cairn {
@@ -19,96 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class Collect : public StoreFixture {
- protected:
-  static constexpr uint64_t kElements = 64 * 1024;
-
-  /// Saves a tensor whose chunks in `changed` (of 64) differ from those of any other seed.
-  void save_tag(const std::string& name, uint32_t seed, uint64_t changed = 64) {
-    Bytes data = noise(2 * kElements, 1);
-    const Bytes fresh = noise(2 * kElements, seed);
-    for (uint64_t chunk = 0; chunk < changed; ++chunk) {
-      std::copy_n(fresh.begin() + int64_t(chunk) * 2048, 2048,
-                  data.begin() + int64_t(chunk) * 2048);
-    }
-    SaveRequest request;
-    request.tag = name;
-    request.tensors = cut("w", {kElements}, data, 0, 1, false);
-    const auto saved = save(*store_, request);
-    ASSERT_TRUE(saved) << saved.error().message;
-    states_[name] = data;
-  }
-
-  /// Gives a tag many more names, as that many changes of the root would.
-  void name_again(const std::string& tag, const std::string& prefix, int count) {
-    const TagEntry entry = *store_->find_tag(tag);
-    const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
-      for (int i = 0; i < count; ++i) {
-        TagEntry copy = entry;
-        copy.name = fmt::format("{}/{:05}", prefix, i);
-        copy.commit = ++root.commit;
-        states_[copy.name] = states_[tag];
-        tags.put(std::move(copy));
-      }
-      return RootChange::kReplace;
-    };
-    ChangeOutcome outcome;
-    ASSERT_TRUE(change_tags(*store_, *SessionId::fresh(), 0ms, edit, outcome));
-  }
-
-  void forget(const std::vector<std::string>& names) {
-    std::vector<TagEntry> tags;
-    for (const std::string& name : names) {
-      tags.push_back(*store_->find_tag(name));
-      states_.erase(name);
-    }
-    ASSERT_TRUE(forget_tags(*store_, tags, true, 0ms));
-  }
-
-  /// Every tag that stands has its bytes, and nothing in the store is amiss.
-  void expect_whole() {
-    store_ = *Store::open(posix_fs(), path());
-    const TagList list = *store_->read_tags();
-    EXPECT_EQ(list.tags.size(), states_.size());
-    for (const auto& [name, data] : states_) EXPECT_EQ(load_whole(name, "w", {kElements}), data);
-    CheckRequest request;
-    request.tags = list.tags;
-    request.read_percent = 100;
-    const auto report = check(*store_, request);
-    ASSERT_TRUE(report);
-    for (const Damage& damage : report->damage) ADD_FAILURE() << damage.message;
-    EXPECT_TRUE(read_root(posix_fs(), path())->condemned.empty());
-  }
-
-  uint64_t bytes_on_disk() const {
-    uint64_t bytes = 0;
-    const auto files = list_files(*store_);
-    for (const StoredFile& file : *files) bytes += file.bytes;
-    return bytes;
-  }
-
-  /// Collects; a dry run before it must have known every figure.
-  GcReport collect_as_planned(const GcRequest& request = {}) {
-    const uint64_t before = bytes_on_disk();
-    const auto plan = plan_collection(*store_, request);
-    EXPECT_TRUE(plan) << plan.error().message;
-    EXPECT_EQ(bytes_on_disk(), before) << "a dry run changes nothing";
-    const auto report = collect(*store_, request);
-    EXPECT_TRUE(report) << report.error().message;
-    if (!plan || !report) return {};
-    EXPECT_EQ(plan->freed_bytes, report->freed_bytes);
-    EXPECT_EQ(plan->packs_deleted, report->packs_deleted);
-    EXPECT_EQ(plan->packs_rewritten, report->packs_rewritten);
-    EXPECT_EQ(plan->metas_deleted, report->metas_deleted);
-    EXPECT_EQ(plan->metas_rewritten, report->metas_rewritten);
-    EXPECT_EQ(plan->chunks_removed, report->chunks_removed);
-    EXPECT_EQ(plan->moved_bytes, report->moved_bytes);
-    EXPECT_EQ(report->freed_bytes, int64_t(before) - int64_t(bytes_on_disk()));
-    return *report;
-  }
-
-  std::map<std::string, Bytes> states_;
-};
+class Collect : public CollectFixture {};
 
 TEST_F(Collect, NothingToDoDoesNothing) {
   save_tag("a", 2);
@@ -148,15 +51,17 @@ TEST_F(Collect, HalfDeadPacksAreWrittenAnew) {
 }
 
 TEST_F(Collect, TagTablesFollowTheirTags) {
-  save_tag("a", 2, 0);
-  save_tag("b", 3, 32);
-  name_again("b", "copy", 2500);
-  ASSERT_GE(read_root(posix_fs(), path())->tables.size(), 9u);
-  forget({"a"});
-  EXPECT_EQ(collect_as_planned().packs_rewritten, 1u) << "and 2501 entries in several changes";
+  std::vector<std::string> old;
+  for (uint32_t i = 0; i < 14; ++i) {
+    old.push_back(save_pair(i));
+  }
+  name_again("new/3", "copy", 1100);
+  ASSERT_GE(read_root(posix_fs(), path())->tables.size(), 4u);
+  forget(old);
+  EXPECT_GE(collect_as_planned().packs_rewritten, 14u) << "and 1,114 entries in several changes";
   expect_whole();
   std::vector<std::string> names;
-  for (int i = 0; i < 2000; ++i) names.push_back(fmt::format("copy/{:05}", i));
+  for (int i = 0; i < 900; ++i) names.push_back(fmt::format("copy/{:05}", i));
   forget(names);
   collect_as_planned();
   expect_whole();
@@ -191,8 +96,38 @@ TEST_F(Collect, TheLimitOnMovingIsKept) {
   request.move.bytes_max = 16 * kKiB;
   const GcReport report = collect_as_planned(request);
   EXPECT_EQ(report.packs_rewritten, 0u);
-  EXPECT_TRUE(report.is_cut);
-  EXPECT_EQ(collect_as_planned().packs_rewritten, 1u);
+  EXPECT_FALSE(report.is_cut) << "another run with this limit would find the same";
+  ASSERT_TRUE(report.needed_limit);
+  EXPECT_GT(*report.needed_limit, request.move.bytes_max);
+  request.move.bytes_max = 128 * kKiB;
+  EXPECT_EQ(collect_as_planned(request).packs_rewritten, 1u);
+  expect_whole();
+}
+
+TEST_F(Collect, ALimitIsReachedInSeveralRuns) {
+  std::vector<std::string> old;
+  for (uint32_t i = 0; i < 6; ++i) old.push_back(save_pair(i));
+  forget(old);
+  GcRequest request;
+  for (const uint64_t kib : {80, 90, 100, 150, 200}) {
+    request.move.bytes_max = kib * kKiB;
+    int runs = 0;
+    for (bool more = true; more && runs < 10; ++runs) more = collect_as_planned(request).is_cut;
+    EXPECT_LT(runs, 10) << "it comes to an end";
+    expect_whole();
+  }
+  EXPECT_EQ(collect_as_planned().packs_rewritten, 0u) << "nothing is left";
+}
+
+TEST_F(Collect, AMoveThatFreesNothingIsNotMade) {
+  save_tag("a", 2, 0);
+  save_tag("b", 3, 1);
+  name_again("b", "copy", 100);
+  forget({"a"});
+  GcRequest request;
+  request.move.min_dead_percent = 0;
+  EXPECT_GE(collect_as_planned(request).freed_bytes, 0);
+  EXPECT_EQ(collect_as_planned(request).freed_bytes, 0) << "it comes to an end";
   expect_whole();
 }
 
@@ -228,90 +163,6 @@ TEST_F(Collect, SmallPacksThatAreFullStayAsTheyAre) {
   EXPECT_EQ(again.freed_bytes, 0);
 }
 
-TEST_F(Collect, LeftoversOfDeadSessionsGo) {
-  save_tag("a", 2);
-  const SessionId dead = *SessionId::fresh();
-  Lease lease;
-  lease.owner = {this_process().host, 1 << 30, 7};
-  const std::string lease_path = path() + "/sessions/" + dead.hex();
-  ASSERT_TRUE(write_new_file(posix_fs(), lease_path, as_bytes(encode_lease(lease))));
-  for (const FileKind kind : {FileKind::kPack, FileKind::kMeta}) {
-    const std::string file = join_path(path(), relative_path(kind, {dead, 0}));
-    ASSERT_TRUE(posix_fs().make_folders(parent_folder(file)));
-    ASSERT_TRUE(write_new_file(posix_fs(), file, as_bytes("half a pack")));
-  }
-  ASSERT_TRUE(write_new_file(posix_fs(), path() + "/root." + dead.hex(), as_bytes("half a root")));
-  const GcReport report = collect_as_planned();
-  EXPECT_EQ(report.freed_bytes, 22);
-  EXPECT_FALSE(file_exists(posix_fs(), lease_path));
-  EXPECT_FALSE(file_exists(posix_fs(), path() + "/root." + dead.hex()));
-  expect_whole();
-}
-
-TEST_F(Collect, ALiveSessionsFilesAndBaseStay) {
-  save_tag("a", 2);
-  const TagEntry a = *store_->find_tag("a");
-  auto checkpoint = open_tag(*store_, "a");
-  LeasedBase base{"a", a.manifest, a.schema, a.table, a.layout, {}};
-  for (const PackUse& use : (*checkpoint)->table().packs) base.packs.push_back(use.pack);
-  auto session = *Session::begin(posix_fs(), path(), "b", base);
-  const std::string own = join_path(path(), relative_path(FileKind::kPack, {session->id(), 0}));
-  ASSERT_TRUE(posix_fs().make_folders(parent_folder(own)));
-  ASSERT_TRUE(write_new_file(posix_fs(), own, as_bytes("growing")));
-  forget({"a"});
-  EXPECT_EQ(collect_as_planned().freed_bytes, 0);
-  EXPECT_TRUE(file_exists(posix_fs(), own));
-  ASSERT_TRUE(session->end());
-  collect_as_planned();
-  EXPECT_EQ(bytes_on_disk(), 0u);
-}
-
-TEST_F(Collect, ASilentSessionOfAnotherHostIsRevoked) {
-  save_tag("a", 2);
-  const SessionId other = *SessionId::fresh();
-  const std::string lease = path() + "/sessions/" + other.hex();
-  // Unreadable, and old by the file system's clock: nobody can tell whose it was.
-  ASSERT_TRUE(write_new_file(posix_fs(), lease, as_bytes("half a lea")));
-  ASSERT_TRUE(collect(*store_, {}));
-  EXPECT_TRUE(file_exists(posix_fs(), lease)) << "it may be in the making";
-  std::filesystem::last_write_time(lease, std::filesystem::last_write_time(lease) - 2h);
-  ASSERT_TRUE(collect(*store_, {}));
-  EXPECT_FALSE(file_exists(posix_fs(), lease));
-  TagEntry entry = *store_->find_tag("a");
-  entry.session = other;
-  entry.name = "b";
-  CommitFailure failure;
-  EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
-            Code::kBusy);
-}
-
-TEST_F(Collect, ARevocationStaysAsLongAsTheLease) {
-  save_tag("a", 2);
-  const SessionId other = *SessionId::fresh();
-  const std::string lease = lease_path(path(), other);
-  ASSERT_TRUE(write_new_file(posix_fs(), lease, as_bytes("half a lea")));
-  std::filesystem::last_write_time(lease, std::filesystem::last_write_time(lease) - 2h);
-  FaultFs faults(posix_fs());
-  faults.fail_next(FsCall::kRemove, other.hex());
-  const auto report = collect(**Store::open(faults, path()), {});
-  ASSERT_TRUE(report) << report.error().message;
-  EXPECT_EQ(report->failures.size(), 1u) << "another user's, say";
-  EXPECT_EQ(read_root(posix_fs(), path())->revoked, std::vector<SessionId>{other});
-  TagEntry entry = *store_->find_tag("a");
-  entry.session = other;
-  entry.name = "b";
-  CommitFailure failure;
-  EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
-            Code::kBusy)
-      << "its lease is still there";
-  ASSERT_TRUE(collect(*store_, {}));
-  EXPECT_FALSE(file_exists(posix_fs(), lease));
-  EXPECT_TRUE(read_root(posix_fs(), path())->revoked.empty());
-  EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
-            Code::kBusy)
-      << "it slept through both";
-}
-
 TEST_F(Collect, AMoveThatLostItsLeaseChangesNoTag) {
   save_tag("a", 2, 0);
   save_tag("b", 3, 32);
@@ -331,41 +182,102 @@ TEST_F(Collect, AMoveThatLostItsLeaseChangesNoTag) {
   expect_whole();
 }
 
-TEST_F(Collect, AnEndlessLeaseDoesNotStopItForEver) {
-  const std::string lease = path() + "/sessions/" + SessionId::fresh()->hex();
-  ASSERT_TRUE(write_new_file(posix_fs(), lease, as_bytes("{")));
-  std::filesystem::resize_file(lease, uint64_t{1} << 40);
-  ASSERT_TRUE(collect(*store_, {}));
-  EXPECT_TRUE(file_exists(posix_fs(), lease));
-  std::filesystem::last_write_time(lease, std::filesystem::last_write_time(lease) - 2h);
-  ASSERT_TRUE(collect(*store_, {}));
-  EXPECT_FALSE(file_exists(posix_fs(), lease));
+TEST_F(Collect, NothingIsDeletedBehindALink) {
+  save_tag("a", 2);
+  save_tag("b", 3);
+  const std::string name = "cd" + std::string(30, '0') + "-0";
+  const std::string outside = folder_ / "outside";
+  for (const char* kind : {"packs", "meta"}) {
+    const std::string below = join_path(outside, kind);
+    ASSERT_TRUE(posix_fs().make_folders(below));
+    ASSERT_TRUE(write_new_file(posix_fs(), join_path(below, name), as_bytes("precious")));
+    std::filesystem::create_symlink(below, path() + "/" + kind + "/cd");
+  }
+  forget({"a"});
+  EXPECT_EQ(collect_as_planned().packs_deleted, 1u);
+  for (const char* kind : {"packs", "meta"}) {
+    EXPECT_TRUE(file_exists(posix_fs(), join_path(join_path(outside, kind), name)));
+    EXPECT_TRUE(std::filesystem::is_symlink(path() + "/" + kind + "/cd"));
+  }
+  expect_whole();
 }
 
-TEST_F(Collect, ClocksThatJumpLoseNothing) {
+TEST_F(Collect, ALinkedFolderOfPacksStopsIt) {
   save_tag("a", 2);
-  const TagEntry a = *store_->find_tag("a");
-  // A saver on another host, whose base has been forgotten.
-  Lease lease;
-  lease.owner = {"elsewhere", 7, 7};
-  lease.base = LeasedBase{"a", a.manifest, a.schema, a.table, a.layout, {{a.session, 0}}};
-  const SessionId other = *SessionId::fresh();
-  const std::string file = path() + "/sessions/" + other.hex();
-  ASSERT_TRUE(write_new_file(posix_fs(), file, as_bytes(encode_lease(lease))));
+  save_tag("b", 3);
   forget({"a"});
-  const auto now = std::filesystem::last_write_time(file);
-  for (const auto& jump : {-9min, 0min, 600min}) {
-    std::filesystem::last_write_time(file, now + jump);
-    EXPECT_EQ(collect_as_planned().packs_deleted, 0u) << jump.count();
+  for (const char* kind : {"packs", "meta"}) {
+    const std::string inside = join_path(path(), kind), outside = folder_ / kind;
+    ASSERT_TRUE(posix_fs().rename(inside, outside));
+    std::filesystem::create_directory_symlink(outside, inside);
+    const uint64_t before = bytes_on_disk();
+    EXPECT_TRUE(fails_with(Code::kProtected, plan_collection(*store_, {})));
+    EXPECT_TRUE(fails_with(Code::kProtected, collect(*store_, {})));
+    EXPECT_EQ(bytes_on_disk(), before);
+    EXPECT_EQ(load_whole("b", "w", {kElements}), states_["b"]) << "reading goes on";
+    ASSERT_TRUE(posix_fs().remove(inside));
+    ASSERT_TRUE(posix_fs().rename(outside, inside));
   }
-  // The server's clock went ahead: a session that lives is taken for dead, and told so.
-  std::filesystem::last_write_time(file, now - 11min);
-  EXPECT_EQ(collect(*store_, {})->packs_deleted, 1u);
-  TagEntry entry = a;
-  entry.session = other;
-  CommitFailure failure;
-  EXPECT_EQ(commit_tag(*store_, entry, IfExists::kError, {}, 0ms, failure).error().code,
-            Code::kBusy);
+  EXPECT_EQ(collect_as_planned().packs_deleted, 1u);
+}
+
+TEST_F(Collect, AStoreThatAsksCollectorsForMoreIsLeftAlone) {
+  save_tag("a", 2);
+  forget({"a"});
+  const uint64_t before = bytes_on_disk();
+  for (const Features& features : {Features{{}, {"new"}, {}}, Features{{}, {}, {"new"}}}) {
+    ask_for(features);
+    EXPECT_TRUE(fails_with(Code::kNewerFormat, check_may_collect_in(*store_)));
+    EXPECT_TRUE(fails_with(Code::kNewerFormat, plan_collection(*store_, {})));
+    EXPECT_TRUE(fails_with(Code::kNewerFormat, collect(*store_, {})));
+  }
+  EXPECT_EQ(bytes_on_disk(), before);
+}
+
+TEST_F(Collect, ThePlanKnowsWhatForgettingWrites) {
+  save_tag("a", 2);
+  save_tag("b", 3);
+  name_again("a", "copy", 1200);
+  // Enough metadata packs that small ones are merged.
+  for (uint32_t i = 0; i < 16; ++i) save_tag("t" + std::to_string(i), 10 + i, 1);
+  GcRequest request;
+  std::vector<std::string> names;
+  for (int i = 0; i < 1200; i += 4) names.push_back(fmt::format("copy/{:05}", i));
+  request.without = {names.begin(), names.end()};
+  const auto plan = plan_collection(*store_, request);
+  ASSERT_TRUE(succeeds(plan));
+  forget(names);
+  const auto report = collect(*store_, {});
+  ASSERT_TRUE(succeeds(report));
+  EXPECT_GT(plan->metas_rewritten, 0u);
+  EXPECT_EQ(plan->freed_bytes, report->freed_bytes);
+  EXPECT_EQ(plan->metas_deleted, report->metas_deleted);
+  EXPECT_EQ(plan->metas_rewritten, report->metas_rewritten);
+  EXPECT_EQ(plan->moved_bytes, report->moved_bytes);
+  expect_whole();
+}
+
+TEST_F(Collect, APlanBesideACollectionIsMadeAnew) {
+  save_tag("a", 2, 0);
+  save_tag("b", 3, 32);
+  forget({"a"});
+  FaultFs faults(posix_fs());
+  const auto store = *Store::open(faults, path());
+  bool is_done = false;
+  // When the plan has read the root, a collection moves what it says and deletes it.
+  faults.counts = [&](FsCall call, const std::string& file) {
+    const bool is_time = call == FsCall::kOpen && file.find("/meta/") != std::string::npos;
+    if (is_time && !is_done) {
+      is_done = true;
+      EXPECT_TRUE(succeeds(collect(*store_, {})));
+    }
+    return false;
+  };
+  const auto plan = plan_collection(*store, {});
+  ASSERT_TRUE(succeeds(plan));
+  EXPECT_TRUE(is_done);
+  EXPECT_EQ(plan->freed_bytes, 0);
+  EXPECT_TRUE(plan->unmovable.empty());
 }
 
 TEST_F(Collect, NothingIsDeletedWhenATagCannotBeRead) {

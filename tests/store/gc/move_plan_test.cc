@@ -20,7 +20,7 @@ TEST(ChooseVictims, PacksWithMoreDeadBytesThanTheLimit) {
   ASSERT_EQ(victims.chosen.size(), 2u);
   EXPECT_EQ(victims.chosen[0].needed_bytes, 20 * kMiB) << "what frees most comes first";
   EXPECT_EQ(victims.chosen[1].needed_bytes, 89 * kMiB);
-  EXPECT_FALSE(victims.is_cut);
+  EXPECT_EQ(victims.smallest_left, UINT64_MAX);
   EXPECT_EQ(choose_victims(all, {UINT64_MAX, 0}).chosen.size(), 4u);
 }
 
@@ -29,7 +29,7 @@ TEST(ChooseVictims, TheLimitLetsThroughWhatFitsAndSaysSo) {
   for (int i = 0; i < 4; ++i) all.push_back(candidate(FileKind::kPack, 100 * kMiB, 40 * kMiB));
   const Victims victims = choose_victims(all, {100 * kMiB, 10});
   EXPECT_EQ(victims.chosen.size(), 2u);
-  EXPECT_TRUE(victims.is_cut);
+  EXPECT_EQ(victims.smallest_left, 40 * kMiB);
   EXPECT_TRUE(choose_victims(all, {0, 10}).chosen.empty());
 }
 

@@ -124,8 +124,10 @@ TEST_F(Bases, AnUnknownEncodingStopsACollection) {
   newer.session = *SessionId::fresh();
   ASSERT_TRUE(metas.finish());
   CommitFailure failure;
-  const BareLease lease(path(), newer.session);
-  ASSERT_TRUE(commit_tag(*store_, newer, IfExists::kError, {}, 0ms, failure));
+  {
+    const BareLease lease(path(), newer.session);
+    ASSERT_TRUE(commit_tag(*store_, newer, IfExists::kError, {}, 0ms, failure));
+  }
   EXPECT_EQ(collect(*store_, {}).error().code, Code::kNewerFormat);
 }
 

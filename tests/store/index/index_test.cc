@@ -186,5 +186,59 @@ TEST_F(IndexTest, OfAnotherStoreIsRefused) {
   EXPECT_EQ(index.error().code, Code::kCorrupt);
 }
 
+TEST_F(IndexTest, TheIndexOfAnotherStoreIsNotDestroyed) {
+  {
+    auto index = Index::open(*store_, Index::Access::kWrite);
+    ASSERT_TRUE(index) << "empty, and this store's";
+  }
+  const std::string other = folder_.string() + "-other";
+  ASSERT_TRUE(Store::init(posix_fs(), other, Config{}));
+  const auto store = Store::open(posix_fs(), other);
+  setenv("CAIRN_INDEX", index_path(*store_).c_str(), 1);
+  const Status destroyed = Index::destroy(**store);
+  unsetenv("CAIRN_INDEX");
+  std::filesystem::remove_all(other);
+  ASSERT_FALSE(destroyed);
+  EXPECT_EQ(destroyed.error().code, Code::kCorrupt);
+  EXPECT_TRUE(Index::open(*store_, Index::Access::kRead));
+}
+
+TEST_F(IndexTest, WhatIsInItsPlaceIsSetAside) {
+  const std::string path = index_path(*store_);
+  for (const bool is_folder : {false, true}) {
+    std::filesystem::remove_all(path);
+    if (is_folder) std::filesystem::create_directories(path + "/CURRENT/x");
+    if (!is_folder) ASSERT_TRUE(write_new_file(posix_fs(), path, as_bytes("notes")));
+    ASSERT_TRUE(Index::destroy(*store_));
+    auto index = Index::open(*store_, Index::Access::kWrite);
+    ASSERT_TRUE(index) << index.error().message;
+    EXPECT_TRUE((*index)->catch_up());
+  }
+  size_t aside = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(store_->path())) {
+    aside += entry.path().filename().string().starts_with("index.replaced-") ? 1 : 0;
+  }
+  EXPECT_EQ(aside, 2u);
+}
+
+TEST_F(IndexTest, AFolderOfOtherFilesIsNotDestroyed) {
+  const std::string path = index_path(*store_);
+  std::filesystem::create_directories(path);
+  ASSERT_TRUE(write_new_file(posix_fs(), path + "/000012.log", as_bytes("precious")));
+  EXPECT_FALSE(Index::destroy(*store_));
+  EXPECT_TRUE(file_exists(posix_fs(), path + "/000012.log"));
+  std::filesystem::remove_all(path);
+}
+
+TEST_F(IndexTest, AnErrorUnderANameWithLockIsNotBusy) {
+  const std::string file = folder_.string() + "/While lock file";
+  ASSERT_TRUE(write_new_file(posix_fs(), file, {}));
+  setenv("CAIRN_INDEX", (file + "/index").c_str(), 1);
+  const auto index = Index::open(*store_, Index::Access::kWrite);
+  unsetenv("CAIRN_INDEX");
+  ASSERT_FALSE(index);
+  EXPECT_EQ(index.error().code, Code::kFailed) << index.error().message;
+}
+
 }  // namespace
 }  // namespace cairn
