@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "store/ballast.h"
+#include "store/distrust.h"
 
 namespace cairn {
 namespace {
@@ -42,6 +43,8 @@ class Collection {
   Result<GcReport> run() {
     CAIRN_CHECK(reclaim_unneeded());
     CAIRN_CHECK(move_and_reclaim());
+    // Marks that stay do no harm.
+    (void)forget_distrust(store_).has_value();
     // On a disk that is still full the ballast is made another time.
     (void)make_ballast(store_.fs(), store_.path()).has_value();
     return std::move(report_);
