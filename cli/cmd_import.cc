@@ -99,7 +99,9 @@ class LazyLookUp {
   }
 
   void warn(const Error& error) {
-    context_.output.warn(fmt::format("saving without store-wide look-ups: {}", error.message));
+    context_.output.warn(fmt::format(
+        "saving without store-wide look-ups: {}; 'cairn repair index' builds a damaged index anew",
+        error.message));
   }
 
   const Context& context_;

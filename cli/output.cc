@@ -155,8 +155,11 @@ void Output::show_bar(std::string_view bar) {
   write_all(options_.stderr_fd, std::string(kClearLine) + bar_);
 }
 
-int Output::fail(const Error& error) {
+int Output::fail(Error error) {
   const std::lock_guard lock(mutex_);
+  if (error.code == Code::kCorrupt && error.hint.empty()) {
+    error.hint = "'cairn check' says what is damaged, and what mends it";
+  }
   say_error_locked(error);
   return exit_status(error.code, stop_signal());
 }

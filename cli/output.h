@@ -64,7 +64,7 @@ class Output {
   void show_bar(std::string_view bar);
 
   /// Says the error (JSON on stderr under --json) and returns its exit status.
-  int fail(const Error& error);
+  int fail(Error error);
 
   /// `text` in bold where stdout is a terminal that wants colours.
   std::string bold(std::string_view text) const;

@@ -49,7 +49,7 @@ class Checker {
  private:
   /// Records damage of a tag's metadata; passes on what is none.
   Status note(const TagEntry& tag, const Error& error) {
-    if (!is_damage(request_, error)) return tl::unexpected(error);
+    if (!is_damage(error)) return tl::unexpected(error);
     report_.damage.push_back({"metadata", tag.name, "", "", std::nullopt, error.message});
     return {};
   }
@@ -132,7 +132,7 @@ class Checker {
       CAIRN_CHECK(not_stopped(request_));
       const auto objects = list_objects(store_.fs(), store_.path(), file);
       if (objects) continue;
-      if (!is_damage(request_, objects.error())) return tl::unexpected(objects.error());
+      if (!is_damage(objects.error())) return tl::unexpected(objects.error());
       report_.damage.push_back({"pack-table", "", "", relative_path(FileKind::kMeta, file),
                                 std::nullopt, objects.error().message});
     }
@@ -144,7 +144,7 @@ class Checker {
     const auto opened = open_tag_as_it_is(tag);
     if (!opened) {
       // Damage of this kind was named already.
-      return is_damage(request_, opened.error()) ? Status() : tl::unexpected(opened.error());
+      return is_damage(opened.error()) ? Status() : tl::unexpected(opened.error());
     }
     Checkpoint& checkpoint = **opened;
     for (size_t item = 0; item < checkpoint.item_count(); ++item) {
@@ -154,7 +154,7 @@ class Checker {
             for (const Copy& copy : copies) name_user(tag.name, name, chunk, copy);
             return Status();
           });
-      if (!visited && !is_damage(request_, visited.error())) return visited;
+      if (!visited && !is_damage(visited.error())) return visited;
     }
     return {};
   }
@@ -203,7 +203,7 @@ class SettledCheck {
       CheckRequest again = request_;
       const auto changed = retract_changed();
       // Without a root nothing can have changed.
-      if (!changed && is_damage(request_, changed.error())) break;
+      if (!changed && is_damage(changed.error())) break;
       CAIRN_CHECK(changed);
       again.tags = *changed;
       if (again.tags.empty()) break;
@@ -257,7 +257,7 @@ class SettledCheck {
 
   Status give_up(const std::vector<TagEntry>& tags) {
     for (const TagEntry& tag : tags) report_.unsettled.push_back(tag.name);
-    if (!request_.only_losses) return {};
+    if (!request_.must_settle) return {};
     return fail(Code::kBusy,
                 fmt::format("the tag '{}' changed each time it was checked", tags.front().name),
                 "try again when fewer changes are made");

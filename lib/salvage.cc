@@ -95,7 +95,7 @@ static Status add_entries(const Store& store, const FileId& meta, std::vector<Ta
 static Result<std::optional<std::string>> find_lack(const Store& store, const TagEntry& tag) {
   CheckRequest request;
   request.tags = {tag};
-  request.only_losses = true;
+  request.must_settle = true;
   CAIRN_TRY(const CheckReport report, check(store, request));
   if (report.damage.empty()) return std::optional<std::string>();
   return std::optional(report.damage.front().message);

@@ -88,7 +88,13 @@ Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
 }
 
 Result<TagBook> Store::read_book() const {
-  CAIRN_TRY(Root root, read_root(fs_, path_));
+  auto read = read_root(fs_, path_);
+  if (!read && read.error().code == Code::kCorrupt) {
+    Error error = std::move(read).error();
+    error.hint = "'cairn repair tags --dry-run' shows what can be put together again";
+    return tl::unexpected(std::move(error));
+  }
+  CAIRN_TRY(Root root, std::move(read));
   if (root.store_id != config_.store_id) {
     return fail(Code::kCorrupt,
                 fmt::format("'{}/root' belongs to another store than '{}/config'", path_, path_));
