@@ -174,6 +174,27 @@ class Commands(unittest.TestCase):
         tensors, _ = read_safetensors(self.a)
         self.assertEqual(read("run/1", "w"), tensors["w"][2])
         self.assertEqual(read("run/1", "note"), self.note.read_bytes())
+    def test_diff_looks_beyond_tensors(self):
+        words = ["--step", "7", "--meta", "lr=0.1"]
+        self.cairn.run("import", "beyond/same", self.a, *words, "--attach", f"note={self.note}")
+        same = self.cairn.json("diff", "run/1", "beyond/same")
+        self.assertEqual((same["identical"], same["attachments"]["changed"],
+                          same["metadata_changed"], same["step_changed"]), (True, [], False, False))
+        note = self.folder / "note2"
+        note.write_bytes(self.note.read_bytes()[:-1] + b"?")
+        self.cairn.run("import", "beyond/note", self.a, *words, "--attach", f"note={note}",
+                       "--attach", f"more={note}")
+        other = self.cairn.json("diff", "run/1", "beyond/note")
+        self.assertEqual((other["identical"], other["changed"], other["attachments"]),
+                         (False, [], {"changed": ["note"], "added": ["more"], "removed": []}))
+        self.assertIn("changed attachment note",
+                      self.cairn.run("diff", "run/1", "beyond/note", "--exit-code", expect=1).stdout)
+        self.assertTrue(self.cairn.json("diff", "run/1", "beyond/note", "--tensors", "*")["identical"])
+        self.cairn.run("import", "beyond/step", self.a, "--step", "8", "--meta", "lr=0.2")
+        step = self.cairn.json("diff", "beyond/same", "beyond/step")
+        self.assertEqual((step["metadata_changed"], step["step_changed"],
+                          step["attachments"]["removed"]), (True, True, ["note"]))
+
         self.assertEqual(read("run/1", "e"), b"")
         rows = b"".join(tensors["w"][2][400 * row + 40:400 * row + 80] for row in range(98, 100))
         self.assertEqual(read("run/1", "w", "--box", "98:,10:20"), rows)
