@@ -69,7 +69,7 @@ class Output {
   /// `text` in bold where stdout is a terminal that wants colours.
   std::string bold(std::string_view text) const;
 
-  /// Flushes. The status to exit with: `status`, or 1 when stdout could not be written.
+  /// Flushes. The status to exit with: `status`, or that of the failure to write stdout.
   int finish(int status);
 
  private:
