@@ -49,7 +49,9 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
     }
     CAIRN_CHECK(check_may_commit(store, root, wanted.session));
     if (standing != nullptr && if_exists != IfExists::kReplace) {
-      return fail(Code::kExists, fmt::format("the tag '{}' exists already", wanted.name),
+      return fail(Code::kExists,
+                  fmt::format("the tag '{}' exists already{}", wanted.name,
+                              if_exists == IfExists::kSame ? " with another checkpoint" : ""),
                   "choose another name, or '--if-exists replace'");
     }
     const Status reused = check_reused(store, root, reused_packs);

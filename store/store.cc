@@ -78,6 +78,10 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
 Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
   const std::string config_path = join_path(path, "config");
   const auto text = read_file(fs, config_path, kConfigBytesMax);
+  const auto place = fs.info(path);
+  if (!text && place && !place->is_folder) {
+    return fail(Code::kNoStore, fmt::format("'{}' is a file, and a store is a folder", path));
+  }
   if (!text && text.error().code == Code::kNotFound) {
     return fail(Code::kNoStore, fmt::format("there is no store at '{}'", path),
                 fmt::format("make one with 'cairn init {}'", path));
