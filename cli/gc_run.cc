@@ -26,6 +26,7 @@ static void drop_from_index(const Context& context, const Store& store,
 GcRequest gc_request(const GcOptions& options) {
   GcRequest request;
   request.move = {options.max_repack_bytes, options.min_dead_percent};
+  request.rebase = options.rebase;
   request.reclaim.wait = stoppable_wait(options.wait_s);
   request.reclaim.reader_grace = std::chrono::seconds(options.reader_grace_s);
   return request;
@@ -44,17 +45,21 @@ Result<GcReport> run_gc(const Context& context, const Store& store, const GcOpti
 }
 
 nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run) {
-  return {{"freed_bytes", report.freed_bytes},
-          {"packs_deleted", report.packs_deleted},
-          {"packs_rewritten", report.packs_rewritten},
-          {"metas_deleted", report.metas_deleted},
-          {"metas_rewritten", report.metas_rewritten},
-          {"chunks_removed", report.chunks_removed},
-          {"moved_bytes", report.moved_bytes},
-          {"more", report.is_cut},
-          {"failures", report.failures},
-          {"damaged", report.unmovable},
-          {"dry_run", dry_run}};
+  return {
+      {"freed_bytes", report.freed_bytes},
+      {"packs_deleted", report.packs_deleted},
+      {"packs_rewritten", report.packs_rewritten},
+      {"metas_deleted", report.metas_deleted},
+      {"metas_rewritten", report.metas_rewritten},
+      {"chunks_removed", report.chunks_removed},
+      {"moved_bytes", report.moved_bytes},
+      {"copies_rebased", report.copies_rebased},
+      {"rebase",
+       {{"frees_bytes", report.rebase_frees_bytes}, {"writes_bytes", report.rebase_writes_bytes}}},
+      {"more", report.is_cut},
+      {"failures", report.failures},
+      {"damaged", report.unmovable},
+      {"dry_run", dry_run}};
 }
 
 std::string gc_text(const GcReport& report, bool dry_run) {
@@ -66,7 +71,17 @@ std::string gc_text(const GcReport& report, bool dry_run) {
                   counted(report.packs_deleted + report.metas_deleted, "pack"),
                   report.packs_rewritten + report.metas_rewritten, human_bytes(report.moved_bytes));
   if (report.is_cut) text += "; more can be freed by another run";
-  return text + "\n";
+  text += "\n";
+  if (report.copies_rebased != 0) {
+    text += fmt::format("{} now stand by themselves\n", counted(report.copies_rebased, "chunk"));
+  }
+  if (report.rebase_frees_bytes > report.rebase_writes_bytes) {
+    text += fmt::format(
+        "about {} more would come back with '--rebase': forgotten tags are kept for "
+        "what was made from them\n",
+        human_bytes(report.rebase_frees_bytes - report.rebase_writes_bytes));
+  }
+  return text;
 }
 
 int gc_status(Output& output, const GcReport& report) {

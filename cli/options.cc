@@ -192,6 +192,7 @@ void declare(FlagSet& flags, GcOptions& options) {
   flags.value("max-repack-bytes", &options.max_repack_bytes, parse_size);
   flags.value("min-dead", &options.min_dead_percent, parse_dead_percent);
   flags.value("reader-grace", &options.reader_grace_s, parse_duration_s);
+  flags.on_off("rebase", &options.rebase);
   flags.on_off("dry-run", &options.dry_run);
   flags.on_off("yes", &options.yes, 'y');
   declare_wait(flags, &options.wait_s);

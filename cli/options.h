@@ -128,6 +128,7 @@ struct GcOptions {
   uint64_t max_repack_bytes = UINT64_MAX;
   double min_dead_percent = 10;
   uint64_t reader_grace_s = 0;
+  bool rebase = false;
   bool dry_run = false;
   bool yes = false;
   uint64_t wait_s = 60;

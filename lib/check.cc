@@ -14,11 +14,13 @@
 #include <tuple>
 #include <utility>
 
+#include "lib/chain_check.h"
 #include "lib/copy_check.h"
 #include "lib/tag_rules.h"
 #include "store/base_cycles.h"
 #include "store/checkpoint.h"
 #include "store/pack_table.h"
+#include "store/seen_copies.h"
 
 namespace cairn {
 namespace {
@@ -38,7 +40,7 @@ class Checker {
     }
     CAIRN_CHECK(check_meta_packs());
     CAIRN_CHECK(copies_.check_packs());
-    if (request_.read_percent) CAIRN_CHECK(copies_.read_data());
+    if (request_.read_percent) CAIRN_CHECK(read_data());
     for (const TagEntry& tag : request_.tags) {
       if (!copies_.found_none()) CAIRN_CHECK(name_users(tag));
     }
@@ -47,6 +49,21 @@ class Checker {
   }
 
  private:
+  /// First each copy by itself, then those that are made from others, the newest tags first: what
+  /// their chains go through is proven with them.
+  Status read_data() {
+    CAIRN_CHECK(copies_.read_data());
+    if (report_.out_of_time) return {};
+    ChainCheck chains(store_, request_, report_, copies_);
+    for (auto tag = request_.tags.rbegin(); tag != request_.tags.rend(); ++tag) {
+      CAIRN_CHECK(not_stopped(request_));
+      const auto checkpoint = open_tag_as_it_is(*tag);
+      if (checkpoint) CAIRN_CHECK(chains.check(**checkpoint));
+    }
+    report_.bytes_read += chains.read_bytes();
+    return {};
+  }
+
   /// Records damage of a tag's metadata; passes on what is none.
   Status note(const TagEntry& tag, const Error& error) {
     if (!is_damage(error)) return tl::unexpected(error);
@@ -66,29 +83,58 @@ class Checker {
     CAIRN_CHECK(check_tag_rules(**checkpoint, seen_, [&](std::string item, std::string what) {
       report_.damage.push_back({"metadata", tag.name, item, "", std::nullopt, what});
     }));
-    const LocatorTable& table = (*checkpoint)->table();
-    bool has_bases = !table.closure.empty();
-    for (size_t page = 0; page < table.page_count(); ++page) {
-      const PagePlace& place = table.place(page);
+    return gather_copies(tag, **checkpoint);
+  }
+
+  Status gather_copies(const TagEntry& tag, Checkpoint& checkpoint) {
+    const LocatorTable& table = checkpoint.table();
+    seen_copies_.agree_with(table);
+    std::vector<CopyRef> wanted;
+    for (uint32_t number = 0; number < table.page_count(); ++number) {
+      const PagePlace& place = table.place(number);
       metas_.insert(place.page.file);
       metas_.insert(place.locator.file);
-      has_bases = has_bases || with_bases_.contains(place);
-      if (pages_.contains(place)) continue;
-      const auto loaded = (*checkpoint)->page(page);
-      if (loaded) {
-        pages_.insert(place);
-        const bool fresh = gathered_.insert({place.page.digest, place.locator.digest}).second;
-        if (fresh) gather_page(page, *loaded);
-        const auto& copies = (*loaded)->locator.copies;
-        const bool uses_bases = std::any_of(copies.begin(), copies.end(),
-                                            [](const Copy& copy) { return !copy.bases.empty(); });
-        if (uses_bases) with_bases_.insert(place);
-        has_bases = has_bases || uses_bases;
-      } else {
-        CAIRN_CHECK(note(tag, loaded.error()));
+      const bool is_own = number < table.pages.size();
+      const bool is_new = is_own && seen_copies_.add_all(place.locator.digest);
+      if (!is_new && pages_.contains(place)) continue;
+      const auto page = checkpoint.page(number);
+      if (!page) {
+        CAIRN_CHECK(note(tag, page.error()));
+        continue;
+      }
+      pages_.insert(place);
+      if (!is_new) continue;
+      gather_page(number, *page);
+      for (const Copy& copy : (*page)->locator.copies) {
+        for (const BaseRef& base : copy.bases) {
+          const auto ref = checkpoint.page_numbers().resolve(base);
+          if (!ref) return note(tag, ref.error());
+          wanted.push_back(*ref);
+        }
       }
     }
-    return has_bases ? check_bases(tag, **checkpoint) : Status();
+    if (wanted.empty()) return {};
+    const Status gathered = gather_bases(checkpoint, std::move(wanted));
+    if (!gathered) return note(tag, gathered.error());
+    return check_bases(tag, checkpoint);
+  }
+
+  /// What copies are made from, and what these are.
+  Status gather_bases(Checkpoint& checkpoint, std::vector<CopyRef> wanted) {
+    while (!wanted.empty()) {
+      const CopyRef ref = wanted.back();
+      wanted.pop_back();
+      const Digest& locator = checkpoint.table().place(ref.page).locator.digest;
+      if (!seen_copies_.add(locator, ref.slot)) continue;
+      CAIRN_TRY(const auto page, checkpoint.page(ref.page));
+      CAIRN_CHECK(check_slot(ref, page->locator));
+      const Copy& copy = page->locator.copies[ref.slot];
+      copies_.add(copy, page->digest_of(ref.slot));
+      for (const BaseRef& base : copy.bases) {
+        CAIRN_TRY(wanted.emplace_back(), checkpoint.page_numbers().resolve(base));
+      }
+    }
+    return {};
   }
 
   /// No copy may be made from itself.
@@ -147,26 +193,34 @@ class Checker {
       return is_damage(opened.error()) ? Status() : tl::unexpected(opened.error());
     }
     Checkpoint& checkpoint = **opened;
+    ChainDamage damage(checkpoint, copies_);
     for (size_t item = 0; item < checkpoint.item_count(); ++item) {
-      const std::string& name = checkpoint.item_name(item);
-      const Status visited =
-          visit_chunks(checkpoint, item, [&](uint64_t chunk, const ChunkEntry&, auto copies) {
-            for (const Copy& copy : copies) name_user(tag.name, name, chunk, copy);
-            return Status();
-          });
-      if (!visited && !is_damage(visited.error())) return visited;
+      const Status named = name_user(checkpoint, item, damage);
+      if (!named && !is_damage(named.error())) return named;
     }
     return {};
   }
 
-  void name_user(const std::string& tag, const std::string& tensor, uint64_t chunk,
-                 const Copy& copy) {
-    const CopyDamage* found = copies_.find(copy);
-    if (found == nullptr) return;
-    const auto& [kind, message] = *found;
-    if (!rows_.insert({kind, tag, tensor, copy.pack}).second) return;
-    report_.damage.push_back({kind, tag, tensor, relative_path(FileKind::kPack, copy.pack),
-                              copy.offset, fmt::format("chunk {}: {}", chunk, message)});
+  Status name_user(Checkpoint& checkpoint, size_t item, ChainDamage& damage) {
+    for (uint64_t chunk = 0; chunk < checkpoint.chunk_count(item); ++chunk) {
+      const PagePlan::Place place = checkpoint.plan().place(item, chunk);
+      CAIRN_TRY(const auto page, checkpoint.page(place.page));
+      const uint32_t first = page->first_slots[place.entry];
+      for (uint32_t i = 0; i < page->copies(place.entry).size(); ++i) {
+        CAIRN_TRY(const auto found, damage.find({static_cast<uint32_t>(place.page), first + i}));
+        if (found) name_damage(checkpoint, item, chunk, *found);
+      }
+    }
+    return {};
+  }
+
+  void name_damage(const Checkpoint& checkpoint, size_t item, uint64_t chunk,
+                   const ChainDamage::Found& found) {
+    const auto& [kind, message] = *found.damage;
+    const std::string &tag = checkpoint.tag().name, &tensor = checkpoint.item_name(item);
+    if (!rows_.insert({kind, tag, tensor, found.copy.pack}).second) return;
+    report_.damage.push_back({kind, tag, tensor, relative_path(FileKind::kPack, found.copy.pack),
+                              found.copy.offset, fmt::format("chunk {}: {}", chunk, message)});
   }
 
   const Store& store_;
@@ -177,8 +231,7 @@ class Checker {
   std::set<FileId> metas_;
   std::set<PagePlace> pages_;                                // read already
   std::vector<std::shared_ptr<const LoadedPage>> previous_;  // by number, of the tag before
-  std::set<PagePlace> with_bases_;                           // of those, whose copies have bases
-  std::set<std::pair<Digest, Digest>> gathered_;             // of pages with their locators
+  SeenCopies seen_copies_;
   std::set<std::tuple<std::string, std::string, std::string, FileId>> rows_;
 };
 

@@ -27,7 +27,7 @@ Status not_stopped(const CheckRequest& request) {
   return fail(Code::kCancelled, "the check was stopped");
 }
 
-CopyCheck::CopyPlace CopyCheck::place_of(const Copy& copy) {
+CopyPlace place_of(const Copy& copy) {
   return {copy.pack, copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding};
 }
 
@@ -186,10 +186,11 @@ Status CopyCheck::read_job(std::span<const NeededCopy> needed, const PackRange& 
       continue;
     }
     const ByteSpan stored = read->subspan(each.copy.offset - range.begin, each.copy.stored_bytes);
-    const auto decoded = decode_checked(each.copy, each.digest, stored, decoded_room);
+    const Status sound =
+        check_alone(each.copy, !each.copy.bases.empty(), each.digest, stored, decoded_room);
     // What a newer version wrote is not damaged: someone might throw it away.
-    if (!decoded && !is_damage(decoded.error())) return tl::unexpected(decoded.error());
-    if (!decoded) damage(each.copy, "data", decoded.error().message);
+    if (!sound && !is_damage(sound.error())) return sound;
+    if (!sound) damage(each.copy, "data", sound.error().message);
     if (request_.progress != nullptr) request_.progress->done_bytes += each.copy.stored_bytes;
   }
   return {};

@@ -24,6 +24,10 @@ bool is_damage(const Error& error);
 /// Errors: kCancelled when the caller of the check wants it to end.
 Status not_stopped(const CheckRequest& request);
 
+/// Copies without stored bytes (zeros) lie where the next copy does: lengths tell them apart.
+using CopyPlace = std::tuple<FileId, uint64_t, uint32_t, uint32_t, Encoding>;
+CopyPlace place_of(const Copy& copy);
+
 struct CopyDamage {
   std::string kind, message;
 };
@@ -50,22 +54,19 @@ class CopyCheck {
   bool found_none() const { return damaged_.empty(); }
   /// What is wrong with the copy, or nullptr.
   const CopyDamage* find(const Copy& copy) const;
+  /// Notes something that was found elsewhere. The first finding about a copy stands.
+  void damage(const Copy& copy, std::string kind, std::string message);
 
  private:
   struct NeededCopy {
     Copy copy;
     Digest digest;
   };
-  /// Copies without stored bytes (zeros) lie where the next copy does: lengths tell them apart.
-  using CopyPlace = std::tuple<FileId, uint64_t, uint32_t, uint32_t, Encoding>;
-
-  static CopyPlace place_of(const Copy& copy);
   static bool lies_before(const NeededCopy& a, const NeededCopy& b);
 
   void sort_copies();
   Status check_pack(std::span<const NeededCopy> needed);
   void compare(std::span<const NeededCopy> needed, std::span<const PackedCopy> rows);
-  void damage(const Copy& copy, std::string kind, std::string message);
   std::vector<NeededCopy> choose_copies() const;
   Status read_job(std::span<const NeededCopy> needed, const PackRange& range);
 

@@ -122,22 +122,23 @@ class Save {
   }
 
   /// Where a page lies. The base's own where its locator is the same; and where the base has the
-  /// page otherwise stored, what it has: copies of the base may be made from it, and one of those
-  /// written just now from them. `copies` becomes what the locator says.
+  /// page otherwise stored, and copies written just now are made from others, what it has: these
+  /// others may be made from that page. `copies` becomes what the locator says.
   Result<PagePlace> place_page(ChunkSaver& saver, size_t number, const Digest& page,
                                Locator& copies) {
     const Bytes locator = encode_locator(copies);
     if (base_ != nullptr) {
       if (const auto same = base_->equal_page(page, blake3(locator))) return *same;
-      if (const auto other = saver.sound_copies(page)) {
-        copies = *other;
-        return *base_->page_of(page);
-      }
       const bool has_bases = std::any_of(copies.copies.begin(), copies.copies.end(),
                                          [](const Copy& copy) { return !copy.bases.empty(); });
-      if (base_->page_of(page) && has_bases) {
-        failure_.lost_reused = true;
-        return fail(Code::kCorrupt, "what the base tag has of this checkpoint is damaged");
+      if (has_bases && base_->page_of(page)) {
+        const auto others = saver.sound_copies(page);
+        failure_.lost_reused = !others;
+        if (!others) {
+          return fail(Code::kCorrupt, "what the base tag has of this checkpoint is damaged");
+        }
+        copies = *others;
+        return *base_->page_of(page);
       }
     }
     PagePlace place;

@@ -164,16 +164,32 @@ class Rules {
   void check_packs() {
     const LocatorTable& table = checkpoint_.table();
     std::map<FileId, uint64_t> used;
-    for (size_t number = 0; number < table.page_count(); ++number) {
-      const bool own = number < table.pages.size();
+    for (size_t number = 0; number < table.pages.size(); ++number) {
       const auto* uses = uses_of(number);
       if (uses == nullptr) return;
-      for (const auto& [pack, bytes] : *uses) used[pack] += own ? bytes : 0;
+      for (const auto& [pack, bytes] : *uses) used[pack] += bytes;
     }
+    if (!table.closure.empty() && !add_bases(used)) return;
     std::map<FileId, uint64_t> listed;
     for (const PackUse& use : table.packs) listed[use.pack] = use.stored_bytes;
     if (used == listed && listed.size() == table.packs.size()) return;
     report_("", "its locator table lists other packs, or other bytes of them, than its locators");
+  }
+
+  /// What the tag's copies are made from. False when some of it cannot be read.
+  bool add_bases(std::map<FileId, uint64_t>& used) {
+    const LocatorTable& table = checkpoint_.table();
+    const auto read = [&](size_t number) -> Result<Locator> {
+      CAIRN_TRY(const auto page, checkpoint_.page(number));
+      return page->locator;
+    };
+    return for_each_needed(table, read,
+                           [&](const CopyRef& ref, const Copy& copy) -> Status {
+                             if (ref.page >= table.pages.size())
+                               used[copy.pack] += copy.stored_bytes;
+                             return {};
+                           })
+        .has_value();
   }
 
   /// nullptr when the page cannot be read.

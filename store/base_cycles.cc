@@ -9,13 +9,14 @@ namespace {
 /// Depth first, with a stack of its own: chains may be long.
 class CycleSearch {
  public:
-  CycleSearch(std::vector<Locator> pages, const LocatorTable& table)
-      : pages_(std::move(pages)), numbers_(table) {}
+  CycleSearch(const LocatorTable& table, const ReadLocator& read)
+      : own_pages_(table.pages.size()), numbers_(table), read_(read) {}
 
   Result<bool> run() {
-    for (uint32_t page = 0; page < pages_.size(); ++page) {
-      for (uint32_t slot = 0; slot < pages_[page].copies.size(); ++slot) {
-        if (pages_[page].copies[slot].bases.empty()) continue;
+    for (uint32_t page = 0; page < own_pages_; ++page) {
+      CAIRN_TRY(const Locator* locator, open(page));
+      for (uint32_t slot = 0; slot < locator->copies.size(); ++slot) {
+        if (locator->copies[slot].bases.empty()) continue;
         CAIRN_TRY(const bool found, search_from({page, slot}));
         if (found) return true;
       }
@@ -36,14 +37,16 @@ class CycleSearch {
     seen_[start] = Seen::kOpen;
     while (!path.empty()) {
       Step& step = path.back();
-      const std::vector<BaseRef>& bases = pages_[step.copy.page].copies[step.copy.slot].bases;
+      CAIRN_TRY(const Locator* locator, open(step.copy.page));
+      const std::vector<BaseRef>& bases = locator->copies[step.copy.slot].bases;
       if (step.next_base == bases.size()) {
         seen_[step.copy] = Seen::kDone;
         path.pop_back();
         continue;
       }
       CAIRN_TRY(const CopyRef base, numbers_.resolve(bases[step.next_base++]));
-      CAIRN_CHECK(check_slot(base, pages_[base.page]));
+      CAIRN_TRY(const Locator* of_base, open(base.page));
+      CAIRN_CHECK(check_slot(base, *of_base));
       const auto [seen, is_new] = seen_.try_emplace(base, Seen::kOpen);
       if (is_new) path.push_back({base, 0});
       if (!is_new && seen->second == Seen::kOpen) return true;
@@ -51,19 +54,25 @@ class CycleSearch {
     return false;
   }
 
-  const std::vector<Locator> pages_;
+  Result<const Locator*> open(uint32_t page) {
+    const auto [at, fresh] = pages_.try_emplace(page);
+    if (fresh) {
+      CAIRN_TRY(at->second, read_(page));
+    }
+    return &at->second;
+  }
+
+  const size_t own_pages_;
   const PageNumbers numbers_;
+  const ReadLocator& read_;
+  std::map<uint32_t, Locator> pages_;
   std::map<CopyRef, Seen> seen_;
 };
 
 }  // namespace
 
 Result<bool> has_base_cycle(const LocatorTable& table, const ReadLocator& read) {
-  std::vector<Locator> pages(table.page_count());
-  for (size_t page = 0; page < pages.size(); ++page) {
-    CAIRN_TRY(pages[page], read(page));
-  }
-  return CycleSearch(std::move(pages), table).run();
+  return CycleSearch(table, read).run();
 }
 
 }  // namespace cairn

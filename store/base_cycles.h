@@ -8,7 +8,7 @@
 
 namespace cairn {
 
-/// Whether among the copies of the table's pages there is one that needs itself. Errors: those of
+/// Whether one of the tag's copies, or one that it is made from, needs itself. Errors: those of
 /// `read`; kCorrupt for a base that does not exist.
 Result<bool> has_base_cycle(const LocatorTable& table, const ReadLocator& read);
 

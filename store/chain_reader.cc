@@ -154,12 +154,6 @@ class Walk {
 
 }  // namespace
 
-Error about_copy(const Copy& copy, Error error) {
-  error.message = fmt::format("pack '{}', offset {}: {}", relative_path(FileKind::kPack, copy.pack),
-                              copy.offset, error.message);
-  return error;
-}
-
 Status ChainReader::read_all(const DecodePlan& plan, const DeliverCopy& deliver) {
   return Walk(plan, packs_).run([&](uint32_t number, ByteSpan decoded) -> Status {
     CAIRN_CHECK(check_digest(plan.copies[number], decoded));

@@ -32,7 +32,4 @@ class ChainReader {
   PackReader& packs_;
 };
 
-/// "pack '...', offset ...: why".
-Error about_copy(const Copy& copy, Error error);
-
 }  // namespace cairn

@@ -17,7 +17,8 @@ static std::string_view header_magic(FileKind kind) {
 }
 
 uint64_t copy_alignment(uint64_t stored_bytes) {
-  return stored_bytes >= kAlignedCopyBytesMin ? kDirectAlignment : 8;
+  const bool is_whole = stored_bytes % kDirectAlignment == 0;
+  return is_whole && stored_bytes >= kAlignedCopyBytesMin ? kDirectAlignment : 8;
 }
 
 uint64_t PackLayout::add(uint64_t stored_bytes, uint64_t aux_bytes) {

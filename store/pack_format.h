@@ -16,7 +16,8 @@ namespace cairn {
 inline constexpr uint64_t kPackHeaderBytes = 32;
 inline constexpr uint64_t kPackTrailerBytes = 64;
 inline constexpr uint64_t kPackRecordBytes = 56;  ///< of both tables
-/// Copies of this size and more begin at kDirectAlignment, so that loads can read them directly.
+/// Copies of this size and more that are whole blocks begin at kDirectAlignment, so that loads can
+/// read them directly; others would waste half a block each.
 inline constexpr uint64_t kAlignedCopyBytesMin = 64 * kKiB;
 
 uint64_t copy_alignment(uint64_t stored_bytes);

@@ -39,24 +39,36 @@ Result<ByteSpan> PackReader::read(const PackRange& range, AlignedBuffer& room) {
   return ByteSpan(wanted);
 }
 
+Error about_copy(const Copy& copy, Error error) {
+  error.message = fmt::format("pack '{}', offset {}: {}", relative_path(FileKind::kPack, copy.pack),
+                              copy.offset, error.message);
+  return error;
+}
+
 Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
                                 AlignedBuffer& room) {
-  const auto damaged = [&](Code code, std::string_view why) {
-    return fail(code, fmt::format("pack '{}', offset {}: {}",
-                                  relative_path(FileKind::kPack, copy.pack), copy.offset, why));
-  };
   ByteSpan decoded = stored;
   if (copy.encoding != Encoding::kRaw) {
     if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
     const MutableBytes out = room.span().first(copy.decoded_bytes);
     const Status done = decode(copy.encoding, codec_parameters(copy), stored, {}, out);
-    if (!done) return damaged(done.error().code, done.error().message);
+    if (!done) return tl::unexpected(about_copy(copy, done.error()));
     decoded = out;
   }
-  if (decoded.size() != copy.decoded_bytes || blake3(decoded) != digest) {
-    return damaged(Code::kCorrupt, "the bytes do not match their digest");
+  if (decoded.size() == copy.decoded_bytes && blake3(decoded) == digest) return decoded;
+  return tl::unexpected(
+      about_copy(copy, {Code::kCorrupt, "the bytes do not match their digest", ""}));
+}
+
+Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
+                   AlignedBuffer& room) {
+  if (!has_bases) {
+    CAIRN_CHECK(decode_checked(copy, digest, stored, room));
+    return {};
   }
-  return decoded;
+  const Status sealed = check_seal(copy, stored);
+  if (!sealed) return tl::unexpected(about_copy(copy, sealed.error()));
+  return {};
 }
 
 }  // namespace cairn

@@ -42,4 +42,12 @@ class PackReader {
 Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
                                 AlignedBuffer& room);
 
+/// Whether the stored bytes are the copy's: by its digest, or, where bases are needed to decode it,
+/// by its seal. Errors: kCorrupt naming pack and offset; kNewerFormat.
+Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
+                   AlignedBuffer& room);
+
+/// "pack '...', offset ...: why".
+Error about_copy(const Copy& copy, Error error);
+
 }  // namespace cairn

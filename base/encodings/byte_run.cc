@@ -10,7 +10,7 @@
 namespace cairn {
 
 static constexpr size_t kLengthBytes = 3;  // u24
-static constexpr int kMatchLevel = 3;
+static constexpr int kMatchLevel = 1;      // higher ones are slower, and no smaller on planes
 
 static bool is_constant(ByteSpan bytes) {
   return std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;

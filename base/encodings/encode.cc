@@ -24,6 +24,7 @@ static bool is_sparse(BlockForm form) {
 
 Encoded encode_planes(ByteSpan items, ItemForm form, Effort effort) {
   Encoded encoded = {Encoding::kPlanes, {encode_item_form(form)}, {}};
+  encoded.stored.reserve(items.size());  // memory that is not written to costs nothing
   (void)for_each_block(items.size(), form.bytes, [&](size_t at, size_t bytes) -> Status {
     append_items(items.subspan(at, bytes), form.bytes, effort, encoded.stored);
     return {};

@@ -9,6 +9,7 @@
 
 #include "store/ballast.h"
 #include "store/distrust.h"
+#include "store/gc/rebase.h"
 
 namespace cairn {
 namespace {
@@ -37,14 +38,20 @@ class Collection {
     }
     for (const StoredFile& file : deleted.deleted) deleted.copies += count_copies(store_, file);
     count_deleted(deleted);
+    CAIRN_CHECK(estimate_rebase(survey));
     return std::move(report_);
   }
 
   Result<GcReport> run() {
     CAIRN_CHECK(reclaim_unneeded());
+    if (request_.rebase) CAIRN_CHECK(rebase_and_reclaim());
     CAIRN_CHECK(move_and_reclaim());
     // Marks that stay do no harm.
     (void)forget_distrust(store_).has_value();
+    if (!request_.rebase) {
+      CAIRN_TRY(const Survey survey, survey_store(store_));
+      CAIRN_CHECK(estimate_rebase(survey));
+    }
     // On a disk that is still full the ballast is made another time.
     (void)make_ballast(store_.fs(), store_.path()).has_value();
     return std::move(report_);
@@ -56,6 +63,33 @@ class Collection {
     count_deleted(reclaimed);
     report_.failures = std::move(reclaimed.failures);
     return {};
+  }
+
+  Status estimate_rebase(const Survey& survey) {
+    CAIRN_TRY(const RebasePlan rebase, plan_rebase(store_, survey));
+    report_.rebase_frees_bytes = rebase.frees_bytes;
+    report_.rebase_writes_bytes = rebase.writes_bytes;
+    return {};
+  }
+
+  Status rebase_and_reclaim() {
+    CAIRN_TRY(const Survey survey, survey_store(store_));
+    CAIRN_TRY(const RebasePlan plan, plan_rebase(store_, survey));
+    if (plan.is_empty()) return {};
+    Moved moved;
+    const MoveRequest how{request_.reclaim.wait, request_.threads, request_.progress,
+                          request_.reclaim.stop};
+    const Status done = rebase(store_, survey, plan, how, moved);
+    if (!done && done.error().code == Code::kNoSpace) {
+      report_.failures.push_back(fmt::format("chains stay long: {}", done.error().message));
+      return {};
+    }
+    CAIRN_CHECK(done);
+    report_.copies_rebased = plan.copies;
+    report_.moved_bytes += moved.written_bytes;
+    report_.freed_bytes -= static_cast<int64_t>(moved.written_bytes);
+    report_.chunks_removed -= static_cast<int64_t>(plan.copies);
+    return reclaim_unneeded();
   }
 
   Status move_and_reclaim() {

@@ -10,6 +10,7 @@ namespace cairn {
 struct GcRequest {
   std::set<std::string> without;  ///< for plan_collection: tags that are to be forgotten first
   MoveLimits move;
+  bool rebase = false;     ///< store copies by themselves where only they keep old tags' alive
   ReclaimRequest reclaim;  ///< `wait` also for another collection to end
   unsigned threads = 0;
   ProgressCounters* progress = nullptr;
@@ -23,12 +24,16 @@ struct GcReport {
   uint64_t metas_rewritten = 0;
   int64_t chunks_removed = 0;          ///< stored copies that are no more
   uint64_t moved_bytes = 0;            ///< written anew
+  uint64_t copies_rebased = 0;         ///< stored by themselves
+  uint64_t rebase_frees_bytes = 0;     ///< that one would free; about, not part of freed_bytes
+  uint64_t rebase_writes_bytes = 0;    ///< and write
   bool is_cut = false;                 ///< the limit on what is moved left packs as they are
   std::vector<std::string> failures;   ///< files that could not be removed, and why
   std::vector<std::string> unmovable;  ///< damaged packs that were left as they are, and why
 };
 
-/// What collect() would do if nothing else changed the store in between; changes nothing.
+/// What collect() would do if nothing else changed the store in between; changes nothing. What a
+/// rebase would do is an estimate, and what the rest would do is told as if there were none.
 Result<GcReport> plan_collection(const Store& store, const GcRequest& request);
 
 /// Errors: kBusy (another collection), kCorrupt and kNewerFormat (nothing was deleted: something

@@ -38,7 +38,7 @@ class Move {
               Session::begin(store_.fs(), store_.path(), "", std::nullopt, LeaseKind::kMove));
     MetaWriter metas(store_.fs(), store_.path(), session_->id());
     const Status done = write_and_swap(survey, metas);
-    if (moved_.changes == 0 && !may_be_visible_) {
+    if (moved_.changes == 0 && !outcome_.may_be_visible) {
       session_->remove_files(static_cast<uint32_t>(plan_.packs.size()), metas.metas_begun());
     }
     // A lease that cannot be removed is the next collection's to find.
@@ -56,11 +56,11 @@ class Move {
     CAIRN_TRY(const PlannedSwaps planned, plan_swaps(store_, survey.list, book, mover));
     CAIRN_CHECK(metas.finish());
     moved_.written_bytes = pack_bytes(plan_) + metas.stored_bytes();
-    for (size_t batch = 0; batch < planned.swaps.batch_count(); ++batch) {
-      CAIRN_CHECK(not_stopped());
-      CAIRN_CHECK(swap(planned.swaps, batch));
-    }
-    return {};
+    const Status done =
+        swap_tags(store_, session_->id(), planned.swaps, request_.wait, request_.stop, outcome_);
+    moved_.changes = outcome_.changes;
+    moved_.written_bytes += outcome_.table_bytes;
+    return done;
   }
 
   Status write_pack(uint64_t number) {
@@ -92,8 +92,8 @@ class Move {
     const PackedCopy& row = moved.row;
     const Copy old{moved.source, row.offset, row.stored_bytes, row.decoded_bytes,
                    row.encoding, {},         row.parameters};
-    const auto decoded = decode_checked(old, row.digest, stored, room);
-    if (!decoded) return note_damage(moved.source, decoded.error());
+    const Status sound = check_alone(old, !row.bases.empty(), row.digest, stored, room);
+    if (!sound) return note_damage(moved.source, sound.error());
     CAIRN_TRY(const Copy copy, pack.append({row.digest, row.encoding, row.decoded_bytes, stored,
                                             row.bases, row.parameters}));
     if (copy.offset != moved.new_offset) {
@@ -110,24 +110,6 @@ class Move {
     return tl::unexpected(error);
   }
 
-  Status swap(const TagSwaps& swaps, size_t batch) {
-    size_t changed = 0;
-    const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
-      CAIRN_CHECK(check_may_commit(store_, root, session_->id()));
-      CAIRN_TRY(changed, swaps.apply(batch, book));
-      if (changed == 0) return RootChange::kKeep;
-      ++root.commit;
-      return RootChange::kReplace;
-    };
-    ChangeOutcome outcome;
-    const Status done = change_tags(store_, session_->id(), request_.wait, edit, outcome);
-    may_be_visible_ = may_be_visible_ || (outcome.may_be_visible && changed != 0);
-    CAIRN_CHECK(done);
-    moved_.changes += changed;
-    moved_.written_bytes += outcome.table_bytes;
-    return {};
-  }
-
   Status not_stopped() const {
     if (request_.stop == nullptr || !*request_.stop) return {};
     return fail(Code::kCancelled,
@@ -140,7 +122,7 @@ class Move {
   Moved& moved_;
   PackReader reader_;
   std::unique_ptr<Session> session_;
-  bool may_be_visible_ = false;
+  SwapOutcome outcome_;
   std::mutex mutex_;  // of moved_.damaged_pack
 };
 

@@ -28,14 +28,12 @@ Status NeededCopies::add_table(const LocatorTable& table, uint64_t commit) {
     pack.oldest_commit = std::min(pack.oldest_commit, commit);
     listed_[use.pack] = &pack;
   }
-  agree_with(table);
+  seen_copies_.agree_with(table);
   const PageNumbers numbers(table);
   std::vector<CopyRef> wanted;
   if (previous_.size() < table.pages.size()) previous_.resize(table.pages.size());
   for (size_t page = 0; page < table.pages.size(); ++page) {
-    Added& added = added_[table.pages[page].locator.digest];
-    if (added.all) continue;
-    added.all = true;
+    if (!seen_copies_.add_all(table.pages[page].locator.digest)) continue;
     CAIRN_TRY(Locator locator, read_locator(table, page));
     CAIRN_CHECK(add_page(locator, previous_[page]));
     for (const Copy& copy : locator.copies) {
@@ -46,23 +44,6 @@ Status NeededCopies::add_table(const LocatorTable& table, uint64_t commit) {
     previous_[page] = std::move(locator);
   }
   return add_bases(std::move(wanted), table, numbers);
-}
-
-/// What was added stays so for this table only if every page has the same locator in it: bases are
-/// named by page.
-void NeededCopies::agree_with(const LocatorTable& table) {
-  bool agrees = true;
-  for (size_t page = 0; page < table.page_count(); ++page) {
-    const PagePlace& place = table.place(page);
-    const auto [known, fresh] = locators_.try_emplace(place.page.digest, place.locator.digest);
-    agrees = agrees && (fresh || known->second == place.locator.digest);
-  }
-  if (agrees) return;
-  added_.clear();
-  locators_.clear();
-  for (size_t page = 0; page < table.page_count(); ++page) {
-    locators_.try_emplace(table.place(page).page.digest, table.place(page).locator.digest);
-  }
 }
 
 Result<Locator> NeededCopies::read_locator(const LocatorTable& table, size_t page) const {
@@ -76,15 +57,12 @@ Status NeededCopies::add_bases(std::vector<CopyRef> wanted, const LocatorTable& 
   while (!wanted.empty()) {
     const CopyRef ref = wanted.back();
     wanted.pop_back();
-    Added& added = added_[table.place(ref.page).locator.digest];
-    if (added.all || (ref.slot < added.slots.size() && added.slots[ref.slot])) continue;
+    if (!seen_copies_.add(table.place(ref.page).locator.digest, ref.slot)) continue;
     if (!opened.contains(ref.page)) {
       CAIRN_TRY(opened[ref.page], read_locator(table, ref.page));
     }
     const Locator& locator = opened[ref.page];
     CAIRN_CHECK(check_slot(ref, locator));
-    added.slots.resize(locator.copies.size());
-    added.slots[ref.slot] = true;
     const Copy& copy = locator.copies[ref.slot];
     for (const BaseRef& base : copy.bases) {
       CAIRN_TRY(wanted.emplace_back(), numbers.resolve(base));

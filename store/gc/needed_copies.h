@@ -7,9 +7,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "store/bases.h"
 #include "store/gc/file_marks.h"
 #include "store/gc/needed_objects.h"
-#include "store/bases.h"
+#include "store/seen_copies.h"
 
 namespace cairn {
 
@@ -48,14 +49,7 @@ class NeededCopies {
     uint64_t oldest_commit = UINT64_MAX;
   };
 
-  /// Which copies of a locator were added, with all that they are made from.
-  struct Added {
-    bool all = false;
-    std::vector<bool> slots;
-  };
-
   Status add_table(const LocatorTable& table, uint64_t commit);
-  void agree_with(const LocatorTable& table);
   Status add_page(const Locator& locator, const Locator& before);
   Status add_bases(std::vector<CopyRef> wanted, const LocatorTable& table,
                    const PageNumbers& numbers);
@@ -67,8 +61,7 @@ class NeededCopies {
   std::map<FileId, Pack> packs_;
   NeededObjects objects_;
   std::set<Reference> seen_tables_;
-  std::map<Digest, Added> added_;             // by locator
-  std::map<Digest, Digest> locators_;         // by page, in all tables that added_ was made from
+  SeenCopies seen_copies_;
   std::vector<Locator> previous_;             // by page number, of the tag before
   std::unordered_map<FileId, Pack*> listed_;  // in the table at hand
 };

@@ -77,47 +77,69 @@ bool TagMover::is_touched(const TagEntry& tag, const LocatorTable& table) const 
   if (leaves(tag.manifest) || leaves(tag.schema) || leaves(tag.table)) return true;
   if (tag.layout && leaves(*tag.layout)) return true;
   for (size_t page = 0; page < table.page_count(); ++page) {
-    if (leaves(table.place(page).page) || leaves(table.place(page).locator)) return true;
+    const PagePlace& place = table.place(page);
+    if (leaves(place.page) || leaves(place.locator)) return true;
+    if (replaced_.contains(place.locator.digest)) return true;
   }
   return std::any_of(table.packs.begin(), table.packs.end(),
                      [&](const PackUse& use) { return packs_gone_.contains(use.pack); });
 }
 
-/// Of own copies and, through closure pages, of the bases they need.
-Result<std::map<FileId, uint64_t>> TagMover::uses_of(const LocatorTable& table) {
-  std::map<FileId, uint64_t> uses;
-  if (table.closure.empty()) {
-    for (const PagePlace& place : table.pages) {
-      CAIRN_TRY(const MovedLocator* moved, move_locator(place.locator));
-      for (const auto& [pack, bytes] : moved->uses) uses[pack] += bytes;
-    }
-    return uses;
+/// As the page's locator will be.
+Result<Locator> TagMover::moved_locator(const LocatorTable& table, size_t page) const {
+  const Reference& reference = table.place(page).locator;
+  if (const auto found = replaced_.find(reference.digest); found != replaced_.end()) {
+    return found->second;
   }
-  const auto read = [&](size_t page) -> Result<Locator> {
-    CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), table.place(page).locator));
-    return decode_locator(bytes);
-  };
-  const auto count = [&](const CopyRef&, Copy copy) -> Status {
-    relocate(copy);
+  CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), reference));
+  CAIRN_TRY(Locator locator, decode_locator(bytes));
+  for (Copy& copy : locator.copies) relocate(copy);
+  return locator;
+}
+
+/// The pages of bases that are needed still, and what is needed in them.
+Status TagMover::rewrite_closure(const LocatorTable& old, LocatorTable& table,
+                                 std::map<FileId, uint64_t>& uses) {
+  std::set<uint32_t> needed;
+  const auto read = [&](size_t page) { return moved_locator(old, page); };
+  const auto note = [&](const CopyRef& ref, const Copy& copy) -> Status {
+    if (ref.page < old.pages.size()) return {};
+    needed.insert(ref.page);
     uses[copy.pack] += copy.stored_bytes;
     return {};
   };
-  CAIRN_CHECK(for_each_needed(table, read, count));
-  return uses;
+  CAIRN_CHECK(for_each_needed(old, read, note));
+  for (const uint32_t number : needed) {
+    CAIRN_TRY(table.closure.emplace_back(), move_place(old.place(number)));
+  }
+  return {};
+}
+
+Result<PagePlace> TagMover::move_place(const PagePlace& place) {
+  PagePlace moved;
+  CAIRN_TRY(moved.page, move_object(place.page, ObjectKind::kPage));
+  CAIRN_TRY(const MovedLocator* locator, move_locator(place.locator));
+  moved.locator = locator->place;
+  return moved;
 }
 
 Status TagMover::rewrite(const LocatorTable& old, LocatorTable& table) {
-  for (size_t number = 0; number < old.page_count(); ++number) {
-    const PagePlace& place = old.place(number);
-    PagePlace moved;
-    CAIRN_TRY(moved.page, move_object(place.page, ObjectKind::kPage));
+  std::map<FileId, uint64_t> uses;
+  for (const PagePlace& place : old.pages) {
+    CAIRN_TRY(table.pages.emplace_back(), move_place(place));
     CAIRN_TRY(const MovedLocator* locator, move_locator(place.locator));
-    moved.locator = locator->place;
-    (number < old.pages.size() ? table.pages : table.closure).push_back(moved);
+    for (const auto& [pack, bytes] : locator->uses) uses[pack] += bytes;
   }
-  CAIRN_TRY(const auto uses, uses_of(old));
+  if (!old.closure.empty()) CAIRN_CHECK(rewrite_closure(old, table, uses));
   for (const auto& [pack, bytes] : uses) table.packs.push_back({pack, bytes});
   return {};
+}
+
+void TagMover::replace_locator(const Digest& old, const Reference& place, Locator locator) {
+  MovedLocator moved{place, {}};
+  for (const Copy& copy : locator.copies) moved.uses[copy.pack] += copy.stored_bytes;
+  locators_[old] = std::move(moved);
+  replaced_[old] = std::move(locator);
 }
 
 Result<std::optional<TagMover::MovedTable>> TagMover::move_table(const TagEntry& tag) {

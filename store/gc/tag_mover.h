@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "store/gc/move_plan.h"
+#include "store/locator.h"
 #include "store/locator_table.h"
 #include "store/meta_pack.h"
 
@@ -19,6 +20,9 @@ class TagMover {
  public:
   /// `session` writes the packs of the plan; `metas` belongs to it too.
   TagMover(const Store& store, const MovePlan& plan, const SessionId& session, MetaWriter& metas);
+
+  /// Before move(): pages that have the locator `old` get this one, which `metas` holds at `place`.
+  void replace_locator(const Digest& old, const Reference& place, Locator locator);
 
   /// The entry with which the tag needs none of the plan's victims; nullopt when it needs none
   /// now. All it refers to is durable once `metas` is finished. Errors: kCorrupt.
@@ -47,11 +51,14 @@ class TagMover {
   bool is_touched(const TagEntry& tag, const LocatorTable& table) const;
   bool leaves(const Reference& reference) const { return metas_gone_.contains(reference.file); }
   Result<Reference> move_object(const Reference& reference, ObjectKind kind);
+  Result<PagePlace> move_place(const PagePlace& place);
   Result<const MovedLocator*> move_locator(const Reference& reference);
   bool relocate(Copy& copy) const;
   Result<std::optional<MovedTable>> move_table(const TagEntry& tag);
   Status rewrite(const LocatorTable& old, LocatorTable& table);
-  Result<std::map<FileId, uint64_t>> uses_of(const LocatorTable& table);
+  Status rewrite_closure(const LocatorTable& old, LocatorTable& table,
+                         std::map<FileId, uint64_t>& uses);
+  Result<Locator> moved_locator(const LocatorTable& table, size_t page) const;
 
   const Store& store_;
   MetaWriter& writer_;
@@ -60,6 +67,7 @@ class TagMover {
   NeededObjects kept_;
   std::map<Digest, Reference> objects_;  // moved already
   std::map<Digest, MovedLocator> locators_;
+  std::map<Digest, Locator> replaced_;  // by the digest of the old one
   std::map<Reference, std::optional<MovedTable>> tables_;
 };
 

@@ -70,4 +70,35 @@ Result<PlannedSwaps> plan_swaps(const Store& store, const TagList& tags, TagBook
   return planned;
 }
 
+static Status swap_batch(const Store& store, const SessionId& session, const TagSwaps& swaps,
+                         size_t batch, const Wait& wait, SwapOutcome& outcome) {
+  size_t changed = 0;
+  const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
+    CAIRN_CHECK(check_may_commit(store, root, session));
+    CAIRN_TRY(changed, swaps.apply(batch, book));
+    if (changed == 0) return RootChange::kKeep;
+    ++root.commit;
+    return RootChange::kReplace;
+  };
+  ChangeOutcome done;
+  const Status replaced = change_tags(store, session, wait, edit, done);
+  outcome.may_be_visible = outcome.may_be_visible || (done.may_be_visible && changed != 0);
+  CAIRN_CHECK(replaced);
+  outcome.changes += changed;
+  outcome.table_bytes += done.table_bytes;
+  return {};
+}
+
+Status swap_tags(const Store& store, const SessionId& session, const TagSwaps& swaps,
+                 const Wait& wait, const std::atomic<bool>* stop, SwapOutcome& outcome) {
+  for (size_t batch = 0; batch < swaps.batch_count(); ++batch) {
+    if (stop != nullptr && *stop) {
+      return fail(Code::kCancelled,
+                  "the move of copies was stopped; tags that were not moved are as they were");
+    }
+    CAIRN_CHECK(swap_batch(store, session, swaps, batch, wait, outcome));
+  }
+  return {};
+}
+
 }  // namespace cairn

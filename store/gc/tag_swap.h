@@ -2,11 +2,13 @@
 // for the lock and no change writes many tag tables.
 #pragma once
 
+#include <atomic>
 #include <utility>
 #include <vector>
 
 #include "store/gc/tag_mover.h"
 #include "store/tag_book.h"
+#include "store/tag_change.h"
 
 namespace cairn {
 
@@ -34,5 +36,15 @@ struct PlannedSwaps {
 /// be after the swaps. Errors: those of the mover.
 Result<PlannedSwaps> plan_swaps(const Store& store, const TagList& tags, TagBook& book,
                                 TagMover& mover);
+
+struct SwapOutcome {
+  uint64_t changes = 0;      ///< of tags and tag tables; 0: all of them changed meanwhile
+  uint64_t table_bytes = 0;  ///< of tag tables written for it
+  bool may_be_visible = false;
+};
+/// Step C4: exchanges the entries by changes of the root, some in each, as long as the session may
+/// commit. What was exchanged before an error stays so. Errors: kBusy, kNoSpace, kCancelled.
+Status swap_tags(const Store& store, const SessionId& session, const TagSwaps& swaps,
+                 const Wait& wait, const std::atomic<bool>* stop, SwapOutcome& outcome);
 
 }  // namespace cairn

@@ -124,14 +124,44 @@ def restic(repository, folder):
                                         env=env, check=True))
 
 
-def borg(repository, folder):
+def borg(repository, folder, compression="none"):
     env = dict(os.environ, BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK="yes")
     if not repository.exists():
         subprocess.run(["borg", "init", "-e", "none", str(repository)], env=env, check=True,
                        capture_output=True)
     name = f"{repository}::tag-{time.time_ns()}"
-    return timed(lambda: subprocess.run(["borg", "create", "-C", "none", name, str(folder)],
+    return timed(lambda: subprocess.run(["borg", "create", "-C", compression, name, str(folder)],
                                         env=env, check=True))
+
+
+def zstd(source, path, level):
+    def work():
+        subprocess.run(["zstd", "-q", f"-{level}", str(source), "-o", str(path)], check=True)
+        sync(path)
+    return timed(work)
+
+
+ZIPNN_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+
+
+def zipnn(tensors, path):
+    """`tensors`: name -> (dtype, shape, bytes). Each is compressed by what it is; names and shapes
+    are left out. What ZipNN has no dtype for is written as it is."""
+    from zipnn import ZipNN
+
+    def compress(dtype, data):
+        if dtype not in ZIPNN_DTYPES:
+            return bytes(data)
+        # It works in place, so it gets a copy.
+        return ZipNN(input_format="byte", bytearray_dtype=ZIPNN_DTYPES[dtype],
+                     threads=os.cpu_count()).compress(bytearray(data))
+
+    def work():
+        with open(path, "wb") as file:
+            for dtype, _, data in tensors.values():
+                file.write(compress(dtype, data))
+        sync(path)
+    return timed(work)
 
 
 def have(tool):

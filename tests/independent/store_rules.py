@@ -129,7 +129,7 @@ def check_pack(data, path):
             need(1 <= kind <= 8 and auxiliary_bytes == 0, f"{path}: an object of kind {kind}")
             found = digest(data[offset:offset + length])
             need(found == its_digest, f"{path}: the object at {offset} is damaged")
-        align = 4096 if is_data and length >= 65536 else 8
+        align = 4096 if is_data and length >= 65536 and length % 4096 == 0 else 8
         parts.append((offset, offset + length, fields, offset % align))
     before = 32
     for begin, end, _, unaligned in sorted(parts) + [(at, at, (), 0)]:

@@ -239,6 +239,7 @@ TEST(Packs, LargeCopiesAreAlignedForDirectReads) {
   EXPECT_EQ(copy_alignment(0), 8u);
   EXPECT_EQ(copy_alignment(64 * kKiB - 1), 8u);
   EXPECT_EQ(copy_alignment(64 * kKiB), 4096u);
+  EXPECT_EQ(copy_alignment(64 * kKiB + 1), 8u);
   EXPECT_EQ(copy_alignment(kGiB), 4096u);
 }
 

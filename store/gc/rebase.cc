@@ -1,0 +1,138 @@
+// The steps C1 to C5 of docs/PROTOCOL.md, section 6, for copies that are stored anew by themselves:
+// C1 is the plan; C2 a lease; C3 packs with the new copies, locators that name them, tables; C4 the
+// exchange of entries; C5 the lease goes.
+#include "store/gc/rebase.h"
+
+#include <map>
+#include <mutex>
+
+#include "base/encodings/encode.h"
+#include "base/pipeline.h"
+#include "store/chain_reader.h"
+#include "store/gc/tag_swap.h"
+#include "store/pack_writer.h"
+#include "store/seal.h"
+#include "store/session.h"
+
+namespace cairn {
+namespace {
+
+/// The chunk by itself: planes where that saves a sixteenth, else as it is.
+Encoded encode_alone(const Copy& old, ByteSpan decoded) {
+  const auto form = decode_item_form(codec_parameters(old).front());
+  Encoded planes = encode_planes(decoded, *form, Effort::kBalanced);
+  if (planes.stored.size() <= decoded.size() - decoded.size() / 16) return planes;
+  return {Encoding::kRaw, {}, Bytes(decoded.begin(), decoded.end())};
+}
+
+class Rebase {
+ public:
+  Rebase(const Store& store, const RebasePlan& plan, const MoveRequest& request, Moved& moved)
+      : store_(store), plan_(plan), request_(request), moved_(moved), reader_(store) {}
+
+  Status run(const Survey& survey) {
+    CAIRN_TRY(const auto session,
+              Session::begin(store_.fs(), store_.path(), "", std::nullopt, LeaseKind::kMove));
+    PackWriter packs(store_.fs(), store_.path(), session->id(), store_.config().pack_bytes);
+    MetaWriter metas(store_.fs(), store_.path(), session->id());
+    SwapOutcome outcome;
+    const Status done = write_and_swap(survey, *session, packs, metas, outcome);
+    moved_.changes = outcome.changes;
+    if (outcome.changes == 0 && !outcome.may_be_visible) {
+      session->remove_files(packs.packs_begun(), metas.metas_begun());
+    }
+    // A lease that cannot be removed is the next collection's to find.
+    (void)session->end().has_value();
+    return done;
+  }
+
+ private:
+  Status write_and_swap(const Survey& survey, const Session& session, PackWriter& packs,
+                        MetaWriter& metas, SwapOutcome& outcome) {
+    CAIRN_CHECK(open_tags());
+    CAIRN_CHECK(parallel_for(plan_.chains.size(), request_.threads, [&](uint64_t number) {
+      return rewrite_chain(plan_.chains[number], packs);
+    }));
+    CAIRN_CHECK(packs.finish());
+    const MovePlan nothing;
+    TagMover mover(store_, nothing, session.id(), metas);
+    CAIRN_CHECK(replace_locators(mover, metas));
+    TagBook book = survey.book;
+    CAIRN_TRY(const PlannedSwaps planned, plan_swaps(store_, survey.list, book, mover));
+    CAIRN_CHECK(metas.finish());
+    moved_.written_bytes = packs.stored_bytes() + metas.stored_bytes();
+    const Status done =
+        swap_tags(store_, session.id(), planned.swaps, request_.wait, request_.stop, outcome);
+    moved_.written_bytes += outcome.table_bytes;
+    return done;
+  }
+
+  Status open_tags() {
+    for (const RebaseChain& chain : plan_.chains) {
+      const auto [at, fresh] = checkpoints_.try_emplace(chain.tag.name);
+      if (!fresh) continue;
+      CAIRN_TRY(at->second, Checkpoint::open(store_, chain.tag));
+    }
+    return {};
+  }
+
+  Status rewrite_chain(const RebaseChain& chain, PackWriter& packs) {
+    if (request_.stop != nullptr && *request_.stop) {
+      return fail(Code::kCancelled, "the rebase was stopped; all tags are as they were");
+    }
+    Checkpoint& checkpoint = *checkpoints_.at(chain.tag.name);
+    const auto store_alone = [&](size_t number, ByteSpan decoded) -> Status {
+      const CopyRef& ref = chain.copies[number];
+      CAIRN_TRY(const auto page, checkpoint.page(ref.page));
+      const Copy& old = page->locator.copies[ref.slot];
+      const Encoded encoded = encode_alone(old, decoded);
+      NewCopy copy{page->digest_of(ref.slot), encoded.encoding, old.decoded_bytes, encoded.stored};
+      if (is_sealed(copy.encoding)) {
+        copy.parameters = seal_parameters(encoded.parameters, encoded.stored);
+      }
+      CAIRN_TRY(Copy stored, packs.append(copy));
+      AlignedBuffer room;
+      CAIRN_CHECK(decode_checked(stored, copy.digest, encoded.stored, room));
+      const std::lock_guard lock(mutex_);
+      const PagePlace& place = checkpoint.table().place(ref.page);
+      Rewritten& rewritten = rewritten_[place.locator.digest];
+      rewritten.page = page;
+      rewritten.copies[ref.slot] = std::move(stored);
+      return {};
+    };
+    return ChainReader(checkpoint, reader_).read(chain.copies, store_alone);
+  }
+
+  Status replace_locators(TagMover& mover, MetaWriter& metas) {
+    for (auto& [old, rewritten] : rewritten_) {
+      Locator locator = rewritten.page->locator;
+      for (auto& [slot, copy] : rewritten.copies) locator.copies[slot] = std::move(copy);
+      CAIRN_TRY(const Reference place, metas.add(ObjectKind::kLocator, encode_locator(locator)));
+      mover.replace_locator(old, place, std::move(locator));
+    }
+    return {};
+  }
+
+  struct Rewritten {
+    std::shared_ptr<const LoadedPage> page;
+    std::map<uint32_t, Copy> copies;  // by slot
+  };
+
+  const Store& store_;
+  const RebasePlan& plan_;
+  const MoveRequest& request_;
+  Moved& moved_;
+  PackReader reader_;
+  std::map<std::string, std::unique_ptr<Checkpoint>> checkpoints_;
+  std::mutex mutex_;                       // of rewritten_
+  std::map<Digest, Rewritten> rewritten_;  // by old locator
+};
+
+}  // namespace
+
+Status rebase(const Store& store, const Survey& survey, const RebasePlan& plan,
+              const MoveRequest& request, Moved& moved) {
+  return Rebase(store, plan, request, moved).run(survey);
+}
+
+}  // namespace cairn

@@ -1,0 +1,101 @@
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+#include "store/chain_groups.h"
+#include "store/gc/rebase.h"
+
+namespace cairn {
+namespace {
+
+/// What a chunk takes when it is stored by itself, about, as a share of its bytes.
+constexpr double kAloneShare = 0.75;
+
+class RebasePlanner {
+ public:
+  RebasePlanner(const Store& store, const Survey& survey) : store_(store) {
+    for (const TagEntry& tag : survey.list.tags) tags_.push_back(&tag);
+    std::sort(tags_.begin(), tags_.end(),
+              [](const TagEntry* a, const TagEntry* b) { return a->commit < b->commit; });
+  }
+
+  Result<RebasePlan> plan() {
+    std::vector<std::unique_ptr<Checkpoint>> checkpoints;
+    for (const TagEntry* tag : tags_) {
+      if (!tables_.insert(tag->table).second) continue;
+      CAIRN_TRY(checkpoints.emplace_back(), Checkpoint::open(store_, *tag));
+      for (const PagePlace& place : checkpoints.back()->table().pages) {
+        standing_.insert(place.page.digest);
+      }
+    }
+    for (const auto& checkpoint : checkpoints) {
+      if (!checkpoint->table().closure.empty()) CAIRN_CHECK(add_tag(*checkpoint));
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  /// Own copies that are made from copies of pages that no tag has as its own.
+  Result<std::vector<CopyRef>> orphans(Checkpoint& checkpoint) {
+    std::vector<CopyRef> refs;
+    const auto& pages = checkpoint.table().pages;
+    for (uint32_t number = 0; number < pages.size(); ++number) {
+      // The oldest tag that has the page speaks for all.
+      if (!seen_.insert({pages[number].page.digest, pages[number].locator.digest}).second) continue;
+      CAIRN_TRY(const auto page, checkpoint.page(number));
+      for (uint32_t slot = 0; slot < page->locator.copies.size(); ++slot) {
+        const auto& bases = page->locator.copies[slot].bases;
+        const bool is_orphan = std::any_of(bases.begin(), bases.end(), [&](const BaseRef& base) {
+          return !standing_.contains(base.page);
+        });
+        if (is_orphan) refs.push_back({number, slot});
+      }
+    }
+    return refs;
+  }
+
+  Status add_tag(Checkpoint& checkpoint) {
+    CAIRN_TRY(const auto refs, orphans(checkpoint));
+    CAIRN_TRY(const auto groups, group_chains(checkpoint, refs));
+    for (const std::vector<uint32_t>& group : groups) {
+      RebaseChain chain{checkpoint.tag(), {}};
+      for (const uint32_t number : group) chain.copies.push_back(refs[number]);
+      CAIRN_CHECK(judge(checkpoint, std::move(chain)));
+    }
+    return {};
+  }
+
+  Status judge(Checkpoint& checkpoint, RebaseChain chain) {
+    CAIRN_TRY(const DecodePlan decoding, plan_decoding(checkpoint, chain.copies));
+    const std::set<CopyRef> rewritten(chain.copies.begin(), chain.copies.end());
+    uint64_t frees = 0, writes = 0;
+    for (const PlannedCopy& planned : decoding.copies) {
+      const bool is_own = rewritten.contains(planned.ref);
+      const bool is_lost =
+          !standing_.contains(checkpoint.table().place(planned.ref.page).page.digest);
+      if (is_own || is_lost) frees += planned.copy.stored_bytes;
+      if (is_own) writes += static_cast<uint64_t>(kAloneShare * planned.copy.decoded_bytes);
+    }
+    if (frees <= writes) return {};
+    plan_.frees_bytes += frees;
+    plan_.writes_bytes += writes;
+    plan_.copies += chain.copies.size();
+    plan_.chains.push_back(std::move(chain));
+    return {};
+  }
+
+  const Store& store_;
+  std::vector<const TagEntry*> tags_;  // the oldest first
+  std::set<Reference> tables_;
+  std::set<Digest> standing_;  // pages that are some tag's own
+  std::set<std::pair<Digest, Digest>> seen_;
+  RebasePlan plan_;
+};
+
+}  // namespace
+
+Result<RebasePlan> plan_rebase(const Store& store, const Survey& survey) {
+  return RebasePlanner(store, survey).plan();
+}
+
+}  // namespace cairn
