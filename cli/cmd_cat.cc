@@ -82,6 +82,25 @@ static Status cat_attachment(const Context& context, const CatOptions& options,
   });
 }
 
+static tl::unexpected<Error> none_of_that_name(const CatOptions& options,
+                                               const Checkpoint& checkpoint) {
+  const std::string& tag = checkpoint.tag().name;
+  std::vector<std::string> names;
+  for (const auto& attachment : checkpoint.manifest().attachments) names.push_back(attachment.name);
+  if (!options.attachment) {
+    for (const TensorInfo& other : checkpoint.schema().tensors) names.push_back(other.name);
+  }
+  std::string hint = did_you_mean(options.name, names);
+  if (options.attachment && checkpoint.find_tensor(options.name)) {
+    hint = "there is a tensor of that name: leave '--attachment' out";
+  }
+  if (hint.empty()) hint = fmt::format("'cairn show {}' lists the names", tag);
+  return fail(Code::kNotFound,
+              fmt::format("'{}' has no {} '{}'", tag,
+                          options.attachment ? "attachment" : "tensor or attachment", options.name),
+              hint);
+}
+
 static Status run(const Context& context, const CatOptions& options) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
   CAIRN_TRY(const TagEntry tag, find_tag(*store, options.tag));
@@ -93,14 +112,7 @@ static Status run(const Context& context, const CatOptions& options) {
   if (const auto attachment = checkpoint->find_attachment(options.name)) {
     return cat_attachment(context, options, *checkpoint, checkpoint->attachment(*attachment));
   }
-  std::vector<std::string> names;
-  for (const TensorInfo& other : checkpoint->schema().tensors) names.push_back(other.name);
-  for (const auto& attachment : checkpoint->manifest().attachments)
-    names.push_back(attachment.name);
-  std::string hint = did_you_mean(options.name, names);
-  if (hint.empty()) hint = fmt::format("'cairn show {}' lists the names", tag.name);
-  return fail(Code::kNotFound,
-              fmt::format("'{}' has no tensor or attachment '{}'", tag.name, options.name), hint);
+  return none_of_that_name(options, *checkpoint);
 }
 
 int cmd_cat(const Context& context, const CatOptions& options) {

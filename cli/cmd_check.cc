@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/commands.h"
+#include "cli/damage_text.h"
 #include "cli/exit_codes.h"
 #include "cli/find_tag.h"
 #include "cli/human.h"
@@ -25,21 +26,12 @@ static ordered_json damage_json(const Damage& damage) {
   return row;
 }
 
-static std::string damage_text(const Damage& damage) {
-  std::string where;
-  const auto add = [&](std::string_view what, const std::string& name) {
-    if (!name.empty()) where += fmt::format("{}{} '{}'", where.empty() ? "" : ", ", what, name);
-  };
-  add("tag", damage.tag);
-  add("tensor", damage.tensor);
-  add("pack", damage.pack);
-  if (damage.offset) where += fmt::format(", offset {}", *damage.offset);
-  return fmt::format("{}{}{}: {}", damage.kind, where.empty() ? "" : ": ", where, damage.message);
-}
-
-/// The command that mends what was found; empty when there is nothing to mend.
+/// The command that mends what was found; empty when there is nothing that can be mended.
 static std::string repair_command(const Context& context, const CheckReport& report) {
-  if (!report.damage.empty()) return fmt::format("cairn -s '{}' repair tags", context.store);
+  if (!report.damage.empty()) {
+    const std::string words = repair_words(report.damage);
+    return words.empty() ? "" : fmt::format("cairn -s '{}' {}", context.store, words);
+  }
   const auto store = Store::open(posix_fs(), context.store);
   if (!store || !file_exists(posix_fs(), index_path(**store))) return "";
   const auto index = Index::open(**store, Index::Access::kRead);
@@ -62,7 +54,7 @@ static void print(Output& output, const CheckReport& report, const std::string& 
                    {"repair", repair.empty() ? ordered_json() : ordered_json(repair)}});
     return;
   }
-  for (const Damage& damage : report.damage) output.print(printable(damage_text(damage)) + "\n");
+  for (const std::string& line : damage_lines(report.damage)) output.print(line + "\n");
   if (output.quiet()) return;
   output.print(fmt::format("{}, {} in {}, {} read{}: {}\n", counted(report.tags, "tag"),
                            counted(report.chunks, "chunk"), counted(report.packs, "pack"),
@@ -72,10 +64,10 @@ static void print(Output& output, const CheckReport& report, const std::string& 
 }
 
 /// A store whose config or root cannot be read is damage to report, not a failure to check.
-static Result<CheckReport> damaged_store(const Error& error) {
+static Result<CheckReport> damaged_store(const std::string& kind, const Error& error) {
   if (error.code != Code::kCorrupt) return tl::unexpected(error);
   CheckReport report;
-  report.damage.push_back({"root", "", "", "", std::nullopt, error.message});
+  report.damage.push_back({kind, "", "", "", std::nullopt, error.message});
   return report;
 }
 
@@ -101,11 +93,19 @@ class CheckBookmark {
   const std::string path_;
 };
 
+static void warn_of_idle_flags(Output& output, const CheckOptions& options) {
+  if (options.read_data_percent) return;
+  for (const auto& [is_given, flag] : {std::pair(options.time_limit_s.has_value(), "--time-limit"),
+                                       std::pair(options.resume, "--resume")}) {
+    if (is_given) output.warn(fmt::format("'{}' says nothing without '--read-data'", flag));
+  }
+}
+
 static Result<CheckReport> run(const Context& context, const CheckOptions& options) {
   const auto store = Store::open(posix_fs(), context.store);
-  if (!store) return damaged_store(store.error());
+  if (!store) return damaged_store("config", store.error());
   const auto list = (*store)->read_tags();
-  if (!list) return damaged_store(list.error());
+  if (!list) return damaged_store("root", list.error());
   ProgressCounters counters;
   CheckRequest request;
   request.read_percent = options.read_data_percent;
@@ -118,16 +118,24 @@ static Result<CheckReport> run(const Context& context, const CheckOptions& optio
   }
   if (options.tags.empty()) request.tags = list->tags;
   CheckBookmark bookmark(**store);
-  if (options.resume) {
+  const bool resumes = options.resume && options.read_data_percent;
+  if (resumes) {
     CAIRN_TRY(request.from_pack, bookmark.read());
   }
   const Progress progress(context.output, context.progress, "check", counters);
   auto report = check(**store, request);
-  if (options.resume && report) CAIRN_CHECK(bookmark.write(report->next_pack));
+  if (!resumes || !report) return report;
+  // On a store that is read only the next check begins where this one did.
+  const Status written = bookmark.write(report->next_pack);
+  if (!written) {
+    context.output.warn(
+        fmt::format("how far this check came is not remembered: {}", written.error().message));
+  }
   return report;
 }
 
 int cmd_check(const Context& context, const CheckOptions& options) {
+  warn_of_idle_flags(context.output, options);
   const auto report = run(context, options);
   if (!report) return context.output.fail(report.error());
   const std::string repair = repair_command(context, *report);
@@ -142,9 +150,11 @@ int cmd_check(const Context& context, const CheckOptions& options) {
     }
     return kExitOk;
   }
-  context.output.warn(fmt::format("to mend it: '{}', after a look with '--dry-run'", repair));
-  context.output.warn(
-      fmt::format("'{}' is damaged: {}", context.store, counted(report->damage.size(), "finding")));
+  context.output.warn(repair.empty()
+                          ? "nothing mends this: put the file back from a copy"
+                          : fmt::format("to mend it: '{}', after a look with '--dry-run'", repair));
+  context.output.warn(fmt::format("'{}' is damaged: {}", context.store,
+                                  counted(damage_lines(report->damage).size(), "finding")));
   return exit_status(Code::kCorrupt);
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/complete.h"
@@ -14,7 +15,11 @@ namespace cairn {
 int cmd_completion(const Context& context, const CompletionOptions& options) {
   for (const CompletionScript& script : completion_scripts()) {
     if (script.shell != options.shell) continue;
-    context.output.print(script.text);
+    if (context.output.json()) {
+      context.output.result({{"shell", script.shell}, {"script", script.text}});
+    } else {
+      context.output.print(script.text);
+    }
     return kExitOk;
   }
   return context.output.fail({Code::kUsage,

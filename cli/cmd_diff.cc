@@ -36,6 +36,12 @@ static void print_json(Output& output, const Checkpoint& a, const Checkpoint& b,
                  {"added", result.added},
                  {"removed", result.removed},
                  {"reshaped", result.reshaped},
+                 {"attachments",
+                  {{"changed", result.attachments.changed},
+                   {"added", result.attachments.added},
+                   {"removed", result.attachments.removed}}},
+                 {"metadata_changed", result.metadata_changed},
+                 {"step_changed", result.step_changed},
                  {"identical", result.identical()}});
 }
 
@@ -61,6 +67,11 @@ static void print_text(Output& output, const DiffResult& result, bool elements) 
   list("added", result.added);
   list("removed", result.removed);
   list("reshaped", result.reshaped);
+  list("changed attachment", result.attachments.changed);
+  list("added attachment", result.attachments.added);
+  list("removed attachment", result.attachments.removed);
+  if (result.metadata_changed) output.print("other metadata\n");
+  if (result.step_changed) output.print("another step\n");
   uint64_t bytes = 0;
   for (const ChangedTensor& tensor : result.changed) bytes += tensor.changed_bytes;
   output.print(result.identical()
@@ -75,6 +86,7 @@ static Result<DiffResult> run(const Context& context, const DiffOptions& options
   CAIRN_TRY(const auto b, open(*store, options.b));
   DiffRequest request;
   request.elements = options.elements;
+  request.beyond_tensors = options.tensors.empty();
   request.wants = [&](const std::string& name) { return is_chosen(options.tensors, name); };
   CAIRN_TRY(DiffResult result, diff(*a, *b, request));
   if (result.is_empty() && !options.tensors.empty()) {

@@ -11,11 +11,27 @@
 #include "cli/human.h"
 #include "cli/tensor_choice.h"
 #include "lib/export_files.h"
+#include "lib/tensor_names.h"
 
 namespace cairn {
 
+static Status warn_of_idle_renames(Output& output, const ExportRequest& request) {
+  if (request.rename.empty()) return {};
+  CAIRN_TRY(const Renamer renamer, Renamer::compile(request.rename));
+  for (const std::string& name : request.tensors) {
+    CAIRN_TRY(const std::string renamed, renamer.apply(name));
+    if (renamed != name) return {};
+  }
+  output.warn("'--rename' changes no name");
+  return {};
+}
+
 static Result<ExportRequest> make_request(const Context& context, const ExportOptions& options,
                                           const Checkpoint& checkpoint) {
+  if (options.path == "-") {
+    return fail(Code::kUsage, "a tag cannot be exported to stdout",
+                "'cairn cat' writes one tensor there; './-' is a file of that name");
+  }
   ExportRequest request;
   request.path = options.path;
   request.as_folder =
@@ -40,6 +56,7 @@ static Result<ExportRequest> make_request(const Context& context, const ExportOp
   if (options.shard_bytes_max == 0) {
     return fail(Code::kUsage, "--max-shard-size 0 leaves no room for a tensor");
   }
+  CAIRN_CHECK(warn_of_idle_renames(context.output, request));
   request.shard_bytes_max = options.shard_bytes_max;
   request.force = options.force;
   request.call.stop = &context.stop;

@@ -1,5 +1,6 @@
 // `cairn forget`: takes tags out of the store, by name or by a policy.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -14,7 +15,9 @@
 #include "cli/signals.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
+#include "cli/tensor_choice.h"
 #include "lib/tensor.h"
+#include "store/checkpoint.h"
 #include "store/forget.h"
 #include "store/tag_name.h"
 #include "store/thin.h"
@@ -39,6 +42,16 @@ static Status check_request(const ForgetOptions& options) {
   return {};
 }
 
+/// A pattern where names are taken gets a word about it.
+static Result<TagEntry> find_named(const Store& store, const std::string& text) {
+  auto tag = find_tag(store, text);
+  if (tag || tag.error().code != Code::kNotFound || text.find_first_of("*?[") == text.npos) {
+    return tag;
+  }
+  return fail(Code::kNotFound, fmt::format("'{}' is no tag, and patterns are not taken here", text),
+              fmt::format("name the tags: $(cairn ls -q '{}')", text));
+}
+
 /// The newest tag of its group, by commit.
 static bool is_newest(const TagList& list, const TagEntry& tag, bool by_prefix) {
   return std::none_of(list.tags.begin(), list.tags.end(), [&](const TagEntry& other) {
@@ -51,7 +64,7 @@ static Result<std::vector<RetentionVerdict>> judge_by_name(const Store& store, c
                                                            const ForgetOptions& options) {
   std::set<std::string> named;
   for (const std::string& text : options.tags) {
-    CAIRN_TRY(const TagEntry tag, find_tag(store, text));
+    CAIRN_TRY(const TagEntry tag, find_named(store, text));
     if (tag.pinned && !options.allow_pinned) {
       return fail(Code::kProtected,
                   fmt::format("the tag '{}' is pinned; nothing was removed", tag.name),
@@ -86,6 +99,11 @@ static Result<std::vector<RetentionVerdict>> judge_by_policy(const Store& store,
     }
     tags.push_back(std::move(known));
   }
+  const auto unmatched = unmatched_rules(tags, policy);
+  if (!unmatched.empty() && !tags.empty()) {
+    return fail(Code::kNotFound, fmt::format("{}; nothing was removed", fmt::join(unmatched, ", ")),
+                "a misspelt rule keeps nothing: mend it, or leave it out");
+  }
   return apply_policy(tags, policy);
 }
 
@@ -97,12 +115,23 @@ static nlohmann::ordered_json rows(const std::vector<RetentionVerdict>& verdicts
   return rows;
 }
 
+/// Of a policy all tags; of tags that were named these.
 static void print_plan(Output& output, const std::vector<RetentionVerdict>& verdicts,
-                       std::string_view what_goes) {
+                       const ForgetOptions& options, const std::vector<ThinnedTag>& thinned) {
+  if (output.json() || output.quiet()) return;
+  std::set<std::string> thin;
+  for (const ThinnedTag& tag : thinned) thin.insert(tag.before.name);
   Table table({{"tag"}, {""}, {"why"}});
   for (const RetentionVerdict& verdict : verdicts) {
-    table.add_row({verdict.tag, verdict.kept ? "keep" : std::string(what_goes),
-                   fmt::format("{}", fmt::join(verdict.reasons, ", "))});
+    if (verdict.kept && !options.tags.empty()) continue;
+    const std::string why = fmt::format("{}", fmt::join(verdict.reasons, ", "));
+    if (verdict.kept || options.drop.empty()) {
+      table.add_row({verdict.tag, verdict.kept ? "keep" : "forget", why});
+    } else {
+      const bool is_thinned = thin.contains(verdict.tag);
+      table.add_row({verdict.tag, is_thinned ? "thin" : "keep",
+                     is_thinned ? why : "has none of these tensors"});
+    }
   }
   if (!table.empty()) output.print(table.render());
 }
@@ -182,12 +211,27 @@ static Result<std::optional<GcReport>> collect_after(const Context& context, con
   return std::optional(std::move(plan));
 }
 
+/// A pattern that no tag ever had a tensor for is misspelt. Tags that were thinned before had some.
+static Status refuse_idle_drop(const Store& store, const TagList& list,
+                               const ForgetOptions& options) {
+  for (const TagEntry& tag : list.tags) {
+    if (tag.facts.dropped_tensors != 0) return {};
+    CAIRN_TRY(const auto checkpoint, open_tag(store, tag.name));
+    for (const TensorInfo& tensor : checkpoint->schema().tensors) {
+      if (is_chosen(options.drop, tensor.name)) return {};
+    }
+  }
+  return none_chosen(options.drop, "any tag");
+}
+
 /// Takes the tensors out of the tags that would else be forgotten.
 static Result<int> thin(const Context& context, const Store& store, const ForgetOptions& options,
-                        const std::vector<RetentionVerdict>& verdicts,
+                        const TagList& list, const std::vector<RetentionVerdict>& verdicts,
                         const std::vector<TagEntry>& tags) {
   const Wait wait = stoppable_wait(options.wait_s);
   CAIRN_TRY(auto thinned, thin_tags(store, tags, options.drop, tensor_bytes, true, wait));
+  if (thinned.empty() && !tags.empty()) CAIRN_CHECK(refuse_idle_drop(store, list, options));
+  print_plan(context.output, verdicts, options, thinned);
   if (!options.dry_run && !thinned.empty()) {
     uint64_t tensors = 0;
     for (const ThinnedTag& tag : thinned) tensors += tag.tensors();
@@ -221,9 +265,8 @@ static Result<int> run(const Context& context, const ForgetOptions& options) {
     if (!verdicts[i].kept) removed.push_back(list.tags[i]);
   }
   Output& output = context.output;
-  const bool drops = !options.drop.empty();
-  if (!output.json() && !output.quiet()) print_plan(output, verdicts, drops ? "thin" : "forget");
-  if (drops) return thin(context, *store, options, verdicts, removed);
+  if (!options.drop.empty()) return thin(context, *store, options, list, verdicts, removed);
+  print_plan(output, verdicts, options, {});
   if (!options.dry_run && !removed.empty()) {
     uint64_t bytes = 0;
     for (const TagEntry& tag : removed) bytes += tag.facts.stored_bytes;

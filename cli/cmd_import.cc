@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/find_tag.h"
 #include "cli/human.h"
 #include "cli/signals.h"
 #include "lib/import_files.h"
@@ -41,8 +42,16 @@ static Status give_roles(const std::string& roles, const Metadata& metadata,
   return {};
 }
 
-static Result<SaveRequest> make_request(const Context& context, const ImportOptions& options,
-                                        ImportFiles& files) {
+/// The name that a save takes: `@newest` is one for people.
+static Result<std::optional<std::string>> base_name(const Store& store, const std::string& base) {
+  if (base.empty()) return std::optional<std::string>();
+  if (base == "none") return std::optional(base);
+  CAIRN_TRY(const TagEntry tag, find_tag(store, base));
+  return std::optional(tag.name);
+}
+
+static Result<SaveRequest> make_request(const Context& context, const Store& store,
+                                        const ImportOptions& options, ImportFiles& files) {
   SaveRequest request;
   request.tag = options.tag;
   CAIRN_CHECK(check_tag_name(options.tag));
@@ -53,7 +62,11 @@ static Result<SaveRequest> make_request(const Context& context, const ImportOpti
   for (const std::string& warning : files.warnings) context.output.warn(warning);
   request.attachments = files.attachments;
   request.file_metadata = files.file_metadata;
-  for (const KeyValue& item : options.metadata) request.metadata[item.key] = item.value;
+  for (const KeyValue& item : options.metadata) {
+    if (!request.metadata.emplace(item.key, item.value).second) {
+      return fail(Code::kUsage, fmt::format("the metadata '{}' is given twice", item.key));
+    }
+  }
   Metadata known = files.file_metadata;
   for (const auto& [key, value] : request.metadata) known[key] = value;
   CAIRN_CHECK(give_roles(options.roles, known, files.tensors, request.optimizer));
@@ -62,7 +75,7 @@ static Result<SaveRequest> make_request(const Context& context, const ImportOpti
   request.restore_budget = options.restore_budget;
   request.weights_direct = options.weights_direct;
   if (options.step) request.step = static_cast<int64_t>(*options.step);
-  if (!options.base.empty()) request.base = options.base;
+  CAIRN_TRY(request.base, base_name(store, options.base));
   request.if_exists = options.if_exists;
   request.check_sources = [&files] { return check_unchanged(files); };
   request.call.stop = &context.stop;
@@ -99,7 +112,9 @@ class LazyLookUp {
   }
 
   void warn(const Error& error) {
-    context_.output.warn(fmt::format("saving without store-wide look-ups: {}", error.message));
+    context_.output.warn(fmt::format(
+        "saving without store-wide look-ups: {}; 'cairn repair index' builds a damaged index anew",
+        error.message));
   }
 
   const Context& context_;
@@ -139,7 +154,7 @@ int cmd_import(const Context& context, const ImportOptions& options) {
   if (!store) return output.fail(store.error());
   report_shrunken_input();
   ImportFiles files;
-  auto request = make_request(context, options, files);
+  auto request = make_request(context, **store, options, files);
   if (!request) return output.fail(request.error());
   const auto look_up = std::make_shared<LazyLookUp>(context);
   request->look_up = [look_up](const std::vector<Digest>& wanted,

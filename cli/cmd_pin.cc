@@ -13,15 +13,20 @@ namespace cairn {
 
 static Status run(const Context& context, const PinOptions& options, bool pinned) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
-  CAIRN_TRY(const TagEntry found, find_tag(*store, options.tag));
-  CAIRN_TRY(const TagEntry tag,
-            pin_tag(*store, found.name, pinned, stoppable_wait(options.wait_s)));
+  std::vector<std::string> names;
+  for (const std::string& text : options.tags) {
+    CAIRN_TRY(const TagEntry found, find_tag(*store, text));
+    names.push_back(found.name);
+  }
+  CAIRN_TRY(const auto tags, pin_tags(*store, names, pinned, stoppable_wait(options.wait_s)));
   if (context.output.json()) {
-    context.output.result({{"tag", tag.name}, {"pinned", tag.pinned}});
-  } else if (context.output.quiet()) {
-    context.output.print(tag.name + "\n");
-  } else {
-    context.output.print(fmt::format("'{}' is {}\n", tag.name, pinned ? "pinned" : "not pinned"));
+    context.output.result({{"tag", names.front()}, {"pinned", pinned}, {"tags", names}});
+    return {};
+  }
+  for (const TagEntry& tag : tags) {
+    context.output.print(context.output.quiet() ? tag.name + "\n"
+                                                : fmt::format("'{}' is {}\n", tag.name,
+                                                              pinned ? "pinned" : "not pinned"));
   }
   return {};
 }

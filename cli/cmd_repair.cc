@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/confirm.h"
+#include "cli/damage_text.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
 #include "cli/signals.h"
@@ -16,14 +17,26 @@ namespace cairn {
 
 using nlohmann::ordered_json;
 
-static Result<int> repair_index(const Context& context) {
+static Result<int> would_repair_index(const Context& context, const Store& store) {
+  CAIRN_TRY(const TagList list, store.read_tags());
+  if (context.output.json()) {
+    context.output.result({{"tags", list.tags.size()}, {"chunks", nullptr}, {"dry_run", true}});
+  } else if (!context.output.quiet()) {
+    context.output.print(fmt::format("would remove '{}' and build it anew: {}\n", index_path(store),
+                                     counted(list.tags.size(), "tag")));
+  }
+  return kExitOk;
+}
+
+static Result<int> repair_index(const Context& context, const RepairOptions& options) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  if (options.dry_run) return would_repair_index(context, *store);
   CAIRN_CHECK(Index::destroy(*store));
   CAIRN_TRY(const auto index, Index::open(*store, Index::Access::kWrite));
   CAIRN_CHECK(index->catch_up());
   CAIRN_TRY(const IndexState state, index->state());
   if (context.output.json()) {
-    context.output.result({{"tags", state.tags}, {"chunks", state.chunks}});
+    context.output.result({{"tags", state.tags}, {"chunks", state.chunks}, {"dry_run", false}});
   } else if (!context.output.quiet()) {
     context.output.print(fmt::format("rebuilt the index: {}, {}\n", counted(state.tags, "tag"),
                                      counted(state.chunks, "chunk")));
@@ -69,21 +82,19 @@ static ordered_json repair_json(const TagRepair& repair, bool dry_run) {
 static void print(Output& output, const TagRepair& repair, bool dry_run) {
   if (output.json()) return output.result(repair_json(repair, dry_run));
   if (output.quiet()) return;
-  for (const Damage& damage : repair.damage) {
-    output.print(
-        printable(fmt::format("'{}' {}: {}\n", damage.tag, damage.tensor, damage.message)));
-  }
+  for (const std::string& line : damage_lines(repair.damage)) output.print(line + "\n");
   for (const std::string& pack : repair.unreadable) {
     output.print(fmt::format("cannot be read: {}\n", printable(pack)));
   }
   for (const LostTag& tag : repair.gone) {
-    output.print(printable(
-        fmt::format("lost, unless it was forgotten before: '{}': {}\n", tag.name, tag.message)));
+    output.print(fmt::format("lost, unless it was forgotten before: '{}': {}\n",
+                             printable(tag.name), printable(tag.message)));
   }
   const std::string would = dry_run ? "would be " : "";
   if (repair.salvages_root) {
     output.print(fmt::format("the root {}put together from metadata packs: {}\n", would,
                              counted(repair.kept.size(), "tag")));
+    output.note("look at 'cairn ls': second names and pins may be lost, forgotten tags back");
     return;
   }
   output.print(fmt::format(
@@ -104,10 +115,12 @@ static Status salvage_root(const Context& context, const Store& store, const Rep
   repair.gone = found.lost;
   repair.unreadable = found.damaged;
   if (options.dry_run) return {};
-  CAIRN_CHECK(confirm(context.output,
-                      fmt::format("Put the root together with {} found in metadata packs?",
-                                  counted(found.tags.size(), "tag")),
-                      options.yes));
+  CAIRN_CHECK(confirm(
+      context.output,
+      fmt::format("Put the root together with {} found in metadata packs, without some pins "
+                  "and second names?",
+                  counted(found.tags.size(), "tag")),
+      options.yes));
   CAIRN_CHECK(put_salvaged_root(store, found, *collections, wait));
   return Index::destroy(store);
 }
@@ -117,7 +130,7 @@ static Status set_aside(const Context& context, const Store& store, const TagLis
   CheckRequest request;
   request.tags = list.tags;
   request.read_percent = options.read_data_percent;
-  request.only_losses = true;
+  request.must_settle = true;
   request.stop = &context.stop;
   ProgressCounters counters;
   request.progress = &counters;
@@ -164,7 +177,7 @@ int cmd_repair(const Context& context, const RepairOptions& options) {
   Result<int> status =
       fail(Code::kUsage, fmt::format("'{}' cannot be repaired by itself", options.what),
            "'cairn repair index' or 'cairn repair tags'");
-  if (options.what == "index") status = repair_index(context);
+  if (options.what == "index") status = repair_index(context, options);
   if (options.what == "tags") status = repair_tags(context, options);
   return status ? *status : context.output.fail(status.error());
 }

@@ -1,12 +1,14 @@
 // `cairn report`: a page of plots about the store.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
 #include "base/glob.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/gc_run.h"
 #include "cli/human.h"
 #include "cli/report/html.h"
 #include "cli/report/report_page.h"
@@ -16,6 +18,8 @@
 #include "lib/new_file.h"
 
 namespace cairn {
+
+static constexpr std::string_view kStdout = "-";
 
 static Result<std::vector<TagEntry>> choose(const TagList& list, const std::string& pattern) {
   std::vector<TagEntry> chosen;
@@ -58,6 +62,10 @@ static Result<ReportView> look_once(const Context& context, const Store& store, 
   ReportView view;
   CAIRN_TRY(view.facts, gather_report(store, std::move(usage), std::move(chosen), &context.stop));
   CAIRN_CHECK(add_metadata(store, view));
+  // As a dry run says; where that cannot be told, what no tag needs.
+  const auto plan = plan_collection(store, gc_request({}));
+  if (plan)
+    view.facts.reclaimable_bytes = static_cast<uint64_t>(std::max<int64_t>(plan->freed_bytes, 0));
   return view;
 }
 
@@ -86,16 +94,24 @@ static Result<ReportView> look(const Context& context, const ReportOptions& opti
   }
 }
 
-static Status write(const std::string& path, const std::string& page, bool force) {
+/// `-` is stdout.
+static Status write(Output& output, const std::string& path, const std::string& page, bool force) {
+  if (path == kStdout) {
+    (void)output.print(page);
+    return {};
+  }
   CAIRN_TRY(NewFile file, NewFile::create(posix_fs(), path, force));
   CAIRN_CHECK(file.append(as_bytes(page)));
   return file.publish();
 }
 
 /// Says that the file is there before the store is read for a long time.
-static Status check_options(const ReportOptions& options) {
+static Status check_options(const ReportOptions& options, bool json) {
   if (options.output.empty()) {
     return fail(Code::kUsage, "no file to write was named", "add '-o FILE.html'");
+  }
+  if (options.output == kStdout) {
+    return json ? fail(Code::kUsage, "'-o -' and '--json' both want stdout") : Status();
   }
   if (options.force || !file_exists(posix_fs(), options.output)) return {};
   return fail(Code::kExists, fmt::format("'{}' exists already", options.output),
@@ -105,13 +121,15 @@ static Status check_options(const ReportOptions& options) {
 int cmd_report(const Context& context, const ReportOptions& options) {
   Output& output = context.output;
   const Stopwatch watch;
-  if (const Status checked = check_options(options); !checked) return output.fail(checked.error());
+  if (const Status checked = check_options(options, output.json()); !checked)
+    return output.fail(checked.error());
   const auto view = look(context, options);
   if (!view) return output.fail(view.error());
   const std::string page = report_page(*view);
-  const Status written = write(options.output, page, options.force);
+  const Status written = write(output, options.output, page, options.force);
   if (!written) return output.fail(written.error());
   const size_t tags = view->facts.tags.tags.size();
+  if (options.output == kStdout) return kExitOk;
   if (output.json()) {
     output.result({{"path", options.output},
                    {"bytes", page.size()},

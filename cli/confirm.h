@@ -10,7 +10,7 @@ namespace cairn {
 
 /// Success when `yes` was given on the command line, or the person at the terminal answers `y` or
 /// `yes` to the question. Errors: kUsage where nobody can be asked, kCancelled for any other
-/// answer; either says that nothing was done.
+/// answer; either says that nothing was done. The question begins with what is to be done.
 Status confirm(Output& output, std::string_view question, bool yes);
 
 }  // namespace cairn

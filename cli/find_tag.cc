@@ -14,6 +14,9 @@ static Result<TagEntry> find_among(TagBook& tags, std::string_view text) {
     const std::string prefix = wanted.substr(0, wanted.size() - kNewest.size());
     CAIRN_TRY(const TagEntry* newest, tags.newest(prefix));
     if (newest != nullptr) return *newest;
+    if (prefix.empty()) {
+      return fail(Code::kNotFound, "there are no tags yet", "'cairn import TAG FILE' makes one");
+    }
     return fail(Code::kNotFound, fmt::format("there is no tag below '{}'", prefix),
                 "'cairn ls' lists the tags");
   }

@@ -158,7 +158,7 @@ void declare(FlagSet& flags, TagOptions& options) {
 }
 
 void declare(FlagSet& flags, PinOptions& options) {
-  flags.positional("TAG", &options.tag);
+  flags.repeated_positional("TAG", true, &options.tags);
   declare_wait(flags, &options.wait_s);
 }
 

@@ -106,7 +106,7 @@ struct TagOptions {
 };
 
 struct PinOptions {
-  std::string tag;
+  std::vector<std::string> tags;  ///< one or more
   uint64_t wait_s = 60;
 };
 

@@ -155,8 +155,11 @@ void Output::show_bar(std::string_view bar) {
   write_all(options_.stderr_fd, std::string(kClearLine) + bar_);
 }
 
-int Output::fail(const Error& error) {
+int Output::fail(Error error) {
   const std::lock_guard lock(mutex_);
+  if (error.code == Code::kCorrupt && error.hint.empty()) {
+    error.hint = "'cairn check' says what is damaged, and what mends it";
+  }
   say_error_locked(error);
   return exit_status(error.code, stop_signal());
 }
@@ -189,9 +192,9 @@ int Output::finish(int status) {
   const std::lock_guard lock(mutex_);
   flush_locked();
   if (write_errno_ == 0 || write_errno_ == EPIPE) return status;
-  say_error_locked(
-      {Code::kFailed, fmt::format("cannot write to stdout: {}", std::strerror(write_errno_)), ""});
-  return status == kExitOk ? kExitFailed : status;
+  const Error error = fail_errno(write_errno_, "cannot write to stdout").value();
+  say_error_locked(error);
+  return status == kExitOk ? exit_status(error.code) : status;
 }
 
 }  // namespace cairn

@@ -64,12 +64,12 @@ class Output {
   void show_bar(std::string_view bar);
 
   /// Says the error (JSON on stderr under --json) and returns its exit status.
-  int fail(const Error& error);
+  int fail(Error error);
 
   /// `text` in bold where stdout is a terminal that wants colours.
   std::string bold(std::string_view text) const;
 
-  /// Flushes. The status to exit with: `status`, or 1 when stdout could not be written.
+  /// Flushes. The status to exit with: `status`, or that of the failure to write stdout.
   int finish(int status);
 
  private:

@@ -67,7 +67,26 @@ const Command* find_command(std::span<const Command> commands, std::string_view 
   return nullptr;
 }
 
+/// What other programs call it.
+std::string_view known_elsewhere_as(std::string_view name) {
+  constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"rm", "forget"},      {"remove", "forget"},   {"delete", "forget"},   {"prune", "gc"},
+      {"restore", "export"}, {"checkout", "export"}, {"download", "export"}, {"list", "ls"},
+      {"snapshots", "ls"},   {"tags", "ls"},         {"log", "ls"},          {"backup", "import"},
+      {"add", "import"},     {"save", "import"},     {"info", "show"},       {"verify", "check"},
+      {"fsck", "check"},     {"du", "stats"}};
+  for (const auto& [other, ours] : kNames) {
+    if (other == name) return ours;
+  }
+  return "";
+}
+
 Error unknown_command(std::span<const Command> commands, const std::string& name) {
+  const std::string_view ours = known_elsewhere_as(name);
+  if (find_command(commands, ours) != nullptr) {
+    return {Code::kUsage, fmt::format("unknown command '{}'", name),
+            fmt::format("here it is called '{}'", ours)};
+  }
   std::vector<std::string> names;
   for (const Command& command : commands) {
     if (!command.is_hidden()) names.push_back(command.name);
@@ -99,7 +118,20 @@ struct Prepared {
   std::vector<std::string> warnings;
 };
 
-Result<std::unique_ptr<Prepared>> prepare(const Command& command,
+KnownFlags known_flags(std::span<const Command> commands) {
+  KnownFlags known;
+  for (const Command& command : commands) {
+    if (command.is_hidden()) continue;
+    FlagSet flags;
+    GlobalOptions unused;
+    declare(flags, unused);
+    const auto run = command.prepare(flags);
+    known[command.name] = flags.names();
+  }
+  return known;
+}
+
+Result<std::unique_ptr<Prepared>> prepare(std::span<const Command> commands, const Command& command,
                                           const std::vector<std::string>& words,
                                           const Environment& environment) {
   auto prepared = std::make_unique<Prepared>();
@@ -107,14 +139,16 @@ Result<std::unique_ptr<Prepared>> prepare(const Command& command,
   declare(flags, prepared->global);
   prepared->run = command.prepare(flags);
   CAIRN_TRY(const ParsedWords parsed, parse_words(flags, words));
-  // Help is what someone with a broken settings file asks for.
-  SettingsFile file;
-  if (command.name != "help") {
-    CAIRN_TRY(file, read_settings_file(environment));
-  }
+  // Help is what someone with a broken settings file asks for, and a shell starts all the same.
+  const bool is_sturdy = command.is_hidden() || command.name == "help" ||
+                         command.name == "version" || command.name == "completion";
+  auto settings = read_settings_file(environment);
+  if (!settings && !is_sturdy) return tl::unexpected(settings.error());
+  const SettingsFile file = settings ? *std::move(settings) : SettingsFile();
   CAIRN_CHECK(set_from_settings(flags, parsed, command.name, environment, file));
   CAIRN_CHECK(set_from_words(flags, parsed));
-  prepared->warnings = settings_warnings(flags, command.name, file);
+  if (!is_sturdy)
+    prepared->warnings = settings_warnings(flags, command.name, known_flags(commands), file);
   CAIRN_TRY(prepared->global.store, parse_store(prepared->global.store));
   if (command.needs == Needs::kStore && prepared->global.store.empty())
     return fail(Code::kUsage, "no store is named",
@@ -172,7 +206,7 @@ int run(std::span<const Command> commands, const std::vector<std::string>& words
   }
   if (wants_help && command->name != "help") return instead({"help", command->name});
 
-  const auto prepared = prepare(*command, split.rest, surroundings.environment);
+  const auto prepared = prepare(commands, *command, split.rest, surroundings.environment);
   if (!prepared) return say(with_usage(prepared.error(), command->name));
   return run_prepared(**prepared, commands, surroundings);
 }

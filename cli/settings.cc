@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <set>
 
 #include "base/fs.h"
 #include "cli/suggest.h"
@@ -84,14 +86,38 @@ Status set_from_settings(const FlagSet& flags, const ParsedWords& parsed, std::s
   return {};
 }
 
+static std::string with_hint(std::string text, const std::string& hint) {
+  return hint.empty() ? text : text + "; " + hint;
+}
+
 std::vector<std::string> settings_warnings(const FlagSet& flags, std::string_view command,
-                                           const SettingsFile& file) {
-  std::vector<std::string> warnings;
+                                           const KnownFlags& known, const SettingsFile& file) {
+  std::vector<std::string> warnings, commands, all_flags;
+  for (const auto& [name, names] : known) {
+    commands.push_back(name);
+    all_flags.insert(all_flags.end(), names.begin(), names.end());
+  }
+  std::set<std::string> unknown_tables;
   for (const TomlEntry& entry : file.entries) {
-    if (entry.table != command || flags.find(entry.key) != nullptr) continue;
-    const std::string hint = did_you_mean(entry.key, flags.names());
-    warnings.push_back(fmt::format("'{}', line {}: {} has no flag '{}'{}{}", file.path, entry.line,
-                                   command, entry.key, hint.empty() ? "" : "; ", hint));
+    const auto warn = [&](const std::string& what, const std::string& hint) {
+      warnings.push_back(
+          with_hint(fmt::format("'{}', line {}: {}", file.path, entry.line, what), hint));
+    };
+    if (entry.table.empty()) {
+      const bool is_known =
+          std::find(all_flags.begin(), all_flags.end(), entry.key) != all_flags.end();
+      if (!is_known) {
+        warn(fmt::format("no command has a flag '{}'", entry.key),
+             did_you_mean(entry.key, all_flags));
+      }
+    } else if (!known.contains(entry.table)) {
+      if (!unknown_tables.insert(entry.table).second) continue;
+      warn(fmt::format("there is no command '{}'", entry.table),
+           did_you_mean(entry.table, commands));
+    } else if (entry.table == command && flags.find(entry.key) == nullptr) {
+      warn(fmt::format("{} has no flag '{}'", command, entry.key),
+           did_you_mean(entry.key, flags.names()));
+    }
   }
   return warnings;
 }

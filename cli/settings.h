@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,8 +39,12 @@ std::string environment_name(std::string_view flag);
 Status set_from_settings(const FlagSet& flags, const ParsedWords& parsed, std::string_view command,
                          const Environment& environment, const SettingsFile& file);
 
-/// What the file says of `command` that is no flag of it: one warning each.
+/// The flags of each command.
+using KnownFlags = std::map<std::string, std::vector<std::string>>;
+
+/// What the file says of `command` that is no flag of it, and what it says of no command at all:
+/// one warning each.
 std::vector<std::string> settings_warnings(const FlagSet& flags, std::string_view command,
-                                           const SettingsFile& file);
+                                           const KnownFlags& known, const SettingsFile& file);
 
 }  // namespace cairn

@@ -8,6 +8,9 @@
 namespace cairn {
 namespace {
 
+/// A longer name moves its own row to the right, not all of them.
+constexpr size_t kLeftWidthMax = 60;
+
 // UTF-8 code points: the width in a terminal for all but wide scripts, which names rarely use.
 size_t width_of(std::string_view cell) {
   return static_cast<size_t>(std::count_if(cell.begin(), cell.end(), [](char c) {
@@ -31,13 +34,16 @@ std::string Table::render() const {
     widths.push_back(width_of(column.title));
   }
   for (const auto& row : rows_) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+    for (size_t i = 0; i < row.size(); ++i) {
+      const bool is_long = columns_[i].align == Align::kLeft && width_of(row[i]) > kLeftWidthMax;
+      if (!is_long) widths[i] = std::max(widths[i], width_of(row[i]));
+    }
   }
   std::string text;
   const auto add_line = [&](const std::vector<std::string>& cells) {
     std::string line;
     for (size_t i = 0; i < cells.size(); ++i) {
-      const std::string gap(widths[i] - width_of(cells[i]), ' ');
+      const std::string gap(widths[i] - std::min(widths[i], width_of(cells[i])), ' ');
       if (i > 0) line += "  ";
       line += columns_[i].align == Align::kRight ? gap + cells[i] : cells[i] + gap;
     }

@@ -1,4 +1,5 @@
-// Text tables for people: columns as wide as their widest cell, two spaces apart.
+// Text tables for people: columns as wide as their widest cell (of names the widest
+// that is not very long), two spaces apart.
 #pragma once
 
 #include <cstdint>

@@ -26,14 +26,14 @@ std::vector<CopyRef> ChainCheck::unproven(Checkpoint& checkpoint) const {
 
 Status ChainCheck::check_chain(Checkpoint& checkpoint, std::span<const CopyRef> refs) {
   auto plan = plan_decoding(checkpoint, refs);
-  if (!plan) return is_damage(request_, plan.error()) ? Status() : tl::unexpected(plan.error());
+  if (!plan) return is_damage(plan.error()) ? Status() : tl::unexpected(plan.error());
   size_t delivered = 0;
   const auto count = [&](size_t, ByteSpan) {
     ++delivered;
     return not_stopped(request_);
   };
   const Status done = ChainReader(checkpoint, packs_).read_all(*plan, count);
-  if (!done && !is_damage(request_, done.error())) return done;
+  if (!done && !is_damage(done.error())) return done;
   const std::lock_guard lock(mutex_);
   for (size_t i = 0; i < delivered; ++i) proven_.insert(place_of(plan->copies[i].copy));
   // The copies of a plan are decoded in its order: the one after the last good one is to blame.
@@ -45,8 +45,7 @@ Status ChainCheck::check(Checkpoint& checkpoint) {
   const std::vector<CopyRef> refs = unproven(checkpoint);
   const auto groups = group_chains(checkpoint, refs);
   // Bases that do not exist are damage of metadata, which was named.
-  if (!groups)
-    return is_damage(request_, groups.error()) ? Status() : tl::unexpected(groups.error());
+  if (!groups) return is_damage(groups.error()) ? Status() : tl::unexpected(groups.error());
   std::mt19937_64 random = seeded_random();
   std::uniform_real_distribution<double> percent(0, 100);
   std::vector<const std::vector<uint32_t>*> chosen;

@@ -66,7 +66,7 @@ class Checker {
 
   /// Records damage of a tag's metadata; passes on what is none.
   Status note(const TagEntry& tag, const Error& error) {
-    if (!is_damage(request_, error)) return tl::unexpected(error);
+    if (!is_damage(error)) return tl::unexpected(error);
     report_.damage.push_back({"metadata", tag.name, "", "", std::nullopt, error.message});
     return {};
   }
@@ -178,7 +178,7 @@ class Checker {
       CAIRN_CHECK(not_stopped(request_));
       const auto objects = list_objects(store_.fs(), store_.path(), file);
       if (objects) continue;
-      if (!is_damage(request_, objects.error())) return tl::unexpected(objects.error());
+      if (!is_damage(objects.error())) return tl::unexpected(objects.error());
       report_.damage.push_back({"pack-table", "", "", relative_path(FileKind::kMeta, file),
                                 std::nullopt, objects.error().message});
     }
@@ -190,13 +190,13 @@ class Checker {
     const auto opened = open_tag_as_it_is(tag);
     if (!opened) {
       // Damage of this kind was named already.
-      return is_damage(request_, opened.error()) ? Status() : tl::unexpected(opened.error());
+      return is_damage(opened.error()) ? Status() : tl::unexpected(opened.error());
     }
     Checkpoint& checkpoint = **opened;
     ChainDamage damage(checkpoint, copies_);
     for (size_t item = 0; item < checkpoint.item_count(); ++item) {
       const Status named = name_user(checkpoint, item, damage);
-      if (!named && !is_damage(request_, named.error())) return named;
+      if (!named && !is_damage(named.error())) return named;
     }
     return {};
   }
@@ -256,7 +256,7 @@ class SettledCheck {
       CheckRequest again = request_;
       const auto changed = retract_changed();
       // Without a root nothing can have changed.
-      if (!changed && is_damage(request_, changed.error())) break;
+      if (!changed && is_damage(changed.error())) break;
       CAIRN_CHECK(changed);
       again.tags = *changed;
       if (again.tags.empty()) break;
@@ -310,7 +310,7 @@ class SettledCheck {
 
   Status give_up(const std::vector<TagEntry>& tags) {
     for (const TagEntry& tag : tags) report_.unsettled.push_back(tag.name);
-    if (!request_.only_losses) return {};
+    if (!request_.must_settle) return {};
     return fail(Code::kBusy,
                 fmt::format("the tag '{}' changed each time it was checked", tags.front().name),
                 "try again when fewer changes are made");

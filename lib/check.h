@@ -13,7 +13,8 @@
 
 namespace cairn {
 
-/// One thing found damaged. Damage to many chunks of one tensor in one pack is one row.
+/// One thing found damaged. A kind "data" is found by reading data alone. Damage to many chunks of
+/// one tensor in one pack is one row.
 struct Damage {
   /// "metadata", "missing-pack", "short-pack", "pack-table", "locator" or "data".
   std::string kind;
@@ -29,9 +30,9 @@ struct CheckRequest {
   /// Data is read in the order of packs, from this one on: a check in several parts sees all of it.
   /// Unset: in an order of its own each time, when there is a time limit.
   std::optional<FileId> from_pack;
-  /// Only what is lost for good counts: what could not be read this time ends the check. For those
-  /// who act on what is found.
-  bool only_losses = false;
+  /// A tag that changed each time it was looked at ends the check (kBusy). For those who act on
+  /// what is found.
+  bool must_settle = false;
   unsigned threads = 0;
   ProgressCounters* progress = nullptr;
   const std::atomic<bool>* stop = nullptr;
@@ -54,8 +55,9 @@ struct CheckReport {
 };
 
 /// A tag that changed while it was looked at and seems damaged is looked at again, a few times.
-/// Errors: kCancelled, kNewerFormat. What cannot be read for whatever reason counts as damage,
-/// unless `only_losses`; then kBusy also, for a tag that would be in `unsettled`.
+/// Only what is gone, short or not what its digest says counts as damage: what could not be read
+/// this time may be whole, and ends the check. Errors: that; kCancelled; kNewerFormat; with
+/// `must_settle` kBusy for a tag that would be in `unsettled`.
 Result<CheckReport> check(const Store& store, const CheckRequest& request);
 
 }  // namespace cairn

@@ -17,10 +17,9 @@ bool is_loss(const Error& error) {
   return error.code == Code::kCorrupt || error.code == Code::kNotFound;
 }
 
-bool is_damage(const CheckRequest& request, const Error& error) {
+bool is_damage(const Error& error) {
   // Busy: the tag became another checkpoint while it was read, and is looked at again.
-  return is_loss(error) || error.code == Code::kBusy ||
-         (error.code == Code::kFailed && !request.only_losses);
+  return is_loss(error) || error.code == Code::kBusy;
 }
 
 Status not_stopped(const CheckRequest& request) {
@@ -92,7 +91,7 @@ Status CopyCheck::check_pack(std::span<const NeededCopy> needed) {
   const auto rows = list_copies(store_.fs(), store_.path(), pack);
   if (rows) {
     compare(needed, *rows);
-  } else if (is_damage(request_, rows.error())) {
+  } else if (is_damage(rows.error())) {
     report_.damage.push_back({"pack-table", "", "", path, std::nullopt, rows.error().message});
   } else {
     return tl::unexpected(rows.error());
@@ -180,7 +179,7 @@ Status CopyCheck::read_job(std::span<const NeededCopy> needed, const PackRange& 
     }
     return {};
   }
-  if (!read && !is_damage(request_, read.error())) return tl::unexpected(read.error());
+  if (!read && !is_damage(read.error())) return tl::unexpected(read.error());
   for (const NeededCopy& each : needed) {
     if (!read) {
       damage(each.copy, "data", read.error().message);
@@ -190,7 +189,7 @@ Status CopyCheck::read_job(std::span<const NeededCopy> needed, const PackRange& 
     const Status sound =
         packs_.check_alone(each.copy, !each.copy.bases.empty(), each.digest, stored, decoded_room);
     // What a newer version wrote is not damaged: someone might throw it away.
-    if (!sound && !is_damage(request_, sound.error())) return sound;
+    if (!sound && !is_damage(sound.error())) return sound;
     if (!sound) damage(each.copy, "data", sound.error().message);
     if (request_.progress != nullptr) request_.progress->done_bytes += each.copy.stored_bytes;
   }

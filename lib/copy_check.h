@@ -17,8 +17,9 @@
 
 namespace cairn {
 
-/// Whether the error is a finding of the check, rather than its end.
-bool is_damage(const CheckRequest& request, const Error& error);
+/// Whether the error is a finding of the check, rather than its end: what could not be read this
+/// time may be whole.
+bool is_damage(const Error& error);
 
 /// Errors: kCancelled when the caller of the check wants it to end.
 Status not_stopped(const CheckRequest& request);

@@ -126,6 +126,36 @@ class TensorDiff {
 
 }  // namespace
 
+/// Attachments are cut alike in all tags of a store, and never in pieces.
+static Result<bool> equal_attachments(Checkpoint& a, size_t in_a, Checkpoint& b, size_t in_b) {
+  if (a.attachment(in_a).bytes != b.attachment(in_b).bytes) return false;
+  for (uint64_t chunk = 0; chunk < a.chunk_count(in_a); ++chunk) {
+    const auto place_a = a.plan().place(in_a, chunk), place_b = b.plan().place(in_b, chunk);
+    CAIRN_TRY(const auto page_a, a.page(place_a.page));
+    CAIRN_TRY(const auto page_b, b.page(place_b.page));
+    if (page_a->page.entries[place_a.entry] != page_b->page.entries[place_b.entry]) return false;
+  }
+  return true;
+}
+
+static Result<AttachmentDiff> diff_attachments(Checkpoint& a, Checkpoint& b) {
+  AttachmentDiff result;
+  for (const AttachmentInfo& attachment : a.manifest().attachments) {
+    const auto in_a = a.find_attachment(attachment.name);
+    const auto in_b = b.find_attachment(attachment.name);
+    if (!in_b) {
+      result.removed.push_back(attachment.name);
+      continue;
+    }
+    CAIRN_TRY(const bool equal, equal_attachments(a, *in_a, b, *in_b));
+    if (!equal) result.changed.push_back(attachment.name);
+  }
+  for (const AttachmentInfo& attachment : b.manifest().attachments) {
+    if (!a.find_attachment(attachment.name)) result.added.push_back(attachment.name);
+  }
+  return result;
+}
+
 Result<DiffResult> diff(Checkpoint& a, Checkpoint& b, const DiffRequest& request) {
   DiffResult result;
   const auto wants = [&](const std::string& name) { return !request.wants || request.wants(name); };
@@ -154,6 +184,12 @@ Result<DiffResult> diff(Checkpoint& a, Checkpoint& b, const DiffRequest& request
   for (const TensorInfo& tensor : b.schema().tensors) {
     if (wants(tensor.name) && !a.find_tensor(tensor.name)) result.added.push_back(tensor.name);
   }
+  if (!request.beyond_tensors) return result;
+  CAIRN_TRY(result.attachments, diff_attachments(a, b));
+  const Manifest &of_a = a.manifest(), &of_b = b.manifest();
+  result.metadata_changed =
+      of_a.metadata != of_b.metadata || of_a.file_metadata != of_b.file_metadata;
+  result.step_changed = of_a.step != of_b.step;
   return result;
 }
 

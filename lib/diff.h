@@ -19,20 +19,34 @@ struct ChangedTensor {
   uint64_t changed_elements = 0;  ///< by their bits; only when asked for
 };
 
+/// Names of attachments.
+struct AttachmentDiff {
+  std::vector<std::string> changed, added, removed;
+  bool is_empty() const { return changed.empty() && added.empty() && removed.empty(); }
+};
+
 struct DiffRequest {
   std::function<bool(const std::string& name)> wants;  ///< unset: every tensor
   bool elements = false;
+  /// Else tensors alone are compared.
+  bool beyond_tensors = true;
 };
 
 struct DiffResult {
   std::vector<ChangedTensor> changed;
   std::vector<std::string> added, removed, reshaped;
   uint64_t tensors = 0;  ///< compared
-  bool identical() const {
+  AttachmentDiff attachments;
+  bool metadata_changed = false;  ///< of the user or of the files
+  bool step_changed = false;
+  bool same_tensors() const {
     return changed.empty() && added.empty() && removed.empty() && reshaped.empty();
   }
+  bool identical() const {
+    return same_tensors() && attachments.is_empty() && !metadata_changed && !step_changed;
+  }
   /// Neither side has a tensor that was wanted.
-  bool is_empty() const { return tensors == 0 && identical(); }
+  bool is_empty() const { return tensors == 0 && same_tensors(); }
 };
 
 /// Chunks are compared by their identity, so no data is read, except for `elements` and where a

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
+#include <sstream>
 
 #include "base/utf8.h"
 #include "lib/convert.h"
@@ -26,6 +27,23 @@ static constexpr size_t kFileNameBytesMax = 255;  // Linux, NAME_MAX
 static bool is_model_file(const std::string& name) {
   static const std::regex shard("model-[0-9]+-of-[0-9]+\\.safetensors");
   return name == kWholeName || name == kIndexName || std::regex_match(name, shard);
+}
+
+/// The path without `.`, `..` and what they undo. Another place where a link is undone.
+static std::string without_detours(const std::string& path) {
+  std::vector<std::string> steps;
+  std::istringstream parts(path);
+  for (std::string part; std::getline(parts, part, '/');) {
+    if (part.empty() || part == ".") continue;
+    const bool goes_back = part == ".." && !steps.empty() && steps.back() != "..";
+    if (goes_back) {
+      steps.pop_back();
+    } else {
+      steps.push_back(part);
+    }
+  }
+  const std::string plain = fmt::format("{}", fmt::join(steps, "/"));
+  return path.starts_with('/') ? "/" + plain : plain.empty() ? "." : plain;
 }
 
 /// What --dtype converts: real numbers that arithmetic is done with.
@@ -267,13 +285,34 @@ class Exporter {
   }
 
   Status prepare_folder() {
+    CAIRN_CHECK(refuse_file());
     const auto entries = fs_.list(request_.path);
-    made_folder_ = !entries && entries.error().code == Code::kNotFound;
-    if (entries && !entries->empty() && !request_.force) {
+    const bool is_new = !entries && entries.error().code == Code::kNotFound;
+    if (!entries && !is_new) return tl::unexpected(entries.error());
+    if (!is_new && !entries->empty() && !request_.force) {
       return fail(Code::kExists, fmt::format("the folder '{}' is not empty", request_.path),
                   "choose another path, or '--force'");
     }
-    return fs_.make_folders(request_.path);
+    CAIRN_CHECK(fs_.make_folders(request_.path));
+    const auto made = fs_.info(request_.path);
+    if (!made || !made->is_folder) {  // a link that leads nowhere
+      return fail(Code::kExists,
+                  fmt::format("'{}' exists already, and is no folder", request_.path),
+                  "choose another path");
+    }
+    made_folder_ = is_new;
+    return {};
+  }
+
+  /// What stands where the folder shall be stays as it is, with --force too.
+  Status refuse_file() const {
+    // `new/../file` cannot be found before `new` is made.
+    const std::string plain = without_detours(request_.path);
+    auto info = fs_.info(request_.path);
+    if (!info && info.error().code == Code::kNotFound) info = fs_.info(plain);
+    if (!info || info->is_folder) return {};
+    return fail(Code::kExists, fmt::format("'{}' exists already, and is no folder", plain),
+                "choose another path; one that ends in '.safetensors' becomes a single file");
   }
 
   /// Attachments whose names are no file names, or those of the tensors' files, before any is

@@ -7,12 +7,22 @@
 namespace cairn {
 
 Result<NewFile> NewFile::create(Fs& fs, const std::string& path, bool force, Order order) {
-  if (!force && file_exists(fs, path)) {
+  const auto standing = fs.info(path);
+  if (standing && standing->is_folder) {
+    return fail(Code::kExists, fmt::format("'{}' is a folder", path), "choose another path");
+  }
+  if (standing && !force) {
     return fail(Code::kExists, fmt::format("'{}' exists already", path),
                 "choose another path, or '--force'");
   }
+  const std::string folder = parent_folder(path);
+  const auto parent = fs.info(folder);
+  if (!parent && parent.error().code == Code::kNotFound) {
+    return fail(Code::kNotFound, fmt::format("the folder '{}' does not exist", folder),
+                "make it first");
+  }
   CAIRN_TRY(const SessionId unique, SessionId::fresh());
-  NewFile file(fs, path, force, join_path(parent_folder(path), "." + unique.hex() + ".part"));
+  NewFile file(fs, path, force, join_path(folder, "." + unique.hex() + ".part"));
   if (order == Order::kPlaced) {
     CAIRN_TRY(file.placed_, fs.open(file.temporary_, OpenMode::kCreate));
   } else {

@@ -15,7 +15,7 @@ class NewFile {
  public:
   /// How it is going to be written: from front to back, or each part at its place.
   enum class Order : uint8_t { kAppend, kPlaced };
-  /// Errors: kExists unless `force`.
+  /// Errors: kExists unless `force`, and for a folder; kNotFound where there is no folder for it.
   static Result<NewFile> create(Fs& fs, const std::string& path, bool force,
                                 Order order = Order::kAppend);
   ~NewFile();

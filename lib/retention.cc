@@ -13,6 +13,19 @@
 #include "store/tag_name.h"
 
 namespace cairn {
+
+/// nullopt for what is no number, and for NaN.
+static std::optional<double> metric(const RetentionTag& tag, const std::string& name) {
+  const auto found = tag.metadata.find(name);
+  if (found == tag.metadata.end()) return std::nullopt;
+  const std::string& text = found->second;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_number =
+      error == std::errc() && end == text.data() + text.size() && !std::isnan(value);
+  return is_number ? std::optional(value) : std::nullopt;
+}
+
 namespace {
 
 /// The tags of one group, newest first, with the reasons found so far.
@@ -108,18 +121,6 @@ class Group {
     }
   }
 
-  /// nullopt for what is no number, and for NaN.
-  static std::optional<double> metric(const RetentionTag& tag, const std::string& name) {
-    const auto found = tag.metadata.find(name);
-    if (found == tag.metadata.end()) return std::nullopt;
-    const std::string& text = found->second;
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool is_number =
-        error == std::errc() && end == text.data() + text.size() && !std::isnan(value);
-    return is_number ? std::optional(value) : std::nullopt;
-  }
-
   static std::time_t floor_seconds(int64_t ns) {
     return static_cast<std::time_t>(
         std::chrono::floor<std::chrono::seconds>(std::chrono::nanoseconds(ns)).count());
@@ -144,6 +145,24 @@ bool RetentionPolicy::is_empty() const {
   return !counts && tags.empty() && std::all_of(best.begin(), best.end(), [](const KeepBest& each) {
     return each.count == 0;
   });
+}
+
+std::vector<std::string> unmatched_rules(const std::vector<RetentionTag>& tags,
+                                         const RetentionPolicy& policy) {
+  std::vector<std::string> unmatched;
+  for (const KeepBest& best : policy.best) {
+    const bool is_known = std::any_of(tags.begin(), tags.end(), [&](const RetentionTag& tag) {
+      return metric(tag, best.metric).has_value();
+    });
+    if (!is_known) unmatched.push_back(fmt::format("no tag has a number '{}'", best.metric));
+  }
+  for (const std::string& glob : policy.tags) {
+    const bool is_known = std::any_of(tags.begin(), tags.end(), [&](const RetentionTag& tag) {
+      return glob_match(glob, tag.name);
+    });
+    if (!is_known) unmatched.push_back(fmt::format("no tag matches '{}'", glob));
+  }
+  return unmatched;
 }
 
 std::vector<RetentionVerdict> apply_policy(const std::vector<RetentionTag>& tags,

@@ -42,6 +42,11 @@ struct RetentionPolicy {
   bool is_empty() const;
 };
 
+/// What a rule names that none of the tags has, in words: a metric, a pattern. A policy with such a
+/// rule was meant to keep tags that it does not keep.
+std::vector<std::string> unmatched_rules(const std::vector<RetentionTag>& tags,
+                                         const RetentionPolicy& policy);
+
 struct RetentionVerdict {
   std::string tag;
   bool kept = false;

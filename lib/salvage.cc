@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "base/clock.h"
+#include "store/distrust.h"
 #include "store/file_list.h"
 #include "store/forget.h"
 #include "store/meta_pack.h"
@@ -45,6 +46,15 @@ static ordered_json describe(const TagEntry& tag, const std::vector<Damage>& dam
   return row;
 }
 
+static std::set<FileId> packs_with_bad_bytes(const std::vector<Damage>& damage) {
+  std::set<FileId> packs;
+  for (const Damage& each : damage) {
+    const auto pack = FileId::parse(std::string_view(each.pack).substr(each.pack.rfind('/') + 1));
+    if (each.kind == "data" && pack) packs.insert(*pack);
+  }
+  return packs;
+}
+
 Result<std::string> set_tags_aside(const Store& store, const std::vector<TagEntry>& tags,
                                    const std::vector<Damage>& damage, const Wait& wait) {
   CAIRN_CHECK(check_may_write(store.config()));
@@ -57,7 +67,9 @@ Result<std::string> set_tags_aside(const Store& store, const std::vector<TagEntr
   const std::string text =
       list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   CAIRN_CHECK(write_new_file(store.fs(), path, as_bytes(text)));
-  // The list is durable before a tag goes.
+  // All of this is durable before a tag goes: what is saved anew must not come to lie on the same
+  // bad copies.
+  CAIRN_CHECK(distrust_packs(store, packs_with_bad_bytes(damage)));
   CAIRN_CHECK(forget_tags(store, tags, true, wait));
   return path;
 }
@@ -84,7 +96,7 @@ static Status add_entries(const Store& store, const FileId& meta, std::vector<Ta
 static Result<std::optional<std::string>> find_lack(const Store& store, const TagEntry& tag) {
   CheckRequest request;
   request.tags = {tag};
-  request.only_losses = true;
+  request.must_settle = true;
   CAIRN_TRY(const CheckReport report, check(store, request));
   if (report.damage.empty()) return std::optional<std::string>();
   return std::optional(report.damage.front().message);

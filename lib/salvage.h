@@ -15,7 +15,8 @@ namespace cairn {
 
 /// Takes the tags out of the root, pinned ones too, and writes them, with what was found, to a list
 /// that is returned as a path: `set-aside/<time>.json` in the store. Nothing else is deleted: gc
-/// collects what no other tag needs. Errors: as forget_tags.
+/// collects what no other tag needs. From packs with bad bytes nothing is taken over any more
+/// (store/distrust.h). Errors: as forget_tags.
 Result<std::string> set_tags_aside(const Store& store, const std::vector<TagEntry>& tags,
                                    const std::vector<Damage>& damage, const Wait& wait);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "store/distrust.h"
 #include "store/tag_change.h"
 #include "store/tag_name.h"
 
@@ -13,6 +14,8 @@ namespace cairn {
 /// epoch says, since the index they came from may have lagged.
 static Status check_reused(const Store& store, const Root& root,
                            const std::vector<FileId>& reused_packs) {
+  if (reused_packs.empty()) return {};
+  CAIRN_TRY(const auto distrusted, distrusted_packs(store));
   for (const FileId& pack : reused_packs) {
     const bool condemned = std::any_of(
         root.condemned.begin(), root.condemned.end(),
@@ -20,6 +23,9 @@ static Status check_reused(const Store& store, const Root& root,
     const std::string path = relative_path(FileKind::kPack, pack);
     if (condemned || !file_exists(store.fs(), join_path(store.path(), path))) {
       return fail(Code::kBusy, fmt::format("'{}' was collected meanwhile", path), "save again");
+    }
+    if (distrusted.contains(pack)) {
+      return fail(Code::kBusy, fmt::format("'{}' was found damaged meanwhile", path), "save again");
     }
   }
   return {};
@@ -43,7 +49,9 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
     }
     CAIRN_CHECK(check_may_commit(store, root, wanted.session));
     if (standing != nullptr && if_exists != IfExists::kReplace) {
-      return fail(Code::kExists, fmt::format("the tag '{}' exists already", wanted.name),
+      return fail(Code::kExists,
+                  fmt::format("the tag '{}' exists already{}", wanted.name,
+                              if_exists == IfExists::kSame ? " with another checkpoint" : ""),
                   "choose another name, or '--if-exists replace'");
     }
     const Status reused = check_reused(store, root, reused_packs);

@@ -23,7 +23,7 @@ struct CommitResult {
 /// What a commit that failed leaves the caller to know.
 struct CommitFailure {
   bool may_be_visible = false;  ///< the tag may stand in the root all the same: keep its files
-  bool lost_reused = false;     ///< a pack of reused_packs is gone: save again without look-ups
+  bool lost_reused = false;     ///< a pack of reused_packs is gone or bad: save without look-ups
 };
 
 /// Publishes `entry` (commit number and pin are set here). Everything it refers to must be durable.

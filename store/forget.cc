@@ -42,26 +42,39 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
   return removed;
 }
 
-Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
-                         const Wait& wait) {
-  TagEntry entry;
+Result<std::vector<TagEntry>> pin_tags(const Store& store, const std::vector<std::string>& names,
+                                       bool pinned, const Wait& wait) {
+  std::vector<TagEntry> pins;
   const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
-    CAIRN_TRY(const TagEntry* standing, tags.find(name));
-    if (standing == nullptr) {
-      return fail(Code::kNotFound, fmt::format("there is no tag '{}' in '{}'", name, store.path()),
-                  "'cairn ls' lists the tags");
+    pins.clear();
+    bool changes = false;
+    for (const std::string& name : names) {
+      CAIRN_TRY(const TagEntry* standing, tags.find(name));
+      if (standing == nullptr) {
+        return fail(Code::kNotFound,
+                    fmt::format("there is no tag '{}' in '{}'", name, store.path()),
+                    "'cairn ls' lists the tags");
+      }
+      TagEntry& entry = pins.emplace_back(*standing);
+      if (entry.pinned == pinned) continue;
+      entry.pinned = pinned;
+      tags.put(entry);
+      changes = true;
     }
-    entry = *standing;
-    if (standing->pinned == pinned) return RootChange::kKeep;
-    entry.pinned = pinned;
-    tags.put(entry);
-    ++root.commit;  // a change of the root, and none of the tag: it becomes no newer
+    if (!changes) return RootChange::kKeep;
+    ++root.commit;  // a change of the root, and none of the tags: they become no newer
     return RootChange::kReplace;
   };
   CAIRN_TRY(const SessionId writer, SessionId::fresh());
   ChangeOutcome outcome;
   CAIRN_CHECK(change_tags(store, writer, wait, edit, outcome));
-  return entry;
+  return pins;
+}
+
+Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
+                         const Wait& wait) {
+  CAIRN_TRY(const auto pins, pin_tags(store, {name}, pinned, wait));
+  return pins.front();
 }
 
 }  // namespace cairn

@@ -19,7 +19,11 @@ Status refuse_pinned(const TagEntry& tag);
 Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<TagEntry>& tags,
                                           bool allow_pinned, const Wait& wait);
 
-/// Pins the tag, or takes the pin off; success when it is so already. Errors: kNotFound.
+/// Pins the tags, or takes the pins off, all of them or none; success when it is so already.
+/// Returns them as they stand. Errors: kNotFound.
+Result<std::vector<TagEntry>> pin_tags(const Store& store, const std::vector<std::string>& names,
+                                       bool pinned, const Wait& wait);
+/// The same for one.
 Result<TagEntry> pin_tag(const Store& store, const std::string& name, bool pinned,
                          const Wait& wait);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "store/distrust.h"
 #include "store/pack_table.h"
 
 namespace cairn {
@@ -19,13 +20,23 @@ std::vector<PackTables::Row> PackTables::read_rows(const FileId& pack) const {
   return rows;
 }
 
+/// As things are when the first pack is asked for.
+bool PackTables::is_trusted(const FileId& pack) {
+  if (!distrusted_) {
+    auto packs = distrusted_packs(store_);
+    trusts_none_ = !packs;
+    distrusted_ = packs ? *std::move(packs) : std::set<FileId>();
+  }
+  return !trusts_none_ && !distrusted_->contains(pack);
+}
+
 /// Rows stay where they are once they are read.
 const PackTables::Row* PackTables::find(const Copy& copy, const Digest& digest) {
   const Row wanted{copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, digest, {},
                    {}};
   const std::lock_guard lock(mutex_);
   const auto [at, fresh] = packs_.try_emplace(copy.pack);
-  if (fresh) at->second = read_rows(copy.pack);
+  if (fresh && is_trusted(copy.pack)) at->second = read_rows(copy.pack);
   const std::vector<Row>& rows = at->second;
   const auto row = std::lower_bound(rows.begin(), rows.end(), wanted);
   return row == rows.end() || *row <=> wanted != 0 ? nullptr : &*row;

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <vector>
 
@@ -21,8 +22,8 @@ class PackTables {
  public:
   explicit PackTables(const Store& store) : store_(store) {}
 
-  /// Whether the copy's pack is there with an undamaged table that names this copy of the chunk.
-  /// The bytes of the copy are not read.
+  /// Whether the copy's pack is there with an undamaged table that names this copy of the chunk,
+  /// and no check found bad bytes in it (store/distrust.h). The bytes of the copy are not read.
   bool holds(const Copy& copy, const Digest& digest);
   /// A copy of which only the place is known, with the parameters that its pack's table has for it.
   /// nullopt when the pack does not hold it or it is made from other copies.
@@ -46,11 +47,14 @@ class PackTables {
   };
 
   const Row* find(const Copy& copy, const Digest& digest);
+  bool is_trusted(const FileId& pack);
   std::vector<Row> read_rows(const FileId& pack) const;
 
   const Store& store_;
   std::mutex mutex_;
-  std::map<FileId, std::vector<Row>> packs_;  // none for a pack that cannot be read
+  std::optional<std::set<FileId>> distrusted_;  // once read
+  bool trusts_none_ = false;                    // they could not be read
+  std::map<FileId, std::vector<Row>> packs_;    // none for a pack that cannot be read
 };
 
 }  // namespace cairn

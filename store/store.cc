@@ -78,6 +78,10 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
 Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
   const std::string config_path = join_path(path, "config");
   const auto text = read_file(fs, config_path, kConfigBytesMax);
+  const auto place = fs.info(path);
+  if (!text && place && !place->is_folder) {
+    return fail(Code::kNoStore, fmt::format("'{}' is a file, and a store is a folder", path));
+  }
   if (!text && text.error().code == Code::kNotFound) {
     return fail(Code::kNoStore, fmt::format("there is no store at '{}'", path),
                 fmt::format("make one with 'cairn init {}'", path));
@@ -88,7 +92,13 @@ Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
 }
 
 Result<TagBook> Store::read_book() const {
-  CAIRN_TRY(Root root, read_root(fs_, path_));
+  auto read = read_root(fs_, path_);
+  if (!read && read.error().code == Code::kCorrupt) {
+    Error error = std::move(read).error();
+    error.hint = "'cairn repair tags --dry-run' shows what can be put together again";
+    return tl::unexpected(std::move(error));
+  }
+  CAIRN_TRY(Root root, std::move(read));
   if (root.store_id != config_.store_id) {
     return fail(Code::kCorrupt,
                 fmt::format("'{}/root' belongs to another store than '{}/config'", path_, path_));

@@ -108,9 +108,9 @@ std::string disk_plot(const ReportFacts& facts) {
                                           {"dead", "Dead: gc would free it", free},
                                           {"rest", "The rest: index, leases, padding", rest}}};
   std::string html = fmt::format(
-      "<section class=\"card\" id=\"plot-disk\"><h2>What gc would free</h2><p class=\"note\">No "
-      "tag "
-      "needs <strong>{}</strong> of the {} on disk.</p>\n",
+      "<section class=\"card\" id=\"plot-disk\"><h2>What gc would free</h2><p "
+      "class=\"note\"><code>cairn gc</code> would free <strong>{}</strong> of the {} on "
+      "disk.</p>\n",
       human_bytes(free), human_bytes(whole));
   html += disk_bar(parts, std::max(whole, needed + free)) + "<ul class=\"parts\">";
   for (const DiskPart& part : parts) {

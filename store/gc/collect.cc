@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "store/ballast.h"
+#include "store/distrust.h"
 #include "store/gc/rebase.h"
 
 namespace cairn {
@@ -54,6 +55,8 @@ class Collection {
     CAIRN_CHECK(reclaim_unneeded());
     if (request_.rebase) CAIRN_CHECK(rebase_and_reclaim());
     CAIRN_CHECK(move_and_reclaim());
+    // Marks that stay do no harm.
+    (void)forget_distrust(store_).has_value();
     if (!request_.rebase) {
       CAIRN_TRY(const Survey survey, survey_store(store_));
       CAIRN_CHECK(estimate_rebase(survey));

@@ -64,6 +64,24 @@ class Commands(unittest.TestCase):
         other = self.cairn.json("import", "other/step", self.a, "--step", "9")
         self.assertNotEqual(other["manifest"], self.imported["manifest"])
 
+    def test_bases_and_metadata(self):
+        self.assertEqual(self.cairn.json("import", "based/1", self.a, "--base", "run/@newest")["base"],
+                         "run/2")
+        self.cairn.run("import", "based/2", self.a, "--base", "nothing/@newest", expect=15)
+        error = self.cairn.error("import", "based/2", self.a, "--meta", "a=1", "--meta", "a=2",
+                                 expect=2)
+        self.assertIn("'a' is given twice", error["message"])
+        error = self.cairn.error("import", "run/1", self.b, "--if-exists", "same", expect=16)
+        self.assertIn("with another checkpoint", error["message"])
+
+    def test_what_is_no_store(self):
+        error = Program(PROGRAM, self.a).error("ls", expect=10)
+        self.assertIn("is a file", error["message"])
+        self.assertNotIn("init", error["hint"])
+        empty = Program(PROGRAM, self.folder / "no-tags")
+        empty.run("init", empty.store)
+        self.assertIn("no tags yet", empty.error("show", "@newest", expect=15)["message"])
+
     def test_a_chunk_twice_in_one_save_is_new_once(self):
         twice = write_safetensors(self.folder / "twice.safetensors",
                                   {"x": noise(1000, 9), "y": noise(1000, 9)})
@@ -156,6 +174,27 @@ class Commands(unittest.TestCase):
         self.cairn.run("diff", "run/1", "run/1", "--exit-code")
         self.assertTrue(self.cairn.json("diff", "run/1", "run/2", "--tensors", "rng")["identical"])
 
+    def test_diff_looks_beyond_tensors(self):
+        words = ["--step", "7", "--meta", "lr=0.1"]
+        self.cairn.run("import", "beyond/same", self.a, *words, "--attach", f"note={self.note}")
+        same = self.cairn.json("diff", "run/1", "beyond/same")
+        self.assertEqual((same["identical"], same["attachments"]["changed"],
+                          same["metadata_changed"], same["step_changed"]), (True, [], False, False))
+        note = self.folder / "note2"
+        note.write_bytes(self.note.read_bytes()[:-1] + b"?")
+        self.cairn.run("import", "beyond/note", self.a, *words, "--attach", f"note={note}",
+                       "--attach", f"more={note}")
+        other = self.cairn.json("diff", "run/1", "beyond/note")
+        self.assertEqual((other["identical"], other["changed"], other["attachments"]),
+                         (False, [], {"changed": ["note"], "added": ["more"], "removed": []}))
+        self.assertIn("changed attachment note",
+                      self.cairn.run("diff", "run/1", "beyond/note", "--exit-code", expect=1).stdout)
+        self.assertTrue(self.cairn.json("diff", "run/1", "beyond/note", "--tensors", "*")["identical"])
+        self.cairn.run("import", "beyond/step", self.a, "--step", "8", "--meta", "lr=0.2")
+        step = self.cairn.json("diff", "beyond/same", "beyond/step")
+        self.assertEqual((step["metadata_changed"], step["step_changed"],
+                          step["attachments"]["removed"]), (True, True, ["note"]))
+
     def test_diff_counts_elements_by_their_bits(self):
         # -0.0 is not 0.0, and one NaN is not another.
         nan = struct.pack("<I", 0x7fc00001)
@@ -183,6 +222,9 @@ class Commands(unittest.TestCase):
             self.cairn.run("cat", "run/1", "w", "--box", box, expect=status)
         self.cairn.run("cat", "run/1", "note", "--box", ":", expect=2)
         self.assertIn("did you mean", self.cairn.run("cat", "run/1", "W", expect=15).stderr)
+        wrong = self.cairn.error("cat", "run/1", "w", "--attachment", expect=15)
+        self.assertIn("no attachment 'w'", wrong["message"])
+        self.assertIn("leave '--attachment' out", wrong["hint"])
 
     def test_export_gives_back_what_was_imported(self):
         out = self.folder / "out.safetensors"

@@ -88,8 +88,10 @@ TEST(Output, AFullDeviceIsReportedOnce) {
     Pipe err;
     Output output({full, err.writer()});
     output.print("data");
-    EXPECT_EQ(output.finish(failed_already ? 12 : 0), failed_already ? 12 : 1);
-    EXPECT_EQ(err.text(), "error: cannot write to stdout: No space left on device\n");
+    EXPECT_EQ(output.finish(failed_already ? 12 : 0), failed_already ? 12 : 13);
+    EXPECT_EQ(err.text(),
+              "error: cannot write to stdout: No space left on device\n"
+              "hint: free space on that file system and repeat the command\n");
   }
   close(full);
 }

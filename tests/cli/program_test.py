@@ -60,6 +60,28 @@ class ProgramTest(unittest.TestCase):
                 self.assertEqual((ran.returncode, ran.stdout), (2, ""))
                 self.assertIn(f"did you mean {hint}?", ran.stderr)
 
+    def test_settings_that_no_command_knows(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "cairn", "config.toml")
+            path.parent.mkdir()
+            path.write_text("stoer = 'x'\n[imprt]\nbase = 'none'\n")
+            said = call("ls", "-s", folder, XDG_CONFIG_HOME=folder).stderr
+            self.assertIn("no command has a flag 'stoer'; did you mean 'store'?", said)
+            self.assertIn("there is no command 'imprt'; did you mean 'import'?", said)
+            self.assertEqual(call("--version", XDG_CONFIG_HOME=folder).stderr, "")
+
+    def test_names_of_other_programs(self):
+        for theirs, ours in (("rm", "forget"), ("prune", "gc"), ("restore", "export"),
+                             ("list", "ls"), ("snapshots", "ls")):
+            ran = call(theirs, "x")
+            self.assertEqual(ran.returncode, 2)
+            self.assertIn(f"it is called '{ours}'", ran.stderr)
+
+    def test_completion_as_json(self):
+        found = json.loads(call("completion", "bash", "--json").stdout)
+        self.assertEqual((found["shell"], found["script"]),
+                         ("bash", call("completion", "bash").stdout))
+
     def test_commands_of_later_versions_are_unknown(self):
         for name in ["forget", "gc", "pin", "repair", "push", "pull", "remote", "completion"]:
             self.assertEqual(call(name, "x").returncode, 2, name)
@@ -70,7 +92,10 @@ class ProgramTest(unittest.TestCase):
             path.parent.mkdir()
             path.write_text("progress = \n")
             self.assertEqual(call("help", XDG_CONFIG_HOME=folder).returncode, 0)
-            ran = call("version", "--json", XDG_CONFIG_HOME=folder)
+            self.assertEqual(call("--version", XDG_CONFIG_HOME=folder).stdout,
+                             call("--version").stdout)
+            self.assertEqual(call("completion", "bash", XDG_CONFIG_HOME=folder).returncode, 0)
+            ran = call("ls", "-s", folder, "--json", XDG_CONFIG_HOME=folder)
             self.assertEqual(ran.returncode, 2)
             self.assertIn("line 1", json.loads(ran.stderr)["error"]["message"])
 
@@ -84,7 +109,7 @@ class ProgramTest(unittest.TestCase):
     def test_full_device(self):
         with open("/dev/full", "w", encoding="ascii") as full:
             ran = call("help", stdout=full)
-        self.assertEqual(ran.returncode, 1)
+        self.assertEqual(ran.returncode, 13)
         self.assertIn("cannot write to stdout: No space left on device", ran.stderr)
 
     def test_no_colours_in_a_pipe(self):

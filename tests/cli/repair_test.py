@@ -60,7 +60,11 @@ class Repair(unittest.TestCase):
         self.damage(self.newest("packs"))
         self.assertIsNone(self.cairn.json("check")["repair"], "lengths are right")
         found = self.cairn.json("check", "--read-data", expect=12)
-        self.assertTrue(found["repair"].endswith("repair tags"))
+        self.assertTrue(found["repair"].endswith("repair tags --read-data"))
+        self.assertEqual(self.cairn.json("repair", "tags", "--dry-run")["set_aside"], [])
+        said = self.cairn.run("repair", "tags", "--read-data", "--dry-run").stdout
+        self.assertRegex(said, r"^data: tag 'run/3', tensor 'own', pack")
+        self.assertNotIn("\\x0a", said)
         plan = self.cairn.json("repair", "tags", "--read-data", "--dry-run")
         self.assertEqual(plan["set_aside"], [{"tag": "run/3", "tensors": ["own"]}])
         self.assertEqual(len(self.names()), 3)
@@ -74,11 +78,50 @@ class Repair(unittest.TestCase):
         self.cairn.run("gc", "--yes")
         self.expect_tags("run/1", "run/2")
 
+    def test_what_is_saved_again_does_not_lie_on_the_bad_copies(self):
+        pack = self.newest("packs")
+        self.damage(pack)
+        self.cairn.run("repair", "tags", "--read-data", "--yes")
+        marks = self.cairn.store / "set-aside" / "packs"
+        self.assertEqual([mark.name for mark in marks.iterdir()], [pack.name])
+        for words in ([], ["--base", "none"]):
+            again = self.cairn.json("import", "run/3", self.files["run/3"], *words)
+            self.assertEqual((again["new_bytes"], again["reused_bytes"]), (20000, 20000), words)
+            self.expect_tags("run/1", "run/2", "run/3")
+            self.cairn.run("forget", "run/3", "--allow-newest", "--yes")
+            self.cairn.run("repair", "index")
+        self.cairn.run("gc", "--yes")
+        self.assertFalse(pack.exists())
+        self.assertEqual(list(marks.iterdir()), [])
+        self.expect_tags("run/1", "run/2")
+
+    def test_a_damaged_config_is_not_mended(self):
+        config = self.cairn.store / "config"
+        good = config.read_bytes()
+        self.damage(config, 20)
+        found = self.cairn.json("check", expect=12)
+        self.assertEqual((found["errors"][0]["kind"], found["repair"]), ("config", None))
+        said = self.cairn.run("check", expect=12).stderr
+        self.assertNotIn("repair tags", said)
+        config.write_bytes(good)
+
+    def test_damage_names_what_helps(self):
+        (self.cairn.store / "root").write_bytes(b"no root")
+        for words in (["ls"], ["gc", "--yes"], ["forget", "run/1", "--yes"],
+                      ["import", "run/4", self.files["run/1"]]):
+            self.assertIn("repair tags", self.cairn.error(*words, expect=12)["hint"], words)
+        asked = self.cairn.error("repair", "tags", expect=2)["message"]
+        self.assertIn("pins", asked)
+        self.assertNotIn("?", asked)
+
     def test_a_shared_pack_costs_all_that_need_it(self):
         packs = sorted((path for path in (self.cairn.store / "packs").rglob("*-0")),
                        key=lambda path: path.stat().st_mtime_ns)
         packs[0].unlink()
         self.cairn.run("gc", "--yes")  # nothing of what is left is garbage
+        lines = self.cairn.run("check", expect=12).stdout.splitlines()
+        shared = [line for line in lines if "tags 'run/1', 'run/2', 'run/3'" in line]
+        self.assertEqual(len(shared), 1, lines)
         done = self.cairn.json("repair", "tags", "--yes")
         self.assertEqual(sorted(row["tag"] for row in done["set_aside"]),
                          ["run/1", "run/2", "run/3"])
@@ -87,9 +130,11 @@ class Repair(unittest.TestCase):
 
     def test_lost_tensors_can_be_dropped_instead(self):
         self.damage(self.newest("packs"))
-        self.cairn.run("tag", "other/1", "run/2")
-        self.cairn.run("import", "run/4", self.files["run/1"], "--base", "run/1")
+        self.cairn.run("forget", "run/3", "--drop", "own", "--yes", expect=18)
+        self.cairn.run("tag", "run/held", "run/3")
         self.cairn.run("forget", "run/3", "--drop", "own", "--yes")
+        self.cairn.run("forget", "run/held", "--allow-newest", "--yes")
+        self.assertEqual(self.names()[0], "run/3")
         self.assertTrue(self.cairn.json("check", "--read-data")["ok"])
 
     def test_a_lost_root(self):
@@ -175,10 +220,18 @@ class Repair(unittest.TestCase):
 
     def test_index(self):
         index = self.cairn.store / "index"
+        self.cairn.run("repair", "index")
+        before = {path: path.stat().st_mtime_ns for path in index.rglob("*")}
+        self.assertEqual(self.cairn.json("repair", "index", "--dry-run"),
+                         {"tags": 3, "chunks": None, "dry_run": True})
+        self.assertEqual({path: path.stat().st_mtime_ns for path in index.rglob("*")}, before)
         done = self.cairn.json("repair", "index")
         self.assertEqual(done["tags"], 3)
         for path in index.glob("MANIFEST-*"):
             path.write_bytes(b"not a manifest")
+        new = write_safetensors(self.folder / "new.safetensors", {"x": noise(9000, 77)})
+        self.assertIn("repair index", self.cairn.run("import", "new/1", new).stderr)
+        self.cairn.run("forget", "new/1", "--allow-newest", "--yes")
         found = self.cairn.run("--json", "check")
         self.assertTrue(json.loads(found.stdout)["repair"].endswith("repair index"))
         self.assertIn("index", found.stderr)
@@ -191,6 +244,10 @@ class Repair(unittest.TestCase):
 
     def test_a_check_in_parts(self):
         whole = self.cairn.json("check", "--read-data")["bytes_read"]
+        idle = self.cairn.run("check", "--time-limit", "0s", "--resume").stderr
+        self.assertIn("'--time-limit' says nothing", idle)
+        self.assertIn("'--resume' says nothing", idle)
+        self.assertFalse((self.cairn.store / "check.next").exists())
         words = ["check", "--read-data", "--time-limit", "0s", "--resume"]
         first = self.cairn.json(*words)
         self.assertTrue(first["out_of_time"])

@@ -87,7 +87,10 @@ class Retention(unittest.TestCase):
                               (["run/1", "--drop", "w"], 2),
                               (["run/5", "--drop", "w", "--allow-newest"], 2)):
             self.cairn.run("forget", *words, "--yes", expect=status)
-        self.assertEqual(self.forget("run/1", "--drop", "nothing")["thinned"], [])
+        error = self.cairn.error("forget", "run/1", "--drop", "nothing", "--yes", expect=15)
+        self.assertIn("'nothing'", error["message"])
+        self.assertEqual(self.cairn.run("forget", "run/1", "--drop", "nothing", "--dry-run",
+                                        expect=15).stdout, "")
         self.assertEqual(len(self.names()), 6)
 
     def test_nothing_goes_when_one_is_protected_or_unknown(self):
@@ -124,8 +127,36 @@ class Retention(unittest.TestCase):
         self.assertEqual(self.names(), ["other", "run/5", "run/1"])
         self.assertEqual(self.removed("--keep-last", "1"), [], "nothing more to do")
 
+    def test_rules_that_match_nothing_are_refused(self):
+        for rule, said in ((["--keep-best", "los:min:2"], "'los'"),
+                           (["--keep-tag", "zzz*"], "'zzz*'")):
+            words = ["forget", "--keep-last", "1", *rule, "--yes"]
+            self.assertIn(said, self.cairn.error(*words, expect=15)["message"])
+        self.assertEqual(len(self.names()), 6)
+        self.assertIn("cairn ls -q 'run/*'",
+                      self.cairn.error("forget", "run/*", "--yes", expect=15)["hint"])
+
+    def test_only_what_was_named_is_shown(self):
+        shown = self.cairn.run("forget", "run/1", "--dry-run").stdout.splitlines()
+        self.assertEqual(len(shown), 3, shown)
+        self.assertEqual(shown[1].split(), ["run/1", "forget", "named"])
+
+    def test_nobody_to_ask(self):
+        message = self.cairn.error("forget", "run/1", expect=2)["message"]
+        self.assertIn("whether to forget 1 of 6 tags", message)
+        self.assertNotIn("?", message)
+
+    def test_many_pins(self):
+        done = self.cairn.json("pin", "run/1", "run/@newest")
+        self.assertEqual((done["tags"], done["pinned"]), (["run/1", "run/5"], True))
+        self.cairn.run("unpin", "run/1", "nothing", expect=15)
+        self.assertEqual([row["tag"] for row in self.cairn.json("ls")["tags"] if row["pinned"]],
+                         ["run/5", "run/1"])
+        self.assertEqual(self.cairn.run("unpin", "run/1", "run/5", "-q").stdout, "run/1\nrun/5\n")
+
     def test_pins(self):
-        self.assertEqual(self.cairn.json("pin", "run/@newest"), {"tag": "run/5", "pinned": True})
+        self.assertEqual(self.cairn.json("pin", "run/@newest"),
+                         {"tag": "run/5", "pinned": True, "tags": ["run/5"]})
         self.cairn.run("pin", "run/5")
         self.assertTrue(self.cairn.json("ls", "run/5")["tags"][0]["pinned"])
         self.assertEqual(self.cairn.json("unpin", "run/5")["pinned"], False)

@@ -40,5 +40,24 @@ TEST(Settings, ArraysFillOnlyFlagsThatRepeat) {
   EXPECT_EQ(one, "");
 }
 
+TEST(Settings, WhatNoCommandKnowsIsNamed) {
+  FlagSet flags;
+  std::string text;
+  flags.text("base", &text);
+  const KnownFlags known = {{"import", {"base"}}, {"gc", {"min-dead"}}};
+  const SettingsFile file{"f",
+                          {{"", "min-dead", {"1"}, 1},
+                           {"", "min-dad", {"1"}, 2},
+                           {"imprt", "base", {"a"}, 4},
+                           {"imprt", "x", {"a"}, 5},
+                           {"import", "bass", {"a"}, 7},
+                           {"gc", "nothing", {"a"}, 9}}};
+  EXPECT_EQ(settings_warnings(flags, "import", known, file),
+            (std::vector<std::string>{
+                "'f', line 2: no command has a flag 'min-dad'; did you mean 'min-dead'?",
+                "'f', line 4: there is no command 'imprt'; did you mean 'import'?",
+                "'f', line 7: import has no flag 'bass'; did you mean 'base'?"}));
+}
+
 }  // namespace
 }  // namespace cairn

@@ -18,5 +18,13 @@ TEST(Table, AlignsAndTrims) {
             "x\\x0ay\n");
 }
 
+TEST(Table, ALongNameMovesItsOwnRowAlone) {
+  Table table({{"tensor"}, {"size", Align::kRight}});
+  const std::string name(61, 'n');
+  table.add_row({"w", "5 B"});
+  table.add_row({name, "12 B"});
+  EXPECT_EQ(table.render(), "tensor  size\nw        5 B\n" + name + "  12 B\n");
+}
+
 }  // namespace
 }  // namespace cairn

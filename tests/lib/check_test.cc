@@ -36,11 +36,11 @@ class Check : public StoreFixture {
   }
 
   /// Checks all tags as they are now, and calls `meddle` before each later look at the root.
-  Result<CheckReport> check_beside(const std::function<void()>& meddle, bool only_losses) {
+  Result<CheckReport> check_beside(const std::function<void()>& meddle, bool must_settle) {
     CheckRequest request;
     request.tags = store_->read_tags()->tags;
     request.read_percent = 100;
-    request.only_losses = only_losses;
+    request.must_settle = must_settle;
     FaultFs faults(posix_fs());
     const auto store = *Store::open(faults, path());
     faults.counts = [&](FsCall call, const std::string& file) {

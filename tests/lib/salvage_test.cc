@@ -77,7 +77,6 @@ TEST_F(Salvage, WhatCannotBeReadThisTimeIsNoLoss) {
     CAIRN_TRY(const TagList list, store.read_tags());
     request.tags = list.tags;
     request.read_percent = 100;
-    request.only_losses = true;
     request.threads = 1;
     auto report = check(store, request);
     if (!report) return report;

@@ -107,7 +107,7 @@ TEST(UsagePlots, LargestFirstWithRatios) {
 
 TEST(UsagePlots, Disk) {
   const std::string plot = disk_plot(two_tags().facts);
-  EXPECT_THAT(plot, HasSubstr("No tag needs <strong>200 B</strong> of the 1000 B on disk."));
+  EXPECT_THAT(plot, HasSubstr("would free <strong>200 B</strong> of the 1000 B on disk."));
   EXPECT_THAT(plot, HasSubstr("<i class=\"dead\" style=\"width:20.00%\">"));
   EXPECT_THAT(plot, HasSubstr("<i class=\"rest\" style=\"width:10.00%\">"));
   ReportFacts more = two_tags().facts;
