@@ -151,6 +151,7 @@ std::vector<std::string> unmatched_rules(const std::vector<RetentionTag>& tags,
                                          const RetentionPolicy& policy) {
   std::vector<std::string> unmatched;
   for (const KeepBest& best : policy.best) {
+    if (best.count == 0) continue;
     const bool is_known = std::any_of(tags.begin(), tags.end(), [&](const RetentionTag& tag) {
       return metric(tag, best.metric).has_value();
     });

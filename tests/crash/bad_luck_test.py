@@ -121,6 +121,12 @@ class BadLuck(unittest.TestCase):
         for words in (["ls"], ["show", "run/1"], ["diff", "run/1", "run/1"], ["cat", "run/1", "w"],
                       ["check", "--read-data"], ["stats"]):
             self.cairn.run(*words, before=other, text=False)
+        # What may not be read is not lost.
+        self.data_packs()[0].chmod(0)
+        for words in (["check"], ["check", "--read-data"]):
+            refused = self.cairn.run(*words, before=other, expect=1)
+            self.assertIn("Permission denied", refused.stderr)
+            self.assertNotIn("repair", refused.stderr)
         for path in [self.store, *self.store.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
 

@@ -100,6 +100,17 @@ TEST(Retention, TheBestByAMetric) {
   EXPECT_EQ(kept(tags, policy), Names({"r/6"}));
 }
 
+TEST(Retention, RulesThatNameWhatNoTagHas) {
+  std::vector<RetentionTag> tags = run_of(3);
+  tags[0].metadata = {{"loss", "0.5"}, {"note", "good"}};
+  RetentionPolicy policy;
+  policy.best = {{"loss", false, 1}, {"note", false, 1}, {"los", true, 2}, {"x", true, 0}};
+  policy.tags = {"r/[12]", "s/*"};
+  EXPECT_EQ(unmatched_rules(tags, policy),
+            std::vector<std::string>({"no tag has a number 'note'", "no tag has a number 'los'",
+                                      "no tag matches 's/*'"}));
+}
+
 TEST(Retention, GroupsPinsAndGlobs) {
   std::vector<RetentionTag> tags = {tag("a/1", 1), tag("a/2", 2), tag("b/1", 3),
                                     tag("b/2", 4), tag("top", 5), tag("a/x/1", 6)};
