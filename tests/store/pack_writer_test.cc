@@ -66,7 +66,8 @@ TEST_F(Packs, WhatManyThreadsAppendIsReadBack) {
     const auto decoded = reader.decode_checked(copy, blake3(chunks_[i]), *stored, decoded_room);
     ASSERT_TRUE(decoded) << decoded.error().message;
     EXPECT_EQ(Bytes(decoded->begin(), decoded->end()), chunks_[i]);
-    EXPECT_FALSE(reader.decode_checked(copy, blake3({}), *stored, decoded_room)) << "another digest";
+    EXPECT_FALSE(reader.decode_checked(copy, blake3({}), *stored, decoded_room))
+        << "another digest";
   }
 }
 
