@@ -96,7 +96,7 @@ struct SaveRequest {
   /// Weights never need their masters, nor the chains of these, to be decoded.
   bool weights_direct = false;
   OptimizerFacts optimizer = {};  ///< what is known of the step, to predict state from
-  LookUp look_up = {};  ///< optional
+  LookUp look_up = {};            ///< optional
   /// Called when all bytes were read, before the tag is made visible; an error ends the save. To
   /// see whether the sources have changed meanwhile: a chunk that changes between its digest and
   /// its copy is stored under a wrong name, and later saves of the right bytes would rely on it.
