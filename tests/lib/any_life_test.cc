@@ -1,5 +1,5 @@
-// Stores that live at random: saves of all kinds, reverts, forks, replacements, thinning, forgetting
-// and collections, in any order. Whatever was saved last under a name is what loads.
+// Stores that live at random: saves of all kinds, reverts, forks, replacements, thinning,
+// forgetting and collections, in any order. Whatever was saved last under a name is what loads.
 #include <fmt/format.h>
 
 #include "store/commit.h"

@@ -100,8 +100,8 @@ class SeriesFixture : public StoreFixture {
     request.strict = true;
     for (auto& [name, tensor] : state) {
       std::fill(tensor.bytes.begin(), tensor.bytes.end(), uint8_t{0xee});
-      request.targets.push_back({name, tensor.dtype, tensor.shape, whole_box(tensor.shape),
-                                 tensor.bytes.data(), {}});
+      request.targets.push_back(
+          {name, tensor.dtype, tensor.shape, whole_box(tensor.shape), tensor.bytes.data(), {}});
     }
     CAIRN_CHECK(load(*checkpoint, request));
     return state;

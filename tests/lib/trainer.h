@@ -72,8 +72,9 @@ class Trainer {
     for (auto& [name, tensor] : state_) {
       const size_t width = tensor.dtype == Dtype::kF32 ? 4 : 2;
       for (size_t i = 0; i + width <= tensor.bytes.size(); i += width * (1 + random_() % 40)) {
-        const uint32_t odd[] = {0x7fc12345, 0xff800001, 0x7f800000, 0xff800000, 0x80000000,
-                                0x00000001, 0x807fffff, static_cast<uint32_t>(random_())};
+        const uint32_t odd[] = {
+            0x7fc12345, 0xff800001, 0x7f800000, 0xff800000,
+            0x80000000, 0x00000001, 0x807fffff, static_cast<uint32_t>(random_())};
         const uint32_t bits = odd[random_() % std::size(odd)];
         std::memcpy(&tensor.bytes[i], reinterpret_cast<const uint8_t*>(&bits) + 4 - width, width);
       }

@@ -88,8 +88,8 @@ TEST_F(Plan, BasesThatAreNotThereAreDamage) {
 TEST_F(Plan, PagesOfTheClosureAreFound) {
   const auto below = chunks(2, 20);
   const auto base = open(below, {nowhere({}), nowhere({{page_digest(below), 0}})});
-  const auto tag = open(chunks(1, 30), {nowhere({{page_digest(below), 1}})},
-                        {base->table().pages[0]});
+  const auto tag =
+      open(chunks(1, 30), {nowhere({{page_digest(below), 1}})}, {base->table().pages[0]});
   const auto plan = plan_decoding(*tag, slots({0}));
   ASSERT_TRUE(succeeds(plan));
   ASSERT_EQ(plan->copies.size(), 3u);

@@ -18,9 +18,8 @@ class Rebase : public SeriesFixture {
   void save_steps(int count) {
     for (int i = 0; i < count; ++i) {
       trainer_.step();
-      save_trainer(fmt::format("t/{:02}", number_++), trainer_, [](SaveRequest& request) {
-        request.restore_budget = 1000;
-      });
+      save_trainer(fmt::format("t/{:02}", number_++), trainer_,
+                   [](SaveRequest& request) { request.restore_budget = 1000; });
     }
   }
   /// Pages of bases that the tags need and no tag has as its own.
