@@ -16,12 +16,15 @@ class BaseClosure {
   BaseClosure(BaseTag* base, const std::vector<Digest>& own_pages)
       : base_(base), own_pages_(own_pages.begin(), own_pages.end()) {}
 
-  /// The copies of one of the tag's pages. Errors: kCorrupt for a base that neither tag has.
-  Status add(const Locator& locator);
+  /// The copies of one of the tag's pages, which it has `times` times. Errors: kCorrupt for a base
+  /// that neither tag has.
+  Status add(const Locator& locator, uint64_t times);
   /// Sets the table's closure and packs. Errors: those of reading the base.
   Status finish(LocatorTable& table);
 
  private:
+  Status follow(const CopyRef& ref, std::set<CopyRef>& met);
+
   BaseTag* const base_;
   const std::set<Digest> own_pages_;
   std::vector<CopyRef> wanted_;  // of the base tag

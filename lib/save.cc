@@ -19,6 +19,7 @@
 #include "lib/chunk_saver.h"
 #include "lib/chunk_writer.h"
 #include "lib/save_plan.h"
+#include "store/base_cycles.h"
 #include "store/meta_pack.h"
 #include "store/session.h"
 #include "store/tag_name.h"
@@ -110,19 +111,49 @@ class Save {
     LocatorTable table;
     manifest.pages = saver.page_digests();
     BaseClosure closure(base_.get(), manifest.pages);
+    // Bases are found by the digest of their page: equal pages have one locator, the first one's.
+    std::map<Digest, uint64_t> times;
+    for (const Digest& page : manifest.pages) ++times[page];
     std::map<Digest, PagePlace> places;
+    std::map<Digest, Locator> own;
     for (size_t number = 0; number < manifest.pages.size(); ++number) {
-      // Bases are found by the digest of their page: equal pages have one locator.
-      const auto [place, fresh] = places.try_emplace(manifest.pages[number]);
-      CAIRN_TRY(Locator copies, saver.locator(number, manifest.pages));
+      const Digest& page = manifest.pages[number];
+      const auto [place, fresh] = places.try_emplace(page);
       if (fresh) {
-        CAIRN_TRY(place->second, place_page(saver, number, manifest.pages[number], copies));
+        CAIRN_TRY(Locator copies, saver.locator(number, manifest.pages));
+        CAIRN_TRY(place->second, place_page(saver, number, page, copies));
+        CAIRN_CHECK(closure.add(copies, times[page]));
+        if (times.size() < manifest.pages.size()) own[page] = own_bases(copies, times);
       }
-      CAIRN_CHECK(closure.add(copies));
       table.pages.push_back(place->second);
     }
+    CAIRN_CHECK(refuse_circles(own, table));
     CAIRN_CHECK(closure.finish(table));
     return table;
+  }
+
+  /// The locator with nothing but bases of these pages.
+  static Locator own_bases(const Locator& locator, const std::map<Digest, uint64_t>& pages) {
+    Locator own;
+    for (const Copy& copy : locator.copies) {
+      Copy& bare = own.copies.emplace_back();
+      for (const BaseRef& base : copy.bases) {
+        if (pages.contains(base.page)) bare.bases.push_back(base);
+      }
+    }
+    return own;
+  }
+
+  /// Where pages are equal, copies of one stand for those of the other, and these may be made from
+  /// the former. Then all is stored without the base: weights by themselves, masters from them.
+  Status refuse_circles(const std::map<Digest, Locator>& own, const LocatorTable& table) {
+    if (own.empty()) return {};
+    const auto read = [&](size_t page) -> Result<Locator> {
+      return own.at(table.pages[page].page.digest);
+    };
+    CAIRN_TRY(failure_.lost_reused, has_base_cycle(table, read));
+    if (!failure_.lost_reused) return {};
+    return fail(Code::kBug, "copies are made from each other in a circle");
   }
 
   /// Where a page lies. The base's own where its locator is the same; and where the base has the

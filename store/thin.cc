@@ -91,14 +91,14 @@ class Thinning {
       Page page;
       Locator locator;
       CAIRN_CHECK(gather(runs, page, locator));
+      CAIRN_TRY(const PagePlace place, put_page(metas, page, locator));
+      table.pages.push_back(place);
       for (const Copy& copy : locator.copies) {
         uses[copy.pack] += copy.stored_bytes;
         bases_.insert(bases_.end(), copy.bases.begin(), copy.bases.end());
       }
-      CAIRN_TRY(const PagePlace place, put_page(metas, page, locator));
-      table.pages.push_back(place);
     }
-    return write_closure(metas, table, uses);
+    return write_closure(table, uses);
   }
 
   Status gather(const std::vector<PageRun>& runs, Page& page, Locator& locator) {
@@ -115,20 +115,24 @@ class Thinning {
     return {};
   }
 
-  Result<PagePlace> put_page(MetaWriter& metas, const Page& page, const Locator& locator) {
-    const Bytes page_bytes = encode_page(page), locator_bytes = encode_locator(locator);
-    const Digest page_digest = blake3(page_bytes), locator_digest = blake3(locator_bytes);
-    for (const PagePlace& place : old_.table().pages) {
-      if (place.page.digest == page_digest && place.locator.digest == locator_digest) return place;
+  /// A page that the tag or its bases have already stays what it is, its copies where they are:
+  /// bases are found by its digest, and what they are made from must not become another copy.
+  /// `locator` becomes what it has.
+  Result<PagePlace> put_page(MetaWriter& metas, const Page& page, Locator& locator) {
+    const Bytes page_bytes = encode_page(page);
+    if (const auto number = old_.page_numbers().of(blake3(page_bytes))) {
+      CAIRN_TRY(const auto loaded, old_.page(*number));
+      locator = loaded->locator;
+      return old_.table().place(*number);
     }
     PagePlace place;
     CAIRN_TRY(place.page, metas.add(ObjectKind::kPage, page_bytes));
-    CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, locator_bytes));
+    CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, encode_locator(locator)));
     return place;
   }
 
   /// The pages of bases, and which packs they and the tag's own copies lie in.
-  Status write_closure(MetaWriter& metas, LocatorTable& table, std::map<FileId, uint64_t>& uses) {
+  Status write_closure(LocatorTable& table, std::map<FileId, uint64_t>& uses) {
     const auto read = [&](size_t number) -> Result<Locator> {
       CAIRN_TRY(const auto loaded, load_page(store_, old_.table().place(number)));
       return loaded->locator;
@@ -140,14 +144,13 @@ class Thinning {
     }
     std::set<uint32_t> met;
     CAIRN_CHECK(follow_bases(wanted, old_numbers, read, [&](const CopyRef& ref, const Copy& copy) {
+      // The tag's own copies are counted already.
+      if (own_numbers.of(old_.table().place(ref.page).page.digest)) return Status();
       met.insert(ref.page);
       uses[copy.pack] += copy.stored_bytes;
       return Status();
     }));
-    for (const uint32_t page : met) {
-      const PagePlace& place = old_.table().place(page);
-      if (!own_numbers.of(place.page.digest)) table.closure.push_back(place);
-    }
+    for (const uint32_t page : met) table.closure.push_back(old_.table().place(page));
     for (const auto& [pack, bytes] : uses) table.packs.push_back({pack, bytes});
     return {};
   }

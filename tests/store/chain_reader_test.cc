@@ -1,0 +1,170 @@
+#include "store/chain_reader.h"
+
+#include "base/encodings/encode.h"
+#include "tests/store/forged_tag.h"
+#include "tests/support/outcome.h"
+
+namespace cairn {
+namespace {
+
+constexpr ItemForm kFloats{4, true};
+
+/// Eight chunks: 0 is raw, 1 to 4 a chain of deltas upon it, 5 is zero, 6 a delta of 5, 7 alone.
+class Chains : public ForgedTags {
+ protected:
+  void SetUp() override {
+    ForgedTags::SetUp();
+    for (uint32_t i = 0; i < 8; ++i) chunks_.push_back(noise(kChunkBytes, 1));
+    for (uint32_t i = 1; i < 5; ++i) {
+      chunks_[i] = chunks_[i - 1];
+      for (uint32_t at = i; at < kChunkBytes; at += 17 * i) chunks_[i][at] ^= uint8_t(i);
+    }
+    chunks_[5] = Bytes(kChunkBytes);
+    chunks_[6] = noise(kChunkBytes, 2);
+    chunks_[7] = noise(kChunkBytes, 3);
+    for (const Bytes& chunk : chunks_) digests_.push_back(blake3(chunk));
+    for (uint32_t i = 0; i < 8; ++i) {
+      const bool has_base = (i > 0 && i < 5) || i == 6;
+      if (has_base) {
+        const Encoded encoded =
+            encode_delta(chunks_[i], chunks_[i - 1], kFloats, Effort::kBalanced);
+        copies_.push_back(put(encoded.encoding, encoded.stored, digests_[i], encoded.parameters));
+        copies_.back().bases = {{page_digest(digests_), i - 1}};
+      } else {
+        copies_.push_back(i == 5 ? put(Encoding::kZero, {}, digests_[5]) : put_raw(chunks_[i]));
+      }
+    }
+  }
+
+  std::unique_ptr<Checkpoint> open_tag() { return open(digests_, copies_); }
+
+  /// Reads the slots and compares; returns the order in which they came.
+  Result<std::vector<size_t>> read(Checkpoint& tag, const std::vector<uint32_t>& slots) {
+    std::vector<CopyRef> refs;
+    for (const uint32_t slot : slots) refs.push_back({0, slot});
+    std::vector<size_t> order;
+    PackReader packs(*store_);
+    CAIRN_CHECK(ChainReader(tag, packs).read(refs, [&](size_t wanted, ByteSpan decoded) -> Status {
+      EXPECT_EQ(Bytes(decoded.begin(), decoded.end()), chunks_[slots[wanted]]);
+      order.push_back(wanted);
+      return {};
+    }));
+    return order;
+  }
+  void expect_blame(Checkpoint& tag, uint32_t slot, const Copy& damaged) {
+    const auto done = read(tag, {slot});
+    ASSERT_TRUE(fails_with(Code::kCorrupt, done)) << slot;
+    EXPECT_NE(done.error().message.find(session_.hex()), std::string::npos);
+    EXPECT_NE(done.error().message.find("offset " + std::to_string(damaged.offset) + ":"),
+              std::string::npos)
+        << done.error().message << " instead of offset " << damaged.offset;
+  }
+
+  std::vector<Bytes> chunks_;
+  std::vector<Digest> digests_;
+  std::vector<Copy> copies_;
+};
+
+TEST_F(Chains, EveryCopyAlone) {
+  const auto tag = open_tag();
+  for (uint32_t slot = 0; slot < 8; ++slot) EXPECT_EQ(read(*tag, {slot})->size(), 1u);
+}
+
+TEST_F(Chains, ManyAtOnceInAnyOrderAndTwice) {
+  const auto tag = open_tag();
+  const auto order = read(*tag, {4, 7, 2, 6, 0, 4, 1, 5});
+  ASSERT_TRUE(succeeds(order));
+  EXPECT_EQ(order->size(), 8u);
+  EXPECT_EQ(std::set<size_t>(order->begin(), order->end()).size(), 8u) << "each one once";
+  EXPECT_TRUE(read(*tag, {})->empty());
+}
+
+TEST_F(Chains, ReadAllDeliversThePlan) {
+  const auto tag = open_tag();
+  const std::vector<CopyRef> refs = {{0, 3}, {0, 6}};
+  const DecodePlan plan = *plan_decoding(*tag, refs);
+  PackReader packs(*store_);
+  size_t next = 0;
+  ASSERT_TRUE(ChainReader(*tag, packs).read_all(plan, [&](size_t number, ByteSpan decoded) {
+    EXPECT_EQ(number, next++);
+    EXPECT_EQ(Bytes(decoded.begin(), decoded.end()), chunks_[plan.copies[number].ref.slot]);
+    return Status();
+  }));
+  EXPECT_EQ(next, 6u);
+}
+
+TEST_F(Chains, TheCallersErrorEndsIt) {
+  const auto tag = open_tag();
+  PackReader packs(*store_);
+  const std::vector<CopyRef> refs = {{0, 3}};
+  const auto refuse = [](size_t, ByteSpan) -> Status { return fail(Code::kCancelled, "enough"); };
+  EXPECT_TRUE(fails_with(Code::kCancelled, ChainReader(*tag, packs).read(refs, refuse)));
+}
+
+TEST_F(Chains, TheCopyThatIsDamagedIsNamed) {
+  const auto tag = open_tag();
+  damage(copies_[0]);
+  for (const uint32_t slot : {0u, 1u, 4u}) expect_blame(*tag, slot, copies_[0]);
+  for (const uint32_t slot : {5u, 6u, 7u}) EXPECT_TRUE(succeeds(read(*tag, {slot}))) << slot;
+}
+
+TEST_F(Chains, OneInTheMiddleIsNamedByAllAboveIt) {
+  const auto tag = open_tag();
+  damage(copies_[2]);
+  for (const uint32_t slot : {2u, 3u, 4u}) expect_blame(*tag, slot, copies_[2]);
+  for (const uint32_t slot : {0u, 1u, 6u}) EXPECT_TRUE(succeeds(read(*tag, {slot}))) << slot;
+}
+
+TEST_F(Chains, AMissingPackIsNamed) {
+  const auto tag = open_tag();
+  std::filesystem::remove(pack_path());
+  const auto done = read(*tag, {4});
+  ASSERT_TRUE(fails_with(Code::kCorrupt, done));
+  EXPECT_NE(done.error().message.find(session_.hex()), std::string::npos);
+  std::filesystem::create_directories(std::filesystem::path(pack_path()).parent_path());
+  std::ofstream(pack_path()) << "short";
+  EXPECT_TRUE(fails_with(Code::kCorrupt, read(*tag, {4})));
+}
+
+/// What a forged or damaged locator may say: an error, whatever it is.
+TEST_F(Chains, LocatorsThatLieAreErrors) {
+  const auto tag = open_tag();
+  const auto refused = [&](uint32_t slot, const std::function<void(Copy&)>& lie) {
+    std::vector<Copy> copies = copies_;
+    lie(copies[slot]);
+    const auto forged = open(digests_, copies);
+    const auto done = read(*forged, {slot});
+    EXPECT_FALSE(done);
+    return done ? Code::kBug : done.error().code;
+  };
+  const std::function<void(Copy&)> lies[] = {
+      [](Copy& copy) { copy.bases.clear(); },
+      [](Copy& copy) { copy.bases.push_back(copy.bases[0]); },
+      [](Copy& copy) { copy.bases[0].slot = 7; },
+      [](Copy& copy) { copy.bases[0].slot = 8; },
+      [](Copy& copy) { copy.parameters.clear(); },
+      [](Copy& copy) { copy.parameters.resize(3); },
+      [](Copy& copy) { copy.parameters.resize(8); },
+      [](Copy& copy) { copy.parameters[0] = 0x13; },
+      [](Copy& copy) { copy.decoded_bytes = 1020; },
+      [](Copy& copy) { copy.decoded_bytes = 0; },
+      [](Copy& copy) { copy.stored_bytes -= 1; },
+      [](Copy& copy) { copy.stored_bytes = 0; },
+      [](Copy& copy) { copy.offset = uint64_t{1} << 40; },
+      [](Copy& copy) { copy.encoding = Encoding::kDerived; },
+      [](Copy& copy) { copy.encoding = Encoding::kReplay; },
+      [](Copy& copy) { copy.encoding = Encoding::kPlanes; },
+      [](Copy& copy) { copy.encoding = Encoding::kRaw; },
+      [](Copy& copy) { copy.encoding = Encoding::kZero; },
+      [](Copy& copy) { copy.encoding = Encoding::kZstd; }};
+  for (size_t i = 0; i < std::size(lies); ++i) {
+    EXPECT_EQ(refused(3, lies[i]), Code::kCorrupt) << "lie " << i;
+  }
+  const auto newer = [](Copy& copy) { copy.encoding = static_cast<Encoding>(99); };
+  EXPECT_EQ(refused(3, newer), Code::kNewerFormat);
+  const auto odd = [](Copy& copy) { copy.parameters[0] = 0x80; };
+  EXPECT_EQ(refused(3, odd), Code::kNewerFormat);
+}
+
+}  // namespace
+}  // namespace cairn

@@ -1,0 +1,171 @@
+// Copies that keep forgotten tags alive are stored by themselves where that pays.
+#include "store/gc/rebase.h"
+
+#include <fmt/format.h>
+
+#include "tests/lib/series_fixture.h"
+
+namespace cairn {
+namespace {
+
+class Rebase : public SeriesFixture {
+ protected:
+  void SetUp() override {
+    SeriesFixture::SetUp();
+    trainer_.add("a", {64, 96});
+    trainer_.add("b", {50, 41});
+  }
+  void save_steps(int count) {
+    for (int i = 0; i < count; ++i) {
+      trainer_.step();
+      save_trainer(fmt::format("t/{:02}", number_++), trainer_,
+                   [](SaveRequest& request) { request.restore_budget = 1000; });
+    }
+  }
+  /// Pages of bases that the tags need and no tag has as its own.
+  std::set<Digest> orphan_bases() {
+    std::set<Digest> own, closure;
+    for (const auto& [tag, state] : states_) {
+      auto checkpoint = *open_tag(*store_, tag);
+      for (const PagePlace& place : checkpoint->table().pages) own.insert(place.page.digest);
+      for (const PagePlace& place : checkpoint->table().closure) closure.insert(place.page.digest);
+    }
+    for (const Digest& page : own) closure.erase(page);
+    return closure;
+  }
+  RebasePlan plan() {
+    auto planned = plan_rebase(*store_, *survey_store(*store_));
+    EXPECT_TRUE(succeeds(planned));
+    return planned ? *std::move(planned) : RebasePlan();
+  }
+  static uint64_t files_bytes(const Store& store) {
+    uint64_t bytes = 0;
+    const auto files = list_files(store);
+    for (const StoredFile& file : *files) bytes += file.bytes;
+    return bytes;
+  }
+  GcReport collect_with(bool rebase) {
+    GcRequest request;
+    request.rebase = rebase;
+    const uint64_t before = files_bytes(*store_);
+    const auto planned = plan_collection(*store_, request);
+    EXPECT_TRUE(succeeds(planned));
+    EXPECT_EQ(files_bytes(*store_), before) << "a dry run changes nothing";
+    const auto report = collect(*store_, request);
+    EXPECT_TRUE(succeeds(report));
+    if (!planned || !report) return {};
+    EXPECT_EQ(report->freed_bytes, int64_t(before) - int64_t(files_bytes(*store_)));
+    if (!rebase) {
+      EXPECT_EQ(planned->freed_bytes, report->freed_bytes);
+    }
+    return *report;
+  }
+
+  Trainer trainer_{1};
+  int number_ = 0;
+};
+
+TEST_F(Rebase, NothingIsPlannedWhileTheBasesStand) {
+  save_steps(6);
+  EXPECT_TRUE(plan().is_empty());
+  const GcReport report = collect_with(true);
+  EXPECT_EQ(report.copies_rebased, 0u);
+  EXPECT_EQ(report.freed_bytes, 0);
+}
+
+TEST_F(Rebase, ALongTailOfForgottenTagsGoes) {
+  save_steps(12);
+  ASSERT_EQ(encodings("t/11")["raw"] + encodings("t/11")["planes"], 0u) << "all is made from bases";
+  for (int i = 0; i < 11; ++i) forget({fmt::format("t/{:02}", i)});
+  ASSERT_FALSE(orphan_bases().empty());
+  const RebasePlan planned = plan();
+  EXPECT_FALSE(planned.is_empty());
+  EXPECT_GT(planned.frees_bytes, planned.writes_bytes);
+  const GcReport report = collect_with(true);
+  EXPECT_EQ(report.copies_rebased, planned.copies);
+  EXPECT_GT(report.freed_bytes, 0);
+  expect_sound();
+  EXPECT_TRUE(orphan_bases().empty());
+  EXPECT_TRUE(plan().is_empty()) << "once is enough";
+  EXPECT_EQ(collect_with(true).freed_bytes, 0);
+  // The series goes on from there.
+  save_steps(3);
+  expect_sound();
+}
+
+TEST_F(Rebase, WithoutItTheTailStays) {
+  save_steps(12);
+  for (int i = 0; i < 11; ++i) forget({fmt::format("t/{:02}", i)});
+  const GcReport report = collect_with(false);
+  EXPECT_EQ(report.copies_rebased, 0u);
+  EXPECT_GT(report.rebase_frees_bytes, report.rebase_writes_bytes) << "it says what one would do";
+  EXPECT_FALSE(orphan_bases().empty());
+  expect_sound();
+}
+
+TEST_F(Rebase, WhereItDoesNotPayNothingIsDone) {
+  save_steps(2);
+  forget({"t/00"});
+  const RebasePlan planned = plan();
+  const auto after = collect_with(true);
+  EXPECT_EQ(after.copies_rebased, planned.copies);
+  expect_sound();
+}
+
+TEST_F(Rebase, TagsThatShareChainsAreAllExchanged) {
+  save_steps(8);
+  const State frozen = trainer_.state();
+  save_steps(6);
+  // Half of it equals an earlier tag.
+  State mixed = trainer_.state();
+  for (const auto& [name, tensor] : frozen) {
+    if (name.starts_with("b.")) mixed[name] = tensor;
+  }
+  save_state("t/mixed", mixed);
+  ASSERT_TRUE(succeeds(fork_tag(*store_, "other", "t/13", std::chrono::seconds(0))));
+  states_["other"] = states_["t/13"];
+  for (int i = 0; i < 13; ++i) forget({fmt::format("t/{:02}", i)});
+  collect_with(true);
+  expect_sound();
+  EXPECT_TRUE(orphan_bases().empty());
+  forget({"t/13", "other"});
+  collect_with(true);
+  expect_sound();
+}
+
+TEST_F(Rebase, AStopLeavesAllAsItWas) {
+  save_steps(10);
+  for (int i = 0; i < 9; ++i) forget({fmt::format("t/{:02}", i)});
+  const std::atomic<bool> stop = true;
+  const Survey survey = *survey_store(*store_);
+  const RebasePlan planned = plan();
+  const uint64_t before = files_bytes(*store_);
+  Moved moved;
+  const MoveRequest how{std::chrono::seconds(0), 0, nullptr, &stop};
+  EXPECT_TRUE(fails_with(Code::kCancelled, rebase(*store_, survey, planned, how, moved)));
+  EXPECT_EQ(moved.changes, 0u);
+  EXPECT_EQ(files_bytes(*store_), before);
+  expect_sound();
+}
+
+TEST_F(Rebase, TagsThatChangedMeanwhileStayWhatTheyBecame) {
+  save_steps(10);
+  for (int i = 0; i < 8; ++i) forget({fmt::format("t/{:02}", i)});
+  const Survey survey = *survey_store(*store_);
+  const RebasePlan planned = plan();
+  forget({"t/08"});
+  trainer_.step();
+  save_trainer("t/09", trainer_,
+               [](SaveRequest& request) { request.if_exists = IfExists::kReplace; });
+  Moved moved;
+  const MoveRequest how{std::chrono::seconds(0), 0, nullptr, nullptr};
+  const auto done = rebase(*store_, survey, planned, how, moved);
+  EXPECT_TRUE(succeeds(done));
+  EXPECT_EQ(moved.changes, 0u);
+  expect_sound();
+  collect_with(true);
+  expect_sound();
+}
+
+}  // namespace
+}  // namespace cairn
