@@ -285,16 +285,21 @@ bool ChunkSaver::are_there(std::span<const Copy> copies, const ChunkEntry& entry
   return all;
 }
 
-std::optional<Locator> ChunkSaver::sound_copies(const Digest& digest) {
+std::optional<Locator> ChunkSaver::sound_copies(const Digest& digest, const Locator& fresh) {
   Checkpoint& before = base_->checkpoint();
   const auto number = before.page_numbers().of(digest);
   if (!number) return std::nullopt;
   const auto page = before.page(*number);
   if (!page) return std::nullopt;
-  for (size_t entry = 0; entry < (*page)->page.entries.size(); ++entry) {
-    if (!are_there((*page)->copies(entry), (*page)->page.entries[entry])) return std::nullopt;
+  Locator sound = (*page)->locator;
+  for (uint32_t slot = 0; slot < sound.copies.size(); ++slot) {
+    if (!is_decodable(before, {*number, slot})) {
+      sound.copies[slot] = fresh.copies[slot];
+    } else if (!tables_.holds(sound.copies[slot], (*page)->digest_of(slot))) {
+      return std::nullopt;
+    }
   }
-  return (*page)->locator;
+  return sound;
 }
 
 /// Puts units of the same box together, one of each item.

@@ -44,8 +44,10 @@ class ChunkSaver {
   /// reading the base again.
   Result<Locator> locator(size_t page, const std::vector<Digest>& digests) const;
   const Page& page(size_t page) const { return pages_[page].page; }
-  /// What the base has for a page of that digest, if it can be read and its packs hold it.
-  std::optional<Locator> sound_copies(const Digest& page);
+  /// What the base has for a page of that digest, if it can be read and its packs hold it. Copies
+  /// that the base does not know how to decode, since nothing of it is made from them, are those of
+  /// `fresh`.
+  std::optional<Locator> sound_copies(const Digest& page, const Locator& fresh);
 
  private:
   struct JobPart;

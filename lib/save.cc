@@ -161,24 +161,28 @@ class Save {
   /// others may be made from that page. `copies` becomes what the locator says.
   Result<PagePlace> place_page(ChunkSaver& saver, size_t number, const Digest& page,
                                Locator& copies) {
-    const Bytes locator = encode_locator(copies);
+    PagePlace place;
     if (base_ != nullptr) {
-      if (const auto same = base_->equal_page(page, blake3(locator))) return *same;
+      if (const auto same = base_->equal_page(page, blake3(encode_locator(copies)))) return *same;
       const bool has_bases = std::any_of(copies.copies.begin(), copies.copies.end(),
                                          [](const Copy& copy) { return !copy.bases.empty(); });
-      if (has_bases && base_->page_of(page)) {
-        const auto others = saver.sound_copies(page);
+      const auto standing = base_->page_of(page);
+      if (has_bases && standing) {
+        auto others = saver.sound_copies(page, copies);
         failure_.lost_reused = !others;
         if (!others) {
           return fail(Code::kCorrupt, "what the base tag has of this checkpoint is damaged");
         }
-        copies = *others;
-        return *base_->page_of(page);
+        copies = *std::move(others);
+        place = *standing;
+        const Bytes locator = encode_locator(copies);
+        if (blake3(locator) == place.locator.digest) return place;
+        CAIRN_TRY(place.locator, put(ObjectKind::kLocator, locator));
+        return place;
       }
     }
-    PagePlace place;
     CAIRN_TRY(place.page, put(ObjectKind::kPage, encode_page(saver.page(number))));
-    CAIRN_TRY(place.locator, put(ObjectKind::kLocator, locator));
+    CAIRN_TRY(place.locator, put(ObjectKind::kLocator, encode_locator(copies)));
     return place;
   }
 

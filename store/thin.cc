@@ -14,6 +14,7 @@
 #include "base/glob.h"
 #include "store/bases.h"
 #include "store/checkpoint.h"
+#include "store/decode_plan.h"
 #include "store/forget.h"
 #include "store/meta_pack.h"
 #include "store/session.h"
@@ -115,19 +116,25 @@ class Thinning {
     return {};
   }
 
-  /// A page that the tag or its bases have already stays what it is, its copies where they are:
-  /// bases are found by its digest, and what they are made from must not become another copy.
-  /// `locator` becomes what it has.
+  /// A page that the tag or its bases have already stays there, with its copies: bases are found by
+  /// its digest, and what is made from them must not be what they are made from. Nothing is made
+  /// from those that the tag does not know how to decode. `locator` becomes what is stored.
   Result<PagePlace> put_page(MetaWriter& metas, const Page& page, Locator& locator) {
     const Bytes page_bytes = encode_page(page);
-    if (const auto number = old_.page_numbers().of(blake3(page_bytes))) {
-      CAIRN_TRY(const auto loaded, old_.page(*number));
-      locator = loaded->locator;
-      return old_.table().place(*number);
-    }
     PagePlace place;
-    CAIRN_TRY(place.page, metas.add(ObjectKind::kPage, page_bytes));
-    CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, encode_locator(locator)));
+    if (const auto number = old_.page_numbers().of(blake3(page_bytes))) {
+      CAIRN_TRY(const auto standing, old_.page(*number));
+      for (uint32_t slot = 0; slot < locator.copies.size(); ++slot) {
+        const bool is_known = is_decodable(old_, {*number, slot});
+        if (is_known) locator.copies[slot] = standing->locator.copies[slot];
+      }
+      place = old_.table().place(*number);
+    } else {
+      CAIRN_TRY(place.page, metas.add(ObjectKind::kPage, page_bytes));
+    }
+    const Bytes locator_bytes = encode_locator(locator);
+    if (blake3(locator_bytes) == place.locator.digest) return place;
+    CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, locator_bytes));
     return place;
   }
 
