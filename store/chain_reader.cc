@@ -143,7 +143,8 @@ class Walk {
     for (const uint32_t base : plan_.copies[number].bases) bases.push_back(decoded_[base].bytes);
     Held decoded = room_for(number);
     const MutableBytes out = decoded.buffer->span().first(copy.decoded_bytes);
-    CAIRN_CHECK(decode(copy.encoding, codec_parameters(copy), stored.bytes, bases, out));
+    const Status done = decode(copy.encoding, codec_parameters(copy), stored.bytes, bases, out);
+    if (!done) return tl::unexpected(decode_error(copy, stored.bytes, done.error()));
     decoded.bytes = out;
     return decoded;
   }

@@ -71,7 +71,7 @@ Result<ByteSpan> PackReader::decode_checked(const Copy& copy, const Digest& dige
     if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
     const MutableBytes out = room.span().first(copy.decoded_bytes);
     const Status done = decode(copy.encoding, codec_parameters(copy), stored, {}, out);
-    if (!done) return tl::unexpected(about_copy(copy, done.error()));
+    if (!done) return tl::unexpected(about_copy(copy, decode_error(copy, stored, done.error())));
     decoded = out;
   }
   if (decoded.size() == copy.decoded_bytes && blake3(decoded) == digest) return decoded;

@@ -32,4 +32,9 @@ Status check_seal(const Copy& copy, ByteSpan stored) {
   return fail(Code::kCorrupt, "the stored bytes do not match their seal");
 }
 
+Error decode_error(const Copy& copy, ByteSpan stored, const Error& met) {
+  const Status sealed = check_seal(copy, stored);
+  return sealed ? met : sealed.error();
+}
+
 }  // namespace cairn

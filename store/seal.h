@@ -19,4 +19,7 @@ ByteSpan codec_parameters(const Copy& copy);
 /// Whether the stored bytes are those that were written. Errors: kCorrupt.
 Status check_seal(const Copy& copy, ByteSpan stored);
 
+/// Why a copy cannot be decoded: damaged bytes may look like those of a newer version.
+Error decode_error(const Copy& copy, ByteSpan stored, const Error& met);
+
 }  // namespace cairn
