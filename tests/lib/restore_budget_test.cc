@@ -1,0 +1,122 @@
+// How long chains may become, by what they take to load.
+#include "lib/restore_budget.h"
+
+#include <fmt/format.h>
+
+#include "store/decode_plan.h"
+#include "tests/lib/series_fixture.h"
+
+namespace cairn {
+namespace {
+
+TEST(RestoreSeconds, GrowWithWhatIsReadAndDecoded) {
+  Copy copy;
+  copy.stored_bytes = 1000, copy.decoded_bytes = 2000;
+  Copy more = copy;
+  more.stored_bytes = 2000;
+  EXPECT_LT(restore_seconds(copy), restore_seconds(more));
+  more = copy;
+  more.decoded_bytes = 4000;
+  EXPECT_LT(restore_seconds(copy), restore_seconds(more));
+  more = copy;
+  more.encoding = Encoding::kZstd;
+  EXPECT_LT(restore_seconds(copy), restore_seconds(more));
+  EXPECT_LT(keyframe_seconds(1000), keyframe_seconds(2000));
+  EXPECT_EQ(keyframe_seconds(0), 0);
+  EXPECT_LT(deliver_seconds(1000), deliver_seconds(2000));
+}
+
+class Budget : public SeriesFixture {
+ protected:
+  void SetUp() override {
+    SeriesFixture::SetUp();
+    trainer_.add("a", {64, 128});
+    trainer_.add("b", {64, 65});
+    trainer_.step();
+  }
+  void save_step(double budget) {
+    trainer_.step();
+    save_trainer(fmt::format("t/{:02}", ++number_), trainer_,
+                 [=](SaveRequest& request) { request.restore_budget = budget; });
+  }
+  std::string tag() const { return fmt::format("t/{:02}", number_); }
+
+  /// How many times as long the tag takes to load as one of keyframes.
+  double stretch(const std::string& tag) const {
+    auto checkpoint = *open_tag(*store_, tag);
+    std::vector<CopyRef> own;
+    uint64_t bytes = 0;
+    for (uint32_t number = 0; number < checkpoint->table().pages.size(); ++number) {
+      const auto page = *checkpoint->page(number);
+      for (uint32_t slot = 0; slot < page->locator.copies.size(); ++slot) {
+        own.push_back({number, slot});
+        bytes += page->locator.copies[slot].decoded_bytes;
+      }
+    }
+    const auto plan = plan_decoding(*checkpoint, own);
+    EXPECT_TRUE(succeeds(plan));
+    double seconds = 0;
+    for (const PlannedCopy& planned : plan->copies) seconds += restore_seconds(planned.copy);
+    return (seconds + deliver_seconds(bytes)) / (keyframe_seconds(bytes) + deliver_seconds(bytes));
+  }
+
+  Trainer trainer_{1};
+  int number_ = 0;
+};
+
+TEST_F(Budget, IsKeptThroughASeries) {
+  for (const double budget : {1.5, 2.0, 4.0}) {
+    double longest = 0;
+    for (int i = 0; i < 24; ++i) {
+      save_step(budget);
+      longest = std::max(longest, stretch(tag()));
+    }
+    EXPECT_LT(longest, budget * 1.1) << budget;
+    EXPECT_GT(longest, budget * 0.6) << "it is used: " << budget;
+  }
+  expect_sound();
+}
+
+TEST_F(Budget, ChunksBeginAnewAFewAtATime) {
+  int some = 0;
+  for (int i = 0; i < 24; ++i) {
+    save_step(2);
+    auto counts = encodings(tag(), Role::kExpAvgSq);
+    if (counts["planes"] > 0 && counts["replay"] > 0) ++some;
+  }
+  EXPECT_GT(some, 6);
+}
+
+TEST_F(Budget, ALargeOneIsNeverMet) {
+  for (int i = 0; i < 16; ++i) {
+    save_step(1000);
+    if (i > 0) {
+      EXPECT_EQ(encodings(tag(), Role::kExpAvgSq)["planes"], 0u);
+    }
+  }
+  EXPECT_GT(stretch(tag()), 4);
+  expect_sound();
+}
+
+TEST_F(Budget, OfOneLeavesShortChainsOnly) {
+  for (int i = 0; i < 8; ++i) {
+    save_step(1);
+    EXPECT_LT(stretch(tag()), 1.6) << "a step upon a keyframe at most";
+  }
+  expect_sound();
+}
+
+TEST_F(Budget, WithoutABaseNothingIsDue) {
+  SaveRequest request = request_of("x", trainer_.state(), {1, 0});
+  const SavePlan plan = *plan_save(request, store_->config());
+  const auto groups = group_items(plan);
+  const RestoreBudget budget(nullptr, plan, groups, 1);
+  for (const SaveGroup& group : groups) {
+    for (uint64_t chunk = 0; chunk < group.chunks; ++chunk) {
+      EXPECT_FALSE(budget.is_due(group, chunk));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cairn
