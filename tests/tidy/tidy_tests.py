@@ -33,8 +33,6 @@ TESTED_BY = {
     "base/replay/rules.cc": "tests/base/replay/predictor_test.cc",
     "base/replay/sample.cc": "tests/base/replay/fit_test.cc",
     # Save and load are one promise: what was saved is loaded.
-    "lib/tensor_stream.cc": "tests/cli/commands_test.py",
-    "lib/new_file.cc": "tests/lib/export_files_test.cc",
     "lib/tensor_names.cc": "tests/lib/load_test.cc",
     "lib/page_marks.cc": "tests/lib/change_map_test.cc",
     "lib/report_facts.cc": "tests/lib/change_map_test.cc",
@@ -42,7 +40,6 @@ TESTED_BY = {
     "lib/save_plan.cc": "tests/lib/save_test.cc",
     "lib/base_tag.cc": "tests/lib/save_load_test.cc",
     "lib/chunk_saver.cc": "tests/lib/save_load_test.cc",
-    "lib/chunk_writer.cc": "tests/lib/save_load_test.cc",
     "lib/dtype.cc": "tests/lib/tensor_test.cc",
     "lib/safetensors_header.cc": "tests/lib/safetensors_test.cc",
     # A checkpoint is read through its pages, locators and packs as one.
@@ -61,6 +58,7 @@ TESTED_BY = {
     "store/index_helper.cc": "tests/crash/bad_luck_test.py",
     # A collection is one promise: what is needed stays, what is not goes.
     "store/file_list.cc": "tests/store/gc/collect_test.cc",
+    "store/gc/rebase_plan.cc": "tests/store/gc/rebase_test.cc",
     "store/gc/file_marks.cc": "tests/store/gc/collect_test.cc",
     "store/gc/move.cc": "tests/store/gc/collect_test.cc",
     "store/gc/needed_objects.cc": "tests/store/gc/collect_test.cc",
