@@ -38,7 +38,6 @@ TESTED_BY = {
     "lib/report_facts.cc": "tests/lib/change_map_test.cc",
     "lib/load_plan.cc": "tests/lib/load_test.cc",
     "lib/save_plan.cc": "tests/lib/save_test.cc",
-    "lib/base_tag.cc": "tests/lib/save_load_test.cc",
     "lib/chunk_saver.cc": "tests/lib/save_load_test.cc",
     "lib/dtype.cc": "tests/lib/tensor_test.cc",
     "lib/safetensors_header.cc": "tests/lib/safetensors_test.cc",
