@@ -1,5 +1,7 @@
 #include "lib/encoding_ways.h"
 
+#include <algorithm>
+
 #include "base/codec.h"
 
 namespace cairn {
@@ -96,8 +98,11 @@ class Ways {
   void add_replay() {
     if (self_.before.empty()) return;
     const auto first = find(Role::kExpAvg), second = find(Role::kExpAvgSq);
+    const bool has_master = std::any_of(cluster_.begin(), cluster_.end(), [](const Member& member) {
+      return member.role == Role::kMaster;
+    });
     const bool is_parameter =
-        self_.role == Role::kMaster || (self_.role == Role::kWeight && !find(Role::kMaster));
+        self_.role == Role::kMaster || (self_.role == Role::kWeight && !has_master);
     if (self_.role == Role::kExpAvg) {
       add_rule(ReplayRule::kAdamFirstMoment, {{number_, true}});
     } else if (self_.role == Role::kExpAvgSq && first) {

@@ -1,4 +1,5 @@
 // Damage in a chain: what is named, by load and by check, and what a save makes of it.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -85,7 +86,9 @@ TEST_F(DamagedChain, EveryTensorThatNeedsTheBaseIsNamedAndNoOther) {
     EXPECT_NE(loaded.error().message.find("tag '3', tensor '" + std::string(name) + "'"),
               std::string::npos);
     const Names names = named();
-    EXPECT_EQ(names, lost()) << name;
+    // A damaged base may happen to leave what is made from it right: it is named all the same.
+    const Names missing = lost();
+    EXPECT_TRUE(std::includes(names.begin(), names.end(), missing.begin(), missing.end())) << name;
     EXPECT_TRUE(names.contains({"1", name}) && names.contains({"2", name}));
     for (const auto& [tag, tensor] : names) {
       EXPECT_NE(tag, "other");
