@@ -141,7 +141,8 @@ class Walk {
     for (const uint32_t base : plan_.copies[number].bases) bases.push_back(decoded_[base].bytes);
     Held decoded{{}, Buffers::take(copy.decoded_bytes)};
     const MutableBytes out = decoded.buffer->span().first(copy.decoded_bytes);
-    CAIRN_CHECK(decode(copy.encoding, codec_parameters(copy), stored.bytes, bases, out));
+    const Status done = decode(copy.encoding, codec_parameters(copy), stored.bytes, bases, out);
+    if (!done) return tl::unexpected(blame(copy, stored.bytes, done.error()));
     decoded.bytes = out;
     return decoded;
   }

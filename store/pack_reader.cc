@@ -45,6 +45,11 @@ Error about_copy(const Copy& copy, Error error) {
   return error;
 }
 
+Error blame(const Copy& copy, ByteSpan stored, Error met) {
+  const Status sealed = check_seal(copy, stored);
+  return sealed ? met : sealed.error();
+}
+
 Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
                                 AlignedBuffer& room) {
   ByteSpan decoded = stored;
@@ -52,7 +57,7 @@ Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan
     if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
     const MutableBytes out = room.span().first(copy.decoded_bytes);
     const Status done = decode(copy.encoding, codec_parameters(copy), stored, {}, out);
-    if (!done) return tl::unexpected(about_copy(copy, done.error()));
+    if (!done) return tl::unexpected(about_copy(copy, blame(copy, stored, done.error())));
     decoded = out;
   }
   if (decoded.size() == copy.decoded_bytes && blake3(decoded) == digest) return decoded;

@@ -47,6 +47,9 @@ Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan
 Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
                    AlignedBuffer& room);
 
+/// Why decoding failed: bytes that are damaged may look like those of a newer format.
+Error blame(const Copy& copy, ByteSpan stored, Error met);
+
 /// "pack '...', offset ...: why".
 Error about_copy(const Copy& copy, Error error);
 
