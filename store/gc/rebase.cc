@@ -19,9 +19,13 @@ namespace {
 
 /// The chunk by itself: planes where that saves a sixteenth, else as it is.
 Encoded encode_alone(const Copy& old, ByteSpan decoded) {
-  const auto form = decode_item_form(codec_parameters(old).front());
-  Encoded planes = encode_planes(decoded, *form, Effort::kBalanced);
-  if (planes.stored.size() <= decoded.size() - decoded.size() / 16) return planes;
+  const ByteSpan parameters = codec_parameters(old);
+  // Forged copies may have bases and nothing to say of items.
+  const auto form = parameters.empty() ? std::nullopt : decode_item_form(parameters.front());
+  if (form && decoded.size() % form->bytes == 0) {
+    Encoded planes = encode_planes(decoded, *form, Effort::kBalanced);
+    if (planes.stored.size() <= decoded.size() - decoded.size() / 16) return planes;
+  }
   return {Encoding::kRaw, {}, Bytes(decoded.begin(), decoded.end())};
 }
 

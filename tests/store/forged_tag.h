@@ -65,6 +65,9 @@ class ForgedTags : public StoreFixture {
       manifest.pages.push_back(table.pages.back().page.digest);
     }
     table.closure = std::move(closure);
+    std::map<FileId, uint64_t> uses;
+    for (const Copy& copy : copies) uses[copy.pack] += copy.stored_bytes;
+    for (const auto& [file, bytes] : uses) table.packs.push_back({file, bytes});
     TagEntry entry;
     entry.name = "forged";
     entry.session = session_;

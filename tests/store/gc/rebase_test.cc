@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include "store/commit.h"
 #include "tests/lib/series_fixture.h"
+#include "tests/store/forged_tag.h"
+#include "tests/support/bare_lease.h"
 
 namespace cairn {
 namespace {
@@ -165,6 +168,42 @@ TEST_F(Rebase, TagsThatChangedMeanwhileStayWhatTheyBecame) {
   expect_sound();
   collect_with(true);
   expect_sound();
+}
+
+/// What no save writes: copies that say they have bases and need none.
+class ForgedRebase : public ForgedTags {
+ protected:
+  void commit(const std::string& name, const Checkpoint& checkpoint) {
+    TagEntry entry = checkpoint.tag();
+    entry.name = name;
+    CommitFailure failure;
+    const BareLease lease(path(), entry.session);
+    ASSERT_TRUE(succeeds(
+        commit_tag(*store_, entry, IfExists::kError, {}, std::chrono::seconds(0), failure)));
+  }
+};
+
+TEST_F(ForgedRebase, CopiesWithBasesThatAreRawAreNoCrash) {
+  const Bytes below = noise(kChunkBytes, 1), above = noise(kChunkBytes, 2);
+  Copy base = put_raw(below), made = put_raw(above);
+  made.bases = {{page_digest({blake3(below)}), 0}};
+  const auto first = open({blake3(below)}, {base});
+  commit("a", *first);
+  session_ = *SessionId::fresh();
+  commit("b", *open({blake3(above)}, {made}, {first->table().pages[0]}));
+  ASSERT_TRUE(
+      succeeds(forget_tags(*store_, {*store_->find_tag("a")}, false, std::chrono::seconds(0))));
+  GcRequest request;
+  request.rebase = true;
+  const auto report = collect(*store_, request);
+  EXPECT_TRUE(report || report.error().code == Code::kCorrupt);
+  std::string data(kChunkBytes, '\0');
+  auto checkpoint = *cairn::open_tag(*store_, "b");
+  LoadRequest load_request;
+  load_request.targets.push_back(
+      {"w", Dtype::kU8, {kChunkBytes}, whole_box({kChunkBytes}), data.data(), {}});
+  ASSERT_TRUE(succeeds(load(*checkpoint, load_request)));
+  EXPECT_EQ(Bytes(data.begin(), data.end()), above);
 }
 
 }  // namespace
