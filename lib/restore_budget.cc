@@ -8,7 +8,8 @@ namespace cairn {
 
 // Nanoseconds a byte and core (docs/REDUCTIONS.md says how they were measured): what counts is how
 // they compare.
-static constexpr double kReadNs = 0.4;     // of stored bytes
+static constexpr double kReadNs = 0.4;  // of stored bytes
+static constexpr double kSparseReadNs = 10;
 static constexpr double kDeliverNs = 0.8;  // of what a load hands out: digest, copy, fresh memory
 static double decode_ns(Encoding encoding) {
   switch (encoding) {
@@ -30,8 +31,14 @@ static double decode_ns(Encoding encoding) {
   return 1.0;
 }
 
+/// Sparse copies take their time where they change something.
+static double read_ns(Encoding encoding) {
+  return encoding == Encoding::kSparse ? kSparseReadNs : kReadNs;
+}
+
 double restore_seconds(const Copy& copy) {
-  return 1e-9 * (kReadNs * copy.stored_bytes + decode_ns(copy.encoding) * copy.decoded_bytes);
+  return 1e-9 * (read_ns(copy.encoding) * copy.stored_bytes +
+                 decode_ns(copy.encoding) * copy.decoded_bytes);
 }
 
 double deliver_seconds(uint64_t bytes) { return 1e-9 * kDeliverNs * static_cast<double>(bytes); }

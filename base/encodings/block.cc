@@ -64,6 +64,8 @@ static void append_form(ByteSpan residuals, unsigned item_bytes, const BlockChoi
       return append_quads(residuals, item_bytes, effort, out);
     case BlockForm::kGaps:
       return append_gaps(residuals, item_bytes, effort, out);
+    case BlockForm::kBits:
+      return append_bits(residuals, item_bytes, choice.bits, out);
   }
 }
 
@@ -85,16 +87,22 @@ BlockForm append_residuals(ByteSpan items, ByteSpan prediction, ItemForm form, E
   const ByteSpan residuals = {room, items.size()};
   const ResidualCounts counts = item_kernel().subtract(items.data(), prediction.data(), count,
                                                        form.bytes, form.is_float, room);
-  BlockChoice choice = choose_form(residuals, form.bytes, counts, effort);
+  BlockChoice choice = choose_form(residuals, prediction, form, counts, effort);
   const size_t begin = out.size();
   append_form(residuals, form.bytes, choice, effort, out);
+  // Estimates may be wrong. What bits take is known.
+  if (!choice.bits.numbers.empty() && out.size() - begin > 1 + choice.bits.bytes()) {
+    out.resize(begin);
+    choice.form = BlockForm::kBits;
+    append_form(residuals, form.bytes, choice, effort, out);
+  }
   if (choice.form == BlockForm::kPlanes) return choice.form;
-  // Estimates may be wrong. Plain planes are the most that a block may take; and where time does
-  // not count, repetitions may make planes the smallest after all.
+  // Plain planes are the most that a block may take; and where time does not count, repetitions may
+  // make planes the smallest after all.
   const size_t bytes = out.size() - begin;
   const size_t plain_bytes = 1 + form.bytes * (count + 1);
   if (bytes <= plain_bytes && effort != Effort::kSmall) return choice.form;
-  append_form(residuals, form.bytes, {BlockForm::kPlanes, {}}, effort, out);
+  append_form(residuals, form.bytes, {BlockForm::kPlanes}, effort, out);
   if (out.size() - begin - bytes >= bytes) {
     out.resize(begin + bytes);
     return choice.form;

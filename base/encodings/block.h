@@ -13,7 +13,7 @@ namespace cairn {
 
 inline constexpr size_t kBlockItems = 65536;
 
-enum class BlockForm : uint8_t { kSame = 0, kPlanes = 1, kQuads = 2, kGaps = 3 };
+enum class BlockForm : uint8_t { kSame = 0, kPlanes = 1, kQuads = 2, kGaps = 3, kBits = 4 };
 
 /// Appends one block of items (never residuals) and returns its form, kSame for zeros or kPlanes.
 /// REQUIRES: 1 to kBlockItems items of `item_bytes` (1, 2, 4, 8). Threads: any.
@@ -28,7 +28,7 @@ BlockForm append_residuals(ByteSpan items, ByteSpan prediction, ItemForm form, E
 Status read_items(ByteSpan& stored, unsigned item_bytes, MutableBytes items);
 
 /// Takes one block of residuals off the front of `stored`; `items` holds the prediction before and
-/// the corrected items after. A block in gaps touches only what differs. Sets `form`.
+/// the corrected items after. A block in gaps or bits touches only what differs. Sets `form`.
 Status correct_items(ByteSpan& stored, ItemForm form, MutableBytes items, BlockForm& met);
 
 }  // namespace cairn

@@ -8,10 +8,13 @@ namespace cairn {
 
 static constexpr size_t kSampleItems = 4096;
 static constexpr size_t kStripItems = 256;
-/// So few that gaps are the smallest form, or nearly.
+/// So few that gaps or bits are the smallest form, or nearly.
 static constexpr size_t kFewOneIn = 16;
-/// So many that gaps are no shorter than what else there is, and slower.
+/// So many that gaps are no shorter than what else there is, and slower,
 static constexpr size_t kManyOneIn = 4;
+/// unless they are so few that the tables of others cost more.
+static constexpr size_t kFewItems = 1024;
+static constexpr uint64_t kGapsBytes = 9;     // of the form gaps, without its runs
 static constexpr uint64_t kTablesBytes = 40;  // of the codes of quads and gaps
 
 struct ResidualSample {
@@ -108,11 +111,32 @@ static uint64_t estimate_quads(const ResidualCounts& counts, uint64_t count, Eff
   return estimate_coded(entropy, four_alike, kTablesBytes, ceil_div(count, 4), effort).bytes;
 }
 
-BlockChoice choose_form(ByteSpan residuals, unsigned item_bytes, const ResidualCounts& counts,
-                        Effort effort) {
+/// What the form gaps takes, and hardly less. Larger items are taken for one, and for two bits that
+/// tell them apart.
+static uint64_t least_gaps(const ResidualCounts& counts, uint64_t count, unsigned item_bytes,
+                           Effort effort) {
+  const uint64_t others = count - counts.zeros, larger = others - counts.ones - counts.twos;
+  ByteCounts values;
+  values.of[0] = static_cast<uint32_t>(counts.ones);
+  values.of[1] = static_cast<uint32_t>(counts.twos);
+  values.of[2] = static_cast<uint32_t>(larger);
+  values.total = static_cast<uint32_t>(others);
+  const uint64_t bytes =
+      kGapsBytes + estimate_gaps(others, count, effort).bytes + 2 * (item_bytes - 1);
+  if (values.of[most_frequent(values)] == others) return bytes + 2;
+  return bytes + estimate_run(values, others, effort).bytes + larger / 4;
+}
+
+BlockChoice choose_form(ByteSpan residuals, ByteSpan prediction, ItemForm form,
+                        const ResidualCounts& counts, Effort effort) {
+  const unsigned item_bytes = form.bytes;
   const uint64_t count = residuals.size() / item_bytes;
   const uint64_t others = count - counts.zeros;
-  if (others * kFewOneIn <= count) return {BlockForm::kGaps};
+  const auto choose_sparse = [&](const BitsPlan& bits) -> BlockChoice {
+    const bool are_bits = 1 + bits.bytes() <= least_gaps(counts, count, item_bytes, effort);
+    return {are_bits ? BlockForm::kBits : BlockForm::kGaps, {}, bits};
+  };
+  if (others * kFewOneIn <= count) return choose_sparse(plan_bits(residuals, prediction, form));
   const uint64_t larger = others - counts.ones - counts.twos;
   const ResidualSample sample = take_sample(residuals, item_bytes);
   const auto planes_of = [&](uint32_t least, uint64_t items) {
@@ -122,14 +146,16 @@ BlockChoice choose_form(ByteSpan residuals, unsigned item_bytes, const ResidualC
   const PlanesEstimate planes = planes_of(0, count);
   const uint64_t quads =
       estimate_quads(counts, count, effort) + (larger == 0 ? 0 : planes_of(3, larger).bytes);
-  if (others * kManyOneIn <= count) {
-    const uint64_t gaps =
-        9 + estimate_gaps(others, count, effort).bytes + planes_of(1, others).bytes;
-    // Gaps keep the encoding sparse, which loads fastest: they win when they lose by little.
-    if (gaps - gaps / 32 <= std::min(planes.bytes, quads)) return {BlockForm::kGaps};
-  }
-  if (quads < planes.bytes) return {BlockForm::kQuads};
-  return {BlockForm::kPlanes, planes.codings};
+  BlockChoice choice = {
+      quads < planes.bytes ? BlockForm::kQuads : BlockForm::kPlanes, planes.codings, {}};
+  if (others * kManyOneIn > count && others > kFewItems) return choice;
+  choice.bits = plan_bits(residuals, prediction, form);
+  const uint64_t gaps =
+      kGapsBytes + estimate_gaps(others, count, effort).bytes + planes_of(1, others).bytes;
+  const uint64_t sparse = std::min(gaps, 1 + choice.bits.bytes());
+  // Both keep the encoding sparse, which loads fastest: they win when they lose by little.
+  if (sparse - sparse / 32 > std::min(planes.bytes, quads)) return choice;
+  return choose_sparse(choice.bits);
 }
 
 }  // namespace cairn

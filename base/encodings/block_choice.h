@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "base/encodings/bits.h"
 #include "base/encodings/block.h"
 #include "base/encodings/item_kernel.h"
 
@@ -15,10 +16,11 @@ using PlaneCodings = std::array<RunCoding, 8>;
 struct BlockChoice {
   BlockForm form = BlockForm::kPlanes;
   PlaneCodings planes{};  ///< of form kPlanes
+  BitsPlan bits{};        ///< of form kBits; of others, if any, what to take if it is smaller
 };
 
 /// REQUIRES: the counts are those of the residuals, which are not all 0; at most kBlockItems.
-BlockChoice choose_form(ByteSpan residuals, unsigned item_bytes, const ResidualCounts& counts,
-                        Effort effort);
+BlockChoice choose_form(ByteSpan residuals, ByteSpan prediction, ItemForm form,
+                        const ResidualCounts& counts, Effort effort);
 
 }  // namespace cairn

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "base/encodings/bits.h"
 #include "base/encodings/block.h"
 #include "base/encodings/block_scratch.h"
 #include "base/encodings/gaps.h"
@@ -75,10 +76,36 @@ static Status read_gaps(ByteSpan& stored, ItemForm form, bool is_prediction, Mut
   return {};
 }
 
+static Status read_bits(ByteSpan& stored, ItemForm form, bool is_prediction, MutableBytes items) {
+  const auto take = [&] {
+    const uint8_t byte = stored.empty() ? 0 : stored[0];
+    stored = stored.subspan(std::min(stored.size(), size_t{1}));
+    return byte;
+  };
+  SizeClasses classes;
+  classes.count = take();
+  if (classes.count > 1) {
+    classes.top = take();
+    classes.step = take();
+  }
+  if (!classes.fit(form) || (classes.count > 1 && !is_prediction)) {
+    return damaged("it has no such classes of bits");
+  }
+  if (stored.size() < 3) return damaged("it ends within its lengths");
+  const size_t bytes = stored[0] | size_t{stored[1]} << 8 | size_t{stored[2]} << 16;
+  if (stored.size() - 3 < bytes) return damaged("it ends within its bits");
+  const ByteSpan stream = stored.subspan(3, bytes);
+  stored = stored.subspan(3 + bytes);
+  const bool is_good = is_prediction ? correct_bits(stream, classes, form, items)
+                                     : fill_bits(stream, form.bytes, items);
+  if (!is_good) return damaged("bits and items do not fit together");
+  return {};
+}
+
 static Result<BlockForm> read_form(ByteSpan& stored) {
   if (stored.empty()) return fail(Code::kCorrupt, "the stored bytes end before the last block");
   const uint8_t form = stored[0];
-  if (form > static_cast<uint8_t>(BlockForm::kGaps)) {
+  if (form > static_cast<uint8_t>(BlockForm::kBits)) {
     return fail(Code::kNewerFormat,
                 fmt::format("a block's form {} is not known to this version", form),
                 "use a newer cairn");
@@ -97,17 +124,21 @@ Status read_items(ByteSpan& stored, unsigned item_bytes, MutableBytes items) {
     case BlockForm::kQuads:
       return read_quads(stored, item_bytes, items);
     case BlockForm::kGaps:
+    case BlockForm::kBits:
       break;
   }
   std::memset(items.data(), 0, items.size());
   if (block == BlockForm::kSame) return {};
-  return read_gaps(stored, {static_cast<uint8_t>(item_bytes), false}, false, items);
+  const ItemForm form = {static_cast<uint8_t>(item_bytes), false};
+  return block == BlockForm::kGaps ? read_gaps(stored, form, false, items)
+                                   : read_bits(stored, form, false, items);
 }
 
 Status correct_items(ByteSpan& stored, ItemForm form, MutableBytes items, BlockForm& met) {
   CAIRN_TRY(met, read_form(stored));
   if (met == BlockForm::kSame) return {};
   if (met == BlockForm::kGaps) return read_gaps(stored, form, true, items);
+  if (met == BlockForm::kBits) return read_bits(stored, form, true, items);
   const size_t count = items.size() / form.bytes;
   uint8_t* const room = block_scratch().residuals.for_items(count, form.bytes);
   if (met == BlockForm::kPlanes) {

@@ -25,6 +25,8 @@ class BlockRoom {
 
 struct BlockScratch {
   std::array<uint16_t, kBlockItems + kItemSlack> numbers;
+  std::array<uint16_t, kBlockItems + kItemSlack> others, sorted, others_gaps;  ///< of a BitsPlan
+  ClassMarks marks;
   BlockRoom residuals, planes, values, bytes;
   BlockRoom run_gaps, run_values;  ///< of runs, which are read and written while others are in use
 };

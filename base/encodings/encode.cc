@@ -19,7 +19,7 @@ static Status for_each_block(size_t bytes, unsigned item_bytes, const Call& call
 }
 
 static bool is_sparse(BlockForm form) {
-  return form == BlockForm::kSame || form == BlockForm::kGaps;
+  return form == BlockForm::kSame || form == BlockForm::kGaps || form == BlockForm::kBits;
 }
 
 Encoded encode_planes(ByteSpan items, ItemForm form, Effort effort) {

@@ -21,7 +21,7 @@ struct Encoded {
 // REQUIRES of all: sizes are whole numbers of items, not empty. Threads: any.
 
 Encoded encode_planes(ByteSpan items, ItemForm form, Effort effort);
-/// kSparse where every block came out as same or gaps, else kDelta.
+/// kSparse where every block came out as same, gaps or bits, else kDelta.
 Encoded encode_delta(ByteSpan items, ByteSpan base, ItemForm form, Effort effort);
 /// `base` is of the cast's source dtype, `items` of its target's.
 Encoded encode_derived(ByteSpan items, ByteSpan base, Cast cast, Effort effort);
@@ -29,7 +29,7 @@ Encoded encode_derived(ByteSpan items, ByteSpan base, Cast cast, Effort effort);
 /// Fills `prediction` for the items of the block that begins at item `first`.
 using Predict = std::function<void(size_t first, MutableBytes prediction)>;
 
-/// The residuals of all blocks. `all_sparse`, if given, is set when each is same or gaps.
+/// The residuals of all blocks. `all_sparse`, if given, is set when each is one of these.
 void append_corrections(ByteSpan items, const Predict& predict, ItemForm form, Effort effort,
                         Bytes& stored, bool* all_sparse = nullptr);
 /// Fills `out` from prediction and corrections; all of `stored` must be used up.

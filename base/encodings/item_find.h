@@ -43,6 +43,11 @@ namespace {  // NOLINT(google-build-namespaces): one copy for each instruction s
   return mask;
 }
 
+/// A bit for each byte that is all bits, none for one that is 0.
+[[gnu::always_inline]] inline uint64_t bits_of_32(__m256i bytes) {
+  return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
+}
+
 /// The numbers of the bits that are set, counted from `first`; returns how many. Writes eight where
 /// there are fewer: a branch for each would be guessed wrong half of the time.
 [[gnu::always_inline]] inline size_t append_numbers(size_t first, uint64_t mask,

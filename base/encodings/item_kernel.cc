@@ -6,7 +6,10 @@ namespace cairn {
 
 static const ItemKernel* widest_kernel() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")) return &kItemsAvx2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+      __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt")) {
+    return &kItemsAvx2;
+  }
 #endif
   return &kItemsPortable;
 }

@@ -18,6 +18,15 @@ struct ResidualCounts {
   uint64_t bits = 0;  ///< of all residuals, or-ed
 };
 
+inline constexpr unsigned kSizeClassesMost = 4;
+
+/// Of each class of up to 65536 items: the bits of its items in words of 64, and how many of its
+/// items lie before each word, which for words that there are not is all.
+struct ClassMarks {
+  uint64_t words[kSizeClassesMost][1024];
+  uint32_t before[kSizeClassesMost][1024 + 1];
+};
+
 /// Items are of 1, 2, 4 or 8 bytes at any alignment; buffers of one call do not overlap.
 struct ItemKernel {
   const char* name;
@@ -47,6 +56,17 @@ struct ItemKernel {
   /// REQUIRES: at most 65536 items, slack at the end of `numbers`, which has room for `count`.
   size_t (*find_others)(const uint8_t* items, size_t count, unsigned item_bytes, uint64_t common,
                         uint16_t* numbers);
+
+  /// Sorts floats by their size, which is the eight bits below the sign: into class i those of at
+  /// least least[i] that no class before it has, into the last one the rest.
+  /// REQUIRES: item_bytes > 1, 1 to 65536 items, 2 to kSizeClassesMost classes.
+  void (*mark_classes)(const uint8_t* items, size_t count, unsigned item_bytes,
+                       const uint8_t* least, unsigned classes, ClassMarks& marks);
+
+  /// The numbers of items by their places among those of a class.
+  /// REQUIRES: each place is below the number of items in the class. `numbers` may be `places`.
+  void (*find_places)(const ClassMarks& marks, unsigned number, const uint16_t* places,
+                      size_t count, uint16_t* numbers);
 
   void (*bf16_from_f32)(const uint8_t* in, size_t count, uint8_t* out);
   void (*f32_from_bf16)(const uint8_t* in, size_t count, uint8_t* out);

@@ -57,6 +57,16 @@ struct KernelOfLanes {
                                                    static_cast<decltype(item)>(common), numbers);
     });
   }
+  static void mark_classes(const uint8_t* items, size_t count, unsigned item_bytes,
+                           const uint8_t* least, unsigned classes, ClassMarks& marks) {
+    with_float_type(item_bytes, [&](auto item) {
+      Lanes<decltype(item), N>::mark_classes(items, count, least, classes, marks);
+    });
+  }
+  static void find_places_of(const ClassMarks& marks, unsigned number, const uint16_t* places,
+                             size_t count, uint16_t* numbers) {
+    find_places(marks, number, places, count, numbers);
+  }
   static constexpr ItemKernel named(const char* name) {
     return {name,
             subtract,
@@ -66,6 +76,8 @@ struct KernelOfLanes {
             pack_quads,
             unpack_quads,
             find_others,
+            mark_classes,
+            find_places_of,
             CastLanes<N>::bf16_from_f32,
             CastLanes<N>::f32_from_bf16,
             CastLanes<N>::f16_from_f32,

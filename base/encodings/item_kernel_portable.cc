@@ -56,8 +56,16 @@ static size_t find_others(const uint8_t* items, size_t count, unsigned item_byte
   });
 }
 
-const ItemKernel kItemsPortable = {"portable",    subtract,      correct,      split,
-                                   join,          pack_quads,    unpack_quads, find_others,
-                                   bf16_from_f32, f32_from_bf16, f16_from_f32, f32_from_f16};
+static void mark_classes(const uint8_t* items, size_t count, unsigned item_bytes,
+                         const uint8_t* least, unsigned classes, ClassMarks& marks) {
+  with_float_type(item_bytes, [&](auto item) {
+    Scalar<decltype(item)>::mark_classes(items, 0, count, least, classes, marks);
+  });
+}
+
+const ItemKernel kItemsPortable = {"portable",   subtract,    correct,       split,
+                                   join,         pack_quads,  unpack_quads,  find_others,
+                                   mark_classes, find_places, bf16_from_f32, f32_from_bf16,
+                                   f16_from_f32, f32_from_f16};
 
 }  // namespace cairn

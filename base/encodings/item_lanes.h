@@ -289,6 +289,39 @@ struct Lanes {
 #endif
     return found + Scalar<U>::find_others(items, i, count, common, numbers + found);
   }
+
+  static B sizes_of(const uint8_t* items) {
+    B in[kWidth];
+#pragma GCC unroll 8
+    for (size_t k = 0; k < kWidth; ++k) {
+      in[k] = (B)(load<V>(items + k * N) >> static_cast<U>(8 * kWidth - 9));
+    }
+    return narrow<kWidth>(in);
+  }
+  static void mark_classes(const uint8_t* items, size_t count, const uint8_t* least,
+                           unsigned classes, ClassMarks& marks) {
+    size_t i = 0;
+#if defined(__AVX2__)
+    uint32_t before[kSizeClassesMost] = {};
+    for (unsigned number = 0; number < classes; ++number) marks.before[number][0] = 0;
+    for (; i + 64 <= count; i += 64) {
+      const B low = sizes_of(items + i * kWidth), high = sizes_of(items + (i + 32) * kWidth);
+      uint64_t larger = 0;
+      for (unsigned number = 0; number < classes; ++number) {
+        const bool is_last = number + 1 == classes;
+        const auto bound = static_cast<uint8_t>(is_last ? 0 : least[number]);
+        const uint64_t up_to_here =
+            bits_of_32((__m256i)(low >= bound)) | bits_of_32((__m256i)(high >= bound)) << 32;
+        const uint64_t bits = up_to_here & ~larger;
+        marks.words[number][i / 64] = bits;
+        before[number] += static_cast<uint32_t>(__builtin_popcountll(bits));
+        marks.before[number][i / 64 + 1] = before[number];
+        larger = up_to_here;
+      }
+    }
+#endif
+    Scalar<U>::mark_classes(items, i, count, least, classes, marks);
+  }
 };
 
 }  // namespace

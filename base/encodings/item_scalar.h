@@ -130,7 +130,57 @@ struct Scalar {
     }
     return found;
   }
+
+  /// From a word's first item on.
+  static void mark_classes(const uint8_t* items, size_t first, size_t count, const uint8_t* least,
+                           unsigned classes, ClassMarks& marks) {
+    uint8_t class_of[256];
+    for (unsigned size = 0; size < 256; ++size) {
+      unsigned number = 0;
+      while (number + 1 < classes && size < least[number]) ++number;
+      class_of[size] = static_cast<uint8_t>(number);
+    }
+    if (first == 0) {
+      for (unsigned number = 0; number < classes; ++number) marks.before[number][0] = 0;
+    }
+    for (size_t word = first / 64; word < 1024; ++word) {
+      for (unsigned number = 0; number < classes; ++number) {
+        marks.words[number][word] = 0;
+        marks.before[number][word + 1] = marks.before[number][word];
+      }
+      for (size_t i = 64 * word; i < count && i < 64 * word + 64; ++i) {
+        const U item = load<U>(items + i * sizeof(U));
+        const unsigned number = class_of[item >> (8 * sizeof(U) - 9) & 0xff];
+        marks.words[number][word] |= uint64_t{1} << i % 64;
+        ++marks.before[number][word + 1];
+      }
+    }
+  }
 };
+
+/// Which bit of the word is the one after `place` others. REQUIRES: there is one.
+[[gnu::always_inline]] inline size_t select_bit(uint64_t word, size_t place) {
+#if defined(__BMI2__)
+  return static_cast<size_t>(__builtin_ctzll(__builtin_ia32_pdep_di(uint64_t{1} << place, word)));
+#else
+  for (; place > 0; --place) word &= word - 1;
+  return static_cast<size_t>(__builtin_ctzll(word));
+#endif
+}
+/// Places are searched by halves, without a branch: several searches are under way at a time, where
+/// steps from one place to the next would be guessed wrong.
+inline void find_places(const ClassMarks& marks, unsigned number, const uint16_t* places,
+                        size_t count, uint16_t* numbers) {
+  const uint32_t* const before = marks.before[number];
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t place = places[i];
+    size_t word = 0;
+#pragma GCC unroll 10
+    for (size_t half = 512; half > 0; half /= 2) word += before[word + half] <= place ? half : 0;
+    const size_t bit = select_bit(marks.words[number][word], place - before[word]);
+    numbers[i] = static_cast<uint16_t>(64 * word + bit);
+  }
+}
 
 [[gnu::always_inline]] inline uint16_t bf16_of(uint32_t bits) {
   if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
@@ -193,6 +243,19 @@ template <class Call>
       return call(uint16_t{});
     default:
       return call(uint8_t{});
+  }
+}
+
+/// The same of floats that have a size.
+template <class Call>
+[[gnu::always_inline]] inline void with_float_type(unsigned item_bytes, const Call& call) {
+  switch (item_bytes) {
+    case 8:
+      return call(uint64_t{});
+    case 4:
+      return call(uint32_t{});
+    default:
+      return call(uint16_t{});
   }
 }
 

@@ -150,13 +150,19 @@ struct Row {
   Kind kind;
   float step;
 };
-// Steps in units of the weights: 1 % of BF16 weights change, 5 %, 30 %, 70 %; masters all change.
-constexpr Row kRows[] = {
-    {"planes_bf16", Kind::kPlanesBf16, 0},    {"planes_f32", Kind::kPlanesF32, 0},
-    {"delta_same", Kind::kSame, 0},           {"delta_bf16_1%", Kind::kBf16, 3.5e-7f},
-    {"delta_bf16_5%", Kind::kBf16, 1.8e-6f},  {"delta_bf16_30%", Kind::kBf16, 1.6e-5f},
-    {"delta_bf16_70%", Kind::kBf16, 1.2e-4f}, {"delta_f32_small", Kind::kF32, 2e-6f},
-    {"delta_f32_large", Kind::kF32, 1e-4f},   {"derived", Kind::kDerived, 0}};
+// Steps in units of the weights: 0.2 % of BF16 weights change, 1 %, 5 %, 30 %, 70 %; masters all
+// change.
+constexpr Row kRows[] = {{"planes_bf16", Kind::kPlanesBf16, 0},
+                         {"planes_f32", Kind::kPlanesF32, 0},
+                         {"delta_same", Kind::kSame, 0},
+                         {"delta_bf16_0.2%", Kind::kBf16, 7e-8f},
+                         {"delta_bf16_1%", Kind::kBf16, 3.5e-7f},
+                         {"delta_bf16_5%", Kind::kBf16, 1.8e-6f},
+                         {"delta_bf16_30%", Kind::kBf16, 1.6e-5f},
+                         {"delta_bf16_70%", Kind::kBf16, 1.2e-4f},
+                         {"delta_f32_small", Kind::kF32, 2e-6f},
+                         {"delta_f32_large", Kind::kF32, 1e-4f},
+                         {"derived", Kind::kDerived, 0}};
 struct EffortRow {
   const char* name;
   Effort effort;

@@ -6,7 +6,7 @@ import numpy as np
 from store_format import Cursor, UnknownEncoding, need, zstd_decode
 
 BLOCK_ITEMS, FLOAT = 65536, 16
-SAME, PLANES, QUADS, GAPS = range(4)  # forms of blocks
+SAME, PLANES, QUADS, GAPS, IN_BITS = range(5)  # forms of blocks
 CONSTANT, PLAIN, FRAME, FEW = range(4)  # codings of runs
 F32, BF16, F16 = range(3)  # dtypes, numbered as in replay's parameters
 CASTS = {1: (F32, BF16), 2: (BF16, F32), 3: (F32, F16), 4: (F16, F32)}
@@ -61,15 +61,83 @@ def take_planes(cursor, count, item_bytes):
                 for number, plane in enumerate(planes)), np.zeros(count, unsigned(item_bytes)))
 
 
-def take_block(cursor, count, item_bytes, forms):
+class BitCursor:
+    """Bits of bytes, from the lowest bit of each on."""
+
+    def __init__(self, data, what):
+        self.bits, self.at, self.what = "".join(f"{byte:08b}"[::-1] for byte in data), 0, what
+
+    def take(self, count):
+        need(self.at + count <= len(self.bits), f"{self.what}: bits that end early")
+        bits, self.at = self.bits[self.at:self.at + count], self.at + count
+        return int(bits[::-1] or "0", 2)
+
+    def ones(self):
+        """The one bits before the next zero bit."""
+        end = self.bits.find("0", self.at)
+        need(end >= 0, f"{self.what}: one bits without end")
+        count, self.at = end - self.at, end + 1
+        return count
+
+    def number(self, low, most):
+        width = self.ones()
+        need(width <= 64, f"{self.what}: a number of {width} bits")
+        high = 1 << width - 1 | self.take(width - 1) if width else 0
+        value = high << low | self.take(low)
+        need(value <= most, f"{self.what}: the number {value} is too large")
+        return value
+
+    def end(self):
+        rest = self.bits[self.at:]
+        need(len(rest) < 8 and "1" not in rest, f"{self.what}: bits are left")
+
+
+def take_classes(cursor, count, prediction, is_float):
+    """The numbers of the items of each class. `prediction`: None of items that have none."""
+    classes = cursor.number("B")
+    need(1 <= classes <= 4, f"{cursor.what}: {classes} classes")
+    if classes == 1:
+        return [np.arange(count)]
+    top, step = cursor.get("BB")
+    can = prediction is not None and is_float and prediction.itemsize > 1
+    need(can and step and top >= (classes - 2) * step, f"{cursor.what}: no such classes")
+    sizes = prediction >> prediction.dtype.type(8 * prediction.itemsize - 9)
+    sizes = sizes.astype(np.uint64) & np.uint64(0xff)
+    number = sum(sizes < top - i * step for i in range(classes - 1))
+    return [np.flatnonzero(number == i) for i in range(classes)]
+
+
+def take_bits(cursor, count, item_bytes, prediction, is_float):
+    classes = take_classes(cursor, count, prediction, is_float)
+    bits = BitCursor(cursor.take(number24(cursor)), cursor.what)
+    items, value_low, all_told = np.zeros(count, unsigned(item_bytes)), bits.take(6), 0
+    need(value_low < 8 * item_bytes, f"{cursor.what}: {value_low} low bits")
+    for members in classes:
+        many, place = bits.number(0, BLOCK_ITEMS), -1
+        gap_low = bits.take(5) if many else 0
+        all_told += many
+        for _ in range(many):
+            place += 1 + (bits.ones() << gap_low)
+            place += bits.take(gap_low)
+            need(place < len(members), f"{cursor.what}: a gap leads beyond the last item")
+            less = bits.number(value_low, 2**(8 * item_bytes) - 1)
+            items[members[place]] = less + 1 & 2**(8 * item_bytes) - 1
+    bits.end()
+    need(all_told, f"{cursor.what}: bits of no items")
+    return items
+
+
+def take_block(cursor, count, item_bytes, forms, prediction, is_float):
     form, kind = cursor.number("B"), unsigned(item_bytes)
-    if form > GAPS:
+    if form > IN_BITS:
         raise UnknownEncoding(f"{cursor.what}: unknown form {form} of a block")
     need(form in forms, f"{cursor.what}: a block of form {form}")
     if form == SAME:
         return np.zeros(count, kind)
     if form == PLANES:
         return take_planes(cursor, count, item_bytes)
+    if form == IN_BITS:
+        return take_bits(cursor, count, item_bytes, prediction, is_float)
     if form == QUADS:
         coded = take_run(cursor, -(-count // 4))
         quads = (coded[:, None] >> np.arange(0, 8, 2, dtype=np.uint8) & 3).ravel()
@@ -84,10 +152,14 @@ def take_block(cursor, count, item_bytes, forms):
     return items
 
 
-def take_blocks(cursor, count, item_bytes, forms=(SAME, PLANES, QUADS, GAPS)):
-    """`count` items, in blocks."""
-    sizes = [min(BLOCK_ITEMS, count - at) for at in range(0, count, BLOCK_ITEMS)]
-    blocks = [take_block(cursor, size, item_bytes, forms) for size in sizes]
+def take_blocks(cursor, count, item_bytes, forms=(SAME, PLANES, QUADS, GAPS, IN_BITS),
+                prediction=None, is_float=False):
+    """`count` items, in blocks. `prediction`: the items that these are residuals to."""
+    blocks = []
+    for at in range(0, count, BLOCK_ITEMS):
+        size = min(BLOCK_ITEMS, count - at)
+        part = None if prediction is None else prediction[at:at + size]
+        blocks.append(take_block(cursor, size, item_bytes, forms, part, is_float))
     return np.concatenate(blocks) if blocks else np.zeros(0, unsigned(item_bytes))
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from block_codec import (
-    CASTS, FLOAT, FLOAT_BYTES, BF16, GAPS, SAME, corrected, decode_blocks, narrowed, unsigned,
-    widened)
+    CASTS, FLOAT, FLOAT_BYTES, BF16, GAPS, IN_BITS, SAME, corrected, decode_blocks, narrowed,
+    unsigned, widened)
 from replay_rules import FIRST_MOMENT, RULES, predict
 from store_format import (
     DELTA, DERIVED, PLANES, RAW, REPLAY, SPARSE, ZERO, ZSTD, Cursor, UnknownEncoding, digest, need,
@@ -39,14 +39,15 @@ def decode(copy, stored, bases, what):
     item_bytes, is_float = 1 << (form & 3), bool(form & FLOAT)
     count = copy.decoded // item_bytes
     need(count * item_bytes == copy.decoded, f"{what}: no whole number of items")
-    forms = {"forms": (SAME, GAPS)} if copy.encoding == SPARSE else {}
+    forms = {"forms": (SAME, GAPS, IN_BITS)} if copy.encoding == SPARSE else {}
     if copy.encoding == REPLAY:
         prediction, stored = replayed(parameters, stored, bases, (form, count), what)
     else:
         need(len(bases) == BASES[copy.encoding], f"{what}: {len(bases)} bases")
         prediction = predicted(copy.encoding, parameters, bases, (form, count), what)
     parameters.end()
-    items = decode_blocks(stored, count, item_bytes, what, **forms)
+    items = decode_blocks(stored, count, item_bytes, what, prediction=prediction,
+                          is_float=is_float, **forms)
     items = items if copy.encoding == PLANES else corrected(prediction, items, is_float)
     return items.tobytes()
 

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 
 from block_codec import (
-    BF16, BLOCK_ITEMS, CASTS, CONSTANT, F32, FEW, FLOAT_BYTES, FRAME, GAPS, PLAIN, PLANES, QUADS,
-    SAME, narrowed, residuals_of, unsigned, widened)
+    BF16, BLOCK_ITEMS, CASTS, CONSTANT, F32, FEW, FLOAT_BYTES, FRAME, GAPS, IN_BITS, PLAIN, PLANES,
+    QUADS, SAME, narrowed, residuals_of, unsigned, widened)
 from copy_decoder import SEAL_BYTES, result_form
 from forge_store import compress
 from replay_rules import predict
@@ -61,7 +61,44 @@ def block(items, form, coding=PLAIN):
         gaps = gaps_before(places)
         head = bytes([GAPS]) + struct.pack("<II", len(places), len(gaps))
         return head + run(gaps, coding) + planes(items[places] - items.dtype.type(1), coding)
+    if form == IN_BITS:
+        return bytes([IN_BITS]) + bits_of([np.arange(len(items))], items, *(coding or (3, 1)))
     return bytes([form]) + planes(items, coding)
+
+
+def coded_bits(*parts):
+    """Bytes of bits: strings of them as they are, pairs (number, how many of its low bits)."""
+    bits = "".join(part if isinstance(part, str) else f"{part[0]:064b}"[::-1][:part[1]]
+                   for part in parts)
+    return bytes(int(bits[at:at + 8][::-1], 2) for at in range(0, len(bits), 8))
+
+
+def number_in_bits(value, low):
+    width = (value >> low).bit_length()
+    yield "1" * width + "0"
+    yield value >> low, max(width - 1, 0)
+    yield value, low
+
+
+def bits_of(classes, items, gap_low, value_low, head=()):
+    """A block in bits but for its form. `classes`: the numbers of the items of each, in order."""
+    parts = [(value_low, 6)]
+    for members in classes:
+        places = np.flatnonzero(items[members])
+        parts += [*number_in_bits(len(places), 0)] + [(gap_low, 5)] * bool(len(places))
+        for place, gap in zip(places, np.diff(places, prepend=-1) - 1):
+            parts += ["1" * (gap >> gap_low) + "0", (gap, gap_low)]
+            parts += number_in_bits(int(items[members[place]]) - 1, value_low)
+    stream = coded_bits(*parts)
+    return bytes([len(classes), *head]) + number24(len(stream)) + stream
+
+
+def sized_block(prediction, residuals, top, step, classes):
+    """Of residuals to F32 or others as wide, in classes of sizes."""
+    sizes = prediction.view(residuals.dtype) >> residuals.dtype.type(8 * residuals.itemsize - 9)
+    number = sum((sizes & residuals.dtype.type(0xff)) < top - i * step for i in range(classes - 1))
+    members = [np.flatnonzero(number == i) for i in range(classes)]
+    return bytes([IN_BITS]) + bits_of(members, residuals, 2, 0, (top, step))
 
 
 def blocks(items, form=PLANES, coding=PLAIN):

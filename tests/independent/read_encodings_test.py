@@ -24,10 +24,10 @@ import numpy as np  # noqa: E402
 import read_store  # noqa: E402
 import read_store_test  # noqa: E402
 from block_codec import (  # noqa: E402
-    BF16, BLOCK_ITEMS, CASTS, CONSTANT, F16, F32, FEW, FRAME, GAPS, PLAIN, PLANES, QUADS, SAME,
-    corrected, narrowed, unsigned, widened)
+    BF16, BLOCK_ITEMS, CASTS, CONSTANT, F16, F32, FEW, FRAME, GAPS, IN_BITS, PLAIN, PLANES, QUADS,
+    SAME, corrected, narrowed, unsigned, widened)
 from forge_encodings import (  # noqa: E402
-    as_delta, as_derived, as_planes, as_replay, block, cast_items, coded, item_form)
+    as_delta, as_derived, as_planes, as_replay, block, cast_items, coded, item_form, sized_block)
 from forge_store import RAW, Forge  # noqa: E402
 from program import read_safetensors  # noqa: E402
 from read_store_test import BITS, Case, content  # noqa: E402
@@ -38,7 +38,7 @@ from store_format import PLANES as ENCODING_PLANES  # noqa: E402
 STEPS = 6
 NAMES = {"weight": "{p}", "master": "master.{p}", "exp_avg": "exp_avg.{p}",
          "exp_avg_sq": "exp_avg_sq.{p}"}
-SHAPES = {"layer.0.w": [40, 64], "layer.1.w": [3000], "norm": [70]}
+SHAPES = {"layer.0.w": [40, 64], "layer.1.w": [9000], "norm": [70]}
 
 
 def scalars(*numbers):
@@ -100,8 +100,12 @@ class SavedSeries(Case):
     """Six steps saved by the program, read by the second reader."""
 
     def save_series(self, *words, weights_only=False, gradients=F32):
-        self.init()
+        self.init(4096)
         series = Series(gradients=gradients)
+        if weights_only:  # by one unit in the last place every other weight changes
+            series.LR = 3e-4
+            for parts in series.state.values():
+                parts[0] += np.float32(0.1)
         for _ in range(STEPS):
             series.advance()
             roles = () if weights_only else series.roles(self.folder)
@@ -122,10 +126,10 @@ class SavedSeries(Case):
         self.assertLessEqual({ENCODING_PLANES, DERIVED, REPLAY}, self.save_series(gradients=BF16))
 
     def test_weights_only(self):
-        self.assertLessEqual({DELTA}, self.save_series(weights_only=True))
+        self.assertLessEqual({DELTA, SPARSE}, self.save_series(weights_only=True))
 
     def test_weights_direct(self):
-        self.assertLessEqual({DELTA, REPLAY}, self.save_series("--weights-direct"))
+        self.assertLessEqual({DELTA, SPARSE, REPLAY}, self.save_series("--weights-direct"))
 
     def test_efforts(self):
         for effort in ("small", "fast"):
@@ -251,7 +255,9 @@ class ForgedBlocks(ForgedCase):
                  (PLANES, 0 * few + 77, [CONSTANT]), (QUADS, small, [PLAIN, FRAME]),
                  (QUADS, small % 3, [PLAIN, FRAME, FEW]), (QUADS, 0 * few + 1, [CONSTANT]),
                  (QUADS, 0 * few + 9, [CONSTANT]), (GAPS, few, [PLAIN, FRAME, FEW]),
-                 (GAPS, late, [PLAIN, FRAME]), (GAPS, 0 * few + 5, [CONSTANT])]
+                 (GAPS, late, [PLAIN, FRAME]), (GAPS, 0 * few + 5, [CONSTANT]),
+                 (IN_BITS, few, [(5, 4), (0, 31), (16, 0)]), (IN_BITS, late, [(4, 0), (31, 3)]),
+                 (IN_BITS, small, [(0, 0), (1, 2)])]
         self.assert_read(self.forge({"w": ("F32", base.tobytes())}, lambda bases: {
             name: held for number, (form, residuals, codings) in enumerate(cases)
             for coding in codings
@@ -261,11 +267,30 @@ class ForgedBlocks(ForgedCase):
     def coded_by(self, name, base, its_base, residuals, **options):
         """(name, as `forge` takes it) of all encodings that have blocks of this form."""
         items, numbers = with_residuals(base, residuals), residuals.astype("<u4").tobytes()
-        for encoding in [DELTA] + [SPARSE] * (options["form"] in (SAME, GAPS)):
+        for encoding in [DELTA] + [SPARSE] * (options["form"] in (SAME, GAPS, IN_BITS)):
             copy = as_delta(items, its_base, base.tobytes(), 4, encoding=encoding, **options)
             yield f"{name}.{encoding}", ("F32", items, copy)
         copy = as_planes(numbers, 4, **options) if any(numbers) else RAW
         yield f"{name}.planes", ("U32", numbers, copy)
+
+    def test_bits_in_classes(self):
+        """Of floats of three widths, by their sizes."""
+        random, sources, coded_blocks = np.random.default_rng(3), {}, {}
+        for dtype in "BF16", "F16", "F32", "F64":
+            kind = unsigned(BITS[dtype] // 8)
+            base = np.frombuffer(content(dtype, N * kind.itemsize), kind)
+            residuals = np.where(random.random(N) < 0.1, random.integers(1, 9, N), 0).astype(kind)
+            sources[dtype] = dtype, base.tobytes()
+            coded_blocks[dtype] = [
+                (with_residuals(base, residuals), sized_block(base, residuals, *classes))
+                for classes in ((127, 1, 2), (255, 85, 4), (200, 100, 3), (0, 9, 2), (90, 16, 4))]
+
+        def made(bases):
+            return {f"{dtype}.{number}": (dtype, items, coded(
+                encoding, [item_form(BITS[dtype] // 8, True)], stored, [bases[dtype]]))
+                for dtype, both in coded_blocks.items()
+                for number, (items, stored) in enumerate(both) for encoding in (DELTA, SPARSE)}
+        self.assert_read(self.forge(sources, made))
 
     def test_blocks_in_a_row(self):
         """Three blocks, each in another form, of every width of item."""

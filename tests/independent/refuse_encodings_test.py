@@ -23,10 +23,11 @@ import numpy as np  # noqa: E402
 import read_store  # noqa: E402
 import read_store_test  # noqa: E402
 import store_rules  # noqa: E402
-from block_codec import BF16, CONSTANT, F32, FEW, FRAME, GAPS, PLAIN, QUADS, SAME  # noqa: E402
+from block_codec import (  # noqa: E402
+    BF16, CONSTANT, F32, FEW, FRAME, GAPS, IN_BITS, PLAIN, QUADS, SAME)
 from block_codec import PLANES as FORM_PLANES  # noqa: E402
 from forge_encodings import (  # noqa: E402
-    as_delta, as_planes, as_replay, blocks, coded, number24, run)
+    as_delta, as_planes, as_replay, blocks, coded, coded_bits, number24, number_in_bits, run)
 from forge_store import RAW, Forge, compress  # noqa: E402
 from program import Program  # noqa: E402
 from read_store_test import Case  # noqa: E402
@@ -53,6 +54,11 @@ def gaps_block(count, length, gaps, items=b""):
     return bytes([GAPS]) + words(count, length) + gaps + items
 
 
+def in_bits(*parts, head=(1,)):
+    stream = coded_bits(*parts)
+    return bytes([IN_BITS, *head]) + number24(len(stream)) + stream
+
+
 def few_run(count, length, rest):
     return bytes([FEW, 0]) + number24(count) + number24(length) + rest
 
@@ -63,6 +69,7 @@ def replay(rule, variant, dtypes, scalars, bases, stored=bytes([SAME]), form=F32
 
 ITEMS = b"".join(run(bytes([n]), CONSTANT) for n in (1, 0, 0, 0))  # planes of any number of items
 LONG_GAPS = run(b"\xff\xff\xff\xff\x05", PLAIN)  # 1025 zeros, then the item
+ONE_ITEM = (0, 6), "100", (0, 5), "00"  # in bits: the first, a 1
 # What is wrong: encoding, parameters, stored bytes, names of the bases.
 BROKEN = {
     "no item form": (DELTA, [], b"\0", "w"),
@@ -87,6 +94,29 @@ BROKEN = {
     "gaps without end": (DELTA, [F32_FORM], gaps_block(2**32 - 1, 2**32 - 1, b"\0\1", ITEMS), "w"),
     "long gaps": (DELTA, [F32_FORM], gaps_block(1, 2**32 - 1, b"\0\xff", ITEMS), "w"),
     "many items": (DELTA, [F32_FORM], gaps_block(2**32 - 1, 1, b"\0\0", ITEMS), "w"),
+    "bits of no items": (SPARSE, [F32_FORM], in_bits((0, 6), "0"), "w"),
+    "bits of more items than there are": (SPARSE, [F32_FORM], in_bits(
+        (0, 6), *number_in_bits(N + 1, 0), (0, 5), (N + 1) * "00"), "w"),
+    "a gap in bits beyond the last item": (SPARSE, [F32_FORM], in_bits(
+        (0, 6), "100", (10, 5), "10", (0, 10), "0"), "w"),
+    "bits without end": (SPARSE, [F32_FORM], in_bits((0, 6), "100", (31, 5), 64 * "1"), "w"),
+    "bits that end early": (SPARSE, [F32_FORM], in_bits((0, 6), "100", (9, 5), "00"), "w"),
+    "a bit too many": (SPARSE, [F32_FORM], in_bits((0, 6), "100", (0, 5), "0", "01"), "w"),
+    "a byte too many in bits": (SPARSE, [F32_FORM], in_bits(
+        (0, 6), "100", (0, 5), "00", 8 * "0"), "w"),
+    "too many low bits": (SPARSE, [F32_FORM], in_bits(
+        (32, 6), "100", (0, 5), "00", (0, 32)), "w"),
+    "an item in bits of 33 bits": (SPARSE, [F32_FORM], in_bits(
+        (0, 6), "100", (0, 5), "0", 33 * "1" + "0", (0, 32)), "w"),
+    "no class": (SPARSE, [F32_FORM], in_bits(*ONE_ITEM, head=[0]), "w"),
+    "too many classes": (SPARSE, [F32_FORM], in_bits(*ONE_ITEM, "0000", head=[5, 9, 1]), "w"),
+    "classes in no steps": (SPARSE, [F32_FORM], in_bits(*ONE_ITEM, "0", head=[2, 9, 0]), "w"),
+    "a class below size 0": (SPARSE, [F32_FORM], in_bits(*ONE_ITEM, "00", head=[3, 8, 9]), "w"),
+    "classes of no floats": (SPARSE, [U32_FORM], in_bits(*ONE_ITEM, "0", head=[2, 9, 1]), "w"),
+    "classes of no residuals": (PLANES, [F32_FORM], in_bits(*ONE_ITEM, "0", head=[2, 9, 1]), ""),
+    "a place beyond the class": (SPARSE, [F32_FORM], in_bits(
+        *ONE_ITEM, "0", head=[2, 255, 1]), "w"),
+    "bits cut off": (SPARSE, [F32_FORM], in_bits(*ONE_ITEM)[:-1], "w"),
     "gaps in gaps": (PLANES, [F32_FORM], IN_PLANES + 4 * few_run(
         1, 1, few_run(1, 1, run(b"\1") + run(b"\2")) + run(b"\2")), ""),
     "few that are none": (PLANES, [F32_FORM], IN_PLANES + 4 * few_run(0, 0, b""), ""),
@@ -120,8 +150,8 @@ BROKEN = {
 UNKNOWN = {
     "an encoding": (8, [F32_FORM], b"\0", "w"),
     "an item form": (DELTA, [0x20 | F32_FORM], b"\0", "w"),
-    "a block's form": (DELTA, [F32_FORM], b"\4", "w"),
-    "a block's form in sparse": (SPARSE, [F32_FORM], b"\4", "w"),
+    "a block's form": (DELTA, [F32_FORM], b"\5", "w"),
+    "a block's form in sparse": (SPARSE, [F32_FORM], b"\5", "w"),
     "a run's coding": (PLANES, [F32_FORM], IN_PLANES + b"\4", ""),
     "a cast": (DERIVED, [F32_FORM, 5], b"\0", "h"),
     "cast 0": (DERIVED, [F32_FORM, 0], b"\0", "h"),

@@ -92,6 +92,19 @@ TEST(Encode, PredictionsAreAskedForBlockByBlock) {
                                          2 * kBlockItems}));
 }
 
+TEST(Encode, SparseMayHoldBits) {
+  const ItemForm form = {2, true};
+  const Bytes base = make_prediction(kBlockItems, form, 1);
+  Encoded encoded =
+      encode_delta(make_items(base, form, {"", 0.002, 1}, 2), base, form, Effort::kBalanced);
+  ASSERT_EQ(encoded.encoding, Encoding::kSparse);
+  ASSERT_EQ(encoded.stored[0], static_cast<uint8_t>(BlockForm::kBits));
+  Bytes in_place = base;
+  ASSERT_TRUE(
+      decode_delta(encoded.encoding, encoded.parameters, encoded.stored, in_place, in_place));
+  EXPECT_EQ(in_place, make_items(base, form, {"", 0.002, 1}, 2));
+}
+
 TEST(Encode, SparseMeansSparse) {
   const ItemForm form = {2, true};
   const Bytes base = make_prediction(5000, form, 1);

@@ -135,6 +135,44 @@ TEST(ItemKernel, OthersAreFound) {
   }
 }
 
+TEST(ItemKernel, ItemsOfAClassAreFound) {
+  static ClassMarks marks, expected;
+  constexpr uint8_t kLeast[] = {124, 120, 0};
+  for (const ItemKernel* kernel : kernels()) {
+    SCOPED_TRACE(kernel->name);
+    for_each_sample([&](ItemForm form, size_t count, const Bytes& items, const Bytes&) {
+      if (form.bytes == 1 || count == 0) return;
+      for (unsigned classes = 2; classes <= kSizeClassesMost; ++classes) {
+        std::memset(&marks, 0xee, sizeof marks);
+        kernel->mark_classes(items.data(), count, form.bytes, kLeast, classes, marks);
+        kItemsPortable.mark_classes(items.data(), count, form.bytes, kLeast, classes, expected);
+        size_t all = 0;
+        for (unsigned number = 0; number < classes; ++number) {
+          ASSERT_TRUE(std::equal(expected.words[number], expected.words[number] + count / 64,
+                                 marks.words[number]));
+          ASSERT_TRUE(std::equal(std::begin(expected.before[number]),
+                                 std::end(expected.before[number]), marks.before[number]));
+          std::vector<uint16_t> members, places;
+          for (size_t i = 0; i < count; ++i) {
+            uint64_t item = 0;
+            std::memcpy(&item, items.data() + i * form.bytes, form.bytes);
+            const uint64_t size = item >> (8 * form.bytes - 9) & 0xff;
+            unsigned its = 0;
+            while (its + 1 < classes && size < kLeast[its]) ++its;
+            if (its == number) members.push_back(static_cast<uint16_t>(i));
+          }
+          for (size_t i = 0; i < members.size(); ++i) places.push_back(static_cast<uint16_t>(i));
+          ASSERT_EQ(marks.before[number][1024], members.size());
+          kernel->find_places(marks, number, places.data(), places.size(), places.data());
+          ASSERT_EQ(places, members);
+          all += members.size();
+        }
+        ASSERT_EQ(all, count);
+      }
+    });
+  }
+}
+
 /// What docs/FORMAT.md says, by hand.
 TEST(ItemKernel, ResidualsAreThoseOfTheFormat) {
   // Prediction, item, residual of BF16.
