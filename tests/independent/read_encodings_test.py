@@ -100,7 +100,7 @@ class SavedSeries(Case):
     """Six steps saved by the program, read by the second reader."""
 
     def save_series(self, *words, weights_only=False, gradients=F32):
-        self.init(4096)
+        self.init(16384)
         series = Series(gradients=gradients)
         if weights_only:  # by one unit in the last place every other weight changes
             series.LR = 3e-4
