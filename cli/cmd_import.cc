@@ -73,7 +73,9 @@ static Result<SaveRequest> make_request(const Context& context, const Store& sto
   request.tensors = files.tensors;
   request.effort = options.effort;
   request.restore_budget = options.restore_budget;
-  request.weights_direct = options.weights_direct;
+  request.weights_every = options.weights_every;
+  if (options.weights_direct) request.weights_every = 1;
+  request.pinned = options.pin;
   if (options.step) request.step = static_cast<int64_t>(*options.step);
   CAIRN_TRY(request.base, base_name(store, options.base));
   request.if_exists = options.if_exists;
@@ -168,6 +170,10 @@ int cmd_import(const Context& context, const ImportOptions& options) {
   const auto saved = save(**store, *request);
   progress.reset();
   if (!saved) return output.fail(saved.error());
+  if (options.pin && saved->already_there) {
+    const auto pinned = pin_tag(**store, saved->tag, true, stoppable_wait(options.wait_s));
+    if (!pinned) return output.fail(pinned.error());
+  }
   print(output, *saved);
   return kExitOk;
 }

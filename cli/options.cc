@@ -35,6 +35,12 @@ Result<KeepBest> parse_keep_best(std::string_view text) {
   return KeepBest{std::string(text.substr(0, middle)), order == "max", count};
 }
 
+Result<uint32_t> parse_every(std::string_view text) {
+  CAIRN_TRY(const uint64_t count, parse_count(text));
+  if (count <= 1'000'000) return static_cast<uint32_t>(count);
+  return fail(Code::kUsage, fmt::format("'{}' is more tags than a run has", text));
+}
+
 // Without a value every byte is read.
 Result<double> parse_read_data(std::string_view text) {
   if (text == "true") return 100.0;
@@ -94,6 +100,8 @@ void declare(FlagSet& flags, ImportOptions& options) {
       {{"fast", Effort::kFast}, {"balanced", Effort::kBalanced}, {"small", Effort::kSmall}});
   flags.value("restore-budget", &options.restore_budget, parse_factor);
   flags.on_off("weights-direct", &options.weights_direct);
+  flags.value("weights-every", &options.weights_every, parse_every);
+  flags.on_off("pin", &options.pin);
   declare_wait(flags, &options.wait_s);
 }
 

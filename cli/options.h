@@ -45,6 +45,8 @@ struct ImportOptions {
   Effort effort = Effort::kBalanced;
   double restore_budget = 4;
   bool weights_direct = false;
+  uint32_t weights_every = 10;
+  bool pin = false;
   uint64_t wait_s = 60;
 };
 

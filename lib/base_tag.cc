@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <span>
 
+#include "store/decode_plan.h"
 #include "store/tag_name.h"
 
 namespace cairn {
@@ -98,6 +100,24 @@ std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box*
     ++slot;
   }
   return std::nullopt;
+}
+
+bool BaseTag::stands_alone(size_t item, uint64_t chunk) {
+  const std::optional<size_t> number = base_items_[item];
+  if (!number || chunk >= checkpoint_->chunk_count(*number)) return false;
+  const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
+  const auto page = checkpoint_->page(place.page);
+  if (!page) return false;
+  std::vector<CopyRef> refs;
+  for (uint32_t i = 0; i < copy_count((*page)->page.entries[place.entry]); ++i) {
+    refs.push_back({static_cast<uint32_t>(place.page), (*page)->first_slots[place.entry] + i});
+  }
+  const auto plan = plan_decoding(*checkpoint_, refs);
+  return plan &&
+         std::none_of(plan->copies.begin(), plan->copies.end(), [](const PlannedCopy& each) {
+           return each.copy.encoding == Encoding::kDerived ||
+                  each.copy.encoding == Encoding::kReplay;
+         });
 }
 
 std::optional<PagePlace> BaseTag::page_of(const Digest& page) const {

@@ -49,6 +49,10 @@ class BaseTag {
   /// whole chunks. nullopt when there is none, it lies in its page, or it cannot be read.
   std::optional<BaseUnit> unit_at(size_t item, uint64_t chunk, const Box* piece);
 
+  /// Whether that chunk can be read without other tensors: none of the copies that it is made from
+  /// is a rounding or a prediction. False when it is not there or cannot be read.
+  bool stands_alone(size_t item, uint64_t chunk);
+
   Checkpoint& checkpoint() { return *checkpoint_; }
 
   // A new tag may stand on metadata of the base only when that was read just now and found sound:

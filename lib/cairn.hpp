@@ -93,8 +93,10 @@ struct SaveRequest {
   Effort effort = Effort::kBalanced;
   /// A tag may take this many times as long to load as one whose chunks stand by themselves.
   double restore_budget = 4;
-  /// Weights never need their masters, nor the chains of these, to be decoded.
-  bool weights_direct = false;
+  /// So many saves on, each the base of the next, one stores weights so that they can be read
+  /// without their masters and moments, and the chains of these. 1: every save; 0: none.
+  uint32_t weights_every = 10;
+  bool pinned = false;            ///< pins the tag; its weights are stored so
   OptimizerFacts optimizer = {};  ///< what is known of the step, to predict state from
   LookUp look_up = {};            ///< optional
   /// Called when all bytes were read, before the tag is made visible; an error ends the save. To

@@ -56,12 +56,13 @@ static std::vector<StepFacts> facts_by_tensor(const SaveRequest& request, const 
 }
 
 ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
-                       BaseTag* base, ChunkWriter& writer)
+                       BaseTag* base, ChunkWriter& writer, bool weights_direct)
     : store_(store),
       request_(request),
       plan_(plan),
       base_(base),
       writer_(writer),
+      weights_direct_(weights_direct),
       encoder_({request.effort, request.zstd_level, request.optimizer.predict}),
       opaque_encoder_({request.effort, kAttachmentZstdLevel, false}),
       budget_(nullptr, plan, {}, request.restore_budget),
@@ -76,6 +77,7 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
     SavedPage& page = pages_.emplace_back();
     page.page.entries.resize(entries);
     page.is_of_base.resize(entries);
+    page.is_renewed.resize(entries);
   }
 }
 
@@ -225,6 +227,13 @@ void ChunkSaver::settle(ChunkUnits& chunk) {
   }
 }
 
+/// Whether the item's copies must not be made from those of other tensors.
+bool ChunkSaver::must_stand_alone(size_t item) const {
+  if (!weights_direct_ || item >= plan_.tensors.size()) return false;
+  const TensorSource& source = *plan_.tensors[item].first;
+  return is_weight(source.role, source.dtype);
+}
+
 /// Makes the chunk's entry. True when no copy has to be made: it is inline, or equal to the base's.
 bool ChunkSaver::settle_item(size_t item, uint64_t chunk, std::span<DigestedUnit> units) {
   const OwnPlace& place = units[0].place;
@@ -246,7 +255,10 @@ bool ChunkSaver::settle_item(size_t item, uint64_t chunk, std::span<DigestedUnit
   }
   if (base_ != nullptr) {
     const auto copies = base_->equal_copies(item, chunk, entry);
-    if (copies && are_there(*copies, entry)) {
+    const bool must_change =
+        copies && !is_inline && must_stand_alone(item) && !base_->stands_alone(item, chunk);
+    page.is_renewed[place.entry] = must_change;
+    if (copies && !must_change && are_there(*copies, entry)) {
       page.is_of_base[place.entry] = 1;
       return true;
     }
@@ -285,15 +297,27 @@ bool ChunkSaver::are_there(std::span<const Copy> copies, const ChunkEntry& entry
   return all;
 }
 
-std::optional<Locator> ChunkSaver::sound_copies(const Digest& digest, const Locator& fresh) {
+/// Of each slot of the page whether it was written although the base has the same chunk.
+std::vector<bool> ChunkSaver::renewed_slots(size_t number) const {
+  const SavedPage& page = pages_[number];
+  std::vector<bool> renewed;
+  for (size_t i = 0; i < page.page.entries.size(); ++i) {
+    renewed.insert(renewed.end(), copy_count(page.page.entries[i]), page.is_renewed[i] != 0);
+  }
+  return renewed;
+}
+
+std::optional<Locator> ChunkSaver::sound_copies(size_t page_number, const Digest& digest,
+                                                const Locator& fresh) {
   Checkpoint& before = base_->checkpoint();
   const auto number = before.page_numbers().of(digest);
   if (!number) return std::nullopt;
   const auto page = before.page(*number);
   if (!page) return std::nullopt;
+  const std::vector<bool> renewed = renewed_slots(page_number);
   Locator sound = (*page)->locator;
   for (uint32_t slot = 0; slot < sound.copies.size(); ++slot) {
-    if (!is_decodable(before, {*number, slot})) {
+    if (renewed[slot] || !is_decodable(before, {*number, slot})) {
       sound.copies[slot] = fresh.copies[slot];
     } else if (!tables_.holds(sound.copies[slot], (*page)->digest_of(slot))) {
       return std::nullopt;
@@ -354,6 +378,10 @@ Cluster ChunkSaver::cluster_of(const ChunkUnits& chunk, std::span<const size_t> 
     member.base =
         base_->unit_at(unit.unit.item, chunk.chunk, unit.unit.is_piece ? &unit.unit.box : nullptr);
     if (member.base && member.base->decoded_bytes != unit.bytes) member.base.reset();
+    if (member.base && must_stand_alone(member.item) &&
+        !base_->stands_alone(member.item, chunk.chunk)) {
+      member.base.reset();
+    }
   }
   return cluster;
 }
@@ -385,15 +413,11 @@ Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t
   Cluster cluster = cluster_of(chunk, numbers);
   const bool is_keyframe = base_ == nullptr || budget_.is_due(*chunk.group, chunk.chunk);
   if (!is_keyframe) read_before(cluster);
-  const bool weights_first = is_keyframe || request_.weights_direct;
+  const bool weights_first = is_keyframe || weights_direct_;
   // A weight that stands by itself must be there before its master is made from it.
-  const auto is_weight = [](const Member& member) {
-    return member.role == Role::kWeight ||
-           (member.role == Role::kNone && member.dtype != Dtype::kF32);
-  };
   for (const bool weights : {true, false}) {
     for (size_t i = 0; i < cluster.size(); ++i) {
-      const bool is_first = weights_first && is_weight(cluster[i]);
+      const bool is_first = weights_first && is_weight(cluster[i].role, cluster[i].dtype);
       if (!cluster[i].is_wanted || is_first != weights) continue;
       CAIRN_CHECK(store_member(cluster, i, weights_first));
     }

@@ -26,6 +26,8 @@ struct SavedPage {
   Page page;
   /// Per entry: its copies are the base's; the others are with the chunk writer.
   std::vector<uint8_t> is_of_base;
+  /// Per entry: the base has the same chunk, but its copies would not do.
+  std::vector<uint8_t> is_renewed;
   /// By entry and unit: copies that stand for this place alone.
   std::map<std::pair<uint32_t, uint32_t>, ChunkCopy> own;
 };
@@ -33,8 +35,9 @@ struct SavedPage {
 /// Threads: run() once; it uses threads of its own.
 class ChunkSaver {
  public:
+  /// `weights_direct`: weights must be readable without other tensors.
   ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan, BaseTag* base,
-             ChunkWriter& writer);
+             ChunkWriter& writer, bool weights_direct);
 
   Status run();
 
@@ -46,8 +49,8 @@ class ChunkSaver {
   const Page& page(size_t page) const { return pages_[page].page; }
   /// What the base has for a page of that digest, if it can be read and its packs hold it. Copies
   /// that the base does not know how to decode, since nothing of it is made from them, are those of
-  /// `fresh`.
-  std::optional<Locator> sound_copies(const Digest& page, const Locator& fresh);
+  /// `fresh`; so are those that had to be written anew. `number`: of the page in this save.
+  std::optional<Locator> sound_copies(size_t number, const Digest& page, const Locator& fresh);
 
  private:
   struct JobPart;
@@ -74,6 +77,8 @@ class ChunkSaver {
   Status save_job(const std::vector<JobPart>& parts);
   Status digest(std::vector<ChunkUnits>& chunks) const;
   void settle(ChunkUnits& chunk);
+  bool must_stand_alone(size_t item) const;
+  std::vector<bool> renewed_slots(size_t number) const;
   bool settle_item(size_t item, uint64_t chunk, std::span<DigestedUnit> units);
   Status look_up(const std::vector<ChunkUnits>& chunks);
   bool are_there(std::span<const Copy> copies, const ChunkEntry& entry);
@@ -95,6 +100,7 @@ class ChunkSaver {
   const SavePlan& plan_;
   BaseTag* const base_;
   ChunkWriter& writer_;
+  const bool weights_direct_;
   ClusterEncoder encoder_, opaque_encoder_;
   RestoreBudget budget_;
   std::vector<SaveGroup> groups_;

@@ -27,6 +27,11 @@ struct Member {
   ByteSpan before;               ///< the bytes of that; empty without
 };
 
+/// Whether a tensor of that role and dtype is a weight: what loads that want no optimizer ask for.
+inline bool is_weight(Role role, Dtype dtype) {
+  return role == Role::kWeight || (role == Role::kNone && dtype != Dtype::kF32);
+}
+
 /// In the order of SaveGroup: a member may be made from those before it.
 using Cluster = std::vector<Member>;
 

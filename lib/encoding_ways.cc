@@ -102,7 +102,8 @@ class Ways {
       return member.role == Role::kMaster;
     });
     const bool is_parameter =
-        self_.role == Role::kMaster || (self_.role == Role::kWeight && !has_master);
+        self_.role == Role::kMaster ||
+        (self_.role == Role::kWeight && !has_master && !options_.weights_first);
     if (self_.role == Role::kExpAvg) {
       add_rule(ReplayRule::kAdamFirstMoment, {{number_, true}});
     } else if (self_.role == Role::kExpAvgSq && first) {

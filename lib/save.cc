@@ -84,12 +84,19 @@ class Save {
                 "choose another name, or '--if-exists replace'");
   }
 
+  /// How many saves ago weights were stored such that they need nothing else; 0: by this one.
+  uint32_t weights_age() const {
+    if (base_ == nullptr || request_.pinned) return 0;
+    const uint32_t age = base_->tag().facts.weights_age + 1;
+    return age >= request_.weights_every && request_.weights_every != 0 ? 0 : age;
+  }
+
   Result<SaveResult> write_and_commit() {
     if (base_ != nullptr) base_->match(plan_.schema, plan_.attachment_infos);
     packs_.emplace(store_.fs(), store_.path(), session_->id(), store_.config().pack_bytes);
     metas_.emplace(store_.fs(), store_.path(), session_->id());
     ChunkWriter chunks(*packs_, session_->id());
-    ChunkSaver saver(store_, request_, plan_, base_.get(), chunks);
+    ChunkSaver saver(store_, request_, plan_, base_.get(), chunks, weights_age() == 0);
     CAIRN_CHECK(saver.run());
     if (request_.check_sources) CAIRN_CHECK(request_.check_sources());
     CAIRN_CHECK(packs_->finish());
@@ -168,7 +175,7 @@ class Save {
                                          [](const Copy& copy) { return !copy.bases.empty(); });
       const auto standing = base_->page_of(page);
       if (has_bases && standing) {
-        auto others = saver.sound_copies(page, copies);
+        auto others = saver.sound_copies(number, page, copies);
         failure_.lost_reused = !others;
         if (!others) {
           return fail(Code::kCorrupt, "what the base tag has of this checkpoint is damaged");
@@ -220,13 +227,15 @@ class Save {
     entry.created_ns = now_ns();
     entry.step = request_.step;
     entry.session = session_->id();
+    entry.pinned = request_.pinned;
     entry.facts = {.logical_bytes = plan_.logical_bytes,
                    .new_bytes = chunks.new_bytes(),
                    .stored_bytes = packs_->stored_bytes(),
                    .attachment_bytes = plan_.attachment_bytes,
                    .tensors = plan_.tensors.size(),
                    .chunks = 0,
-                   .new_chunks = chunks.new_chunks()};
+                   .new_chunks = chunks.new_chunks(),
+                   .weights_age = weights_age()};
     for (const TensorInfo& tensor : plan_.schema.tensors) entry.facts.chunks += tensor.chunk_count;
   }
 

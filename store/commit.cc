@@ -58,7 +58,7 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
     failure.lost_reused = !reused;
     CAIRN_CHECK(reused);
     result.entry.commit = ++root.commit;
-    result.entry.pinned = standing != nullptr && standing->pinned;
+    result.entry.pinned = wanted.pinned || (standing != nullptr && standing->pinned);
     tags.put(result.entry);
     return RootChange::kReplace;
   };

@@ -17,7 +17,7 @@ Bytes encode_tag_entry(const TagEntry& entry) {
   Bytes bytes;
   append_le<uint32_t>(bytes, (entry.removed ? kRemoved : 0) | (entry.pinned ? kPinned : 0) |
                                  (entry.step ? kHasStep : 0) | (entry.layout ? kHasLayout : 0));
-  append_le<uint32_t>(bytes, 0);
+  append_le(bytes, entry.facts.weights_age);
   append_le(bytes, entry.commit);
   append_le(bytes, entry.created_ns);
   append_le(bytes, entry.step.value_or(0));
@@ -40,7 +40,7 @@ Result<TagEntry> decode_tag_entry(ByteSpan bytes) {
   WireReader reader(bytes, "a tag entry");
   TagEntry entry;
   const auto flags = reader.take<uint32_t>();
-  reader.take<uint32_t>();
+  entry.facts.weights_age = reader.take<uint32_t>();
   entry.removed = flags & kRemoved;
   entry.pinned = flags & kPinned;
   entry.commit = reader.take<uint64_t>();

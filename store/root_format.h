@@ -18,6 +18,7 @@ struct TagFacts {
   uint64_t chunks = 0;
   uint64_t new_chunks = 0;
   uint64_t dropped_tensors = 0;  ///< that the save had and thinning took away
+  uint32_t weights_age = 0;      ///< saves since weights last needed nothing but weights
 };
 
 struct TagEntry {

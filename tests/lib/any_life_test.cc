@@ -82,14 +82,14 @@ class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigne
       request.if_exists = IfExists::kReplace;
       const double budgets[] = {1, 1.5, 2, 4, 1000};
       request.restore_budget = budgets[below(5)];
-      request.weights_direct = below(4) == 0;
+      request.weights_every = static_cast<uint32_t>(below(4));
       request.optimizer.predict = below(5) != 0;
       request.effort = below(4) == 0 ? Effort::kSmall : Effort::kBalanced;
       if (below(10) == 0) request.zstd_level = 1;
       if (below(5) == 0) request.base = "none";
       if (!states_.empty() && below(4) == 0) request.base = any_tag();
       log_ += fmt::format(" save {} budget {} direct {} base {}", tag, request.restore_budget,
-                          request.weights_direct, request.base.value_or("-"));
+                          request.weights_every, request.base.value_or("-"));
     };
     save_state(tag, state, facts, change, {below(3) == 0 ? 3u : 1u, 0});
   }

@@ -234,43 +234,99 @@ TEST_F(Series, WithoutPrediction) {
   expect_sound();
 }
 
-/// The copies of weights, and all that they are made from.
-TEST_F(Series, WeightsDirectNeedNoMasters) {
+class Weights : public Series {
+ protected:
+  struct Needed {
+    size_t weights = 0, copies = 0, of_others = 0;
+  };
+  /// What the weights of a tag are made from.
+  Needed needed_of(const std::string& tag) {
+    auto checkpoint = *open_tag(*store_, tag);
+    std::vector<CopyRef> weights;
+    for (const auto& [name, tensor] : states_.at(tag)) {
+      if (tensor.role != Role::kWeight) continue;
+      const size_t item = *checkpoint->find_tensor(name);
+      for (uint64_t chunk = 0; chunk < checkpoint->chunk_count(item); ++chunk) {
+        const PagePlan::Place place = checkpoint->plan().place(item, chunk);
+        const auto page = *checkpoint->page(place.page);
+        weights.push_back({static_cast<uint32_t>(place.page), page->first_slots[place.entry]});
+      }
+    }
+    std::set<Digest> of_weights;
+    for (const auto& [other, state] : states_) {
+      for (const auto& [name, tensor] : state) {
+        if (tensor.role == Role::kWeight) add_digests(other, name, of_weights);
+      }
+    }
+    const auto read = [&](size_t number) -> Result<Locator> {
+      return (*checkpoint->page(number))->locator;
+    };
+    Needed needed{weights.size(), 0, 0};
+    const auto count = [&](const CopyRef& ref, const Copy&) -> Status {
+      ++needed.copies;
+      const auto page = *checkpoint->page(ref.page);
+      needed.of_others += !of_weights.contains(page->digest_of(ref.slot));
+      return {};
+    };
+    EXPECT_TRUE(follow_bases(weights, checkpoint->page_numbers(), read, count));
+    return needed;
+  }
+
+  void add_digests(const std::string& tag, const std::string& name, std::set<Digest>& digests) {
+    auto checkpoint = *open_tag(*store_, tag);
+    const size_t item = *checkpoint->find_tensor(name);
+    for (uint64_t chunk = 0; chunk < checkpoint->chunk_count(item); ++chunk) {
+      const PagePlan::Place place = checkpoint->plan().place(item, chunk);
+      const auto page = *checkpoint->page(place.page);
+      digests.insert(page->digest_of(page->first_slots[place.entry]));
+    }
+  }
+};
+
+TEST_F(Weights, DirectOnesNeedNoMasters) {
   Trainer trainer(10);
   trainer.add("p", {70, 61});
   trainer.add("q", {2000});
-  save_steps(trainer, 6, [](SaveRequest& request) { request.weights_direct = true; });
+  save_steps(trainer, 6, [](SaveRequest& request) { request.weights_every = 1; });
   EXPECT_GT(
       encodings(newest(), Role::kMaster)["derived"] + encodings(newest(), Role::kMaster)["replay"],
       0u);
-  auto checkpoint = *open_tag(*store_, newest());
-  std::vector<CopyRef> weights;
-  std::set<Digest> of_weights;
-  for (const auto& [tag, state] : states_) {
-    auto each = *open_tag(*store_, tag);
-    for (const char* name : {"p.weight", "q.weight"}) {
-      const size_t item = *each->find_tensor(name);
-      for (uint64_t chunk = 0; chunk < each->chunk_count(item); ++chunk) {
-        const PagePlan::Place place = each->plan().place(item, chunk);
-        const auto page = *each->page(place.page);
-        const uint32_t slot = page->first_slots[place.entry];
-        of_weights.insert(page->digest_of(slot));
-        if (tag == newest()) weights.push_back({static_cast<uint32_t>(place.page), slot});
-      }
-    }
+  const Needed needed = needed_of(newest());
+  EXPECT_EQ(needed.of_others, 0u);
+  EXPECT_GT(needed.copies, needed.weights) << "they have chains of their own";
+  expect_sound();
+}
+
+TEST_F(Weights, AreDirectFromTheTagOnThatAsksForIt) {
+  Trainer trainer(11);
+  trainer.add("p", {70, 61});
+  trainer.add("still", {900});
+  save_steps(trainer, 3, [](SaveRequest& request) { request.weights_every = 0; });
+  EXPECT_GT(needed_of(newest()).of_others, 0u);
+  save_steps(trainer, 2, [](SaveRequest& request) { request.weights_every = 1; });
+  EXPECT_EQ(needed_of(newest()).of_others, 0u);
+  // Also where nothing changed: the copies of the base would not do.
+  save_steps(trainer, 2, [](SaveRequest& request) { request.weights_every = 0; });
+  ASSERT_GT(needed_of(newest()).of_others, 0u);
+  save_state(next_tag(), trainer.state(), trainer.facts(),
+             [](SaveRequest& request) { request.pinned = true; });
+  EXPECT_EQ(needed_of(newest()).of_others, 0u);
+  EXPECT_TRUE((*open_tag(*store_, newest()))->tag().pinned);
+  expect_sound();
+}
+
+TEST_F(Weights, AreDirectInEverySoManyth) {
+  Trainer trainer(12);
+  trainer.add("p", {70, 61});
+  std::string direct;
+  for (int tag = 0; tag < 9; ++tag) {
+    save_steps(trainer, 1, [](SaveRequest& request) {
+      request.weights_every = 4;
+      request.restore_budget = 1000;
+    });
+    direct += needed_of(newest()).of_others == 0 ? '1' : '0';
   }
-  const auto read = [&](size_t number) -> Result<Locator> {
-    return (*checkpoint->page(number))->locator;
-  };
-  size_t met = 0;
-  ASSERT_TRUE(follow_bases(weights, checkpoint->page_numbers(), read,
-                           [&](const CopyRef& ref, const Copy&) -> Status {
-                             ++met;
-                             const auto page = *checkpoint->page(ref.page);
-                             EXPECT_TRUE(of_weights.contains(page->digest_of(ref.slot)));
-                             return {};
-                           }));
-  EXPECT_GT(met, weights.size()) << "they have chains of their own";
+  EXPECT_EQ(direct, "100010001");
   expect_sound();
 }
 
