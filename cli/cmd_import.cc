@@ -11,6 +11,7 @@
 #include "cli/signals.h"
 #include "lib/import_files.h"
 #include "lib/roles.h"
+#include "store/forget.h"
 #include "store/index_helper.h"
 #include "store/tag_name.h"
 

@@ -45,7 +45,7 @@ struct ImportOptions {
   Effort effort = Effort::kBalanced;
   double restore_budget = 4;
   bool weights_direct = false;
-  uint32_t weights_every = 10;
+  uint32_t weights_every = 20;
   bool pin = false;
   uint64_t wait_s = 60;
 };

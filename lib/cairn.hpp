@@ -95,7 +95,7 @@ struct SaveRequest {
   double restore_budget = 4;
   /// So many saves on, each the base of the next, one stores weights so that they can be read
   /// without their masters and moments, and the chains of these. 1: every save; 0: none.
-  uint32_t weights_every = 10;
+  uint32_t weights_every = 20;
   bool pinned = false;            ///< pins the tag; its weights are stored so
   OptimizerFacts optimizer = {};  ///< what is known of the step, to predict state from
   LookUp look_up = {};            ///< optional

@@ -163,6 +163,17 @@ class Retention(unittest.TestCase):
         self.assertFalse(self.cairn.json("show", "run/5")["pinned"])
         self.cairn.run("pin", "run/6", expect=15)
 
+    def test_saves_that_pin(self):
+        file = write_safetensors(Path(self.temporary.name) / "p.safetensors", {"w": noise(5000, 9)})
+        self.cairn.run("import", "run/6", file, "--pin")
+        self.cairn.run("import", "run/7", file)
+        self.cairn.run("import", "run/7", file, "--pin", "--if-exists", "same")
+        self.cairn.run("import", "run/6", file, "--if-exists", "replace")
+        self.assertEqual([row["tag"] for row in self.cairn.json("ls")["tags"] if row["pinned"]],
+                         ["run/6", "run/7"])
+        self.cairn.run("forget", "run/6", "--yes", expect=18)
+        self.cairn.run("import", "run/8", file, "--weights-every", "9999999", expect=2)
+
     def test_usage(self):
         for words in ([], ["--keep-last", "0"], ["run/1", "--keep-last", "1"],
                       ["--keep-best", "loss:2"], ["--keep-best", "loss:best:2"],
