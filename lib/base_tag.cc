@@ -88,7 +88,10 @@ std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box*
   const auto unit = [&](const Digest& digest) {
     const CopyRef ref{static_cast<uint32_t>(place.page), slot};
     const Digest& page_digest = checkpoint_->table().place(place.page).page.digest;
-    return BaseUnit{ref, {page_digest, slot}, digest, (*page)->locator.copies[slot].decoded_bytes};
+    const Copy& copy = (*page)->locator.copies[slot];
+    const uint8_t detail = copy.parameters.size() > 1 ? copy.parameters[1] : 0;
+    return BaseUnit{ref,    {page_digest, slot}, digest, copy.decoded_bytes, copy.encoding,
+                    detail, copy.stored_bytes};
   };
   if (const auto* digest = std::get_if<Digest>(&entry)) {
     return piece == nullptr ? std::optional(unit(*digest)) : std::nullopt;

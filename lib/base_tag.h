@@ -26,6 +26,9 @@ struct BaseUnit {
   BaseRef named;  ///< the same, for a locator
   Digest digest;
   uint32_t decoded_bytes = 0;
+  Encoding encoding = Encoding::kRaw;  ///< how the copy is stored,
+  uint8_t detail = 0;                  ///< by which cast or rule
+  uint32_t stored_bytes = 0;           ///< and in how much
 };
 
 /// Threads: any.

@@ -16,6 +16,30 @@ static bool is_worth_it(size_t encoded_bytes, size_t decoded_bytes) {
   return encoded_bytes <= decoded_bytes - decoded_bytes / 16;
 }
 
+/// Whether a chunk shrinks less than it did in the base.
+static bool has_drifted(size_t encoded_bytes, size_t bytes_before) {
+  constexpr size_t kChangeBytes = 64;
+  return encoded_bytes > bytes_before + bytes_before / 8 + kChangeBytes;
+}
+
+/// Whether the member's copy in the base is encoded in that way.
+static bool was_way_of(const Member& member, const EncodingWay& way) {
+  if (!member.base || member.before.empty()) return false;
+  const BaseUnit& copy = *member.base;
+  switch (way.way) {
+    case Way::kZstd:
+    case Way::kPlanes:
+      return false;  // with a base there may be better ways now
+    case Way::kDelta:
+      return copy.encoding == Encoding::kDelta || copy.encoding == Encoding::kSparse;
+    case Way::kDerived:
+      return copy.encoding == Encoding::kDerived && copy.detail == static_cast<uint8_t>(way.cast);
+    case Way::kReplay:
+      return copy.encoding == Encoding::kReplay && copy.detail == static_cast<uint8_t>(way.rule);
+  }
+  return false;
+}
+
 /// The same cluster cut down to one block from the middle.
 static Cluster sample_of(const Cluster& cluster, size_t member) {
   const size_t items = cluster[member].now.size() / cluster[member].form.bytes;
@@ -107,13 +131,13 @@ std::optional<size_t> ClusterEncoder::try_all(const Cluster& cluster, size_t mem
 
 std::optional<size_t> ClusterEncoder::choose(const Cluster& cluster, size_t member,
                                              const std::vector<EncodingWay>& ways,
-                                             const StepFacts& facts, bool weights_first) {
+                                             const StepFacts& facts, Chance chance) {
   const Member& self = cluster[member];
   // A trial of a chunk that is hardly larger than a sample would cost what the rest saves.
   const bool is_small = self.now.size() <= 2 * kBlockItems * self.form.bytes;
   if (is_small) return try_all(cluster, member, ways, facts);
-  const Kind kind{self.role, self.dtype, !self.before.empty(), weights_first};
-  {
+  const Kind kind{self.role, self.dtype, !self.before.empty(), chance.weights_first};
+  if (!chance.has_drifted) {
     const std::lock_guard lock(mutex_);
     Memory& memory = memory_[kind];
     if (memory.uses_left > 0 && memory.count == ways.size()) {
@@ -149,10 +173,17 @@ Result<std::optional<EncodedChunk>> ClusterEncoder::encode(const Cluster& cluste
   } else {
     ways = ways_of(cluster, member, {options_.predict, weights_first});
   }
-  const auto chosen = choose(cluster, member, ways, facts, weights_first);
-  if (!chosen) return raw;
+  // Ways that are likelier than that of the base may be new.
+  std::optional<size_t> chosen = 0;
+  std::optional<Encoded> encoded;
+  const bool is_remembered = was_way_of(self, ways.front());
+  if (is_remembered) encoded = encode_way(cluster, member, ways.front(), facts);
+  if (!encoded || has_drifted(encoded->stored.size(), self.base->stored_bytes)) {
+    chosen = choose(cluster, member, ways, facts, {weights_first, is_remembered});
+    if (!chosen) return raw;
+    if (!encoded || *chosen != 0) encoded = encode_way(cluster, member, ways[*chosen], facts);
+  }
   const EncodingWay& way = ways[*chosen];
-  auto encoded = encode_way(cluster, member, way, facts);
   if (!encoded || !is_worth_it(encoded->stored.size(), self.now.size())) return raw;
   std::vector<ByteSpan> bases;
   EncodedChunk chunk;

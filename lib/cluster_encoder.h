@@ -1,6 +1,7 @@
 // Chooses for each chunk the encoding that makes it smallest, by trial on a sample, and encodes it.
-// What a trial has shown for tensors of one kind is kept for a while, so that a save does not burn
-// time on what will not shrink.
+// The base tag remembers what did best for the chunk one save ago: as long as that is the likeliest
+// way and does not do much worse, nothing is tried. What a trial has shown for tensors of one kind
+// is kept for a while, so that a save does not burn time on what will not shrink.
 #pragma once
 
 #include <map>
@@ -37,6 +38,10 @@ class ClusterEncoder {
     size_t count = 0;           // of ways, when it was tried
     unsigned uses_left = 0;
   };
+  struct Chance {
+    bool weights_first = false;
+    bool has_drifted = false;  // what was shown before does not hold any more
+  };
   struct Fit {
     ReplayRule rule;
     StepFacts facts;
@@ -50,7 +55,7 @@ class ClusterEncoder {
                                       const StepFacts& facts);
   std::optional<size_t> choose(const Cluster& cluster, size_t member,
                                const std::vector<EncodingWay>& ways, const StepFacts& facts,
-                               bool weights_first);
+                               Chance chance);
   std::optional<size_t> try_all(const Cluster& cluster, size_t member,
                                 const std::vector<EncodingWay>& ways, const StepFacts& facts);
 

@@ -57,6 +57,30 @@ TEST(ClusterEncoder, PredictsAStepOfTheOptimizer) {
   }
 }
 
+/// What the base is stored as is tried first, and nothing else while it does as well.
+TEST(ClusterEncoder, TheBaseRemembers) {
+  SampleStep step(200'000);
+  Member& second = step.cluster[kSecond];
+  ClusterEncoder encoder({});
+  size_t bytes = 0;
+  ASSERT_EQ(encode_and_prove(encoder, step.cluster, kSecond, step.facts, false, &bytes),
+            Encoding::kReplay);
+  second.base->encoding = Encoding::kReplay;
+  second.base->detail = static_cast<uint8_t>(ReplayRule::kAdamSecondMoment);
+  second.base->stored_bytes = static_cast<uint32_t>(bytes);
+  EXPECT_EQ(encode_and_prove(encoder, step.cluster, kSecond, step.facts), Encoding::kReplay);
+  // The optimizer is another one now: its rule does worse than it did, and a trial finds the rest.
+  step.facts = {};
+  step.facts.is_sgd = true;
+  for (uint32_t i = 0; i < 200'000; ++i) {
+    std::memcpy(const_cast<uint8_t*>(second.now.data()) + 4 * i, &i, 4);
+  }
+  second.digest = blake3(second.now);
+  EXPECT_NE(encode_and_prove(encoder, step.cluster, kSecond, step.facts, false, &bytes),
+            Encoding::kReplay);
+  EXPECT_LT(bytes, 400'000u);
+}
+
 TEST(ClusterEncoder, WrongFactsCostBytesOnly) {
   const SampleStep step(5000);
   const std::function<void(StepFacts&)> errors[] = {
