@@ -91,6 +91,10 @@ struct SaveRequest {
   /// Other than 0: zstd of this level on every tensor chunk, and no other encoding.
   int zstd_level = 0;
   Effort effort = Effort::kBalanced;
+  /// The tensors as they were saved in the base tag, if the caller still has them: then copies are
+  /// made from the base without decoding it from the store. It costs the caller that memory, and
+  /// the save a chunk of each thread; what is missing or differs is read from the store.
+  std::vector<TensorSource> base_memory = {};
   /// A tag may take this many times as long to load as one whose chunks stand by themselves.
   double restore_budget = 4;
   /// So many saves on, each the base of the next, one stores weights so that they can be read

@@ -65,6 +65,7 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
       weights_direct_(weights_direct),
       encoder_({request.effort, request.zstd_level, request.optimizer.predict}),
       opaque_encoder_({request.effort, kAttachmentZstdLevel, false}),
+      base_memory_(request.base_memory, plan),
       budget_(nullptr, plan, {}, request.restore_budget),
       groups_(group_items(plan)),
       facts_(facts_by_tensor(request, plan)),
@@ -386,6 +387,23 @@ Cluster ChunkSaver::cluster_of(const ChunkUnits& chunk, std::span<const size_t> 
   return cluster;
 }
 
+/// What the caller has of the base at the same boxes.
+void ChunkSaver::recall_before(const ChunkUnits& chunk, std::span<const size_t> numbers,
+                               Cluster& cluster) const {
+  if (base_memory_.is_empty()) return;
+  thread_local std::vector<AlignedBuffer> rooms;
+  if (rooms.size() < cluster.size()) rooms.resize(cluster.size());
+  for (size_t i = 0; i < cluster.size(); ++i) {
+    Member& member = cluster[i];
+    if (!member.base) continue;
+    const uint64_t bytes = member.base->decoded_bytes;
+    if (rooms[i].size() < bytes) rooms[i] = AlignedBuffer(bytes);
+    const MutableBytes room = rooms[i].span().first(bytes);
+    const Box& box = chunk.units[numbers[i]].unit.box;
+    if (base_memory_.recall(member.item, box, member.base->digest, room)) member.before = room;
+  }
+}
+
 /// The bytes of the base at the same boxes. What cannot be read is not built upon.
 void ChunkSaver::read_before(Cluster& cluster) {
   thread_local std::vector<AlignedBuffer> rooms;
@@ -393,7 +411,7 @@ void ChunkSaver::read_before(Cluster& cluster) {
   std::vector<CopyRef> refs;
   std::vector<size_t> members;
   for (size_t i = 0; i < cluster.size(); ++i) {
-    if (!cluster[i].base) continue;
+    if (!cluster[i].base || !cluster[i].before.empty()) continue;
     refs.push_back(cluster[i].base->ref);
     members.push_back(i);
   }
@@ -406,13 +424,16 @@ void ChunkSaver::read_before(Cluster& cluster) {
     return {};
   };
   if (ChainReader(base_->checkpoint(), packs_).read(refs, keep)) return;
-  for (Member& member : cluster) member.before = {};
+  for (const size_t i : members) cluster[i].before = {};
 }
 
 Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t> numbers) {
   Cluster cluster = cluster_of(chunk, numbers);
   const bool is_keyframe = base_ == nullptr || budget_.is_due(*chunk.group, chunk.chunk);
-  if (!is_keyframe) read_before(cluster);
+  if (!is_keyframe) {
+    recall_before(chunk, numbers, cluster);
+    read_before(cluster);
+  }
   const bool weights_first = is_keyframe || weights_direct_;
   // A weight that stands by itself must be there before its master is made from it.
   for (const bool weights : {true, false}) {

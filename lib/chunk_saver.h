@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/digest.h"
+#include "lib/base_memory.h"
 #include "lib/base_tag.h"
 #include "lib/chunk_writer.h"
 #include "lib/cluster_encoder.h"
@@ -85,6 +86,8 @@ class ChunkSaver {
   Status write_new(ChunkUnits& chunk);
   Status write_cluster(const ChunkUnits& chunk, std::span<const size_t> units);
   Cluster cluster_of(const ChunkUnits& chunk, std::span<const size_t> units);
+  void recall_before(const ChunkUnits& chunk, std::span<const size_t> units,
+                     Cluster& cluster) const;
   void read_before(Cluster& cluster);
   Status store_member(const Cluster& cluster, size_t member, bool weights_first);
   Status write_opaque(const Member& member);
@@ -102,6 +105,7 @@ class ChunkSaver {
   ChunkWriter& writer_;
   const bool weights_direct_;
   ClusterEncoder encoder_, opaque_encoder_;
+  BaseMemory base_memory_;
   RestoreBudget budget_;
   std::vector<SaveGroup> groups_;
   std::vector<StepFacts> facts_;  // by tensor

@@ -35,6 +35,26 @@ static Status check_metadata(const Metadata& metadata) {
   return {};
 }
 
+Result<SourceBox> source_box(const StorageForm& form, const TensorSource& source) {
+  CAIRN_CHECK(check_box(source.box, source.shape));
+  SourceBox box;
+  CAIRN_TRY(box.box, storage_box(form, source.shape, source.box));
+  if (source.strides_bytes.empty()) {
+    box.strides_bytes = contiguous_strides(box.box.lengths, form.item_bytes);
+  } else if (source.strides_bytes.size() == box.box.rank()) {
+    box.strides_bytes = source.strides_bytes;
+  } else {
+    return fail(Code::kUsage,
+                fmt::format("{} strides for {} axes", source.strides_bytes.size(), box.box.rank()));
+  }
+  if (source.data == nullptr && !box.box.is_empty()) {
+    return fail(Code::kUsage, fmt::format("box {} has no data", source.box.text()));
+  }
+  box.data = static_cast<const uint8_t*>(source.data);
+  box.writer = source.writer;
+  return box;
+}
+
 static Status add_box(PlannedTensor& tensor, const TensorSource& source) {
   if (source.dtype != tensor.first->dtype || source.shape != tensor.first->shape) {
     return fail(Code::kUsage,
@@ -49,22 +69,7 @@ static Status add_box(PlannedTensor& tensor, const TensorSource& source) {
   if (source.writer == UINT32_MAX) {
     return fail(Code::kUsage, "writers are numbered from 0, in order");
   }
-  CAIRN_CHECK(check_box(source.box, source.shape));
-  SourceBox box;
-  CAIRN_TRY(box.box, storage_box(tensor.form, source.shape, source.box));
-  if (source.strides_bytes.empty()) {
-    box.strides_bytes = contiguous_strides(box.box.lengths, tensor.form.item_bytes);
-  } else if (source.strides_bytes.size() == box.box.rank()) {
-    box.strides_bytes = source.strides_bytes;
-  } else {
-    return fail(Code::kUsage,
-                fmt::format("{} strides for {} axes", source.strides_bytes.size(), box.box.rank()));
-  }
-  if (source.data == nullptr && !box.box.is_empty()) {
-    return fail(Code::kUsage, fmt::format("box {} has no data", source.box.text()));
-  }
-  box.data = static_cast<const uint8_t*>(source.data);
-  box.writer = source.writer;
+  CAIRN_TRY(SourceBox box, source_box(tensor.form, source));
   tensor.boxes.push_back(std::move(box));
   return {};
 }

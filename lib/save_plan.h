@@ -25,6 +25,9 @@ struct SourceBox {
   uint32_t writer = 0;
 };
 
+/// Errors: kUsage for a box outside the shape, other strides than axes, no data.
+Result<SourceBox> source_box(const StorageForm& form, const TensorSource& source);
+
 struct PlannedTensor {
   const TensorSource* first = nullptr;  ///< name, dtype and shape
   StorageForm form;

@@ -2,6 +2,9 @@
 // whole and by boxes, in any order, whatever the store was told of it.
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "store/bases.h"
 #include "tests/lib/series_fixture.h"
 
@@ -10,6 +13,18 @@ namespace {
 
 class Series : public SeriesFixture {
  protected:
+  /// Changes the first stored copy bytes of every pack.
+  void spoil_packs() const {
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(store_->path() + "/packs")) {
+      if (!entry.is_regular_file()) continue;
+      std::filesystem::permissions(entry.path(), std::filesystem::perms::owner_write,
+                                   std::filesystem::perm_options::add);
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(32);
+      file << std::string(std::min<uint64_t>(entry.file_size() / 2, 4096), 'x');
+    }
+  }
   std::string next_tag() { return fmt::format("run/{:02}", number_++); }
   void save_steps(Trainer& trainer, int count, const Change& change = {}, const Cut& cut = {1, 0}) {
     for (int i = 0; i < count; ++i) {
@@ -231,6 +246,46 @@ TEST_F(Series, WithoutPrediction) {
   EXPECT_EQ(encodings(newest())["replay"], 0u);
   EXPECT_GT(encodings(newest())["delta"] + encodings(newest())["sparse"], 0u);
   EXPECT_GT(encodings(newest())["derived"], 0u) << "a rounding is no prediction";
+  expect_sound();
+}
+
+/// The caller's snapshot of the last step, moved to memory of its own.
+TEST_F(Series, ABaseInMemoryIsNotReadAgain) {
+  Trainer trainer(13);
+  trainer.add("p", {70, 61});
+  trainer.add("q", {2000});
+  save_steps(trainer, 2);
+  const State last = trainer.state();
+  trainer.step();
+  const auto with_memory = [&](SaveRequest& request) {
+    request.base = "run/01";
+    request.base_memory = request_of("", last, {3, 0}).tensors;
+  };
+  const auto saved = [&](const Change& change) {
+    return save_trainer(next_tag(), trainer, change).facts.stored_bytes;
+  };
+  const uint64_t read = saved({}), recalled = saved(with_memory);
+  EXPECT_NEAR(static_cast<double>(recalled), static_cast<double>(read), read / 20.0);
+  expect_sound();
+  spoil_packs();
+  EXPECT_LT(saved(with_memory), read + read / 20);
+  EXPECT_GT(saved([](SaveRequest& request) { request.base = "run/01"; }), 2 * read)
+      << "what cannot be read is not built upon";
+}
+
+TEST_F(Series, AWrongBaseInMemoryIsSeen) {
+  Trainer trainer(14);
+  trainer.add("p", {70, 61});
+  save_steps(trainer, 2);
+  State last = trainer.state();
+  for (auto& [name, tensor] : last) tensor.bytes[tensor.bytes.size() / 2] ^= 1;
+  trainer.step();
+  save_trainer(next_tag(), trainer, [&](SaveRequest& request) {
+    request.base_memory = request_of("", last, {1, 0}).tensors;
+    request.base_memory.pop_back();
+    request.base_memory.front().shape = {1};
+  });
+  EXPECT_GT(encodings(newest())["replay"], 0u) << "it is read from the store";
   expect_sound();
 }
 
