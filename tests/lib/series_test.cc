@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "store/bases.h"
+#include "store/chain_groups.h"
+#include "store/decode_order.h"
 #include "tests/lib/series_fixture.h"
 
 namespace cairn {
@@ -306,6 +308,36 @@ TEST_F(Series, AnotherShapeOrDtypeBeginsAnew) {
   save_steps(other, 2);
   save_steps(trainer, 2);
   expect_sound();
+}
+
+/// However long a chain is, few of its chunks are decoded at once.
+TEST_F(Series, LongChainsTakeLittleMemory) {
+  Trainer trainer(14);
+  trainer.add("p", {64, 40});
+  save_steps(trainer, 40, with_budget(1000));
+  auto checkpoint = *open_tag(*store_, newest());
+  std::vector<CopyRef> refs;
+  const auto page = *checkpoint->page(0);
+  for (uint32_t slot = 0; slot < page->locator.copies.size(); ++slot) refs.push_back({0, slot});
+  const auto groups = *group_chains(*checkpoint, refs);
+  ASSERT_FALSE(groups.empty());
+  for (const auto& group : groups) {
+    std::vector<CopyRef> wanted;
+    for (const uint32_t number : group) wanted.push_back(refs[number]);
+    size_t parts = 0;
+    const auto visit = [&](size_t, const DecodePlan& plan) -> Status {
+      EXPECT_GT(plan.copies.size(), 100u);
+      uint64_t largest = 0;
+      for (const PlannedCopy& planned : plan.copies) {
+        largest = std::max<uint64_t>(largest, planned.copy.decoded_bytes);
+      }
+      EXPECT_LE(live_bytes_max(plan), 10 * largest);
+      ++parts;
+      return {};
+    };
+    ASSERT_TRUE(succeeds(plan_in_parts(*checkpoint, wanted, visit)));
+    EXPECT_EQ(parts, 1u);
+  }
 }
 
 }  // namespace
