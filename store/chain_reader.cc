@@ -30,7 +30,12 @@ class Buffers {
   static constexpr uint64_t kSpareBytesMax = 8 * kMiB;
 
   static std::vector<std::unique_ptr<AlignedBuffer>>& list() {
-    thread_local std::vector<std::unique_ptr<AlignedBuffer>> spare;
+    // With room from the beginning: what gives a buffer back must not throw.
+    thread_local auto spare = [] {
+      std::vector<std::unique_ptr<AlignedBuffer>> empty;
+      empty.reserve(kSpareMax);
+      return empty;
+    }();
     return spare;
   }
   static std::shared_ptr<AlignedBuffer> wrap(std::unique_ptr<AlignedBuffer> buffer) {
