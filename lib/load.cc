@@ -283,8 +283,8 @@ static Result<ByteSpan> read_run(PackReader& packs, const LoadedPage& page, uint
   return fail(Code::kCorrupt, fmt::format("a run of {} bytes instead of {}", run.size(), bytes));
 }
 
-Status read_attachment(Checkpoint& checkpoint, std::string_view name,
-                       const std::function<Status(ByteSpan)>& sink) {
+static Status read_runs(Checkpoint& checkpoint, std::string_view name,
+                        const std::function<Status(ByteSpan)>& sink) {
   const auto item = checkpoint.find_attachment(name);
   if (!item) {
     return fail(Code::kNotFound,
@@ -315,6 +315,11 @@ Status read_attachment(Checkpoint& checkpoint, std::string_view name,
     left -= wanted;
   }
   return {};
+}
+
+Status read_attachment(Checkpoint& checkpoint, std::string_view name,
+                       const std::function<Status(ByteSpan)>& sink) {
+  return guard_memory([&] { return read_runs(checkpoint, name, sink); });
 }
 
 }  // namespace cairn
