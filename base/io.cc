@@ -5,6 +5,8 @@
 #include <mutex>
 #include <thread>
 
+#include "base/memory_guard.h"
+
 namespace cairn {
 
 namespace {
@@ -40,7 +42,7 @@ struct AppendWriter::State {
   void write_all() {
     while (auto staged = full.pop()) {
       if (!failed) {
-        Status written = write(*staged);
+        Status written = guard_memory([&] { return write(*staged); });
         if (!written) {
           const std::lock_guard lock(mutex);
           error = std::move(written);
@@ -87,8 +89,10 @@ Result<std::unique_ptr<AppendWriter>> AppendWriter::create(Fs& fs, const std::st
   auto state = std::make_unique<State>();
   CAIRN_TRY(state->file, fs.open(path, OpenMode::kCreateDirect));
   State* raw = state.get();
+  // The thread last: whatever throws before it leaves none that waits for ever.
+  std::unique_ptr<AppendWriter> writer(new AppendWriter(std::move(state)));
   raw->thread = std::jthread([raw] { raw->write_all(); });
-  return std::unique_ptr<AppendWriter>(new AppendWriter(std::move(state)));
+  return writer;
 }
 
 Status AppendWriter::append(ByteSpan data) {

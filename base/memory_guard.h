@@ -1,9 +1,11 @@
-// The edge of the library against memory that runs out: containers report it by an exception, which
-// must not travel into a training process.
+// The edge of the library against memory that runs out: containers report it by an exception, as
+// does a thread that cannot be had; it must not travel into a training process, nor out of a
+// thread.
 #pragma once
 
 #include <new>
 #include <stdexcept>
+#include <system_error>
 
 #include "base/error.h"
 
@@ -18,6 +20,8 @@ auto guard_memory(const Work& work) -> decltype(work()) {
     return fail(Code::kFailed, "out of memory");
   } catch (const std::length_error&) {
     return fail(Code::kFailed, "out of memory: a size beyond what this machine can address");
+  } catch (const std::system_error&) {
+    return fail(Code::kFailed, "out of threads, or of memory for one");
   }
 }
 

@@ -3,11 +3,11 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -27,14 +27,15 @@ Status parallel_for(uint64_t count, unsigned threads,
 template <class T>
 class BoundedQueue {
  public:
-  explicit BoundedQueue(size_t capacity) : capacity_(capacity) {}
+  explicit BoundedQueue(size_t capacity) : items_(capacity) {}
 
   /// False when the queue was closed meanwhile.
   bool push(T item) {
     std::unique_lock lock(mutex_);
-    room_.wait(lock, [&] { return closed_ || items_.size() < capacity_; });
+    room_.wait(lock, [&] { return closed_ || count_ < items_.size(); });
     if (closed_) return false;
-    items_.push_back(std::move(item));
+    items_[(first_ + count_) % items_.size()] = std::move(item);
+    ++count_;
     filled_.notify_one();
     return true;
   }
@@ -42,10 +43,11 @@ class BoundedQueue {
   /// nullopt when the queue was closed and is empty.
   std::optional<T> pop() {
     std::unique_lock lock(mutex_);
-    filled_.wait(lock, [&] { return closed_ || !items_.empty(); });
-    if (items_.empty()) return std::nullopt;
-    T item = std::move(items_.front());
-    items_.pop_front();
+    filled_.wait(lock, [&] { return closed_ || count_ > 0; });
+    if (count_ == 0) return std::nullopt;
+    std::optional<T> item = std::exchange(items_[first_], std::nullopt);
+    first_ = (first_ + 1) % items_.size();
+    --count_;
     room_.notify_one();
     return item;
   }
@@ -58,10 +60,10 @@ class BoundedQueue {
   }
 
  private:
-  const size_t capacity_;
   std::mutex mutex_;
   std::condition_variable room_, filled_;
-  std::deque<T> items_;
+  std::vector<std::optional<T>> items_;  // a ring
+  size_t first_ = 0, count_ = 0;
   bool closed_ = false;
 };
 

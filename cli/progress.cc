@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <new>
 #include <nlohmann/json.hpp>
 
 #include "cli/human.h"
@@ -105,7 +106,11 @@ void Progress::run() {
   std::unique_lock lock(mutex_);
   while (!stop_) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started_;
-    tick(elapsed.count());
+    try {
+      tick(elapsed.count());
+    } catch (const std::bad_alloc&) {
+      // Nothing is shown this time.
+    }
     stop_changed_.wait_for(lock, kTick, [this] { return stop_; });
   }
 }

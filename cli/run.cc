@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/memory_guard.h"
 #include "cli/exit_codes.h"
 #include "cli/help.h"
 #include "cli/parse.h"
@@ -166,7 +167,8 @@ int run_prepared(const Prepared& prepared, std::span<const Command> commands,
   const Context context{output, global.store, global.progress, stop_flag(), commands};
   // Cairn's own code returns its errors; the standard library may still throw, for lack of memory.
   try {
-    return output.finish(prepared.run(context));
+    const Result<int> status = guard_memory([&]() -> Result<int> { return prepared.run(context); });
+    return output.finish(status ? *status : output.fail(status.error()));
   } catch (const std::exception& error) {
     return output.finish(output.fail(
         {Code::kBug, fmt::format("the command ended by an exception: {}", error.what()), ""}));

@@ -5,6 +5,7 @@
 
 #include "base/pipeline.h"
 #include "base/random.h"
+#include "store/decode_order.h"
 
 namespace cairn {
 
@@ -25,19 +26,34 @@ std::vector<CopyRef> ChainCheck::unproven(Checkpoint& checkpoint) const {
 }
 
 Status ChainCheck::check_chain(Checkpoint& checkpoint, std::span<const CopyRef> refs) {
-  auto plan = plan_decoding(checkpoint, refs);
-  if (!plan) return is_damage(plan.error()) ? Status() : tl::unexpected(plan.error());
+  const Status done = plan_in_parts(checkpoint, refs, [&](size_t, const DecodePlan& plan) {
+    return check_plan(checkpoint, plan);
+  });
+  if (done || !is_damage(done.error())) return done;
+  if (refs.size() > 1) {
+    for (const CopyRef& ref : refs) CAIRN_CHECK(check_chain(checkpoint, {&ref, 1}));
+    return {};
+  }
+  // A chain that no reader decodes: too long, too wide, or of copies that are not there.
+  const auto page = checkpoint.page(refs.front().page);
+  if (!page) return is_damage(page.error()) ? Status() : tl::unexpected(page.error());
+  const std::lock_guard lock(mutex_);
+  copies_.damage((*page)->locator.copies[refs.front().slot], "data", done.error().message);
+  return {};
+}
+
+Status ChainCheck::check_plan(Checkpoint& checkpoint, const DecodePlan& plan) {
   size_t delivered = 0;
   const auto count = [&](size_t, ByteSpan) {
     ++delivered;
     return not_stopped(request_);
   };
-  const Status done = ChainReader(checkpoint, packs_).read_all(*plan, count);
+  const Status done = ChainReader(checkpoint, packs_).read_all(plan, count);
   if (!done && !is_damage(done.error())) return done;
   const std::lock_guard lock(mutex_);
-  for (size_t i = 0; i < delivered; ++i) proven_.insert(place_of(plan->copies[i].copy));
+  for (size_t i = 0; i < delivered; ++i) proven_.insert(place_of(plan.copies[i].copy));
   // The copies of a plan are decoded in its order: the one after the last good one is to blame.
-  if (!done) copies_.damage(plan->copies[delivered].copy, "data", done.error().message);
+  if (!done) copies_.damage(plan.copies[delivered].copy, "data", done.error().message);
   return {};
 }
 
@@ -67,6 +83,9 @@ Status ChainCheck::check(Checkpoint& checkpoint) {
 
 Result<std::optional<ChainDamage::Found>> ChainDamage::find(const CopyRef& ref) {
   if (const auto known = known_.find(ref); known != known_.end()) return known->second;
+  CAIRN_TRY(const auto page, checkpoint_.page(ref.page));
+  const Copy& own = page->locator.copies.at(ref.slot);
+  if (const CopyDamage* damage = copies_.find(own)) return known_[ref] = Found{own, damage};
   CAIRN_TRY(const DecodePlan plan, plan_decoding(checkpoint_, {&ref, 1}));
   for (const PlannedCopy& planned : plan.copies) {
     const auto [at, fresh] = known_.try_emplace(planned.ref);

@@ -30,6 +30,7 @@ class ChainCheck {
  private:
   std::vector<CopyRef> unproven(Checkpoint& checkpoint) const;
   Status check_chain(Checkpoint& checkpoint, std::span<const CopyRef> refs);
+  Status check_plan(Checkpoint& checkpoint, const DecodePlan& plan);
 
   const CheckRequest& request_;
   CheckReport& report_;

@@ -96,12 +96,14 @@ class Loader {
   Status run_chain(std::span<const ReadUnit> chain) {
     CAIRN_CHECK(not_stopped());
     std::vector<CopyRef> refs;
-    for (const ReadUnit& unit : chain) refs.push_back(unit.ref);
-    const auto deliver = [&](size_t i, ByteSpan decoded) -> Status {
-      CAIRN_CHECK(check_length(chain[i], decoded.size()));
-      return scatter(chain[i], decoded);
-    };
-    const Status done = ChainReader(checkpoint_, packs_).read(refs, deliver);
+    // Lengths first: the reader's memory is measured by what is wanted.
+    Status fits;
+    for (const ReadUnit& unit : chain) {
+      if (fits) fits = check_length(unit, unit.copy.decoded_bytes);
+      refs.push_back(unit.ref);
+    }
+    const auto deliver = [&](size_t i, ByteSpan decoded) { return scatter(chain[i], decoded); };
+    const Status done = fits ? ChainReader(checkpoint_, packs_).read(refs, deliver) : fits;
     if (done) return {};
     if (chain.size() == 1) return tl::unexpected(about(chain.front(), done.error()));
     // Which of them is it?
@@ -281,8 +283,8 @@ static Result<ByteSpan> read_run(PackReader& packs, const LoadedPage& page, uint
   return fail(Code::kCorrupt, fmt::format("a run of {} bytes instead of {}", run.size(), bytes));
 }
 
-Status read_attachment(Checkpoint& checkpoint, std::string_view name,
-                       const std::function<Status(ByteSpan)>& sink) {
+static Status read_runs(Checkpoint& checkpoint, std::string_view name,
+                        const std::function<Status(ByteSpan)>& sink) {
   const auto item = checkpoint.find_attachment(name);
   if (!item) {
     return fail(Code::kNotFound,
@@ -313,6 +315,11 @@ Status read_attachment(Checkpoint& checkpoint, std::string_view name,
     left -= wanted;
   }
   return {};
+}
+
+Status read_attachment(Checkpoint& checkpoint, std::string_view name,
+                       const std::function<Status(ByteSpan)>& sink) {
+  return guard_memory([&] { return read_runs(checkpoint, name, sink); });
 }
 
 }  // namespace cairn

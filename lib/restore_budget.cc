@@ -78,14 +78,17 @@ RestoreBudget::RestoreBudget(BaseTag* base, const SavePlan& plan, std::span<cons
       std::vector<CopyRef> refs;
       uint64_t bytes = 0;
       for (const size_t item : group.items) {
-        const auto unit = base->unit_at(item, chunk, nullptr);
-        if (!unit) continue;
-        refs.push_back(unit->ref);
-        bytes += unit->decoded_bytes;
+        for (const Unit& each : plan.units_of(item, chunk)) {
+          const auto unit = base->unit_at(item, chunk, each.is_piece ? &each.box : nullptr);
+          if (!unit) continue;
+          refs.push_back(unit->ref);
+          bytes += unit->decoded_bytes;
+        }
       }
       const auto decoding = plan_decoding(base->checkpoint(), refs);
       // What cannot be read is found when it is wanted.
       if (!decoding) continue;
+      if (decoding->copies.size() > kSavedChainCopiesMax) make_due(number, chunk);
       double seconds = 0;
       for (const PlannedCopy& planned : decoding->copies) seconds += restore_seconds(planned.copy);
       const double alone = keyframe_seconds(bytes), handed_out = deliver_seconds(bytes);
@@ -107,11 +110,15 @@ void RestoreBudget::choose(std::vector<Chain> chains, double allowed, double tot
                    [](const Chain& a, const Chain& b) { return a.length > b.length; });
   for (const Chain& chain : chains) {
     if (total <= allowed) return;
-    std::vector<bool>& due = due_[chain.group];
-    if (due.empty()) due.resize(first_group_[chain.group].chunks);
-    due[chain.chunk] = true;
+    make_due(chain.group, chain.chunk);
     total -= chain.saved_seconds;
   }
+}
+
+void RestoreBudget::make_due(uint32_t group, uint32_t chunk) {
+  std::vector<bool>& due = due_[group];
+  if (due.empty()) due.resize(first_group_[group].chunks);
+  due[chunk] = true;
 }
 
 bool RestoreBudget::is_due(const SaveGroup& group, uint64_t chunk) const {

@@ -30,7 +30,7 @@ class RestoreBudget {
   RestoreBudget(BaseTag* base, const SavePlan& plan, std::span<const SaveGroup> groups,
                 double limit);
 
-  /// Whether the chunk must be encoded without the base.
+  /// Whether the chunk must be encoded without the base, all pieces of it.
   bool is_due(const SaveGroup& group, uint64_t chunk) const;
 
  private:
@@ -40,6 +40,7 @@ class RestoreBudget {
     double saved_seconds = 0;  ///< when it begins anew
     double length = 0;         ///< how many times as long as anew
   };
+  void make_due(uint32_t group, uint32_t chunk);
   void choose(std::vector<Chain> chains, double allowed, double total);
 
   const SaveGroup* first_group_ = nullptr;

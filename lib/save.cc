@@ -38,7 +38,10 @@ class Save {
     CAIRN_CHECK(check_may_write(store_.config()));
     CAIRN_TRY(plan_, plan_save(request_, store_.config()));
     CAIRN_CHECK(lease_base());
-    auto result = write_and_commit();
+    // Guarded by itself: what was written goes when memory runs out too. Not so the commit, after
+    // which nobody knows.
+    const Result<TagEntry> entry = guard_memory([&] { return write(); });
+    auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
     if (!result && !failure_.may_be_visible) remove_leftovers();
     return result;
   }
@@ -91,7 +94,7 @@ class Save {
     return age >= request_.weights_every && request_.weights_every != 0 ? 0 : age;
   }
 
-  Result<SaveResult> write_and_commit() {
+  Result<TagEntry> write() {
     if (base_ != nullptr) base_->match(plan_.schema, plan_.attachment_infos);
     packs_.emplace(store_.fs(), store_.path(), session_->id(), store_.config().pack_bytes);
     metas_.emplace(store_.fs(), store_.path(), session_->id());
@@ -105,8 +108,13 @@ class Save {
     if (request_.call.stop != nullptr && *request_.call.stop) {
       return fail(Code::kCancelled, "the save was stopped");
     }
+    reused_packs_ = chunks.reused_packs();
+    return entry;
+  }
+
+  Result<SaveResult> commit(const TagEntry& entry) {
     CAIRN_TRY(const CommitResult committed,
-              commit_tag(store_, entry, request_.if_exists, chunks.reused_packs(),
+              commit_tag(store_, entry, request_.if_exists, reused_packs_,
                          {request_.call.wait, request_.call.stop}, failure_));
     return finish(committed);
   }
@@ -273,6 +281,7 @@ class Save {
   std::unique_ptr<Session> session_;
   std::optional<PackWriter> packs_;
   std::optional<MetaWriter> metas_;
+  std::vector<FileId> reused_packs_;
   CommitFailure failure_;
 };
 

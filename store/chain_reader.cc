@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "store/decode_order.h"
 #include "store/seal.h"
 
 namespace cairn {
@@ -29,7 +30,12 @@ class Buffers {
   static constexpr uint64_t kSpareBytesMax = 8 * kMiB;
 
   static std::vector<std::unique_ptr<AlignedBuffer>>& list() {
-    thread_local std::vector<std::unique_ptr<AlignedBuffer>> spare;
+    // With room from the beginning: what gives a buffer back must not throw.
+    thread_local auto spare = [] {
+      std::vector<std::unique_ptr<AlignedBuffer>> empty;
+      empty.reserve(kSpareMax);
+      return empty;
+    }();
     return spare;
   }
   static std::shared_ptr<AlignedBuffer> wrap(std::unique_ptr<AlignedBuffer> buffer) {
@@ -49,7 +55,8 @@ struct Held {
   bool has_room_of_its_own = false;  ///< nothing else lies in the buffer
 };
 
-/// The stored bytes of a plan's copies, read where they are first needed.
+/// The stored bytes of a plan's copies, read where they are first needed; those of neighbours that
+/// are needed much later may be read again.
 class StoredBytes {
  public:
   StoredBytes(const std::vector<PlannedCopy>& copies, PackReader& packs) : packs_(packs) {
@@ -83,21 +90,36 @@ class StoredBytes {
     const PackRange& range = jobs_[job].bytes;
     Held& held = read_[job];
     if (held.buffer == nullptr) {
-      held.buffer = Buffers::take(range.end - range.begin + 2 * kDirectAlignment);
+      const uint64_t bytes = range.end - range.begin;
+      if (waiting_bytes_ + bytes > kWaitingBytesMax) give_up_all();
+      held.buffer = Buffers::take(bytes + 2 * kDirectAlignment);
+      waiting_bytes_ += bytes;
       CAIRN_TRY(held.bytes, packs_.read(range, *held.buffer));
     }
     const Held taken{held.bytes.subspan(copy.offset - range.begin, copy.stored_bytes), held.buffer};
-    if (--left_[job] == 0) held = {};
+    if (--left_[job] == 0) give_up(job);
     return taken;
   }
 
  private:
+  static constexpr uint64_t kWaitingBytesMax = 64 * kMiB;
+
+  void give_up(size_t job) {
+    if (read_[job].buffer != nullptr)
+      waiting_bytes_ -= jobs_[job].bytes.end - jobs_[job].bytes.begin;
+    read_[job] = {};
+  }
+  void give_up_all() {
+    for (size_t job = 0; job < jobs_.size(); ++job) give_up(job);
+  }
+
   PackReader& packs_;
   std::vector<uint32_t> order_;  // numbers of copies, as they lie
   std::vector<ReadJob> jobs_;
   std::vector<uint32_t> job_of_;  // per copy
   std::vector<Held> read_;        // per job
   std::vector<size_t> left_;      // per job, copies not taken yet
+  uint64_t waiting_bytes_ = 0;    // of all that is read
 };
 
 Status check_digest(const PlannedCopy& planned, ByteSpan decoded) {
@@ -125,7 +147,7 @@ class Walk {
       auto decoded = decode_one(number);
       if (!decoded) return tl::unexpected(about_copy(planned.copy, decoded.error()));
       CAIRN_CHECK(visit(number, decoded->bytes));
-      if (users_[number] != 0) decoded_[number] = *std::move(decoded);
+      if (users_[number] != 0) decoded_[number] = alone(*std::move(decoded));
       for (const uint32_t base : planned.bases) {
         if (--users_[base] == 0) decoded_[base] = {};
       }
@@ -147,6 +169,17 @@ class Walk {
     if (!done) return tl::unexpected(decode_error(copy, stored.bytes, done.error()));
     decoded.bytes = out;
     return decoded;
+  }
+
+  /// A raw copy must not keep all that was read with it.
+  static Held alone(Held held) {
+    if (held.buffer == nullptr || held.has_room_of_its_own) return held;
+    if (held.buffer->size() <= held.bytes.size() + 4 * kDirectAlignment) return held;
+    Held copied{{}, Buffers::take(held.bytes.size()), true};
+    const MutableBytes room = copied.buffer->span().first(held.bytes.size());
+    std::copy(held.bytes.begin(), held.bytes.end(), room.begin());
+    copied.bytes = room;
+    return copied;
   }
 
   /// Where the copy is decoded: over its base where that is allowed and nobody else needs it, so
@@ -183,9 +216,15 @@ Status ChainReader::read_all(const DecodePlan& plan, const DeliverCopy& deliver)
 }
 
 Status ChainReader::read(std::span<const CopyRef> wanted, const DeliverCopy& deliver) {
-  CAIRN_TRY(const DecodePlan plan, plan_decoding(checkpoint_, wanted));
+  return plan_in_parts(checkpoint_, wanted, [&](size_t first, const DecodePlan& plan) {
+    return read_part(
+        plan, [&](size_t number, ByteSpan decoded) { return deliver(first + number, decoded); });
+  });
+}
+
+Status ChainReader::read_part(const DecodePlan& plan, const DeliverCopy& deliver) {
   std::vector<std::vector<size_t>> asked(plan.copies.size());
-  for (size_t i = 0; i < wanted.size(); ++i) asked[plan.wanted[i]].push_back(i);
+  for (size_t i = 0; i < plan.wanted.size(); ++i) asked[plan.wanted[i]].push_back(i);
   // The digests of what comes out vouch for everything it was made from.
   bool is_damaged = false;
   const Status done = Walk(plan, packs_).run([&](uint32_t number, ByteSpan decoded) -> Status {

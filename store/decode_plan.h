@@ -12,6 +12,9 @@ namespace cairn {
 
 /// A chain of bases that is longer was not made by a saver.
 inline constexpr size_t kChainLengthMax = 4096;
+/// A saver builds upon no copies that are made from more than this: what it adds, to several
+/// tensors of a parameter that are made from each other, must be readable too.
+inline constexpr size_t kSavedChainCopiesMax = kChainLengthMax / 2;
 
 struct PlannedCopy {
   CopyRef ref;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/memory_guard.h"
 
 namespace cairn {
 
@@ -21,7 +22,7 @@ class Session::Heartbeat {
           std::unique_lock lock(mutex_);
           // A renewal that fails is tried again at the next beat; many missed ones cost the commit.
           while (!ended_.wait_for(lock, kHeartbeat, [this] { return is_over_; })) {
-            (void)fs.touch(path).has_value();
+            (void)guard_memory([&] { return fs.touch(path); }).has_value();
           }
         }) {}
   ~Heartbeat() {
@@ -84,7 +85,7 @@ Status Session::publish(const std::string& lease) {
 }
 
 Session::~Session() {
-  if (leased_) (void)end().has_value();
+  if (leased_) (void)guard_memory([&] { return end(); }).has_value();
 }
 
 Status Session::end() {

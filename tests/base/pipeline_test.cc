@@ -40,6 +40,14 @@ TEST(ParallelFor, MemoryThatRunsOutIsAnError) {
   EXPECT_EQ(done.error().code, Code::kFailed);
 }
 
+TEST(ParallelFor, SoAreThreadsThatCannotBeHad) {
+  const Status done = parallel_for(4, 2, [](uint64_t) -> Status {
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+  });
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::kFailed);
+}
+
 TEST(BoundedQueue, KeepsOrderAndEndsWhenClosed) {
   BoundedQueue<int> queue(2);
   std::thread producer([&] {

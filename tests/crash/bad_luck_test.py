@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from chain_store import make_chain_store
 from program import Program, memory_folder, noise, read_safetensors, write_safetensors
 
 PROGRAM = ""
@@ -31,9 +32,9 @@ class BadLuck(unittest.TestCase):
                                       {"w": noise(20000), "v": noise(3000, 2)})
         self.cairn.run("import", "run/1", self.file)
 
-    def expect_whole(self, tag="run/1", file=None):
+    def expect_whole(self, tag="run/1", file=None, cairn=None):
         out = self.folder / "out.safetensors"
-        self.cairn.run("export", tag, out, "--force")
+        (cairn or self.cairn).run("export", tag, out, "--force")
         self.assertEqual(read_safetensors(out), read_safetensors(file or self.file))
 
     def data_packs(self):
@@ -228,6 +229,39 @@ class BadLuck(unittest.TestCase):
         (disk / "filler").unlink()
         cairn.run("import", "run/9", self.file)
         self.assertEqual(cairn.run("ls", "-q").stdout, "run/9\nrun/2\n")
+
+    def test_a_rebase_on_a_disk_that_fills(self):
+        """Somewhere between its first byte and its last: chains stay long, and nothing is lost."""
+        disk = self.mount_tmpfs("size=4m")
+        template, store = self.folder / "template", disk / "store"
+        maker = Program(PROGRAM, template, CAIRN_INDEX=str(self.folder / "index"))
+        held = make_chain_store(maker.run, template, self.folder)
+        cairn = Program(PROGRAM, store, CAIRN_INDEX=str(self.folder / "index"))
+
+        def expect_held():
+            cairn.run("check", "--read-data")
+            self.assertEqual(set(cairn.run("ls", "-q").stdout.split()), set(held))
+            for tag, file in held.items():
+                self.expect_whole(tag, file, cairn)
+
+        outcomes = {0: 0, 3: 0, 13: 0}
+        for left in range(0, 240 * 1024, 12 * 1024):
+            with self.subTest(left=left):
+                shutil.rmtree(store, ignore_errors=True)
+                shutil.copytree(template, store)
+                free = os.statvfs(disk)
+                filler = disk / "filler"
+                filler.write_bytes(bytes(free.f_bavail * free.f_frsize - left))
+                done = cairn.run("gc", "--rebase", "--yes", expect=None)
+                self.assertIn(done.returncode, outcomes, done.stderr)
+                outcomes[done.returncode] += 1
+                expect_held()
+                filler.unlink()
+                self.assertEqual(cairn.json("gc", "--rebase", "--yes")["failures"], [])
+                self.assertEqual(cairn.json("gc", "--dry-run")["rebase"]["frees_bytes"], 0)
+                expect_held()
+        self.assertGreater(outcomes[0], 2)
+        self.assertGreater(outcomes[3] + outcomes[13], 2)
 
     def test_a_full_disk_in_every_command(self):
         disk = self.mount_tmpfs("size=6m")

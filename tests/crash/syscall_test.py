@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A command is killed, or one of its system calls fails, at every system call it makes.
 
-    tests/crash/syscall_test.py CAIRN kill|fail [save|forget|gc|repair] [--every N] [--no-helper]
+    tests/crash/syscall_test.py CAIRN kill|fail [save|forget|gc|repair|rebase] [--every N]
+                                [--no-helper]
 
 `strace` counts the calls of one command, then injects SIGKILL, or an error, into each of them in
 turn. Afterwards the store must open without repair, every tag that was there before (and was not to
@@ -19,9 +20,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from chain_store import make_chain_store
 from program import memory_folder, noise, read_safetensors, write_safetensors
 
 # Calls that are over before the program's own code runs, or that cannot fail in a way that matters.
@@ -44,6 +47,10 @@ class Scene:
             self.environment["CAIRN_PROGRAM"] = "/nonexistent"
         self.template, self.store = folder / "template", folder / "store"
         self.old, self.new = folder / "old.safetensors", folder / "new.safetensors"
+        self.prepare()
+
+    def prepare(self):
+        """Makes the template."""
         # Some chunks as before, some new; the new one is longer than a staging block.
         data = noise(40000)
         write_safetensors(self.old, {"a": data, "b": data[:5000]})
@@ -81,6 +88,17 @@ class Scene:
 
     def tags(self):
         return set(self.run("-s", self.store, "ls", "-q").stdout.split())
+
+    def expect_collected(self, where, *how):
+        """One gc is enough, and nothing lies there that is not needed."""
+        self.run("-s", self.store, "gc", "--yes", *how)
+        left = json.loads(self.run("-s", self.store, "gc", "--dry-run", "--json").stdout)
+        if any(left[name] for name in ("freed_bytes", "packs_deleted", "metas_deleted")):
+            raise AssertionError(f"{where}: gc left {left}")
+        odd = [path.name for path in self.store.iterdir() if path.name.startswith("root.")]
+        if odd or any((self.store / "sessions").iterdir()):
+            raise AssertionError(f"{where}: leftovers {odd}")
+        self.run("-s", self.store, "check", "--read-data")
 
     def expect_whole(self, where):
         """All that must hold whatever happened."""
@@ -130,14 +148,7 @@ class ForgetScene(Scene):
                 raise AssertionError(f"{where}: wrong bytes in {tag}")
         self.run("-s", self.store, "forget", *tags & {"run/old"}, "--keep-tag", "run/[nt]*",
                  "--yes", expect=None)
-        self.run("-s", self.store, "gc", "--yes")
-        left = json.loads(self.run("-s", self.store, "gc", "--dry-run", "--json").stdout)
-        if any(left[name] for name in ("freed_bytes", "packs_deleted", "metas_deleted")):
-            raise AssertionError(f"{where}: gc left {left}")
-        odd = [path.name for path in self.store.iterdir() if path.name.startswith("root.")]
-        if odd or any((self.store / "sessions").iterdir()):
-            raise AssertionError(f"{where}: leftovers {odd}")
-        self.run("-s", self.store, "check", "--read-data")
+        self.expect_collected(where)
         return tags
 
 
@@ -184,7 +195,43 @@ class RepairScene(ForgetScene):
         return super().expect_whole(where)
 
 
-SCENES = {"save": Scene, "forget": ForgetScene, "gc": GcScene, "repair": RepairScene}
+class RebaseScene(Scene):
+    """gc --rebase of a store of chains whose first tags are forgotten."""
+    tidies = False  # that is what the next gc is for
+
+    def prepare(self):
+        self.held = make_chain_store(partial(self.run, "-s", self.template), self.template,
+                                     self.folder)
+
+    def command(self):
+        return ["gc", "--rebase", "--yes", "--progress", "none"]
+
+    def is_done(self, tags):
+        plan = json.loads(self.run("-s", self.store, "gc", "--dry-run", "--json").stdout)
+        return plan["rebase"]["frees_bytes"] == 0
+
+    def expect_held(self, where):
+        out = self.folder / "out.safetensors"
+        for tag, source in self.held.items():
+            self.run("-s", self.store, "export", tag, out, "--force")
+            if read_safetensors(out) != read_safetensors(source):
+                raise AssertionError(f"{where}: wrong bytes in {tag}")
+
+    def expect_whole(self, where):
+        tags = self.tags()
+        if tags != set(self.held):
+            raise AssertionError(f"{where}: tags are {tags}")
+        self.run("-s", self.store, "check", "--read-data")
+        self.expect_held(where)
+        self.expect_collected(where, "--rebase")
+        if not self.is_done(tags):
+            raise AssertionError(f"{where}: chains stay long")
+        self.expect_held(where)
+        return tags
+
+
+SCENES = {"save": Scene, "forget": ForgetScene, "gc": GcScene, "repair": RepairScene,
+          "rebase": RebaseScene}
 
 
 def count_calls(scene):

@@ -1,6 +1,9 @@
-// Stores that live at random: saves of all kinds, reverts, forks, replacements, thinning,
-// forgetting and collections, in any order. Whatever was saved last under a name is what loads.
+// Stores that live at random: saves of all kinds, reverts, forks, replacements, thinning, pins,
+// forgetting and collections, in any order, with readers that opened a tag before. Whatever was
+// saved last under a name is what loads. CAIRN_LIVES=N: so many lives.
 #include <fmt/format.h>
+
+#include <cstdlib>
 
 #include "store/commit.h"
 #include "store/thin.h"
@@ -11,10 +14,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// By name.
+using Attachments = std::map<std::string, Bytes>;
+
 class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigned> {
  protected:
   void SetUp() override {
-    SeriesFixture::SetUp();
+    Config config;
+    config.chunk_elements = 1024;
+    config.opaque_chunk_bytes = 4096;
+    ASSERT_TRUE(Store::init(posix_fs(), path(), config));
+    store_ = *Store::open(posix_fs(), path());
     random_.seed(GetParam());
     trainer_ = std::make_unique<Trainer>(GetParam());
     trainer_->add("a", {64, 40});
@@ -78,27 +88,99 @@ class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigne
         !states_.empty() && below(6) == 0 ? any_tag() : fmt::format("t/{}", number_++);
     StepFacts facts = trainer_->facts();
     if (below(5) == 0) facts.lr = 0.5;
+    const Attachments attachments = any_attachments();
     const auto change = [&](SaveRequest& request) {
-      request.if_exists = IfExists::kReplace;
-      const double budgets[] = {1, 1.5, 2, 4, 1000};
-      request.restore_budget = budgets[below(5)];
-      request.weights_every = static_cast<uint32_t>(below(4));
-      request.optimizer.predict = below(5) != 0;
-      request.effort = below(4) == 0 ? Effort::kSmall : Effort::kBalanced;
-      if (below(10) == 0) request.zstd_level = 1;
-      if (below(5) == 0) request.base = "none";
-      if (!states_.empty() && below(4) == 0) request.base = any_tag();
+      vary(request);
+      for (const auto& [name, bytes] : attachments) request.attachments.push_back({name, bytes});
       log_ += fmt::format(" save {} budget {} direct {} base {}", tag, request.restore_budget,
                           request.weights_every, request.base.value_or("-"));
     };
-    save_state(tag, state, facts, change, {below(3) == 0 ? 3u : 1u, 0});
+    save_state(tag, state, facts, change, {below(3) == 0 ? 3u : 1u, below(3) == 0 ? 1u : 0u});
+    attachments_[tag] = attachments;
+    remember_copies(tag);
+  }
+
+  /// How a save may be asked for.
+  void vary(SaveRequest& request) {
+    request.if_exists = IfExists::kReplace;
+    const double budgets[] = {1, 1.5, 2, 4, 1000};
+    request.restore_budget = budgets[below(5)];
+    request.weights_every = static_cast<uint32_t>(below(4));
+    request.optimizer.predict = below(5) != 0;
+    request.effort = below(4) == 0 ? Effort::kSmall : Effort::kBalanced;
+    if (below(10) == 0) request.zstd_level = 1;
+    if (below(5) == 0) request.base = "none";
+    if (!states_.empty() && below(4) == 0) request.base = any_tag();
+    if (below(5) == 0) {
+      request.optimizer = {};
+      for (TensorSource& source : request.tensors) {
+        source.role = Role::kNone;
+        source.parameter.clear();
+      }
+      log_ += " without roles";
+    }
+    if (coin()) {
+      request.look_up = [this](const std::vector<Digest>& wanted,
+                               std::vector<std::optional<Copy>>& found) -> Status {
+        for (size_t i = 0; i < wanted.size(); ++i) {
+          const auto known = remembered_.find(wanted[i]);
+          if (known != remembered_.end()) found[i] = known->second;
+        }
+        return {};
+      };
+      log_ += " looks up";
+    }
+  }
+
+  Attachments any_attachments() {
+    if (!attachments_.empty() && coin()) return attachments_.begin()->second;
+    Attachments attachments;
+    const uint64_t sizes[] = {0, 200, 4096, 4097, 15000};
+    for (unsigned i = below(4); i > 0; --i) {
+      attachments[fmt::format("file{}", i)] = noise(sizes[below(5)], below(3));
+    }
+    return attachments;
+  }
+
+  /// As the index does, which learns late of what gc has deleted.
+  void remember_copies(const std::string& tag) {
+    auto checkpoint = *open_tag(*store_, tag);
+    for (uint32_t number = 0; number < checkpoint->table().pages.size(); ++number) {
+      const auto page = *checkpoint->page(number);
+      for (uint32_t slot = 0; slot < page->locator.copies.size(); ++slot) {
+        const Copy& copy = page->locator.copies[slot];
+        if (copy.bases.empty()) remembered_[page->digest_of(slot)] = copy;
+      }
+    }
   }
 
   void forget_any() {
-    if (states_.size() < 2) return;
+    std::vector<std::string> names;
+    std::vector<TagEntry> tags;
+    const unsigned most = 1 + below(4);
+    for (const auto& [name, state] : states_) {
+      if (names.size() + 1 < states_.size() && below(4) < most) names.push_back(name);
+    }
+    std::shuffle(names.begin(), names.end(), random_);
+    bool any_pinned = false;
+    for (const std::string& name : names) {
+      log_ += " forget " + name;
+      tags.push_back(*store_->find_tag(name));
+      any_pinned |= tags.back().pinned;
+    }
+    if (any_pinned) {
+      EXPECT_TRUE(fails_with(Code::kProtected, forget_tags(*store_, tags, false, 0ms)));
+      if (coin()) return;
+    }
+    forget(names);
+    for (const std::string& name : names) attachments_.erase(name);
+  }
+
+  void pin_any() {
     const std::string tag = any_tag();
-    log_ += " forget " + tag;
-    forget({tag});
+    const bool pinned = coin();
+    log_ += fmt::format(" {} {}", pinned ? "pin" : "unpin", tag);
+    ASSERT_TRUE(succeeds(pin_tag(*store_, tag, pinned, 0ms)));
   }
 
   void thin_any() {
@@ -109,7 +191,13 @@ class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigne
     const auto bytes = [&](const TensorInfo& tensor) -> Result<uint64_t> {
       return state.at(tensor.name).bytes.size();
     };
-    ASSERT_TRUE(succeeds(thin_tags(*store_, {*store_->find_tag(tag)}, {glob}, bytes, false, 0ms)));
+    const TagEntry entry = *store_->find_tag(tag);
+    const auto thinned = thin_tags(*store_, {entry}, {glob}, bytes, false, 0ms);
+    if (entry.pinned) {
+      EXPECT_TRUE(fails_with(Code::kProtected, thinned));
+      return;
+    }
+    ASSERT_TRUE(succeeds(thinned));
     std::erase_if(state, [&](const auto& each) { return each.first.ends_with(glob.substr(1)); });
   }
 
@@ -118,6 +206,7 @@ class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigne
     log_ += " fork " + tag + " " + name;
     ASSERT_TRUE(succeeds(fork_tag(*store_, name, tag, 0ms)));
     states_[name] = states_[tag];
+    attachments_[name] = attachments_[tag];
   }
 
   void collect_any() {
@@ -134,8 +223,63 @@ class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigne
     EXPECT_TRUE(report->failures.empty());
   }
 
+  void open_any() {
+    const std::string tag = any_tag();
+    log_ += " open " + tag;
+    reader_.reset();
+    reader_store_ = *Store::open(posix_fs(), path());
+    reader_ = *open_tag(*reader_store_, tag);
+    opened_ = states_[tag];
+    opened_attachments_ = attachments_[tag];
+  }
+
+  /// A reader goes on wherever its tag moves; it may lose it, and then says so.
+  void expect_reader() {
+    if (reader_ == nullptr) return;
+    const auto standing = store_->find_tag(reader_->tag().name);
+    const bool stands = standing && standing->manifest.digest == reader_->tag().manifest.digest;
+    for (const Status& read :
+         {load_boxes(*reader_, opened_, random_()), compare(*reader_, opened_attachments_)}) {
+      EXPECT_TRUE(read || !stands) << read.error().message;
+      if (!read) {
+        EXPECT_TRUE(read.error().code == Code::kNotFound || read.error().code == Code::kBusy)
+            << read.error().message;
+      }
+    }
+    if (!stands) reader_.reset();
+  }
+
+  static Status compare(Checkpoint& checkpoint, const Attachments& attachments) {
+    EXPECT_EQ(checkpoint.item_count() - checkpoint.schema().tensors.size(), attachments.size());
+    for (const auto& [name, bytes] : attachments) {
+      Bytes read;
+      CAIRN_CHECK(read_attachment(checkpoint, name, [&](ByteSpan part) -> Status {
+        read.insert(read.end(), part.begin(), part.end());
+        return {};
+      }));
+      EXPECT_TRUE(read == bytes) << checkpoint.tag().name << " " << name;
+    }
+    return {};
+  }
+
+  void expect_all() {
+    expect_reader();
+    expect_sound();
+    for (const auto& [tag, attachments] : attachments_) {
+      auto checkpoint = *open_tag(*store_, tag);
+      EXPECT_TRUE(succeeds(compare(*checkpoint, attachments)));
+    }
+    expect_boxes(any_tag(), random_());
+  }
+
   std::mt19937 random_;
   std::unique_ptr<Trainer> trainer_;
+  std::map<std::string, Attachments> attachments_;  // by tag
+  std::map<Digest, Copy> remembered_;
+  std::unique_ptr<Store> reader_store_;
+  std::unique_ptr<Checkpoint> reader_;
+  State opened_;
+  Attachments opened_attachments_;
   int number_ = 0;
   std::string log_;
   const std::string paged_ = paged_parameter("p"), twin_ = paged_parameter("q");
@@ -143,18 +287,25 @@ class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigne
 
 TEST_P(AnyLife, WhatWasSavedLoads) {
   for (int turn = 0; turn < 20 && !HasFailure(); ++turn) {
-    const unsigned what = states_.size() < 2 ? 0 : below(20);
+    const unsigned what = states_.size() < 2 ? 0 : below(23);
     if (what < 11) save_any();
     if (what >= 11 && what < 14) forget_any();
     if (what == 14) thin_any();
     if (what == 15) fork_any();
-    if (what > 15) collect_any();
-    expect_sound();
+    if (what == 16) pin_any();
+    if (what == 17 || what == 18) open_any();
+    if (what > 18) collect_any();
+    expect_all();
   }
   if (HasFailure()) ADD_FAILURE() << log_;
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, AnyLife, testing::Range(0u, 6u));
+unsigned lives() {
+  const char* said = std::getenv("CAIRN_LIVES");
+  return said == nullptr ? 6 : static_cast<unsigned>(std::atoi(said));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, AnyLife, testing::Range(0u, lives()));
 
 }  // namespace
 }  // namespace cairn

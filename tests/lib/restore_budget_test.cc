@@ -5,6 +5,7 @@
 
 #include "store/decode_plan.h"
 #include "tests/lib/series_fixture.h"
+#include "tests/store/forged_tag.h"
 
 namespace cairn {
 namespace {
@@ -34,10 +35,11 @@ class Budget : public SeriesFixture {
     trainer_.add("b", {64, 65});
     trainer_.step();
   }
-  void save_step(double budget) {
+  void save_step(double budget, const Cut& cut = {1, 0}) {
     trainer_.step();
-    save_trainer(fmt::format("t/{:02}", ++number_), trainer_,
-                 [=](SaveRequest& request) { request.restore_budget = budget; });
+    save_trainer(
+        fmt::format("t/{:02}", ++number_), trainer_,
+        [=](SaveRequest& request) { request.restore_budget = budget; }, cut);
   }
   std::string tag() const { return fmt::format("t/{:02}", number_); }
 
@@ -74,6 +76,18 @@ TEST_F(Budget, IsKeptThroughASeries) {
     EXPECT_LT(longest, budget * 1.1) << budget;
     EXPECT_GT(longest, budget * 0.6) << "it is used: " << budget;
   }
+  expect_sound();
+}
+
+/// Three writers cut 64 rows into chunks of which some are in pieces.
+TEST_F(Budget, IsKeptWhereWritersCutChunks) {
+  double longest = 0;
+  for (int i = 0; i < 24; ++i) {
+    save_step(1.5, {3, 0});
+    longest = std::max(longest, stretch(tag()));
+  }
+  EXPECT_LT(longest, 1.5 * 1.1);
+  EXPECT_GT(longest, 1.5 * 0.6) << "it is used";
   expect_sound();
 }
 
@@ -115,6 +129,42 @@ TEST_F(Budget, WithoutABaseNothingIsDue) {
     for (uint64_t chunk = 0; chunk < group.chunks; ++chunk) {
       EXPECT_FALSE(budget.is_due(group, chunk));
     }
+  }
+}
+
+class LongChains : public ForgedTags {};
+
+TEST_F(LongChains, BeginAnewWhateverTheBudget) {
+  std::vector<Digest> below;
+  for (uint32_t slot = 0; slot < 4096; ++slot) below.push_back(blake3(noise(8, slot)));
+  std::vector<Copy> chain = {nowhere({})};
+  while (chain.size() < below.size()) {
+    chain.push_back(nowhere({{page_digest(below), static_cast<uint32_t>(chain.size()) - 1}}));
+  }
+  const PagePlace below_place = open(below, chain)->table().pages[0];
+  // Each of the base's chunks is made from so many copies.
+  const uint32_t counts[] = {2, 100, kSavedChainCopiesMax, kSavedChainCopiesMax + 1};
+  std::vector<Digest> digests;
+  std::vector<Copy> copies;
+  for (const uint32_t count : counts) {
+    digests.push_back(blake3(noise(8, 10000 + count)));
+    copies.push_back(nowhere({{page_digest(below), count - 2}}));
+  }
+  const auto tag = open(digests, copies, {below_place});
+  const auto base = *BaseTag::open(*store_, tag->tag());
+  const Bytes data(std::size(counts) * kChunkBytes);
+  SaveRequest request;
+  request.tag = "next";
+  const Shape shape = {data.size()};
+  request.tensors.push_back({"w", Dtype::kU8, shape, whole_box(shape), data.data(), {}, 0});
+  const SavePlan plan = *plan_save(request, store_->config());
+  base->match(plan.schema, {});
+  const auto groups = group_items(plan);
+  ASSERT_EQ(groups.size(), 1u);
+  const RestoreBudget budget(base.get(), plan, groups, 1e9);
+  for (size_t chunk = 0; chunk < std::size(counts); ++chunk) {
+    EXPECT_EQ(budget.is_due(groups[0], chunk), counts[chunk] > kSavedChainCopiesMax)
+        << counts[chunk];
   }
 }
 

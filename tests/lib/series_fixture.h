@@ -115,6 +115,54 @@ class SeriesFixture : public StoreFixture {
     }
   }
 
+  void expect_boxes(const std::string& tag, unsigned seed) const {
+    auto checkpoint = *open_tag(*store_, tag);
+    EXPECT_TRUE(succeeds(load_boxes(*checkpoint, states_.at(tag), seed))) << tag;
+  }
+  /// Three boxes of each tensor at random, in any order; what loads is compared.
+  static Status load_boxes(Checkpoint& checkpoint, const State& state, unsigned seed) {
+    std::mt19937 random(seed);
+    LoadRequest request;
+    std::vector<Bytes> room, expected;
+    for (int round = 0; round < 3; ++round) {
+      for (const auto& [name, tensor] : state) {
+        const uint64_t item = bits_per_element(tensor.dtype) / 8;
+        Box box = whole_box(tensor.shape);
+        if (box.is_empty()) continue;
+        for (size_t axis = 0; axis < box.rank(); ++axis) {
+          box.offsets[axis] = random() % tensor.shape[axis];
+          box.lengths[axis] = 1 + random() % (tensor.shape[axis] - box.offsets[axis]);
+        }
+        room.emplace_back(box.elements() * item, uint8_t{0xee});
+        expected.push_back(part_of(tensor, box));
+        request.targets.push_back({name, tensor.dtype, tensor.shape, box, room.back().data(), {}});
+      }
+    }
+    std::vector<size_t> order(request.targets.size());
+    for (size_t i = 0; i < order.size(); ++i) std::swap(order[i] = i, order[random() % (i + 1)]);
+    LoadRequest shuffled;
+    for (const size_t i : order) shuffled.targets.push_back(request.targets[i]);
+    CAIRN_CHECK(load(checkpoint, shuffled));
+    for (size_t i = 0; i < room.size(); ++i) {
+      EXPECT_TRUE(room[i] == expected[i])
+          << request.targets[i].name << " " << request.targets[i].box.text();
+    }
+    return {};
+  }
+  /// Of a tensor of one or two axes.
+  static Bytes part_of(const HeldTensor& tensor, const Box& box) {
+    const uint64_t item = bits_per_element(tensor.dtype) / 8;
+    const bool is_flat = box.rank() == 1;
+    const uint64_t row = item * (is_flat ? tensor.shape[0] : tensor.shape[1]);
+    Bytes part;
+    for (uint64_t i = 0; i < (is_flat ? 1 : box.lengths[0]); ++i) {
+      const uint64_t first = (is_flat ? 0 : box.offsets[0] + i) * row + box.offsets.back() * item;
+      const auto begin = tensor.bytes.begin() + static_cast<int64_t>(first);
+      part.insert(part.end(), begin, begin + static_cast<int64_t>(box.lengths.back() * item));
+    }
+    return part;
+  }
+
   /// Copies of all tensors of the role, by encoding.
   std::map<std::string, uint64_t> encodings(const std::string& tag,
                                             std::optional<Role> role = std::nullopt) const {

@@ -6,6 +6,8 @@
 #include <fstream>
 
 #include "store/bases.h"
+#include "store/chain_groups.h"
+#include "store/decode_order.h"
 #include "tests/lib/series_fixture.h"
 
 namespace cairn {
@@ -36,50 +38,6 @@ class Series : public SeriesFixture {
     return [=](SaveRequest& request) { request.restore_budget = budget; };
   }
   std::string newest() const { return fmt::format("run/{:02}", number_ - 1); }
-
-  /// Boxes at random, each loaded by itself or several at once.
-  void expect_boxes(const std::string& tag, unsigned seed) const {
-    std::mt19937 random(seed);
-    auto checkpoint = *open_tag(*store_, tag);
-    LoadRequest request;
-    std::vector<Bytes> room, expected;
-    for (int round = 0; round < 3; ++round) {
-      for (const auto& [name, tensor] : states_.at(tag)) {
-        const uint64_t item = bits_per_element(tensor.dtype) / 8;
-        Box box = whole_box(tensor.shape);
-        if (box.is_empty()) continue;
-        for (size_t axis = 0; axis < box.rank(); ++axis) {
-          box.offsets[axis] = random() % tensor.shape[axis];
-          box.lengths[axis] = 1 + random() % (tensor.shape[axis] - box.offsets[axis]);
-        }
-        room.emplace_back(box.elements() * item, uint8_t{0xee});
-        expected.push_back(part_of(tensor, box));
-        request.targets.push_back({name, tensor.dtype, tensor.shape, box, room.back().data(), {}});
-      }
-    }
-    std::vector<size_t> order(request.targets.size());
-    for (size_t i = 0; i < order.size(); ++i) std::swap(order[i] = i, order[random() % (i + 1)]);
-    LoadRequest shuffled;
-    for (const size_t i : order) shuffled.targets.push_back(request.targets[i]);
-    ASSERT_TRUE(succeeds(load(*checkpoint, shuffled)));
-    for (size_t i = 0; i < room.size(); ++i) {
-      EXPECT_TRUE(room[i] == expected[i])
-          << tag << " " << request.targets[i].name << " " << request.targets[i].box.text();
-    }
-  }
-  /// Of a tensor of one or two axes.
-  static Bytes part_of(const HeldTensor& tensor, const Box& box) {
-    const uint64_t item = bits_per_element(tensor.dtype) / 8;
-    const bool is_flat = box.rank() == 1;
-    const uint64_t row = item * (is_flat ? tensor.shape[0] : tensor.shape[1]);
-    Bytes part;
-    for (uint64_t i = 0; i < (is_flat ? 1 : box.lengths[0]); ++i) {
-      const uint64_t first = (is_flat ? 0 : box.offsets[0] + i) * row + box.offsets.back() * item;
-      const auto begin = tensor.bytes.begin() + static_cast<int64_t>(first);
-      part.insert(part.end(), begin, begin + static_cast<int64_t>(box.lengths.back() * item));
-    }
-    return part;
-  }
 
   int number_ = 0;
 };
@@ -417,6 +375,36 @@ TEST_F(Series, AnotherShapeOrDtypeBeginsAnew) {
   save_steps(other, 2);
   save_steps(trainer, 2);
   expect_sound();
+}
+
+/// However long a chain is, few of its chunks are decoded at once.
+TEST_F(Series, LongChainsTakeLittleMemory) {
+  Trainer trainer(14);
+  trainer.add("p", {64, 40});
+  save_steps(trainer, 40, with_budget(1000));
+  auto checkpoint = *open_tag(*store_, newest());
+  std::vector<CopyRef> refs;
+  const auto page = *checkpoint->page(0);
+  for (uint32_t slot = 0; slot < page->locator.copies.size(); ++slot) refs.push_back({0, slot});
+  const auto groups = *group_chains(*checkpoint, refs);
+  ASSERT_FALSE(groups.empty());
+  for (const auto& group : groups) {
+    std::vector<CopyRef> wanted;
+    for (const uint32_t number : group) wanted.push_back(refs[number]);
+    size_t parts = 0;
+    const auto visit = [&](size_t, const DecodePlan& plan) -> Status {
+      EXPECT_GT(plan.copies.size(), 100u);
+      uint64_t largest = 0;
+      for (const PlannedCopy& planned : plan.copies) {
+        largest = std::max<uint64_t>(largest, planned.copy.decoded_bytes);
+      }
+      EXPECT_LE(live_bytes_max(plan), 10 * largest);
+      ++parts;
+      return {};
+    };
+    ASSERT_TRUE(succeeds(plan_in_parts(*checkpoint, wanted, visit)));
+    EXPECT_EQ(parts, 1u);
+  }
 }
 
 }  // namespace

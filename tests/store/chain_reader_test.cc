@@ -166,5 +166,42 @@ TEST_F(Chains, LocatorsThatLieAreErrors) {
   EXPECT_EQ(refused(3, odd), Code::kNewerFormat);
 }
 
+/// Copies of a MiB, four of which are read together.
+class LargeCopies : public ForgedTags {
+ protected:
+  std::unique_ptr<Checkpoint> open_copies(uint32_t count) {
+    std::vector<Copy> copies;
+    for (uint32_t i = 0; i < count; ++i) {
+      const Bytes bytes(kMiB, static_cast<uint8_t>(i));
+      digests_.push_back(blake3(bytes));
+      copies.push_back(*pack_->append({digests_.back(), Encoding::kRaw, kMiB, bytes}));
+      raw_bytes_ += copies.back().stored_bytes;
+    }
+    return open(digests_, copies);
+  }
+  std::vector<Digest> digests_;
+  uint64_t raw_bytes_ = 0;
+};
+
+TEST_F(LargeCopies, WhatWaitsTooLongIsReadAgain) {
+  const auto tag = open_copies(128);
+  PackReader packs(*store_);
+  std::vector<CopyRef> wanted;
+  for (uint32_t first : {0u, 1u, 2u, 3u}) {
+    for (uint32_t slot = first; slot < 128; slot += 4) wanted.push_back({0, slot});
+  }
+  size_t count = 0;
+  const auto read =
+      ChainReader(*tag, packs).read(wanted, [&](size_t i, ByteSpan decoded) -> Status {
+        EXPECT_EQ(decoded.size(), kMiB);
+        EXPECT_EQ(decoded[i], static_cast<uint8_t>(wanted[i].slot));
+        ++count;
+        return {};
+      });
+  ASSERT_TRUE(succeeds(read));
+  EXPECT_EQ(count, wanted.size());
+  EXPECT_GT(packs.read_bytes(), raw_bytes_) << "not all of it was kept";
+}
+
 }  // namespace
 }  // namespace cairn
