@@ -9,7 +9,9 @@
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tensor_choice.h"
+#include "cli/usage_table.h"
 #include "lib/diff.h"
+#include "lib/tag_usage.h"
 
 namespace cairn {
 
@@ -21,7 +23,7 @@ static Result<std::unique_ptr<Checkpoint>> open(const Store& store, const std::s
 }
 
 static void print_json(Output& output, const Checkpoint& a, const Checkpoint& b,
-                       const DiffResult& result, bool elements) {
+                       const DiffResult& result, const UsageByClass& beside, bool elements) {
   auto changed = ordered_json::array();
   for (const ChangedTensor& tensor : result.changed) {
     ordered_json row = {{"name", tensor.name},     {"class", tensor.tensor_class},
@@ -42,10 +44,11 @@ static void print_json(Output& output, const Checkpoint& a, const Checkpoint& b,
                    {"removed", result.attachments.removed}}},
                  {"metadata_changed", result.metadata_changed},
                  {"step_changed", result.step_changed},
+                 {"by_class_and_encoding", usage_json(beside)},
                  {"identical", result.identical()}});
 }
 
-static void print_text(Output& output, const DiffResult& result, bool elements) {
+static void print_changed(Output& output, const DiffResult& result, bool elements) {
   Table table({{"changed tensor"},
                {"class"},
                {"chunks", Align::kRight},
@@ -58,7 +61,10 @@ static void print_text(Output& output, const DiffResult& result, bool elements) 
                    human_bytes(tensor.changed_bytes), human_bytes(tensor.bytes),
                    elements ? std::to_string(tensor.changed_elements) : ""});
   }
-  if (!table.empty()) output.print(table.render());
+  if (!table.empty()) output.print(table.render(output.stdout_columns()));
+}
+
+static void print_names(Output& output, const DiffResult& result) {
   const auto list = [&](std::string_view what, const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       output.print(fmt::format("{} {}\n", what, printable(name)));
@@ -72,6 +78,17 @@ static void print_text(Output& output, const DiffResult& result, bool elements) 
   list("removed attachment", result.attachments.removed);
   if (result.metadata_changed) output.print("other metadata\n");
   if (result.step_changed) output.print("another step\n");
+}
+
+static void print_text(Output& output, const Checkpoint& a, const Checkpoint& b,
+                       const DiffResult& result, const UsageByClass& beside, bool elements) {
+  print_changed(output, result, elements);
+  print_names(output, result);
+  const std::string cost = usage_table(beside, output.stdout_columns());
+  if (!cost.empty()) {
+    output.print(fmt::format("\nwhat '{}' needs that '{}' does not have:\n{}\n", b.tag().name,
+                             a.tag().name, cost));
+  }
   uint64_t bytes = 0;
   for (const ChangedTensor& tensor : result.changed) bytes += tensor.changed_bytes;
   output.print(result.identical()
@@ -93,12 +110,18 @@ static Result<DiffResult> run(const Context& context, const DiffOptions& options
     return none_chosen(options.tensors, fmt::format("'{}' and '{}'", a->tag().name, b->tag().name));
   }
   Output& output = context.output;
-  if (output.json()) {
-    print_json(output, *a, *b, result, options.elements);
-  } else if (output.quiet()) {
+  if (output.quiet() && !output.json()) {
     for (const ChangedTensor& tensor : result.changed) output.print(tensor.name + "\n");
+    return result;
+  }
+  const auto counts = [&](size_t item) {
+    return b->is_tensor(item) ? request.wants(b->item_name(item)) : request.beyond_tensors;
+  };
+  CAIRN_TRY(const UsageByClass beside, usage_beside(*a, *b, counts));
+  if (output.json()) {
+    print_json(output, *a, *b, result, beside, options.elements);
   } else {
-    print_text(output, result, options.elements);
+    print_text(output, *a, *b, result, beside, options.elements);
   }
   return result;
 }

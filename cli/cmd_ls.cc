@@ -105,7 +105,7 @@ static void print_table(Output& output, const std::vector<TagEntry>& tags,
     cells.push_back(tag.pinned ? "pinned" : "");
     table.add_row(std::move(cells));
   }
-  if (!table.empty()) output.print(table.render());
+  if (!table.empty()) output.print(table.render(output.stdout_columns()));
 }
 
 /// An empty answer, in words, for people.

@@ -11,21 +11,39 @@
 #include "cli/table.h"
 #include "cli/tag_json.h"
 #include "cli/tensor_choice.h"
+#include "cli/usage_table.h"
 #include "lib/describe.h"
-#include "lib/restore_budget.h"
+#include "lib/restore_cost.h"
+#include "lib/tag_usage.h"
 #include "lib/tensor.h"
 
 namespace cairn {
 
 using nlohmann::ordered_json;
 
+namespace {
+
+struct Shown {
+  std::vector<TensorDescription> tensors;  // that were chosen
+  UsageByClass usage;                      // of these, and of the attachments where all were
+  double cost = 1;                         // of the whole tag
+};
+
+}  // namespace
+
 static std::string_view name_of(const TensorDescription& tensor) {
   return dtype_name(static_cast<Dtype>(tensor.dtype));
 }
 
 static ordered_json tensor_json(const TensorDescription& tensor) {
-  ordered_json encodings = ordered_json::object();
-  for (const auto& [encoding, chunks] : tensor.encodings) encodings[encoding] = chunks;
+  ordered_json encodings = ordered_json::object(), by_encoding = ordered_json::object();
+  for (const auto& [held, usage] : tensor.encodings) {
+    encodings[held_name(held)] = usage.chunks;
+    by_encoding[held_name(held)] = {{"chunks", usage.chunks},
+                                    {"decoded_bytes", usage.decoded_bytes},
+                                    {"stored_bytes", usage.stored_bytes},
+                                    {"ratio", ratio_json(usage)}};
+  }
   return {{"name", tensor.name},
           {"dtype", name_of(tensor)},
           {"shape", tensor.shape},
@@ -33,7 +51,8 @@ static ordered_json tensor_json(const TensorDescription& tensor) {
           {"chunks", tensor.chunks},
           {"new_bytes", tensor.new_bytes},
           {"stored_bytes", tensor.stored_bytes},
-          {"encodings", encodings}};
+          {"encodings", encodings},
+          {"by_encoding", by_encoding}};
 }
 
 static ordered_json layouts_json(const Checkpoint& checkpoint, const Layout& layout,
@@ -55,11 +74,10 @@ static ordered_json layouts_json(const Checkpoint& checkpoint, const Layout& lay
 }
 
 static void print_json(Output& output, const Checkpoint& checkpoint, const Layout& layout,
-                       const std::vector<TensorDescription>& tensors, const ShowOptions& options,
-                       double cost) {
+                       const Shown& shown, const ShowOptions& options) {
   ordered_json document = tag_json(checkpoint.tag(), checkpoint.manifest());
   document["tensors"] = ordered_json::array();
-  for (const TensorDescription& tensor : tensors) {
+  for (const TensorDescription& tensor : shown.tensors) {
     document["tensors"].push_back(tensor_json(tensor));
   }
   document["layouts"] = layouts_json(checkpoint, layout, options);
@@ -67,7 +85,8 @@ static void print_json(Output& output, const Checkpoint& checkpoint, const Layou
   for (const AttachmentInfo& attachment : checkpoint.manifest().attachments) {
     document["attachments"].push_back({{"name", attachment.name}, {"bytes", attachment.bytes}});
   }
-  document["restore_cost"] = cost;
+  document["by_class_and_encoding"] = usage_json(shown.usage);
+  document["restore_cost"] = shown.cost;
   document["dropped_tensors"] = checkpoint.tag().facts.dropped_tensors;
   output.result(document);
 }
@@ -99,6 +118,17 @@ static void print_head(Output& output, const Checkpoint& checkpoint, double cost
   }
 }
 
+/// `12 replay 3.90x, 4 raw`: how many chunks, and the ratio where there can be one.
+static std::string encodings_text(const UsageByEncoding& encodings) {
+  std::string text;
+  for (const auto& [held, usage] : encodings) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", usage.chunks, held_name(held));
+    const bool is_smaller = held && *held != Encoding::kRaw && usage.stored_bytes > 0;
+    if (is_smaller) text += " " + human_ratio(usage.decoded_bytes, usage.stored_bytes);
+  }
+  return text;
+}
+
 static void print_tensors(Output& output, const std::vector<TensorDescription>& tensors) {
   Table table({{"tensor"},
                {"dtype"},
@@ -108,15 +138,11 @@ static void print_tensors(Output& output, const std::vector<TensorDescription>& 
                {"stored", Align::kRight},
                {"encodings"}});
   for (const TensorDescription& tensor : tensors) {
-    std::string encodings;
-    for (const auto& [encoding, chunks] : tensor.encodings) {
-      encodings += fmt::format("{}{} {}", encodings.empty() ? "" : ", ", chunks, encoding);
-    }
     table.add_row({tensor.name, std::string(name_of(tensor)), shape_text(tensor.shape),
                    human_bytes(tensor.bytes), human_bytes(tensor.new_bytes),
-                   human_bytes(tensor.stored_bytes), encodings});
+                   human_bytes(tensor.stored_bytes), encodings_text(tensor.encodings)});
   }
-  if (!table.empty()) output.print("\n" + table.render());
+  if (!table.empty()) output.print("\n" + table.render(output.stdout_columns()));
 }
 
 static void print_boxes(Output& output, const Checkpoint& checkpoint, const Layout& layout,
@@ -129,7 +155,26 @@ static void print_boxes(Output& output, const Checkpoint& checkpoint, const Layo
       table.add_row({name, std::to_string(box.writer), Box{box.offsets, box.lengths}.text()});
     }
   }
-  if (!table.empty()) output.print("\n" + table.render());
+  if (!table.empty()) output.print("\n" + table.render(output.stdout_columns()));
+}
+
+static Result<Shown> look(Checkpoint& checkpoint, const ShowOptions& options) {
+  Shown shown;
+  for (size_t i = 0; i < checkpoint.schema().tensors.size(); ++i) {
+    if (!is_chosen(options.tensors, checkpoint.schema().tensors[i].name)) continue;
+    CAIRN_TRY(TensorDescription tensor, describe_tensor(checkpoint, i));
+    shown.tensors.push_back(std::move(tensor));
+  }
+  if (shown.tensors.empty() && !options.tensors.empty()) {
+    return none_chosen(options.tensors, fmt::format("'{}'", checkpoint.tag().name));
+  }
+  const auto wants = [&](size_t item) {
+    return checkpoint.is_tensor(item) ? is_chosen(options.tensors, checkpoint.item_name(item))
+                                      : options.tensors.empty();
+  };
+  CAIRN_TRY(shown.usage, tag_usage(checkpoint, wants));
+  CAIRN_TRY(shown.cost, restore_cost(checkpoint));
+  return shown;
 }
 
 static Status run(const Context& context, const ShowOptions& options) {
@@ -138,23 +183,16 @@ static Status run(const Context& context, const ShowOptions& options) {
   CAIRN_TRY(const TagEntry tag, find_tag(*store, options.tag));
   CAIRN_TRY(const auto checkpoint, open_tag(*store, tag.name));
   CAIRN_TRY(const Layout layout, checkpoint->layout());
-  std::vector<TensorDescription> tensors;
-  for (size_t i = 0; i < checkpoint->schema().tensors.size(); ++i) {
-    if (!is_chosen(options.tensors, checkpoint->schema().tensors[i].name)) continue;
-    CAIRN_TRY(TensorDescription tensor, describe_tensor(*checkpoint, i));
-    tensors.push_back(std::move(tensor));
-  }
-  if (tensors.empty() && !options.tensors.empty()) {
-    return none_chosen(options.tensors, fmt::format("'{}'", tag.name));
-  }
-  CAIRN_TRY(const double cost, restore_cost(*checkpoint));
+  CAIRN_TRY(const Shown shown, look(*checkpoint, options));
   if (output.json()) {
-    print_json(output, *checkpoint, layout, tensors, options, cost);
+    print_json(output, *checkpoint, layout, shown, options);
   } else if (output.quiet()) {
-    for (const TensorDescription& tensor : tensors) output.print(tensor.name + "\n");
+    for (const TensorDescription& tensor : shown.tensors) output.print(tensor.name + "\n");
   } else {
-    print_head(output, *checkpoint, cost);
-    print_tensors(output, tensors);
+    print_head(output, *checkpoint, shown.cost);
+    const std::string usage = usage_table(shown.usage, output.stdout_columns());
+    if (!usage.empty()) output.print("\n" + usage);
+    print_tensors(output, shown.tensors);
     if (options.layout) print_boxes(output, *checkpoint, layout, options);
   }
   return {};

@@ -42,14 +42,22 @@ std::string counted(uint64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
+std::string human_percent(double share) {
+  return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "-";
+}
+
 std::string human_percent(uint64_t part, uint64_t whole) {
-  if (whole == 0) return "-";
-  return fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+  return human_percent(static_cast<double>(part) / static_cast<double>(whole));
+}
+
+std::string human_cost(std::optional<double> cost) {
+  return cost ? fmt::format("{:.2f}x", *cost) : "-";
 }
 
 std::string human_ratio(uint64_t value, uint64_t divisor) {
   if (divisor == 0) return "-";
-  return fmt::format("{:.2f}x", static_cast<double>(value) / static_cast<double>(divisor));
+  const double ratio = static_cast<double>(value) / static_cast<double>(divisor);
+  return fmt::format("{:.{}f}x", ratio, ratio < 9.995 ? 2 : ratio < 99.95 ? 1 : 0);
 }
 
 std::string printable(std::string_view text) {

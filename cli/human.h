@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,9 +19,14 @@ std::string human_duration(double seconds);
 
 /// `1.2 %`; `-` when the whole is 0.
 std::string human_percent(uint64_t part, uint64_t whole);
+/// Of a share of 1; `-` when it is no number.
+std::string human_percent(double share);
 
-/// `2.40x`; `-` when the divisor is 0.
+/// `2.40x`, `97.3x`, `4096x`; `-` when the divisor is 0.
 std::string human_ratio(uint64_t value, uint64_t divisor);
+
+/// `0.76x`: a multiple of what something else takes; `-` when it is not known.
+std::string human_cost(std::optional<double> cost);
 
 /// `1 tag`, `12 tags`. REQUIRES: a noun that takes an s.
 std::string counted(uint64_t count, std::string_view noun);

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/exit_codes.h"
 #include "cli/human.h"
@@ -42,6 +43,12 @@ bool colour_is_welcome() {
   return !is_set("NO_COLOR") && terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
 }
 
+std::optional<size_t> columns_of(int fd) {
+  winsize size{};
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return std::nullopt;
+  return size.ws_col;
+}
+
 // Names from files need not be UTF-8; JSON text must be.
 std::string dump(const Json& document, int indent) {
   return document.dump(indent, ' ', false, Json::error_handler_t::replace) + '\n';
@@ -70,10 +77,10 @@ Output::~Output() {
   flush_locked();
 }
 
-size_t Output::stderr_columns() const {
-  winsize size{};
-  if (ioctl(options_.stderr_fd, TIOCGWINSZ, &size) != 0 || size.ws_col < 20) return 80;
-  return size.ws_col;
+size_t Output::stderr_columns() const { return columns_of(options_.stderr_fd).value_or(80); }
+
+size_t Output::stdout_columns() const {
+  return stdout_is_terminal_ ? columns_of(options_.stdout_fd).value_or(0) : 0;
 }
 
 bool Output::write(ByteSpan data) {

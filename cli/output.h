@@ -44,6 +44,9 @@ class Output {
   bool stderr_is_terminal() const { return stderr_is_terminal_; }
   /// Width of the terminal behind stderr; 80 where it is not known.
   size_t stderr_columns() const;
+  /// Width of the terminal behind stdout; 0 (any) where there is none: files and pipes get whole
+  /// lines.
+  size_t stdout_columns() const;
 
   /// Data to stdout as it is. False once nobody can read it any more: the command may stop.
   bool write(ByteSpan data);

@@ -1,5 +1,6 @@
 // Text tables for people: columns as wide as their widest cell (of names the widest
-// that is not very long), two spaces apart.
+// that is not very long), two spaces apart. On a terminal that is too narrow lines are folded;
+// nothing is left out.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +25,16 @@ class Table {
   void add_row(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
   /// A header line and a line for each row, each ended by a newline, without trailing spaces.
-  std::string render() const;
+  /// `columns` (0: any) is how wide lines should be: where they are not, the last column breaks
+  /// after commas, and if that is not enough each row's first cell gets a line of its own.
+  std::string render(size_t columns = 0) const;
 
  private:
+  using Cells = std::vector<std::string>;
+  std::vector<size_t> widths() const;
+  void add_lines(const Cells& cells, const std::vector<size_t>& widths, size_t columns,
+                 bool is_folded, std::string& text) const;
+
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };

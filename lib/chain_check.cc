@@ -17,7 +17,7 @@ std::vector<CopyRef> ChainCheck::unproven(Checkpoint& checkpoint) const {
     if (!page) continue;
     const std::vector<Copy>& copies = (*page)->locator.copies;
     for (uint32_t slot = 0; slot < copies.size(); ++slot) {
-      if (!copies[slot].bases.empty() && !proven_.contains(place_of(copies[slot]))) {
+      if (!copies[slot].bases.empty() && !proven_.contains(as_told(copies[slot]))) {
         refs.push_back({number, slot});
       }
     }
@@ -51,7 +51,7 @@ Status ChainCheck::check_plan(Checkpoint& checkpoint, const DecodePlan& plan) {
   const Status done = ChainReader(checkpoint, packs_).read_all(plan, count);
   if (!done && !is_damage(done.error())) return done;
   const std::lock_guard lock(mutex_);
-  for (size_t i = 0; i < delivered; ++i) proven_.insert(place_of(plan.copies[i].copy));
+  for (size_t i = 0; i < delivered; ++i) proven_.insert(as_told(plan.copies[i].copy));
   // The copies of a plan are decoded in its order: the one after the last good one is to blame.
   if (!done) copies_.damage(plan.copies[delivered].copy, "data", done.error().message);
   return {};

@@ -38,7 +38,7 @@ class ChainCheck {
   PackReader packs_;
   const Stopwatch watch_;
   mutable std::mutex mutex_;  // guards proven_ and report_.out_of_time
-  std::set<CopyPlace> proven_;
+  std::set<ToldCopy> proven_;
 };
 
 /// What is wrong with a copy or with one that it is made from, by the findings of a CopyCheck.

@@ -448,7 +448,6 @@ Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t
 
 Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool weights_first) {
   const Member& member = cluster[number];
-  if (request_.call.progress != nullptr) request_.call.progress->new_bytes += member.now.size();
   if (!member.is_tensor) {
     if (!writer_.claim(member.digest, true)) return {};
     return write_opaque(member);

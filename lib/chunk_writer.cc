@@ -17,7 +17,9 @@ bool ChunkWriter::claim(const Digest& digest, bool for_any) {
   return true;
 }
 
-void ChunkWriter::count_new(size_t bytes) {
+void ChunkWriter::count_new(size_t bytes, bool of_tensor) {
+  if (progress_ != nullptr) progress_->new_bytes += bytes;
+  if (!of_tensor) return;
   ++new_chunks_;
   new_bytes_ += bytes;
 }
@@ -26,7 +28,7 @@ void ChunkWriter::settle(const Digest& digest, const Copy& copy, bool of_tensor)
   const std::lock_guard lock(mutex_);
   ChunkRecord& record = *records_.insert({digest, 0, 0, 0, 0, Encoding::kRaw}).first;
   // A claimed record has no decoded bytes yet; one that was taken over was counted before.
-  if (of_tensor && record.decoded_bytes == 0) count_new(copy.decoded_bytes);
+  if (record.decoded_bytes == 0) count_new(copy.decoded_bytes, of_tensor);
   record = {digest,       copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes,
             copy.encoding};
 }
@@ -67,7 +69,7 @@ Result<ChunkCopy> ChunkWriter::write_own(const Digest& digest, size_t decoded_by
       records_.insert({digest, copy.offset, copy.pack.number, copy.stored_bytes, copy.decoded_bytes,
                        copy.encoding});
   if (fresh) {
-    count_new(decoded_bytes);
+    count_new(decoded_bytes, true);
     sealed_[digest] = {own, true};
   }
   return own;
@@ -75,7 +77,7 @@ Result<ChunkCopy> ChunkWriter::write_own(const Digest& digest, size_t decoded_by
 
 void ChunkWriter::count_inline(size_t bytes) {
   const std::lock_guard lock(mutex_);
-  count_new(bytes);
+  count_new(bytes, true);
 }
 
 void ChunkWriter::reuse(const Digest& digest, const Copy& copy) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/encodings/encode.h"
+#include "base/progress_counters.h"
 #include "store/chunk_table.h"
 #include "store/pack_writer.h"
 
@@ -39,7 +40,9 @@ struct EncodedChunk {
 /// Threads: any.
 class ChunkWriter {
  public:
-  ChunkWriter(PackWriter& packs, const SessionId& session) : packs_(packs), session_(session) {}
+  /// `progress`: told what proves to be new; may be null.
+  ChunkWriter(PackWriter& packs, const SessionId& session, ProgressCounters* progress)
+      : packs_(packs), session_(session), progress_(progress) {}
 
   /// Whether the caller is the one to store the chunk: nobody has, or is about to. `for_any`: a
   /// copy made from others of this save will do, since no chunk of this save is made from the
@@ -82,10 +85,11 @@ class ChunkWriter {
 
   Result<Copy> append(const Digest& digest, size_t decoded_bytes, EncodedChunk& chunk);
   void settle(const Digest& digest, const Copy& copy, bool of_tensor);
-  void count_new(size_t bytes);
+  void count_new(size_t bytes, bool of_tensor);
 
   PackWriter& packs_;
   const SessionId session_;
+  ProgressCounters* const progress_;
   mutable std::mutex mutex_;
   ChunkTable records_;
   std::unordered_map<Digest, Sealed, DigestHash> sealed_;

@@ -27,23 +27,21 @@ Status not_stopped(const CheckRequest& request) {
   return fail(Code::kCancelled, "the check was stopped");
 }
 
-CopyPlace place_of(const Copy& copy) {
-  return {copy.pack, copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding};
-}
+ToldCopy as_told(const Copy& copy) { return {copy.pack, place_of(copy), copy.encoding}; }
 
 bool CopyCheck::lies_before(const NeededCopy& a, const NeededCopy& b) {
-  return std::tuple(place_of(a.copy), a.digest) < std::tuple(place_of(b.copy), b.digest);
+  return std::tuple(as_told(a.copy), a.digest) < std::tuple(as_told(b.copy), b.digest);
 }
 
 const CopyDamage* CopyCheck::find(const Copy& copy) const {
-  const auto found = damaged_.find(place_of(copy));
+  const auto found = damaged_.find(as_told(copy));
   return found == damaged_.end() ? nullptr : &found->second;
 }
 
 void CopyCheck::know(const CopyCheck& earlier) {
-  for (const auto& [place, found] : earlier.damaged_) {
-    const std::string path = relative_path(FileKind::kPack, std::get<FileId>(place));
-    if (file_exists(store_.fs(), join_path(store_.path(), path))) damaged_.emplace(place, found);
+  for (const auto& [copy, found] : earlier.damaged_) {
+    const std::string path = relative_path(FileKind::kPack, std::get<FileId>(copy));
+    if (file_exists(store_.fs(), join_path(store_.path(), path))) damaged_.emplace(copy, found);
   }
 }
 
@@ -118,7 +116,7 @@ void CopyCheck::compare(std::span<const NeededCopy> needed, std::span<const Pack
 /// Threads: any. The first finding about a copy stands.
 void CopyCheck::damage(const Copy& copy, std::string kind, std::string message) {
   const std::lock_guard lock(mutex_);
-  damaged_.try_emplace(place_of(copy), CopyDamage{std::move(kind), std::move(message)});
+  damaged_.try_emplace(as_told(copy), CopyDamage{std::move(kind), std::move(message)});
 }
 
 std::vector<CopyCheck::NeededCopy> CopyCheck::choose_copies() const {
@@ -128,7 +126,7 @@ std::vector<CopyCheck::NeededCopy> CopyCheck::choose_copies() const {
   std::uniform_real_distribution<double> percent(0, 100);
   for (const NeededCopy& needed : copies_) {
     const bool is_due = !request_.from_pack || needed.copy.pack >= *request_.from_pack;
-    const bool readable = is_due && !damaged_.contains(place_of(needed.copy));
+    const bool readable = is_due && !damaged_.contains(as_told(needed.copy));
     if (readable && percent(random) < *request_.read_percent) chosen.push_back(needed);
   }
   return chosen;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/check.h"
+#include "store/copy_place.h"
 #include "store/locator.h"
 #include "store/pack_format.h"
 #include "store/pack_reader.h"
@@ -24,9 +25,9 @@ bool is_damage(const Error& error);
 /// Errors: kCancelled when the caller of the check wants it to end.
 Status not_stopped(const CheckRequest& request);
 
-/// Copies without stored bytes (zeros) lie where the next copy does: lengths tell them apart.
-using CopyPlace = std::tuple<FileId, uint64_t, uint32_t, uint32_t, Encoding>;
-CopyPlace place_of(const Copy& copy);
+/// A copy as a locator tells of it. One that names a wrong encoding is another copy.
+using ToldCopy = std::tuple<FileId, CopyPlace, Encoding>;
+ToldCopy as_told(const Copy& copy);
 
 struct CopyDamage {
   std::string kind, message;
@@ -76,7 +77,7 @@ class CopyCheck {
   PackReader packs_;
   std::vector<NeededCopy> copies_;
   std::mutex mutex_;  // guards damaged_ and report_.out_of_time while data is read
-  std::map<CopyPlace, CopyDamage> damaged_;
+  std::map<ToldCopy, CopyDamage> damaged_;
 };
 
 }  // namespace cairn

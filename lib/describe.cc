@@ -14,12 +14,12 @@ Result<TensorDescription> describe_tensor(Checkpoint& checkpoint, size_t number)
       checkpoint, number,
       [&](uint64_t chunk, const ChunkEntry& entry, std::span<const Copy> copies) -> Status {
         for (const Copy& copy : copies) {
-          ++description.encodings[std::string(encoding_name(copy.encoding))];
+          description.encodings[copy.encoding] += EncodingUsage::of(copy);
           description.stored_bytes += copy.stored_bytes;
           if (copy.pack.session == session) description.new_bytes += copy.decoded_bytes;
         }
         if (const auto* bytes = std::get_if<Bytes>(&entry)) {
-          ++description.encodings["inline"];
+          description.encodings[std::nullopt] += EncodingUsage::of_inline(bytes->size());
           description.stored_bytes += bytes->size();
           // Inline chunks are as new as their page.
           const PagePlan::Place place = checkpoint.plan().place(number, chunk);

@@ -1,11 +1,11 @@
 // What a checkpoint's tensors are and how they are stored.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "store/checkpoint.h"
+#include "store/encoding_usage.h"
 
 namespace cairn {
 
@@ -15,9 +15,9 @@ struct TensorDescription {
   std::vector<uint64_t> shape;
   uint64_t bytes = 0;
   uint64_t chunks = 0;
-  uint64_t new_bytes = 0;                     ///< decoded bytes of copies the tag's save stored
-  uint64_t stored_bytes = 0;                  ///< of all its copies; inline chunks as they are
-  std::map<std::string, uint64_t> encodings;  ///< chunks (or pieces) by encoding, "inline" too
+  uint64_t new_bytes = 0;     ///< decoded bytes of copies the tag's save stored
+  uint64_t stored_bytes = 0;  ///< of all its copies; inline chunks as they are
+  UsageByEncoding encodings;
 };
 
 /// One tensor. A copy that several chunks share is counted with each.

@@ -2,68 +2,10 @@
 
 #include <algorithm>
 
+#include "lib/restore_cost.h"
 #include "store/decode_plan.h"
 
 namespace cairn {
-
-// Nanoseconds a byte and core (docs/REDUCTIONS.md says how they were measured): what counts is how
-// they compare.
-static constexpr double kReadNs = 0.4;  // of stored bytes
-static constexpr double kSparseReadNs = 10;
-static constexpr double kDeliverNs = 0.8;  // of what a load hands out: digest, copy, fresh memory
-static double decode_ns(Encoding encoding) {
-  switch (encoding) {
-    case Encoding::kRaw:
-    case Encoding::kZero:
-      return 0.1;
-    case Encoding::kZstd:
-      return 1.0;
-    case Encoding::kPlanes:
-    case Encoding::kDelta:
-      return 0.6;
-    case Encoding::kSparse:
-      return 0.05;
-    case Encoding::kDerived:
-      return 0.2;
-    case Encoding::kReplay:
-      return 0.4;
-  }
-  return 1.0;
-}
-
-/// Sparse copies take their time where they change something.
-static double read_ns(Encoding encoding) {
-  return encoding == Encoding::kSparse ? kSparseReadNs : kReadNs;
-}
-
-double restore_seconds(const Copy& copy) {
-  return 1e-9 * (read_ns(copy.encoding) * copy.stored_bytes +
-                 decode_ns(copy.encoding) * copy.decoded_bytes);
-}
-
-double deliver_seconds(uint64_t bytes) { return 1e-9 * kDeliverNs * static_cast<double>(bytes); }
-
-double keyframe_seconds(uint64_t bytes) {
-  constexpr double kPlanesRatio = 0.75;
-  return 1e-9 * static_cast<double>(bytes) *
-         (kReadNs * kPlanesRatio + decode_ns(Encoding::kPlanes));
-}
-
-Result<double> restore_cost(Checkpoint& checkpoint) {
-  const uint64_t bytes = checkpoint.tag().facts.logical_bytes;
-  if (checkpoint.table().closure.empty() || bytes == 0) return 1.0;
-  double seconds = deliver_seconds(bytes);
-  const auto read = [&](size_t number) -> Result<Locator> {
-    CAIRN_TRY(const auto page, checkpoint.page(number));
-    return page->locator;
-  };
-  const auto count = [&](const CopyRef&, const Copy& copy) -> Status {
-    seconds += restore_seconds(copy);
-    return {};
-  };
-  CAIRN_CHECK(for_each_needed(checkpoint.table(), read, count));
-  return seconds / (keyframe_seconds(bytes) + deliver_seconds(bytes));
-}
 
 RestoreBudget::RestoreBudget(BaseTag* base, const SavePlan& plan, std::span<const SaveGroup> groups,
                              double limit)

@@ -1,5 +1,5 @@
-// How long a tag takes to load, estimated, and which chunks of a save must begin anew so that it
-// stays within a multiple of what whole copies would take.
+// Which chunks of a save must begin anew so that its tag takes no longer to load than a multiple of
+// what whole copies would.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,8 @@
 
 #include "lib/base_tag.h"
 #include "lib/save_groups.h"
-#include "store/locator.h"
 
 namespace cairn {
-
-/// Estimated seconds of one core to read a copy and decode it, its bases not counted.
-double restore_seconds(const Copy& copy);
-/// The same for `bytes` stored by themselves.
-double keyframe_seconds(uint64_t bytes);
-/// What it takes beside that to hand `bytes` out, however they are stored.
-double deliver_seconds(uint64_t bytes);
-
-/// How many times longer the tag takes to load than one of keyframes, estimated. Errors: those of
-/// reading its locators.
-Result<double> restore_cost(Checkpoint& checkpoint);
 
 /// Threads: is_due() any.
 class RestoreBudget {

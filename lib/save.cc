@@ -98,7 +98,7 @@ class Save {
     if (base_ != nullptr) base_->match(plan_.schema, plan_.attachment_infos);
     packs_.emplace(store_.fs(), store_.path(), session_->id(), store_.config().pack_bytes);
     metas_.emplace(store_.fs(), store_.path(), session_->id());
-    ChunkWriter chunks(*packs_, session_->id());
+    ChunkWriter chunks(*packs_, session_->id(), request_.call.progress);
     ChunkSaver saver(store_, request_, plan_, base_.get(), chunks, weights_age() == 0);
     CAIRN_CHECK(saver.run());
     if (request_.check_sources) CAIRN_CHECK(request_.check_sources());

@@ -5,24 +5,19 @@
 #include <algorithm>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "store/bases.h"
+#include "store/copy_counter.h"
 #include "store/file_list.h"
 #include "store/pack_table.h"
 
 namespace cairn {
 namespace {
 
-struct DigestHash {
-  size_t operator()(const Digest& digest) const noexcept {
-    return load_le<uint64_t>(digest.bytes, 0);
-  }
-};
-struct PlaceHash {
-  size_t operator()(const std::pair<FileId, uint64_t>& place) const noexcept {
-    return std::hash<FileId>()(place.first) * 31 + place.second;
-  }
+/// A copy that others are made from, and the first tag that needs it.
+struct NotedBase {
+  Copy copy;
+  TagUsage* tag = nullptr;
 };
 
 class UsageCounter {
@@ -32,11 +27,14 @@ class UsageCounter {
 
   Result<StoreUsage> run(const TagList& tags) {
     usage_.tags = tags.tags.size();
-    for (const TagEntry& tag : tags.tags) {
-      CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
+    for (const TagEntry* tag : in_commit_order(tags)) {
+      CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, *tag));
+      tag_ = &usage_.by_tag[tag->name];
       CAIRN_CHECK(count_tag(*checkpoint));
     }
     count_history();
+    usage_.chunks = counter_.chunks();
+    usage_.unique_bytes = counter_.decoded_bytes();
     CAIRN_CHECK(count_packs());
     CAIRN_CHECK(count_metas());
     CAIRN_TRY(usage_.disk_bytes, folder_bytes(store_.fs(), store_.path()));
@@ -47,6 +45,14 @@ class UsageCounter {
   }
 
  private:
+  static std::vector<const TagEntry*> in_commit_order(const TagList& tags) {
+    std::vector<const TagEntry*> order;
+    for (const TagEntry& tag : tags.tags) order.push_back(&tag);
+    std::stable_sort(order.begin(), order.end(),
+                     [](const TagEntry* a, const TagEntry* b) { return a->commit < b->commit; });
+    return order;
+  }
+
   Status count_tag(Checkpoint& checkpoint) {
     const TagEntry& tag = checkpoint.tag();
     for (const Reference* reference : {&tag.manifest, &tag.schema, &tag.table}) {
@@ -75,27 +81,33 @@ class UsageCounter {
       return page->locator;
     };
     return for_each_needed(table, read, [&](const CopyRef& ref, const Copy& copy) -> Status {
-      if (ref.page >= table.pages.size()) bases_.try_emplace({copy.pack, copy.offset}, copy);
+      tag_->read[copy.encoding] += EncodingUsage::of(copy);
+      if (ref.page >= table.pages.size()) {
+        bases_.try_emplace({copy.pack, copy.offset}, NotedBase{copy, tag_});
+      }
       return {};
     });
   }
 
   void count_history() {
-    for (const auto& [place, copy] : bases_) {
-      if (copy.stored_bytes == 0 || !copies_.insert(place).second) continue;
-      EncodingUsage& of_encoding = usage_.by_encoding[std::string(encoding_name(copy.encoding))];
-      ++of_encoding.chunks;
-      of_encoding.decoded_bytes += copy.decoded_bytes;
-      of_encoding.stored_bytes += copy.stored_bytes;
-      usage_.by_class["history"].stored_bytes += copy.stored_bytes;
+    for (const auto& [spot, base] : bases_) {
+      tag_ = base.tag;
+      count(std::string(kHistoryClass), base.copy.encoding, counter_.add_base(base.copy));
     }
   }
 
+  void count(const std::string& class_name, HeldAs held, const EncodingUsage& fresh) {
+    if (fresh == EncodingUsage()) return;
+    usage_.by_class[class_name].stored_bytes += fresh.stored_bytes;
+    usage_.by_class_and_encoding[class_name][held] += fresh;
+    tag_->added[held] += fresh;
+  }
+
   /// Counts the bytes of tensors; returns the class of each item.
-  Result<std::vector<ClassUsage*>> count_items(const Checkpoint& checkpoint) {
+  Result<std::vector<std::string>> count_items(const Checkpoint& checkpoint) {
     CAIRN_TRY(const Layout layout, checkpoint.layout());
     usage_.tensors += checkpoint.schema().tensors.size();
-    std::vector<ClassUsage*> classes;
+    std::vector<std::string> classes;
     classes.reserve(checkpoint.item_count());
     for (size_t item = 0; item < checkpoint.item_count(); ++item) {
       TensorFacts facts{"attachment", 0};
@@ -103,58 +115,31 @@ class UsageCounter {
         CAIRN_TRY(facts, describe_(checkpoint, layout, item));
       }
       usage_.logical_bytes += facts.bytes;
-      ClassUsage& of_class = usage_.by_class[facts.tensor_class];
-      of_class.logical_bytes += facts.bytes;
-      classes.push_back(&of_class);
+      usage_.by_class[facts.tensor_class].logical_bytes += facts.bytes;
+      classes.push_back(std::move(facts.tensor_class));
     }
     return classes;
   }
 
   Status count_page(Checkpoint& checkpoint, size_t number,
-                    const std::vector<ClassUsage*>& classes) {
+                    const std::vector<std::string>& classes) {
     CAIRN_TRY(const auto page, checkpoint.page(number));
     for (const PageRun& run : checkpoint.plan().pages[number]) {
       for (size_t entry = run.first_entry; entry < run.first_entry + run.chunk_count; ++entry) {
-        count_chunk(page->page.entries[entry], page->copies(entry), *classes[run.item]);
+        count_chunk(page->page.entries[entry], page->copies(entry), classes[run.item]);
       }
     }
     return {};
   }
 
-  void count_chunk(const ChunkEntry& entry, std::span<const Copy> copies, ClassUsage& of_class) {
+  void count_chunk(const ChunkEntry& entry, std::span<const Copy> copies,
+                   const std::string& class_name) {
     for_each_stored(entry, copies, [&](const Digest& digest, const Copy& copy) {
-      count_copy(digest, copy, of_class);
+      count(class_name, copy.encoding, counter_.add(digest, copy));
     });
-    if (const auto* bytes = std::get_if<Bytes>(&entry)) count_inline(*bytes, of_class);
-  }
-
-  void count_inline(const Bytes& bytes, ClassUsage& of_class) {
-    if (!is_new_chunk(blake3(bytes), bytes.size())) return;
-    EncodingUsage& of_encoding = usage_.by_encoding["inline"];
-    ++of_encoding.chunks;
-    of_encoding.decoded_bytes += bytes.size();
-    of_encoding.stored_bytes += bytes.size();
-    of_class.stored_bytes += bytes.size();
-    inline_bytes_ += bytes.size();
-  }
-
-  bool is_new_chunk(const Digest& digest, uint64_t decoded_bytes) {
-    if (!chunks_.insert(digest).second) return false;
-    ++usage_.chunks;
-    usage_.unique_bytes += decoded_bytes;
-    return true;
-  }
-
-  void count_copy(const Digest& digest, const Copy& copy, ClassUsage& of_class) {
-    EncodingUsage& of_encoding = usage_.by_encoding[std::string(encoding_name(copy.encoding))];
-    if (is_new_chunk(digest, copy.decoded_bytes)) {
-      ++of_encoding.chunks;
-      of_encoding.decoded_bytes += copy.decoded_bytes;
+    if (const auto* bytes = std::get_if<Bytes>(&entry)) {
+      count(class_name, std::nullopt, counter_.add_inline(*bytes));
     }
-    // A copy without stored bytes (zeros) lies where the next one does.
-    if (copy.stored_bytes == 0 || !copies_.insert({copy.pack, copy.offset}).second) return;
-    of_encoding.stored_bytes += copy.stored_bytes;
-    of_class.stored_bytes += copy.stored_bytes;
   }
 
   Status count_packs() {
@@ -177,7 +162,7 @@ class UsageCounter {
       return {};
     }
     for (const PackedCopy& row : *rows) {
-      if (!copies_.contains({pack, row.offset})) usage_.dead_bytes += row.stored_bytes;
+      if (!counter_.has({pack, row.offset})) usage_.dead_bytes += row.stored_bytes;
     }
     return {};
   }
@@ -192,7 +177,7 @@ class UsageCounter {
       bytes += info.bytes;
     }
     if (bytes != 0)
-      usage_.by_class["metadata"].stored_bytes = bytes - std::min(bytes, inline_bytes_);
+      usage_.by_class["metadata"].stored_bytes = bytes - std::min(bytes, counter_.inline_bytes());
     return {};
   }
 
@@ -200,12 +185,11 @@ class UsageCounter {
   const DescribeTensor& describe_;
   const std::atomic<bool>* stop_;
   StoreUsage usage_;
-  uint64_t inline_bytes_ = 0;
+  TagUsage* tag_ = nullptr;  // at hand
+  CopyCounter counter_;
   std::set<FileId> metas_;
   std::set<PagePlace> places_;
-  std::unordered_set<Digest, DigestHash> chunks_;
-  std::unordered_set<std::pair<FileId, uint64_t>, PlaceHash> copies_;
-  std::unordered_map<std::pair<FileId, uint64_t>, Copy, PlaceHash> bases_;
+  std::unordered_map<CopySpot, NotedBase, CopySpotHash> bases_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "store/checkpoint.h"
+#include "store/encoding_usage.h"
 
 namespace cairn {
 
@@ -15,10 +16,13 @@ struct ClassUsage {
   uint64_t stored_bytes = 0;   ///< a copy that several classes share counts for the first
 };
 
-struct EncodingUsage {
-  uint64_t chunks = 0;  ///< distinct ones; pieces count each
-  uint64_t decoded_bytes = 0;
-  uint64_t stored_bytes = 0;
+struct TagUsage {
+  /// What no tag that was committed before has. The sum over all tags is all that is stored of them
+  /// but metadata.
+  UsageByEncoding added;
+  /// What a load reads, a copy for each place in the tag and once as a base. Empty for a tag that
+  /// is made from no other tag's copies.
+  UsageByEncoding read;
 };
 
 struct StoreUsage {
@@ -33,7 +37,8 @@ struct StoreUsage {
   uint64_t dead_bytes = 0;     ///< in data packs: copies that no tag needs
   /// "history": copies of forgotten tags that standing ones are made from.
   std::map<std::string, ClassUsage> by_class;
-  std::map<std::string, EncodingUsage> by_encoding;  ///< "inline": in a page
+  UsageByClass by_class_and_encoding;  ///< copies; a class has what by_class says
+  std::map<std::string, TagUsage> by_tag;
 };
 
 /// What a caller that knows tensors adds to the picture.

@@ -20,7 +20,7 @@
     const column = Math.floor((event.clientX - box.left) / box.width * slots);
     const about = data.columns[column];
     if (!about) return "";
-    if (plot.dataset.rows === undefined) return about.title + "\n" + about.text;
+    if (plot.dataset.rows === undefined) return about.title + "\n" + about[plot.dataset.about];
     const rows = Number(plot.dataset.rows);
     const offset = Math.floor((event.clientY - box.top) / box.height * rows);
     const row = data.rows[Number(plot.dataset.row) + Math.min(Math.max(offset, 0), rows - 1)];

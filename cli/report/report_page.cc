@@ -8,9 +8,11 @@
 #include "cli/human.h"
 #include "cli/report/age_plot.h"
 #include "cli/report/axis.h"
+#include "cli/report/encoding_plots.h"
 #include "cli/report/heat_map.h"
 #include "cli/report/html.h"
 #include "cli/report/page_assets.h"
+#include "cli/report/reduction_table.h"
 #include "cli/report/size_plots.h"
 #include "cli/report/tag_table.h"
 #include "cli/report/usage_plots.h"
@@ -65,20 +67,28 @@ static std::string tiles(const ReportFacts& facts) {
 
 static std::string plots(const ReportView& view) {
   const StoreUsage& usage = view.facts.usage;
-  return size_plots(view) + heat_map(view) + "<div class=\"pair\">" + class_plot(usage) +
-         encoding_plot(usage) + "</div>\n<div class=\"pair\">" + age_plot(view) +
-         disk_plot(view.facts) + "</div>\n" + tag_table(view);
+  return size_plots(view) + encoding_plots(view) + heat_map(view) + reduction_table(usage) +
+         "<div class=\"pair\">" + class_plot(usage) + encoding_plot(usage) +
+         "</div>\n<div class=\"pair\">" + age_plot(view) + disk_plot(view.facts) + "</div>\n" +
+         tag_table(view);
 }
 
 static constexpr std::string_view kEmpty =
     "<section class=\"card empty\"><h2>This store is empty</h2><p>There are no tags yet. "
     "<code>cairn import TAG FILE</code> makes one.</p></section>\n";
 
+static ordered_json stored_json(const ColumnEncodings& encodings) {
+  ordered_json stored = ordered_json::object();
+  for (const auto& [held, bytes] : encodings.stored_bytes) stored[held_name(held)] = bytes;
+  return stored;
+}
+
 ordered_json report_data(const ReportView& view) {
   const TagColumns& tags = view.facts.tags;
   ordered_json columns = ordered_json::array(), rows = ordered_json::array();
   for (const TagColumn& column : tags.columns) {
     const ColumnSizes mean = mean_sizes(tags, column);
+    const ColumnEncodings encodings = mean_encodings(view.facts, column);
     columns.push_back(
         {{"title", column_title(view, column)},
          {"tags", column.count},
@@ -86,7 +96,10 @@ ordered_json report_data(const ReportView& view) {
          {"new_bytes", mean.new_bytes},
          {"text", fmt::format("{}size {}, new {} ({})", column.count > 1 ? "mean " : "",
                               human_bytes(mean.logical_bytes), human_bytes(mean.new_bytes),
-                              human_percent(mean.new_bytes, mean.logical_bytes))}});
+                              human_percent(mean.new_bytes, mean.logical_bytes))},
+         {"restore_cost", encodings.restore_cost},
+         {"stored_by_encoding", stored_json(encodings)},
+         {"encodings", encodings_text(column, encodings)}});
   }
   const ChangeMap& map = view.facts.changes;
   for (size_t row = 0; row < map.rows.size(); ++row) {

@@ -2,48 +2,22 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
-
 #include "base/bytes.h"
 #include "cli/human.h"
-#include "cli/report/axis.h"
+#include "cli/report/panel.h"
 
 namespace cairn {
 namespace {
-
-constexpr int kHeight = 1000;  // of a plot, in units of its own
 
 /// One bar a column, as one path.
 std::string bars(const std::vector<uint64_t>& values, uint64_t top, std::string_view css) {
   std::string path;
   for (size_t i = 0; i < values.size(); ++i) {
     if (values[i] == 0) continue;
-    const double height =
-        std::max(3.0, kHeight * static_cast<double>(values[i]) / static_cast<double>(top));
-    fmt::format_to(std::back_inserter(path), "M{:.2f} {}v-{:.0f}h.8v{:.0f}z",
-                   static_cast<double>(i) + 0.1, kHeight, height, height);
+    path +=
+        bar_path(i, 0, kPanelHeight * static_cast<double>(values[i]) / static_cast<double>(top));
   }
   return fmt::format("<path class=\"{}\" d=\"{}\"/>", css, path);
-}
-
-std::string grid_lines(const ByteAxis& axis, size_t slots) {
-  std::string path;
-  for (const uint64_t tick : axis.ticks) {
-    fmt::format_to(std::back_inserter(path), "M0 {:.0f}h{}",
-                   kHeight - kHeight * static_cast<double>(tick) / static_cast<double>(axis.top),
-                   slots);
-  }
-  return fmt::format("<path class=\"grid\" d=\"{}\"/>", path);
-}
-
-std::string tick_labels(const ByteAxis& axis) {
-  std::string html;
-  for (const uint64_t tick : axis.ticks) {
-    html += fmt::format("<span class=\"level\" style=\"bottom:{:.1f}%\">{}</span>",
-                        100 * static_cast<double>(tick) / static_cast<double>(axis.top),
-                        tick_label(tick));
-  }
-  return html;
 }
 
 struct Series {
@@ -61,13 +35,11 @@ std::string bar_panel(const ReportView& view, std::string_view id, std::string_v
   }
   const ByteAxis axis = byte_axis(largest);
   for (const Series& each : series) drawn += bars(each.values, axis.top, each.css);
-  return fmt::format(
-      "<div class=\"panel bars\" id=\"{0}\"><div class=\"gutter\">{1}</div>"
-      "<svg class=\"plot\" data-columns=\"{2}\" viewBox=\"0 0 {2} {3}\" "
-      "preserveAspectRatio=\"none\" role=\"img\" aria-labelledby=\"{0}-t {0}-d\">"
-      "<title id=\"{0}-t\">{4}</title><desc id=\"{0}-d\">{5}</desc>{6}{7}</svg></div>\n",
-      id, tick_labels(axis), view.slots(), kHeight, title, description,
-      grid_lines(axis, view.slots()), drawn);
+  return panel_html(view, {.id = id,
+                           .title = title,
+                           .description = description,
+                           .levels = byte_levels(axis),
+                           .drawn = drawn});
 }
 
 std::string describe(std::string_view what, const std::vector<uint64_t>& values) {

@@ -91,11 +91,11 @@ std::string class_plot(const StoreUsage& usage) {
 
 std::string encoding_plot(const StoreUsage& usage) {
   std::vector<BarRow> rows;
-  for (const auto& [name, each] : usage.by_encoding) {
-    rows.push_back({name, each.decoded_bytes, each.stored_bytes, each.chunks});
+  for (const auto& [held, each] : sum_by_encoding(usage.by_class_and_encoding)) {
+    rows.push_back({held_name(held), each.decoded_bytes, each.stored_bytes, each.chunks});
   }
   return "<section class=\"card\" id=\"plot-encodings\"><h2>By encoding</h2>"
-         "<p class=\"note\">Distinct chunks, decoded and as they are stored.</p>\n" +
+         "<p class=\"note\">Every copy once, decoded and as it is stored.</p>\n" +
          bar_table({"Encoding", "Chunks", "Decoded"}, std::move(rows)) + "</section>\n";
 }
 

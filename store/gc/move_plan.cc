@@ -88,10 +88,10 @@ class Planner {
     if (!rows && rows.error().code == Code::kCorrupt) return leave(source, rows.error().message);
     if (!rows) return tl::unexpected(rows.error());
     std::vector<const PackedCopy*> found;
-    for (const CopyPlace& place : needed_.in_pack(source)) {
-      const PackedCopy* row = find_row(*rows, place);
+    for (const NeededPlace& needed : needed_.in_pack(source)) {
+      const PackedCopy* row = find_row(*rows, needed.place);
       if (row == nullptr) {
-        return leave(source, fmt::format("its table names no copy at {}", place.offset));
+        return leave(source, fmt::format("its table names no copy at {}", needed.place.offset));
       }
       found.push_back(row);
     }

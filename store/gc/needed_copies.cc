@@ -100,7 +100,7 @@ Status NeededCopies::add_copy(const Copy& copy) {
   Pack& pack = *listed->second;
   const auto aux_bytes =
       static_cast<uint32_t>(copy.bases.size() * sizeof(Digest) + copy.parameters.size());
-  pack.places.push_back({copy.offset, copy.stored_bytes, copy.decoded_bytes, aux_bytes});
+  pack.places.push_back({place_of(copy), aux_bytes});
   constexpr size_t kSlack = 4096;
   if (pack.places.size() > 2 * pack.settled + kSlack) settle(pack);
   return {};
@@ -112,7 +112,7 @@ void NeededCopies::settle(Pack& pack) {
   pack.settled = pack.places.size();
 }
 
-const std::vector<CopyPlace>& NeededCopies::in_pack(const FileId& pack) {
+const std::vector<NeededPlace>& NeededCopies::in_pack(const FileId& pack) {
   Pack& needed = packs_[pack];
   settle(needed);
   return needed.places;
@@ -120,7 +120,9 @@ const std::vector<CopyPlace>& NeededCopies::in_pack(const FileId& pack) {
 
 uint64_t NeededCopies::needed_pack_bytes(const FileId& pack) {
   PackLayout layout;
-  for (const CopyPlace& place : in_pack(pack)) layout.add(place.stored_bytes, place.aux_bytes);
+  for (const NeededPlace& needed : in_pack(pack)) {
+    layout.add(needed.place.stored_bytes, needed.aux_bytes);
+  }
   return layout.is_empty() ? 0 : layout.file_bytes();
 }
 

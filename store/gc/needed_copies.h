@@ -8,21 +8,18 @@
 #include <vector>
 
 #include "store/bases.h"
+#include "store/copy_place.h"
 #include "store/gc/file_marks.h"
 #include "store/gc/needed_objects.h"
 #include "store/seen_copies.h"
 
 namespace cairn {
 
-/// A copy within its pack. Copies without stored bytes (zeros) lie where the next one does: lengths
-/// tell them apart.
-struct CopyPlace {
-  uint64_t offset = 0;
-  uint32_t stored_bytes = 0;
-  uint32_t decoded_bytes = 0;
+struct NeededPlace {
+  CopyPlace place;
   uint32_t aux_bytes = 0;  ///< of bases and parameters in the pack's table
 
-  auto operator<=>(const CopyPlace&) const = default;
+  auto operator<=>(const NeededPlace&) const = default;
 };
 
 /// Errors of add_tag: kCorrupt, also when a copy lies in a pack that the table does not list;
@@ -35,7 +32,7 @@ class NeededCopies {
   void add_tag_table(const TagTableRef& table) { objects_.add(table.table); }
 
   /// In increasing order, none twice. Empty for a pack of which no tag needs a copy.
-  const std::vector<CopyPlace>& in_pack(const FileId& pack);
+  const std::vector<NeededPlace>& in_pack(const FileId& pack);
   /// The sizes that the file would have if it held only what is needed.
   uint64_t needed_pack_bytes(const FileId& pack);
   uint64_t needed_meta_bytes(const FileId& meta) const { return objects_.needed_bytes(meta); }
@@ -44,7 +41,7 @@ class NeededCopies {
 
  private:
   struct Pack {
-    std::vector<CopyPlace> places;
+    std::vector<NeededPlace> places;
     size_t settled = 0;  // places[0, settled) are in order, none twice
     uint64_t oldest_commit = UINT64_MAX;
   };

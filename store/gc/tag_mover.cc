@@ -15,7 +15,7 @@ TagMover::TagMover(const Store& store, const MovePlan& plan, const SessionId& se
     const FileId pack{session, static_cast<uint32_t>(number)};
     for (const MovedCopy& moved : plan.packs[number].copies) {
       const PackedCopy& row = moved.row;
-      const CopyPlace old{row.offset, row.stored_bytes, row.decoded_bytes, 0};
+      const CopyPlace old{row.offset, row.stored_bytes, row.decoded_bytes};
       places_[moved.source].push_back({old, pack, moved.new_offset});
     }
   }
@@ -29,7 +29,7 @@ TagMover::TagMover(const Store& store, const MovePlan& plan, const SessionId& se
 bool TagMover::relocate(Copy& copy) const {
   const auto source = places_.find(copy.pack);
   if (source == places_.end()) return false;
-  const CopyPlace old{copy.offset, copy.stored_bytes, copy.decoded_bytes, 0};
+  const CopyPlace old = place_of(copy);
   const auto place = std::lower_bound(
       source->second.begin(), source->second.end(), old,
       [](const NewPlace& each, const CopyPlace& wanted) { return each.old < wanted; });

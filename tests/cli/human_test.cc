@@ -38,7 +38,13 @@ TEST(Human, Shares) {
   EXPECT_EQ(human_percent(1, 3), "33.3 %");
   EXPECT_EQ(human_percent(0, 0), "-");
   EXPECT_EQ(human_ratio(24, 10), "2.40x");
+  EXPECT_EQ(human_ratio(9999, 1000), "10.0x");
+  EXPECT_EQ(human_ratio(9996, 100), "100x");
   EXPECT_EQ(human_ratio(1, 0), "-");
+  EXPECT_EQ(human_percent(0.125), "12.5 %");
+  EXPECT_EQ(human_percent(0.0 / 0.0), "-");
+  EXPECT_EQ(human_cost(0.756), "0.76x");
+  EXPECT_EQ(human_cost({}), "-");
 }
 
 TEST(Human, PrintableHidesControlBytes) { EXPECT_EQ(printable("a\x1b[2Jé\n"), "a\\x1b[2Jé\\x0a"); }

@@ -57,7 +57,8 @@ class Page(WithPage):
 
     def test_plots_are_there(self):
         evaluate = self.open()
-        for plot in ("size", "new", "changes", "classes", "encodings", "age", "disk"):
+        for plot in ("size", "new", "encoded", "restore", "changes", "reductions", "classes",
+                     "encodings", "age", "disk"):
             box = evaluate(f"(r => [r.width, r.height])(document.getElementById('plot-{plot}')"
                            ".getBoundingClientRect())")
             self.assertGreater(min(box), 60, plot)
@@ -79,6 +80,36 @@ class Page(WithPage):
         heights = [float(height) for height in re.findall(r"v-([\d.]+)", path)]
         for column, height in zip(columns, heights, strict=True):
             self.assertAlmostEqual(height / 1000, column["new_bytes"] / largest, delta=0.005)
+
+    def test_stacks_are_as_high_as_they_should(self):
+        evaluate = self.open()
+        columns = evaluate(DATA)["columns"]
+        largest = max(sum(column["stored_by_encoding"].values()) for column in columns)
+        for number, column in enumerate(columns):
+            for encoding, stored in column["stored_by_encoding"].items():
+                if stored == 0:
+                    continue
+                path = evaluate(f"document.querySelector('#plot-encoded path.e-{encoding}')"
+                                ".getAttribute('d')")
+                height = re.search(rf"M{number}\.10 [\d.]+v-([\d.]+)", path)
+                self.assertAlmostEqual(float(height[1]) / 1000, stored / largest, delta=0.004)
+        colours = evaluate("[...document.getElementById('plot-encoded').parentElement."
+                           "querySelectorAll('.swatch')].map(e => "
+                           "getComputedStyle(e).backgroundColor)")
+        self.assertGreater(len(colours), 1)
+        self.assertNotIn("rgba(0, 0, 0, 0)", colours, "every encoding has a colour")
+
+    def test_a_tip_says_what_a_tag_added(self):
+        evaluate = self.open()
+        place = evaluate("""(() => {
+          const plot = document.querySelector('#plot-encoded svg');
+          plot.scrollIntoView({block: 'center', behavior: 'instant'});
+          const box = plot.getBoundingClientRect();
+          return [box.left + box.width * 1.5 / plot.dataset.columns, box.top + box.height / 2];
+        })()""")
+        self.browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+        tip = evaluate("document.getElementById('tip').textContent")
+        self.assertEqual(tip, "run/3\n" + evaluate(DATA)["columns"][1]["encodings"])
 
     def test_a_tip_says_the_numbers(self):
         evaluate = self.open()

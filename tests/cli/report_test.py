@@ -35,6 +35,12 @@ class Report(WithPage):
         for column, tag in zip(data["columns"], listed):
             self.assertEqual((column["logical_bytes"], column["new_bytes"]),
                              (tag["logical_bytes"], tag["new_bytes"]))
+        stored = sum(sum(column["stored_by_encoding"].values()) for column in data["columns"])
+        rows = self.cairn.json("stats")["by_class_and_encoding"]
+        self.assertEqual(stored, sum(row["stored_bytes"] for row in rows))
+        for column in data["columns"]:
+            self.assertEqual(column["restore_cost"],
+                             self.cairn.json("show", column["title"])["restore_cost"])
         rows = {row["name"]: row["cells"] for row in data["rows"]}
         self.assertEqual(rows["frozen.weight"], [[0, 0, 8]] + [[8, 0, 0]] * 3)
         # run/2 is gone: run/3 is compared with run/1.

@@ -26,5 +26,48 @@ TEST(Table, ALongNameMovesItsOwnRowAlone) {
   EXPECT_EQ(table.render(), "tensor  size\nw        5 B\n" + name + "  12 B\n");
 }
 
+Table tensors() {
+  Table table({{"tensor"}, {"dtype"}, {"size", Align::kRight}, {"encodings"}});
+  table.add_row({"layers.0.mlp.weight", "BF16", "5 B", "12 replay 3.90x, 4 raw"});
+  table.add_row({"w", "F32", "12 KiB", "1 raw"});
+  return table;
+}
+
+TEST(Table, LinesThatFitStay) {
+  const std::string wide =
+      "tensor               dtype    size  encodings\n"
+      "layers.0.mlp.weight  BF16      5 B  12 replay 3.90x, 4 raw\n"
+      "w                    F32    12 KiB  1 raw\n";
+  EXPECT_EQ(tensors().render(), wide);
+  EXPECT_EQ(tensors().render(58), wide);
+}
+
+TEST(Table, TheLastColumnBreaksAfterCommas) {
+  EXPECT_EQ(tensors().render(57),
+            "tensor               dtype    size  encodings\n"
+            "layers.0.mlp.weight  BF16      5 B  12 replay 3.90x,\n"
+            "                                    4 raw\n"
+            "w                    F32    12 KiB  1 raw\n");
+}
+
+TEST(Table, NamesGetALineOfTheirOwn) {
+  EXPECT_EQ(tensors().render(40),
+            "tensor\n"
+            "  dtype    size  encodings\n"
+            "layers.0.mlp.weight\n"
+            "  BF16      5 B  12 replay 3.90x, 4 raw\n"
+            "w\n"
+            "  F32    12 KiB  1 raw\n");
+  EXPECT_EQ(tensors().render(20),
+            "tensor\n"
+            "  dtype    size  encodings\n"
+            "layers.0.mlp.weight\n"
+            "  BF16      5 B  12 replay 3.90x,\n"
+            "                 4 raw\n"
+            "w\n"
+            "  F32    12 KiB  1 raw\n")
+      << "what cannot break stays whole";
+}
+
 }  // namespace
 }  // namespace cairn

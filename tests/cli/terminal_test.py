@@ -64,6 +64,19 @@ class Terminal(unittest.TestCase):
         seen = self.wait_for("saved 'run/1'")
         self.assertNotIn("[###", seen)
 
+    def test_tables_fit(self):
+        name = "model.layers.0.self_attn.q_proj.weight"
+        file = write_safetensors(self.folder / "n.safetensors",
+                                 {name: ("BF16", [128, 512], noise(131072)), "w": noise(3000, 2)})
+        self.cairn.run("import", "run/1", file)
+        whole = self.cairn.run("show", "run/1").stdout.splitlines()
+        self.assertGreater(max(map(len, whole)), 90, "a pipe gets a row as one line")
+        self.type("cairn show run/1 --tensors 'model*'", "Enter")
+        seen = self.wait_for("1 raw", "manifest").splitlines()
+        row = seen.index(name)
+        self.assertEqual(seen[row + 1].split(), "BF16 [128, 512] 128 KiB 128 KiB 128 KiB 1 raw".split())
+        self.assertTrue(seen[row + 1].startswith("  BF16"))
+
     def test_ctrl_c(self):
         with open(self.cairn.store / "lock", "r+b") as lock:
             fcntl.lockf(lock, fcntl.LOCK_EX)

@@ -15,7 +15,7 @@ class Writer : public StoreFixture {
     StoreFixture::SetUp();
     session_ = *SessionId::fresh();
     packs_ = std::make_unique<PackWriter>(posix_fs(), path(), session_, uint64_t{1} << 30);
-    writer_ = std::make_unique<ChunkWriter>(*packs_, session_);
+    writer_ = std::make_unique<ChunkWriter>(*packs_, session_, &progress_);
   }
   EncodedChunk made_from(CopyBase base) const {
     return {{Encoding::kDelta, {0x12}, noise(100, 9)}, {base}, {blake3(noise(8, 8))}};
@@ -24,6 +24,7 @@ class Writer : public StoreFixture {
   const Bytes data_ = noise(1000, 1);
   const Digest digest_ = blake3(data_);
   SessionId session_;
+  ProgressCounters progress_;
   std::unique_ptr<PackWriter> packs_;
   std::unique_ptr<ChunkWriter> writer_;
 };
@@ -119,6 +120,20 @@ TEST_F(Writer, ThreadsThatMeetTheSameChunks) {
     EXPECT_EQ(found.copy.decoded_bytes, 300u);
     EXPECT_NE(found.copy.stored_bytes, 0u);
   }
+}
+
+TEST_F(Writer, ProgressIsToldOfWhatProvesToBeNew) {
+  EXPECT_TRUE(writer_->claim(digest_, true));
+  EXPECT_EQ(progress_.new_bytes, 0u) << "it may be met elsewhere yet";
+  ASSERT_TRUE(writer_->write_raw(digest_, data_, true));
+  EXPECT_EQ(progress_.new_bytes, 1000u);
+  ASSERT_TRUE(writer_->write_own(digest_, 1000, made_from(OwnPlace{1, 2, 3})));
+  EXPECT_EQ(progress_.new_bytes, 1000u) << "the same chunk";
+  const Bytes text = noise(500, 2);
+  ASSERT_TRUE(writer_->write_raw(blake3(text), text, false));
+  writer_->count_inline(8);
+  EXPECT_EQ(progress_.new_bytes, 1508u);
+  EXPECT_EQ(writer_->new_bytes(), 1008u) << "attachments are no part of it";
 }
 
 }  // namespace

@@ -3,29 +3,13 @@
 
 #include <fmt/format.h>
 
+#include "lib/restore_cost.h"
 #include "store/decode_plan.h"
 #include "tests/lib/series_fixture.h"
 #include "tests/store/forged_tag.h"
 
 namespace cairn {
 namespace {
-
-TEST(RestoreSeconds, GrowWithWhatIsReadAndDecoded) {
-  Copy copy;
-  copy.stored_bytes = 1000, copy.decoded_bytes = 2000;
-  Copy more = copy;
-  more.stored_bytes = 2000;
-  EXPECT_LT(restore_seconds(copy), restore_seconds(more));
-  more = copy;
-  more.decoded_bytes = 4000;
-  EXPECT_LT(restore_seconds(copy), restore_seconds(more));
-  more = copy;
-  more.encoding = Encoding::kZstd;
-  EXPECT_LT(restore_seconds(copy), restore_seconds(more));
-  EXPECT_LT(keyframe_seconds(1000), keyframe_seconds(2000));
-  EXPECT_EQ(keyframe_seconds(0), 0);
-  EXPECT_LT(deliver_seconds(1000), deliver_seconds(2000));
-}
 
 class Budget : public SeriesFixture {
  protected:

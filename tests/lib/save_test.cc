@@ -128,9 +128,13 @@ TEST_F(Save, FoundCopiesAreReused) {
     for (auto& copy : copies) copy = found;
     return Status{};
   };
+  ProgressCounters progress;
+  request.call.progress = &progress;
   const auto saved = save(*store_, request);
   ASSERT_TRUE(succeeds(saved));
   EXPECT_EQ(saved->facts.new_bytes, 0u);
+  EXPECT_EQ(progress.new_bytes, 0u);
+  EXPECT_EQ(progress.done_bytes, 2048u);
   EXPECT_EQ(packs().size(), 1u);
   EXPECT_EQ(load_whole("b/1", "w", {1024}), big);
 }

@@ -172,7 +172,9 @@ class SeriesFixture : public StoreFixture {
       if (role && tensor.role != *role) continue;
       const auto described = describe_tensor(*checkpoint, *checkpoint->find_tensor(name));
       EXPECT_TRUE(succeeds(described));
-      for (const auto& [encoding, count] : described->encodings) counts[encoding] += count;
+      for (const auto& [held, usage] : described->encodings) {
+        counts[held_name(held)] += usage.chunks;
+      }
     }
     return counts;
   }

@@ -6,7 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/report/age_plot.h"
+#include "cli/report/encoding_plots.h"
 #include "cli/report/heat_map.h"
+#include "cli/report/reduction_table.h"
 #include "cli/report/size_plots.h"
 #include "cli/report/tag_table.h"
 #include "cli/report/usage_plots.h"
@@ -38,7 +40,13 @@ ReportView two_tags() {
   view.facts.usage.stored_bytes = 700;
   view.facts.reclaimable_bytes = 200;
   view.facts.usage.by_class = {{"weight", {8000, 500}}, {"metadata", {0, 200}}};
-  view.facts.usage.by_encoding = {{"raw", {5, 500, 500}}, {"zero", {2, 4500, 0}}};
+  view.facts.usage.by_class_and_encoding = {
+      {"history", {{Encoding::kPlanes, {1, 400, 300}}}},
+      {"weight", {{Encoding::kRaw, {5, 500, 500}}, {Encoding::kZero, {2, 4500, 0}}}}};
+  view.facts.usage.by_tag["r/1"].added = {{Encoding::kRaw, {5, 500, 500}}};
+  TagUsage& second = view.facts.usage.by_tag["r/2"];
+  second.added = {{std::nullopt, {1, 100, 100}}, {Encoding::kReplay, {1, 100, 25}}};
+  second.read = {{Encoding::kPlanes, {1, 4000, 3000}}, {Encoding::kReplay, {1, 4000, 0}}};
   view.facts.changes = {{{"w", "weight", 1}}, 2, {{0, 0, 4}, {4, 1, 0}}, 0};
   view.metadata = {"loss=<1>", ""};
   return view;
@@ -48,8 +56,9 @@ TEST(ReportPage, IsWhole) {
   const std::string page = report_page(two_tags());
   EXPECT_TRUE(page.starts_with("<!DOCTYPE html>"));
   EXPECT_TRUE(page.ends_with("</body></html>\n"));
-  for (const std::string id : {"plot-size", "plot-new", "plot-changes", "plot-classes",
-                               "plot-encodings", "plot-age", "plot-disk", "tags"}) {
+  for (const std::string id :
+       {"plot-size", "plot-new", "plot-encoded", "plot-restore", "plot-changes", "plot-reductions",
+        "plot-classes", "plot-encodings", "plot-age", "plot-disk", "tags"}) {
     EXPECT_THAT(page, HasSubstr("id=\"" + id + "\""));
   }
   EXPECT_THAT(page, HasSubstr("/data/&lt;store&gt;"));
@@ -68,6 +77,11 @@ TEST(ReportPage, Data) {
   const auto data = report_data(two_tags());
   EXPECT_EQ(data["columns"][1]["text"], "size 3.9 KiB, new 1000 B (25.0 %)");
   EXPECT_EQ(data["rows"][0]["cells"].dump(), "[[0,0,4],[4,1,0]]");
+  EXPECT_EQ(data["columns"][1]["stored_by_encoding"].dump(), R"({"inline":100,"replay":25})");
+  EXPECT_NEAR(data["columns"][1]["restore_cost"], (1.7 + 0.4) / 1.7, 1e-9);
+  EXPECT_EQ(data["columns"][0]["restore_cost"], 1) << "it needs no other tag";
+  EXPECT_EQ(data["columns"][1]["encodings"],
+            "added 125 B\n100 B inline\n25 B replay\nloads in 1.2 times a keyframe's time");
 }
 
 TEST(SizePlots, ColumnsOfSeveralTagsAreMeans) {
@@ -75,6 +89,40 @@ TEST(SizePlots, ColumnsOfSeveralTagsAreMeans) {
   const ColumnSizes mean = mean_sizes(tags, tags.columns[0]);
   EXPECT_EQ(mean.logical_bytes, 150u);
   EXPECT_EQ(mean.new_bytes, 20u);
+}
+
+TEST(EncodingPlots, ColumnsOfSeveralTagsAreMeans) {
+  ReportView view = two_tags();
+  view.facts.tags = arrange_tags(view.facts.tags.tags, 1);
+  const ColumnEncodings mean = mean_encodings(view.facts, view.facts.tags.columns[0]);
+  EXPECT_EQ(mean.stored_bytes,
+            (std::map<HeldAs, uint64_t>{
+                {std::nullopt, 50}, {Encoding::kRaw, 250}, {Encoding::kReplay, 12}}));
+  EXPECT_NEAR(mean.restore_cost, (1 + 2.1 / 1.7) / 2, 1e-9);
+}
+
+TEST(EncodingPlots, BarsStandUponEachOther) {
+  const std::string plots = encoding_plots(two_tags());
+  EXPECT_THAT(plots, HasSubstr("<path class=\"e-raw\" d=\"M0.10 1000v-1000h.8v1000z\"/>"));
+  EXPECT_THAT(plots, HasSubstr("<path class=\"e-inline\" d=\"M1.10 1000v-200h.8v200z\"/>"));
+  EXPECT_THAT(plots, HasSubstr("<path class=\"e-replay\" d=\"M1.10 800v-50h.8v50z\"/>"));
+  EXPECT_THAT(plots, Not(HasSubstr("swatch e-zero"))) << "nobody stores any";
+}
+
+TEST(EncodingPlots, TheCostIsALineOfEachPrefix) {
+  ReportView view = two_tags();
+  EXPECT_THAT(encoding_plots(view), HasSubstr("class=\"line\" d=\"M0.5 "));
+  view.facts.usage.by_tag["r/2"].read.clear();
+  EXPECT_THAT(encoding_plots(view), Not(HasSubstr("plot-restore"))) << "all stand by themselves";
+}
+
+TEST(ReductionTable, ClassesWithTheirEncodingsLargestFirst) {
+  const std::string table = reduction_table(two_tags().facts.usage);
+  EXPECT_LT(table.find("<th>weight</th>"), table.find("<th>history</th>"));
+  EXPECT_LT(table.find("</i>raw</th>"), table.find("</i>zero</th>"));
+  EXPECT_THAT(table, HasSubstr("<rect class=\"size\" width=\"1000\" height=\"10\"/>"
+                               "<rect class=\"e-raw\" x=\"0\" width=\"100\""));
+  EXPECT_THAT(table, HasSubstr(">10.0x</td>")) << "5000 decoded to 500 stored";
 }
 
 TEST(HeatMap, Levels) {
@@ -99,9 +147,9 @@ TEST(UsagePlots, LargestFirstWithRatios) {
   const ReportView view = two_tags();
   const std::string classes = class_plot(view.facts.usage);
   EXPECT_LT(classes.find("weight"), classes.find("metadata"));
-  EXPECT_THAT(classes, HasSubstr(">16.00x<"));
+  EXPECT_THAT(classes, HasSubstr(">16.0x<"));
   const std::string encodings = encoding_plot(view.facts.usage);
-  EXPECT_THAT(encodings, HasSubstr("<rect class=\"new\" width=\"1000\""));
+  EXPECT_THAT(encodings, HasSubstr("<rect class=\"new\" width=\"625\""));
   EXPECT_THAT(encodings, HasSubstr("<rect class=\"new\" width=\"0\""));
 }
 

@@ -1,0 +1,115 @@
+#include "lib/tag_usage.h"
+
+#include "lib/describe.h"
+#include "store/copy_counter.h"
+
+namespace cairn {
+namespace {
+
+/// Calls in turn on_copy, on_inline and on_base for all that items are read from.
+class ReadWalk {
+ public:
+  using OnCopy = std::function<void(const std::string& class_name, const Digest&, const Copy&)>;
+  using OnInline = std::function<void(const std::string& class_name, const Bytes&)>;
+  using OnBase = std::function<void(const Copy&)>;
+
+  ReadWalk(Checkpoint& checkpoint, const WantsItem& wants)
+      : checkpoint_(checkpoint), wants_(wants) {}
+
+  Status run(const OnCopy& on_copy, const OnInline& on_inline, const OnBase& on_base) {
+    CAIRN_TRY(const Layout layout, checkpoint_.layout());
+    met_.resize(checkpoint_.table().pages.size());
+    for (size_t number = 0; number < met_.size(); ++number) {
+      for (const PageRun& run : checkpoint_.plan().pages[number]) {
+        if (!wants_(run.item)) continue;
+        const std::string class_name =
+            checkpoint_.is_tensor(run.item) ? tensor_class(layout, run.item) : "attachment";
+        CAIRN_CHECK(walk(number, run, class_name, on_copy, on_inline));
+      }
+    }
+    const auto read = [&](size_t number) -> Result<Locator> {
+      CAIRN_TRY(const auto page, checkpoint_.page(number));
+      return page->locator;
+    };
+    const auto visit = [&](const CopyRef& ref, const Copy& copy) -> Status {
+      const bool is_met =
+          ref.page < met_.size() && ref.slot < met_[ref.page].size() && met_[ref.page][ref.slot];
+      if (!is_met) on_base(copy);
+      return {};
+    };
+    return follow_bases(std::move(bases_), checkpoint_.page_numbers(), read, visit);
+  }
+
+ private:
+  Status walk(size_t number, const PageRun& run, const std::string& class_name,
+              const OnCopy& on_copy, const OnInline& on_inline) {
+    CAIRN_TRY(const auto page, checkpoint_.page(number));
+    met_[number].resize(page->locator.copies.size());
+    for (size_t entry = run.first_entry; entry < run.first_entry + run.chunk_count; ++entry) {
+      const ChunkEntry& chunk = page->page.entries[entry];
+      if (const auto* bytes = std::get_if<Bytes>(&chunk)) on_inline(class_name, *bytes);
+      size_t slot = page->first_slots[entry];
+      for (const Copy& copy : page->copies(entry)) {
+        met_[number][slot++] = true;
+        for (const BaseRef& base : copy.bases) {
+          CAIRN_TRY(bases_.emplace_back(), checkpoint_.page_numbers().resolve(base));
+        }
+      }
+      for_each_stored(chunk, page->copies(entry), [&](const Digest& digest, const Copy& copy) {
+        on_copy(class_name, digest, copy);
+      });
+    }
+    return {};
+  }
+
+  Checkpoint& checkpoint_;
+  const WantsItem& wants_;
+  std::vector<std::vector<bool>> met_;  // by page and slot: copies that stand for chunks
+  std::vector<CopyRef> bases_;
+};
+
+/// Adds to `usage` what the counter has not met before.
+Status count_needed(Checkpoint& checkpoint, const WantsItem& wants, CopyCounter& counter,
+                    UsageByClass& usage) {
+  const auto add = [&](const std::string& class_name, HeldAs held, const EncodingUsage& fresh) {
+    if (fresh != EncodingUsage()) usage[class_name][held] += fresh;
+  };
+  return ReadWalk(checkpoint, wants)
+      .run([&](const std::string& class_name, const Digest& digest,
+               const Copy& copy) { add(class_name, copy.encoding, counter.add(digest, copy)); },
+           [&](const std::string& class_name, const Bytes& bytes) {
+             add(class_name, std::nullopt, counter.add_inline(bytes));
+           },
+           [&](const Copy& copy) {
+             add(std::string(kHistoryClass), copy.encoding, counter.add_base(copy));
+           });
+}
+
+}  // namespace
+
+Result<UsageByClass> tag_usage(Checkpoint& checkpoint, const WantsItem& wants) {
+  UsageByClass usage;
+  CAIRN_CHECK(ReadWalk(checkpoint, wants)
+                  .run(
+                      [&](const std::string& class_name, const Digest&, const Copy& copy) {
+                        usage[class_name][copy.encoding] += EncodingUsage::of(copy);
+                      },
+                      [&](const std::string& class_name, const Bytes& bytes) {
+                        usage[class_name][std::nullopt] += EncodingUsage::of_inline(bytes.size());
+                      },
+                      [&](const Copy& copy) {
+                        usage[std::string(kHistoryClass)][copy.encoding] += EncodingUsage::of(copy);
+                      }));
+  return usage;
+}
+
+Result<UsageByClass> usage_beside(Checkpoint& a, Checkpoint& b, const WantsItem& wants) {
+  CopyCounter counter;
+  UsageByClass of_a, of_b;
+  CAIRN_CHECK(count_needed(
+      a, [](size_t) { return true; }, counter, of_a));
+  CAIRN_CHECK(count_needed(b, wants, counter, of_b));
+  return of_b;
+}
+
+}  // namespace cairn
