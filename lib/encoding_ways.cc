@@ -101,18 +101,29 @@ class Ways {
     const bool has_master = std::any_of(cluster_.begin(), cluster_.end(), [](const Member& member) {
       return member.role == Role::kMaster;
     });
-    const bool is_parameter =
-        self_.role == Role::kMaster || (self_.role == Role::kWeight && !has_master);
+    const Role parameter = has_master ? Role::kMaster : Role::kWeight;
+    const bool is_parameter = self_.role == parameter;
     if (self_.role == Role::kExpAvg) {
       add_rule(ReplayRule::kAdamFirstMoment, {{number_, true}});
+      if (const auto decayed = find(parameter)) {
+        add_rule(ReplayRule::kDecayedFirstMoment, {{number_, true}, {*decayed, true}});
+      }
     } else if (self_.role == Role::kExpAvgSq && first) {
       add_rule(ReplayRule::kAdamSecondMoment, {{*first, false}, {*first, true}, {number_, true}});
     } else if (is_parameter && first && second) {
       add_rule(ReplayRule::kAdamParameter, {{number_, true}, {*first, false}, {*second, false}});
-    } else if (is_parameter && first) {
-      add_rule(ReplayRule::kSgdParameter, {{number_, true}, {*first, false}});
-      add_rule(ReplayRule::kLionParameter, {{number_, true}, {*first, false}, {*first, true}});
+    } else if (is_parameter) {
+      if (first) add_buffer_rules(*first);
+      if (options_.from_gradients) add_rule(ReplayRule::kGradientParameter, {{number_, true}});
     }
+  }
+
+  /// For a parameter with one moment or buffer: which optimizer it is of, only a trial tells.
+  void add_buffer_rules(size_t buffer) {
+    const std::vector<WaySource> both = {{number_, true}, {buffer, false}, {buffer, true}};
+    add_rule(ReplayRule::kSgdParameter, {both[0], both[1]});
+    add_rule(ReplayRule::kNesterovParameter, both);
+    add_rule(ReplayRule::kLionParameter, both);
   }
 
   const Cluster& cluster_;

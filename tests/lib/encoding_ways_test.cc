@@ -27,11 +27,14 @@ constexpr size_t kFirst = SampleStep::kFirst, kSecond = SampleStep::kSecond,
                  kMaster = SampleStep::kMaster, kWeight = SampleStep::kWeight;
 
 TEST_F(EncodingWays, InASeriesEachFollowsFromThoseBeforeIt) {
-  EXPECT_EQ(ways(kFirst), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
+  EXPECT_EQ(ways(kFirst), (List{Way::kReplay, Way::kReplay, Way::kDelta, Way::kPlanes}));
   EXPECT_EQ(ways(kSecond), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
   EXPECT_EQ(ways(kMaster), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
   EXPECT_EQ(ways(kWeight), (List{Way::kDerived, Way::kDelta, Way::kPlanes}));
   EXPECT_EQ(first(kFirst).rule, ReplayRule::kAdamFirstMoment);
+  const EncodingWay decayed = ways_of(cluster_, kFirst, {})[1];
+  EXPECT_EQ(decayed.rule, ReplayRule::kDecayedFirstMoment);
+  EXPECT_EQ(decayed.sources[1].member, kMaster);
   EXPECT_EQ(first(kSecond).rule, ReplayRule::kAdamSecondMoment);
   EXPECT_EQ(first(kMaster).rule, ReplayRule::kAdamParameter);
   EXPECT_EQ(first(kWeight).cast, Cast::kF32ToBf16);
@@ -95,7 +98,18 @@ TEST_F(EncodingWays, OtherDtypesAreNotCast) {
 
 TEST_F(EncodingWays, WithABufferOnlyItMayBeSgdOrLion) {
   cluster_.erase(cluster_.begin() + kSecond);
-  EXPECT_EQ(ways(kSecond), (List{Way::kReplay, Way::kReplay, Way::kDelta, Way::kPlanes}));
+  constexpr size_t kParameter = kSecond;
+  EXPECT_EQ(ways(kParameter),
+            (List{Way::kReplay, Way::kReplay, Way::kReplay, Way::kDelta, Way::kPlanes}));
+  const auto with_gradients = ways_of(cluster_, kParameter, {.from_gradients = true});
+  EXPECT_EQ(with_gradients.size(), 6u);
+  EXPECT_EQ(with_gradients[3].rule, ReplayRule::kGradientParameter);
+}
+
+TEST_F(EncodingWays, AParameterWithoutStateMayFollowFromItsGradient) {
+  cluster_.erase(cluster_.begin(), cluster_.begin() + kMaster);
+  EXPECT_EQ(ways(0), (List{Way::kDelta, Way::kPlanes}));
+  EXPECT_EQ(ways(0, {.from_gradients = true}), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
 }
 
 TEST_F(EncodingWays, AWeightWithoutMasterIsTheParameter) {
