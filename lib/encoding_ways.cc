@@ -50,6 +50,11 @@ class Ways {
   }
 
  private:
+  bool has(Role role) const {
+    return std::any_of(cluster_.begin(), cluster_.end(),
+                       [role](const Member& member) { return member.role == role; });
+  }
+
   /// A member of that role that copies can be made from.
   std::optional<size_t> find(Role role) const {
     for (size_t i = 0; i < cluster_.size(); ++i) {
@@ -97,10 +102,10 @@ class Ways {
 
   void add_replay() {
     if (self_.before.empty()) return;
+    // Of amsgrad the step is made with the largest second moment so far.
     const auto first = find(Role::kExpAvg), second = find(Role::kExpAvgSq);
-    const bool has_master = std::any_of(cluster_.begin(), cluster_.end(), [](const Member& member) {
-      return member.role == Role::kMaster;
-    });
+    const auto largest = has(Role::kMaxExpAvgSq) ? find(Role::kMaxExpAvgSq) : second;
+    const bool has_master = has(Role::kMaster);
     const Role parameter = has_master ? Role::kMaster : Role::kWeight;
     const bool is_parameter = self_.role == parameter;
     if (self_.role == Role::kExpAvg) {
@@ -110,9 +115,11 @@ class Ways {
       }
     } else if (self_.role == Role::kExpAvgSq && first) {
       add_rule(ReplayRule::kAdamSecondMoment, {{*first, false}, {*first, true}, {number_, true}});
-    } else if (is_parameter && first && second) {
-      add_rule(ReplayRule::kAdamParameter, {{number_, true}, {*first, false}, {*second, false}});
-    } else if (is_parameter) {
+    } else if (self_.role == Role::kMaxExpAvgSq && second) {
+      add_rule(ReplayRule::kAdamMaximum, {{number_, true}, {*second, false}});
+    } else if (is_parameter && first && largest) {
+      add_rule(ReplayRule::kAdamParameter, {{number_, true}, {*first, false}, {*largest, false}});
+    } else if (is_parameter && !has(Role::kExpAvgSq)) {
       if (first) add_buffer_rules(*first);
       if (options_.from_gradients) add_rule(ReplayRule::kGradientParameter, {{number_, true}});
     }

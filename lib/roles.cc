@@ -23,8 +23,8 @@ static constexpr std::array<std::pair<std::string_view, std::optional<double> St
                  {"dampening", &StepFacts::dampening}}};
 
 static std::optional<Role> role_named(std::string_view name) {
-  for (const Role role :
-       {Role::kWeight, Role::kMaster, Role::kExpAvg, Role::kExpAvgSq, Role::kStep}) {
+  for (const Role role : {Role::kWeight, Role::kMaster, Role::kExpAvg, Role::kExpAvgSq,
+                          Role::kMaxExpAvgSq, Role::kStep}) {
     if (role_name(role) == name) return role;
   }
   return std::nullopt;
@@ -146,9 +146,10 @@ static std::string_view without_prefixes(std::string_view name) {
 
 static bool guess_optimizer_role(TensorSource& source) {
   const std::string_view name = without_prefixes(source.name);
-  static constexpr std::array<std::pair<std::string_view, Role>, 5> kWords = {
+  static constexpr std::array<std::pair<std::string_view, Role>, 6> kWords = {
       {{"exp_avg", Role::kExpAvg},
        {"exp_avg_sq", Role::kExpAvgSq},
+       {"max_exp_avg_sq", Role::kMaxExpAvgSq},
        {"step", Role::kStep},
        {"master", Role::kMaster},
        {"momentum_buffer", Role::kExpAvg}}};

@@ -24,14 +24,18 @@ from series_models import Gpt, SIZES, Text
 
 WARM_UP, TAGS, CLIP = 40, 6, 0.5
 MOMENTS = {"exp_avg": "exp_avg", "momentum_buffer": "exp_avg", "exp_avg_sq": "exp_avg_sq",
-           "row_var": "other", "col_var": "other", "variance": "other"}
-NAMES = {"weight": "{p}", "exp_avg": "{p}.exp_avg", "exp_avg_sq": "{p}.exp_avg_sq"}
+           "max_exp_avg_sq": "max_exp_avg_sq", "row_var": "other", "col_var": "other", "variance": "other"}
+NAMES = {"weight": "{p}", "exp_avg": "{p}.exp_avg", "exp_avg_sq": "{p}.exp_avg_sq",
+         "max_exp_avg_sq": "{p}.max_exp_avg_sq"}
 CASES = [
     *(Case("adamw", kernel) for kernel in ("loop", "foreach", "fused")),
     Case("adamw", gradients="bf16"),
     *(Case("adamw", kernel, pure=True) for kernel in ("loop", "foreach", "fused")),
     Case("adamw", pure=True, settings=(("betas", (0.9, 0.999)),)),
     Case("wide adamw", "loop", gradients="bf16"),
+    *(Case("adamw", kernel, gradients="bf16", settings=(("amsgrad", True),))
+      for kernel in ("foreach", "fused")),
+    Case("adamw", pure=True, settings=(("amsgrad", True),)),
     Case("adam"), Case("adam", gradients="bf16"), Case("adam", "fused", gradients="bf16"),
     Case("adam", pure=True), Case("adam", "fused", pure=True),
     *(Case("sgd", gradients=gradients, settings=settings)

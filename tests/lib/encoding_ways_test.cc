@@ -106,6 +106,18 @@ TEST_F(EncodingWays, WithABufferOnlyItMayBeSgdOrLion) {
   EXPECT_EQ(with_gradients[3].rule, ReplayRule::kGradientParameter);
 }
 
+TEST_F(EncodingWays, OfAmsgradTheStepIsMadeWithTheLargestSecondMoment) {
+  constexpr size_t kLargest = 4;
+  cluster_.push_back(cluster_[kSecond]);
+  cluster_[kLargest].role = Role::kMaxExpAvgSq;
+  EXPECT_EQ(first(kLargest).rule, ReplayRule::kAdamMaximum);
+  EXPECT_EQ(first(kLargest).sources[1].member, kSecond);
+  EXPECT_EQ(first(kMaster).sources[2].member, kLargest);
+  EXPECT_EQ(first(kSecond).rule, ReplayRule::kAdamSecondMoment);
+  cluster_[kLargest].is_inline = true;
+  EXPECT_EQ(ways(kMaster), (List{Way::kDelta, Way::kPlanes}));
+}
+
 TEST_F(EncodingWays, AParameterWithoutStateMayFollowFromItsGradient) {
   cluster_.erase(cluster_.begin(), cluster_.begin() + kMaster);
   EXPECT_EQ(ways(0), (List{Way::kDelta, Way::kPlanes}));

@@ -27,6 +27,7 @@ TEST(Roles, AreGuessedFromTheHabitsOfOthers) {
                            Case{"state.model.w.exp_avg_sq", Role::kExpAvgSq, "w"},
                            Case{"master.w", Role::kMaster, "w"}, Case{"step", Role::kStep, ""},
                            Case{"optim.w.momentum_buffer", Role::kExpAvg, "w"},
+                           Case{"optim.w.max_exp_avg_sq", Role::kMaxExpAvgSq, "w"},
                            Case{"my_exp_avg.w", Role::kWeight, "my_exp_avg.w"},
                            Case{"model.", Role::kWeight, "model."}}) {
     std::vector<TensorSource> sources{named(each.name)};
