@@ -93,7 +93,9 @@ class Ways {
   }
 
   void add_rule(ReplayRule rule, std::vector<WaySource> sources) {
+    const bool stands_alone = options_.weights_first && self_.role == Role::kWeight;
     for (const WaySource& source : sources) {
+      if (stands_alone && source.member != number_) return;
       const bool is_there = !bytes_of(cluster_, source).empty();
       if (!is_there || !replay_dtype(cluster_[source.member].dtype)) return;
     }

@@ -129,6 +129,14 @@ TEST_F(EncodingWays, AWeightWithoutMasterIsTheParameter) {
   EXPECT_EQ(ways(kMaster), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
 }
 
+TEST_F(EncodingWays, AWeightByItselfIsMadeFromNoMoments) {
+  cluster_.erase(cluster_.begin() + kMaster);
+  EXPECT_EQ(ways(kMaster, {true, true}), (List{Way::kDelta, Way::kPlanes}));
+  cluster_.erase(cluster_.begin(), cluster_.begin() + kMaster);
+  EXPECT_EQ(ways(0, {true, true, true}), (List{Way::kReplay, Way::kDelta, Way::kPlanes}))
+      << "its gradient lies with it";
+}
+
 TEST_F(EncodingWays, WhatRepeatsItselfIsTriedWithZstd) {
   const Bytes text(20000, 'x');
   const Bytes noise = [] {
