@@ -43,6 +43,8 @@ std::vector<Update> likely_updates(const StepFacts& facts) {
   } else {
     add_averages(first_betas(facts), updates);
     if (facts.momentum) add_sums({*facts.momentum}, taken, updates);
+    // Lion's, when nobody says that it is none.
+    if (!facts.optimizer && facts.beta2) add_averages({*facts.beta2}, updates);
   }
   return updates;
 }

@@ -47,6 +47,18 @@ TEST(FitGradient, ABufferCostsWhatItsGradientCosts) {
   EXPECT_LT(moment_cost(step, facts), 1.5) << "what has a momentum may be SGD";
 }
 
+TEST(FitGradient, OfLionTheSecondBetaIsTheMoments) {
+  const GradientStep step(kItems, 9, kAdam, 0);
+  StepFacts lion;
+  lion.beta1 = 0.95;
+  lion.beta2 = step.facts.beta1;
+  EXPECT_LT(moment_cost(step, lion), 1.5) << "of an optimizer without a name it may be";
+  lion.optimizer = OptimizerKind::kLion;
+  EXPECT_LT(moment_cost(step, lion), 1.5);
+  lion.optimizer = kAdam;
+  EXPECT_GE(moment_cost(step, lion), 2);
+}
+
 TEST(FitGradient, DecayThatIsInTheGradientIsTakenOutFirst) {
   for (const OptimizerKind kind : {kAdam, kSgd}) {
     const GradientStep step(kItems, 2, kind, 0.1, 0.9);
