@@ -118,8 +118,9 @@ bool BaseTag::stands_alone(size_t item, uint64_t chunk) {
   const auto plan = plan_decoding(*checkpoint_, refs);
   return plan &&
          std::none_of(plan->copies.begin(), plan->copies.end(), [](const PlannedCopy& each) {
+           // A prediction from one base is one from the tensor itself.
            return each.copy.encoding == Encoding::kDerived ||
-                  each.copy.encoding == Encoding::kReplay;
+                  (each.copy.encoding == Encoding::kReplay && each.copy.bases.size() > 1);
          });
 }
 

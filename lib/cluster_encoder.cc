@@ -65,25 +65,29 @@ static Encoded encode_zstd(ByteSpan bytes, int level) {
 std::optional<ReplayParameters> ClusterEncoder::fit(const Cluster& cluster, size_t member,
                                                     const EncodingWay& way,
                                                     const StepFacts& facts) {
-  {
-    const std::lock_guard lock(mutex_);
-    for (const Fit& known : fits_) {
-      if (known.rule != way.rule || known.facts != facts) continue;
-      if (known.parameters) return known.parameters;
-      if (known.failures >= kFailuresMax) return std::nullopt;
-    }
-  }
+  const ReplayInput items{cluster[member].now, *replay_dtype(cluster[member].dtype)};
+  FitKey key{way.rule, {items.dtype}, {}, facts};
+  // The size of Muon's step depends on the shape.
+  if (way.rule == ReplayRule::kGradientParameter) key.item = cluster[member].item;
   std::vector<ReplayInput> bases;
   for (const WaySource& source : way.sources) {
     bases.push_back({bytes_of(cluster, source), *replay_dtype(cluster[source.member].dtype)});
+    key.dtypes.push_back(bases.back().dtype);
   }
-  const ReplayInput items{cluster[member].now, *replay_dtype(cluster[member].dtype)};
+  const auto find = [&] {
+    return std::find_if(fits_.begin(), fits_.end(),
+                        [&](const Fit& each) { return each.key == key; });
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = find();
+    if (known != fits_.end() && known->parameters) return known->parameters;
+    if (known != fits_.end() && known->failures >= kFailuresMax) return std::nullopt;
+  }
   auto found = fit_replay(way.rule, facts, items, bases);
   const std::lock_guard lock(mutex_);
-  auto known = std::find_if(fits_.begin(), fits_.end(), [&](const Fit& each) {
-    return each.rule == way.rule && each.facts == facts;
-  });
-  if (known == fits_.end()) known = fits_.insert(fits_.end(), {way.rule, facts, {}, 0});
+  auto known = find();
+  if (known == fits_.end()) known = fits_.insert(fits_.end(), {key, {}, 0});
   if (!found) ++known->failures;
   if (found && !known->parameters) known->parameters = found;
   return found;
@@ -136,18 +140,19 @@ std::optional<size_t> ClusterEncoder::choose(const Cluster& cluster, size_t memb
   // A trial of a chunk that is hardly larger than a sample would cost what the rest saves.
   const bool is_small = self.now.size() <= 2 * kBlockItems * self.form.bytes;
   if (is_small) return try_all(cluster, member, ways, facts);
-  const Kind kind{self.role, self.dtype, !self.before.empty(), chance.weights_first};
+  const Kind kind{self.role,       self.dtype, !self.before.empty(), chance.weights_first,
+                  facts.optimizer, ways.size()};
   if (!chance.has_drifted) {
     const std::lock_guard lock(mutex_);
     Memory& memory = memory_[kind];
-    if (memory.uses_left > 0 && memory.count == ways.size()) {
+    if (memory.uses_left > 0) {
       --memory.uses_left;
       return memory.way;
     }
   }
   const auto best = try_all(cluster, member, ways, facts);
   const std::lock_guard lock(mutex_);
-  memory_[kind] = {best, ways.size(), kUsesOfTrial};
+  memory_[kind] = {best, kUsesOfTrial};
   return best;
 }
 
@@ -171,7 +176,9 @@ Result<std::optional<EncodedChunk>> ClusterEncoder::encode(const Cluster& cluste
   if (options_.zstd_level != 0) {
     ways.push_back({Way::kZstd});
   } else {
-    ways = ways_of(cluster, member, {options_.predict, weights_first});
+    const bool from_gradients =
+        facts.optimizer == OptimizerKind::kSgd || facts.optimizer == OptimizerKind::kMuon;
+    ways = ways_of(cluster, member, {options_.predict, weights_first, from_gradients});
   }
   // Ways that are likelier than that of the base may be new.
   std::optional<size_t> chosen = 0;

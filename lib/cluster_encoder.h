@@ -4,10 +4,10 @@
 // is kept for a while, so that a save does not burn time on what will not shrink.
 #pragma once
 
+#include <compare>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <tuple>
 #include <vector>
 
 #include "lib/encoding_ways.h"
@@ -32,19 +32,34 @@ class ClusterEncoder {
 
  private:
   /// What chunks have in common that a trial speaks for.
-  using Kind = std::tuple<Role, Dtype, bool, bool>;  // has a before, weights first
+  struct Kind {
+    Role role = Role::kNone;
+    Dtype dtype = Dtype::kU8;
+    bool has_before = false, weights_first = false;
+    std::optional<OptimizerKind> optimizer;
+    size_t ways = 0;  // how many
+
+    auto operator<=>(const Kind&) const = default;
+  };
   struct Memory {
     std::optional<size_t> way;  // of ways_of(); nullopt: raw
-    size_t count = 0;           // of ways, when it was tried
     unsigned uses_left = 0;
   };
   struct Chance {
     bool weights_first = false;
     bool has_drifted = false;  // what was shown before does not hold any more
   };
-  struct Fit {
-    ReplayRule rule;
+  /// What numbers that were found once are good for.
+  struct FitKey {
+    ReplayRule rule = ReplayRule::kAdamSecondMoment;
+    std::vector<ReplayDtype> dtypes;  // of the items and the bases
+    std::optional<size_t> item;       // where they are those of one tensor
     StepFacts facts;
+
+    bool operator==(const FitKey&) const = default;
+  };
+  struct Fit {
+    FitKey key;
     std::optional<ReplayParameters> parameters;
     unsigned failures = 0;
   };

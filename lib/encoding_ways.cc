@@ -50,6 +50,11 @@ class Ways {
   }
 
  private:
+  bool has(Role role) const {
+    return std::any_of(cluster_.begin(), cluster_.end(),
+                       [role](const Member& member) { return member.role == role; });
+  }
+
   /// A member of that role that copies can be made from.
   std::optional<size_t> find(Role role) const {
     for (size_t i = 0; i < cluster_.size(); ++i) {
@@ -88,7 +93,9 @@ class Ways {
   }
 
   void add_rule(ReplayRule rule, std::vector<WaySource> sources) {
+    const bool stands_alone = options_.weights_first && self_.role == Role::kWeight;
     for (const WaySource& source : sources) {
+      if (stands_alone && source.member != number_) return;
       const bool is_there = !bytes_of(cluster_, source).empty();
       if (!is_there || !replay_dtype(cluster_[source.member].dtype)) return;
     }
@@ -97,23 +104,35 @@ class Ways {
 
   void add_replay() {
     if (self_.before.empty()) return;
+    // Of amsgrad the step is made with the largest second moment so far.
     const auto first = find(Role::kExpAvg), second = find(Role::kExpAvgSq);
-    const bool has_master = std::any_of(cluster_.begin(), cluster_.end(), [](const Member& member) {
-      return member.role == Role::kMaster;
-    });
-    const bool is_parameter =
-        self_.role == Role::kMaster ||
-        (self_.role == Role::kWeight && !has_master && !options_.weights_first);
+    const auto largest = has(Role::kMaxExpAvgSq) ? find(Role::kMaxExpAvgSq) : second;
+    const bool has_master = has(Role::kMaster);
+    const Role parameter = has_master ? Role::kMaster : Role::kWeight;
+    const bool is_parameter = self_.role == parameter;
     if (self_.role == Role::kExpAvg) {
       add_rule(ReplayRule::kAdamFirstMoment, {{number_, true}});
+      if (const auto decayed = find(parameter)) {
+        add_rule(ReplayRule::kDecayedFirstMoment, {{number_, true}, {*decayed, true}});
+      }
     } else if (self_.role == Role::kExpAvgSq && first) {
       add_rule(ReplayRule::kAdamSecondMoment, {{*first, false}, {*first, true}, {number_, true}});
-    } else if (is_parameter && first && second) {
-      add_rule(ReplayRule::kAdamParameter, {{number_, true}, {*first, false}, {*second, false}});
-    } else if (is_parameter && first) {
-      add_rule(ReplayRule::kSgdParameter, {{number_, true}, {*first, false}});
-      add_rule(ReplayRule::kLionParameter, {{number_, true}, {*first, false}, {*first, true}});
+    } else if (self_.role == Role::kMaxExpAvgSq && second) {
+      add_rule(ReplayRule::kAdamMaximum, {{number_, true}, {*second, false}});
+    } else if (is_parameter && first && largest) {
+      add_rule(ReplayRule::kAdamParameter, {{number_, true}, {*first, false}, {*largest, false}});
+    } else if (is_parameter && !has(Role::kExpAvgSq)) {
+      if (first) add_buffer_rules(*first);
+      if (options_.from_gradients) add_rule(ReplayRule::kGradientParameter, {{number_, true}});
     }
+  }
+
+  /// For a parameter with one moment or buffer: which optimizer it is of, only a trial tells.
+  void add_buffer_rules(size_t buffer) {
+    const std::vector<WaySource> both = {{number_, true}, {buffer, false}, {buffer, true}};
+    add_rule(ReplayRule::kSgdParameter, {both[0], both[1]});
+    add_rule(ReplayRule::kNesterovParameter, both);
+    add_rule(ReplayRule::kLionParameter, both);
   }
 
   const Cluster& cluster_;

@@ -27,6 +27,8 @@ struct EncodingWay {
 struct WayOptions {
   bool predict = true;         ///< from the optimizer
   bool weights_first = false;  ///< weights by themselves, masters from them
+  /// Parameters may follow from a gradient or an update that no other state tells.
+  bool from_gradients = false;
 };
 
 /// The likeliest first; never empty. REQUIRES: a member number of the cluster.

@@ -1,10 +1,27 @@
 #include "lib/optimizer_facts.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/glob.h"
 
 namespace cairn {
+
+std::optional<OptimizerKind> optimizer_named(std::string_view name) {
+  static constexpr std::pair<std::string_view, OptimizerKind> kNames[] = {
+      {"adam", OptimizerKind::kAdam},
+      {"adamw", OptimizerKind::kAdamW},
+      {"sgd", OptimizerKind::kSgd},
+      {"lion", OptimizerKind::kLion},
+      {"muon", OptimizerKind::kMuon}};
+  const auto same_letter = [](char a, char b) {
+    return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
+  };
+  for (const auto& [known, kind] : kNames) {
+    if (std::equal(known.begin(), known.end(), name.begin(), name.end(), same_letter)) return kind;
+  }
+  return std::nullopt;
+}
 
 static void take(const std::optional<double>& more, std::optional<double>& fact) {
   if (more) fact = more;
@@ -19,7 +36,8 @@ void merge_facts(const StepFacts& more, StepFacts& facts) {
   take(more.weight_decay, facts.weight_decay);
   take(more.clip, facts.clip);
   take(more.momentum, facts.momentum);
-  facts.is_sgd = facts.is_sgd || more.is_sgd;
+  take(more.dampening, facts.dampening);
+  if (more.optimizer) facts.optimizer = more.optimizer;
 }
 
 StepFacts OptimizerFacts::of(std::string_view parameter) const {
@@ -33,7 +51,7 @@ StepFacts OptimizerFacts::of(std::string_view parameter) const {
 StepFacts facts_from_metadata(const Metadata& metadata) {
   StepFacts facts;
   for (const auto& [key, text] : metadata) {
-    if (key == "optimizer") facts.is_sgd = text == "sgd" || text == "SGD";
+    if (key == "optimizer") facts.optimizer = optimizer_named(text);
     char* end = nullptr;
     const double number = std::strtod(text.c_str(), &end);
     if (text.empty() || *end != '\0') continue;
@@ -44,7 +62,8 @@ StepFacts facts_from_metadata(const Metadata& metadata) {
         {"eps", &facts.eps},
         {"weight_decay", &facts.weight_decay},
         {"clip", &facts.clip},
-        {"momentum", &facts.momentum}};
+        {"momentum", &facts.momentum},
+        {"dampening", &facts.dampening}};
     for (const auto& [name, fact] : known) {
       if (key == name) *fact = number;
     }

@@ -2,6 +2,7 @@
 // parameter. It helps to predict the state; what is unknown or wrong costs bytes, nothing else.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,8 +22,11 @@ struct OptimizerFacts {
   StepFacts of(std::string_view parameter) const;
 };
 
-/// Takes lr, beta1, beta2, eps, weight_decay, clip, momentum and optimizer from metadata of these
-/// names; what is no number is passed over.
+/// By its name, in letters of either case: adam, adamw, sgd, lion, muon. nullopt for others.
+std::optional<OptimizerKind> optimizer_named(std::string_view name);
+
+/// Takes lr, beta1, beta2, eps, weight_decay, clip, momentum, dampening and optimizer from metadata
+/// of these names; what is no number is passed over.
 StepFacts facts_from_metadata(const Metadata& metadata);
 
 /// What is set in `more` replaces what is in `facts`.

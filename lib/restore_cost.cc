@@ -4,9 +4,9 @@ namespace cairn {
 
 // Nanoseconds a byte and core (docs/REDUCTIONS.md says how they were measured): what counts is how
 // they compare.
-static constexpr double kReadNs = 0.4;     // of stored bytes
+static constexpr double kReadNs = 0.4;       // of stored bytes
 static constexpr double kSparseReadNs = 10;  // sparse copies take their time where they change
-static constexpr double kDeliverNs = 0.8;  // of what a load hands out: digest, copy, fresh memory
+static constexpr double kDeliverNs = 0.8;    // of what a load hands out: digest, copy, fresh memory
 static double decode_ns(Encoding encoding) {
   switch (encoding) {
     case Encoding::kRaw:

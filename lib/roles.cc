@@ -11,7 +11,7 @@ namespace cairn {
 using nlohmann::json;
 
 static constexpr std::string_view kParameter = "{p}";
-static constexpr std::array<std::pair<std::string_view, std::optional<double> StepFacts::*>, 8>
+static constexpr std::array<std::pair<std::string_view, std::optional<double> StepFacts::*>, 9>
     kNumbers = {{{"step", &StepFacts::step},
                  {"lr", &StepFacts::lr},
                  {"beta1", &StepFacts::beta1},
@@ -19,11 +19,12 @@ static constexpr std::array<std::pair<std::string_view, std::optional<double> St
                  {"eps", &StepFacts::eps},
                  {"weight_decay", &StepFacts::weight_decay},
                  {"clip", &StepFacts::clip},
-                 {"momentum", &StepFacts::momentum}}};
+                 {"momentum", &StepFacts::momentum},
+                 {"dampening", &StepFacts::dampening}}};
 
 static std::optional<Role> role_named(std::string_view name) {
-  for (const Role role :
-       {Role::kWeight, Role::kMaster, Role::kExpAvg, Role::kExpAvgSq, Role::kStep}) {
+  for (const Role role : {Role::kWeight, Role::kMaster, Role::kExpAvg, Role::kExpAvgSq,
+                          Role::kMaxExpAvgSq, Role::kStep}) {
     if (role_name(role) == name) return role;
   }
   return std::nullopt;
@@ -39,8 +40,13 @@ static Result<RolePattern> parse_pattern(Role role, const json& value) {
   return RolePattern{role, text->substr(0, at), text->substr(at + kParameter.size())};
 }
 
-static Result<StepFacts> take_numbers(const json& object) {
+static Result<StepFacts> take_facts(const json& object) {
   StepFacts facts;
+  if (object.contains("optimizer")) {
+    const auto* name = object["optimizer"].get_ptr<const std::string*>();
+    if (name == nullptr) return fail(Code::kUsage, "'optimizer' must be a text");
+    facts.optimizer = optimizer_named(*name);
+  }
   for (const auto& [key, fact] : kNumbers) {
     if (!object.contains(key)) continue;
     if (!object[key].is_number()) {
@@ -60,7 +66,7 @@ static Status take_groups(const json& groups, OptimizerFacts& optimizer) {
     if (!group.is_object() || !group.contains("match") || !group["match"].is_string()) {
       return malformed();
     }
-    CAIRN_TRY(const StepFacts facts, take_numbers(group));
+    CAIRN_TRY(const StepFacts facts, take_facts(group));
     optimizer.groups.emplace_back(group["match"].get<std::string>(), facts);
   }
   return {};
@@ -79,11 +85,7 @@ static Result<RoleRules> parse_rules(const json& object) {
   if (!object.is_object()) return fail(Code::kUsage, "it is not a JSON object");
   if (!has_known_entry(object)) return fail(Code::kUsage, "it says nothing about an optimizer");
   RoleRules rules;
-  CAIRN_TRY(rules.optimizer.common, take_numbers(object));
-  if (object.contains("optimizer")) {
-    if (!object["optimizer"].is_string()) return fail(Code::kUsage, "'optimizer' must be a text");
-    rules.optimizer.common.is_sgd = object["optimizer"].get<std::string>() == "sgd";
-  }
+  CAIRN_TRY(rules.optimizer.common, take_facts(object));
   if (object.contains("groups")) CAIRN_CHECK(take_groups(object["groups"], rules.optimizer));
   if (!object.contains("names")) return rules;
   if (!object["names"].is_object()) return fail(Code::kUsage, "'names' must be an object");
@@ -144,8 +146,15 @@ static std::string_view without_prefixes(std::string_view name) {
 
 static bool guess_optimizer_role(TensorSource& source) {
   const std::string_view name = without_prefixes(source.name);
-  for (const Role role : {Role::kExpAvg, Role::kExpAvgSq, Role::kStep, Role::kMaster}) {
-    const std::string word(role_name(role));
+  static constexpr std::array<std::pair<std::string_view, Role>, 6> kWords = {
+      {{"exp_avg", Role::kExpAvg},
+       {"exp_avg_sq", Role::kExpAvgSq},
+       {"max_exp_avg_sq", Role::kMaxExpAvgSq},
+       {"step", Role::kStep},
+       {"master", Role::kMaster},
+       {"momentum_buffer", Role::kExpAvg}}};
+  for (const auto& [each, role] : kWords) {
+    const std::string word(each);
     if (name == word) {  // of the whole optimizer
       source.role = role;
       source.parameter.clear();

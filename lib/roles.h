@@ -31,9 +31,10 @@ Result<RoleRules> parse_role_rules(ByteSpan text, std::string_view path);
 /// what matches none has no role.
 void assign_roles(const RoleRules& rules, std::vector<TensorSource>& sources);
 
-/// The same by the names alone. A part `exp_avg`, `exp_avg_sq`, `step` or `master` at the beginning
-/// (`exp_avg.w`) or the end (`optim.state.w.exp_avg`) of a name makes an optimizer's tensor; any
-/// other tensor of floats is a weight.
+/// The same by the names alone. A part `exp_avg`, `exp_avg_sq`, `max_exp_avg_sq`,
+/// `momentum_buffer`, `step` or `master` at the beginning (`exp_avg.w`) or the end
+/// (`optim.state.w.exp_avg`) of a name makes an optimizer's tensor; any other tensor of floats is a
+/// weight.
 void guess_roles(std::vector<TensorSource>& sources);
 
 }  // namespace cairn

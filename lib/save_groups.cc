@@ -18,10 +18,12 @@ static std::optional<size_t> place_of(Role role) {
       return 0;
     case Role::kExpAvgSq:
       return 1;
-    case Role::kMaster:
+    case Role::kMaxExpAvgSq:
       return 2;
-    case Role::kWeight:
+    case Role::kMaster:
       return 3;
+    case Role::kWeight:
+      return 4;
     case Role::kNone:
     case Role::kStep:
     case Role::kOther:

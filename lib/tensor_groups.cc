@@ -103,8 +103,8 @@ TensorGroups finest(const std::vector<NamedTensor>& tensors, size_t groups_max) 
 }
 
 size_t class_rank(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kOrder = {"weight", "master", "exp_avg", "exp_avg_sq",
-                                                      "step"};
+  constexpr std::array<std::string_view, 6> kOrder = {"weight",     "master",         "exp_avg",
+                                                      "exp_avg_sq", "max_exp_avg_sq", "step"};
   return static_cast<size_t>(std::find(kOrder.begin(), kOrder.end(), name) - kOrder.begin());
 }
 

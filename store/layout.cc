@@ -22,6 +22,8 @@ std::string_view role_name(Role role) {
       return "step";
     case Role::kOther:
       return "other";
+    case Role::kMaxExpAvgSq:
+      return "max_exp_avg_sq";
   }
   return "other";
 }

@@ -19,6 +19,7 @@ enum class Role : uint8_t {
   kExpAvgSq = 4,
   kStep = 5,
   kOther = 6,
+  kMaxExpAvgSq = 7,  ///< of amsgrad
 };
 std::string_view role_name(Role role);
 

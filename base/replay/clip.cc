@@ -8,6 +8,7 @@ namespace cairn {
 namespace {
 
 constexpr size_t kMostGradients = 400, kFewestGradients = 16, kSeeds = 3, kMostClips = 12;
+constexpr double kAverage = 1.0 / (1 << 20);  // as far from 1 two weights of an average sum up
 constexpr double kHalfUlp = 1.0 / (1 << 24);  // of an F32, relative, at most
 
 /// A gradient's significand in [1, 2), and how far off it may be.
@@ -16,20 +17,15 @@ struct Gradient {
   double error = 0;  ///< relative
 };
 
-/// Those that the moments give back precisely, the most precise ones first.
-std::vector<Gradient> precise_gradients(std::span<const float> moments,
-                                        std::span<const float> old_moments, double weight) {
+/// Those that are known precisely, the most precise ones first.
+std::vector<Gradient> precise_gradients(const std::vector<SeenGradient>& seen) {
   std::vector<Gradient> gradients;
-  for (size_t i = 0; i < moments.size(); ++i) {
-    const double moment = moments[i], old = old_moments[i];
-    const double gradient = std::abs(old + (moment - old) / weight);
+  for (const SeenGradient& each : seen) {
+    const double gradient = std::abs(each.value);
     if (!std::isfinite(gradient) || gradient < 1e-30) continue;
-    // Of the moment itself; of the difference that went into it; of gradient times factor.
-    const double error =
-        kHalfUlp * (std::abs(moment) / weight + std::abs(gradient) + std::abs(old) + gradient);
-    if (error > gradient / (1 << 14)) continue;
+    if (!(each.error <= gradient / (1 << 14))) continue;
     int exponent = 0;
-    gradients.push_back({2 * std::frexp(gradient, &exponent), error / gradient});
+    gradients.push_back({2 * std::frexp(gradient, &exponent), each.error / gradient});
   }
   std::sort(gradients.begin(), gradients.end(),
             [](const Gradient& a, const Gradient& b) { return a.error < b.error; });
@@ -99,9 +95,29 @@ std::vector<float> floats_in(Range range) {
 
 }  // namespace
 
-std::vector<float> likely_clips(std::span<const float> moments, std::span<const float> old_moments,
-                                float weight) {
-  const std::vector<Gradient> gradients = precise_gradients(moments, old_moments, weight);
+std::vector<SeenGradient> seen_gradients(const GradientSource& source) {
+  const bool is_average = std::abs(source.kept + source.taken - 1) < kAverage;
+  std::vector<SeenGradient> seen;
+  seen.reserve(source.items.size());
+  for (size_t i = 0; i < source.items.size(); ++i) {
+    const double item = source.items[i], old = source.old[i];
+    const double whole =
+        is_average ? old + (item - old) / source.taken : (item - source.kept * old) / source.taken;
+    const double decay = source.decayed.empty() ? 0 : source.decay * source.decayed[i];
+    const double gradient = whole - decay, size = std::abs(whole);
+    // Of the item itself; of the difference or the product that went into it; of gradient times
+    // factor; of the decay.
+    const double inside =
+        is_average ? size + std::abs(old) : std::abs(source.kept * old / source.taken);
+    const double outside = std::abs(item / source.taken) + std::abs(gradient);
+    const double decayed = decay == 0 ? 0 : size + std::abs(decay);
+    seen.push_back({gradient, kHalfUlp * (outside + inside + decayed)});
+  }
+  return seen;
+}
+
+std::vector<float> likely_clips(const std::vector<SeenGradient>& seen) {
+  const std::vector<Gradient> gradients = precise_gradients(seen);
   if (gradients.size() < kFewestGradients) return {};
   const auto count = static_cast<double>(gradients.size());
   double best_clip = 0, best_error = 0, best_score = 0;

@@ -1,3 +1,4 @@
+#include "base/replay/fit_gradient.h"
 #include "base/replay/fit_moments.h"
 #include "base/replay/fit_parameter.h"
 #include "base/replay/float_environment.h"
@@ -47,6 +48,12 @@ std::optional<ReplayParameters> fit_replay(ReplayRule rule, const StepFacts& fac
       break;
     case ReplayRule::kLionParameter:
       fit_lion_parameter(facts, fitter);
+      break;
+    case ReplayRule::kDecayedFirstMoment:
+      fit_decayed_first_moment(facts, fitter);
+      break;
+    case ReplayRule::kGradientParameter:
+      fit_gradient_parameter(facts, fitter);
       break;
   }
   return fitter.result();

@@ -2,8 +2,8 @@
 
 #include <bit>
 
-#include "base/replay/clip.h"
 #include "base/replay/facts.h"
+#include "base/replay/fit_gradient.h"
 #include "base/replay/rules.h"
 
 namespace cairn {
@@ -12,21 +12,6 @@ namespace {
 // Exact in so many items, a gradient need not be looked for any further.
 constexpr double kGoodEnough = 0.99;
 constexpr double kAllButExact = 0.9999;
-
-/// 1 - beta as Python makes it, and as trainers that work in F32 do.
-std::vector<uint32_t> complements(double beta) {
-  const uint32_t exact = scalar_bits(1 - beta);
-  const auto in_f32 = std::bit_cast<uint32_t>(1.0f - static_cast<float>(beta));
-  if (exact == in_f32) return {exact};
-  return {exact, in_f32};
-}
-
-std::vector<float> clips_of(const StepFacts& facts, const std::vector<float>& moments,
-                            const std::vector<float>& old_moments, uint32_t weight) {
-  std::vector<float> clips = likely_clips(moments, old_moments, std::bit_cast<float>(weight));
-  if (facts.clip) clips.insert(clips.begin(), static_cast<float>(*facts.clip));
-  return clips;
-}
 
 struct SecondScalars {
   double beta1 = 0, beta2 = 0;
@@ -73,6 +58,23 @@ void attempt_updates(ReplayFitter& fitter, SecondScalars& best) {
   }
 }
 
+/// What is held in BF16: each operation rounds to it, some also round beta2; and the gradients were
+/// BF16 without a factor.
+void attempt_rounded(ReplayFitter& fitter, SecondScalars& best) {
+  const double exact = best.beta2;
+  SecondScalars rounded = best;
+  rounded.clip = 1;
+  for (const double beta2 : {exact, bf16_number(exact)}) {
+    rounded.beta2 = beta2;
+    for (const uint8_t snapped : {uint8_t{0}, kSecondSnapped}) {
+      for (uint8_t update = 0; update < 4; ++update) {
+        attempt(fitter, kSecondRounded | snapped | update, rounded, best);
+        if (beta2 == exact) attempt(fitter, snapped | update, rounded, best);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void fit_second_moment(const StepFacts& facts, ReplayFitter& fitter) {
@@ -80,7 +82,8 @@ void fit_second_moment(const StepFacts& facts, ReplayFitter& fitter) {
   attempt_betas(facts, fitter, best);
   const ReplaySample& sample = fitter.sample();
   const std::vector<float> moments = sample.base_floats(0), old_moments = sample.base_floats(1);
-  for (const float clip : clips_of(facts, moments, old_moments, best.q1)) {
+  const double weight = std::bit_cast<float>(best.q1);
+  for (const float clip : clips_of(facts, {1 - weight, weight, 0, moments, old_moments})) {
     SecondScalars tried = best;
     tried.clip = clip;
     attempt(fitter, kSecondSnapped, tried, best);
@@ -92,38 +95,7 @@ void fit_second_moment(const StepFacts& facts, ReplayFitter& fitter) {
     attempt(fitter, fitter.best().variant ^ kSecondMoments, best, best);
     attempt_updates(fitter, best);
   }
-  if (sample.dtype() == ReplayDtype::kBf16) {
-    for (uint8_t update = 0; update < 4; ++update) {
-      attempt(fitter, kSecondRounded | update, best, best);
-    }
-  }
-}
-
-void fit_first_moment(const StepFacts& facts, ReplayFitter& fitter) {
-  const ReplaySample& sample = fitter.sample();
-  const std::vector<float> moments = sample.item_floats(), old_moments = sample.base_floats(0);
-  for (const double beta1 : first_betas(facts)) {
-    for (const uint32_t q1 : complements(beta1)) {
-      for (const float clip : clips_of(facts, moments, old_moments, q1)) {
-        std::vector<uint32_t> scalars = {q1, scalar_bits(beta1), std::bit_cast<uint32_t>(clip)};
-        fitter.attempt(0, scalars);
-        if (fitter.exact_share() >= kAllButExact) return;
-      }
-    }
-    if (fitter.exact_share() >= kGoodEnough) return;
-  }
-  if (!fitter.has_best()) return;
-  const std::vector<uint32_t> scalars = fitter.best().scalars;
-  const double beta1 = std::bit_cast<float>(scalars[1]);
-  for (uint8_t update = 1; update < kFirstUpdates; ++update) {
-    std::vector<uint32_t> tried = scalars;
-    tried.resize(3);
-    if (update == kFirstWide) {
-      append_wide(tried, facts.beta1.value_or(beta1));
-      append_wide(tried, 1 - facts.beta1.value_or(beta1));
-    }
-    fitter.attempt(update, tried);
-  }
+  if (sample.dtype() == ReplayDtype::kBf16) attempt_rounded(fitter, best);
 }
 
 }  // namespace cairn

@@ -1,4 +1,4 @@
-// What predicts the moments of Adam (fit_replay).
+// What predicts the second moment of Adam (fit_replay).
 #pragma once
 
 #include "base/replay/fitter.h"
@@ -6,6 +6,5 @@
 namespace cairn {
 
 void fit_second_moment(const StepFacts& facts, ReplayFitter& fitter);
-void fit_first_moment(const StepFacts& facts, ReplayFitter& fitter);
 
 }  // namespace cairn

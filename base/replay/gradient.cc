@@ -2,49 +2,32 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
 
 #include "base/encodings/block.h"
+#include "base/replay/gradient_guess.h"
 
 namespace cairn {
 namespace {
 
 constexpr size_t kRun = 4096;   // items at a time
-constexpr int kFaintBits = 15;  // a gradient's exponent below its moment's
+constexpr int kFaintBits = 19;  // what a gradient adds below the item before: its last bits
 constexpr std::array<int, 4> kNeighbours = {1, -1, 2, -2};
-
-/// The gradient as the moments give it back, divided by the clip factor.
-Predictor guesser(const ReplayParameters& parameters) {
-  ReplayProgram program{.bases = 2, .scalars = 2};
-  program.add(ReplayOp::kSub, kResult, 0, 1);
-  program.add(ReplayOp::kDiv, kResult, kResult, kScalars);
-  program.add(ReplayOp::kAdd, kResult, 1, kResult);
-  program.add(ReplayOp::kMul, kResult, kResult, kScalars + 1);
-  ReplayParameters guess = parameters;
-  guess.result = ReplayDtype::kBf16;
-  guess.bases[0] = parameters.result;
-  guess.bases[1] = parameters.bases[0];
-  const float inverse = 1.0f / std::bit_cast<float>(parameters.scalars[2]);
-  guess.scalars = {parameters.scalars[0], std::bit_cast<uint32_t>(inverse)};
-  return Predictor(guess, program);
-}
 
 class GradientFinder {
  public:
   GradientFinder(const Predictor& predictor, const ReplayParameters& parameters)
       : predictor_(predictor),
-        guesser_(guesser(parameters)),
-        clip_exponent_(std::ilogb(std::bit_cast<float>(parameters.scalars[2]))),
+        guesser_(gradient_guesser(parameters)),
+        exponent_(gradient_exponent(parameters)),
         width_(item_bytes(parameters.result)),
         base_width_(item_bytes(parameters.bases[0])) {}
 
-  void find(ByteSpan items, ByteSpan old, MutableBytes gradient) {
-    items_ = items;
-    old_ = old;
+  /// REQUIRES: inputs are the items and the bases, one or two.
+  void find(const std::array<ByteSpan, 3>& inputs, MutableBytes gradient) {
+    items_ = inputs[0];
+    bases_ = {inputs[1], inputs[2]};
     count_ = gradient.size() / 2;
-    const std::array<ByteSpan, 2> moments = {items, old};
-    guesser_.predict(moments, 0, gradient);
+    guesser_.predict(std::span(inputs).first(guesser_.inputs()), 0, gradient);
     predict(gradient);
     if (collect_wrong() != 0) {
       std::copy(gradient.begin(), gradient.end(), guess_.begin());
@@ -58,8 +41,9 @@ class GradientFinder {
  private:
   MutableBytes predicted() { return MutableBytes(predicted_).first(count_ * width_); }
   void predict(ByteSpan gradient) {
-    const std::array<ByteSpan, 2> inputs = {old_, gradient};
-    predictor_.predict(inputs, 0, predicted());
+    std::array<ByteSpan, 3> inputs = {bases_[0], bases_[1]};
+    inputs[predictor_.program().bases] = gradient;
+    predictor_.predict(std::span(inputs).first(predictor_.inputs()), 0, predicted());
   }
   bool is_right(size_t i) const {
     return std::equal(&predicted_[i * width_], &predicted_[i * width_] + width_,
@@ -91,7 +75,8 @@ class GradientFinder {
     wrong_count_ = left;
     return left > 0;
   }
-  /// Whether a gradient is so small beside its moment that it may be what rounding left of none.
+  /// Whether a gradient is so small beside the item before that it may be what rounding left of
+  /// none.
   bool has_faint(ByteSpan gradient) const {
     return base_width_ == 4 ? count_faint<uint32_t>(gradient) > 0
                             : count_faint<uint16_t>(gradient) > 0;
@@ -99,12 +84,12 @@ class GradientFinder {
   template <class U>
   unsigned count_faint(ByteSpan gradient) const {
     constexpr unsigned kExponent = 8 * sizeof(U) - 9;  // where it begins, of F32 and BF16
-    const int faint = kFaintBits + std::clamp(clip_exponent_, -256, 256);
+    const int faint = kFaintBits + exponent_;
     unsigned count = 0;
     for (size_t i = 0; i < count_; ++i) {
       const int size = load_le<uint16_t>(gradient, 2 * i) >> 7 & 0xff;
-      const int moment = static_cast<int>(load_le<U>(old_, sizeof(U) * i) >> kExponent & 0xff);
-      count += static_cast<unsigned>(size != 0) & static_cast<unsigned>(size < moment - faint);
+      const int past = static_cast<int>(load_le<U>(bases_[0], sizeof(U) * i) >> kExponent & 0xff);
+      count += static_cast<unsigned>(size != 0) & static_cast<unsigned>(size < past - faint);
     }
     return count;
   }
@@ -118,10 +103,11 @@ class GradientFinder {
 
   const Predictor& predictor_;
   const Predictor guesser_;
-  const int clip_exponent_;
+  const int exponent_;  ///< of what a gradient of 1 adds
   const size_t width_, base_width_;
   size_t count_ = 0, wrong_count_ = 0;
-  ByteSpan items_, old_;
+  ByteSpan items_;
+  std::array<ByteSpan, 2> bases_;
   std::array<uint8_t, 4 * kRun> predicted_;
   std::array<uint8_t, 2 * kRun> guess_;
   std::array<uint16_t, kRun + 1> wrong_;
@@ -132,14 +118,16 @@ class GradientFinder {
 Bytes find_gradient(const Predictor& predictor, const ReplayParameters& parameters, ByteSpan items,
                     std::span<const ByteSpan> bases) {
   const size_t width = item_bytes(parameters.result), count = items.size() / width;
-  const size_t base_width = item_bytes(parameters.bases[0]);
   Bytes gradient(2 * count);
   GradientFinder finder(predictor, parameters);
   for (size_t first = 0; first < count; first += kRun) {
     const size_t items_here = std::min(kRun, count - first);
-    finder.find(items.subspan(first * width, items_here * width),
-                bases[0].subspan(first * base_width, items_here * base_width),
-                MutableBytes(gradient).subspan(2 * first, 2 * items_here));
+    std::array<ByteSpan, 3> inputs = {items.subspan(first * width, items_here * width)};
+    for (size_t i = 0; i < bases.size(); ++i) {
+      const size_t base_width = item_bytes(parameters.bases[i]);
+      inputs[1 + i] = bases[i].subspan(first * base_width, items_here * base_width);
+    }
+    finder.find(inputs, MutableBytes(gradient).subspan(2 * first, 2 * items_here));
   }
   return gradient;
 }

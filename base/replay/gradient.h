@@ -1,4 +1,4 @@
-// The BF16 gradient that a first moment was made with, found again by the encoder.
+// The BF16 gradient that items were made with, found again by the encoder.
 #pragma once
 
 #include <span>

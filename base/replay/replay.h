@@ -22,7 +22,13 @@ enum class ReplayRule : uint8_t {
   kAdamMaximum = 5,        ///< max_exp_avg_sq (amsgrad) from: old max_exp_avg_sq, exp_avg_sq
   kNesterovParameter = 6,  ///< parameter from: old parameter, momentum buffer, old buffer
   kLionParameter = 7,      ///< parameter from: old parameter, exp_avg, old exp_avg
+  /// exp_avg from: old exp_avg, old parameter, and a BF16 gradient that the decay is added to
+  kDecayedFirstMoment = 8,
+  kGradientParameter = 9,  ///< parameter from: old parameter, and a BF16 gradient or update
 };
+
+/// One whose name is not known is none of these: everything is tried.
+enum class OptimizerKind : uint8_t { kAdam, kAdamW, kSgd, kLion, kMuon };
 
 enum class ReplayDtype : uint8_t { kF32 = 0, kBf16 = 1, kF16 = 2 };
 
@@ -30,9 +36,9 @@ enum class ReplayDtype : uint8_t { kF32 = 0, kBf16 = 1, kF16 = 2 };
 struct StepFacts {
   std::optional<double> step;  ///< 1 for the first one
   std::optional<double> lr, beta1, beta2, eps, weight_decay;
-  std::optional<double> clip;  ///< what the gradients were multiplied with
-  bool is_sgd = false;
-  std::optional<double> momentum;  ///< of SGD
+  std::optional<double> clip;                 ///< what the gradients were multiplied with
+  std::optional<double> momentum, dampening;  ///< of SGD and Muon
+  std::optional<OptimizerKind> optimizer;
 
   bool operator==(const StepFacts&) const = default;
 };

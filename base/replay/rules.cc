@@ -2,7 +2,8 @@
 
 // To add an optimizer: a rule in replay.h, a function here that writes its arithmetic down (with a
 // variant for every way in which trainers round it), its formula in docs/FORMAT.md, section 7.4,
-// and what fit_replay should try (fit_*.cc). Encoder and decoder need nothing.
+// what fit_replay should try (fit_*.cc), and which tensors it is for (lib/encoding_ways.cc).
+// Encoder and decoder need nothing.
 
 namespace cairn {
 namespace {
@@ -130,28 +131,55 @@ std::optional<ReplayProgram> parameter(uint8_t variant) {
   return program;
 }
 
+/// m from m' (input 0) and the gradient in kA. Scalars q1, b1.
+void add_first_update(ReplayProgram& program, uint8_t update) {
+  if (update <= 1) {
+    program.add(Op::kSub, kA, kA, 0);
+    if (update == 0) program.add(Op::kFma, kResult, scalar(0), kA, 0);
+    if (update == 1) program.add(Op::kMul, kA, scalar(0), kA);
+    if (update == 1) program.add(Op::kAdd, kResult, 0, kA);
+  } else if (update == kFirstWide) {
+    program.add(Op::kLin64, kResult, 0, kA);
+  } else if (update == 4) {
+    program.add(Op::kMul, kB, scalar(1), 0);
+    program.add(Op::kFma, kResult, scalar(0), kA, kB);
+  } else {
+    program.add(Op::kMul, kA, scalar(0), kA);
+    if (update == 2) program.add(Op::kMul, kB, scalar(1), 0);
+    if (update == 2) program.add(Op::kAdd, kResult, kB, kA);
+    if (update == 3) program.add(Op::kFma, kResult, scalar(1), 0, kA);
+  }
+}
+
+/// To the gradient in kA what decay adds to it; the scalar is its factor.
+void add_gradient_decay(ReplayProgram& program, uint8_t parameter, uint8_t factor, bool apart) {
+  if (apart) {
+    program.add(Op::kMul, kB, scalar(factor), parameter);
+    program.add(Op::kAdd, kA, kA, kB);
+  } else {
+    program.add(Op::kFma, kA, scalar(factor), parameter, kA);
+  }
+}
+
 /// Inputs m', gradient. Scalars q1, b1, c.
 std::optional<ReplayProgram> first_moment(uint8_t variant) {
   if (variant >= kFirstUpdates) return {};
   ReplayProgram program{
       .bases = 1, .has_gradient = true, .scalars = 3, .is_wide = variant == kFirstWide};
   program.add(Op::kMul, kA, scalar(2), 1);
-  if (variant <= 1) {
-    program.add(Op::kSub, kA, kA, 0);
-    if (variant == 0) program.add(Op::kFma, kResult, scalar(0), kA, 0);
-    if (variant == 1) program.add(Op::kMul, kA, scalar(0), kA);
-    if (variant == 1) program.add(Op::kAdd, kResult, 0, kA);
-  } else if (variant == kFirstWide) {
-    program.add(Op::kLin64, kResult, 0, kA);
-  } else if (variant == 4) {
-    program.add(Op::kMul, kB, scalar(1), 0);
-    program.add(Op::kFma, kResult, scalar(0), kA, kB);
-  } else {
-    program.add(Op::kMul, kA, scalar(0), kA);
-    if (variant == 2) program.add(Op::kMul, kB, scalar(1), 0);
-    if (variant == 2) program.add(Op::kAdd, kResult, kB, kA);
-    if (variant == 3) program.add(Op::kFma, kResult, scalar(1), 0, kA);
-  }
+  add_first_update(program, variant);
+  return program;
+}
+
+/// Inputs m', w', gradient. Scalars q1, b1, c, d.
+std::optional<ReplayProgram> decayed_first_moment(uint8_t variant) {
+  const uint8_t update = variant & kDecayedUpdate;
+  if ((variant & 0xf0) != 0 || update >= kFirstUpdates) return {};
+  ReplayProgram program{
+      .bases = 2, .has_gradient = true, .scalars = 4, .is_wide = update == kFirstWide};
+  program.add(Op::kMul, kA, scalar(2), 2);
+  add_gradient_decay(program, 1, 3, (variant & kDecayedApart) != 0);
+  add_first_update(program, update);
   return program;
 }
 
@@ -214,10 +242,29 @@ std::optional<ReplayProgram> lion_parameter(uint8_t variant) {
   return program;
 }
 
+/// Inputs w', gradient. Scalars s, c, d, k: d of the parameter, k of the gradient's decay.
+std::optional<ReplayProgram> gradient_parameter(uint8_t variant) {
+  const uint8_t decay = variant & kGradientDecay;
+  if (variant > (kGradientDecayApart | kDescentApart)) return {};
+  ReplayProgram program{.bases = 1, .has_gradient = true, .scalars = 4};
+  program.add(Op::kMul, kA, scalar(1), 1);
+  if (decay != kGradientDecayNone) {
+    add_gradient_decay(program, 0, 3, decay == kGradientDecayApart);
+  }
+  program.add(Op::kMul, kB, scalar(2), 0);
+  if ((variant & kDescentApart) == 0) {
+    program.add(Op::kFnma, kResult, scalar(0), kA, kB);
+  } else {
+    program.add(Op::kMul, kA, scalar(0), kA);
+    program.add(Op::kSub, kResult, kB, kA);
+  }
+  return program;
+}
+
 }  // namespace
 
 bool is_known(ReplayRule rule) {
-  return rule >= ReplayRule::kAdamSecondMoment && rule <= ReplayRule::kLionParameter;
+  return rule >= ReplayRule::kAdamSecondMoment && rule <= ReplayRule::kGradientParameter;
 }
 
 std::optional<ReplayProgram> replay_program(ReplayRule rule, uint8_t variant) {
@@ -236,6 +283,10 @@ std::optional<ReplayProgram> replay_program(ReplayRule rule, uint8_t variant) {
       return nesterov_parameter(variant);
     case ReplayRule::kLionParameter:
       return lion_parameter(variant);
+    case ReplayRule::kDecayedFirstMoment:
+      return decayed_first_moment(variant);
+    case ReplayRule::kGradientParameter:
+      return gradient_parameter(variant);
   }
   return std::nullopt;
 }

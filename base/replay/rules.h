@@ -31,5 +31,13 @@ inline constexpr uint8_t kStepProduct = 0, kStepQuotient = 1, kStepFused = 2, kS
 // Of kAdamFirstMoment:
 inline constexpr uint8_t kFirstUpdates = 6;
 inline constexpr uint8_t kFirstWide = 5;
+// Of kDecayedFirstMoment: those of kAdamFirstMoment, and
+inline constexpr uint8_t kDecayedUpdate = 0x07;
+inline constexpr uint8_t kDecayedApart = 0x08;  ///< the decay's product is rounded
+// Of kGradientParameter:
+inline constexpr uint8_t kDescentApart = 0x01;  ///< the step's product is rounded
+inline constexpr uint8_t kGradientDecay = 0x06;
+inline constexpr uint8_t kGradientDecayNone = 0x00, kGradientDecayFused = 0x02,
+                         kGradientDecayApart = 0x04;
 
 }  // namespace cairn

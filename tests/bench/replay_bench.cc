@@ -1,6 +1,6 @@
 // The rate of fitting, encoding and decoding a replay, in bytes of decoded state per second and
 // core: one chunk of 524288 items that a step of AdamW made, with the arithmetic of torch's fused
-// kernel.
+// kernel; of rules 8 and 9 a step of Adam, Muon.
 // --ops=NAME as first argument measures another instruction set.
 #include <benchmark/benchmark.h>
 
@@ -8,15 +8,19 @@
 
 #include "base/replay/ops.h"
 #include "base/replay/replay.h"
-#include "tests/base/replay/adam_step.h"
+#include "tests/base/replay/gradient_step.h"
 
 namespace cairn {
 namespace {
 
 /// One step as chunks, its facts, and what a rule needs of them.
 struct Case {
-  AdamStep step{524288, 7};
+  static constexpr size_t kItems = 524288;
+  AdamStep step{kItems, 7};
+  GradientStep adam{kItems, 7, OptimizerKind::kAdam, 0.1},
+      muon{kItems, 7, OptimizerKind::kMuon, 0.1};
   ReplayRule rule;
+  StepFacts facts = step.facts;
   std::vector<ReplayInput> bases;
   std::vector<ByteSpan> spans;
   ByteSpan items;
@@ -28,6 +32,14 @@ struct Case {
     } else if (rule == ReplayRule::kAdamParameter) {
       items = step.w;
       spans = {step.old_w, step.m, step.v};
+    } else if (rule == ReplayRule::kDecayedFirstMoment) {
+      items = adam.m;
+      spans = {adam.old_m, adam.old_w};
+      facts = adam.facts;
+    } else if (rule == ReplayRule::kGradientParameter) {
+      items = muon.w;
+      spans = {muon.old_w};
+      facts = muon.facts;
     } else {
       items = step.m;
       spans = {step.old_m};
@@ -39,13 +51,13 @@ struct Case {
 void fit(benchmark::State& state) {
   const Case one(state.range(0));
   for (auto turn : state) {
-    benchmark::DoNotOptimize(fit_replay(one.rule, one.step.facts, {one.items}, one.bases));
+    benchmark::DoNotOptimize(fit_replay(one.rule, one.facts, {one.items}, one.bases));
   }
 }
 
 void encode(benchmark::State& state) {
   const Case one(state.range(0));
-  const auto parameters = fit_replay(one.rule, one.step.facts, {one.items}, one.bases);
+  const auto parameters = fit_replay(one.rule, one.facts, {one.items}, one.bases);
   if (!parameters) return state.SkipWithError("nothing fits");
   size_t stored = 0;
   for (auto turn : state) {
@@ -58,7 +70,7 @@ void encode(benchmark::State& state) {
 
 void decode(benchmark::State& state) {
   const Case one(state.range(0));
-  const auto parameters = fit_replay(one.rule, one.step.facts, {one.items}, one.bases);
+  const auto parameters = fit_replay(one.rule, one.facts, {one.items}, one.bases);
   if (!parameters) return state.SkipWithError("nothing fits");
   const Encoded encoded = encode_replay(*parameters, one.items, one.spans, Effort::kBalanced);
   Bytes out(one.items.size());
@@ -70,7 +82,7 @@ void decode(benchmark::State& state) {
 }
 
 void rules(benchmark::internal::Benchmark* bench) {
-  bench->ArgName("rule")->Arg(1)->Arg(2)->Arg(3)->UseRealTime();
+  bench->ArgName("rule")->Arg(1)->Arg(2)->Arg(3)->Arg(8)->Arg(9)->UseRealTime();
 }
 
 BENCHMARK(fit)->Apply(rules)->Unit(benchmark::kMillisecond);

@@ -5,7 +5,7 @@ import numpy as np
 from block_codec import (
     CASTS, FLOAT, FLOAT_BYTES, BF16, GAPS, IN_BITS, SAME, corrected, decode_blocks, narrowed,
     unsigned, widened)
-from replay_rules import FIRST_MOMENT, RULES, predict
+from replay_rules import RULES, WITH_GRADIENT, predict
 from store_format import (
     DELTA, DERIVED, PLANES, RAW, REPLAY, SPARSE, ZERO, ZSTD, Cursor, UnknownEncoding, digest, need,
     zstd_decode)
@@ -82,7 +82,7 @@ def replayed(parameters, stored, bases, item_form, what):
     need(form == result_form(result), f"{what}: item form {form} of dtype {result}")
     numbers = [widened(items_of(base, FLOAT_BYTES[dtype], count, what), dtype)
                for base, dtype in zip(bases, its_dtypes)]
-    if rule == FIRST_MOMENT:
+    if rule in WITH_GRADIENT:
         c = Cursor(stored, what)
         gradient = decode_blocks(c.take(c.number("I")), count, 2, f"{what}: the gradient")
         numbers, stored = [*numbers, widened(gradient, BF16)], bytes(c.data[c.at:])

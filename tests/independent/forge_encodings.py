@@ -146,7 +146,7 @@ def as_derived(data, cast, base, base_data, **options):
 
 def as_replay(data, rule, scalars, bases, dtypes, result=F32, gradient=None, **options):
     """(data, copy). `data`: None for what the rule predicts; `rule`: (number, variant); `bases`:
-    (base as for `coded`, bytes); `gradient`: BF16 items of rule 3."""
+    (base as for `coded`, bytes); `gradient`: BF16 items where the rule has one."""
     items = [np.frombuffer(held, unsigned(FLOAT_BYTES[dtype]))
              for (_, held), dtype in zip(bases, dtypes)]
     numbers = [widened(held, dtype) for held, dtype in zip(items, dtypes)]

@@ -31,7 +31,7 @@ from forge_encodings import (  # noqa: E402
 from forge_store import RAW, Forge  # noqa: E402
 from program import read_safetensors  # noqa: E402
 from read_store_test import BITS, Case, content  # noqa: E402
-from replay_rules import FIRST_MOMENT, RULES, fma, predict  # noqa: E402
+from replay_rules import RULES, WITH_GRADIENT, fma, predict  # noqa: E402
 from store_format import DELTA, DERIVED, REPLAY, SPARSE, digest, page_plan  # noqa: E402
 from store_format import PLANES as ENCODING_PLANES  # noqa: E402
 
@@ -190,6 +190,9 @@ def variants():
     yield from ((3, variant, 7 if variant == 5 else 3) for variant in range(6))
     yield from [(4, 0, 1), (4, 1, 1), (5, 0, 0), (7, 0, 4), (7, 1, 4)]
     yield from ((6, variant, 2) for variant in range(4))
+    yield from ((8, update | flag, 8 if update == 5 else 4)
+                for update, flag in product(range(6), (0, 8)))
+    yield from ((9, variant, 4) for variant in range(6))
 
 
 def assert_checked(cairn, expect=0):
@@ -356,7 +359,7 @@ class ForgedPredictions(ForgedCase):
         *dtypes, result = random.integers(0, 3 if turn else 1, RULES[rule[0]][1] + 1).tolist()
         names = [f"{kind}.{dtype}.{number}" for number, dtype in enumerate(dtypes)]
         gradient = None
-        if rule[0] == FIRST_MOMENT:
+        if rule[0] in WITH_GRADIENT:
             gradient = np.frombuffer(operands(kind, BF16, 9), "<u2")
         data, copy = as_replay(None, rule, numbers(random, kind, count).view(np.uint32),
                                [(bases[name], sources[name][1]) for name in names], dtypes, result,

@@ -156,7 +156,7 @@ UNKNOWN = {
     "a cast": (DERIVED, [F32_FORM, 5], b"\0", "h"),
     "cast 0": (DERIVED, [F32_FORM, 0], b"\0", "h"),
     "rule 0": replay(0, 0, 0, ONE, "wo"),
-    "a rule": replay(8, 0, 0, ONE, "wo"),
+    "a rule": replay(10, 0, 0, ONE, "wo"),
     "a rule of other parameters": replay(99, 7, 0xff, 9 * ONE, "wooow"),
     "a rule of no parameters and bases": replay(99, 0, 0, b"", ""),
     "an encoding of no parameters": (9, [], b"", ""),

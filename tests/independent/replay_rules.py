@@ -7,7 +7,7 @@ from block_codec import BF16, narrowed, unranked, widened
 from store_format import UnknownEncoding, need
 
 NAN = np.uint32(0x7fc00000).view(np.float32)
-FIRST_MOMENT = 3
+WITH_GRADIENT = (3, 8, 9)
 
 
 def one_nan(floats):
@@ -90,12 +90,35 @@ def first_moment(variant, scalars, m0, n):
     known(variant <= 5, variant)
     take_scalars(scalars, 7 if variant == 5 else 3)
     q1, b1, c = scalars[:3]
-    g = c * n
-    if variant == 5:
-        x, y = scalars[3:].view(np.float64)
+    return moment_with(c * n, variant, q1, b1, m0, scalars[3:])
+
+
+def moment_with(g, update, q1, b1, m0, wides):
+    if update == 5:
+        x, y = wides.view(np.float64)
         return wide(x, m0, y, g)
     return [lambda: fma(q1, g - m0, m0), lambda: m0 + q1 * (g - m0), lambda: b1 * m0 + q1 * g,
-            lambda: fma(b1, m0, q1 * g), lambda: fma(q1, g, b1 * m0)][variant]()
+            lambda: fma(b1, m0, q1 * g), lambda: fma(q1, g, b1 * m0)][update]()
+
+
+def decayed_first_moment(variant, scalars, m0, w0, n):
+    update = variant & 7
+    known(update <= 5 and variant <= 0xf, variant)
+    take_scalars(scalars, 8 if update == 5 else 4)
+    q1, b1, c, d = scalars[:4]
+    g = c * n
+    g = g + d * w0 if variant & 8 else fma(d, w0, g)
+    return moment_with(g, update, q1, b1, m0, scalars[4:])
+
+
+def gradient_parameter(variant, scalars, w0, n):
+    decay = variant >> 1
+    known(decay <= 2, variant)
+    take_scalars(scalars, 4)
+    s, c, d, k = scalars
+    g = c * n
+    g = [lambda: g, lambda: fma(k, w0, g), lambda: g + k * w0][decay]()
+    return d * w0 - s * g if variant & 1 else fnma(s, g, d * w0)
 
 
 def sgd(variant, scalars, w0, b):
@@ -138,7 +161,8 @@ def take_scalars(scalars, count):
 
 
 RULES = {1: (second_moment, 3), 2: (parameter, 3), 3: (first_moment, 1), 4: (sgd, 2),
-         5: (maximum, 2), 6: (nesterov, 3), 7: (lion, 3)}  # with how many bases
+         5: (maximum, 2), 6: (nesterov, 3), 7: (lion, 3), 8: (decayed_first_moment, 2),
+         9: (gradient_parameter, 1)}  # with how many bases
 
 
 def predict(rule, variant, scalars, numbers, dtype):

@@ -124,7 +124,7 @@ TEST_F(BasePages, EqualPagesOfOneParameterAreNotMadeFromThemselves) {
   std::vector<float> items(1024, 1);
   for (size_t i = 0; i < items.size(); ++i) items[i] += static_cast<float>(i) / 7;
   StepFacts facts;
-  facts.is_sgd = true;
+  facts.optimizer = OptimizerKind::kSgd;
   facts.lr = 0.125;
   for (int step = 0; step < 4; ++step) {
     for (float& item : items) item /= 1.125f;

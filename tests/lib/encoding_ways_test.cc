@@ -27,11 +27,14 @@ constexpr size_t kFirst = SampleStep::kFirst, kSecond = SampleStep::kSecond,
                  kMaster = SampleStep::kMaster, kWeight = SampleStep::kWeight;
 
 TEST_F(EncodingWays, InASeriesEachFollowsFromThoseBeforeIt) {
-  EXPECT_EQ(ways(kFirst), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
+  EXPECT_EQ(ways(kFirst), (List{Way::kReplay, Way::kReplay, Way::kDelta, Way::kPlanes}));
   EXPECT_EQ(ways(kSecond), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
   EXPECT_EQ(ways(kMaster), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
   EXPECT_EQ(ways(kWeight), (List{Way::kDerived, Way::kDelta, Way::kPlanes}));
   EXPECT_EQ(first(kFirst).rule, ReplayRule::kAdamFirstMoment);
+  const EncodingWay decayed = ways_of(cluster_, kFirst, {})[1];
+  EXPECT_EQ(decayed.rule, ReplayRule::kDecayedFirstMoment);
+  EXPECT_EQ(decayed.sources[1].member, kMaster);
   EXPECT_EQ(first(kSecond).rule, ReplayRule::kAdamSecondMoment);
   EXPECT_EQ(first(kMaster).rule, ReplayRule::kAdamParameter);
   EXPECT_EQ(first(kWeight).cast, Cast::kF32ToBf16);
@@ -95,12 +98,43 @@ TEST_F(EncodingWays, OtherDtypesAreNotCast) {
 
 TEST_F(EncodingWays, WithABufferOnlyItMayBeSgdOrLion) {
   cluster_.erase(cluster_.begin() + kSecond);
-  EXPECT_EQ(ways(kSecond), (List{Way::kReplay, Way::kReplay, Way::kDelta, Way::kPlanes}));
+  constexpr size_t kParameter = kSecond;
+  EXPECT_EQ(ways(kParameter),
+            (List{Way::kReplay, Way::kReplay, Way::kReplay, Way::kDelta, Way::kPlanes}));
+  const auto with_gradients = ways_of(cluster_, kParameter, {.from_gradients = true});
+  EXPECT_EQ(with_gradients.size(), 6u);
+  EXPECT_EQ(with_gradients[3].rule, ReplayRule::kGradientParameter);
+}
+
+TEST_F(EncodingWays, OfAmsgradTheStepIsMadeWithTheLargestSecondMoment) {
+  constexpr size_t kLargest = 4;
+  cluster_.push_back(cluster_[kSecond]);
+  cluster_[kLargest].role = Role::kMaxExpAvgSq;
+  EXPECT_EQ(first(kLargest).rule, ReplayRule::kAdamMaximum);
+  EXPECT_EQ(first(kLargest).sources[1].member, kSecond);
+  EXPECT_EQ(first(kMaster).sources[2].member, kLargest);
+  EXPECT_EQ(first(kSecond).rule, ReplayRule::kAdamSecondMoment);
+  cluster_[kLargest].is_inline = true;
+  EXPECT_EQ(ways(kMaster), (List{Way::kDelta, Way::kPlanes}));
+}
+
+TEST_F(EncodingWays, AParameterWithoutStateMayFollowFromItsGradient) {
+  cluster_.erase(cluster_.begin(), cluster_.begin() + kMaster);
+  EXPECT_EQ(ways(0), (List{Way::kDelta, Way::kPlanes}));
+  EXPECT_EQ(ways(0, {.from_gradients = true}), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
 }
 
 TEST_F(EncodingWays, AWeightWithoutMasterIsTheParameter) {
   cluster_.erase(cluster_.begin() + kMaster);
   EXPECT_EQ(ways(kMaster), (List{Way::kReplay, Way::kDelta, Way::kPlanes}));
+}
+
+TEST_F(EncodingWays, AWeightByItselfIsMadeFromNoMoments) {
+  cluster_.erase(cluster_.begin() + kMaster);
+  EXPECT_EQ(ways(kMaster, {true, true}), (List{Way::kDelta, Way::kPlanes}));
+  cluster_.erase(cluster_.begin(), cluster_.begin() + kMaster);
+  EXPECT_EQ(ways(0, {true, true, true}), (List{Way::kReplay, Way::kDelta, Way::kPlanes}))
+      << "its gradient lies with it";
 }
 
 TEST_F(EncodingWays, WhatRepeatsItselfIsTriedWithZstd) {

@@ -9,7 +9,7 @@ TEST(OptimizerFacts, WhatIsSetReplacesAndTheRestStays) {
   StepFacts facts, more;
   facts.lr = 1, facts.beta1 = 2, facts.step = 3;
   more.lr = 10, more.beta2 = 20, more.eps = 30, more.weight_decay = 0, more.clip = 0.5;
-  more.momentum = 0.9, more.is_sgd = true;
+  more.momentum = 0.9, more.dampening = 0.1, more.optimizer = OptimizerKind::kSgd;
   merge_facts(more, facts);
   StepFacts expected = more;
   expected.beta1 = 2, expected.step = 3;
@@ -42,10 +42,13 @@ TEST(OptimizerFacts, AreTakenFromMetadata) {
                                                {"weight_decay", "0"},
                                                {"clip", "0.25"},
                                                {"momentum", "0.8"},
+                                               {"dampening", "0.2"},
+                                               {"optimizer", "Muon"},
                                                {"epoch", "7"}});
   StepFacts expected;
   expected.lr = 3e-4, expected.beta1 = 0.9, expected.beta2 = 0.95, expected.eps = 1e-8;
   expected.weight_decay = 0, expected.clip = 0.25, expected.momentum = 0.8;
+  expected.dampening = 0.2, expected.optimizer = OptimizerKind::kMuon;
   EXPECT_EQ(facts, expected);
 }
 
@@ -55,10 +58,15 @@ TEST(OptimizerFacts, WhatIsNoNumberIsPassedOver) {
   EXPECT_EQ(facts, StepFacts());
 }
 
-TEST(OptimizerFacts, SgdIsNamed) {
-  EXPECT_TRUE(facts_from_metadata({{"optimizer", "sgd"}}).is_sgd);
-  EXPECT_TRUE(facts_from_metadata({{"optimizer", "SGD"}}).is_sgd);
-  EXPECT_FALSE(facts_from_metadata({{"optimizer", "AdamW"}}).is_sgd);
+TEST(OptimizerFacts, AnOptimizerIsKnownByItsWholeName) {
+  EXPECT_EQ(optimizer_named("sgd"), OptimizerKind::kSgd);
+  EXPECT_EQ(optimizer_named("SGD"), OptimizerKind::kSgd);
+  EXPECT_EQ(optimizer_named("AdamW"), OptimizerKind::kAdamW);
+  EXPECT_EQ(optimizer_named("adam"), OptimizerKind::kAdam);
+  EXPECT_EQ(optimizer_named("Lion"), OptimizerKind::kLion);
+  for (const char* name : {"", "adamw8bit", "ada", "adafactor", "sgd "}) {
+    EXPECT_FALSE(optimizer_named(name)) << name;
+  }
 }
 
 }  // namespace

@@ -26,6 +26,8 @@ TEST(Roles, AreGuessedFromTheHabitsOfOthers) {
                            Case{"optimizer.state.0.step", Role::kStep, "0"},
                            Case{"state.model.w.exp_avg_sq", Role::kExpAvgSq, "w"},
                            Case{"master.w", Role::kMaster, "w"}, Case{"step", Role::kStep, ""},
+                           Case{"optim.w.momentum_buffer", Role::kExpAvg, "w"},
+                           Case{"optim.w.max_exp_avg_sq", Role::kMaxExpAvgSq, "w"},
                            Case{"my_exp_avg.w", Role::kWeight, "my_exp_avg.w"},
                            Case{"model.", Role::kWeight, "model."}}) {
     std::vector<TensorSource> sources{named(each.name)};
@@ -58,12 +60,25 @@ TEST(Roles, EntriesMayBeLeftOut) {
   }
 }
 
+TEST(Roles, AGroupMayHaveAnotherOptimizer) {
+  const auto rules = parse_role_rules(as_bytes(R"({"optimizer": "adamw", "lr": 1e-3,
+      "groups": [{"match": "blocks.*", "optimizer": "muon", "lr": 0.02, "dampening": 0.1}]})"),
+                                      "f");
+  ASSERT_TRUE(rules) << rules.error().message;
+  EXPECT_EQ(rules->optimizer.of("head").optimizer, OptimizerKind::kAdamW);
+  const StepFacts facts = rules->optimizer.of("blocks.0.up");
+  EXPECT_EQ(facts.optimizer, OptimizerKind::kMuon);
+  EXPECT_EQ(facts.lr, 0.02);
+  EXPECT_EQ(facts.dampening, 0.1);
+}
+
 TEST(Roles, WhatIsNoRolesFileIsNamed) {
   for (const char* text :
        {"", "{", "[]", "1", R"({"names": []})", R"({"names": {"momentum": "{p}"}})",
         R"({"names": {"weight": "w"}})", R"({"names": {"weight": "{p}{p}"}})",
         R"({"names": {"weight": 1}})", R"({"lr": "0.1"})", R"({"optimizer": 1})",
-        R"({"groups": {}})", R"({"groups": [{"lr": 1}]})", R"({"model_type": "llama"})"}) {
+        R"({"groups": {}})", R"({"groups": [{"lr": 1}]})",
+        R"({"groups": [{"match": "*", "optimizer": 1}]})", R"({"model_type": "llama"})"}) {
     const auto rules = parse_role_rules(as_bytes(text), "roles.json");
     ASSERT_FALSE(rules) << text;
     EXPECT_EQ(rules.error().code, Code::kUsage);

@@ -47,7 +47,8 @@ TEST_F(SaveGroups, OneForEachParameterInTheOrderOfDecoding) {
   add("c", Dtype::kF32, {40, 40}, Role::kExpAvgSq, "p");
   add("d", Dtype::kF32, {40, 40}, Role::kExpAvg, "p");
   add("e", Dtype::kBF16, {40, 40}, Role::kWeight, "q");
-  EXPECT_EQ(groups(), (Names{{"d", "c", "b", "a"}, {"e"}}));
+  add("f", Dtype::kF32, {40, 40}, Role::kMaxExpAvgSq, "p");
+  EXPECT_EQ(groups(), (Names{{"d", "c", "f", "b", "a"}, {"e"}}));
   EXPECT_EQ(group_items(plan_).front().chunks, 2u);
 }
 

@@ -169,7 +169,7 @@ TEST_F(Series, WrongFacts) {
       [](StepFacts& facts) { facts.clip = 1e-30; },
       [](StepFacts& facts) { facts = {}; },
       [](StepFacts& facts) { facts.lr = NAN; },
-      [](StepFacts& facts) { facts.is_sgd = true; },
+      [](StepFacts& facts) { facts.optimizer = OptimizerKind::kSgd; },
       [](StepFacts& facts) { facts.beta1 = facts.beta2 = 1; }};
   Trainer trainer(7);
   trainer.add("p", {70, 61});

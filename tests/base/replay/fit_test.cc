@@ -99,7 +99,9 @@ TEST(Fit, OddInputIsSurvived) {
                .eps = -1,
                .weight_decay = NAN,
                .clip = 0,
-               .momentum = NAN};
+               .momentum = NAN,
+               .dampening = NAN,
+               .optimizer = {}};
       fit_replay(static_cast<ReplayRule>(rule), facts, {*bytes}, bases);
     }
   }

@@ -165,12 +165,33 @@ def parameter(variant, s, inputs):
     return sub(p, div(m, h))
 
 
-def first_moment(variant, s, inputs):
-    (q1, b1, c), (m0, n) = s[:3], inputs
-    g = mul(c, n)
+def first_update(update, q1, b1, m0, g, wides):
     return (lambda: fma(q1, sub(g, m0), m0), lambda: add(m0, mul(q1, sub(g, m0))),
             lambda: add(mul(b1, m0), mul(q1, g)), lambda: fma(b1, m0, mul(q1, g)),
-            lambda: fma(q1, g, mul(b1, m0)), lambda: wide(s[3], m0, s[4], g, False))[variant]()
+            lambda: fma(q1, g, mul(b1, m0)),
+            lambda: wide(wides[0], m0, wides[1], g, False))[update]()
+
+
+def first_moment(variant, s, inputs):
+    (q1, b1, c), (m0, n) = s[:3], inputs
+    return first_update(variant, q1, b1, m0, mul(c, n), s[3:])
+
+
+def decayed_first_moment(variant, s, inputs):
+    (q1, b1, c, d), (m0, w0, n) = s[:4], inputs
+    g = mul(c, n)
+    g = add(g, mul(d, w0)) if variant & 8 else fma(d, w0, g)
+    return first_update(variant & 7, q1, b1, m0, g, s[4:])
+
+
+def gradient_parameter(variant, scalars, inputs):
+    (s, c, d, k), (w0, n) = scalars, inputs
+    g = mul(c, n)
+    if variant >> 1 == 1:
+        g = fma(k, w0, g)
+    if variant >> 1 == 2:
+        g = add(g, mul(k, w0))
+    return sub(mul(d, w0), mul(s, g)) if variant & 1 else fnma(s, g, mul(d, w0))
 
 
 def sgd(variant, s, inputs):
@@ -218,8 +239,12 @@ RULES = {
     5: (maximum, range(1), lambda v: [], 2, 9),
     6: (nesterov, range(4), lambda v: [STEP[0], f32(0.9)], 3, 9),
     7: (lion, range(2), lambda v: [STEP[0], f32(0.1), f32(0.01), f32(0.9999)], 3, 9),
+    8: (decayed_first_moment, [f | u for f in (0, 8) for u in range(6)],
+        lambda v: [MOMENTS[0], MOMENTS[1], MOMENTS[4], f32(0.01)] +
+        ([0.9, 1 - 0.9] if v & 7 == 5 else []), 3, 2),
+    9: (gradient_parameter, range(6), lambda v: [STEP[0], MOMENTS[4], STEP[3], f32(0.01)], 2, 1),
 }
-F32_SCALARS = {1: 6, 2: 5, 3: 3, 4: 1, 5: 0, 6: 2, 7: 4}
+F32_SCALARS = {1: 6, 2: 5, 3: 3, 4: 1, 5: 0, 6: 2, 7: 4, 8: 4, 9: 4}
 ODD = [0.0, -0.0, single(1), single(0x80000123), single(0x007FFFFF), math.inf, -math.inf, NAN,
        single(0x7F7FFFFF), single(0x00800000), 1.0, -1.0]
 

@@ -50,7 +50,7 @@ TEST(ReplayParametersTest, OtherLengthsAreDamage) {
 }
 
 TEST(ReplayParametersTest, WhatAFutureVersionMayKnowIsNewer) {
-  for (const int rule : {0, 8, 255}) {
+  for (const int rule : {0, 10, 255}) {
     Bytes bytes = encode_replay_parameters(example());
     bytes[1] = static_cast<uint8_t>(rule);
     EXPECT_EQ(code_of(bytes), Code::kNewerFormat);
@@ -75,6 +75,8 @@ TEST(ReplayParametersTest, RulesSayHowManyBasesTheyHave) {
   EXPECT_EQ(base_count(ReplayRule::kAdamParameter), 3u);
   EXPECT_EQ(base_count(ReplayRule::kAdamFirstMoment), 1u);
   EXPECT_EQ(base_count(ReplayRule::kSgdParameter), 2u);
+  EXPECT_EQ(base_count(ReplayRule::kDecayedFirstMoment), 2u) << "the gradient is none";
+  EXPECT_EQ(base_count(ReplayRule::kGradientParameter), 1u);
   EXPECT_EQ(base_count(static_cast<ReplayRule>(99)), 0u);
 }
 

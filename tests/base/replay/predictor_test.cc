@@ -47,9 +47,9 @@ std::vector<Golden> read_golden() {
     golden.parameters.scalars = parse_words(scalars);
     const std::vector<uint32_t> values = parse_words(rest);
     golden.inputs.resize(values.size() - 1);
-    const bool has_gradient = golden.parameters.rule == ReplayRule::kAdamFirstMoment;
+    const auto program = replay_program(golden.parameters.rule, golden.parameters.variant);
     for (size_t i = 0; i + 1 < values.size(); ++i) {
-      if (has_gradient && i == 1) {
+      if (program && program->has_gradient && i == program->bases) {
         append_le(golden.inputs[i], static_cast<uint16_t>(values[i] >> 16));
       } else {
         append_le(golden.inputs[i], values[i]);
