@@ -71,7 +71,7 @@ TEST(ClusterEncoder, TheBaseRemembers) {
   EXPECT_EQ(encode_and_prove(encoder, step.cluster, kSecond, step.facts), Encoding::kReplay);
   // The optimizer is another one now: its rule does worse than it did, and a trial finds the rest.
   step.facts = {};
-  step.facts.is_sgd = true;
+  step.facts.optimizer = OptimizerKind::kSgd;
   for (uint32_t i = 0; i < 200'000; ++i) {
     std::memcpy(const_cast<uint8_t*>(second.now.data()) + 4 * i, &i, 4);
   }

@@ -10,8 +10,9 @@
 namespace cairn {
 
 static auto fields(const TagFacts& facts) {
-  const auto& [logical, fresh, stored, attachments, tensors, chunks, new_chunks, dropped] = facts;
-  return std::tie(logical, fresh, stored, attachments, tensors, chunks, new_chunks, dropped);
+  const auto& [logical, fresh, stored, attachments, tensors, chunks, new_chunks, dropped, age] =
+      facts;
+  return std::tie(logical, fresh, stored, attachments, tensors, chunks, new_chunks, dropped, age);
 }
 static auto fields(const TagEntry& entry) {
   const auto& [name, removed, pinned, commit, created_ns, step, session, facts, manifest, schema,
