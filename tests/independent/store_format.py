@@ -250,7 +250,7 @@ def read_locator_table(data, manifest, page_digests):
 
 def read_tag_entry(data):
     c = Cursor(data, "tag entry")
-    flags, commit, _, step, _, *counts = c.get("I4xQqq16s8Q")
+    flags, _, commit, _, step, _, *counts = c.get("IIQqq16s8Q")
     manifest, schema, table, layout = [reference(*fields) for fields in c.many(4, REFERENCE)]
     return Record(name=c.string("H"), flags=flags, commit=commit, step=step, counts=counts,
                   manifest=manifest, schema=schema, table=table, layout=layout)
