@@ -5,7 +5,7 @@ namespace cairn {
 // Nanoseconds a byte and core (docs/REDUCTIONS.md says how they were measured): what counts is how
 // they compare.
 static constexpr double kReadNs = 0.4;       // of stored bytes
-static constexpr double kSparseReadNs = 10;  // sparse copies take their time where they change
+static constexpr double kSparseReadNs = 20;  // sparse copies take their time where they change
 static constexpr double kDeliverNs = 0.8;    // of what a load hands out: digest, copy, fresh memory
 static double decode_ns(Encoding encoding) {
   switch (encoding) {
@@ -18,7 +18,7 @@ static double decode_ns(Encoding encoding) {
     case Encoding::kDelta:
       return 0.6;
     case Encoding::kSparse:
-      return 0.05;
+      return 0.08;
     case Encoding::kDerived:
       return 0.2;
     case Encoding::kReplay:

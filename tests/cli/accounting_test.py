@@ -11,8 +11,8 @@ from program import Program, memory_folder, noise, write_safetensors
 
 PROGRAM = ""
 # Seconds of a core a byte, of lib/restore_cost.cc.
-READ, READ_SPARSE, DELIVER, KEYFRAME = 0.4e-9, 10e-9, 0.8e-9, 1.7e-9
-DECODE = {"raw": 0.1e-9, "zero": 0.1e-9, "sparse": 0.05e-9, "delta": 0.6e-9}
+READ, READ_SPARSE, DELIVER, KEYFRAME = 0.4e-9, 20e-9, 0.8e-9, 1.7e-9
+DECODE = {"raw": 0.1e-9, "zero": 0.1e-9, "sparse": 0.08e-9, "delta": 0.6e-9}
 NOTE = b"five!"
 
 
