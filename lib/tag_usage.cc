@@ -1,5 +1,7 @@
 #include "lib/tag_usage.h"
 
+#include <set>
+
 #include "lib/describe.h"
 #include "store/copy_counter.h"
 
@@ -13,13 +15,15 @@ class ReadWalk {
   using OnInline = std::function<void(const std::string& class_name, const Bytes&)>;
   using OnBase = std::function<void(const Copy&)>;
 
-  ReadWalk(Checkpoint& checkpoint, const WantsItem& wants)
-      : checkpoint_(checkpoint), wants_(wants) {}
+  /// `passed_over`: the numbers of pages that are not looked at.
+  ReadWalk(Checkpoint& checkpoint, const WantsItem& wants, std::set<size_t> passed_over = {})
+      : checkpoint_(checkpoint), wants_(wants), passed_over_(std::move(passed_over)) {}
 
   Status run(const OnCopy& on_copy, const OnInline& on_inline, const OnBase& on_base) {
     CAIRN_TRY(const Layout layout, checkpoint_.layout());
     met_.resize(checkpoint_.table().pages.size());
     for (size_t number = 0; number < met_.size(); ++number) {
+      if (passed_over_.contains(number)) continue;
       for (const PageRun& run : checkpoint_.plan().pages[number]) {
         if (!wants_(run.item)) continue;
         const std::string class_name =
@@ -29,9 +33,15 @@ class ReadWalk {
     }
     const auto read = [&](size_t number) -> Result<Locator> {
       CAIRN_TRY(const auto page, checkpoint_.page(number));
-      return page->locator;
+      Locator locator = page->locator;
+      // Nor is what copies of such pages are made from.
+      if (passed_over_.contains(number)) {
+        for (Copy& copy : locator.copies) copy.bases.clear();
+      }
+      return locator;
     };
     const auto visit = [&](const CopyRef& ref, const Copy& copy) -> Status {
+      if (passed_over_.contains(ref.page)) return {};
       const bool is_met =
           ref.page < met_.size() && ref.slot < met_[ref.page].size() && met_[ref.page][ref.slot];
       if (!is_met) on_base(copy);
@@ -64,25 +74,42 @@ class ReadWalk {
 
   Checkpoint& checkpoint_;
   const WantsItem& wants_;
+  const std::set<size_t> passed_over_;
   std::vector<std::vector<bool>> met_;  // by page and slot: copies that stand for chunks
   std::vector<CopyRef> bases_;
 };
 
+/// The pages that `other` has, too, stored in the same way.
+std::set<size_t> shared_pages(Checkpoint& checkpoint, Checkpoint& other) {
+  std::set<std::pair<Digest, Digest>> of_other;
+  for (const PagePlace& place : other.table().pages) {
+    of_other.emplace(place.page.digest, place.locator.digest);
+  }
+  std::set<size_t> shared;
+  const auto& pages = checkpoint.table().pages;
+  for (size_t number = 0; number < pages.size(); ++number) {
+    if (of_other.contains({pages[number].page.digest, pages[number].locator.digest})) {
+      shared.insert(number);
+    }
+  }
+  return shared;
+}
+
 /// Adds to `usage` what the counter has not met before.
-Status count_needed(Checkpoint& checkpoint, const WantsItem& wants, CopyCounter& counter,
-                    UsageByClass& usage) {
+Status count_needed(ReadWalk walk, CopyCounter& counter, UsageByClass& usage) {
   const auto add = [&](const std::string& class_name, HeldAs held, const EncodingUsage& fresh) {
     if (fresh != EncodingUsage()) usage[class_name][held] += fresh;
   };
-  return ReadWalk(checkpoint, wants)
-      .run([&](const std::string& class_name, const Digest& digest,
-               const Copy& copy) { add(class_name, copy.encoding, counter.add(digest, copy)); },
-           [&](const std::string& class_name, const Bytes& bytes) {
-             add(class_name, std::nullopt, counter.add_inline(bytes));
-           },
-           [&](const Copy& copy) {
-             add(std::string(kHistoryClass), copy.encoding, counter.add_base(copy));
-           });
+  return walk.run(
+      [&](const std::string& class_name, const Digest& digest, const Copy& copy) {
+        add(class_name, copy.encoding, counter.add(digest, copy));
+      },
+      [&](const std::string& class_name, const Bytes& bytes) {
+        add(class_name, std::nullopt, counter.add_inline(bytes));
+      },
+      [&](const Copy& copy) {
+        add(std::string(kHistoryClass), copy.encoding, counter.add_base(copy));
+      });
 }
 
 }  // namespace
@@ -106,9 +133,9 @@ Result<UsageByClass> tag_usage(Checkpoint& checkpoint, const WantsItem& wants) {
 Result<UsageByClass> usage_beside(Checkpoint& a, Checkpoint& b, const WantsItem& wants) {
   CopyCounter counter;
   UsageByClass of_a, of_b;
-  CAIRN_CHECK(count_needed(
-      a, [](size_t) { return true; }, counter, of_a));
-  CAIRN_CHECK(count_needed(b, wants, counter, of_b));
+  const WantsItem all = [](size_t) { return true; };
+  CAIRN_CHECK(count_needed(ReadWalk(a, all, shared_pages(a, b)), counter, of_a));
+  CAIRN_CHECK(count_needed(ReadWalk(b, wants, shared_pages(b, a)), counter, of_b));
   return of_b;
 }
 
