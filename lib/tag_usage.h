@@ -16,9 +16,9 @@ using WantsItem = std::function<bool(size_t item)>;
 Result<UsageByClass> tag_usage(Checkpoint& checkpoint, const WantsItem& wants);
 
 /// What items of `b` need that `a` does not: chunks that `a` does not have, and copies that it
-/// neither holds nor is made from, each once. What the store would hold less without them. Pages
-/// that both have are passed over, so that it costs what differs: a chunk of one that `b` stores a
-/// second time elsewhere counts.
+/// neither holds nor is made from, each once. What the store would hold less without them. What
+/// both have at the same place is passed over, so that it costs what differs: if `b` stores such a
+/// chunk a second time elsewhere, it counts.
 Result<UsageByClass> usage_beside(Checkpoint& a, Checkpoint& b, const WantsItem& wants);
 
 }  // namespace cairn
