@@ -116,8 +116,12 @@ std::optional<size_t> ClusterEncoder::try_all(const Cluster& cluster, size_t mem
   const Cluster sample = sample_of(cluster, member);
   std::optional<size_t> best;
   size_t fewest = sample[member].now.size() + 1;
+  bool is_replayed = false;
   for (size_t i = 0; i < ways.size(); ++i) {
+    // A gradient either has the decay in it or has not: a fit that must fail costs a millisecond.
+    if (is_replayed && ways[i].rule == ReplayRule::kDecayedFirstMoment) continue;
     const auto encoded = encode_way(sample, member, ways[i], facts);
+    is_replayed = is_replayed || (encoded && ways[i].way == Way::kReplay);
     if (!encoded || encoded->stored.size() >= fewest) continue;
     best = i;
     fewest = encoded->stored.size();
