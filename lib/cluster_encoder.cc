@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/buffer.h"
+#include "base/replay/resting.h"
 
 namespace cairn {
 
@@ -10,6 +11,12 @@ namespace cairn {
 static constexpr unsigned kUsesOfTrial = 16;
 /// After so many samples that nothing predicts, a rule is not tried again in this save.
 static constexpr unsigned kFailuresMax = 8;
+
+/// Whether much of a first moment had no gradient, so that it follows whatever the others do.
+static bool rests(const Member& member) {
+  return member.role == Role::kExpAvg && member.dtype == Dtype::kF32 && !member.before.empty() &&
+         has_resting(member.now, member.before);
+}
 
 /// An encoding must save a sixteenth, or the chunk stays raw: a raw copy loads faster.
 static bool is_worth_it(size_t encoded_bytes, size_t decoded_bytes) {
@@ -74,23 +81,34 @@ std::optional<ReplayParameters> ClusterEncoder::fit(const Cluster& cluster, size
     bases.push_back({bytes_of(cluster, source), *replay_dtype(cluster[source.member].dtype)});
     key.dtypes.push_back(bases.back().dtype);
   }
-  const auto find = [&] {
-    return std::find_if(fits_.begin(), fits_.end(),
-                        [&](const Fit& each) { return each.key == key; });
-  };
-  {
-    const std::lock_guard lock(mutex_);
-    const auto known = find();
-    if (known != fits_.end() && known->parameters) return known->parameters;
-    if (known != fits_.end() && known->failures >= kFailuresMax) return std::nullopt;
+  auto known = known_fit(key);
+  if (!(known && *known) && rests(cluster[member])) {
+    // What fits it says nothing of others.
+    key.item = cluster[member].item;
+    known = known_fit(key);
   }
+  if (known) return *known;
   auto found = fit_replay(way.rule, facts, items, bases);
+  remember(key, found);
+  return found;
+}
+
+std::optional<std::optional<ReplayParameters>> ClusterEncoder::known_fit(const FitKey& key) {
   const std::lock_guard lock(mutex_);
-  auto known = find();
+  for (const Fit& fit : fits_) {
+    if (fit.key != key) continue;
+    if (fit.parameters || fit.failures >= kFailuresMax) return fit.parameters;
+  }
+  return std::nullopt;
+}
+
+void ClusterEncoder::remember(const FitKey& key, const std::optional<ReplayParameters>& found) {
+  const std::lock_guard lock(mutex_);
+  auto known =
+      std::find_if(fits_.begin(), fits_.end(), [&](const Fit& each) { return each.key == key; });
   if (known == fits_.end()) known = fits_.insert(fits_.end(), {key, {}, 0});
   if (!found) ++known->failures;
   if (found && !known->parameters) known->parameters = found;
-  return found;
 }
 
 std::optional<Encoded> ClusterEncoder::encode_way(const Cluster& cluster, size_t member,
@@ -122,8 +140,12 @@ std::optional<size_t> ClusterEncoder::try_all(const Cluster& cluster, size_t mem
   const Cluster sample = sample_of(cluster, member);
   std::optional<size_t> best;
   size_t fewest = sample[member].now.size() + 1;
+  bool is_replayed = false;
   for (size_t i = 0; i < ways.size(); ++i) {
+    // A gradient either has the decay in it or has not: a fit that must fail costs a millisecond.
+    if (is_replayed && ways[i].rule == ReplayRule::kDecayedFirstMoment) continue;
     const auto encoded = encode_way(sample, member, ways[i], facts);
+    is_replayed = is_replayed || (encoded && ways[i].way == Way::kReplay);
     if (!encoded || encoded->stored.size() >= fewest) continue;
     best = i;
     fewest = encoded->stored.size();
@@ -140,8 +162,8 @@ std::optional<size_t> ClusterEncoder::choose(const Cluster& cluster, size_t memb
   // A trial of a chunk that is hardly larger than a sample would cost what the rest saves.
   const bool is_small = self.now.size() <= 2 * kBlockItems * self.form.bytes;
   if (is_small) return try_all(cluster, member, ways, facts);
-  const Kind kind{self.role,       self.dtype, !self.before.empty(), chance.weights_first,
-                  facts.optimizer, ways.size()};
+  const Kind kind{self.role,       self.dtype,  !self.before.empty(), chance.weights_first,
+                  facts.optimizer, rests(self), ways.size()};
   if (!chance.has_drifted) {
     const std::lock_guard lock(mutex_);
     Memory& memory = memory_[kind];

@@ -37,7 +37,8 @@ class ClusterEncoder {
     Dtype dtype = Dtype::kU8;
     bool has_before = false, weights_first = false;
     std::optional<OptimizerKind> optimizer;
-    size_t ways = 0;  // how many
+    bool rests = false;  // in part
+    size_t ways = 0;     // how many
 
     auto operator<=>(const Kind&) const = default;
   };
@@ -68,6 +69,9 @@ class ClusterEncoder {
                                     const StepFacts& facts);
   std::optional<ReplayParameters> fit(const Cluster& cluster, size_t member, const EncodingWay& way,
                                       const StepFacts& facts);
+  /// nullopt: to be looked for; nullopt in it: nothing fits.
+  std::optional<std::optional<ReplayParameters>> known_fit(const FitKey& key);
+  void remember(const FitKey& key, const std::optional<ReplayParameters>& found);
   std::optional<size_t> choose(const Cluster& cluster, size_t member,
                                const std::vector<EncodingWay>& ways, const StepFacts& facts,
                                Chance chance);

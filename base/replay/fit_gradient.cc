@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "base/replay/facts.h"
+#include "base/replay/resting.h"
 #include "base/replay/rules.h"
 
 namespace cairn {
@@ -67,6 +68,9 @@ void fit_moment(const StepFacts& facts, std::optional<double> decay,
   const ReplaySample& sample = fitter.sample();
   const std::vector<float> moments = sample.item_floats(), old = sample.base_floats(0);
   const std::vector<float> decayed = decay ? sample.base_floats(1) : std::vector<float>();
+  const bool rests = sample.dtype() == ReplayDtype::kF32 &&
+                     sample.base_dtype(0) == ReplayDtype::kF32 &&
+                     has_resting(sample.items(), sample.bases()[0]);
   Update best;
   float best_clip = 1;
   for (const Update& update : likely_updates(facts)) {
@@ -75,7 +79,10 @@ void fit_moment(const StepFacts& facts, std::optional<double> decay,
     const double taken = std::bit_cast<float>(update.taken_bits);
     const GradientSource source{
         is_sum ? update.kept : 1 - taken, taken, decay.value_or(0), moments, old, decayed};
-    for (const float clip : clips_of(facts, source)) {
+    std::vector<float> clips = clips_of(facts, source);
+    // Where there is no gradient any factor will do.
+    if (clips.empty() && rests) clips.push_back(1);
+    for (const float clip : clips) {
       for (const uint8_t flag : flags) {
         if (!fitter.attempt(usual | flag, scalars_of(update, clip, decay, false))) continue;
         best = update;

@@ -86,29 +86,20 @@ def parameter(variant, scalars, w0, m, v):
     return p - (s * m / h if step == 0 else s * (m / h) if step == 1 else m / h)
 
 
-def first_moment(variant, scalars, m0, n):
-    known(variant <= 5, variant)
-    take_scalars(scalars, 7 if variant == 5 else 3)
+def first_moment(variant, scalars, m0, *others):
+    """Also rule 8: `others` are the old parameter, which rule 3 has not, and the gradient."""
+    update, count = variant & 7, 2 + len(others)
+    known(update <= 5 and variant <= (5 if count == 3 else 0xf), variant)
+    take_scalars(scalars, count + 4 * (update == 5))
     q1, b1, c = scalars[:3]
-    return moment_with(c * n, variant, q1, b1, m0, scalars[3:])
-
-
-def moment_with(g, update, q1, b1, m0, wides):
+    g = c * others[-1]
+    if count == 4:
+        g = g + scalars[3] * others[0] if variant & 8 else fma(scalars[3], others[0], g)
     if update == 5:
-        x, y = wides.view(np.float64)
+        x, y = scalars[count:].view(np.float64)
         return wide(x, m0, y, g)
     return [lambda: fma(q1, g - m0, m0), lambda: m0 + q1 * (g - m0), lambda: b1 * m0 + q1 * g,
             lambda: fma(b1, m0, q1 * g), lambda: fma(q1, g, b1 * m0)][update]()
-
-
-def decayed_first_moment(variant, scalars, m0, w0, n):
-    update = variant & 7
-    known(update <= 5 and variant <= 0xf, variant)
-    take_scalars(scalars, 8 if update == 5 else 4)
-    q1, b1, c, d = scalars[:4]
-    g = c * n
-    g = g + d * w0 if variant & 8 else fma(d, w0, g)
-    return moment_with(g, update, q1, b1, m0, scalars[4:])
 
 
 def gradient_parameter(variant, scalars, w0, n):
@@ -116,8 +107,7 @@ def gradient_parameter(variant, scalars, w0, n):
     known(decay <= 2, variant)
     take_scalars(scalars, 4)
     s, c, d, k = scalars
-    g = c * n
-    g = [lambda: g, lambda: fma(k, w0, g), lambda: g + k * w0][decay]()
+    g = [same, lambda g: fma(k, w0, g), lambda g: g + k * w0][decay](c * n)
     return d * w0 - s * g if variant & 1 else fnma(s, g, d * w0)
 
 
@@ -161,7 +151,7 @@ def take_scalars(scalars, count):
 
 
 RULES = {1: (second_moment, 3), 2: (parameter, 3), 3: (first_moment, 1), 4: (sgd, 2),
-         5: (maximum, 2), 6: (nesterov, 3), 7: (lion, 3), 8: (decayed_first_moment, 2),
+         5: (maximum, 2), 6: (nesterov, 3), 7: (lion, 3), 8: (first_moment, 2),
          9: (gradient_parameter, 1)}  # with how many bases
 
 

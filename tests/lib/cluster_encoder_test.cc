@@ -184,6 +184,31 @@ TEST(ClusterEncoder, ParametersOfOneSaveMayHaveOtherDtypes) {
   }
 }
 
+/// A part without gradients is found after any number of chunks that nothing predicts.
+TEST(ClusterEncoder, WhatRestsIsPredictedAmongWhatDoesNot) {
+  SampleStep dense(5000), resting(5000);
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  Bytes noise, decayed;
+  for (size_t at = 0; at < dense.cluster[kFirst].now.size(); at += 4) {
+    const auto old = load_le<float>(dense.cluster[kFirst].before, at);
+    append_le(noise, std::fma(0.1f, normal(random) * 1e-3f - old, old));
+    append_le(decayed, std::fma(0.1f, -old, old));
+  }
+  dense.cluster[kFirst].now = noise;
+  resting.cluster[kFirst].now = decayed;
+  StepFacts facts = dense.facts;
+  facts.clip.reset();
+  ClusterEncoder encoder({});
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_NE(encode_and_prove(encoder, dense.cluster, kFirst, facts), Encoding::kReplay);
+  }
+  size_t stored = 0;
+  EXPECT_EQ(encode_and_prove(encoder, resting.cluster, kFirst, facts, false, &stored),
+            Encoding::kReplay);
+  EXPECT_LT(stored, 100u);
+}
+
 TEST(ClusterEncoder, ZerosAreNoBytes) {
   SampleStep step(5000);
   const Bytes zeros(20000);

@@ -102,6 +102,16 @@ TEST(FitGradient, F32GradientsAreNotMadeBf16) {
   EXPECT_GE(decayed_cost(buffer, buffer.facts), 2);
 }
 
+TEST(FitGradient, WhatHasNoGradientFollowsWhateverTheOthersDo) {
+  GradientStep step(kItems, 10, kAdam, 0, {}, true);
+  EXPECT_EQ(moment_cost(step, step.facts), 4);
+  for (size_t at = 0; at < step.m.size() / 2; at += 4) {
+    const auto old = load_le<float>(step.old_m, at);
+    store_le(MutableBytes(step.m), at, std::fma(static_cast<float>(1 - 0.9), -old, old));
+  }
+  EXPECT_LT(moment_cost(step, step.facts), 2) << "half of 4, less what planes save";
+}
+
 TEST(FitGradient, OddFactsAreSurvived) {
   const GradientStep step(2000, 7, kSgd, 0.1, 0.9), muon(2000, 8, kMuon, 0.1);
   for (const double odd :
