@@ -16,6 +16,7 @@
 #include "lib/restore_budget.h"
 #include "lib/save_groups.h"
 #include "lib/save_plan.h"
+#include "store/needed_bases.h"
 #include "store/pack_reader.h"
 #include "store/pack_tables.h"
 
@@ -45,8 +46,8 @@ class ChunkSaver {
   Result<Locator> locator(size_t page, const std::vector<Digest>& digests) const;
   const Page& page(size_t page) const { return pages_[page].page; }
   /// What the base has for a page of that digest, if it can be read and its packs hold it. Copies
-  /// that the base does not know how to decode, since nothing of it is made from them, are those of
-  /// `fresh`.
+  /// that the base does not need, which its lease does not protect, are those of `fresh`: nothing
+  /// of the base is made from them, so they may be made from it.
   std::optional<Locator> sound_copies(const Digest& page, const Locator& fresh);
 
  private:
@@ -101,6 +102,7 @@ class ChunkSaver {
   std::vector<StepFacts> facts_;  // by tensor
   std::vector<SavedPage> pages_;
   mutable std::vector<std::vector<uint32_t>> first_slots_;  // by page and entry
+  std::optional<NeededBases> needed_bases_;                 // of the base, once asked for
   PackTables tables_;
   PackReader packs_;
   std::mutex look_up_mutex_;
