@@ -316,9 +316,14 @@ std::optional<Locator> ChunkSaver::sound_copies(size_t page_number, const Digest
   const auto page = before.page(*number);
   if (!page) return std::nullopt;
   const std::vector<bool> renewed = renewed_slots(page_number);
+  if (!needed_bases_) {
+    auto needed = NeededBases::of(before);
+    if (!needed) return std::nullopt;
+    needed_bases_ = *std::move(needed);
+  }
   Locator sound = (*page)->locator;
   for (uint32_t slot = 0; slot < sound.copies.size(); ++slot) {
-    if (renewed[slot] || !is_decodable(before, {*number, slot})) {
+    if (renewed[slot] || !needed_bases_->contains({*number, slot})) {
       sound.copies[slot] = fresh.copies[slot];
     } else if (!tables_.holds(sound.copies[slot], (*page)->digest_of(slot))) {
       return std::nullopt;

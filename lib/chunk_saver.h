@@ -17,6 +17,7 @@
 #include "lib/restore_budget.h"
 #include "lib/save_groups.h"
 #include "lib/save_plan.h"
+#include "store/needed_bases.h"
 #include "store/pack_reader.h"
 #include "store/pack_tables.h"
 
@@ -49,8 +50,9 @@ class ChunkSaver {
   Result<Locator> locator(size_t page, const std::vector<Digest>& digests) const;
   const Page& page(size_t page) const { return pages_[page].page; }
   /// What the base has for a page of that digest, if it can be read and its packs hold it. Copies
-  /// that the base does not know how to decode, since nothing of it is made from them, are those of
-  /// `fresh`; so are those that had to be written anew. `number`: of the page in this save.
+  /// that the base does not need, which its lease does not protect, are those of `fresh`: nothing
+  /// of the base is made from them, so they may be made from it. So are those that had to be
+  /// written anew, which stand alone. `number`: of the page in this save.
   std::optional<Locator> sound_copies(size_t number, const Digest& page, const Locator& fresh);
 
  private:
@@ -111,6 +113,7 @@ class ChunkSaver {
   std::vector<StepFacts> facts_;  // by tensor
   std::vector<SavedPage> pages_;
   mutable std::vector<std::vector<uint32_t>> first_slots_;  // by page and entry
+  std::optional<NeededBases> needed_bases_;                 // of the base, once asked for
   PackTables tables_;
   PackReader packs_;
   std::mutex look_up_mutex_;

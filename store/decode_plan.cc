@@ -74,8 +74,4 @@ Result<DecodePlan> plan_decoding(Checkpoint& checkpoint, std::span<const CopyRef
   return planner.take();
 }
 
-bool is_decodable(Checkpoint& checkpoint, const CopyRef& ref) {
-  return plan_decoding(checkpoint, {&ref, 1}).has_value();
-}
-
 }  // namespace cairn

@@ -32,8 +32,4 @@ struct DecodePlan {
 /// Errors: kCorrupt for a base that does not exist, a circle, a chain longer than kChainLengthMax.
 Result<DecodePlan> plan_decoding(Checkpoint& checkpoint, std::span<const CopyRef> wanted);
 
-/// Whether the tag knows all that the copy is made from. Of the pages of its closure it needs some
-/// copies; what the others are made from it may lack.
-bool is_decodable(Checkpoint& checkpoint, const CopyRef& ref);
-
 }  // namespace cairn

@@ -14,9 +14,9 @@
 #include "base/glob.h"
 #include "store/bases.h"
 #include "store/checkpoint.h"
-#include "store/decode_plan.h"
 #include "store/forget.h"
 #include "store/meta_pack.h"
+#include "store/needed_bases.h"
 #include "store/session.h"
 #include "store/tag_change.h"
 
@@ -118,15 +118,19 @@ class Thinning {
 
   /// A page that the tag or its bases have already stays there, with its copies: bases are found by
   /// its digest, and what is made from them must not be what they are made from. Nothing is made
-  /// from those that the tag does not know how to decode. `locator` becomes what is stored.
+  /// from those that the tag does not need, and gc may have taken them. `locator` becomes what is
+  /// stored.
   Result<PagePlace> put_page(MetaWriter& metas, const Page& page, Locator& locator) {
     const Bytes page_bytes = encode_page(page);
     PagePlace place;
     if (const auto number = old_.page_numbers().of(blake3(page_bytes))) {
       CAIRN_TRY(const auto standing, old_.page(*number));
+      if (!needed_) {
+        CAIRN_TRY(needed_, NeededBases::of(old_));
+      }
       for (uint32_t slot = 0; slot < locator.copies.size(); ++slot) {
-        const bool is_known = is_decodable(old_, {*number, slot});
-        if (is_known) locator.copies[slot] = standing->locator.copies[slot];
+        const bool is_needed = needed_->contains({*number, slot});
+        if (is_needed) locator.copies[slot] = standing->locator.copies[slot];
       }
       place = old_.table().place(*number);
     } else {
@@ -177,8 +181,9 @@ class Thinning {
   const Store& store_;
   Checkpoint& old_;
   TagEntry after_;
-  std::vector<size_t> kept_;    // items of the old checkpoint, in order
-  std::vector<BaseRef> bases_;  // of the copies that stay
+  std::vector<size_t> kept_;           // items of the old checkpoint, in order
+  std::vector<BaseRef> bases_;         // of the copies that stay
+  std::optional<NeededBases> needed_;  // once asked for
 };
 
 /// A change of this many writes at most as many tag tables, some tenths of a second at worst.

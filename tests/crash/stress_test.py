@@ -14,6 +14,7 @@ import collections
 import json
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -27,11 +28,20 @@ TAGS = [f"{run}/{step}" for run in "ab" for step in range(4)]
 STATES = 5
 
 
+def near(number):
+    """Floats of which all move a little from state to state: their chunks are made from each
+    other."""
+    words = struct.unpack("<5000I", noise(20000, 300))
+    moves = struct.unpack("<5000I", noise(20000, 301 + number))
+    return struct.pack("<5000I", *(0x3c000000 | word & 0x81ffffe0 | move & 0x1f
+                                   for word, move in zip(words, moves)))
+
+
 def write_states(folder):
     """States that share half of their chunks with their neighbours."""
     return [write_safetensors(folder / f"{number}.safetensors", {
         "own": noise(30000, number + 1), "shared": noise(30000, 100 + number // 2),
-        "same": noise(5000, 200)}) for number in range(STATES)]
+        "same": noise(5000, 200), "near": ("F32", [5000], near(number))}) for number in range(STATES)]
 
 
 class Act:
@@ -78,7 +88,8 @@ class Stress:
                  "forget": ["forget", tag, "--allow-newest", "--yes",
                             *["--allow-pinned"] * self.random.randint(0, 1),
                             *["--gc"] * self.random.randint(0, 1)],
-                 "gc": ["gc", "--yes", "--min-dead", self.random.choice(["0", "10", "50"])],
+                 "gc": ["gc", "--yes", "--min-dead", self.random.choice(["0", "10", "50"]),
+                        *["--rebase"] * self.random.randint(0, 1)],
                  "check": ["check", "--read-data"]}.get(kind, [kind, tag])
         return Act(self.cairn, kind, words, tag)
 

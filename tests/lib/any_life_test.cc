@@ -212,6 +212,9 @@ class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigne
   void collect_any() {
     GcRequest request;
     request.rebase = coin();
+    const double dead[] = {10, 30, 60};
+    request.move.min_dead_percent = dead[below(3)];
+    request.move.merges = coin();
     log_ += request.rebase ? " rebase" : " collect";
     const auto plan = plan_collection(*store_, request);
     ASSERT_TRUE(succeeds(plan));

@@ -276,5 +276,48 @@ TEST_F(ThinnedBase, IsNotMadeFromItself) {
   expect_sound();
 }
 
+/// A page of a forgotten tag stands for what is made from some of its copies; of the others only gc
+/// knows. Who saves such a page again must not count on these.
+TEST_F(BasePages, OfForgottenTagsOnlyWhatTheBaseNeedsIsTakenOver) {
+  const auto floats = [](uint32_t seed, uint32_t moved) {
+    Bytes bytes;
+    const Bytes words = noise(4 * 4096, seed), moves = noise(4 * 4096, 100 + moved);
+    for (size_t i = 0; i < words.size(); i += 4) {
+      const uint32_t move = moved == 0 ? 0 : load_le<uint32_t>(moves, i) & 0x1f;
+      append_le(bytes, 0x3c000000 | (load_le<uint32_t>(words, i) & 0x81ffffe0) | move);
+    }
+    return bytes;
+  };
+  const auto state = [&](Bytes a, Bytes b) {
+    return State{{"a", {Dtype::kF32, {4096}, Role::kNone, "", std::move(a)}},
+                 {"b", {Dtype::kF32, {4096}, Role::kNone, "", std::move(b)}}};
+  };
+  Bytes b = noise(4 * 4096, 1);
+  save_state("0", state(floats(2, 0), b));
+  for (size_t i = 0; i < b.size(); i += 2000) b[i] ^= 1;
+  const State second = state(floats(2, 1), b);
+  save_state("1", second);
+  save_state("2", state(floats(2, 2), noise(4 * 4096, 3)));
+  ASSERT_EQ(pages("2").size(), 3u) << "made from pages of both";
+  forget({"0", "1"});
+  // The pack of the first goes, with what b of the second was made from; that of the second stays.
+  GcRequest request;
+  request.move.min_dead_percent = 30;
+  request.move.merges = false;
+  const auto collected = collect(*store_, request);
+  ASSERT_TRUE(succeeds(collected));
+  ASSERT_EQ(collected->packs_rewritten, 1u);
+  expect_sound();
+  save_state("3", second);
+  expect_sound();
+  // Packs that no standing tag needed may go while a save runs.
+  auto checkpoint = *open_tag(*store_, "3");
+  const auto page = *checkpoint->page(0);
+  const uint32_t first_of_b = static_cast<uint32_t>(page->locator.copies.size()) / 2;
+  for (uint32_t slot = first_of_b; slot < page->locator.copies.size(); ++slot) {
+    EXPECT_EQ(page->locator.copies[slot].pack.session, checkpoint->tag().session) << slot;
+  }
+}
+
 }  // namespace
 }  // namespace cairn
