@@ -60,6 +60,11 @@ static Status zstd_decode(ByteSpan stored, MutableBytes out) {
   thread_local const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
                                                                                 ZSTD_freeDCtx);
   if (context == nullptr) return fail(Code::kFailed, "zstd: out of memory");
+  // One frame, as docs/FORMAT.md says; zstd itself takes several.
+  const size_t frame = ZSTD_findFrameCompressedSize(stored.data(), stored.size());
+  if (!ZSTD_isError(frame) && frame != stored.size()) {
+    return fail(Code::kCorrupt, "zstd: bytes after the frame");
+  }
   const size_t count =
       ZSTD_decompressDCtx(context.get(), out.data(), out.size(), stored.data(), stored.size());
   if (ZSTD_isError(count)) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <span>
 
-#include "store/decode_plan.h"
 #include "store/tag_name.h"
 
 namespace cairn {
@@ -105,19 +104,23 @@ std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box*
   return std::nullopt;
 }
 
-bool BaseTag::stands_alone(size_t item, uint64_t chunk) {
+Result<DecodePlan> BaseTag::plan_of(size_t item, uint64_t chunk) {
   const std::optional<size_t> number = base_items_[item];
-  if (!number || chunk >= checkpoint_->chunk_count(*number)) return false;
-  const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
-  const auto page = checkpoint_->page(place.page);
-  if (!page) return false;
-  std::vector<CopyRef> refs;
-  for (uint32_t i = 0; i < copy_count((*page)->page.entries[place.entry]); ++i) {
-    refs.push_back({static_cast<uint32_t>(place.page), (*page)->first_slots[place.entry] + i});
+  if (!number || chunk >= checkpoint_->chunk_count(*number)) {
+    return fail(Code::kNotFound, "the base tag has no such chunk");
   }
-  const auto plan = plan_decoding(*checkpoint_, refs);
-  return plan &&
-         std::none_of(plan->copies.begin(), plan->copies.end(), [](const PlannedCopy& each) {
+  const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
+  CAIRN_TRY(const auto page, checkpoint_->page(place.page));
+  std::vector<CopyRef> refs;
+  for (uint32_t i = 0; i < copy_count(page->page.entries[place.entry]); ++i) {
+    refs.push_back({static_cast<uint32_t>(place.page), page->first_slots[place.entry] + i});
+  }
+  return plan_decoding(*checkpoint_, refs);
+}
+
+bool BaseTag::stands_alone(size_t item, uint64_t chunk) {
+  const auto plan = plan_of(item, chunk);
+  return plan && std::none_of(plan->copies.begin(), plan->copies.end(), [](const auto& each) {
            // A prediction from one base is one from the tensor itself.
            return each.copy.encoding == Encoding::kDerived ||
                   (each.copy.encoding == Encoding::kReplay && each.copy.bases.size() > 1);

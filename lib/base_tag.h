@@ -11,6 +11,7 @@
 
 #include "lib/tensor.h"
 #include "store/checkpoint.h"
+#include "store/decode_plan.h"
 #include "store/session.h"
 
 namespace cairn {
@@ -51,6 +52,10 @@ class BaseTag {
   /// The copy at the same place and of the same box, whatever its bytes are. `piece`: nullptr for
   /// whole chunks. nullopt when there is none, it lies in its page, or it cannot be read.
   std::optional<BaseUnit> unit_at(size_t item, uint64_t chunk, const Box* piece);
+
+  /// All copies that the chunk's are made from, and these. Errors: kNotFound where the base has no
+  /// such chunk; those of plan_decoding.
+  Result<DecodePlan> plan_of(size_t item, uint64_t chunk);
 
   /// Whether that chunk can be read without other tensors: none of the copies that it is made from
   /// is a rounding or a prediction. False when it is not there or cannot be read.

@@ -1,6 +1,7 @@
 #include "lib/chunk_saver.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/pipeline.h"
 #include "gpu/chunk_digester.h"
@@ -31,9 +32,9 @@ static std::optional<double> scalar_of(const TensorSource& source) {
   }
   const auto* bytes = static_cast<const uint8_t*>(source.data);
   if (!check_convertible(source.dtype, Dtype::kF64)) return std::nullopt;
-  double number = 0;
-  convert(source.dtype, bytes, Dtype::kF64, reinterpret_cast<uint8_t*>(&number), 1);
-  return number;
+  std::array<uint8_t, sizeof(double)> number{};
+  convert(source.dtype, bytes, Dtype::kF64, number.data(), 1);
+  return std::bit_cast<double>(number);
 }
 
 static std::vector<StepFacts> facts_by_tensor(const SaveRequest& request, const SavePlan& plan) {
@@ -223,7 +224,7 @@ void ChunkSaver::settle(ChunkUnits& chunk) {
     const size_t item = chunk.units[first].unit.item;
     while (last < chunk.units.size() && chunk.units[last].unit.item == item) ++last;
     const std::span units = std::span(chunk.units).subspan(first, last - first);
-    const bool is_settled = settle_item(item, chunk.chunk, units);
+    const bool is_settled = settle_item(item, chunk, units);
     for (DigestedUnit& unit : units) unit.is_wanted = !is_settled;
   }
 }
@@ -235,8 +236,18 @@ bool ChunkSaver::must_stand_alone(size_t item) const {
   return is_weight(source.role, source.dtype);
 }
 
+/// Whether the base's copies of a chunk would not do although it is the same: where chains end all
+/// members begin anew, for some are made from others.
+bool ChunkSaver::must_renew(size_t item, const ChunkUnits& chunk, std::span<const Copy> copies) {
+  const bool has_bases = std::any_of(copies.begin(), copies.end(),
+                                     [](const Copy& copy) { return !copy.bases.empty(); });
+  if (!has_bases) return false;
+  if (budget_.is_due(*chunk.group, chunk.chunk)) return true;
+  return must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk);
+}
+
 /// Makes the chunk's entry. True when no copy has to be made: it is inline, or equal to the base's.
-bool ChunkSaver::settle_item(size_t item, uint64_t chunk, std::span<DigestedUnit> units) {
+bool ChunkSaver::settle_item(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units) {
   const OwnPlace& place = units[0].place;
   SavedPage& page = pages_[place.page];
   ChunkEntry& entry = page.page.entries[place.entry];
@@ -255,11 +266,10 @@ bool ChunkSaver::settle_item(size_t item, uint64_t chunk, std::span<DigestedUnit
     entry = units[0].digest;
   }
   if (base_ != nullptr) {
-    const auto copies = base_->equal_copies(item, chunk, entry);
-    const bool must_change =
-        copies && !is_inline && must_stand_alone(item) && !base_->stands_alone(item, chunk);
+    const auto copies = base_->equal_copies(item, chunk.chunk, entry);
+    const bool must_change = copies && !is_inline && must_renew(item, chunk, *copies);
     page.is_renewed[place.entry] = must_change;
-    if (copies && !must_change && are_there(*copies, entry)) {
+    if (copies && !must_change && are_there(item, chunk.chunk, *copies, entry)) {
       page.is_of_base[place.entry] = 1;
       return true;
     }
@@ -288,9 +298,23 @@ Status ChunkSaver::look_up(const std::vector<ChunkUnits>& chunks) {
   return {};
 }
 
-/// Whether the packs of an entry's copies hold them. The commit looks once more for the packs that
-/// a look-up brought in, under the lock; those of the base are leased.
-bool ChunkSaver::are_there(std::span<const Copy> copies, const ChunkEntry& entry) {
+bool ChunkSaver::hold_all(const DecodePlan& plan) {
+  return std::all_of(plan.copies.begin(), plan.copies.end(), [&](const PlannedCopy& each) {
+    return tables_.holds(each.copy, each.digest);
+  });
+}
+
+/// Whether the packs of an entry's copies, and of all that these are made from, hold them. The
+/// commit looks once more for the packs that a look-up brought in, under the lock; those of the
+/// base are leased.
+bool ChunkSaver::are_there(size_t item, uint64_t chunk, std::span<const Copy> copies,
+                           const ChunkEntry& entry) {
+  const bool has_bases = std::any_of(copies.begin(), copies.end(),
+                                     [](const Copy& copy) { return !copy.bases.empty(); });
+  if (has_bases) {
+    const auto plan = base_->plan_of(item, chunk);
+    return plan && hold_all(*plan);
+  }
   bool all = true;
   for_each_stored(entry, copies, [&](const Digest& digest, const Copy& copy) {
     all = all && tables_.holds(copy, digest);
@@ -325,9 +349,11 @@ std::optional<Locator> ChunkSaver::sound_copies(size_t page_number, const Digest
   for (uint32_t slot = 0; slot < sound.copies.size(); ++slot) {
     if (renewed[slot] || !needed_bases_->contains({*number, slot})) {
       sound.copies[slot] = fresh.copies[slot];
-    } else if (!tables_.holds(sound.copies[slot], (*page)->digest_of(slot))) {
-      return std::nullopt;
+      continue;
     }
+    const CopyRef ref{*number, slot};
+    const auto plan = plan_decoding(before, {&ref, 1});
+    if (!plan || !hold_all(*plan)) return std::nullopt;
   }
   return sound;
 }
@@ -460,7 +486,7 @@ Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool weig
   // Of a chunk that is stored, or about to be, nothing is to be encoded; but copies made from
   // others of this save do for those alone that nothing is made from.
   const bool is_alone = cluster.size() == 1;
-  if (is_alone && !writer_.claim(member.digest, true)) return {};
+  if (is_alone && !writer_.claim(member.digest, !must_stand_alone(member.item))) return {};
   CAIRN_TRY(auto chunk, encoder_.encode(cluster, number, facts_[member.item], weights_first));
   const bool is_own =
       chunk && std::any_of(chunk->bases.begin(), chunk->bases.end(), [](const CopyBase& base) {

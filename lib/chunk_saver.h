@@ -82,9 +82,12 @@ class ChunkSaver {
   void settle(ChunkUnits& chunk);
   bool must_stand_alone(size_t item) const;
   std::vector<bool> renewed_slots(size_t number) const;
-  bool settle_item(size_t item, uint64_t chunk, std::span<DigestedUnit> units);
+  bool settle_item(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units);
+  bool must_renew(size_t item, const ChunkUnits& chunk, std::span<const Copy> copies);
   Status look_up(const std::vector<ChunkUnits>& chunks);
-  bool are_there(std::span<const Copy> copies, const ChunkEntry& entry);
+  bool hold_all(const DecodePlan& plan);
+  bool are_there(size_t item, uint64_t chunk, std::span<const Copy> copies,
+                 const ChunkEntry& entry);
   Status write_new(ChunkUnits& chunk);
   Status write_cluster(const ChunkUnits& chunk, std::span<const size_t> units);
   Cluster cluster_of(const ChunkUnits& chunk, std::span<const size_t> units);

@@ -51,12 +51,17 @@ static bool was_way_of(const Member& member, const EncodingWay& way) {
 static Cluster sample_of(const Cluster& cluster, size_t member) {
   const size_t items = cluster[member].now.size() / cluster[member].form.bytes;
   const size_t count = std::min(items, kBlockItems);
-  const size_t first = (items - count) / 2;
+  const size_t first = (items - count) / 4 * 2;
   Cluster sample = cluster;
   for (Member& each : sample) {
-    const size_t bytes = each.form.bytes;
-    if (!each.now.empty()) each.now = each.now.subspan(first * bytes, count * bytes);
-    if (!each.before.empty()) each.before = each.before.subspan(first * bytes, count * bytes);
+    // A complex number is two items, where another member has one.
+    const auto cut = [&](ByteSpan bytes) {
+      const size_t its_items = bytes.size() / each.form.bytes;
+      return bytes.subspan(first * its_items / items * each.form.bytes,
+                           count * its_items / items * each.form.bytes);
+    };
+    if (!each.now.empty()) each.now = cut(each.now);
+    if (!each.before.empty()) each.before = cut(each.before);
   }
   return sample;
 }
@@ -162,8 +167,9 @@ std::optional<size_t> ClusterEncoder::choose(const Cluster& cluster, size_t memb
   // A trial of a chunk that is hardly larger than a sample would cost what the rest saves.
   const bool is_small = self.now.size() <= 2 * kBlockItems * self.form.bytes;
   if (is_small) return try_all(cluster, member, ways, facts);
-  const Kind kind{self.role,       self.dtype,  !self.before.empty(), chance.weights_first,
-                  facts.optimizer, rests(self), ways.size()};
+  Kind kind{self.role,   self.dtype, !self.before.empty(), chance.weights_first, facts.optimizer,
+            rests(self), {}};
+  for (const EncodingWay& way : ways) kind.ways.emplace_back(way.way, way.cast, way.rule);
   if (!chance.has_drifted) {
     const std::lock_guard lock(mutex_);
     Memory& memory = memory_[kind];

@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "lib/encoding_ways.h"
@@ -38,7 +39,7 @@ class ClusterEncoder {
     bool has_before = false, weights_first = false;
     std::optional<OptimizerKind> optimizer;
     bool rests = false;  // in part
-    size_t ways = 0;     // how many
+    std::vector<std::tuple<Way, Cast, ReplayRule>> ways;
 
     auto operator<=>(const Kind&) const = default;
   };

@@ -73,10 +73,17 @@ class Pairing {
            tensor.grid.chunk_count() > 0;
   }
 
-  /// Looks at the first items of the last axis in the first box.
+  static const SourceBox* first_box(const PlannedTensor& tensor) {
+    const auto held = std::find_if(tensor.boxes.begin(), tensor.boxes.end(),
+                                   [](const SourceBox& box) { return !box.box.is_empty(); });
+    return held == tensor.boxes.end() ? nullptr : &*held;
+  }
+  /// Looks at the first items of the last axis in the first box that has any.
   static bool is_rounding(const PlannedTensor& narrow, const PlannedTensor& wide, Cast cast) {
     constexpr size_t kSampleItems = 32;
-    const SourceBox &a = narrow.boxes.front(), &b = wide.boxes.front();
+    const SourceBox *const first = first_box(narrow), *const second = first_box(wide);
+    if (first == nullptr || second == nullptr) return false;
+    const SourceBox &a = *first, &b = *second;
     if (a.box != b.box || a.box.lengths.empty()) return false;
     const size_t count = std::min<size_t>(kSampleItems, a.box.lengths.back());
     uint8_t items[kSampleItems * 2], sources[kSampleItems * 4], rounded[kSampleItems * 2];

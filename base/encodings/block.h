@@ -28,7 +28,8 @@ BlockForm append_residuals(ByteSpan items, ByteSpan prediction, ItemForm form, E
 Status read_items(ByteSpan& stored, unsigned item_bytes, MutableBytes items);
 
 /// Takes one block of residuals off the front of `stored`; `items` holds the prediction before and
-/// the corrected items after. A block in gaps or bits touches only what differs. Sets `form`.
+/// the corrected items after. A block in gaps or bits touches only what differs. Sets `met` to the
+/// form it has.
 Status correct_items(ByteSpan& stored, ItemForm form, MutableBytes items, BlockForm& met);
 
 }  // namespace cairn

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 
 #include "base/buffer.h"
 #include "base/encodings/block.h"
@@ -27,13 +28,14 @@ struct BlockScratch {
   std::array<uint16_t, kBlockItems + kItemSlack> numbers;
   std::array<uint16_t, kBlockItems + kItemSlack> others, sorted, others_gaps;  ///< of a BitsPlan
   ClassMarks marks;
-  BlockRoom residuals, planes, values, bytes;
+  BlockRoom prediction, residuals, planes, values, bytes;
   BlockRoom run_gaps, run_values;  ///< of runs, which are read and written while others are in use
 };
 
 inline BlockScratch& block_scratch() {
-  thread_local BlockScratch scratch;
-  return scratch;
+  // Not in the thread's own storage, which is taken from the stacks of all threads of a program.
+  thread_local const auto scratch = std::make_unique<BlockScratch>();
+  return *scratch;
 }
 
 }  // namespace cairn

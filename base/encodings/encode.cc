@@ -66,8 +66,7 @@ Encoded encode_derived(ByteSpan items, ByteSpan base, Cast cast, Effort effort) 
 
 void append_corrections(ByteSpan items, const Predict& predict, ItemForm form, Effort effort,
                         Bytes& stored, bool* all_sparse) {
-  // Not part of block_scratch(): a rule may read blocks of its own while it predicts.
-  thread_local BlockRoom room;
+  BlockRoom& room = block_scratch().prediction;
   bool is_all_sparse = true;
   (void)for_each_block(items.size(), form.bytes, [&](size_t at, size_t bytes) -> Status {
     const MutableBytes prediction = {room.for_items(bytes / form.bytes, form.bytes), bytes};

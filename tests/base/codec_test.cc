@@ -46,6 +46,15 @@ TEST(Codec, WhatDoesNotFitIsRefused) {
   EXPECT_FALSE(zstd_encode(noise, 1, small));
 }
 
+TEST(Codec, ZstdIsOneFrame) {
+  const Bytes half(500, 7);
+  Bytes encoded(200), out(1000);
+  encoded.resize(*zstd_encode(half, 3, encoded));
+  Bytes two = encoded;
+  append_bytes(two, encoded);
+  EXPECT_EQ(decode(Encoding::kZstd, two, out).error().code, Code::kCorrupt);
+}
+
 TEST(Codec, DamageIsNeverTakenForData) {
   Bytes bytes(3000);
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i / 10);

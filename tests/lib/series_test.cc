@@ -247,6 +247,84 @@ TEST_F(Series, AWrongBaseInMemoryIsSeen) {
   expect_sound();
 }
 
+/// Masters move by less than their weights can tell.
+TEST_F(Series, WhatDoesNotChangeBeginsAnewToo) {
+  Trainer trainer(15);
+  trainer.add("p", {70, 61});
+  trainer.facts_of_all().lr = 1e-9;
+  for (int step = 0; step < 4; ++step) {
+    save_steps(trainer, 1, with_budget(step == 3 ? 1 : 1000));
+  }
+  ASSERT_EQ(states_.at("run/02").at("p.weight"), states_.at("run/03").at("p.weight"));
+  EXPECT_FALSE((*open_tag(*store_, "run/02"))->table().closure.empty());
+  EXPECT_TRUE((*open_tag(*store_, "run/03"))->table().closure.empty());
+  expect_sound();
+}
+
+TEST_F(Series, AChainThatLostAPackIsNotTakenOver) {
+  const auto packs = [&] {
+    std::set<std::filesystem::path> files;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(store_->path() + "/packs")) {
+      if (entry.is_regular_file()) files.insert(entry.path());
+    }
+    return files;
+  };
+  Trainer trainer(16);
+  trainer.add("p", {70, 61});
+  save_steps(trainer, 1);
+  const auto first = packs();
+  save_steps(trainer, 2);
+  for (const auto& file : first) std::filesystem::remove(file);
+  save_trainer("again", trainer, [](SaveRequest& request) { request.base = "run/02"; });
+  expect_exact("again");
+}
+
+TEST_F(Series, ComplexParameters) {
+  State state;
+  std::mt19937 random(3);
+  for (int step = 0; step < 3; ++step) {
+    for (const auto& [name, dtype, role] : {std::tuple("w", Dtype::kC64, Role::kWeight),
+                                            {"first", Dtype::kC64, Role::kExpAvg},
+                                            {"second", Dtype::kF32, Role::kExpAvgSq}}) {
+      Bytes bytes;
+      const size_t numbers = dtype == Dtype::kC64 ? 200'000 : 100'000;
+      for (size_t i = 0; i < numbers; ++i) {
+        append_le(bytes, std::normal_distribution<float>()(random));
+      }
+      state[name] = {dtype, {100'000}, role, "p", std::move(bytes)};
+    }
+    save_state(next_tag(), state);
+  }
+  expect_sound();
+}
+
+/// The first rank holds nothing of either.
+TEST_F(Series, PairsWhoseFirstBoxesAreEmpty) {
+  Trainer trainer(17);
+  trainer.add("p", {64, 64});
+  for (int step = 0; step < 2; ++step) {
+    trainer.step();
+    State state = trainer.state();
+    state.erase("p.first");
+    state.erase("p.second");
+    for (auto& [name, tensor] : state) tensor.role = Role::kNone;
+    save_state(next_tag(), state, {}, [](SaveRequest& request) {
+      const std::vector<TensorSource> held = request.tensors;
+      request.tensors.clear();
+      for (TensorSource source : held) {
+        TensorSource nothing = source;
+        nothing.box.lengths[0] = 0;
+        nothing.data = nullptr;
+        source.writer = 1;
+        request.tensors.insert(request.tensors.end(), {nothing, source});
+      }
+    });
+  }
+  EXPECT_GT(encodings(newest())["derived"], 0u);
+  expect_sound();
+}
+
 class Weights : public Series {
  protected:
   struct Needed {

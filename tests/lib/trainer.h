@@ -60,6 +60,7 @@ class Trainer {
   }
 
   State& state() { return state_; }
+  StepFacts& facts_of_all() { return facts_; }
   StepFacts facts() const {
     StepFacts facts = facts_;
     facts.clip = clip_;
