@@ -55,6 +55,8 @@ class Collection {
     CAIRN_CHECK(reclaim_unneeded());
     if (request_.rebase) CAIRN_CHECK(rebase_and_reclaim());
     CAIRN_CHECK(move_and_reclaim());
+    // Now only: each reclaiming in between told anew what it could not delete.
+    if (not_rebased_) report_.failures.push_back(*not_rebased_);
     // Marks that stay do no harm.
     (void)forget_distrust(store_).has_value();
     if (!request_.rebase) {
@@ -90,7 +92,7 @@ class Collection {
                           request_.reclaim.stop};
     const Status done = rebase(store_, survey, plan, how, moved);
     if (!done && done.error().code == Code::kNoSpace) {
-      report_.failures.push_back(fmt::format("chains stay long: {}", done.error().message));
+      not_rebased_ = fmt::format("chains stay long: {}", done.error().message);
       return {};
     }
     CAIRN_CHECK(done);
@@ -264,6 +266,7 @@ class Collection {
   const Store& store_;
   const GcRequest& request_;
   GcReport report_;
+  std::optional<std::string> not_rebased_;            // why the rebase came to nothing
   uint64_t planned_bytes_ = 0;                        // that the latest plan will write
   bool is_at_limit_ = false;                          // the latest plan, and not for want of room
   std::vector<StoredFile> vacated_;                   // by the latest plan

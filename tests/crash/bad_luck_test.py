@@ -255,6 +255,9 @@ class BadLuck(unittest.TestCase):
                 done = cairn.run("gc", "--rebase", "--yes", expect=None)
                 self.assertIn(done.returncode, outcomes, done.stderr)
                 outcomes[done.returncode] += 1
+                plan = cairn.run("gc", "--dry-run", "--json", expect=None)
+                is_done = json.loads(plan.stdout)["rebase"]["frees_bytes"] == 0
+                self.assertTrue(is_done or done.returncode != 0, "it must say so")
                 expect_held()
                 filler.unlink()
                 self.assertEqual(cairn.json("gc", "--rebase", "--yes")["failures"], [])
