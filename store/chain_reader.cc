@@ -226,17 +226,20 @@ Status ChainReader::read_part(const DecodePlan& plan, const DeliverCopy& deliver
   std::vector<std::vector<size_t>> asked(plan.copies.size());
   for (size_t i = 0; i < plan.wanted.size(); ++i) asked[plan.wanted[i]].push_back(i);
   // The digests of what comes out vouch for everything it was made from.
-  bool is_damaged = false;
+  bool is_delivered = true;
   const Status done = Walk(plan, packs_).run([&](uint32_t number, ByteSpan decoded) -> Status {
     if (asked[number].empty()) return {};
-    const Status checked = check_digest(plan.copies[number], decoded);
-    is_damaged = !checked;
-    CAIRN_CHECK(checked);
-    for (const size_t i : asked[number]) CAIRN_CHECK(deliver(i, decoded));
-    return {};
+    CAIRN_CHECK(check_digest(plan.copies[number], decoded));
+    Status delivered;
+    for (size_t i = 0; i < asked[number].size() && delivered; ++i) {
+      delivered = deliver(asked[number][i], decoded);
+    }
+    is_delivered = delivered.has_value();
+    return delivered;
   });
-  if (!is_damaged) return done;
-  // It may be a copy further down that is to blame: the first of the plan that is wrong.
+  if (done || !is_delivered || done.error().code != Code::kCorrupt) return done;
+  // It may be a copy further down that is to blame, also where this one could not be decoded: the
+  // first of the plan that is wrong.
   CAIRN_CHECK(read_all(plan, [](size_t, ByteSpan) { return Status(); }));
   return done;
 }

@@ -117,6 +117,42 @@ TEST_F(Chains, OneInTheMiddleIsNamedByAllAboveIt) {
 
 TEST_F(Chains, AMissingPackIsNamed) {
   const auto tag = open_tag();
+/// Residuals are read by the sizes of the predictions: with another byte in the base they cannot be
+/// read at all.
+TEST_F(Chains, ABaseIsNamedWhereWhatIsMadeFromItCannotBeDecoded) {
+  constexpr ItemForm kHalves{2, true};
+  Bytes below, above;
+  const Bytes random = noise(kChunkBytes, 4);
+  for (size_t i = 0; i < kChunkBytes / 2; ++i) {
+    const bool is_large = i % 2 == 1;
+    const bool moves =
+        is_large && (random[i + kChunkBytes / 2] % 2 == 0 || i + 1 == kChunkBytes / 2);
+    const auto item = static_cast<uint16_t>((is_large ? 0x3f80 : 0x3800) + random[i] % 64);
+    append_le(below, item);
+    append_le(above, static_cast<uint16_t>(item + (moves ? 1 : 0)));
+  }
+  const std::vector<Digest> digests = {blake3(below), blake3(above)};
+  const Encoded encoded = encode_delta(above, below, kHalves, Effort::kBalanced);
+  const Copy base = put_raw(below);
+  Copy made = put(encoded.encoding, encoded.stored, digests[1], encoded.parameters);
+  made.bases = {{page_digest(digests), 0}};
+  const auto tag = open(digests, {base, made});
+  chunks_ = {below, above};
+  ASSERT_TRUE(succeeds(read(*tag, {1})));
+  // Some byte, with which it is not only wrong.
+  Copy place = base;
+  Bytes room(kChunkBytes);
+  const auto decodes_with_damage = [&] {
+    Bytes damaged = below;
+    damaged[place.offset - base.offset + kChunkBytes / 2] ^= 0x10;
+    return decode_delta(encoded.encoding, encoded.parameters, encoded.stored, damaged, room)
+        .has_value();
+  };
+  while (decodes_with_damage()) ASSERT_LT(++place.offset - base.offset, kChunkBytes / 2);
+  damage(place);
+  expect_blame(*tag, 1, base);
+}
+
   std::filesystem::remove(pack_path());
   const auto done = read(*tag, {4});
   ASSERT_TRUE(fails_with(Code::kCorrupt, done));
