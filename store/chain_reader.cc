@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "store/decode_order.h"
 #include "store/seal.h"
@@ -60,8 +59,10 @@ struct Held {
 class StoredBytes {
  public:
   StoredBytes(const std::vector<PlannedCopy>& copies, PackReader& packs) : packs_(packs) {
-    order_.resize(copies.size());
-    std::iota(order_.begin(), order_.end(), 0u);
+    // Those without stored bytes are never taken: no job must wait for them.
+    for (uint32_t number = 0; number < copies.size(); ++number) {
+      if (copies[number].copy.stored_bytes != 0) order_.push_back(number);
+    }
     std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
       const Copy &x = copies[a].copy, &y = copies[b].copy;
       return std::tie(x.pack, x.offset) < std::tie(y.pack, y.offset);
@@ -114,7 +115,7 @@ class StoredBytes {
   }
 
   PackReader& packs_;
-  std::vector<uint32_t> order_;  // numbers of copies, as they lie
+  std::vector<uint32_t> order_;  // numbers of copies that have stored bytes, as they lie
   std::vector<ReadJob> jobs_;
   std::vector<uint32_t> job_of_;  // per copy
   std::vector<Held> read_;        // per job
