@@ -24,7 +24,8 @@ struct RebasePlan {
   bool is_empty() const { return chains.empty(); }
 };
 
-/// What is worth it. Reads metadata only. Errors: kCorrupt, kNewerFormat.
+/// What is worth it. Reads metadata only, and keeps that of one tag at a time. Errors: kCorrupt,
+/// kNewerFormat.
 Result<RebasePlan> plan_rebase(const Store& store, const Survey& survey);
 
 /// Decodes the chains, stores their copies by themselves (as planes, or raw), each proven by its

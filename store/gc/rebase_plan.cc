@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "store/chain_groups.h"
+#include "store/gc/file_marks.h"
 #include "store/gc/rebase.h"
 
 namespace cairn {
@@ -20,21 +21,26 @@ class RebasePlanner {
   }
 
   Result<RebasePlan> plan() {
-    std::vector<std::unique_ptr<Checkpoint>> checkpoints;
-    for (const TagEntry* tag : tags_) {
-      if (!tables_.insert(tag->table).second) continue;
-      CAIRN_TRY(checkpoints.emplace_back(), Checkpoint::open(store_, *tag));
-      for (const PagePlace& place : checkpoints.back()->table().pages) {
-        standing_.insert(place.page.digest);
-      }
-    }
-    for (const auto& checkpoint : checkpoints) {
-      if (!checkpoint->table().closure.empty()) CAIRN_CHECK(add_tag(*checkpoint));
-    }
+    CAIRN_TRY(const auto with_bases, note_pages());
+    // One at a time: a checkpoint takes memory for all its tensors.
+    for (const TagEntry* tag : with_bases) CAIRN_CHECK(add_tag(*tag));
     return std::move(plan_);
   }
 
  private:
+  /// Notes the pages that are some tag's own. Returns the tags that have bases beside them.
+  Result<std::vector<const TagEntry*>> note_pages() {
+    std::vector<const TagEntry*> with_bases;
+    std::set<Reference> tables;
+    for (const TagEntry* tag : tags_) {
+      if (!tables.insert(tag->table).second) continue;
+      CAIRN_TRY(const TagParts parts, read_tag_parts(store_, tag->manifest, tag->table));
+      standing_.insert(parts.manifest.pages.begin(), parts.manifest.pages.end());
+      if (!parts.table.closure.empty()) with_bases.push_back(tag);
+    }
+    return with_bases;
+  }
+
   /// Own copies that are made from copies of pages that no tag has as its own.
   Result<std::vector<CopyRef>> orphans(Checkpoint& checkpoint) {
     std::vector<CopyRef> refs;
@@ -54,13 +60,14 @@ class RebasePlanner {
     return refs;
   }
 
-  Status add_tag(Checkpoint& checkpoint) {
-    CAIRN_TRY(const auto refs, orphans(checkpoint));
-    CAIRN_TRY(const auto groups, group_chains(checkpoint, refs));
+  Status add_tag(const TagEntry& tag) {
+    CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
+    CAIRN_TRY(const auto refs, orphans(*checkpoint));
+    CAIRN_TRY(const auto groups, group_chains(*checkpoint, refs));
     for (const std::vector<uint32_t>& group : groups) {
-      RebaseChain chain{checkpoint.tag(), {}};
+      RebaseChain chain{tag, {}};
       for (const uint32_t number : group) chain.copies.push_back(refs[number]);
-      CAIRN_CHECK(judge(checkpoint, std::move(chain)));
+      CAIRN_CHECK(judge(*checkpoint, std::move(chain)));
     }
     return {};
   }
@@ -86,8 +93,7 @@ class RebasePlanner {
 
   const Store& store_;
   std::vector<const TagEntry*> tags_;  // the oldest first
-  std::set<Reference> tables_;
-  std::set<Digest> standing_;  // pages that are some tag's own
+  std::set<Digest> standing_;          // pages that are some tag's own
   std::set<std::pair<Digest, Digest>> seen_;
   RebasePlan plan_;
 };
