@@ -5,6 +5,7 @@
 #include "store/chain_groups.h"
 #include "store/gc/file_marks.h"
 #include "store/gc/rebase.h"
+#include "store/gc/rebase_choice.h"
 
 namespace cairn {
 namespace {
@@ -24,6 +25,7 @@ class RebasePlanner {
     CAIRN_TRY(const auto with_bases, note_pages());
     // One at a time: a checkpoint takes memory for all its tensors.
     for (const TagEntry* tag : with_bases) CAIRN_CHECK(add_tag(*tag));
+    choice_.choose(plan_);
     return std::move(plan_);
   }
 
@@ -39,6 +41,10 @@ class RebasePlanner {
       if (!parts.table.closure.empty()) with_bases.push_back(tag);
     }
     return with_bases;
+  }
+
+  bool stands(const Checkpoint& checkpoint, const CopyRef& ref) const {
+    return standing_.contains(checkpoint.table().place(ref.page).page.digest);
   }
 
   /// Own copies that are made from copies of pages that no tag has as its own.
@@ -72,22 +78,23 @@ class RebasePlanner {
     return {};
   }
 
+  /// What the chain writes, and what is needed for its sake: itself, and what is lost below it as
+  /// far as no standing copy lies between, which needs that by itself.
   Status judge(Checkpoint& checkpoint, RebaseChain chain) {
     CAIRN_TRY(const DecodePlan decoding, plan_decoding(checkpoint, chain.copies));
     const std::set<CopyRef> rewritten(chain.copies.begin(), chain.copies.end());
-    uint64_t frees = 0, writes = 0;
-    for (const PlannedCopy& planned : decoding.copies) {
+    std::vector<bool> is_needed(decoding.copies.size());
+    std::vector<Copy> needed;
+    uint64_t writes = 0;
+    for (size_t number = decoding.copies.size(); number-- > 0;) {
+      const PlannedCopy& planned = decoding.copies[number];
       const bool is_own = rewritten.contains(planned.ref);
-      const bool is_lost =
-          !standing_.contains(checkpoint.table().place(planned.ref.page).page.digest);
-      if (is_own || is_lost) frees += planned.copy.stored_bytes;
       if (is_own) writes += static_cast<uint64_t>(kAloneShare * planned.copy.decoded_bytes);
+      if (!is_own && (!is_needed[number] || stands(checkpoint, planned.ref))) continue;
+      needed.push_back(planned.copy);
+      for (const uint32_t base : planned.bases) is_needed[base] = true;
     }
-    if (frees <= writes) return {};
-    plan_.frees_bytes += frees;
-    plan_.writes_bytes += writes;
-    plan_.copies += chain.copies.size();
-    plan_.chains.push_back(std::move(chain));
+    choice_.add(std::move(chain), writes, needed);
     return {};
   }
 
@@ -95,6 +102,7 @@ class RebasePlanner {
   std::vector<const TagEntry*> tags_;  // the oldest first
   std::set<Digest> standing_;          // pages that are some tag's own
   std::set<std::pair<Digest, Digest>> seen_;
+  RebaseChoice choice_;
   RebasePlan plan_;
 };
 

@@ -79,6 +79,30 @@ TEST_F(Rebase, TagsThatShareChainsAreAllExchanged) {
   expect_sound();
 }
 
+TEST_F(Rebase, WhatTwoBranchesNeedIsFreedOnce) {
+  save_steps(12);
+  for (const char* branch : {"x", "y"}) {
+    trainer_.step();
+    save_trainer(branch, trainer_, [](SaveRequest& request) {
+      request.base = "t/11";
+      request.restore_budget = 1000;
+    });
+  }
+  for (int i = 0; i < 12; ++i) forget({fmt::format("t/{:02}", i)});
+  collect_with(false);
+  uint64_t pack_bytes = 0;
+  const auto files = list_files(*store_);
+  for (const StoredFile& file : *files) {
+    if (file.kind == FileKind::kPack) pack_bytes += file.bytes;
+  }
+  const RebasePlan planned = plan();
+  EXPECT_GT(planned.frees_bytes, planned.writes_bytes) << "both together are worth it";
+  EXPECT_LE(planned.frees_bytes, pack_bytes);
+  collect_with(true);
+  expect_sound();
+  EXPECT_TRUE(orphan_bases().empty());
+}
+
 TEST_F(Rebase, AStopLeavesAllAsItWas) {
   save_steps(10);
   for (int i = 0; i < 9; ++i) forget({fmt::format("t/{:02}", i)});
