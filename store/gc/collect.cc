@@ -47,7 +47,7 @@ class Collection {
     }
     for (const StoredFile& file : deleted.deleted) deleted.copies += count_copies(store_, file);
     count_deleted(deleted);
-    CAIRN_CHECK(estimate_rebase(survey));
+    estimate_rebase(survey);
     return std::move(report_);
   }
 
@@ -58,8 +58,8 @@ class Collection {
     // Marks that stay do no harm.
     (void)forget_distrust(store_).has_value();
     if (!request_.rebase) {
-      CAIRN_TRY(const Survey survey, survey_store(store_));
-      CAIRN_CHECK(estimate_rebase(survey));
+      report_.rebase.reset();
+      if (const auto survey = survey_store(store_)) estimate_rebase(*survey);
     }
     // On a disk that is still full the ballast is made another time.
     (void)make_ballast(store_.fs(), store_.path()).has_value();
@@ -74,11 +74,13 @@ class Collection {
     return {};
   }
 
-  Status estimate_rebase(const Survey& survey) {
-    CAIRN_TRY(const RebasePlan rebase, plan_rebase(store_, survey));
-    report_.rebase_frees_bytes = rebase.frees_bytes;
-    report_.rebase_writes_bytes = rebase.writes_bytes;
-    return {};
+  /// Reads what a collection needs not: damage there is no reason to fail.
+  void estimate_rebase(const Survey& survey) {
+    report_.rebase.reset();
+    const auto plan = plan_rebase(store_, survey);
+    if (plan) {
+      report_.rebase = RebaseEstimate{plan->frees_bytes, plan->writes_bytes};
+    }
   }
 
   Status rebase_and_reclaim() {

@@ -44,7 +44,7 @@ TEST_F(Rebase, WithoutItTheTailStays) {
   for (int i = 0; i < 11; ++i) forget({fmt::format("t/{:02}", i)});
   const GcReport report = collect_with(false);
   EXPECT_EQ(report.copies_rebased, 0u);
-  EXPECT_GT(report.rebase_frees_bytes, report.rebase_writes_bytes) << "it says what one would do";
+  EXPECT_GT(report.rebase->frees_bytes, report.rebase->writes_bytes) << "it says what one would do";
   EXPECT_FALSE(orphan_bases().empty());
   expect_sound();
 }
