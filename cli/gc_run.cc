@@ -65,6 +65,7 @@ nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run) {
           {"moved_bytes", report.moved_bytes},
           {"copies_rebased", report.copies_rebased},
           {"rebase", estimate_json(report.rebase)},
+          {"not_rebased", report.not_rebased.size()},
           {"more", report.is_cut},
           {"needed_limit", report.needed_limit ? nlohmann::ordered_json(*report.needed_limit)
                                                : nlohmann::ordered_json()},
@@ -103,6 +104,15 @@ int gc_status(Output& output, const GcReport& report) {
   for (const std::string& failure : report.failures) output.warn(printable(failure));
   for (const std::string& damage : report.unmovable) {
     output.warn(fmt::format("left as it is: {}", printable(damage)));
+  }
+  if (!report.not_rebased.empty()) {
+    output.warn(fmt::format("{} left alone: {}",
+                            counted(report.not_rebased.size(), "damaged chain"),
+                            printable(report.not_rebased.front())));
+  }
+  if (report.unmovable.empty() && !report.not_rebased.empty()) {
+    output.warn("run 'cairn check --read-data' to see what is damaged");
+    return exit_status(Code::kCorrupt);
   }
   if (!report.unmovable.empty()) {
     output.warn("damaged packs were left as they are; run 'cairn check --read-data'");

@@ -78,7 +78,7 @@ class Collection {
   void estimate_rebase(const Survey& survey) {
     report_.rebase.reset();
     const auto plan = plan_rebase(store_, survey);
-    if (plan) {
+    if (plan && plan->damage.empty()) {
       report_.rebase = RebaseEstimate{plan->frees_bytes, plan->writes_bytes};
     }
   }
@@ -86,20 +86,23 @@ class Collection {
   Status rebase_and_reclaim() {
     CAIRN_TRY(const Survey survey, survey_store(store_));
     CAIRN_TRY(const RebasePlan plan, plan_rebase(store_, survey));
+    report_.not_rebased = plan.damage;
     if (plan.is_empty()) return {};
-    Moved moved;
+    Rebased rebased;
     const MoveRequest how{request_.reclaim.wait, request_.threads, request_.progress,
                           request_.reclaim.stop};
-    const Status done = rebase(store_, survey, plan, how, moved);
+    const Status done = rebase(store_, survey, plan, how, rebased);
+    report_.not_rebased.insert(report_.not_rebased.end(), rebased.damage.begin(),
+                               rebased.damage.end());
     if (!done && done.error().code == Code::kNoSpace) {
       report_.failures.push_back(fmt::format("chains stay long: {}", done.error().message));
       return {};
     }
     CAIRN_CHECK(done);
-    report_.copies_rebased = plan.copies;
-    report_.moved_bytes += moved.written_bytes;
-    report_.freed_bytes -= static_cast<int64_t>(moved.written_bytes);
-    report_.chunks_removed -= static_cast<int64_t>(plan.copies);
+    report_.copies_rebased = rebased.copies;
+    report_.moved_bytes += rebased.moved.written_bytes;
+    report_.freed_bytes -= static_cast<int64_t>(rebased.moved.written_bytes);
+    report_.chunks_removed -= static_cast<int64_t>(rebased.written_copies);
     return reclaim_unneeded();
   }
 

@@ -38,8 +38,9 @@ struct GcReport {
   /// Set when nothing of what is left fits into the limit on what is moved: it would have to be as
   /// large as this at least.
   std::optional<uint64_t> needed_limit;
-  std::vector<std::string> failures;   ///< files that could not be removed, and why
-  std::vector<std::string> unmovable;  ///< damaged packs that were left as they are, and why
+  std::vector<std::string> failures;     ///< files that could not be removed, and why
+  std::vector<std::string> unmovable;    ///< damaged packs that were left as they are, and why
+  std::vector<std::string> not_rebased;  ///< damaged chains that were left as they are, and why
 };
 
 /// Errors: what keeps this version from collecting in the store at all: kNewerFormat; kProtected

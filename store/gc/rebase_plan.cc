@@ -24,7 +24,14 @@ class RebasePlanner {
   Result<RebasePlan> plan() {
     CAIRN_TRY(const auto with_bases, note_pages());
     // One at a time: a checkpoint takes memory for all its tensors.
-    for (const TagEntry* tag : with_bases) CAIRN_CHECK(add_tag(*tag));
+    for (const TagEntry* tag : with_bases) {
+      const Status added = add_tag(*tag);
+      if (added) continue;
+      if (added.error().code != Code::kCorrupt && added.error().code != Code::kNotFound) {
+        return tl::unexpected(added.error());
+      }
+      plan_.damage.push_back(added.error().message);
+    }
     choice_.choose(plan_);
     return std::move(plan_);
   }

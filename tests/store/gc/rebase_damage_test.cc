@@ -42,6 +42,42 @@ TEST_F(RebaseDamage, OfWhatOnlyTheEstimateReadsFailsNothing) {
   ASSERT_TRUE(succeeds(report));
   EXPECT_FALSE(report->rebase);
   EXPECT_TRUE(file_exists(posix_fs(), ballast));
+  GcRequest request;
+  request.rebase = true;
+  const auto rebased = collect(*store_, request);
+  ASSERT_TRUE(succeeds(rebased));
+  EXPECT_EQ(rebased->not_rebased.size(), 1u);
+  EXPECT_EQ(rebased->copies_rebased, 0u);
+}
+
+TEST_F(RebaseDamage, AChainThatIsDamagedIsLeftAlone) {
+  const RebasePlan planned = plan();
+  ASSERT_GT(planned.chains.size(), 1u);
+  const auto& chain = planned.chains.back();
+  auto checkpoint = *open_tag(*store_, chain.tag.name);
+  const DecodePlan decoding = *plan_decoding(*checkpoint, chain.copies);
+  const auto raw =
+      std::find_if(decoding.copies.begin(), decoding.copies.end(),
+                   [](const PlannedCopy& copy) { return copy.copy.stored_bytes > 100; });
+  ASSERT_NE(raw, decoding.copies.end());
+  damage(FileKind::kPack, raw->copy.pack, raw->copy.offset + raw->copy.stored_bytes / 2);
+  GcRequest request;
+  request.rebase = true;
+  const auto report = collect(*store_, request);
+  ASSERT_TRUE(succeeds(report));
+  ASSERT_EQ(report->not_rebased.size(), 1u);
+  EXPECT_NE(report->not_rebased[0].find("t/11"), std::string::npos);
+  EXPECT_EQ(report->copies_rebased, planned.copies - chain.copies.size());
+  store_ = *Store::open(posix_fs(), path());
+  std::set<std::string> damaged;
+  for (const Damage& damage : check_all().damage) damaged.insert(damage.tensor);
+  EXPECT_FALSE(damaged.empty());
+  EXPECT_LT(damaged.size(), states_.at("t/11").size()) << "the rest is as it was";
+  // The next time too.
+  const auto again = collect(*store_, request);
+  ASSERT_TRUE(succeeds(again));
+  EXPECT_EQ(again->not_rebased.size(), 1u);
+  EXPECT_EQ(again->copies_rebased, 0u);
 }
 
 }  // namespace

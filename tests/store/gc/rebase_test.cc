@@ -110,10 +110,10 @@ TEST_F(Rebase, AStopLeavesAllAsItWas) {
   const Survey survey = *survey_store(*store_);
   const RebasePlan planned = plan();
   const uint64_t before = files_bytes(*store_);
-  Moved moved;
+  Rebased rebased;
   const MoveRequest how{std::chrono::seconds(0), 0, nullptr, &stop};
-  EXPECT_TRUE(fails_with(Code::kCancelled, rebase(*store_, survey, planned, how, moved)));
-  EXPECT_EQ(moved.changes, 0u);
+  EXPECT_TRUE(fails_with(Code::kCancelled, rebase(*store_, survey, planned, how, rebased)));
+  EXPECT_EQ(rebased.moved.changes, 0u);
   EXPECT_EQ(files_bytes(*store_), before);
   expect_sound();
 }
@@ -127,11 +127,11 @@ TEST_F(Rebase, TagsThatChangedMeanwhileStayWhatTheyBecame) {
   trainer_.step();
   save_trainer("t/09", trainer_,
                [](SaveRequest& request) { request.if_exists = IfExists::kReplace; });
-  Moved moved;
+  Rebased rebased;
   const MoveRequest how{std::chrono::seconds(0), 0, nullptr, nullptr};
-  const auto done = rebase(*store_, survey, planned, how, moved);
+  const auto done = rebase(*store_, survey, planned, how, rebased);
   EXPECT_TRUE(succeeds(done));
-  EXPECT_EQ(moved.changes, 0u);
+  EXPECT_EQ(rebased.moved.changes, 0u);
   expect_sound();
   collect_with(true);
   expect_sound();
