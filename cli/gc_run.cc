@@ -50,24 +50,28 @@ Result<GcReport> run_gc(const Context& context, const Store& store, const GcOpti
   return collect(store, request);
 }
 
+static nlohmann::ordered_json estimate_json(const std::optional<RebaseEstimate>& estimate) {
+  if (!estimate) return {};
+  return {{"frees_bytes", estimate->frees_bytes}, {"writes_bytes", estimate->writes_bytes}};
+}
+
 nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run) {
-  return {
-      {"freed_bytes", report.freed_bytes},
-      {"packs_deleted", report.packs_deleted},
-      {"packs_rewritten", report.packs_rewritten},
-      {"metas_deleted", report.metas_deleted},
-      {"metas_rewritten", report.metas_rewritten},
-      {"chunks_removed", report.chunks_removed},
-      {"moved_bytes", report.moved_bytes},
-      {"copies_rebased", report.copies_rebased},
-      {"rebase",
-       {{"frees_bytes", report.rebase_frees_bytes}, {"writes_bytes", report.rebase_writes_bytes}}},
-      {"more", report.is_cut},
-      {"needed_limit", report.needed_limit ? nlohmann::ordered_json(*report.needed_limit)
-                                           : nlohmann::ordered_json()},
-      {"failures", report.failures},
-      {"damaged", report.unmovable},
-      {"dry_run", dry_run}};
+  return {{"freed_bytes", report.freed_bytes},
+          {"packs_deleted", report.packs_deleted},
+          {"packs_rewritten", report.packs_rewritten},
+          {"metas_deleted", report.metas_deleted},
+          {"metas_rewritten", report.metas_rewritten},
+          {"chunks_removed", report.chunks_removed},
+          {"moved_bytes", report.moved_bytes},
+          {"copies_rebased", report.copies_rebased},
+          {"rebase", estimate_json(report.rebase)},
+          {"not_rebased", report.not_rebased.size()},
+          {"more", report.is_cut},
+          {"needed_limit", report.needed_limit ? nlohmann::ordered_json(*report.needed_limit)
+                                               : nlohmann::ordered_json()},
+          {"failures", report.failures},
+          {"damaged", report.unmovable},
+          {"dry_run", dry_run}};
 }
 
 std::string gc_text(const GcReport& report, bool dry_run) {
@@ -87,11 +91,11 @@ std::string gc_text(const GcReport& report, bool dry_run) {
   if (report.copies_rebased != 0) {
     text += fmt::format("{} now stand by themselves\n", counted(report.copies_rebased, "chunk"));
   }
-  if (report.rebase_frees_bytes > report.rebase_writes_bytes) {
+  if (report.rebase && report.rebase->frees_bytes > report.rebase->writes_bytes) {
     text += fmt::format(
         "about {} more would come back with '--rebase': forgotten tags are kept for "
         "what was made from them\n",
-        human_bytes(report.rebase_frees_bytes - report.rebase_writes_bytes));
+        human_bytes(report.rebase->frees_bytes - report.rebase->writes_bytes));
   }
   return text;
 }
@@ -100,6 +104,15 @@ int gc_status(Output& output, const GcReport& report) {
   for (const std::string& failure : report.failures) output.warn(printable(failure));
   for (const std::string& damage : report.unmovable) {
     output.warn(fmt::format("left as it is: {}", printable(damage)));
+  }
+  if (!report.not_rebased.empty()) {
+    output.warn(fmt::format("{} left alone: {}",
+                            counted(report.not_rebased.size(), "damaged chain"),
+                            printable(report.not_rebased.front())));
+  }
+  if (report.unmovable.empty() && !report.not_rebased.empty()) {
+    output.warn("run 'cairn check --read-data' to see what is damaged");
+    return exit_status(Code::kCorrupt);
   }
   if (!report.unmovable.empty()) {
     output.warn("damaged packs were left as they are; run 'cairn check --read-data'");

@@ -102,7 +102,11 @@ class Loader {
       if (fits) fits = check_length(unit, unit.copy.decoded_bytes);
       refs.push_back(unit.ref);
     }
-    const auto deliver = [&](size_t i, ByteSpan decoded) { return scatter(chain[i], decoded); };
+    const auto deliver = [&](size_t i, ByteSpan decoded) -> Status {
+      // gc may have moved the page since the unit was found.
+      CAIRN_CHECK(check_length(chain[i], decoded.size()));
+      return scatter(chain[i], decoded);
+    };
     const Status done = fits ? ChainReader(checkpoint_, packs_).read(refs, deliver) : fits;
     if (done) return {};
     if (chain.size() == 1) return tl::unexpected(about(chain.front(), done.error()));

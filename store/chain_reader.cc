@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "store/decode_order.h"
 #include "store/seal.h"
@@ -60,8 +59,10 @@ struct Held {
 class StoredBytes {
  public:
   StoredBytes(const std::vector<PlannedCopy>& copies, PackReader& packs) : packs_(packs) {
-    order_.resize(copies.size());
-    std::iota(order_.begin(), order_.end(), 0u);
+    // Those without stored bytes are never taken: no job must wait for them.
+    for (uint32_t number = 0; number < copies.size(); ++number) {
+      if (copies[number].copy.stored_bytes != 0) order_.push_back(number);
+    }
     std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) {
       const Copy &x = copies[a].copy, &y = copies[b].copy;
       return std::tie(x.pack, x.offset) < std::tie(y.pack, y.offset);
@@ -114,7 +115,7 @@ class StoredBytes {
   }
 
   PackReader& packs_;
-  std::vector<uint32_t> order_;  // numbers of copies, as they lie
+  std::vector<uint32_t> order_;  // numbers of copies that have stored bytes, as they lie
   std::vector<ReadJob> jobs_;
   std::vector<uint32_t> job_of_;  // per copy
   std::vector<Held> read_;        // per job
@@ -226,17 +227,20 @@ Status ChainReader::read_part(const DecodePlan& plan, const DeliverCopy& deliver
   std::vector<std::vector<size_t>> asked(plan.copies.size());
   for (size_t i = 0; i < plan.wanted.size(); ++i) asked[plan.wanted[i]].push_back(i);
   // The digests of what comes out vouch for everything it was made from.
-  bool is_damaged = false;
+  bool is_delivered = true;
   const Status done = Walk(plan, packs_).run([&](uint32_t number, ByteSpan decoded) -> Status {
     if (asked[number].empty()) return {};
-    const Status checked = check_digest(plan.copies[number], decoded);
-    is_damaged = !checked;
-    CAIRN_CHECK(checked);
-    for (const size_t i : asked[number]) CAIRN_CHECK(deliver(i, decoded));
-    return {};
+    CAIRN_CHECK(check_digest(plan.copies[number], decoded));
+    Status delivered;
+    for (size_t i = 0; i < asked[number].size() && delivered; ++i) {
+      delivered = deliver(asked[number][i], decoded);
+    }
+    is_delivered = delivered.has_value();
+    return delivered;
   });
-  if (!is_damaged) return done;
-  // It may be a copy further down that is to blame: the first of the plan that is wrong.
+  if (done || !is_delivered || done.error().code != Code::kCorrupt) return done;
+  // It may be a copy further down that is to blame, also where this one could not be decoded: the
+  // first of the plan that is wrong.
   CAIRN_CHECK(read_all(plan, [](size_t, ByteSpan) { return Status(); }));
   return done;
 }

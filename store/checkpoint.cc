@@ -134,6 +134,16 @@ Result<std::shared_ptr<const LoadedPage>> load_page(const Store& store, const Pa
   return std::shared_ptr<const LoadedPage>(std::move(loaded));
 }
 
+/// The pages of bases are numbered anew where gc stored copies by themselves. A reader that asks
+/// for one that is needed no more has to begin anew with the latest checkpoint.
+static Result<std::shared_ptr<const LoadedPage>> page_of_base(Checkpoint& moved,
+                                                              const Digest& digest) {
+  if (const auto number = moved.page_numbers().of(digest)) return moved.page(*number);
+  return fail(Code::kCorrupt,
+              fmt::format("tag '{}' was stored anew while it was read", moved.tag().name),
+              "read it again");
+}
+
 Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
   {
     const std::lock_guard lock(mutex_);
@@ -142,7 +152,8 @@ Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
   auto loaded = load_page(store_, table_.place(number));
   if (!loaded) {
     CAIRN_TRY(Checkpoint* const moved, follow(about_tag(loaded.error(), tag_)));
-    return moved->page(number);
+    if (number < table_.pages.size()) return moved->page(number);
+    return page_of_base(*moved, table_.place(number).page.digest);
   }
   size_t entries = 0;
   if (number < table_.pages.size()) {

@@ -82,7 +82,8 @@ class UsageCounter {
     };
     return for_each_needed(table, read, [&](const CopyRef& ref, const Copy& copy) -> Status {
       tag_->read[copy.encoding] += EncodingUsage::of(copy);
-      if (ref.page >= table.pages.size()) {
+      // One of zeros lies where the next one does, and takes nothing.
+      if (ref.page >= table.pages.size() && copy.stored_bytes != 0) {
         bases_.try_emplace({copy.pack, copy.offset}, NotedBase{copy, tag_});
       }
       return {};

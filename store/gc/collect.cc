@@ -47,7 +47,7 @@ class Collection {
     }
     for (const StoredFile& file : deleted.deleted) deleted.copies += count_copies(store_, file);
     count_deleted(deleted);
-    CAIRN_CHECK(estimate_rebase(survey));
+    estimate_rebase(survey);
     return std::move(report_);
   }
 
@@ -60,8 +60,8 @@ class Collection {
     // Marks that stay do no harm.
     (void)forget_distrust(store_).has_value();
     if (!request_.rebase) {
-      CAIRN_TRY(const Survey survey, survey_store(store_));
-      CAIRN_CHECK(estimate_rebase(survey));
+      report_.rebase.reset();
+      if (const auto survey = survey_store(store_)) estimate_rebase(*survey);
     }
     // On a disk that is still full the ballast is made another time.
     (void)make_ballast(store_.fs(), store_.path()).has_value();
@@ -76,30 +76,35 @@ class Collection {
     return {};
   }
 
-  Status estimate_rebase(const Survey& survey) {
-    CAIRN_TRY(const RebasePlan rebase, plan_rebase(store_, survey));
-    report_.rebase_frees_bytes = rebase.frees_bytes;
-    report_.rebase_writes_bytes = rebase.writes_bytes;
-    return {};
+  /// Reads what a collection needs not: damage there is no reason to fail.
+  void estimate_rebase(const Survey& survey) {
+    report_.rebase.reset();
+    const auto plan = plan_rebase(store_, survey);
+    if (plan && plan->damage.empty()) {
+      report_.rebase = RebaseEstimate{plan->frees_bytes, plan->writes_bytes};
+    }
   }
 
   Status rebase_and_reclaim() {
     CAIRN_TRY(const Survey survey, survey_store(store_));
     CAIRN_TRY(const RebasePlan plan, plan_rebase(store_, survey));
+    report_.not_rebased = plan.damage;
     if (plan.is_empty()) return {};
-    Moved moved;
+    Rebased rebased;
     const MoveRequest how{request_.reclaim.wait, request_.threads, request_.progress,
                           request_.reclaim.stop};
-    const Status done = rebase(store_, survey, plan, how, moved);
+    const Status done = rebase(store_, survey, plan, how, rebased);
+    report_.not_rebased.insert(report_.not_rebased.end(), rebased.damage.begin(),
+                               rebased.damage.end());
     if (!done && done.error().code == Code::kNoSpace) {
       not_rebased_ = fmt::format("chains stay long: {}", done.error().message);
       return {};
     }
     CAIRN_CHECK(done);
-    report_.copies_rebased = plan.copies;
-    report_.moved_bytes += moved.written_bytes;
-    report_.freed_bytes -= static_cast<int64_t>(moved.written_bytes);
-    report_.chunks_removed -= static_cast<int64_t>(plan.copies);
+    report_.copies_rebased = rebased.copies;
+    report_.moved_bytes += rebased.moved.written_bytes;
+    report_.freed_bytes -= static_cast<int64_t>(rebased.moved.written_bytes);
+    report_.chunks_removed -= static_cast<int64_t>(rebased.written_copies);
     return reclaim_unneeded();
   }
 

@@ -18,23 +18,29 @@ struct GcRequest {
   ProgressCounters* progress = nullptr;
 };
 
+struct RebaseEstimate {
+  uint64_t frees_bytes = 0;
+  uint64_t writes_bytes = 0;
+};
+
 struct GcReport {
   int64_t freed_bytes = 0;       ///< of packs and metadata packs: deleted less written
   uint64_t packs_deleted = 0;    ///< data packs of which nothing was needed
   uint64_t packs_rewritten = 0;  ///< data packs whose needed copies were moved
   uint64_t metas_deleted = 0;    ///< the same of metadata packs
   uint64_t metas_rewritten = 0;
-  int64_t chunks_removed = 0;        ///< stored copies that are no more
-  uint64_t moved_bytes = 0;          ///< written anew
-  uint64_t copies_rebased = 0;       ///< stored by themselves
-  uint64_t rebase_frees_bytes = 0;   ///< that one would free; about, not part of freed_bytes
-  uint64_t rebase_writes_bytes = 0;  ///< and write
-  bool is_cut = false;               ///< another run finds more to move
+  int64_t chunks_removed = 0;   ///< stored copies that are no more
+  uint64_t moved_bytes = 0;     ///< written anew
+  uint64_t copies_rebased = 0;  ///< stored by themselves
+  /// What a rebase would do; about, not part of freed_bytes. None where damage keeps it unknown.
+  std::optional<RebaseEstimate> rebase = RebaseEstimate();
+  bool is_cut = false;  ///< another run finds more to move
   /// Set when nothing of what is left fits into the limit on what is moved: it would have to be as
   /// large as this at least.
   std::optional<uint64_t> needed_limit;
-  std::vector<std::string> failures;   ///< files that could not be removed, and why
-  std::vector<std::string> unmovable;  ///< damaged packs that were left as they are, and why
+  std::vector<std::string> failures;     ///< files that could not be removed, and why
+  std::vector<std::string> unmovable;    ///< damaged packs that were left as they are, and why
+  std::vector<std::string> not_rebased;  ///< damaged chains that were left as they are, and why
 };
 
 /// Errors: what keeps this version from collecting in the store at all: kNewerFormat; kProtected

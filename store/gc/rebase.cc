@@ -3,6 +3,9 @@
 // exchange of entries; C5 the lease goes.
 #include "store/gc/rebase.h"
 
+#include <fmt/format.h>
+
+#include <atomic>
 #include <map>
 #include <mutex>
 
@@ -31,8 +34,8 @@ Encoded encode_alone(const Copy& old, ByteSpan decoded) {
 
 class Rebase {
  public:
-  Rebase(const Store& store, const RebasePlan& plan, const MoveRequest& request, Moved& moved)
-      : store_(store), plan_(plan), request_(request), moved_(moved), reader_(store) {}
+  Rebase(const Store& store, const RebasePlan& plan, const MoveRequest& request, Rebased& rebased)
+      : store_(store), plan_(plan), request_(request), rebased_(rebased), reader_(store) {}
 
   Status run(const Survey& survey) {
     CAIRN_TRY(const auto session,
@@ -41,8 +44,10 @@ class Rebase {
     MetaWriter metas(store_.fs(), store_.path(), session->id());
     SwapOutcome outcome;
     const Status done = write_and_swap(survey, *session, packs, metas, outcome);
-    moved_.changes = outcome.changes;
+    rebased_.written_copies = written_copies_;
+    rebased_.moved.changes = outcome.changes;
     if (outcome.changes == 0 && !outcome.may_be_visible) {
+      rebased_.moved.written_bytes = rebased_.copies = rebased_.written_copies = 0;
       session->remove_files(packs.packs_begun(), metas.metas_begun());
     }
     // A lease that cannot be removed is the next collection's to find.
@@ -51,11 +56,17 @@ class Rebase {
   }
 
  private:
+  struct Rewritten {
+    std::shared_ptr<const LoadedPage> page;
+    std::map<uint32_t, Copy> copies;  // by slot
+  };
+  using ChainCopies = std::map<Digest, Rewritten>;  // by old locator
+
   Status write_and_swap(const Survey& survey, const Session& session, PackWriter& packs,
                         MetaWriter& metas, SwapOutcome& outcome) {
     CAIRN_CHECK(open_tags());
     CAIRN_CHECK(parallel_for(plan_.chains.size(), request_.threads, [&](uint64_t number) {
-      return rewrite_chain(plan_.chains[number], packs);
+      return try_chain(plan_.chains[number], packs);
     }));
     CAIRN_CHECK(packs.finish());
     const MovePlan nothing;
@@ -64,10 +75,10 @@ class Rebase {
     TagBook book = survey.book;
     CAIRN_TRY(const PlannedSwaps planned, plan_swaps(store_, survey.list, book, mover));
     CAIRN_CHECK(metas.finish());
-    moved_.written_bytes = packs.stored_bytes() + metas.stored_bytes();
+    rebased_.moved.written_bytes = packs.stored_bytes() + metas.stored_bytes();
     const Status done =
         swap_tags(store_, session.id(), planned.swaps, request_.wait, request_.stop, outcome);
-    moved_.written_bytes += outcome.table_bytes;
+    rebased_.moved.written_bytes += outcome.table_bytes;
     return done;
   }
 
@@ -80,7 +91,26 @@ class Rebase {
     return {};
   }
 
-  Status rewrite_chain(const RebaseChain& chain, PackWriter& packs) {
+  /// What is damaged is as readable afterwards as before, and must not keep the rest from it.
+  Status try_chain(const RebaseChain& chain, PackWriter& packs) {
+    ChainCopies copies;
+    const Status done = rewrite_chain(chain, packs, copies);
+    if (!done && done.error().code != Code::kCorrupt) return done;
+    const std::lock_guard lock(mutex_);
+    if (!done) {
+      rebased_.damage.push_back(fmt::format("tag '{}': {}", chain.tag.name, done.error().message));
+      return {};
+    }
+    rebased_.copies += chain.copies.size();
+    for (auto& [locator, rewritten] : copies) {
+      Rewritten& all = rewritten_[locator];
+      all.page = rewritten.page;
+      all.copies.merge(rewritten.copies);
+    }
+    return {};
+  }
+
+  Status rewrite_chain(const RebaseChain& chain, PackWriter& packs, ChainCopies& copies) {
     if (request_.stop != nullptr && *request_.stop) {
       return fail(Code::kCancelled, "the rebase was stopped; all tags are as they were");
     }
@@ -95,11 +125,11 @@ class Rebase {
         copy.parameters = seal_parameters(encoded.parameters, encoded.stored);
       }
       CAIRN_TRY(Copy stored, packs.append(copy));
+      ++written_copies_;
       AlignedBuffer room;
       CAIRN_CHECK(reader_.decode_checked(stored, copy.digest, encoded.stored, room));
-      const std::lock_guard lock(mutex_);
       const PagePlace& place = checkpoint.table().place(ref.page);
-      Rewritten& rewritten = rewritten_[place.locator.digest];
+      Rewritten& rewritten = copies[place.locator.digest];
       rewritten.page = page;
       rewritten.copies[ref.slot] = std::move(stored);
       return {};
@@ -117,26 +147,22 @@ class Rebase {
     return {};
   }
 
-  struct Rewritten {
-    std::shared_ptr<const LoadedPage> page;
-    std::map<uint32_t, Copy> copies;  // by slot
-  };
-
   const Store& store_;
   const RebasePlan& plan_;
   const MoveRequest& request_;
-  Moved& moved_;
+  Rebased& rebased_;
   PackReader reader_;
   std::map<std::string, std::unique_ptr<Checkpoint>> checkpoints_;
-  std::mutex mutex_;                       // of rewritten_
-  std::map<Digest, Rewritten> rewritten_;  // by old locator
+  std::atomic<uint64_t> written_copies_ = 0;
+  std::mutex mutex_;       // of rebased_ and rewritten_
+  ChainCopies rewritten_;  // by old locator
 };
 
 }  // namespace
 
 Status rebase(const Store& store, const Survey& survey, const RebasePlan& plan,
-              const MoveRequest& request, Moved& moved) {
-  return Rebase(store, plan, request, moved).run(survey);
+              const MoveRequest& request, Rebased& rebased) {
+  return Rebase(store, plan, request, rebased).run(survey);
 }
 
 }  // namespace cairn

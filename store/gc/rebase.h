@@ -2,6 +2,7 @@
 // stored by themselves where that frees more than it takes.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "store/decode_plan.h"
@@ -17,6 +18,7 @@ struct RebaseChain {
 
 struct RebasePlan {
   std::vector<RebaseChain> chains;
+  std::vector<std::string> damage;  ///< tags whose chains cannot be told, and why
   uint64_t copies = 0;
   uint64_t frees_bytes = 0;   ///< about: stored copies that nobody needs afterwards
   uint64_t writes_bytes = 0;  ///< about
@@ -24,14 +26,22 @@ struct RebasePlan {
   bool is_empty() const { return chains.empty(); }
 };
 
-/// What is worth it. Reads metadata only. Errors: kCorrupt, kNewerFormat.
+/// What is worth it. Reads metadata only, and keeps that of one tag at a time. Errors: kCorrupt,
+/// kNewerFormat.
 Result<RebasePlan> plan_rebase(const Store& store, const Survey& survey);
+
+struct Rebased {
+  Moved moved;
+  uint64_t copies = 0;              ///< that stand by themselves now
+  uint64_t written_copies = 0;      ///< also of chains that were left as they are
+  std::vector<std::string> damage;  ///< chains that were left as they are, and why
+};
 
 /// Decodes the chains, stores their copies by themselves (as planes, or raw), each proven by its
 /// digest, and exchanges the entries of all tags that have them, by the steps C1 to C5 of
-/// docs/PROTOCOL.md, section 6. What they were made from is garbage afterwards, for reclaim().
-/// Errors: kCorrupt (a chain cannot be decoded: nothing is exchanged), kNoSpace, kCancelled.
+/// docs/PROTOCOL.md, section 6. What they were made from is garbage afterwards, for reclaim(). A
+/// chain that cannot be decoded is left as it is. Errors: kCorrupt, kNoSpace, kCancelled.
 Status rebase(const Store& store, const Survey& survey, const RebasePlan& plan,
-              const MoveRequest& request, Moved& moved);
+              const MoveRequest& request, Rebased& rebased);
 
 }  // namespace cairn

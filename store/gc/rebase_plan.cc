@@ -3,7 +3,9 @@
 #include <tuple>
 
 #include "store/chain_groups.h"
+#include "store/gc/file_marks.h"
 #include "store/gc/rebase.h"
+#include "store/gc/rebase_choice.h"
 
 namespace cairn {
 namespace {
@@ -20,21 +22,38 @@ class RebasePlanner {
   }
 
   Result<RebasePlan> plan() {
-    std::vector<std::unique_ptr<Checkpoint>> checkpoints;
-    for (const TagEntry* tag : tags_) {
-      if (!tables_.insert(tag->table).second) continue;
-      CAIRN_TRY(checkpoints.emplace_back(), Checkpoint::open(store_, *tag));
-      for (const PagePlace& place : checkpoints.back()->table().pages) {
-        standing_.insert(place.page.digest);
+    CAIRN_TRY(const auto with_bases, note_pages());
+    // One at a time: a checkpoint takes memory for all its tensors.
+    for (const TagEntry* tag : with_bases) {
+      const Status added = add_tag(*tag);
+      if (added) continue;
+      if (added.error().code != Code::kCorrupt && added.error().code != Code::kNotFound) {
+        return tl::unexpected(added.error());
       }
+      plan_.damage.push_back(added.error().message);
     }
-    for (const auto& checkpoint : checkpoints) {
-      if (!checkpoint->table().closure.empty()) CAIRN_CHECK(add_tag(*checkpoint));
-    }
+    choice_.choose(plan_);
     return std::move(plan_);
   }
 
  private:
+  /// Notes the pages that are some tag's own. Returns the tags that have bases beside them.
+  Result<std::vector<const TagEntry*>> note_pages() {
+    std::vector<const TagEntry*> with_bases;
+    std::set<Reference> tables;
+    for (const TagEntry* tag : tags_) {
+      if (!tables.insert(tag->table).second) continue;
+      CAIRN_TRY(const TagParts parts, read_tag_parts(store_, tag->manifest, tag->table));
+      standing_.insert(parts.manifest.pages.begin(), parts.manifest.pages.end());
+      if (!parts.table.closure.empty()) with_bases.push_back(tag);
+    }
+    return with_bases;
+  }
+
+  bool stands(const Checkpoint& checkpoint, const CopyRef& ref) const {
+    return standing_.contains(checkpoint.table().place(ref.page).page.digest);
+  }
+
   /// Own copies that are made from copies of pages that no tag has as its own.
   Result<std::vector<CopyRef>> orphans(Checkpoint& checkpoint) {
     std::vector<CopyRef> refs;
@@ -54,41 +73,43 @@ class RebasePlanner {
     return refs;
   }
 
-  Status add_tag(Checkpoint& checkpoint) {
-    CAIRN_TRY(const auto refs, orphans(checkpoint));
-    CAIRN_TRY(const auto groups, group_chains(checkpoint, refs));
+  Status add_tag(const TagEntry& tag) {
+    CAIRN_TRY(const auto checkpoint, Checkpoint::open(store_, tag));
+    CAIRN_TRY(const auto refs, orphans(*checkpoint));
+    CAIRN_TRY(const auto groups, group_chains(*checkpoint, refs));
     for (const std::vector<uint32_t>& group : groups) {
-      RebaseChain chain{checkpoint.tag(), {}};
+      RebaseChain chain{tag, {}};
       for (const uint32_t number : group) chain.copies.push_back(refs[number]);
-      CAIRN_CHECK(judge(checkpoint, std::move(chain)));
+      CAIRN_CHECK(judge(*checkpoint, std::move(chain)));
     }
     return {};
   }
 
+  /// What the chain writes, and what is needed for its sake: itself, and what is lost below it as
+  /// far as no standing copy lies between, which needs that by itself.
   Status judge(Checkpoint& checkpoint, RebaseChain chain) {
     CAIRN_TRY(const DecodePlan decoding, plan_decoding(checkpoint, chain.copies));
     const std::set<CopyRef> rewritten(chain.copies.begin(), chain.copies.end());
-    uint64_t frees = 0, writes = 0;
-    for (const PlannedCopy& planned : decoding.copies) {
+    std::vector<bool> is_needed(decoding.copies.size());
+    std::vector<Copy> needed;
+    uint64_t writes = 0;
+    for (size_t number = decoding.copies.size(); number-- > 0;) {
+      const PlannedCopy& planned = decoding.copies[number];
       const bool is_own = rewritten.contains(planned.ref);
-      const bool is_lost =
-          !standing_.contains(checkpoint.table().place(planned.ref.page).page.digest);
-      if (is_own || is_lost) frees += planned.copy.stored_bytes;
       if (is_own) writes += static_cast<uint64_t>(kAloneShare * planned.copy.decoded_bytes);
+      if (!is_own && (!is_needed[number] || stands(checkpoint, planned.ref))) continue;
+      needed.push_back(planned.copy);
+      for (const uint32_t base : planned.bases) is_needed[base] = true;
     }
-    if (frees <= writes) return {};
-    plan_.frees_bytes += frees;
-    plan_.writes_bytes += writes;
-    plan_.copies += chain.copies.size();
-    plan_.chains.push_back(std::move(chain));
+    choice_.add(std::move(chain), writes, needed);
     return {};
   }
 
   const Store& store_;
   std::vector<const TagEntry*> tags_;  // the oldest first
-  std::set<Reference> tables_;
-  std::set<Digest> standing_;  // pages that are some tag's own
+  std::set<Digest> standing_;          // pages that are some tag's own
   std::set<std::pair<Digest, Digest>> seen_;
+  RebaseChoice choice_;
   RebasePlan plan_;
 };
 

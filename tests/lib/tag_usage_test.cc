@@ -3,8 +3,11 @@
 
 #include "lib/restore_cost.h"
 #include "lib/tensor.h"
+#include "store/commit.h"
 #include "store/usage.h"
 #include "tests/lib/series_fixture.h"
+#include "tests/store/forged_tag.h"
+#include "tests/support/bare_lease.h"
 
 namespace cairn {
 namespace {
@@ -143,6 +146,50 @@ TEST_F(Usage, OfTheStoreAddsUp) {
     EXPECT_EQ(sum_of(usage.by_class_and_encoding.at(name)).stored_bytes, of_class.stored_bytes);
   }
 }
+
+/// Copies by hand: the bases of a tag are one of zeros and, at the same place in the pack, a raw
+/// one.
+class UsageOfForged : public ForgedTags {
+ protected:
+  void expect_history(bool zero_first) {
+    const Bytes zeros(kChunkBytes), data = noise(kChunkBytes, 1);
+    const Copy zero = put(Encoding::kZero, {}, blake3(zeros)), raw = put_raw(data);
+    ASSERT_EQ(zero.offset, raw.offset);
+    std::vector<Digest> below = {blake3(zeros), blake3(data)};
+    std::vector<Copy> copies = {zero, raw};
+    if (!zero_first) std::swap(below[0], below[1]), std::swap(copies[0], copies[1]);
+    const auto bases = open(below, copies);
+    session_ = *SessionId::fresh();
+    pack_ = *OpenPack::begin(posix_fs(), path(), {session_, 0});
+    std::vector<Digest> digests;
+    std::vector<Copy> made;
+    for (uint32_t slot = 0; slot < 2; ++slot) {
+      const Bytes own = noise(kChunkBytes, 2 + slot);
+      digests.push_back(blake3(own));
+      made.push_back(put_raw(own));
+      made.back().bases = {{page_digest(below), slot}};
+    }
+    commit(open(digests, made, {bases->table().pages[0]})->tag());
+    const auto describe = [](const Checkpoint&, const Layout&, size_t) -> Result<TensorFacts> {
+      return TensorFacts{"other", 2 * kChunkBytes};
+    };
+    const auto usage = measure_usage(*store_, *store_->read_tags(), describe, nullptr);
+    ASSERT_TRUE(succeeds(usage));
+    const auto history = usage->by_class.find(std::string(kHistoryClass));
+    ASSERT_NE(history, usage->by_class.end());
+    EXPECT_EQ(history->second.stored_bytes, kChunkBytes);
+    EXPECT_EQ(usage->dead_bytes, 0u);
+  }
+  void commit(TagEntry entry) {
+    CommitFailure failure;
+    const BareLease lease(path(), entry.session);
+    ASSERT_TRUE(succeeds(
+        commit_tag(*store_, entry, IfExists::kError, {}, std::chrono::seconds(0), failure)));
+  }
+};
+
+TEST_F(UsageOfForged, ABaseBehindAZeroOneCounts) { expect_history(true); }
+TEST_F(UsageOfForged, ABaseBeforeAZeroOneCounts) { expect_history(false); }
 
 }  // namespace
 }  // namespace cairn

@@ -1,5 +1,7 @@
 #include "store/chain_reader.h"
 
+#include <numeric>
+
 #include "base/encodings/encode.h"
 #include "tests/store/forged_tag.h"
 #include "tests/support/outcome.h"
@@ -115,6 +117,42 @@ TEST_F(Chains, OneInTheMiddleIsNamedByAllAboveIt) {
   for (const uint32_t slot : {0u, 1u, 6u}) EXPECT_TRUE(succeeds(read(*tag, {slot}))) << slot;
 }
 
+/// Residuals are read by the sizes of the predictions: with another byte in the base they cannot be
+/// read at all.
+TEST_F(Chains, ABaseIsNamedWhereWhatIsMadeFromItCannotBeDecoded) {
+  constexpr ItemForm kHalves{2, true};
+  Bytes below, above;
+  const Bytes random = noise(kChunkBytes, 4);
+  for (size_t i = 0; i < kChunkBytes / 2; ++i) {
+    const bool is_large = i % 2 == 1;
+    const bool moves =
+        is_large && (random[i + kChunkBytes / 2] % 2 == 0 || i + 1 == kChunkBytes / 2);
+    const auto item = static_cast<uint16_t>((is_large ? 0x3f80 : 0x3800) + random[i] % 64);
+    append_le(below, item);
+    append_le(above, static_cast<uint16_t>(item + (moves ? 1 : 0)));
+  }
+  const std::vector<Digest> digests = {blake3(below), blake3(above)};
+  const Encoded encoded = encode_delta(above, below, kHalves, Effort::kBalanced);
+  const Copy base = put_raw(below);
+  Copy made = put(encoded.encoding, encoded.stored, digests[1], encoded.parameters);
+  made.bases = {{page_digest(digests), 0}};
+  const auto tag = open(digests, {base, made});
+  chunks_ = {below, above};
+  ASSERT_TRUE(succeeds(read(*tag, {1})));
+  // Some byte, with which it is not only wrong.
+  Copy place = base;
+  Bytes room(kChunkBytes);
+  const auto decodes_with_damage = [&] {
+    Bytes damaged = below;
+    damaged[place.offset - base.offset + kChunkBytes / 2] ^= 0x10;
+    return decode_delta(encoded.encoding, encoded.parameters, encoded.stored, damaged, room)
+        .has_value();
+  };
+  while (decodes_with_damage()) ASSERT_LT(++place.offset - base.offset, kChunkBytes / 2);
+  damage(place);
+  expect_blame(*tag, 1, base);
+}
+
 TEST_F(Chains, AMissingPackIsNamed) {
   const auto tag = open_tag();
   std::filesystem::remove(pack_path());
@@ -169,6 +207,29 @@ TEST_F(Chains, LocatorsThatLieAreErrors) {
 /// Copies of a MiB, four of which are read together.
 class LargeCopies : public ForgedTags {
  protected:
+  /// Behind every fourth lies one of zeros, which has no stored bytes.
+  std::unique_ptr<Checkpoint> open_with_zeros(uint32_t count) {
+    std::vector<Copy> copies;
+    for (uint32_t i = 0; i < count; ++i) {
+      const bool is_zero = i % 5 == 3;
+      const Bytes bytes(kMiB, static_cast<uint8_t>(is_zero ? 0 : i + 1));
+      digests_.push_back(blake3(bytes));
+      copies.push_back(is_zero
+                           ? *pack_->append({digests_.back(), Encoding::kZero, kMiB, ByteSpan{}})
+                           : *pack_->append({digests_.back(), Encoding::kRaw, kMiB, bytes}));
+    }
+    return open(digests_, copies);
+  }
+  static uint64_t read_bytes(const Store& store, Checkpoint& tag,
+                             const std::vector<uint32_t>& slots) {
+    PackReader packs(store);
+    std::vector<CopyRef> wanted;
+    for (const uint32_t slot : slots) wanted.push_back({0, slot});
+    const auto ignore = [](size_t, ByteSpan) { return Status(); };
+    EXPECT_TRUE(succeeds(ChainReader(tag, packs).read(wanted, ignore)));
+    return packs.read_bytes();
+  }
+
   std::unique_ptr<Checkpoint> open_copies(uint32_t count) {
     std::vector<Copy> copies;
     for (uint32_t i = 0; i < count; ++i) {
@@ -201,6 +262,16 @@ TEST_F(LargeCopies, WhatWaitsTooLongIsReadAgain) {
   ASSERT_TRUE(succeeds(read));
   EXPECT_EQ(count, wanted.size());
   EXPECT_GT(packs.read_bytes(), raw_bytes_) << "not all of it was kept";
+}
+
+TEST_F(LargeCopies, ZerosKeepNothingWaiting) {
+  const auto tag = open_with_zeros(128);
+  std::vector<uint32_t> in_order(128);
+  std::iota(in_order.begin(), in_order.end(), 0u);
+  // The second waits for long, beside nothing else that does.
+  std::vector<uint32_t> second_last = in_order;
+  std::rotate(second_last.begin() + 1, second_last.begin() + 2, second_last.end());
+  EXPECT_EQ(read_bytes(*store_, *tag, second_last), read_bytes(*store_, *tag, in_order));
 }
 
 }  // namespace

@@ -1,72 +1,15 @@
 // Copies that keep forgotten tags alive are stored by themselves where that pays.
 #include "store/gc/rebase.h"
 
-#include <fmt/format.h>
-
 #include "store/commit.h"
-#include "tests/lib/series_fixture.h"
 #include "tests/store/forged_tag.h"
+#include "tests/store/gc/rebase_fixture.h"
 #include "tests/support/bare_lease.h"
 
 namespace cairn {
 namespace {
 
-class Rebase : public SeriesFixture {
- protected:
-  void SetUp() override {
-    SeriesFixture::SetUp();
-    trainer_.add("a", {64, 96});
-    trainer_.add("b", {50, 41});
-  }
-  void save_steps(int count) {
-    for (int i = 0; i < count; ++i) {
-      trainer_.step();
-      save_trainer(fmt::format("t/{:02}", number_++), trainer_,
-                   [](SaveRequest& request) { request.restore_budget = 1000; });
-    }
-  }
-  /// Pages of bases that the tags need and no tag has as its own.
-  std::set<Digest> orphan_bases() {
-    std::set<Digest> own, closure;
-    for (const auto& [tag, state] : states_) {
-      auto checkpoint = *open_tag(*store_, tag);
-      for (const PagePlace& place : checkpoint->table().pages) own.insert(place.page.digest);
-      for (const PagePlace& place : checkpoint->table().closure) closure.insert(place.page.digest);
-    }
-    for (const Digest& page : own) closure.erase(page);
-    return closure;
-  }
-  RebasePlan plan() {
-    auto planned = plan_rebase(*store_, *survey_store(*store_));
-    EXPECT_TRUE(succeeds(planned));
-    return planned ? *std::move(planned) : RebasePlan();
-  }
-  static uint64_t files_bytes(const Store& store) {
-    uint64_t bytes = 0;
-    const auto files = list_files(store);
-    for (const StoredFile& file : *files) bytes += file.bytes;
-    return bytes;
-  }
-  GcReport collect_with(bool rebase) {
-    GcRequest request;
-    request.rebase = rebase;
-    const uint64_t before = files_bytes(*store_);
-    const auto planned = plan_collection(*store_, request);
-    EXPECT_TRUE(succeeds(planned));
-    EXPECT_EQ(files_bytes(*store_), before) << "a dry run changes nothing";
-    const auto report = collect(*store_, request);
-    EXPECT_TRUE(succeeds(report));
-    if (!planned || !report) return {};
-    EXPECT_EQ(report->freed_bytes, int64_t(before) - int64_t(files_bytes(*store_)));
-    if (!rebase) {
-      EXPECT_EQ(planned->freed_bytes, report->freed_bytes);
-    }
-    return *report;
-  }
-
-  Trainer trainer_{1};
-  int number_ = 0;
-};
+using Rebase = RebaseFixture;
 
 TEST_F(Rebase, NothingIsPlannedWhileTheBasesStand) {
   save_steps(6);
@@ -101,7 +44,7 @@ TEST_F(Rebase, WithoutItTheTailStays) {
   for (int i = 0; i < 11; ++i) forget({fmt::format("t/{:02}", i)});
   const GcReport report = collect_with(false);
   EXPECT_EQ(report.copies_rebased, 0u);
-  EXPECT_GT(report.rebase_frees_bytes, report.rebase_writes_bytes) << "it says what one would do";
+  EXPECT_GT(report.rebase->frees_bytes, report.rebase->writes_bytes) << "it says what one would do";
   EXPECT_FALSE(orphan_bases().empty());
   expect_sound();
 }
@@ -136,6 +79,30 @@ TEST_F(Rebase, TagsThatShareChainsAreAllExchanged) {
   expect_sound();
 }
 
+TEST_F(Rebase, WhatTwoBranchesNeedIsFreedOnce) {
+  save_steps(12);
+  for (const char* branch : {"x", "y"}) {
+    trainer_.step();
+    save_trainer(branch, trainer_, [](SaveRequest& request) {
+      request.base = "t/11";
+      request.restore_budget = 1000;
+    });
+  }
+  for (int i = 0; i < 12; ++i) forget({fmt::format("t/{:02}", i)});
+  collect_with(false);
+  uint64_t pack_bytes = 0;
+  const auto files = list_files(*store_);
+  for (const StoredFile& file : *files) {
+    if (file.kind == FileKind::kPack) pack_bytes += file.bytes;
+  }
+  const RebasePlan planned = plan();
+  EXPECT_GT(planned.frees_bytes, planned.writes_bytes) << "both together are worth it";
+  EXPECT_LE(planned.frees_bytes, pack_bytes);
+  collect_with(true);
+  expect_sound();
+  EXPECT_TRUE(orphan_bases().empty());
+}
+
 TEST_F(Rebase, AStopLeavesAllAsItWas) {
   save_steps(10);
   for (int i = 0; i < 9; ++i) forget({fmt::format("t/{:02}", i)});
@@ -143,10 +110,10 @@ TEST_F(Rebase, AStopLeavesAllAsItWas) {
   const Survey survey = *survey_store(*store_);
   const RebasePlan planned = plan();
   const uint64_t before = files_bytes(*store_);
-  Moved moved;
+  Rebased rebased;
   const MoveRequest how{std::chrono::seconds(0), 0, nullptr, &stop};
-  EXPECT_TRUE(fails_with(Code::kCancelled, rebase(*store_, survey, planned, how, moved)));
-  EXPECT_EQ(moved.changes, 0u);
+  EXPECT_TRUE(fails_with(Code::kCancelled, rebase(*store_, survey, planned, how, rebased)));
+  EXPECT_EQ(rebased.moved.changes, 0u);
   EXPECT_EQ(files_bytes(*store_), before);
   expect_sound();
 }
@@ -160,11 +127,11 @@ TEST_F(Rebase, TagsThatChangedMeanwhileStayWhatTheyBecame) {
   trainer_.step();
   save_trainer("t/09", trainer_,
                [](SaveRequest& request) { request.if_exists = IfExists::kReplace; });
-  Moved moved;
+  Rebased rebased;
   const MoveRequest how{std::chrono::seconds(0), 0, nullptr, nullptr};
-  const auto done = rebase(*store_, survey, planned, how, moved);
+  const auto done = rebase(*store_, survey, planned, how, rebased);
   EXPECT_TRUE(succeeds(done));
-  EXPECT_EQ(moved.changes, 0u);
+  EXPECT_EQ(rebased.moved.changes, 0u);
   expect_sound();
   collect_with(true);
   expect_sound();
