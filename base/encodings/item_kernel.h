@@ -23,8 +23,9 @@ inline constexpr unsigned kSizeClassesMost = 4;
 /// Of each class of up to 65536 items: the bits of its items in words of 64, and how many of its
 /// items lie before each word, which for words that there are not is all.
 struct ClassMarks {
-  uint64_t words[kSizeClassesMost][1024];
-  uint32_t before[kSizeClassesMost][1024 + 1];
+  // The cache line more keeps rows out of each other's sets.
+  uint64_t words[kSizeClassesMost][1024 + 8];
+  uint32_t before[kSizeClassesMost][1024 + 1 + 15];
 };
 
 /// Items are of 1, 2, 4 or 8 bytes at any alignment; buffers of one call do not overlap.
@@ -64,7 +65,7 @@ struct ItemKernel {
                        const uint8_t* least, unsigned classes, ClassMarks& marks);
 
   /// The numbers of items by their places among those of a class.
-  /// REQUIRES: each place is below the number of items in the class. `numbers` may be `places`.
+  /// REQUIRES: places in increasing order, below the number of items in the class. `numbers` may be `places`.
   void (*find_places)(const ClassMarks& marks, unsigned number, const uint16_t* places,
                       size_t count, uint16_t* numbers);
 

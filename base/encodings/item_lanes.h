@@ -298,26 +298,54 @@ struct Lanes {
     }
     return narrow<kWidth>(in);
   }
-  static void mark_classes(const uint8_t* items, size_t count, const uint8_t* least,
-                           unsigned classes, ClassMarks& marks) {
-    size_t i = 0;
 #if defined(__AVX2__)
-    uint32_t before[kSizeClassesMost] = {};
-    for (unsigned number = 0; number < classes; ++number) marks.before[number][0] = 0;
+  /// Whole words; returns how many items these have.
+  template <unsigned kClasses>
+  static size_t mark_words(const uint8_t* items, size_t count, const uint8_t* least,
+                           ClassMarks& marks) {
+    B bounds[kClasses - 1];
+    uint32_t before[kClasses] = {};
+    for (unsigned number = 0; number < kClasses; ++number) marks.before[number][0] = 0;
+#pragma GCC unroll 4
+    for (unsigned number = 0; number + 1 < kClasses; ++number) {
+      bounds[number] = (B)_mm256_set1_epi8(static_cast<char>(least[number]));
+    }
+    size_t i = 0;
     for (; i + 64 <= count; i += 64) {
       const B low = sizes_of(items + i * kWidth), high = sizes_of(items + (i + 32) * kWidth);
       uint64_t larger = 0;
-      for (unsigned number = 0; number < classes; ++number) {
-        const bool is_last = number + 1 == classes;
-        const auto bound = static_cast<uint8_t>(is_last ? 0 : least[number]);
-        const uint64_t up_to_here =
-            bits_of_32((__m256i)(low >= bound)) | bits_of_32((__m256i)(high >= bound)) << 32;
+#pragma GCC unroll 4
+      for (unsigned number = 0; number < kClasses; ++number) {
+        uint64_t up_to_here = ~uint64_t{0};
+        if (number + 1 < kClasses) {
+          up_to_here = bits_of_32((__m256i)(low >= bounds[number])) |
+                       bits_of_32((__m256i)(high >= bounds[number])) << 32;
+        }
         const uint64_t bits = up_to_here & ~larger;
         marks.words[number][i / 64] = bits;
         before[number] += static_cast<uint32_t>(__builtin_popcountll(bits));
         marks.before[number][i / 64 + 1] = before[number];
         larger = up_to_here;
       }
+    }
+    return i;
+  }
+#endif
+
+  static void mark_classes(const uint8_t* items, size_t count, const uint8_t* least,
+                           unsigned classes, ClassMarks& marks) {
+    size_t i = 0;
+#if defined(__AVX2__)
+    switch (classes) {
+      case 2:
+        i = mark_words<2>(items, count, least, marks);
+        break;
+      case 3:
+        i = mark_words<3>(items, count, least, marks);
+        break;
+      default:
+        i = mark_words<kSizeClassesMost>(items, count, least, marks);
+        break;
     }
 #endif
     Scalar<U>::mark_classes(items, i, count, least, classes, marks);

@@ -167,18 +167,22 @@ struct Scalar {
   return static_cast<size_t>(__builtin_ctzll(word));
 #endif
 }
-/// Places are searched by halves, without a branch: several searches are under way at a time, where
-/// steps from one place to the next would be guessed wrong.
+/// Within 32 words places are searched by halves, without a branch: several searches are under way
+/// at a time, where steps from one place to the next would be guessed wrong.
 inline void find_places(const ClassMarks& marks, unsigned number, const uint16_t* places,
                         size_t count, uint16_t* numbers) {
-  const uint32_t* const before = marks.before[number];
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t place = places[i];
-    size_t word = 0;
-#pragma GCC unroll 10
-    for (size_t half = 512; half > 0; half /= 2) word += before[word + half] <= place ? half : 0;
-    const size_t bit = select_bit(marks.words[number][word], place - before[word]);
-    numbers[i] = static_cast<uint16_t>(64 * word + bit);
+  const uint32_t* before = marks.before[number];
+  const uint64_t* words = marks.words[number];
+  size_t i = 0;
+  for (size_t first = 0; i < count; first += 32, before += 32, words += 32) {
+    for (; i < count && places[i] < before[32]; ++i) {
+      const uint32_t place = places[i];
+      size_t word = 0;
+#pragma GCC unroll 5
+      for (size_t half = 16; half > 0; half /= 2) word += before[word + half] <= place ? half : 0;
+      const size_t bit = select_bit(words[word], place - before[word]);
+      numbers[i] = static_cast<uint16_t>(64 * (first + word) + bit);
+    }
   }
 }
 
