@@ -65,7 +65,8 @@ struct ItemKernel {
                        const uint8_t* least, unsigned classes, ClassMarks& marks);
 
   /// The numbers of items by their places among those of a class.
-  /// REQUIRES: places in increasing order, below the number of items in the class. `numbers` may be `places`.
+  /// REQUIRES: places in increasing order, below the number of items in the class. `numbers` may be
+  /// `places`.
   void (*find_places)(const ClassMarks& marks, unsigned number, const uint16_t* places,
                       size_t count, uint16_t* numbers);
 

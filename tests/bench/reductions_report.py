@@ -34,7 +34,7 @@ def asked(results):
 def sizes(results):
     yield heading("series", "tags", "first tag, bytes a parameter", "usual later tag",
                   "largest later tag", "series", "times smaller", "save, s", "load first, s",
-                  "load last, s", "export last, s", "cat of the largest tensor, s", "exact")
+                  "load last, s", "to the disk, s", "check last, s", "cat of the largest tensor, s", "exact")
     for result in results:
         for case in result["cases"]:
             each = [tag["disk_bytes"] / result["parameters"] for tag in case["tags"]]
@@ -42,7 +42,7 @@ def sizes(results):
             yield row(case["case"], str(len(each)), short(each[0]), short(figures[cases.LEAN]),
                       short(max(each[1:], default=None)), short(figures[cases.SERIES]),
                       short(figures[cases.TIMES]), short(figures["save, median seconds"]),
-                      *(short(loads[key]) for key in ("first", "last", "export_last",
+                      *(short(loads[key]) for key in ("first", "last", "export_last", "check_last",
                                                       "cat_largest")),
                       "yes" if case["exact"] else "**no**")
 
