@@ -52,6 +52,7 @@ struct FileInfo {
   uint64_t disk_bytes = 0;  ///< blocks really taken
   int64_t modified_ns = 0;  ///< by the file system's clock, since the epoch
   bool is_folder = false;
+  bool is_file = true;  ///< a regular one
 };
 
 struct FolderEntry {

@@ -361,9 +361,10 @@ class PosixFs final : public Fs {
   Result<FileInfo> info(const std::string& path) override {
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0) return failed("look at", path);
-    return FileInfo{
-        static_cast<uint64_t>(info.st_size), static_cast<uint64_t>(info.st_blocks) * 512,
-        info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec, S_ISDIR(info.st_mode)};
+    return FileInfo{static_cast<uint64_t>(info.st_size),
+                    static_cast<uint64_t>(info.st_blocks) * 512,
+                    info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec,
+                    S_ISDIR(info.st_mode), S_ISREG(info.st_mode)};
   }
 
   Status touch(const std::string& path) override {

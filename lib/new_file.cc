@@ -11,6 +11,10 @@ Result<NewFile> NewFile::create(Fs& fs, const std::string& path, bool force, Ord
   if (standing && standing->is_folder) {
     return fail(Code::kExists, fmt::format("'{}' is a folder", path), "choose another path");
   }
+  if (standing && !standing->is_file) {
+    return fail(Code::kExists, fmt::format("'{}' is a device, a pipe or a socket", path),
+                "choose another path");
+  }
   if (standing && !force) {
     return fail(Code::kExists, fmt::format("'{}' exists already", path),
                 "choose another path, or '--force'");

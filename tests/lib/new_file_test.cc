@@ -1,6 +1,7 @@
 #include "lib/new_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -24,6 +25,14 @@ class Files : public testing::Test {
 
   TempFolder folder_;
 };
+
+TEST_F(Files, ADeviceIsNotReplaced) {
+  ASSERT_EQ(::mkfifo(path().c_str(), 0600), 0);
+  for (const bool force : {false, true}) {
+    EXPECT_EQ(create(force, NewFile::Order::kAppend).error().code, Code::kExists);
+  }
+  EXPECT_FALSE(posix_fs().info(path())->is_file);
+}
 
 TEST_F(Files, PartsMayBeWrittenInAnyOrder) {
   auto file = create(false, NewFile::Order::kPlaced);
