@@ -53,6 +53,14 @@ class Terminal(unittest.TestCase):
             pause.wait(0.05)
         return self.screen()
 
+    def clear(self):
+        """An empty screen: what is waited for next is not what an earlier command wrote."""
+        self.type("clear", "Enter")
+        end, pause = time.monotonic() + 30, threading.Event()
+        while self.screen().strip() != "$":
+            self.assertLess(time.monotonic(), end, f"not cleared:\n{self.screen()}")
+            pause.wait(0.05)
+
     def test_a_bar_that_goes_when_the_work_is_done(self):
         with open(self.cairn.store / "lock", "r+b") as lock:
             fcntl.lockf(lock, fcntl.LOCK_EX)  # the save comes as far as its commit
@@ -95,12 +103,14 @@ class Terminal(unittest.TestCase):
         self.wait_for("Forget 1 of 2 tags", "[y/N]")
         self.type("n", "Enter")
         self.wait_for("nothing was done", "status=130")
-        self.type("clear; cairn forget run/1; echo status=$?", "Enter")
+        self.clear()
+        self.type("cairn forget run/1; echo status=$?", "Enter")
         self.wait_for("[y/N]")
         self.type("C-c")
         self.wait_for("nothing was done", "status=130")
         self.assertEqual(self.cairn.run("ls", "-q").stdout, "run/2\nrun/1\n")
-        self.type("clear; cairn forget run/1; echo status=$?", "Enter")
+        self.clear()
+        self.type("cairn forget run/1; echo status=$?", "Enter")
         self.wait_for("[y/N]")
         self.type("y", "Enter")
         self.wait_for("forgot 1 of 2 tags", "status=0")
