@@ -23,6 +23,7 @@ struct AppendWriter::State {
   State() : free(kBuffers), full(kBuffers) {}
 
   std::unique_ptr<File> file;
+  std::atomic<uint64_t>* backlog = nullptr;
   BoundedQueue<AlignedBuffer> free;
   BoundedQueue<Staged> full;
   Staged current;
@@ -49,6 +50,7 @@ struct AppendWriter::State {
           failed = true;
         }
       }
+      if (backlog != nullptr) *backlog -= staged->bytes;
       free.push(std::move(staged->buffer));
     }
   }
@@ -76,6 +78,7 @@ struct AppendWriter::State {
 
   void submit() {
     if (current.bytes == 0) return;
+    if (backlog != nullptr) *backlog += current.bytes;
     full.push(std::move(current));
     current = Staged{};
   }
@@ -85,8 +88,10 @@ AppendWriter::AppendWriter(std::unique_ptr<State> state) : state_(std::move(stat
 
 AppendWriter::~AppendWriter() { state_->full.close(); }
 
-Result<std::unique_ptr<AppendWriter>> AppendWriter::create(Fs& fs, const std::string& path) {
+Result<std::unique_ptr<AppendWriter>> AppendWriter::create(Fs& fs, const std::string& path,
+                                                           std::atomic<uint64_t>* backlog) {
   auto state = std::make_unique<State>();
+  state->backlog = backlog;
   CAIRN_TRY(state->file, fs.open(path, OpenMode::kCreateDirect));
   State* raw = state.get();
   // The thread last: whatever throws before it leaves none that waits for ever.

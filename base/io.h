@@ -2,6 +2,7 @@
 // writer writes them, past the page cache where the file system can.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -18,8 +19,10 @@ class AppendWriter {
   static constexpr uint64_t kBufferBytes = 4 * kMiB;
   static constexpr size_t kBuffers = 4;
 
-  /// Creates `path`. Errors: kExists.
-  static Result<std::unique_ptr<AppendWriter>> create(Fs& fs, const std::string& path);
+  /// Creates `path`. `backlog`: bytes that wait for the disk are counted there; may be null.
+  /// Errors: kExists.
+  static Result<std::unique_ptr<AppendWriter>> create(Fs& fs, const std::string& path,
+                                                      std::atomic<uint64_t>* backlog = nullptr);
   /// Closes without finishing: the file is left as far as it came.
   ~AppendWriter();
   AppendWriter(const AppendWriter&) = delete;

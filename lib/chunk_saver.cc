@@ -56,6 +56,12 @@ static std::vector<StepFacts> facts_by_tensor(const SaveRequest& request, const 
   return facts;
 }
 
+/// Where little time may be spent, what stands by itself is encoded while the disk is busy anyway.
+std::function<bool()> ChunkSaver::time_to_encode() const {
+  if (request_.effort != Effort::kFast || request_.zstd_level != 0) return nullptr;
+  return [this] { return writer_.is_disk_behind(); };
+}
+
 ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
                        BaseTag* base, ChunkWriter& writer, bool weights_direct)
     : store_(store),
@@ -64,7 +70,7 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
       base_(base),
       writer_(writer),
       weights_direct_(weights_direct),
-      encoder_({request.effort, request.zstd_level, request.optimizer.predict}),
+      encoder_({request.effort, request.zstd_level, request.optimizer.predict, time_to_encode()}),
       opaque_encoder_({request.effort, kAttachmentZstdLevel, false}),
       base_memory_(request.base_memory, plan),
       budget_(nullptr, plan, {}, request.restore_budget),

@@ -2,6 +2,7 @@
 // written when it is new. What comes out are the entries of all pages and where their copies lie.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -73,6 +74,7 @@ class ChunkSaver {
     std::vector<DigestedUnit> units;  // of all items, in the group's order
   };
 
+  std::function<bool()> time_to_encode() const;
   std::vector<std::vector<JobPart>> make_jobs(std::span<const SaveGroup> groups) const;
   Status run_jobs(std::span<const SaveGroup> groups);
   uint64_t chunk_bytes(size_t item) const;

@@ -65,12 +65,17 @@ class ChunkWriter {
   /// The copy of a chunk that was written or reused. REQUIRES: all writes have returned success.
   ChunkCopy find(const Digest& digest) const;
 
+  /// Whether chunks wait for the disk rather than the disk for chunks.
+  bool is_disk_behind() const { return packs_.backlog_bytes() >= kBacklogBytes; }
+
   uint64_t new_chunks() const { return new_chunks_; }
   uint64_t new_bytes() const { return new_bytes_; }
   /// Packs of other sessions that reuse() brought in, in increasing order.
   std::vector<FileId> reused_packs() const;
 
  private:
+  /// What the disk takes longer to write than a thread to encode a chunk.
+  static constexpr uint64_t kBacklogBytes = 2 * AppendWriter::kBufferBytes;
   /// Marks a number of foreign_; others are this session's counters.
   static constexpr uint32_t kForeign = 1u << 31;
 

@@ -200,6 +200,7 @@ Result<std::optional<EncodedChunk>> ClusterEncoder::encode(const Cluster& cluste
   const Member& self = cluster[member];
   const std::optional<EncodedChunk> raw;
   if (is_zero(self.now)) return EncodedChunk{{Encoding::kZero, {}, {}}, {}, {}};
+  if (self.before.empty() && options_.has_time && !options_.has_time()) return raw;
   std::vector<EncodingWay> ways;
   if (options_.zstd_level != 0) {
     ways.push_back({Way::kZstd});

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <compare>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,8 @@ struct EncoderOptions {
   Effort effort = Effort::kBalanced;
   int zstd_level = 0;  ///< other than 0: zstd on every chunk, and nothing else
   bool predict = true;
+  /// Asked before a chunk without a base is encoded by itself; unset: there always is.
+  std::function<bool()> has_time = {};
 };
 
 /// Threads: any.

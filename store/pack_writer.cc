@@ -28,7 +28,7 @@ std::pair<PackWriter::Lane*, std::unique_lock<std::mutex>> PackWriter::take_lane
 Status PackWriter::begin_in(Lane& lane) {
   // Counted first: a file of that number may be there even if it could not be begun.
   const FileId file{session_, packs_begun_++};
-  CAIRN_TRY(lane.pack, OpenPack::begin(fs_, store_path_, file));
+  CAIRN_TRY(lane.pack, OpenPack::begin(fs_, store_path_, file, &backlog_bytes_));
   return {};
 }
 

@@ -31,6 +31,8 @@ class PackWriter {
   /// Seals and syncs the packs that are open. Nothing may be appended afterwards.
   Status finish();
 
+  /// Bytes that wait for the disk now: many where it is what a save waits for.
+  uint64_t backlog_bytes() const { return backlog_bytes_; }
   /// Bytes of the packs that are sealed: all of them after finish().
   uint64_t stored_bytes() const { return sealed_bytes_; }
   /// Packs begun so far: their numbers are 0 to this - 1.
@@ -54,6 +56,7 @@ class PackWriter {
   const std::string store_path_;
   const SessionId session_;
   const uint64_t pack_bytes_;
+  std::atomic<uint64_t> backlog_bytes_{0};
   std::array<Lane, kLanesMax> lanes_;
   std::atomic<uint64_t> appended_bytes_{0};
   std::atomic<uint64_t> sealed_bytes_{0};

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <latch>
 #include <random>
 
 #include "tests/support/fault_fs.h"
@@ -51,6 +52,23 @@ TEST(AppendWriter, PadsWithZeros) {
   Bytes expected(4097, 0);
   expected[0] = 1, expected[1] = 2, expected[2] = 3, expected[4096] = 4;
   EXPECT_EQ(*read_file(posix_fs(), folder / "f", kMiB), expected);
+}
+
+TEST(AppendWriter, CountsWhatWaitsForTheDisk) {
+  const TempFolder folder;
+  FaultFs slow(posix_fs());
+  std::latch go(1);
+  slow.counts = [&](FsCall call, const std::string&) {
+    if (call == FsCall::kWrite) go.wait();
+    return false;
+  };
+  std::atomic<uint64_t> backlog{0};
+  auto writer = *AppendWriter::create(slow, folder / "f", &backlog);
+  ASSERT_TRUE(writer->append(Bytes(2 * kBuffer + 1)));
+  EXPECT_EQ(backlog, 2 * kBuffer) << "what is not full is not handed over";
+  go.count_down();
+  ASSERT_TRUE(writer->finish());
+  EXPECT_EQ(backlog, 0u);
 }
 
 TEST(AppendWriter, ExistingFilesAreNotTouched) {

@@ -138,6 +138,24 @@ TEST(ClusterEncoder, AKeyframeIsMadeFromItself) {
   EXPECT_EQ(encode_and_prove(encoder, step.cluster, kMaster, step.facts, true), Encoding::kDerived);
 }
 
+TEST(ClusterEncoder, WithoutTimeOnlyWhatHasABaseIsEncoded) {
+  SampleStep step(5000);
+  bool has_time = true;
+  ClusterEncoder encoder({Effort::kFast, 0, true, [&] { return has_time; }});
+  for (const bool later : {false, true}) {
+    has_time = !later;
+    EXPECT_EQ(encode_and_prove(encoder, step.cluster, kSecond, step.facts), Encoding::kReplay);
+  }
+  step.forget_before();
+  EXPECT_EQ(encode_and_prove(encoder, step.cluster, kFirst, step.facts, true), Encoding::kRaw);
+  has_time = true;
+  EXPECT_EQ(encode_and_prove(encoder, step.cluster, kFirst, step.facts, true), Encoding::kPlanes);
+  const Bytes zeros(step.cluster[kFirst].now.size(), 0);
+  step.cluster[kFirst].now = zeros;
+  has_time = false;
+  EXPECT_EQ(encode_and_prove(encoder, step.cluster, kFirst, step.facts, true), Encoding::kZero);
+}
+
 TEST(ClusterEncoder, SmallChangesAreSparse) {
   SampleStep step(5000);
   Cluster& cluster = step.cluster;
