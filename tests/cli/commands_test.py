@@ -68,6 +68,8 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.cairn.json("import", "based/1", self.a, "--base", "run/@newest")["base"],
                          "run/2")
         self.cairn.run("import", "based/2", self.a, "--base", "nothing/@newest", expect=15)
+        error = self.cairn.error("import", "based/2", self.a, "--base", "", expect=2)
+        self.assertIn("must be a tag or 'none'", error["message"])
         error = self.cairn.error("import", "based/2", self.a, "--meta", "a=1", "--meta", "a=2",
                                  expect=2)
         self.assertIn("'a' is given twice", error["message"])
@@ -135,7 +137,26 @@ class Commands(unittest.TestCase):
         large.write_bytes(b"{" + b" " * 2**20 + b"}")
         for roles in (large, self.folder, self.a):
             self.cairn.run("import", "roles/1", self.a, "--roles", roles, expect=2)
-        self.cairn.run("import", "roles/1", self.a, "--roles", self.folder / "none", expect=15)
+        error = self.cairn.error("import", "roles/1", self.a, "--roles", self.folder / "none",
+                                 expect=15)
+        self.assertIn("cairn help import", error["hint"])
+
+    def test_what_was_meant_to_tell_roles_and_does_not_is_warned_of(self):
+        rules = self.folder / "told.json"
+        rules.write_text(json.dumps({"beta_1": 0.9, "learning_rate": 0.1, "lr": 0.1, "names": {
+            "weight": "{p}", "exp_avg": "exp_avg.{p}", "master": "master_{p}"}}))
+        warned = self.cairn.run("import", "told/1", self.a, "--roles", rules).stderr
+        self.assertIn("'beta_1'", warned)
+        self.assertIn("did you mean 'beta1'", warned)
+        self.assertIn("'learning_rate'", warned)
+        self.assertIn("no tensor matches 'master_{p}' (master)", warned)
+        self.assertNotIn("'lr'", warned)
+        warned = self.cairn.run("import", "told/2", self.a, "--meta", "lr=abc", "--meta", "eps=1e-8",
+                                "--meta", "note=abc").stderr
+        self.assertIn("lr=abc is no number", warned)
+        self.assertEqual(warned.count("warning"), 1)
+        self.assertEqual(self.cairn.run("import", "told/3", self.a, "--roles", "none", "--meta",
+                                        "lr=abc").stderr.count("warning"), 0)
 
     def test_show(self):
         shown = self.cairn.json("show", "run/1")
