@@ -100,21 +100,38 @@ class LazyLookUp {
   std::unique_ptr<IndexHelper> helper_;
 };
 
+static void warn_of_damage(Output& output, const SaveResult& saved) {
+  if (saved.damaged_base.empty()) return;
+  const std::string lost =
+      saved.unread_chunks == 0
+          ? "it could not be compared with, and all chunks were stored whole"
+          : fmt::format("{} could not be read; what differs there is stored whole",
+                        counted(saved.unread_chunks, "chunk"));
+  output.warn(
+      fmt::format("the base tag '{}' is damaged ({}); 'cairn check --read-data' names the "
+                  "damage",
+                  saved.damaged_base, lost));
+}
+
 static void print(Output& output, const SaveResult& saved) {
   const TagFacts& facts = saved.facts;
   if (output.json()) {
-    output.result({{"tag", saved.tag},
-                   {"manifest", saved.manifest.hex()},
-                   {"tensors", facts.tensors},
-                   {"logical_bytes", facts.logical_bytes},
-                   {"new_bytes", facts.new_bytes},
-                   {"reused_bytes", saved.reused_bytes},
-                   {"stored_bytes", facts.stored_bytes},
-                   {"attachment_bytes", facts.attachment_bytes},
-                   {"chunks", facts.chunks},
-                   {"new_chunks", facts.new_chunks},
-                   {"base", saved.base.empty() ? nlohmann::json() : nlohmann::json(saved.base)},
-                   {"elapsed_s", saved.elapsed_s}});
+    output.result(
+        {{"tag", saved.tag},
+         {"manifest", saved.manifest.hex()},
+         {"tensors", facts.tensors},
+         {"logical_bytes", facts.logical_bytes},
+         {"new_bytes", facts.new_bytes},
+         {"reused_bytes", saved.reused_bytes},
+         {"stored_bytes", facts.stored_bytes},
+         {"attachment_bytes", facts.attachment_bytes},
+         {"chunks", facts.chunks},
+         {"new_chunks", facts.new_chunks},
+         {"base", saved.base.empty() ? nlohmann::json() : nlohmann::json(saved.base)},
+         {"damaged_base",
+          saved.damaged_base.empty() ? nlohmann::json() : nlohmann::json(saved.damaged_base)},
+         {"unread_chunks", saved.unread_chunks},
+         {"elapsed_s", saved.elapsed_s}});
   } else if (output.quiet()) {
     output.print(saved.tag + "\n");
   } else {
@@ -150,6 +167,7 @@ int cmd_import(const Context& context, const ImportOptions& options) {
     const auto pinned = pin_tag(**store, saved->tag, true, stoppable_wait(options.wait_s));
     if (!pinned) return output.fail(pinned.error());
   }
+  warn_of_damage(output, *saved);
   print(output, *saved);
   return kExitOk;
 }

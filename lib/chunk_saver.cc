@@ -455,7 +455,10 @@ void ChunkSaver::read_before(Cluster& cluster) {
     return {};
   };
   if (ChainReader(base_->checkpoint(), packs_).read(refs, keep)) return;
-  for (const size_t i : members) cluster[i].before = {};
+  for (const size_t i : members) {
+    cluster[i].before = {};
+    base_->note_unread(cluster[i].base->ref);
+  }
 }
 
 Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t> numbers) {

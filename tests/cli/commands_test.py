@@ -158,6 +158,25 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.cairn.run("import", "told/3", self.a, "--roles", "none", "--meta",
                                         "lr=abc").stderr.count("warning"), 0)
 
+    def test_a_damaged_base_is_told(self):
+        cairn = Program(PROGRAM, self.folder / "damaged-base")
+        cairn.run("init", cairn.store)
+        files = [write_safetensors(self.folder / f"based-{step}.safetensors",
+                                   {"w": ("F32", [100, 100], noise(40000, step))})
+                 for step in (1, 2, 3)]
+        cairn.run("import", "r/1", files[0])
+        (pack,) = [path for path in cairn.store.rglob("packs/**/*") if path.is_file()]
+        sound = cairn.json("import", "sound/1", files[1], "--base", "r/1")
+        self.assertEqual((sound["damaged_base"], sound["unread_chunks"]), (None, 0))
+        data = bytearray(pack.read_bytes())
+        data[len(data) // 2] ^= 1
+        pack.write_bytes(data)
+        warned = cairn.run("import", "r/2", files[2])
+        self.assertIn("the base tag 'r/1' is damaged (1 chunk could not be read", warned.stderr)
+        self.assertIn("check --read-data", warned.stderr)
+        saved = cairn.json("import", "r/3", files[1], "--base", "r/1")
+        self.assertEqual((saved["damaged_base"], saved["unread_chunks"]), ("r/1", 1))
+
     def test_show(self):
         shown = self.cairn.json("show", "run/1")
         tensors = {row["name"]: row for row in shown["tensors"]}
