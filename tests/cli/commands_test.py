@@ -112,6 +112,8 @@ class Commands(unittest.TestCase):
         self.assertRegex(row["created"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertEqual(row["metadata"], {"format": "pt", "lr": "0.1"})
         self.assertEqual(row["logical_bytes"], self.imported["logical_bytes"])
+        self.assertEqual(row["stored_bytes"], self.imported["stored_bytes"])
+        self.assertIn("stored", self.cairn.run("ls").stdout.splitlines()[0].split())
         self.assertEqual(self.cairn.run("ls", "run/*", "-q").stdout, "run/2\nrun/1\n")
         self.assertEqual(self.cairn.run("ls", "run/*", "-q", "--sort", "name").stdout,
                          "run/1\nrun/2\n")
@@ -188,6 +190,11 @@ class Commands(unittest.TestCase):
         self.assertEqual((tensors["e"]["bytes"], tensors["e"]["chunks"]), (0, 0))
         self.assertEqual(shown["attachments"], [{"name": "note", "bytes": 3200}])
         self.assertEqual(shown["restore_cost"], 1)
+        self.assertTrue(shown["weights_direct"])
+        text = self.cairn.run("show", "run/1").stdout
+        self.assertRegex(text, r"saved +\S+ \S+ new, \S+ \S+ added to the disk then")
+        self.assertIn("as long as a keyframe", text)
+        self.assertIn("load without masters and moments", text)
         self.assertEqual(self.cairn.json("show", "run/@newest")["tag"], "run/2")
         some = self.cairn.json("show", "run/1", "--tensors", "exp*")["tensors"]
         self.assertEqual([row["name"] for row in some], ["exp_avg.w"])
@@ -209,6 +216,9 @@ class Commands(unittest.TestCase):
         self.assertEqual(changed["changed_elements"], 1)
         self.assertLess(changed["changed_bytes"], changed["bytes"])
         self.assertNotIn("changed_elements", self.cairn.json("diff", "run/1", "run/2")["changed"][0])
+        last = self.cairn.run("diff", "run/1", "run/2").stdout.splitlines()[-1]
+        self.assertRegex(last, r"^1 of 4 tensors of one shape changed, .* in changed chunks, "
+                               r"1 reshaped, 1 added, 1 removed$")
         self.assertTrue(self.cairn.json("diff", "run/1", "run/1")["identical"])
         self.cairn.run("diff", "run/1", "run/2", "--exit-code", expect=1)
         self.cairn.run("diff", "run/1", "run/1", "--exit-code")
