@@ -92,6 +92,7 @@ TESTED_BY = {
     "cli/cmd_pin.cc": "tests/cli/retention_test.py",
     "cli/confirm.cc": "tests/cli/retention_test.py",
     "cli/cmd_import.cc": "tests/cli/commands_test.py",
+    "cli/import_roles.cc": "tests/cli/commands_test.py",
     "cli/cmd_init.cc": "tests/cli/commands_test.py",
     "cli/cmd_ls.cc": "tests/cli/commands_test.py",
     "cli/cmd_show.cc": "tests/cli/commands_test.py",

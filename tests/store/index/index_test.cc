@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
+#include <thread>
 
 #include "lib/cairn.hpp"
 #include "store/checkpoint.h"
@@ -166,6 +168,22 @@ TEST_F(IndexTest, OneWriterAtATime) {
   const auto second = Index::open(*store_, Index::Access::kWrite);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kBusy) << second.error().message;
+}
+
+TEST_F(IndexTest, PairsThatMakeItAtTheSameTimeBothHaveIt) {
+  for (int pair = 0; pair < 40; ++pair) {
+    ASSERT_TRUE(Index::destroy(*store_));
+    std::array<std::string, 2> errors;
+    const auto open = [&](size_t number) {
+      const auto index = Index::open(*store_, Index::Access::kShared);
+      const Status caught_up = index ? (*index)->catch_up() : tl::unexpected(index.error());
+      if (!caught_up) errors[number] = caught_up.error().message;
+    };
+    std::thread other(open, 1);
+    open(0);
+    other.join();
+    EXPECT_EQ(errors, (std::array<std::string, 2>{})) << "pair " << pair;
+  }
 }
 
 TEST_F(IndexTest, OfAnotherStoreIsRefused) {
