@@ -1,6 +1,7 @@
 // `cairn repair`: rebuilds the index, sets aside tags that lost data, puts a lost root together.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -100,6 +101,10 @@ static void print(Output& output, const TagRepair& repair, bool dry_run) {
   output.print(fmt::format(
       "{} whole, {} {}set aside{}\n", counted(repair.kept.size(), "tag"), repair.lost.size(), would,
       repair.list.empty() ? "" : fmt::format(", listed in '{}'", repair.list)));
+  if (std::any_of(repair.damage.begin(), repair.damage.end(),
+                  [](const Damage& each) { return each.kind == "pack-table"; })) {
+    output.note("'cairn gc' writes packs with damaged tables anew; a load does without tables");
+  }
 }
 
 static Status salvage_root(const Context& context, const Store& store, const RepairOptions& options,

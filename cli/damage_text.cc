@@ -60,11 +60,17 @@ std::vector<std::string> damage_lines(const std::vector<Damage>& damage) {
   return lines;
 }
 
+static auto is(const char* kind) {
+  return [kind](const Damage& each) { return each.kind == kind; };
+}
+
+bool loses_nothing(const std::vector<Damage>& damage) {
+  return std::all_of(damage.begin(), damage.end(), is("pack-table"));
+}
+
 std::string repair_words(const std::vector<Damage>& damage) {
-  const auto is = [](const char* kind) {
-    return [kind](const Damage& each) { return each.kind == kind; };
-  };
   if (damage.empty() || std::any_of(damage.begin(), damage.end(), is("config"))) return "";
+  if (loses_nothing(damage)) return "gc";
   const bool needs_data = std::any_of(damage.begin(), damage.end(), is("data"));
   return needs_data ? "repair tags --read-data" : "repair tags";
 }

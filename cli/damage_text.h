@@ -12,8 +12,11 @@ namespace cairn {
 /// named together, the first few of them. Control bytes are made visible.
 std::vector<std::string> damage_lines(const std::vector<Damage>& damage);
 
+/// Whether all of it is tables of packs, which loads do without.
+bool loses_nothing(const std::vector<Damage>& damage);
+
 /// The arguments of `cairn` that mend it: `repair tags`, which must read data where only reading
-/// shows the damage; empty for damage that nothing mends.
+/// shows the damage; `gc` where no tag lost anything; empty for damage that nothing mends.
 std::string repair_words(const std::vector<Damage>& damage);
 
 }  // namespace cairn

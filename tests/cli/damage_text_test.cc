@@ -32,6 +32,8 @@ TEST(DamageText, WhatMendsIt) {
   EXPECT_EQ(words({"missing-pack", "metadata"}), "repair tags");
   EXPECT_EQ(words({"missing-pack", "data"}), "repair tags --read-data");
   EXPECT_EQ(words({"config"}), "");
+  EXPECT_EQ(words({"pack-table", "pack-table"}), "gc") << "no tag lost anything";
+  EXPECT_EQ(words({"pack-table", "short-pack"}), "repair tags");
 }
 
 }  // namespace
