@@ -79,7 +79,7 @@ class Collection {
   /// Reads what a collection needs not: damage there is no reason to fail.
   void estimate_rebase(const Survey& survey) {
     report_.rebase.reset();
-    const auto plan = plan_rebase(store_, survey);
+    const auto plan = plan_rebase(store_, survey, request_.move.min_dead_percent);
     if (plan && plan->damage.empty()) {
       report_.rebase = RebaseEstimate{plan->frees_bytes, plan->writes_bytes};
     }
@@ -87,7 +87,7 @@ class Collection {
 
   Status rebase_and_reclaim() {
     CAIRN_TRY(const Survey survey, survey_store(store_));
-    CAIRN_TRY(const RebasePlan plan, plan_rebase(store_, survey));
+    CAIRN_TRY(const RebasePlan plan, plan_rebase(store_, survey, request_.move.min_dead_percent));
     report_.not_rebased = plan.damage;
     if (plan.is_empty()) return {};
     Rebased rebased;
@@ -104,7 +104,6 @@ class Collection {
     report_.copies_rebased = rebased.copies;
     report_.moved_bytes += rebased.moved.written_bytes;
     report_.freed_bytes -= static_cast<int64_t>(rebased.moved.written_bytes);
-    report_.chunks_removed -= static_cast<int64_t>(rebased.written_copies);
     return reclaim_unneeded();
   }
 
@@ -184,8 +183,7 @@ class Collection {
 
   Result<MovePlan> plan_moves(const Survey& survey, uint64_t bytes_max, uint64_t more_free_bytes) {
     NeededCopies needed(store_);
-    for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(needed.add_tag(tag));
-    for (const TagTableRef& table : survey.book.tables()) needed.add_tag_table(table);
+    CAIRN_CHECK(needed.add_tags(survey.list, survey.book));
     FileMarks leased(store_);
     for (const FoundLease& found : survey.leases) CAIRN_CHECK(leased.mark_lease(found));
     CAIRN_TRY(const LostTables lost, find_lost_tables(store_, survey, leased, request_.threads));

@@ -12,7 +12,7 @@ namespace cairn {
 /// Less is not worth a metadata pack of its own.
 static constexpr uint64_t kDeadMetaBytesMin = 4 * kKiB;
 
-static bool is_worth_it(const Candidate& candidate, double min_dead_percent) {
+bool is_worth_moving(const Candidate& candidate, double min_dead_percent) {
   if (candidate.has_lost_table) return true;
   const uint64_t dead = candidate.dead_bytes();
   if (candidate.file.kind == FileKind::kMeta && dead < kDeadMetaBytesMin) return false;
@@ -39,7 +39,7 @@ Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limi
   }
   std::erase_if(candidates, [&](const Candidate& each) {
     const bool to_merge = is_small(each, limits) && small[size_t(each.file.kind)] > kSmallFilesMax;
-    return !to_merge && !is_worth_it(each, limits.min_dead_percent);
+    return !to_merge && !is_worth_moving(each, limits.min_dead_percent);
   });
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
     return std::tuple(!a.has_lost_table, needed_share(a), a.file.kind, a.file.file) <
@@ -180,7 +180,7 @@ static bool merges_in_vain(const MovePlan& plan, const MoveLimits& limits) {
   size_t packs = 0;
   for (const Candidate& victim : plan.victims) {
     if (victim.file.kind != FileKind::kPack) continue;
-    if (is_worth_it(victim, limits.min_dead_percent)) return false;
+    if (is_worth_moving(victim, limits.min_dead_percent)) return false;
     ++packs;
   }
   return packs != 0 && plan.packs.size() >= packs;
@@ -197,7 +197,7 @@ bool add_half_dead_metas(const std::vector<StoredFile>& files, const NeededObjec
     if (file.kind != FileKind::kMeta || known.contains(file.file)) continue;
     const Candidate candidate{file, kept.needed_bytes(file.file), 0};
     if (candidate.needed_bytes == 0 || protect.is_needed(file)) continue;
-    if (is_worth_it(candidate, limits.min_dead_percent)) plan.victims.push_back(candidate);
+    if (is_worth_moving(candidate, limits.min_dead_percent)) plan.victims.push_back(candidate);
   }
   return plan.victims.size() != count;
 }

@@ -27,6 +27,9 @@ inline constexpr uint64_t kSmallFileBytes = 16 * kMiB;
 /// when there are more of them than this: not one at a time, over and over.
 inline constexpr size_t kSmallFilesMax = 16;
 
+/// Whether more of it is dead than that, and enough.
+bool is_worth_moving(const Candidate& candidate, double min_dead_percent);
+
 struct MoveLimits {
   uint64_t bytes_max = UINT64_MAX;  ///< to be written, metadata included
   double min_dead_percent = 10;     ///< packs with more dead bytes are written anew
