@@ -98,6 +98,9 @@ static void print(Output& output, const TagRepair& repair, bool dry_run) {
     output.note("look at 'cairn ls': second names and pins may be lost, forgotten tags back");
     return;
   }
+  for (const TagEntry& tag : repair.lost) {
+    output.print(fmt::format("{}set aside: '{}'\n", would, printable(tag.name)));
+  }
   output.print(fmt::format(
       "{} whole, {} {}set aside{}\n", counted(repair.kept.size(), "tag"), repair.lost.size(), would,
       repair.list.empty() ? "" : fmt::format(", listed in '{}'", repair.list)));

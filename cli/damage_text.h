@@ -9,7 +9,8 @@
 namespace cairn {
 
 /// A line for each thing that is damaged, in the order of the findings: the tags that share it are
-/// named together, the first few of them. Control bytes are made visible.
+/// named together, the first few of them, and a pack that is missing or cut short has one line for
+/// all tensors in it. Control bytes are made visible.
 std::vector<std::string> damage_lines(const std::vector<Damage>& damage);
 
 /// Whether all of it is tables of packs, which loads do without.

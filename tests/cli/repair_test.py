@@ -142,6 +142,12 @@ class Repair(unittest.TestCase):
         packs = sorted((path for path in (self.cairn.store / "packs").rglob("*-0")),
                        key=lambda path: path.stat().st_mtime_ns)
         packs[0].unlink()
+        found = self.cairn.run("check", expect=12)
+        self.assertEqual(found.stdout.count("missing-pack"), 1)
+        self.assertRegex(found.stderr, r"to mend it: cairn -s '[^']*' repair tags ")
+        said = self.cairn.run("repair", "tags", "--dry-run").stdout
+        self.assertEqual(said.count("would be set aside: 'run/"),
+                         len(self.cairn.json("repair", "tags", "--dry-run")["set_aside"]))
         self.cairn.run("gc", "--yes")  # nothing of what is left is garbage
         lines = self.cairn.run("check", expect=12).stdout.splitlines()
         shared = [line for line in lines if "tags 'run/1', 'run/2', 'run/3'" in line]
