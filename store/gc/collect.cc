@@ -232,7 +232,10 @@ class Collection {
   void note_vacated(const Survey& survey, const FileMarks& leased, const NeededObjects& kept,
                     const MovePlan& plan) {
     std::set<FileId> victims;
-    for (const Candidate& victim : plan.victims) victims.insert(victim.file.file);
+    for (const Candidate& victim : plan.victims) {
+      // A session's data packs have the same numbers.
+      if (victim.file.kind == FileKind::kMeta) victims.insert(victim.file.file);
+    }
     vacated_.clear();
     for (const StoredFile& file : survey.files) {
       if (file.kind != FileKind::kMeta || victims.contains(file.file)) continue;
