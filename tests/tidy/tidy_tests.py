@@ -62,6 +62,7 @@ TESTED_BY = {
     "store/gc/move.cc": "tests/store/gc/collect_test.cc",
     "store/gc/needed_objects.cc": "tests/store/gc/collect_test.cc",
     "store/gc/rebase_plan.cc": "tests/store/gc/rebase_test.cc",
+    "store/gc/rebase_worth.cc": "tests/store/gc/rebase_test.cc",
     "store/gc/reclaim.cc": "tests/store/gc/collect_test.cc",
     "store/gc/tag_mover.cc": "tests/store/gc/collect_test.cc",
     "store/gc/tag_swap.cc": "tests/store/gc/collect_test.cc",

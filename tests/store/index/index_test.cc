@@ -226,7 +226,9 @@ TEST_F(IndexTest, WhatIsInItsPlaceIsSetAside) {
   for (const bool is_folder : {false, true}) {
     std::filesystem::remove_all(path);
     if (is_folder) std::filesystem::create_directories(path + "/CURRENT/x");
-    if (!is_folder) ASSERT_TRUE(write_new_file(posix_fs(), path, as_bytes("notes")));
+    if (!is_folder) {
+      ASSERT_TRUE(write_new_file(posix_fs(), path, as_bytes("notes")));
+    }
     ASSERT_TRUE(Index::destroy(*store_));
     auto index = Index::open(*store_, Index::Access::kWrite);
     ASSERT_TRUE(index) << index.error().message;
