@@ -7,8 +7,8 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
-#include "cli/suggest.h"
+#include "lib/find_tag.h"
+#include "base/suggest.h"
 #include "lib/cairn.hpp"
 #include "lib/tensor_stream.h"
 #include "store/checkpoint.h"

@@ -9,7 +9,7 @@
 #include "cli/commands.h"
 #include "cli/confirm.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
+#include "lib/find_tag.h"
 #include "cli/gc_run.h"
 #include "cli/human.h"
 #include "cli/signals.h"

@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/help.h"
-#include "cli/suggest.h"
+#include "base/suggest.h"
 
 namespace cairn {
 namespace {

@@ -6,11 +6,12 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
 #include "cli/human.h"
 #include "cli/signals.h"
+#include "lib/find_tag.h"
 #include "lib/import_files.h"
 #include "lib/roles.h"
+#include "lib/save_json.h"
 #include "store/forget.h"
 #include "store/index_helper.h"
 #include "store/tag_name.h"
@@ -128,18 +129,7 @@ class LazyLookUp {
 static void print(Output& output, const SaveResult& saved) {
   const TagFacts& facts = saved.facts;
   if (output.json()) {
-    output.result({{"tag", saved.tag},
-                   {"manifest", saved.manifest.hex()},
-                   {"tensors", facts.tensors},
-                   {"logical_bytes", facts.logical_bytes},
-                   {"new_bytes", facts.new_bytes},
-                   {"reused_bytes", saved.reused_bytes},
-                   {"stored_bytes", facts.stored_bytes},
-                   {"attachment_bytes", facts.attachment_bytes},
-                   {"chunks", facts.chunks},
-                   {"new_chunks", facts.new_chunks},
-                   {"base", saved.base.empty() ? nlohmann::json() : nlohmann::json(saved.base)},
-                   {"elapsed_s", saved.elapsed_s}});
+    output.result(save_json(saved));
   } else if (output.quiet()) {
     output.print(saved.tag + "\n");
   } else {

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
+#include "lib/find_tag.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"

@@ -5,7 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
+#include "lib/find_tag.h"
 #include "cli/signals.h"
 #include "store/commit.h"
 #include "store/tag_name.h"

@@ -4,7 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "cli/parse.h"
-#include "cli/suggest.h"
+#include "base/suggest.h"
 
 namespace cairn {
 namespace {

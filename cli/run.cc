@@ -13,7 +13,7 @@
 #include "cli/parse.h"
 #include "cli/parser.h"
 #include "cli/signals.h"
-#include "cli/suggest.h"
+#include "base/suggest.h"
 
 namespace cairn {
 namespace {

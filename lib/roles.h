@@ -24,6 +24,9 @@ struct RoleRules {
   OptimizerFacts optimizer;
 };
 
+/// "weight", "master", "exp_avg", ...; nullopt for others.
+std::optional<Role> role_named(std::string_view name);
+
 /// Reads the JSON of a roles file (docs/cli/import.md). Errors: kUsage naming what is wrong.
 Result<RoleRules> parse_role_rules(ByteSpan text, std::string_view path);
 
