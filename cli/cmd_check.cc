@@ -7,9 +7,9 @@
 #include "cli/commands.h"
 #include "cli/damage_text.h"
 #include "cli/exit_codes.h"
-#include "lib/find_tag.h"
 #include "cli/human.h"
 #include "lib/check.h"
+#include "lib/find_tag.h"
 #include "store/index/index.h"
 
 namespace cairn {
@@ -146,13 +146,17 @@ int cmd_check(const Context& context, const CheckOptions& options) {
   print(context.output, *report, repair);
   if (report->damage.empty()) {
     if (!repair.empty()) {
-      context.output.warn(fmt::format("the index is damaged, which costs no data: '{}'", repair));
+      context.output.warn(
+          fmt::format("the index is damaged, which costs no data; to mend it: {}", repair));
     }
     return kExitOk;
   }
   context.output.warn(repair.empty()
                           ? "nothing mends this: put the file back from a copy"
-                          : fmt::format("to mend it: '{}', after a look with '--dry-run'", repair));
+                          : fmt::format("to mend it: {}  (first with --dry-run, to look)", repair));
+  if (loses_nothing(report->damage)) {
+    context.output.warn("no tag lost anything: a load does without the tables of packs");
+  }
   context.output.warn(fmt::format("'{}' is damaged: {}", context.store,
                                   counted(damage_lines(report->damage).size(), "finding")));
   return exit_status(Code::kCorrupt);

@@ -5,12 +5,12 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "lib/find_tag.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tensor_choice.h"
 #include "cli/usage_table.h"
 #include "lib/diff.h"
+#include "lib/find_tag.h"
 #include "lib/tag_usage.h"
 
 namespace cairn {
@@ -80,6 +80,23 @@ static void print_names(Output& output, const DiffResult& result) {
   if (result.step_changed) output.print("another step\n");
 }
 
+static std::string summary(const DiffResult& result) {
+  if (result.identical()) return "identical: " + counted(result.tensors, "tensor");
+  uint64_t bytes = 0;
+  for (const ChangedTensor& tensor : result.changed) bytes += tensor.changed_bytes;
+  std::string text =
+      fmt::format("{} of {} of one shape changed, {} in changed chunks", result.changed.size(),
+                  counted(result.tensors, "tensor"), human_bytes(bytes));
+  // Of these nothing is compared.
+  const auto add = [&](size_t count, std::string_view what) {
+    if (count != 0) text += fmt::format(", {} {}", count, what);
+  };
+  add(result.reshaped.size(), "reshaped");
+  add(result.added.size(), "added");
+  add(result.removed.size(), "removed");
+  return text;
+}
+
 static void print_text(Output& output, const Checkpoint& a, const Checkpoint& b,
                        const DiffResult& result, const UsageByClass& beside, bool elements) {
   print_changed(output, result, elements);
@@ -89,12 +106,7 @@ static void print_text(Output& output, const Checkpoint& a, const Checkpoint& b,
     output.print(fmt::format("\nwhat '{}' needs that '{}' does not have:\n{}\n", b.tag().name,
                              a.tag().name, cost));
   }
-  uint64_t bytes = 0;
-  for (const ChangedTensor& tensor : result.changed) bytes += tensor.changed_bytes;
-  output.print(result.identical()
-                   ? fmt::format("identical: {}\n", counted(result.tensors, "tensor"))
-                   : fmt::format("{} of {} changed, {} in changed chunks\n", result.changed.size(),
-                                 counted(result.tensors, "tensor"), human_bytes(bytes)));
+  output.print(summary(result) + "\n");
 }
 
 static Result<DiffResult> run(const Context& context, const DiffOptions& options) {

@@ -10,17 +10,28 @@
 
 namespace cairn {
 
-static bool has_work(const GcReport& plan) {
-  return plan.packs_deleted + plan.packs_rewritten + plan.metas_deleted + plan.metas_rewritten != 0;
+/// What a rebase frees, about, as far as one is asked for.
+static uint64_t rebase_bytes(const GcReport& plan, const GcOptions& options) {
+  if (!options.rebase || !plan.rebase) return 0;
+  const auto& [frees, writes] = *plan.rebase;
+  return frees - std::min(frees, writes);
 }
 
-static Status ask(Output& output, const GcReport& plan) {
+static bool has_work(const GcReport& plan, const GcOptions& options) {
+  return rebase_bytes(plan, options) != 0 ||
+         plan.packs_deleted + plan.packs_rewritten + plan.metas_deleted + plan.metas_rewritten != 0;
+}
+
+static Status ask(Output& output, const GcReport& plan, const GcOptions& options) {
+  const uint64_t rebased = rebase_bytes(plan, options);
+  const std::string more =
+      rebased == 0 ? "" : fmt::format(", and about {} by a rebase", human_bytes(rebased));
   return confirm(
       output,
-      fmt::format("Free {} by deleting {} and writing {} anew?",
+      fmt::format("Free {} by deleting {} and writing {} anew{}?",
                   human_bytes(static_cast<uint64_t>(std::max<int64_t>(plan.freed_bytes, 0))),
                   counted(plan.packs_deleted + plan.metas_deleted, "pack"),
-                  counted(plan.packs_rewritten + plan.metas_rewritten, "pack")),
+                  counted(plan.packs_rewritten + plan.metas_rewritten, "pack"), more),
       false);
 }
 
@@ -29,7 +40,7 @@ static Result<GcReport> run(const Context& context, const GcOptions& options) {
   if (options.dry_run || !options.yes) {
     CAIRN_TRY(GcReport plan, plan_collection(*store, gc_request(options)));
     if (options.dry_run) return plan;
-    if (has_work(plan)) CAIRN_CHECK(ask(context.output, plan));
+    if (has_work(plan, options)) CAIRN_CHECK(ask(context.output, plan, options));
   }
   return run_gc(context, *store, options);
 }
@@ -41,7 +52,7 @@ int cmd_gc(const Context& context, const GcOptions& options) {
   if (output.json()) {
     output.result(gc_json(*report, options.dry_run));
   } else if (!output.quiet()) {
-    output.print(gc_text(*report, options.dry_run));
+    output.print(gc_text(*report, options.dry_run, options.rebase));
   }
   return gc_status(output, *report);
 }

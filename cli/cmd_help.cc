@@ -1,19 +1,23 @@
-// `cairn help [COMMAND]`: the overview, or the page of a command.
+// `cairn help [COMMAND]`: the overview, the page of a command, or a topic.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
+#include "base/suggest.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/help.h"
-#include "base/suggest.h"
 
 namespace cairn {
 namespace {
 
+/// A topic: no command, and no page of its own.
+constexpr std::string_view kExitCodes = "exit-codes";
+
 Error no_page(const std::string& name) {
   std::vector<std::string> names;
   for (const HelpPage& page : help_pages()) names.emplace_back(page.name);
+  names.emplace_back(kExitCodes);
   return {Code::kUsage, fmt::format("no help on '{}'", name), did_you_mean(name, names)};
 }
 
@@ -23,6 +27,8 @@ int cmd_help(const Context& context, const HelpOptions& options) {
   std::string text;
   if (options.command.empty() || options.command == "cairn") {
     text = overview(context.commands);
+  } else if (options.command == kExitCodes) {
+    text = exit_codes_text();
   } else {
     const HelpPage* page = find_help_page(options.command);
     if (page == nullptr) return context.output.fail(no_page(options.command));

@@ -7,42 +7,16 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/import_roles.h"
 #include "cli/signals.h"
 #include "lib/find_tag.h"
 #include "lib/import_files.h"
-#include "lib/roles.h"
 #include "lib/save_json.h"
 #include "store/forget.h"
 #include "store/index_helper.h"
 #include "store/tag_name.h"
 
 namespace cairn {
-
-static constexpr uint64_t kRolesBytesMax = kMiB;
-
-/// Says what the tensors are to their optimizer, and what is known of its step.
-static Status give_roles(const std::string& roles, const Metadata& metadata,
-                         std::vector<TensorSource>& tensors, OptimizerFacts& optimizer) {
-  if (roles == "none") {
-    optimizer.predict = false;
-    return {};
-  }
-  if (roles == "auto") {
-    guess_roles(tensors);
-    optimizer.common = facts_from_metadata(metadata);
-    return {};
-  }
-  CAIRN_TRY(const FileInfo file, posix_fs().info(roles));
-  if (file.is_folder || file.bytes > kRolesBytesMax) {
-    return fail(Code::kUsage, fmt::format("'{}' is no roles file", roles),
-                "'cairn help import' shows one");
-  }
-  CAIRN_TRY(const Bytes text, read_file(posix_fs(), roles, kRolesBytesMax));
-  CAIRN_TRY(const RoleRules rules, parse_role_rules(text, roles));
-  assign_roles(rules, tensors);
-  optimizer = rules.optimizer;
-  return {};
-}
 
 /// The name that a save takes: `@newest` is one for people.
 static Result<std::optional<std::string>> base_name(const Store& store, const std::string& base) {
@@ -71,7 +45,8 @@ static Result<SaveRequest> make_request(const Context& context, const Store& sto
   }
   Metadata known = files.file_metadata;
   for (const auto& [key, value] : request.metadata) known[key] = value;
-  CAIRN_CHECK(give_roles(options.roles, known, files.tensors, request.optimizer));
+  if (options.roles == "auto") warn_of_facts(context.output, request.metadata);
+  CAIRN_CHECK(give_roles(context.output, options.roles, known, files.tensors, request.optimizer));
   request.tensors = files.tensors;
   request.effort = options.effort;
   request.restore_budget = options.restore_budget;
@@ -126,6 +101,19 @@ class LazyLookUp {
   std::unique_ptr<IndexHelper> helper_;
 };
 
+static void warn_of_damage(Output& output, const SaveResult& saved) {
+  if (saved.damaged_base.empty()) return;
+  const std::string lost =
+      saved.unread_chunks == 0
+          ? "it could not be compared with, and all chunks were stored whole"
+          : fmt::format("{} could not be read; what differs there is stored whole",
+                        counted(saved.unread_chunks, "chunk"));
+  output.warn(
+      fmt::format("the base tag '{}' is damaged ({}); 'cairn check --read-data' names the "
+                  "damage",
+                  saved.damaged_base, lost));
+}
+
 static void print(Output& output, const SaveResult& saved) {
   const TagFacts& facts = saved.facts;
   if (output.json()) {
@@ -165,6 +153,7 @@ int cmd_import(const Context& context, const ImportOptions& options) {
     const auto pinned = pin_tag(**store, saved->tag, true, stoppable_wait(options.wait_s));
     if (!pinned) return output.fail(pinned.error());
   }
+  warn_of_damage(output, *saved);
   print(output, *saved);
   return kExitOk;
 }

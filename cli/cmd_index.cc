@@ -66,18 +66,11 @@ static Status serve(Index& index) {
   }
 }
 
-static Result<std::unique_ptr<Index>> open_index(const Store& store) {
-  auto index = Index::open(store, Index::Access::kWrite);
-  // Another saver's helper has it: what it wrote so far can still be read.
-  if (!index && index.error().code == Code::kBusy) return Index::open(store, Index::Access::kRead);
-  if (!index) return index;
-  CAIRN_CHECK((*index)->catch_up());
-  return index;
-}
-
 static Status run(const std::string& store_path) {
   CAIRN_TRY(const auto store, Store::open(posix_fs(), store_path));
-  CAIRN_TRY(const auto index, open_index(*store));
+  // Another saver's helper may have it: what that one wrote so far can still be read.
+  CAIRN_TRY(const auto index, Index::open(*store, Index::Access::kShared));
+  CAIRN_CHECK(index->catch_up());
   CAIRN_TRY(const IndexState state, index->state());
   CAIRN_CHECK(send_all(kSocket, encode_hello(state.commit)));
   CAIRN_CHECK(serve(*index));

@@ -92,15 +92,19 @@ static void print_table(Output& output, const std::vector<TagEntry>& tags,
                                  {"step", Align::kRight},
                                  {"size", Align::kRight},
                                  {"new", Align::kRight},
+                                 {"stored", Align::kRight},
                                  {"pinned"}};
   if (exclusive != nullptr) columns.insert(columns.end() - 1, {"exclusive", Align::kRight});
   Table table(columns);
   const int64_t now = now_ns();
   for (const TagEntry& tag : tags) {
     std::vector<std::string> cells = {
-        tag.name, human_age(std::max<int64_t>(0, now - tag.created_ns) / 1'000'000'000),
-        tag.step ? std::to_string(*tag.step) : "-", human_bytes(tag.facts.logical_bytes),
-        human_bytes(tag.facts.new_bytes)};
+        tag.name,
+        human_age(std::max<int64_t>(0, now - tag.created_ns) / 1'000'000'000),
+        tag.step ? std::to_string(*tag.step) : "-",
+        human_bytes(tag.facts.logical_bytes),
+        human_bytes(tag.facts.new_bytes),
+        human_bytes(tag.facts.stored_bytes)};
     if (exclusive != nullptr) cells.push_back(human_bytes(exclusive->at(tag.name)));
     cells.push_back(tag.pinned ? "pinned" : "");
     table.add_row(std::move(cells));

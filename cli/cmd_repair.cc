@@ -1,6 +1,7 @@
 // `cairn repair`: rebuilds the index, sets aside tags that lost data, puts a lost root together.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -97,9 +98,16 @@ static void print(Output& output, const TagRepair& repair, bool dry_run) {
     output.note("look at 'cairn ls': second names and pins may be lost, forgotten tags back");
     return;
   }
+  for (const TagEntry& tag : repair.lost) {
+    output.print(fmt::format("{}set aside: '{}'\n", would, printable(tag.name)));
+  }
   output.print(fmt::format(
       "{} whole, {} {}set aside{}\n", counted(repair.kept.size(), "tag"), repair.lost.size(), would,
       repair.list.empty() ? "" : fmt::format(", listed in '{}'", repair.list)));
+  if (std::any_of(repair.damage.begin(), repair.damage.end(),
+                  [](const Damage& each) { return each.kind == "pack-table"; })) {
+    output.note("'cairn gc' writes packs with damaged tables anew; a load does without tables");
+  }
 }
 
 static Status salvage_root(const Context& context, const Store& store, const RepairOptions& options,

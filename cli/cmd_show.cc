@@ -6,13 +6,13 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "lib/find_tag.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
 #include "cli/tensor_choice.h"
 #include "cli/usage_table.h"
 #include "lib/describe.h"
+#include "lib/find_tag.h"
 #include "lib/restore_cost.h"
 #include "lib/tag_usage.h"
 #include "lib/tensor.h"
@@ -87,6 +87,7 @@ static void print_json(Output& output, const Checkpoint& checkpoint, const Layou
   }
   document["by_class_and_encoding"] = usage_json(shown.usage);
   document["restore_cost"] = shown.cost;
+  document["weights_direct"] = checkpoint.tag().facts.weights_age == 0;
   document["dropped_tensors"] = checkpoint.tag().facts.dropped_tensors;
   output.result(document);
 }
@@ -101,10 +102,14 @@ static void print_head(Output& output, const Checkpoint& checkpoint, double cost
   line("manifest", tag.manifest.digest.hex());
   line("created", format_rfc3339(tag.created_ns));
   if (tag.step) line("step", std::to_string(*tag.step));
-  line("size", fmt::format("{} in {}, {} new", human_bytes(facts.logical_bytes),
-                           counted(facts.tensors, "tensor"), human_bytes(facts.new_bytes)));
-  line("stored", fmt::format("{} added to the disk", human_bytes(facts.stored_bytes)));
-  if (cost != 1) line("restore", fmt::format("about {:.1f} times as long as a keyframe", cost));
+  line("size",
+       fmt::format("{} in {}", human_bytes(facts.logical_bytes), counted(facts.tensors, "tensor")));
+  // What the save did, not what holds today: gc and forget change neither.
+  line("saved", fmt::format("{} new, {} added to the disk then", human_bytes(facts.new_bytes),
+                            human_bytes(facts.stored_bytes)));
+  line("restore", cost == 1 ? "as long as a keyframe"
+                            : fmt::format("about {:.1f} times as long as a keyframe", cost));
+  if (facts.weights_age == 0) line("weights", "load without masters and moments");
   if (tag.pinned) line("pinned", "yes");
   if (facts.dropped_tensors != 0) {
     line("thinned", fmt::format("{} of the save were dropped by 'forget --drop'",

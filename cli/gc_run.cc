@@ -74,7 +74,22 @@ nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run) {
           {"dry_run", dry_run}};
 }
 
-std::string gc_text(const GcReport& report, bool dry_run) {
+static std::string rebase_text(const RebaseEstimate& estimate, bool is_asked_for) {
+  const bool pays = estimate.frees_bytes > estimate.writes_bytes;
+  const uint64_t bytes = pays ? estimate.frees_bytes - estimate.writes_bytes : 0;
+  if (is_asked_for) {
+    return pays ? fmt::format("an estimate: '--rebase' would free about {} more\n",
+                              human_bytes(bytes))
+                : "'--rebase' would free nothing more\n";
+  }
+  if (!pays) return "";
+  return fmt::format(
+      "about {} more would come back with '--rebase': forgotten tags are kept for "
+      "what was made from them\n",
+      human_bytes(bytes));
+}
+
+std::string gc_text(const GcReport& report, bool dry_run, bool rebases) {
   const bool grew = report.freed_bytes < 0;
   const auto bytes = static_cast<uint64_t>(grew ? -report.freed_bytes : report.freed_bytes);
   std::string text =
@@ -91,12 +106,8 @@ std::string gc_text(const GcReport& report, bool dry_run) {
   if (report.copies_rebased != 0) {
     text += fmt::format("{} now stand by themselves\n", counted(report.copies_rebased, "chunk"));
   }
-  if (report.rebase && report.rebase->frees_bytes > report.rebase->writes_bytes) {
-    text += fmt::format(
-        "about {} more would come back with '--rebase': forgotten tags are kept for "
-        "what was made from them\n",
-        human_bytes(report.rebase->frees_bytes - report.rebase->writes_bytes));
-  }
+  const bool is_told = !rebases || dry_run;
+  if (report.rebase && is_told) text += rebase_text(*report.rebase, rebases);
   return text;
 }
 

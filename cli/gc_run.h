@@ -17,7 +17,7 @@ GcRequest gc_request(const GcOptions& options);
 
 nlohmann::ordered_json gc_json(const GcReport& report, bool dry_run);
 /// What was freed or would be, in a line or two.
-std::string gc_text(const GcReport& report, bool dry_run);
+std::string gc_text(const GcReport& report, bool dry_run, bool rebases = false);
 /// Warns of what was left undone and returns the exit status.
 int gc_status(Output& output, const GcReport& report);
 

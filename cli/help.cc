@@ -11,6 +11,17 @@ const HelpPage* find_help_page(std::string_view name) {
   return nullptr;
 }
 
+std::string exit_codes_text() {
+  const HelpPage* shared = find_help_page("cairn");
+  const std::string_view text = shared == nullptr ? "" : shared->text;
+  const size_t begin = text.find("Exit status:");
+  if (begin == std::string_view::npos) return "";
+  // The list ends with the last line that is indented.
+  size_t end = text.find("\n\n", text.find("\n    ", begin));
+  if (end != std::string_view::npos) ++end;
+  return std::string(text.substr(begin, end - begin));
+}
+
 std::string overview(std::span<const Command> commands) {
   std::string text =
       "usage: cairn [-s|--store DIR|URL] COMMAND ...\n\n"

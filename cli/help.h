@@ -23,6 +23,9 @@ std::span<const HelpPage> help_pages();
 /// nullptr when there is none.
 const HelpPage* find_help_page(std::string_view name);
 
+/// The exit statuses, from the page of what all commands share.
+std::string exit_codes_text();
+
 /// How to call the program, what the commands are, and what all of them share.
 std::string overview(std::span<const Command> commands);
 

@@ -84,13 +84,19 @@ void declare(FlagSet& flags, InitOptions& options) {
   flags.value("pack-bytes", &options.pack_bytes, parse_size);
 }
 
+/// An empty text, as of a variable that is not set, must not become the default unnoticed.
+static Result<std::string> parse_base(std::string_view text) {
+  if (text.empty()) return fail(Code::kUsage, "must be a tag or 'none'");
+  return std::string(text);
+}
+
 void declare(FlagSet& flags, ImportOptions& options) {
   flags.positional("TAG", &options.tag);
   flags.repeated_positional("PATH", true, &options.paths);
   flags.values("meta", &options.metadata, parse_key_value);
   flags.values("attach", &options.attachments, parse_key_value);
   flags.value("step", &options.step, parse_step);
-  flags.text("base", &options.base);
+  flags.value("base", &options.base, parse_base);
   flags.choice(
       "if-exists", &options.if_exists,
       {{"error", IfExists::kError}, {"same", IfExists::kSame}, {"replace", IfExists::kReplace}});

@@ -81,7 +81,10 @@ std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box*
   if (!number || chunk >= checkpoint_->chunk_count(*number)) return std::nullopt;
   const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
   const auto page = checkpoint_->page(place.page);
-  if (!page) return std::nullopt;
+  if (!page) {
+    note_unread({static_cast<uint32_t>(place.page), static_cast<uint32_t>(place.entry)});
+    return std::nullopt;
+  }
   uint32_t slot = (*page)->first_slots[place.entry];
   const ChunkEntry& entry = (*page)->page.entries[place.entry];
   const auto unit = [&](const Digest& digest) {
@@ -102,6 +105,16 @@ std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box*
     ++slot;
   }
   return std::nullopt;
+}
+
+void BaseTag::note_unread(const CopyRef& copy) {
+  const std::lock_guard lock(unread_mutex_);
+  unread_.insert({copy.page, copy.slot});
+}
+
+size_t BaseTag::unread() const {
+  const std::lock_guard lock(unread_mutex_);
+  return unread_.size();
 }
 
 Result<DecodePlan> BaseTag::plan_of(size_t item, uint64_t chunk) {

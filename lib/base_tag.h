@@ -4,7 +4,9 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +55,11 @@ class BaseTag {
   /// whole chunks. nullopt when there is none, it lies in its page, or it cannot be read.
   std::optional<BaseUnit> unit_at(size_t item, uint64_t chunk, const Box* piece);
 
+  /// Remembers a copy whose bytes could not be read. unit_at() does so for what it cannot read.
+  void note_unread(const CopyRef& copy);
+  /// How many such there were.
+  size_t unread() const;
+
   /// All copies that the chunk's are made from, and these. Errors: kNotFound where the base has no
   /// such chunk; those of plan_decoding.
   Result<DecodePlan> plan_of(size_t item, uint64_t chunk);
@@ -81,6 +88,8 @@ class BaseTag {
   std::unique_ptr<Checkpoint> checkpoint_;
   std::vector<std::optional<size_t>> base_items_;  // per new item, its number in the base
   std::map<std::pair<Digest, Digest>, size_t> page_numbers_;  // by page and locator
+  mutable std::mutex unread_mutex_;
+  std::set<std::pair<uint32_t, uint32_t>> unread_;  // by page and slot
 };
 
 }  // namespace cairn

@@ -117,6 +117,9 @@ struct SaveResult {
   uint64_t reused_bytes = 0;
   std::string base;            ///< the tag compared with; empty without one
   bool already_there = false;  ///< IfExists::kSame met the same manifest
+  /// The tag to compare with of which something, or all, could not be read; empty: nothing of it.
+  std::string damaged_base = {};
+  uint64_t unread_chunks = 0;  ///< of that tag; what differs there was stored whole. 0: all
   double elapsed_s = 0;
 };
 

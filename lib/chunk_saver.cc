@@ -1,11 +1,10 @@
 #include "lib/chunk_saver.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/pipeline.h"
 #include "gpu/chunk_digester.h"
-#include "lib/convert.h"
+#include "lib/step_facts.h"
 #include "lib/strided.h"
 #include "store/chain_reader.h"
 
@@ -23,38 +22,6 @@ struct ChunkSaver::JobPart {
   const SaveGroup* group = nullptr;
   uint64_t first = 0, count = 0;
 };
-
-/// The number that a tensor of one element holds whole in memory.
-static std::optional<double> scalar_of(const TensorSource& source) {
-  if (source.data == nullptr || whole_box(source.shape) != source.box ||
-      source.box.elements() != 1) {
-    return std::nullopt;
-  }
-  const auto* bytes = static_cast<const uint8_t*>(source.data);
-  if (!check_convertible(source.dtype, Dtype::kF64)) return std::nullopt;
-  std::array<uint8_t, sizeof(double)> number{};
-  convert(source.dtype, bytes, Dtype::kF64, number.data(), 1);
-  return std::bit_cast<double>(number);
-}
-
-static std::vector<StepFacts> facts_by_tensor(const SaveRequest& request, const SavePlan& plan) {
-  std::map<std::string_view, double> steps;
-  for (const PlannedTensor& tensor : plan.tensors) {
-    const auto step = scalar_of(*tensor.first);
-    if (tensor.first->role == Role::kStep && step) steps[tensor.first->parameter] = *step;
-  }
-  std::vector<StepFacts> facts;
-  for (const PlannedTensor& tensor : plan.tensors) {
-    StepFacts& of_tensor = facts.emplace_back(request.optimizer.of(tensor.first->parameter));
-    // A step of no parameter is that of all.
-    for (const std::string_view whose :
-         {std::string_view(), std::string_view(tensor.first->parameter)}) {
-      const auto step = steps.find(whose);
-      if (step != steps.end()) of_tensor.step = step->second;
-    }
-  }
-  return facts;
-}
 
 /// Where little time may be spent, what stands by itself is encoded while the disk is busy anyway.
 std::function<bool()> ChunkSaver::time_to_encode() const {
@@ -75,7 +42,7 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
       base_memory_(request.base_memory, plan),
       budget_(nullptr, plan, {}, request.restore_budget),
       groups_(group_items(plan)),
-      facts_(facts_by_tensor(request, plan)),
+      facts_(step_facts_of(request, plan)),
       tables_(store),
       packs_(store) {
   budget_ = RestoreBudget(base, plan, groups_, request.restore_budget);
@@ -461,7 +428,10 @@ void ChunkSaver::read_before(Cluster& cluster) {
     return {};
   };
   if (ChainReader(base_->checkpoint(), packs_).read(refs, keep)) return;
-  for (const size_t i : members) cluster[i].before = {};
+  for (const size_t i : members) {
+    cluster[i].before = {};
+    base_->note_unread(cluster[i].base->ref);
+  }
 }
 
 Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t> numbers) {

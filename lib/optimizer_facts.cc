@@ -48,27 +48,42 @@ StepFacts OptimizerFacts::of(std::string_view parameter) const {
   return facts;
 }
 
+static constexpr std::pair<std::string_view, std::optional<double> StepFacts::*> kInMetadata[] = {
+    {"lr", &StepFacts::lr},
+    {"beta1", &StepFacts::beta1},
+    {"beta2", &StepFacts::beta2},
+    {"eps", &StepFacts::eps},
+    {"weight_decay", &StepFacts::weight_decay},
+    {"clip", &StepFacts::clip},
+    {"momentum", &StepFacts::momentum},
+    {"dampening", &StepFacts::dampening}};
+
+static std::optional<double> number_in(const std::string& text) {
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  return text.empty() || *end != '\0' ? std::nullopt : std::optional(number);
+}
+
 StepFacts facts_from_metadata(const Metadata& metadata) {
   StepFacts facts;
   for (const auto& [key, text] : metadata) {
     if (key == "optimizer") facts.optimizer = optimizer_named(text);
-    char* end = nullptr;
-    const double number = std::strtod(text.c_str(), &end);
-    if (text.empty() || *end != '\0') continue;
-    const std::pair<std::string_view, std::optional<double>*> known[] = {
-        {"lr", &facts.lr},
-        {"beta1", &facts.beta1},
-        {"beta2", &facts.beta2},
-        {"eps", &facts.eps},
-        {"weight_decay", &facts.weight_decay},
-        {"clip", &facts.clip},
-        {"momentum", &facts.momentum},
-        {"dampening", &facts.dampening}};
-    for (const auto& [name, fact] : known) {
-      if (key == name) *fact = number;
+    const auto number = number_in(text);
+    for (const auto& [name, fact] : kInMetadata) {
+      if (key == name && number) facts.*fact = number;
     }
   }
   return facts;
+}
+
+std::vector<std::string> facts_without_number(const Metadata& metadata) {
+  std::vector<std::string> keys;
+  for (const auto& [key, text] : metadata) {
+    for (const auto& [name, fact] : kInMetadata) {
+      if (key == name && !number_in(text)) keys.push_back(key);
+    }
+  }
+  return keys;
 }
 
 }  // namespace cairn

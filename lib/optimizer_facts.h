@@ -29,6 +29,9 @@ std::optional<OptimizerKind> optimizer_named(std::string_view name);
 /// of these names; what is no number is passed over.
 StepFacts facts_from_metadata(const Metadata& metadata);
 
+/// The keys of such facts whose text is no number.
+std::vector<std::string> facts_without_number(const Metadata& metadata);
+
 /// What is set in `more` replaces what is in `facts`.
 void merge_facts(const StepFacts& more, StepFacts& facts);
 

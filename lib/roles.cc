@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace cairn {
 
@@ -72,35 +73,83 @@ static Status take_groups(const json& groups, OptimizerFacts& optimizer) {
   return {};
 }
 
-/// Whether the object is empty or has an entry that belongs there. Others may stand beside it, as
-/// optimizers have settings of their own.
-static bool has_known_entry(const json& object) {
-  const auto knows = [&](std::string_view key) { return object.contains(key); };
-  return object.empty() || knows("optimizer") || knows("names") || knows("groups") ||
-         std::any_of(kNumbers.begin(), kNumbers.end(),
-                     [&](const auto& number) { return knows(number.first); });
+std::vector<std::string> role_file_keys() {
+  std::vector<std::string> keys = {"optimizer", "names", "groups", "match"};
+  for (const auto& [key, fact] : kNumbers) keys.emplace_back(key);
+  return keys;
+}
+
+/// Only groups have a `match`, and only the file has names and groups.
+static std::vector<std::string> unknown_keys_of(const json& object, bool is_group) {
+  const std::vector<std::string> known = role_file_keys();
+  std::vector<std::string> unknown;
+  for (const auto& [key, value] : object.items()) {
+    const bool is_misplaced = is_group ? key == "names" || key == "groups" : key == "match";
+    if (is_misplaced || std::find(known.begin(), known.end(), key) == known.end()) {
+      unknown.push_back(key);
+    }
+  }
+  return unknown;
+}
+
+static Result<std::vector<RolePattern>> take_names(const json& names) {
+  if (!names.is_object()) return fail(Code::kUsage, "'names' must be an object");
+  std::vector<RolePattern> patterns;
+  for (const auto& [key, value] : names.items()) {
+    const auto role = role_named(key);
+    if (!role) return fail(Code::kUsage, fmt::format("there is no role '{}'", key));
+    CAIRN_TRY(RolePattern pattern, parse_pattern(*role, value));
+    for (const RolePattern& other : patterns) {
+      if (other.text() != pattern.text()) continue;
+      return fail(Code::kUsage, fmt::format("'{}' is the name of '{}' and of '{}'", pattern.text(),
+                                            role_name(other.role), key));
+    }
+    patterns.push_back(std::move(pattern));
+  }
+  return patterns;
 }
 
 static Result<RoleRules> parse_rules(const json& object) {
   if (!object.is_object()) return fail(Code::kUsage, "it is not a JSON object");
-  if (!has_known_entry(object)) return fail(Code::kUsage, "it says nothing about an optimizer");
   RoleRules rules;
+  rules.unknown_keys = unknown_keys_of(object, false);
+  // Some other JSON file, named by mistake.
+  if (!object.empty() && rules.unknown_keys.size() == object.size()) {
+    return fail(Code::kUsage, "it says nothing about an optimizer");
+  }
   CAIRN_TRY(rules.optimizer.common, take_facts(object));
-  if (object.contains("groups")) CAIRN_CHECK(take_groups(object["groups"], rules.optimizer));
-  if (!object.contains("names")) return rules;
-  if (!object["names"].is_object()) return fail(Code::kUsage, "'names' must be an object");
-  for (const auto& [key, value] : object["names"].items()) {
-    const auto role = role_named(key);
-    if (!role) return fail(Code::kUsage, fmt::format("there is no role '{}'", key));
-    CAIRN_TRY(RolePattern pattern, parse_pattern(*role, value));
-    rules.patterns.push_back(std::move(pattern));
+  if (object.contains("groups")) {
+    CAIRN_CHECK(take_groups(object["groups"], rules.optimizer));
+    for (const json& group : object["groups"]) {
+      const auto more = unknown_keys_of(group, true);
+      rules.unknown_keys.insert(rules.unknown_keys.end(), more.begin(), more.end());
+    }
+  }
+  if (object.contains("names")) {
+    CAIRN_TRY(rules.patterns, take_names(object["names"]));
   }
   return rules;
 }
 
+/// Errors: kUsage with the line where it ceases to be JSON.
+static Result<json> parse_json(ByteSpan text) {
+  try {
+    return json::parse(text.begin(), text.end());
+  } catch (const json::parse_error& error) {
+    const auto bytes = std::min<ptrdiff_t>(static_cast<ptrdiff_t>(error.byte), std::ssize(text));
+    const auto line =
+        1 + std::count(text.begin(), text.begin() + std::max<ptrdiff_t>(bytes - 1, 0), '\n');
+    return fail(Code::kUsage, fmt::format("it is no JSON from line {} (byte {}) on", line, bytes));
+  }
+}
+
+static Result<RoleRules> parse_text(ByteSpan text) {
+  CAIRN_TRY(const json object, parse_json(text));
+  return parse_rules(object);
+}
+
 Result<RoleRules> parse_role_rules(ByteSpan text, std::string_view path) {
-  const json object = json::parse(text.begin(), text.end(), nullptr, false);
-  auto rules = parse_rules(object);
+  auto rules = parse_text(text);
   if (!rules) {
     return fail(Code::kUsage, fmt::format("'{}' is no roles file: {}", path, rules.error().message),
                 "'cairn help import' shows one");
@@ -113,10 +162,15 @@ static bool matches(const RolePattern& pattern, std::string_view name) {
          name.starts_with(pattern.before) && name.ends_with(pattern.after);
 }
 
-void assign_roles(const RoleRules& rules, std::vector<TensorSource>& sources) {
+std::vector<RolePattern> assign_roles(const RoleRules& rules, std::vector<TensorSource>& sources) {
+  if (!rules.patterns) {
+    guess_roles(sources);
+    return {};
+  }
+  std::set<Role> assigned;
   for (TensorSource& source : sources) {
     const RolePattern* best = nullptr;
-    for (const RolePattern& pattern : rules.patterns) {
+    for (const RolePattern& pattern : *rules.patterns) {
       if (!matches(pattern, source.name)) continue;
       const auto letters = [](const RolePattern& p) { return p.before.size() + p.after.size(); };
       if (best == nullptr || letters(pattern) > letters(*best)) best = &pattern;
@@ -124,9 +178,15 @@ void assign_roles(const RoleRules& rules, std::vector<TensorSource>& sources) {
     source.role = best == nullptr ? Role::kNone : best->role;
     source.parameter.clear();
     if (best == nullptr) continue;
+    assigned.insert(best->role);
     source.parameter = source.name.substr(
         best->before.size(), source.name.size() - best->before.size() - best->after.size());
   }
+  std::vector<RolePattern> idle;
+  for (const RolePattern& pattern : *rules.patterns) {
+    if (!assigned.contains(pattern.role)) idle.push_back(pattern);
+  }
+  return idle;
 }
 
 /// The name without what state dicts put before it.

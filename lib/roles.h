@@ -16,23 +16,30 @@ namespace cairn {
 struct RolePattern {
   Role role = Role::kNone;
   std::string before, after;  ///< of `{p}`
+
+  std::string text() const { return before + "{p}" + after; }
 };
 
 /// What a roles file says: which tensors are what, and what the optimizer did in the step.
 struct RoleRules {
-  std::vector<RolePattern> patterns;
+  std::optional<std::vector<RolePattern>> patterns;  ///< unset: told from the names
   OptimizerFacts optimizer;
+  std::vector<std::string> unknown_keys;  ///< that change nothing, as they stand in the file
 };
 
 /// "weight", "master", "exp_avg", ...; nullopt for others.
 std::optional<Role> role_named(std::string_view name);
 
-/// Reads the JSON of a roles file (docs/cli/import.md). Errors: kUsage naming what is wrong.
+/// What may stand in a roles file.
+std::vector<std::string> role_file_keys();
+
+/// Reads the JSON of a roles file (docs/cli/import.md). Errors: kUsage naming what is wrong. A key
+/// that is not known is none: optimizers have settings of their own, and later versions more keys.
 Result<RoleRules> parse_role_rules(ByteSpan text, std::string_view path);
 
 /// Gives every source its role and parameter by the rules: the pattern with the most letters wins;
-/// what matches none has no role.
-void assign_roles(const RoleRules& rules, std::vector<TensorSource>& sources);
+/// what matches none has no role. Returns the patterns that no source has its role by.
+std::vector<RolePattern> assign_roles(const RoleRules& rules, std::vector<TensorSource>& sources);
 
 /// The same by the names alone. A part `exp_avg`, `exp_avg_sq`, `max_exp_avg_sq`,
 /// `momentum_buffer`, `step` or `master` at the beginning (`exp_avg.w`) or the end

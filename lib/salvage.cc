@@ -98,8 +98,11 @@ static Result<std::optional<std::string>> find_lack(const Store& store, const Ta
   request.tags = {tag};
   request.must_settle = true;
   CAIRN_TRY(const CheckReport report, check(store, request));
-  if (report.damage.empty()) return std::optional<std::string>();
-  return std::optional(report.damage.front().message);
+  // A load does without the tables of packs.
+  const auto lack = std::find_if(report.damage.begin(), report.damage.end(),
+                                 [](const Damage& damage) { return damage.kind != "pack-table"; });
+  if (lack == report.damage.end()) return std::optional<std::string>();
+  return std::optional(lack->message);
 }
 
 namespace {

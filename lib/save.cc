@@ -48,6 +48,10 @@ class Save {
 
   /// Whether the commit was refused because a copy that a look-up found is gone.
   bool lost_reused() const { return failure_.lost_reused; }
+  /// The tag to compare with of which something could not be read.
+  std::string damaged_base() const {
+    return base_ != nullptr && base_->unread() > 0 ? base_->tag().name : damaged_base_;
+  }
 
  private:
   Status lease_base() {
@@ -61,6 +65,7 @@ class Save {
       auto opened = BaseTag::open(store_, *chosen);
       // A base that cannot be read costs bytes, not the save.
       if (opened) base_ = *std::move(opened);
+      if (!opened) damaged_base_ = chosen->name;
       if (base_ != nullptr) lease = base_->lease();
       if (lease && lease->packs.size() > kLeasedPacksMax) {
         base_.reset();
@@ -260,6 +265,8 @@ class Save {
     }
     result.reused_bytes = result.facts.logical_bytes - result.facts.new_bytes;
     if (base_ != nullptr) result.base = base_->tag().name;
+    result.damaged_base = damaged_base();
+    if (base_ != nullptr) result.unread_chunks = base_->unread();
     result.elapsed_s = watch_.seconds();
     // The tag is published: a lease that cannot be removed is gc's to find.
     (void)session_->end().has_value();
@@ -278,6 +285,7 @@ class Save {
   const Stopwatch& watch_;
   SavePlan plan_;
   std::unique_ptr<BaseTag> base_;
+  std::string damaged_base_;  // that could not even be opened
   std::unique_ptr<Session> session_;
   std::optional<PackWriter> packs_;
   std::optional<MetaWriter> metas_;
@@ -299,7 +307,9 @@ static Result<SaveResult> save_or_again(const Store& store, const SaveRequest& r
   if (again.call.progress != nullptr) {
     again.call.progress->done_bytes = again.call.progress->new_bytes = 0;
   }
-  return Save(store, again, watch).run();
+  auto saved_again = Save(store, again, watch).run();
+  if (saved_again) saved_again->damaged_base = first.damaged_base();
+  return saved_again;
 }
 
 Result<SaveResult> save(const Store& store, const SaveRequest& request) {

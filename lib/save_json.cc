@@ -15,6 +15,9 @@ nlohmann::ordered_json save_json(const SaveResult& saved) {
           {"chunks", facts.chunks},
           {"new_chunks", facts.new_chunks},
           {"base", saved.base.empty() ? nlohmann::json() : nlohmann::json(saved.base)},
+          {"damaged_base",
+           saved.damaged_base.empty() ? nlohmann::json() : nlohmann::json(saved.damaged_base)},
+          {"unread_chunks", saved.unread_chunks},
           {"elapsed_s", saved.elapsed_s}};
 }
 

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import math
 import pickle
+import sys
 
 from ._memory import is_array, is_tensor, torch_module
 from .errors import CorruptError, UsageError
@@ -133,7 +134,10 @@ def _place(value):
 
 
 def _plain(value):
-    """The value as JSON; None when it does not fit."""
+    """The value as JSON; None when it does not fit. A number of NumPy becomes one of Python."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        value = value.item()
     if type(value) in (bool, int, str):
         return value
     if type(value) is float:

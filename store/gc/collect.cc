@@ -79,7 +79,7 @@ class Collection {
   /// Reads what a collection needs not: damage there is no reason to fail.
   void estimate_rebase(const Survey& survey) {
     report_.rebase.reset();
-    const auto plan = plan_rebase(store_, survey);
+    const auto plan = plan_rebase(store_, survey, request_.move.min_dead_percent);
     if (plan && plan->damage.empty()) {
       report_.rebase = RebaseEstimate{plan->frees_bytes, plan->writes_bytes};
     }
@@ -87,7 +87,7 @@ class Collection {
 
   Status rebase_and_reclaim() {
     CAIRN_TRY(const Survey survey, survey_store(store_));
-    CAIRN_TRY(const RebasePlan plan, plan_rebase(store_, survey));
+    CAIRN_TRY(const RebasePlan plan, plan_rebase(store_, survey, request_.move.min_dead_percent));
     report_.not_rebased = plan.damage;
     if (plan.is_empty()) return {};
     Rebased rebased;
@@ -104,7 +104,6 @@ class Collection {
     report_.copies_rebased = rebased.copies;
     report_.moved_bytes += rebased.moved.written_bytes;
     report_.freed_bytes -= static_cast<int64_t>(rebased.moved.written_bytes);
-    report_.chunks_removed -= static_cast<int64_t>(rebased.written_copies);
     return reclaim_unneeded();
   }
 
@@ -142,19 +141,18 @@ class Collection {
   }
 
   /// The most that `limits` let through, written metadata included.
-  Result<MovePlan> plan_within(const Survey& survey, NeededCopies& needed, const FileMarks& leased,
-                               MoveLimits limits) {
+  Result<MovePlan> plan_within(const Survey& survey, const MoveScope& scope, MoveLimits limits) {
     uint64_t least = UINT64_MAX;  // that was too much
     for (const uint64_t allowed = limits.bytes_max;;) {
-      CAIRN_TRY(MovePlan plan, plan_move(store_, survey.files, needed, leased, damaged_, limits));
+      CAIRN_TRY(MovePlan plan, plan_move(store_, scope, limits));
       uint64_t chosen_bytes = 0;
       for (const Candidate& victim : plan.victims) chosen_bytes += victim.needed_bytes;
       // What moves leaves holes in metadata packs, which may then be worth moving too.
       for (bool grows = !plan.is_empty(); grows;) {
         CAIRN_TRY(const MoveMeasure measured, measure_move(store_, survey, plan));
         planned_bytes_ = measured.written_bytes;
-        note_vacated(survey, leased, measured.kept, plan);
-        grows = add_half_dead_metas(survey.files, measured.kept, leased, limits, plan);
+        note_vacated(survey, scope.protect, measured.kept, plan);
+        grows = add_half_dead_metas(survey.files, measured.kept, scope.protect, limits, plan);
       }
       const bool fits = plan.is_empty() || planned_bytes_ <= allowed;
       if (plan.is_empty() && least != UINT64_MAX) plan.smallest_left = least;
@@ -165,14 +163,14 @@ class Collection {
     }
   }
 
-  /// As plan_within, and frees something: fewer files are worth some work and no room.
-  Result<MovePlan> plan_gainful(const Survey& survey, NeededCopies& needed, const FileMarks& leased,
-                                MoveLimits limits) {
-    CAIRN_TRY(MovePlan plan, plan_within(survey, needed, leased, limits));
+  /// As plan_within, and frees something: fewer files are worth some work and no room. A table is
+  /// worth some.
+  Result<MovePlan> plan_gainful(const Survey& survey, const MoveScope& scope, MoveLimits limits) {
+    CAIRN_TRY(MovePlan plan, plan_within(survey, scope, limits));
     if (plan.is_empty() || gain(plan) > 0) return plan;
     limits.merges = false;
-    CAIRN_TRY(plan, plan_within(survey, needed, leased, limits));
-    if (!plan.is_empty() && gain(plan) <= 0) plan.victims.clear();
+    CAIRN_TRY(plan, plan_within(survey, scope, limits));
+    if (!plan.is_empty() && !plan.mends() && gain(plan) <= 0) plan.victims.clear();
     return plan;
   }
 
@@ -185,20 +183,21 @@ class Collection {
 
   Result<MovePlan> plan_moves(const Survey& survey, uint64_t bytes_max, uint64_t more_free_bytes) {
     NeededCopies needed(store_);
-    for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(needed.add_tag(tag));
-    for (const TagTableRef& table : survey.book.tables()) needed.add_tag_table(table);
+    CAIRN_CHECK(needed.add_tags(survey.list, survey.book));
     FileMarks leased(store_);
     for (const FoundLease& found : survey.leases) CAIRN_CHECK(leased.mark_lease(found));
+    CAIRN_TRY(const LostTables lost, find_lost_tables(store_, survey, leased, request_.threads));
+    const MoveScope scope{survey.files, needed, leased, damaged_, lost};
     CAIRN_TRY(const uint64_t free, store_.fs().free_bytes(store_.path()));
     MoveLimits limits = request_.move;
     limits.small_pack_bytes = std::min(kSmallFileBytes, store_.config().pack_bytes / 2);
     limits.bytes_max = std::min(bytes_max, usable_bytes(free + more_free_bytes));
-    CAIRN_TRY(MovePlan plan, plan_gainful(survey, needed, leased, limits));
+    CAIRN_TRY(MovePlan plan, plan_gainful(survey, scope, limits));
     if (plan.is_empty() && plan.is_cut()) {
       // Perhaps nothing is left that is worth its room.
       MoveLimits without_limit = limits;
       without_limit.bytes_max = kMovedAtOnce;
-      CAIRN_TRY(const MovePlan whole, plan_gainful(survey, needed, leased, without_limit));
+      CAIRN_TRY(const MovePlan whole, plan_gainful(survey, scope, without_limit));
       if (whole.is_empty()) plan.smallest_left = UINT64_MAX;
     }
     note_left(plan, limits.bytes_max, bytes_max);
@@ -233,7 +232,10 @@ class Collection {
   void note_vacated(const Survey& survey, const FileMarks& leased, const NeededObjects& kept,
                     const MovePlan& plan) {
     std::set<FileId> victims;
-    for (const Candidate& victim : plan.victims) victims.insert(victim.file.file);
+    for (const Candidate& victim : plan.victims) {
+      // A session's data packs have the same numbers.
+      if (victim.file.kind == FileKind::kMeta) victims.insert(victim.file.file);
+    }
     vacated_.clear();
     for (const StoredFile& file : survey.files) {
       if (file.kind != FileKind::kMeta || victims.contains(file.file)) continue;
@@ -256,7 +258,7 @@ class Collection {
     }
     report_.moved_bytes += written_bytes;
     report_.freed_bytes -= static_cast<int64_t>(written_bytes);
-    report_.chunks_removed -= static_cast<int64_t>(plan.moved_copies());
+    report_.chunks_removed -= static_cast<int64_t>(plan.moved_copies() - plan.untold_copies);
   }
 
   void count_deleted(const Reclaimed& reclaimed) {

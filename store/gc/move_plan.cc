@@ -12,7 +12,8 @@ namespace cairn {
 /// Less is not worth a metadata pack of its own.
 static constexpr uint64_t kDeadMetaBytesMin = 4 * kKiB;
 
-static bool is_half_dead(const Candidate& candidate, double min_dead_percent) {
+bool is_worth_moving(const Candidate& candidate, double min_dead_percent) {
+  if (candidate.has_lost_table) return true;
   const uint64_t dead = candidate.dead_bytes();
   if (candidate.file.kind == FileKind::kMeta && dead < kDeadMetaBytesMin) return false;
   return double(dead) * 100 > min_dead_percent * double(candidate.file.bytes);
@@ -38,11 +39,11 @@ Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limi
   }
   std::erase_if(candidates, [&](const Candidate& each) {
     const bool to_merge = is_small(each, limits) && small[size_t(each.file.kind)] > kSmallFilesMax;
-    return !to_merge && !is_half_dead(each, limits.min_dead_percent);
+    return !to_merge && !is_worth_moving(each, limits.min_dead_percent);
   });
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-    return std::tuple(needed_share(a), a.file.kind, a.file.file) <
-           std::tuple(needed_share(b), b.file.kind, b.file.file);
+    return std::tuple(!a.has_lost_table, needed_share(a), a.file.kind, a.file.file) <
+           std::tuple(!b.has_lost_table, needed_share(b), b.file.kind, b.file.file);
   });
   Victims victims;
   uint64_t bytes = 0;
@@ -61,7 +62,7 @@ namespace {
 
 class Planner {
  public:
-  Planner(const Store& store, NeededCopies& needed) : store_(store), needed_(needed) {}
+  Planner(const Store& store, const MoveScope& scope) : store_(store), scope_(scope) {}
 
   Result<MovePlan> run(Victims victims) {
     plan_.smallest_left = victims.smallest_left;
@@ -74,7 +75,7 @@ class Planner {
     for (Candidate& victim : victims.chosen) {
       bool is_movable = true;
       if (victim.file.kind == FileKind::kPack) {
-        CAIRN_TRY(is_movable, place_copies(victim.file.file));
+        CAIRN_TRY(is_movable, place_copies(victim.file));
       }
       if (is_movable) plan_.victims.push_back(std::move(victim));
     }
@@ -83,19 +84,31 @@ class Planner {
   }
 
  private:
-  Result<bool> place_copies(const FileId& source) {
-    const auto rows = list_copies(store_.fs(), store_.path(), source);
+  Result<std::vector<PackedCopy>> rows_of(const FileId& source) const {
+    const auto lost = scope_.lost.packs.find(source);
+    if (lost != scope_.lost.packs.end()) return lost->second;
+    return list_copies(store_.fs(), store_.path(), source);
+  }
+
+  Result<bool> place_copies(const StoredFile& victim) {
+    const FileId& source = victim.file;
+    const auto rows = rows_of(source);
     if (!rows && rows.error().code == Code::kCorrupt) return leave(source, rows.error().message);
     if (!rows) return tl::unexpected(rows.error());
+    const bool has_lost_table = scope_.lost.has(victim);
+    const char* told_by =
+        has_lost_table ? "its table is damaged, and no page" : "no row of its table";
     std::vector<const PackedCopy*> found;
-    for (const NeededPlace& needed : needed_.in_pack(source)) {
+    for (const NeededPlace& needed : scope_.needed.in_pack(source)) {
       const PackedCopy* row = find_row(*rows, needed.place);
       if (row == nullptr) {
-        return leave(source, fmt::format("its table names no copy at {}", needed.place.offset));
+        return leave(source, fmt::format("{} names a copy at {}", told_by, needed.place.offset));
       }
+      if (row->offset + row->stored_bytes > victim.bytes) return leave(source, "it is cut short");
       found.push_back(row);
     }
     for (const PackedCopy* row : found) place_copy(source, *row);
+    if (has_lost_table) plan_.untold_copies += found.size();
     return true;
   }
 
@@ -136,7 +149,7 @@ class Planner {
   }
 
   const Store& store_;
-  NeededCopies& needed_;
+  const MoveScope& scope_;
   MovePlan plan_;
   NewPack open_;
   PackLayout layout_;
@@ -148,6 +161,11 @@ uint64_t MovePlan::moved_copies() const {
   uint64_t copies = 0;
   for (const NewPack& pack : packs) copies += pack.copies.size();
   return copies;
+}
+
+bool MovePlan::mends() const {
+  return std::any_of(victims.begin(), victims.end(),
+                     [](const Candidate& victim) { return victim.has_lost_table; });
 }
 
 uint64_t MovePlan::victim_bytes() const {
@@ -162,7 +180,7 @@ static bool merges_in_vain(const MovePlan& plan, const MoveLimits& limits) {
   size_t packs = 0;
   for (const Candidate& victim : plan.victims) {
     if (victim.file.kind != FileKind::kPack) continue;
-    if (is_half_dead(victim, limits.min_dead_percent)) return false;
+    if (is_worth_moving(victim, limits.min_dead_percent)) return false;
     ++packs;
   }
   return packs != 0 && plan.packs.size() >= packs;
@@ -179,28 +197,28 @@ bool add_half_dead_metas(const std::vector<StoredFile>& files, const NeededObjec
     if (file.kind != FileKind::kMeta || known.contains(file.file)) continue;
     const Candidate candidate{file, kept.needed_bytes(file.file), 0};
     if (candidate.needed_bytes == 0 || protect.is_needed(file)) continue;
-    if (is_half_dead(candidate, limits.min_dead_percent)) plan.victims.push_back(candidate);
+    if (is_worth_moving(candidate, limits.min_dead_percent)) plan.victims.push_back(candidate);
   }
   return plan.victims.size() != count;
 }
 
-Result<MovePlan> plan_move(const Store& store, const std::vector<StoredFile>& files,
-                           NeededCopies& needed, const FileMarks& protect,
-                           const std::set<FileId>& damaged, const MoveLimits& limits) {
+Result<MovePlan> plan_move(const Store& store, const MoveScope& scope, const MoveLimits& limits) {
+  NeededCopies& needed = scope.needed;
   std::vector<Candidate> candidates;
-  for (const StoredFile& file : files) {
+  for (const StoredFile& file : scope.files) {
     const bool is_pack = file.kind == FileKind::kPack;
     const uint64_t needed_bytes =
         is_pack ? needed.needed_pack_bytes(file.file) : needed.needed_meta_bytes(file.file);
-    if (needed_bytes == 0 || protect.is_needed(file)) continue;
-    if (is_pack && damaged.contains(file.file)) continue;
-    candidates.push_back({file, needed_bytes, is_pack ? needed.oldest_commit(file.file) : 0});
+    if (needed_bytes == 0 || scope.protect.is_needed(file)) continue;
+    if (is_pack && scope.damaged.contains(file.file)) continue;
+    candidates.push_back(
+        {file, needed_bytes, is_pack ? needed.oldest_commit(file.file) : 0, scope.lost.has(file)});
   }
-  CAIRN_TRY(MovePlan plan, Planner(store, needed).run(choose_victims(candidates, limits)));
+  CAIRN_TRY(MovePlan plan, Planner(store, scope).run(choose_victims(candidates, limits)));
   if (!merges_in_vain(plan, limits)) return plan;
   MoveLimits without_merging = limits;
   without_merging.small_pack_bytes = 0;
-  return Planner(store, needed).run(choose_victims(std::move(candidates), without_merging));
+  return Planner(store, scope).run(choose_victims(std::move(candidates), without_merging));
 }
 
 }  // namespace cairn

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "store/gc/lost_tables.h"
 #include "store/gc/needed_copies.h"
 #include "store/pack_format.h"
 
@@ -16,6 +17,7 @@ struct Candidate {
   StoredFile file;
   uint64_t needed_bytes = 0;  ///< the size it would have if it held nothing else
   uint64_t oldest_commit = 0;
+  bool has_lost_table = false;  ///< worth writing anew whatever is dead
 
   uint64_t dead_bytes() const { return file.bytes - std::min(file.bytes, needed_bytes); }
 };
@@ -24,6 +26,9 @@ struct Candidate {
 inline constexpr uint64_t kSmallFileBytes = 16 * kMiB;
 /// when there are more of them than this: not one at a time, over and over.
 inline constexpr size_t kSmallFilesMax = 16;
+
+/// Whether more of it is dead than that, and enough.
+bool is_worth_moving(const Candidate& candidate, double min_dead_percent);
 
 struct MoveLimits {
   uint64_t bytes_max = UINT64_MAX;  ///< to be written, metadata included
@@ -38,7 +43,7 @@ struct Victims {
   /// Of those that bytes_max does not let through; UINT64_MAX when there are none.
   uint64_t smallest_left = UINT64_MAX;
 };
-/// Pure. First what frees most for what it costs to write.
+/// Pure. First what has lost its table, then what frees most for what it costs to write.
 Victims choose_victims(std::vector<Candidate> candidates, const MoveLimits& limits);
 
 struct MovedCopy {
@@ -57,8 +62,11 @@ struct MovePlan {
   uint64_t smallest_left = UINT64_MAX;  ///< as Victims has it
   std::vector<std::string> unmovable;   ///< packs left as they are, and why
   std::vector<FileId> unmovable_packs;
+  uint64_t untold_copies = 0;  ///< of the moved ones, those that no table of a victim names
 
   bool is_empty() const { return victims.empty(); }
+  /// Whether it is worth doing even where it frees nothing.
+  bool mends() const;
   /// Whether there was more than bytes_max lets through.
   bool is_cut() const { return smallest_left != UINT64_MAX; }
   uint64_t victim_bytes() const;
@@ -70,11 +78,17 @@ struct MovePlan {
 bool add_half_dead_metas(const std::vector<StoredFile>& files, const NeededObjects& kept,
                          const FileMarks& protect, const MoveLimits& limits, MovePlan& plan);
 
-/// Plans the move of all that `needed` says tags need out of the files worth it. Files of which
-/// `protect.is_needed` are left alone, and so are the packs in `damaged`. Errors: what keeps the
-/// table of a pack from being read, unless the pack is damaged.
-Result<MovePlan> plan_move(const Store& store, const std::vector<StoredFile>& files,
-                           NeededCopies& needed, const FileMarks& protect,
-                           const std::set<FileId>& damaged, const MoveLimits& limits);
+/// What a plan is made from.
+struct MoveScope {
+  const std::vector<StoredFile>& files;
+  NeededCopies& needed;             ///< by tags
+  const FileMarks& protect;         ///< files that it needs are left alone,
+  const std::set<FileId>& damaged;  ///< and so are these packs
+  const LostTables& lost;
+};
+
+/// Plans the move of all that tags need out of the files worth it. Errors: what keeps the table of
+/// a pack from being read, unless the pack is damaged.
+Result<MovePlan> plan_move(const Store& store, const MoveScope& scope, const MoveLimits& limits);
 
 }  // namespace cairn

@@ -20,6 +20,12 @@ Status NeededCopies::add_tag(const TagEntry& tag) {
       with_context(added.error(), fmt::format("looking at what tag '{}' needs", tag.name)));
 }
 
+Status NeededCopies::add_tags(const TagList& list, const TagBook& book) {
+  for (const TagEntry& tag : list.tags) CAIRN_CHECK(add_tag(tag));
+  for (const TagTableRef& table : book.tables()) objects_.add(table.table);
+  return {};
+}
+
 Status NeededCopies::add_table(const LocatorTable& table, uint64_t commit) {
   objects_.add_pages(table);
   listed_.clear();

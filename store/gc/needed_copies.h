@@ -29,7 +29,8 @@ class NeededCopies {
   explicit NeededCopies(const Store& store) : store_(store) {}
 
   Status add_tag(const TagEntry& tag);
-  void add_tag_table(const TagTableRef& table) { objects_.add(table.table); }
+  /// All of them, and the book's tables.
+  Status add_tags(const TagList& list, const TagBook& book);
 
   /// In increasing order, none twice. Empty for a pack of which no tag needs a copy.
   const std::vector<NeededPlace>& in_pack(const FileId& pack);

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <map>
 #include <mutex>
 
@@ -44,10 +43,9 @@ class Rebase {
     MetaWriter metas(store_.fs(), store_.path(), session->id());
     SwapOutcome outcome;
     const Status done = write_and_swap(survey, *session, packs, metas, outcome);
-    rebased_.written_copies = written_copies_;
     rebased_.moved.changes = outcome.changes;
     if (outcome.changes == 0 && !outcome.may_be_visible) {
-      rebased_.moved.written_bytes = rebased_.copies = rebased_.written_copies = 0;
+      rebased_.moved.written_bytes = rebased_.copies = 0;
       session->remove_files(packs.packs_begun(), metas.metas_begun());
     }
     // A lease that cannot be removed is the next collection's to find.
@@ -76,6 +74,8 @@ class Rebase {
     CAIRN_TRY(const PlannedSwaps planned, plan_swaps(store_, survey.list, book, mover));
     CAIRN_CHECK(metas.finish());
     rebased_.moved.written_bytes = packs.stored_bytes() + metas.stored_bytes();
+    // The plan knew only about how many bytes copies take by themselves.
+    if (rebased_.moved.written_bytes >= plan_.frees_bytes) return {};
     const Status done =
         swap_tags(store_, session.id(), planned.swaps, request_.wait, request_.stop, outcome);
     rebased_.moved.written_bytes += outcome.table_bytes;
@@ -125,7 +125,6 @@ class Rebase {
         copy.parameters = seal_parameters(encoded.parameters, encoded.stored);
       }
       CAIRN_TRY(Copy stored, packs.append(copy));
-      ++written_copies_;
       AlignedBuffer room;
       CAIRN_CHECK(reader_.decode_checked(stored, copy.digest, encoded.stored, room));
       const PagePlace& place = checkpoint.table().place(ref.page);
@@ -153,7 +152,6 @@ class Rebase {
   Rebased& rebased_;
   PackReader reader_;
   std::map<std::string, std::unique_ptr<Checkpoint>> checkpoints_;
-  std::atomic<uint64_t> written_copies_ = 0;
   std::mutex mutex_;       // of rebased_ and rewritten_
   ChainCopies rewritten_;  // by old locator
 };

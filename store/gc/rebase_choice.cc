@@ -2,6 +2,8 @@
 
 #include <unordered_set>
 
+#include "store/pack_format.h"
+
 namespace cairn {
 
 void RebaseChoice::add(RebaseChain chain, uint64_t writes, const std::vector<Copy>& needed) {
@@ -14,16 +16,18 @@ void RebaseChoice::add(RebaseChain chain, uint64_t writes, const std::vector<Cop
     if (copy.stored_bytes == 0) continue;
     Needed& found = copies_[{copy.pack, copy.offset}];
     if (!found.users.empty() && found.users.back() == number) continue;
+    found.pack = copy.pack;
     found.bytes = copy.stored_bytes;
+    found.row_bytes =
+        kPackRecordBytes + copy.bases.size() * sizeof(Digest) + copy.parameters.size();
     found.users.push_back(number);
-    ++found.left;
     candidate.needed.push_back(&found);
   }
 }
 
 uint64_t RebaseChoice::freed_by(const Candidate& candidate) const {
   uint64_t bytes = 0;
-  for (const Needed* needed : candidate.needed) bytes += needed->left == 1 ? needed->bytes : 0;
+  for (const Needed* needed : candidate.needed) bytes += needed->left == 1 ? needed->worth() : 0;
   return bytes;
 }
 
@@ -36,7 +40,7 @@ RebaseChoice::Group RebaseChoice::group_of(uint32_t first, std::vector<bool>& me
     group.writes += candidate.writes;
     for (const Needed* needed : candidate.needed) {
       if (!freed.insert(needed).second) continue;
-      group.frees += needed->bytes;
+      group.frees += needed->worth();
       for (const uint32_t user : needed->users) {
         if (met[user] || candidates_[user].is_chosen) continue;
         met[user] = true;
@@ -52,12 +56,24 @@ void RebaseChoice::take(Candidate& candidate, RebasePlan& plan) {
   plan.writes_bytes += candidate.writes;
   plan.copies += candidate.chain.copies.size();
   for (Needed* needed : candidate.needed) {
-    if (--needed->left == 0) plan.frees_bytes += needed->bytes;
+    if (--needed->left != 0) continue;
+    plan.frees_bytes += needed->bytes;
+    plan.freed_packs[needed->pack] += needed->bytes + needed->row_bytes;
   }
-  plan.chains.push_back(std::move(candidate.chain));
+  plan.chains.push_back(candidate.chain);
 }
 
-void RebaseChoice::choose(RebasePlan& plan) {
+void RebaseChoice::begin(const std::set<FileId>& stuck) {
+  for (Candidate& candidate : candidates_) candidate.is_chosen = false;
+  for (auto& [spot, needed] : copies_) {
+    needed.left = needed.users.size();
+    needed.is_stuck = stuck.contains(needed.pack);
+  }
+}
+
+RebasePlan RebaseChoice::choose(const std::set<FileId>& stuck) {
+  begin(stuck);
+  RebasePlan plan;
   for (bool goes_on = true; goes_on;) {
     goes_on = false;
     for (Candidate& candidate : candidates_) {
@@ -73,6 +89,7 @@ void RebaseChoice::choose(RebasePlan& plan) {
     if (group.frees <= group.writes) continue;
     for (const uint32_t number : group.chains) take(candidates_[number], plan);
   }
+  return plan;
 }
 
 }  // namespace cairn

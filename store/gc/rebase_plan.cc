@@ -3,19 +3,20 @@
 #include <tuple>
 
 #include "store/chain_groups.h"
+#include "store/gc/alone_share.h"
 #include "store/gc/file_marks.h"
 #include "store/gc/rebase.h"
 #include "store/gc/rebase_choice.h"
+#include "store/gc/rebase_worth.h"
+#include "store/pack_format.h"
 
 namespace cairn {
 namespace {
 
-/// What a chunk takes when it is stored by itself, about, as a share of its bytes.
-constexpr double kAloneShare = 0.75;
-
 class RebasePlanner {
  public:
-  RebasePlanner(const Store& store, const Survey& survey) : store_(store) {
+  RebasePlanner(const Store& store, const Survey& survey, double min_dead_percent)
+      : store_(store), worth_(store, survey, min_dead_percent) {
     for (const TagEntry& tag : survey.list.tags) tags_.push_back(&tag);
     std::sort(tags_.begin(), tags_.end(),
               [](const TagEntry* a, const TagEntry* b) { return a->commit < b->commit; });
@@ -30,13 +31,30 @@ class RebasePlanner {
       if (added.error().code != Code::kCorrupt && added.error().code != Code::kNotFound) {
         return tl::unexpected(added.error());
       }
-      plan_.damage.push_back(added.error().message);
+      damage_.push_back(added.error().message);
     }
-    choice_.choose(plan_);
-    return std::move(plan_);
+    CAIRN_TRY(RebasePlan chosen, choose());
+    chosen.damage = std::move(damage_);
+    return chosen;
   }
 
  private:
+  /// What nothing comes back of is not counted on the next time, until all that is freed is.
+  Result<RebasePlan> choose() {
+    if (choice_.is_empty()) return RebasePlan();
+    CAIRN_CHECK(worth_.note_needs());
+    std::set<FileId> stuck;
+    for (;;) {
+      RebasePlan plan = choice_.choose(stuck);
+      if (plan.is_empty()) return plan;
+      const size_t known = stuck.size();
+      stuck.merge(worth_.stuck_packs(plan));
+      if (stuck.size() != known) continue;
+      CAIRN_CHECK(worth_.settle(plan));
+      return plan.frees_bytes > plan.writes_bytes ? plan : RebasePlan();
+    }
+  }
+
   /// Notes the pages that are some tag's own. Returns the tags that have bases beside them.
   Result<std::vector<const TagEntry*>> note_pages() {
     std::vector<const TagEntry*> with_bases;
@@ -64,6 +82,7 @@ class RebasePlanner {
       CAIRN_TRY(const auto page, checkpoint.page(number));
       for (uint32_t slot = 0; slot < page->locator.copies.size(); ++slot) {
         const auto& bases = page->locator.copies[slot].bases;
+        shares_.note(page->locator.copies[slot]);
         const bool is_orphan = std::any_of(bases.begin(), bases.end(), [&](const BaseRef& base) {
           return !standing_.contains(base.page);
         });
@@ -93,10 +112,13 @@ class RebasePlanner {
     std::vector<bool> is_needed(decoding.copies.size());
     std::vector<Copy> needed;
     uint64_t writes = 0;
+    for (const PlannedCopy& planned : decoding.copies) shares_.note(planned.copy);
     for (size_t number = decoding.copies.size(); number-- > 0;) {
       const PlannedCopy& planned = decoding.copies[number];
       const bool is_own = rewritten.contains(planned.ref);
-      if (is_own) writes += static_cast<uint64_t>(kAloneShare * planned.copy.decoded_bytes);
+      if (is_own) {
+        writes += kPackRecordBytes + shares_.stored_bytes(decoding, static_cast<uint32_t>(number));
+      }
       if (!is_own && (!is_needed[number] || stands(checkpoint, planned.ref))) continue;
       needed.push_back(planned.copy);
       for (const uint32_t base : planned.bases) is_needed[base] = true;
@@ -110,13 +132,15 @@ class RebasePlanner {
   std::set<Digest> standing_;          // pages that are some tag's own
   std::set<std::pair<Digest, Digest>> seen_;
   RebaseChoice choice_;
-  RebasePlan plan_;
+  AloneShares shares_;
+  RebaseWorth worth_;
+  std::vector<std::string> damage_;
 };
 
 }  // namespace
 
-Result<RebasePlan> plan_rebase(const Store& store, const Survey& survey) {
-  return RebasePlanner(store, survey).plan();
+Result<RebasePlan> plan_rebase(const Store& store, const Survey& survey, double min_dead_percent) {
+  return RebasePlanner(store, survey, min_dead_percent).plan();
 }
 
 }  // namespace cairn

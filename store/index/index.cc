@@ -399,7 +399,10 @@ static Status take_over(const Store& store, RocksTables& rocks) {
 }
 
 Result<std::unique_ptr<Index>> Index::open(const Store& store, Access access) {
-  CAIRN_TRY(auto rocks, RocksTables::open(index_path(store), access == Access::kWrite));
+  const std::string path = index_path(store);
+  CAIRN_TRY(auto rocks, access == Access::kShared
+                            ? RocksTables::open_shared(path)
+                            : RocksTables::open(path, access == Access::kWrite));
   auto tables = std::make_unique<Tables>(store, std::move(rocks));
   CAIRN_CHECK(take_over(store, tables->rocks()));
   CAIRN_CHECK(tables->load_packs());
@@ -450,6 +453,7 @@ static std::string digest_of_tables(const TagBook& book) {
 }
 
 Status Index::catch_up() {
+  if (!tables_->rocks().is_writable()) return {};
   CAIRN_TRY(TagBook book, store_.read_book());
   CAIRN_TRY(const uint64_t seen, tables_->number("commit"));
   if (book.commit() == seen) return {};

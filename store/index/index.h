@@ -27,9 +27,11 @@ struct IndexState {
 /// Threads: one at a time.
 class Index {
  public:
-  enum class Access : uint8_t { kWrite, kRead };
+  /// kShared: to write, or, beside a process that writes it, to read.
+  enum class Access : uint8_t { kWrite, kRead, kShared };
 
-  /// Opens the index; with kWrite makes it when it is missing. Errors: kBusy when another process
+  /// Opens the index; makes it when it is missing, but not with kRead. With kShared one that
+  /// another process makes just now is waited for. Errors: kBusy (kWrite) when another process
   /// writes it, kNotFound (kRead), kCorrupt when it is damaged or of another store.
   static Result<std::unique_ptr<Index>> open(const Store& store, Access access);
   /// Removes the index, damaged or not: what RocksDB has made is deleted, and what it cannot delete
@@ -39,8 +41,8 @@ class Index {
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
-  /// Applies what the root has and the index lacks, drops what the root no longer has.
-  /// REQUIRES: kWrite.
+  /// Applies what the root has and the index lacks, drops what the root no longer has. Opened to
+  /// read it stays as it is: the process that writes it has caught up.
   Status catch_up();
 
   /// Some upkeep, for the end of a program that was quick: no more than some tenths of a second.

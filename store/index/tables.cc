@@ -4,6 +4,10 @@
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 
+#include <chrono>
+#include <thread>
+
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/random.h"
 
@@ -14,6 +18,10 @@ static constexpr size_t kLogsMax = 8;
 static constexpr size_t kFilesMax = 16;
 /// More takes too long to write anew; RocksDB's own levels have to do for it.
 static constexpr uint64_t kMergedBytesMax = 64 << 20;
+
+/// To make an index takes some tenths of a second; a saver waits longer for its helper.
+static constexpr double kPatienceS = 10;
+static constexpr std::chrono::milliseconds kPause{20};
 
 /// Of files that are written to be taken over by RocksDB, which then names them anew.
 static constexpr std::string_view kIngestPrefix = "ingest-";
@@ -86,6 +94,17 @@ Result<std::unique_ptr<RocksTables>> RocksTables::open(const std::string& path, 
   CAIRN_CHECK(as_status(opened, "open"));
   if (writable) remove_leftovers(path);
   return tables;
+}
+
+Result<std::unique_ptr<RocksTables>> RocksTables::open_shared(const std::string& path) {
+  const Stopwatch watch;
+  for (;;) {
+    auto tables = open(path, true);
+    if (tables || tables.error().code != Code::kBusy) return tables;
+    tables = open(path, false);
+    if (tables || watch.seconds() > kPatienceS) return tables;
+    std::this_thread::sleep_for(kPause);
+  }
 }
 
 Status RocksTables::destroy(const std::string& path) {

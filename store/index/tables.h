@@ -35,6 +35,9 @@ class RocksTables {
  public:
   /// Errors: kBusy, kNotFound (when not writable), kCorrupt.
   static Result<std::unique_ptr<RocksTables>> open(const std::string& path, bool writable);
+  /// To write, or to read where another process writes. What cannot be read beside that one is
+  /// being made, or has just been written anew: it is tried again, for some seconds.
+  static Result<std::unique_ptr<RocksTables>> open_shared(const std::string& path);
   /// Removes all that open() has made.
   static Status destroy(const std::string& path);
   ~RocksTables();

@@ -68,6 +68,8 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.cairn.json("import", "based/1", self.a, "--base", "run/@newest")["base"],
                          "run/2")
         self.cairn.run("import", "based/2", self.a, "--base", "nothing/@newest", expect=15)
+        error = self.cairn.error("import", "based/2", self.a, "--base", "", expect=2)
+        self.assertIn("must be a tag or 'none'", error["message"])
         error = self.cairn.error("import", "based/2", self.a, "--meta", "a=1", "--meta", "a=2",
                                  expect=2)
         self.assertIn("'a' is given twice", error["message"])
@@ -110,6 +112,8 @@ class Commands(unittest.TestCase):
         self.assertRegex(row["created"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertEqual(row["metadata"], {"format": "pt", "lr": "0.1"})
         self.assertEqual(row["logical_bytes"], self.imported["logical_bytes"])
+        self.assertEqual(row["stored_bytes"], self.imported["stored_bytes"])
+        self.assertIn("stored", self.cairn.run("ls").stdout.splitlines()[0].split())
         self.assertEqual(self.cairn.run("ls", "run/*", "-q").stdout, "run/2\nrun/1\n")
         self.assertEqual(self.cairn.run("ls", "run/*", "-q", "--sort", "name").stdout,
                          "run/1\nrun/2\n")
@@ -135,7 +139,45 @@ class Commands(unittest.TestCase):
         large.write_bytes(b"{" + b" " * 2**20 + b"}")
         for roles in (large, self.folder, self.a):
             self.cairn.run("import", "roles/1", self.a, "--roles", roles, expect=2)
-        self.cairn.run("import", "roles/1", self.a, "--roles", self.folder / "none", expect=15)
+        error = self.cairn.error("import", "roles/1", self.a, "--roles", self.folder / "none",
+                                 expect=15)
+        self.assertIn("cairn help import", error["hint"])
+
+    def test_what_was_meant_to_tell_roles_and_does_not_is_warned_of(self):
+        rules = self.folder / "told.json"
+        rules.write_text(json.dumps({"beta_1": 0.9, "learning_rate": 0.1, "lr": 0.1, "names": {
+            "weight": "{p}", "exp_avg": "exp_avg.{p}", "master": "master_{p}"}}))
+        warned = self.cairn.run("import", "told/1", self.a, "--roles", rules).stderr
+        self.assertIn("'beta_1'", warned)
+        self.assertIn("did you mean 'beta1'", warned)
+        self.assertIn("'learning_rate'", warned)
+        self.assertIn("no tensor matches 'master_{p}' (master)", warned)
+        self.assertNotIn("'lr'", warned)
+        warned = self.cairn.run("import", "told/2", self.a, "--meta", "lr=abc", "--meta", "eps=1e-8",
+                                "--meta", "note=abc").stderr
+        self.assertIn("lr=abc is no number", warned)
+        self.assertEqual(warned.count("warning"), 1)
+        self.assertEqual(self.cairn.run("import", "told/3", self.a, "--roles", "none", "--meta",
+                                        "lr=abc").stderr.count("warning"), 0)
+
+    def test_a_damaged_base_is_told(self):
+        cairn = Program(PROGRAM, self.folder / "damaged-base")
+        cairn.run("init", cairn.store)
+        files = [write_safetensors(self.folder / f"based-{step}.safetensors",
+                                   {"w": ("F32", [100, 100], noise(40000, step))})
+                 for step in (1, 2, 3)]
+        cairn.run("import", "r/1", files[0])
+        (pack,) = [path for path in cairn.store.rglob("packs/**/*") if path.is_file()]
+        sound = cairn.json("import", "sound/1", files[1], "--base", "r/1")
+        self.assertEqual((sound["damaged_base"], sound["unread_chunks"]), (None, 0))
+        data = bytearray(pack.read_bytes())
+        data[len(data) // 2] ^= 1
+        pack.write_bytes(data)
+        warned = cairn.run("import", "r/2", files[2])
+        self.assertIn("the base tag 'r/1' is damaged (1 chunk could not be read", warned.stderr)
+        self.assertIn("check --read-data", warned.stderr)
+        saved = cairn.json("import", "r/3", files[1], "--base", "r/1")
+        self.assertEqual((saved["damaged_base"], saved["unread_chunks"]), ("r/1", 1))
 
     def test_show(self):
         shown = self.cairn.json("show", "run/1")
@@ -148,6 +190,11 @@ class Commands(unittest.TestCase):
         self.assertEqual((tensors["e"]["bytes"], tensors["e"]["chunks"]), (0, 0))
         self.assertEqual(shown["attachments"], [{"name": "note", "bytes": 3200}])
         self.assertEqual(shown["restore_cost"], 1)
+        self.assertTrue(shown["weights_direct"])
+        text = self.cairn.run("show", "run/1").stdout
+        self.assertRegex(text, r"saved +\S+ \S+ new, \S+ \S+ added to the disk then")
+        self.assertIn("as long as a keyframe", text)
+        self.assertIn("load without masters and moments", text)
         self.assertEqual(self.cairn.json("show", "run/@newest")["tag"], "run/2")
         some = self.cairn.json("show", "run/1", "--tensors", "exp*")["tensors"]
         self.assertEqual([row["name"] for row in some], ["exp_avg.w"])
@@ -169,6 +216,9 @@ class Commands(unittest.TestCase):
         self.assertEqual(changed["changed_elements"], 1)
         self.assertLess(changed["changed_bytes"], changed["bytes"])
         self.assertNotIn("changed_elements", self.cairn.json("diff", "run/1", "run/2")["changed"][0])
+        last = self.cairn.run("diff", "run/1", "run/2").stdout.splitlines()[-1]
+        self.assertRegex(last, r"^1 of 4 tensors of one shape changed, .* in changed chunks, "
+                               r"1 reshaped, 1 added, 1 removed$")
         self.assertTrue(self.cairn.json("diff", "run/1", "run/1")["identical"])
         self.cairn.run("diff", "run/1", "run/2", "--exit-code", expect=1)
         self.cairn.run("diff", "run/1", "run/1", "--exit-code")

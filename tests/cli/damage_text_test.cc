@@ -21,6 +21,20 @@ TEST(DamageText, TagsThatShareAFindingAreNamedTogether) {
                    "root: gone"}));
 }
 
+TEST(DamageText, APackThatIsGoneHasOneLine) {
+  std::vector<Damage> damage;
+  for (const char* tag : {"a", "b"}) {
+    for (const char* tensor : {"v", "w"}) {
+      damage.push_back({"missing-pack", tag, tensor, "packs/x", 8, "chunk 3: it is missing"});
+    }
+  }
+  damage.push_back({"short-pack", "a", "v", "packs/y", 8, "chunk 1: it is cut short"});
+  EXPECT_EQ(damage_lines(damage),
+            Lines({"missing-pack: tags 'a', 'b', 2 tensors, pack 'packs/x': it is missing",
+                   "short-pack: tag 'a', tensor 'v', pack 'packs/y', offset 8: chunk 1: it is cut "
+                   "short"}));
+}
+
 TEST(DamageText, WhatMendsIt) {
   const auto words = [](std::vector<const char*> kinds) {
     std::vector<Damage> damage;
@@ -32,6 +46,8 @@ TEST(DamageText, WhatMendsIt) {
   EXPECT_EQ(words({"missing-pack", "metadata"}), "repair tags");
   EXPECT_EQ(words({"missing-pack", "data"}), "repair tags --read-data");
   EXPECT_EQ(words({"config"}), "");
+  EXPECT_EQ(words({"pack-table", "pack-table"}), "gc") << "no tag lost anything";
+  EXPECT_EQ(words({"pack-table", "short-pack"}), "repair tags");
 }
 
 }  // namespace

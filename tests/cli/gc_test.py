@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from chain_store import series
 from program import Program, memory_folder, noise, read_safetensors, write_safetensors
 
 PROGRAM = ""
@@ -37,6 +38,24 @@ class Gc(unittest.TestCase):
         out = self.folder / "out.safetensors"
         self.cairn.run("export", tag, out, "--force")
         return read_safetensors(out)
+
+    def test_a_dry_run_tells_what_a_rebase_would_free(self):
+        said = self.cairn.run("gc", "--rebase", "--dry-run").stdout
+        self.assertIn("'--rebase' would free nothing more", said)
+        for step, tensors in enumerate(series(12)):
+            path = write_safetensors(self.folder / "in.safetensors", tensors)
+            self.cairn.run("import", f"t/{step}", path, "--restore-budget", "1000")
+        self.cairn.run("forget", *(f"t/{step}" for step in range(11)), "--yes")
+        self.cairn.run("gc", "--yes")
+        self.assertIn("come back with '--rebase'", self.cairn.run("gc", "--dry-run").stdout)
+        said = self.cairn.run("gc", "--rebase", "--dry-run").stdout
+        self.assertRegex(said, r"an estimate: '--rebase' would free about .* more")
+        self.assertNotIn("come back", said)
+        plan = self.cairn.json("gc", "--rebase", "--dry-run")
+        self.assertEqual(plan["freed_bytes"], 0)
+        told = plan["rebase"]["frees_bytes"] - plan["rebase"]["writes_bytes"]
+        freed = self.cairn.json("gc", "--rebase", "--yes")["freed_bytes"]
+        self.assertLess(abs(told - freed), freed / 5)
 
     def test_the_space_of_forgotten_tags_comes_back(self):
         self.save("run/1", 1, 2)

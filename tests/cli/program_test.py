@@ -52,6 +52,14 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual((alone.returncode, alone.stdout), (2, ""))
         self.assertIn("Commands:", alone.stderr)
 
+    def test_exit_codes_are_a_topic(self):
+        shown = call("help", "exit-codes")
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        self.assertTrue(shown.stdout.startswith("Exit status:"), shown.stdout)
+        self.assertIn("143", shown.stdout)
+        self.assertNotIn("cairn help COMMAND", shown.stdout)
+        self.assertIn("'exit-codes'", call("help", "exit").stderr)
+
     def test_misspelt(self):
         for words, hint in [(["verison"], "'version'"), (["help", "imprt"], "'import'"),
                             (["version", "--jsn"], "'--json'")]:

@@ -95,6 +95,30 @@ class Repair(unittest.TestCase):
         self.assertEqual(list(marks.iterdir()), [])
         self.expect_tags("run/1", "run/2")
 
+    def test_a_pack_without_its_table_is_written_anew(self):
+        for kind in ("packs", "meta"):
+            damaged = self.newest(kind)
+            with damaged.open("r+b") as file:
+                file.truncate(damaged.stat().st_size - 60)
+            found = self.cairn.json("check", expect=12)
+            self.assertEqual([each["kind"] for each in found["errors"]], ["pack-table"], kind)
+            self.assertIn("no tag lost anything", self.cairn.run("check", expect=12).stderr)
+            self.assertIn("cairn gc", self.cairn.run("repair", "tags", "--yes").stderr)
+            words = found["repair"].split()
+            self.assertEqual((words[0], words[-1]), ("cairn", "gc"))
+            self.cairn.run(words[-1], "--yes")
+            self.assertFalse(damaged.exists())
+            self.expect_tags("run/1", "run/2", "run/3")
+
+    def test_a_lost_root_comes_back_with_tags_whose_packs_lost_their_tables(self):
+        damaged = self.newest("packs")
+        with damaged.open("r+b") as file:
+            file.truncate(damaged.stat().st_size - 60)
+        (self.cairn.store / "root").unlink()
+        self.assertEqual(len(self.cairn.json("repair", "tags", "--yes")["kept"]), 3)
+        self.cairn.run("gc", "--yes")
+        self.expect_tags("run/1", "run/2", "run/3")
+
     def test_a_damaged_config_is_not_mended(self):
         config = self.cairn.store / "config"
         good = config.read_bytes()
@@ -118,6 +142,12 @@ class Repair(unittest.TestCase):
         packs = sorted((path for path in (self.cairn.store / "packs").rglob("*-0")),
                        key=lambda path: path.stat().st_mtime_ns)
         packs[0].unlink()
+        found = self.cairn.run("check", expect=12)
+        self.assertEqual(found.stdout.count("missing-pack"), 1)
+        self.assertRegex(found.stderr, r"to mend it: cairn -s '[^']*' repair tags ")
+        said = self.cairn.run("repair", "tags", "--dry-run").stdout
+        self.assertEqual(said.count("would be set aside: 'run/"),
+                         len(self.cairn.json("repair", "tags", "--dry-run")["set_aside"]))
         self.cairn.run("gc", "--yes")  # nothing of what is left is garbage
         lines = self.cairn.run("check", expect=12).stdout.splitlines()
         shared = [line for line in lines if "tags 'run/1', 'run/2', 'run/3'" in line]

@@ -58,6 +58,11 @@ TEST(OptimizerFacts, WhatIsNoNumberIsPassedOver) {
   EXPECT_EQ(facts, StepFacts());
 }
 
+TEST(OptimizerFacts, WhatShouldBeANumberIsNamed) {
+  EXPECT_EQ(facts_without_number({{"lr", "fast"}, {"eps", "1e-8"}, {"clip", ""}, {"note", "x"}}),
+            (std::vector<std::string>{"clip", "lr"}));
+}
+
 TEST(OptimizerFacts, AnOptimizerIsKnownByItsWholeName) {
   EXPECT_EQ(optimizer_named("sgd"), OptimizerKind::kSgd);
   EXPECT_EQ(optimizer_named("SGD"), OptimizerKind::kSgd);

@@ -60,6 +60,47 @@ TEST(Roles, EntriesMayBeLeftOut) {
   }
 }
 
+TEST(Roles, WithoutNamesTheyAreToldFromTheNames) {
+  const auto rules = parse_role_rules(as_bytes(R"({"lr": 0.1})"), "f");
+  ASSERT_TRUE(rules) << rules.error().message;
+  std::vector<TensorSource> sources{named("w"), named("exp_avg.w")};
+  EXPECT_TRUE(assign_roles(*rules, sources).empty());
+  EXPECT_EQ(sources[0].role, Role::kWeight);
+  EXPECT_EQ(sources[1].role, Role::kExpAvg);
+  EXPECT_EQ(sources[1].parameter, "w");
+  const auto none = parse_role_rules(as_bytes(R"({"names": {}})"), "f");
+  ASSERT_TRUE(none) << none.error().message;
+  assign_roles(*none, sources);
+  EXPECT_EQ(sources[1].role, Role::kNone) << "no names are none";
+}
+
+TEST(Roles, NamesThatNoTensorHasAreTold) {
+  const auto rules = parse_role_rules(
+      as_bytes(R"({"names": {"weight": "{p}", "master": "master_{p}", "step": "step.{p}"}})"), "f");
+  ASSERT_TRUE(rules) << rules.error().message;
+  std::vector<TensorSource> sources{named("w"), named("master.w"), named("step.w")};
+  const auto idle = assign_roles(*rules, sources);
+  ASSERT_EQ(idle.size(), 1u);
+  EXPECT_EQ(idle[0].role, Role::kMaster);
+  EXPECT_EQ(idle[0].text(), "master_{p}");
+}
+
+TEST(Roles, KeysThatChangeNothingAreTold) {
+  const auto rules = parse_role_rules(as_bytes(R"({"lr": 1, "beta_1": 0.9, "match": "*",
+      "groups": [{"match": "*", "learning_rate": 1, "names": {}}]})"),
+                                      "f");
+  ASSERT_TRUE(rules) << rules.error().message;
+  EXPECT_EQ(rules->unknown_keys,
+            (std::vector<std::string>{"beta_1", "match", "learning_rate", "names"}));
+}
+
+TEST(Roles, WhereAFileCeasesToBeJsonIsTold) {
+  const auto rules = parse_role_rules(as_bytes("{\n \"lr\": 1,\n \"eps\" 2\n}"), "f");
+  ASSERT_FALSE(rules);
+  EXPECT_NE(rules.error().message.find("from line 3 (byte 20) on"), std::string::npos)
+      << rules.error().message;
+}
+
 TEST(Roles, AGroupMayHaveAnotherOptimizer) {
   const auto rules = parse_role_rules(as_bytes(R"({"optimizer": "adamw", "lr": 1e-3,
       "groups": [{"match": "blocks.*", "optimizer": "muon", "lr": 0.02, "dampening": 0.1}]})"),
@@ -76,9 +117,10 @@ TEST(Roles, WhatIsNoRolesFileIsNamed) {
   for (const char* text :
        {"", "{", "[]", "1", R"({"names": []})", R"({"names": {"momentum": "{p}"}})",
         R"({"names": {"weight": "w"}})", R"({"names": {"weight": "{p}{p}"}})",
-        R"({"names": {"weight": 1}})", R"({"lr": "0.1"})", R"({"optimizer": 1})",
-        R"({"groups": {}})", R"({"groups": [{"lr": 1}]})",
-        R"({"groups": [{"match": "*", "optimizer": 1}]})", R"({"model_type": "llama"})"}) {
+        R"({"names": {"weight": 1}})", R"({"names": {"weight": "{p}", "master": "{p}"}})",
+        R"({"lr": "0.1"})", R"({"optimizer": 1})", R"({"groups": {}})",
+        R"({"groups": [{"lr": 1}]})", R"({"groups": [{"match": "*", "optimizer": 1}]})",
+        R"({"model_type": "llama"})"}) {
     const auto rules = parse_role_rules(as_bytes(text), "roles.json");
     ASSERT_FALSE(rules) << text;
     EXPECT_EQ(rules.error().code, Code::kUsage);

@@ -254,8 +254,19 @@ class DamagedBase : public Save {
 
 TEST_F(DamagedBase, APageIsWrittenAnew) {
   damage(table().pages.at(0).page);
-  ASSERT_TRUE(succeeds(save(*store_, request_)));
+  const auto saved = save(*store_, request_);
+  ASSERT_TRUE(succeeds(saved));
+  EXPECT_EQ(saved->damaged_base, "1");
+  EXPECT_GT(saved->unread_chunks, 0u);
   EXPECT_EQ(load_whole("2", "w", {1024}), big_);
+}
+
+TEST_F(DamagedBase, ATableThatIsGoneIsTold) {
+  damage(store_->find_tag("1")->table);
+  const auto saved = save(*store_, request_);
+  ASSERT_TRUE(succeeds(saved));
+  EXPECT_EQ(saved->damaged_base, "1");
+  EXPECT_EQ(saved->base, "");
 }
 
 TEST_F(DamagedBase, ALocatorIsWrittenAnew) {

@@ -52,6 +52,7 @@ BANS = (
     Ban("sleep", r"(?<!\w)(?:u?sleep|nanosleep|sleep_for|sleep_until)\(",
         "wait for the event itself", frozenset(),
         ("base/fs_posix.cc",  # the kernel's record locks have no wait with a deadline
+         "store/index/tables.cc",  # nor has RocksDB's lock any wait at all
          "store/gc/reclaim.cc")),  # time for readers of other hosts is all there is to wait for
 )
 PYTHON_BANS = (

@@ -22,7 +22,7 @@ class Choice : public ::testing::Test {
     choice_.add(std::move(chain), writes, needed);
   }
   std::string chosen() {
-    choice_.choose(plan_);
+    plan_ = choice_.choose();
     std::string names;
     for (const RebaseChain& chain : plan_.chains) names += chain.tag.name;
     return names;
@@ -60,6 +60,18 @@ TEST_F(Choice, TheLastThatNeedsItFreesIt) {
   add("b", 10, {copy(1, 15), copy(2, 11)});
   EXPECT_EQ(chosen(), "ba");
   EXPECT_EQ(plan_.frees_bytes, 26u);
+}
+
+TEST_F(Choice, WhatLiesInAStuckPackIsWorthNothing) {
+  const FileId stuck{*SessionId::fresh(), 0};
+  Copy there = copy(1, 11);
+  there.pack = stuck;
+  add("a", 10, {there});
+  add("b", 10, {copy(2, 11)});
+  EXPECT_EQ(choice_.choose().chains.size(), 2u);
+  const RebasePlan plan = choice_.choose({stuck});
+  ASSERT_EQ(plan.chains.size(), 1u);
+  EXPECT_EQ(plan.chains[0].tag.name, "b");
 }
 
 TEST_F(Choice, ZerosFreeNothingAndHideNothing) {

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
+#include <thread>
 
 #include "lib/cairn.hpp"
 #include "store/checkpoint.h"
@@ -168,6 +170,22 @@ TEST_F(IndexTest, OneWriterAtATime) {
   EXPECT_EQ(second.error().code, Code::kBusy) << second.error().message;
 }
 
+TEST_F(IndexTest, PairsThatMakeItAtTheSameTimeBothHaveIt) {
+  for (int pair = 0; pair < 40; ++pair) {
+    ASSERT_TRUE(Index::destroy(*store_));
+    std::array<std::string, 2> errors;
+    const auto open = [&](size_t number) {
+      const auto index = Index::open(*store_, Index::Access::kShared);
+      const Status caught_up = index ? (*index)->catch_up() : tl::unexpected(index.error());
+      if (!caught_up) errors[number] = caught_up.error().message;
+    };
+    std::thread other(open, 1);
+    open(0);
+    other.join();
+    EXPECT_EQ(errors, (std::array<std::string, 2>{})) << "pair " << pair;
+  }
+}
+
 TEST_F(IndexTest, OfAnotherStoreIsRefused) {
   {
     auto index = Index::open(*store_, Index::Access::kWrite);
@@ -208,7 +226,9 @@ TEST_F(IndexTest, WhatIsInItsPlaceIsSetAside) {
   for (const bool is_folder : {false, true}) {
     std::filesystem::remove_all(path);
     if (is_folder) std::filesystem::create_directories(path + "/CURRENT/x");
-    if (!is_folder) ASSERT_TRUE(write_new_file(posix_fs(), path, as_bytes("notes")));
+    if (!is_folder) {
+      ASSERT_TRUE(write_new_file(posix_fs(), path, as_bytes("notes")));
+    }
     ASSERT_TRUE(Index::destroy(*store_));
     auto index = Index::open(*store_, Index::Access::kWrite);
     ASSERT_TRUE(index) << index.error().message;
