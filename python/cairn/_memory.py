@@ -90,6 +90,8 @@ def memory_of(name, value):
     what = f"tensor '{name}'"
     if value.layout is not torch.strided or value.is_quantized:
         raise UsageError(f"{what} is sparse or quantized", "save its dense parts")
+    if hasattr(value, "to_local"):
+        value = _whole(value, what)
     if value.is_meta:
         raise UsageError(f"{what} is on the meta device: it has no values")
     if value.is_conj() or value.is_neg():
@@ -97,6 +99,15 @@ def memory_of(name, value):
     if not value.is_cpu:
         value = value.detach().cpu()
     return memory_of_tensor(value, what)
+
+
+def _whole(value, what):
+    """Of a DTensor, the tensor that this rank holds all of."""
+    local = value.to_local()
+    if local.shape != value.shape:
+        raise UsageError(f"{what} is cut among ranks, and this one holds {list(local.shape)} of "
+                         f"{list(value.shape)}", "save its full_tensor() on one rank")
+    return local
 
 
 def memory_of_tensor(value, what="the tensor"):

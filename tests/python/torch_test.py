@@ -78,6 +78,18 @@ class Tensors(package.StoreTest):
         self.store.load("a", into, dtype=torch.float64)
         self.assertTrue(torch.equal(into["w"].float(), self.store.load("a")["w"]))
 
+    def test_dtensors_that_are_whole(self):
+        from torch import distributed
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import Shard, distribute_tensor
+
+        distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+        self.addCleanup(distributed.destroy_process_group)
+        mesh = init_device_mesh("cpu", (1,))
+        weight = torch.randn(6, 4)
+        self.store.save("a", {"w": distribute_tensor(weight, mesh, [Shard(0)])})
+        self.assertTrue(torch.equal(self.store.load("a")["w"], weight))
+
     def test_what_has_no_bytes_is_named(self):
         for name, tensor in (("sparse", torch.eye(3).to_sparse()),
                              ("meta", torch.empty(3, device="meta")),
