@@ -41,6 +41,41 @@ std::string_view code_name(Code code) {
   return "failed";
 }
 
+int code_number(Code code) {
+  switch (code) {
+    case Code::kFailed:
+    case Code::kBug:
+      return 1;
+    case Code::kUsage:
+      return 2;
+    case Code::kPartial:
+      return 3;
+    case Code::kAuth:
+      return 4;
+    case Code::kNoStore:
+      return 10;
+    case Code::kBusy:
+      return 11;
+    case Code::kCorrupt:
+      return 12;
+    case Code::kNoSpace:
+      return 13;
+    case Code::kNewerFormat:
+      return 14;
+    case Code::kNotFound:
+      return 15;
+    case Code::kExists:
+      return 16;
+    case Code::kUnreachable:
+      return 17;
+    case Code::kProtected:
+      return 18;
+    case Code::kCancelled:
+      return 130;
+  }
+  return 1;
+}
+
 tl::unexpected<Error> fail_errno(int number, std::string message) {
   Code code = Code::kFailed;
   std::string hint;

@@ -33,6 +33,10 @@ enum class Code : uint8_t {
 /// The contract word of a code, as in `{"error": {"code": "not-found"}}`.
 std::string_view code_name(Code code);
 
+/// The number of a code in the contract: the exit status of the program (docs/cli/cairn.md) and the
+/// status of the C ABI. A broken invariant of ours is a failure like any other.
+int code_number(Code code);
+
 struct Error {
   Code code = Code::kFailed;
   std::string message;  ///< what failed, on what, why; no capital, no full stop
@@ -65,10 +69,10 @@ Error with_context(Error error, std::string_view doing);
 #define CAIRN_CONCAT(a, b) CAIRN_CONCAT_INNER(a, b)
 
 /// Returns from the enclosing function when the Status or Result is an error.
-#define CAIRN_CHECK(expression)                                               \
-  do {                                                                        \
-    if (auto cairn_status = (expression); !cairn_status)                      \
-      return tl::unexpected<::cairn::Error>(std::move(cairn_status).error()); \
+#define CAIRN_CHECK(expression)                                                \
+  do {                                                                         \
+    if (auto cairn_checked = (expression); !cairn_checked)                     \
+      return tl::unexpected<::cairn::Error>(std::move(cairn_checked).error()); \
   } while (false)
 
 /// Declares or assigns `target` from the Result's value, or returns its error.

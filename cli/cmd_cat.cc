@@ -5,11 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/suggest.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
-#include "cli/suggest.h"
 #include "lib/cairn.hpp"
+#include "lib/find_tag.h"
 #include "lib/tensor_stream.h"
 #include "store/checkpoint.h"
 

@@ -7,9 +7,9 @@
 #include "cli/commands.h"
 #include "cli/damage_text.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
 #include "cli/human.h"
 #include "lib/check.h"
+#include "lib/find_tag.h"
 #include "store/index/index.h"
 
 namespace cairn {

@@ -5,12 +5,12 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
 #include "cli/human.h"
 #include "cli/table.h"
 #include "cli/tensor_choice.h"
 #include "cli/usage_table.h"
 #include "lib/diff.h"
+#include "lib/find_tag.h"
 #include "lib/tag_usage.h"
 
 namespace cairn {

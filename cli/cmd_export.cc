@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
 #include "cli/human.h"
 #include "cli/tensor_choice.h"
 #include "lib/export_files.h"
+#include "lib/find_tag.h"
 #include "lib/tensor_names.h"
 
 namespace cairn {

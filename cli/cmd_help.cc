@@ -3,10 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/suggest.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/help.h"
-#include "cli/suggest.h"
 
 namespace cairn {
 namespace {

@@ -6,11 +6,12 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
 #include "cli/human.h"
 #include "cli/import_roles.h"
 #include "cli/signals.h"
+#include "lib/find_tag.h"
 #include "lib/import_files.h"
+#include "lib/save_json.h"
 #include "store/forget.h"
 #include "store/index_helper.h"
 #include "store/tag_name.h"
@@ -116,22 +117,7 @@ static void warn_of_damage(Output& output, const SaveResult& saved) {
 static void print(Output& output, const SaveResult& saved) {
   const TagFacts& facts = saved.facts;
   if (output.json()) {
-    output.result(
-        {{"tag", saved.tag},
-         {"manifest", saved.manifest.hex()},
-         {"tensors", facts.tensors},
-         {"logical_bytes", facts.logical_bytes},
-         {"new_bytes", facts.new_bytes},
-         {"reused_bytes", saved.reused_bytes},
-         {"stored_bytes", facts.stored_bytes},
-         {"attachment_bytes", facts.attachment_bytes},
-         {"chunks", facts.chunks},
-         {"new_chunks", facts.new_chunks},
-         {"base", saved.base.empty() ? nlohmann::json() : nlohmann::json(saved.base)},
-         {"damaged_base",
-          saved.damaged_base.empty() ? nlohmann::json() : nlohmann::json(saved.damaged_base)},
-         {"unread_chunks", saved.unread_chunks},
-         {"elapsed_s", saved.elapsed_s}});
+    output.result(save_json(saved));
   } else if (output.quiet()) {
     output.print(saved.tag + "\n");
   } else {

@@ -5,8 +5,8 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
-#include "cli/find_tag.h"
 #include "cli/signals.h"
+#include "lib/find_tag.h"
 #include "store/forget.h"
 
 namespace cairn {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/suggest.h"
 #include "cli/parse.h"
-#include "cli/suggest.h"
 
 namespace cairn {
 namespace {

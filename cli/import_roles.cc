@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "cli/suggest.h"
+#include "base/suggest.h"
 #include "lib/roles.h"
 
 namespace cairn {

@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "cli/suggest.h"
+#include "base/suggest.h"
 
 namespace cairn {
 namespace {

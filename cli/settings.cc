@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/fs.h"
-#include "cli/suggest.h"
+#include "base/suggest.h"
 
 namespace cairn {
 namespace {

@@ -23,7 +23,7 @@ static constexpr std::array<std::pair<std::string_view, std::optional<double> St
                  {"momentum", &StepFacts::momentum},
                  {"dampening", &StepFacts::dampening}}};
 
-static std::optional<Role> role_named(std::string_view name) {
+std::optional<Role> role_named(std::string_view name) {
   for (const Role role : {Role::kWeight, Role::kMaster, Role::kExpAvg, Role::kExpAvgSq,
                           Role::kMaxExpAvgSq, Role::kStep}) {
     if (role_name(role) == name) return role;

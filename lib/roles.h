@@ -27,6 +27,9 @@ struct RoleRules {
   std::vector<std::string> unknown_keys;  ///< that change nothing, as they stand in the file
 };
 
+/// "weight", "master", "exp_avg", ...; nullopt for others.
+std::optional<Role> role_named(std::string_view name);
+
 /// What may stand in a roles file.
 std::vector<std::string> role_file_keys();
 

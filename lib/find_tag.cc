@@ -1,8 +1,8 @@
-#include "cli/find_tag.h"
+#include "lib/find_tag.h"
 
 #include <fmt/format.h>
 
-#include "cli/suggest.h"
+#include "base/suggest.h"
 
 namespace cairn {
 

@@ -1,0 +1,80 @@
+// What the files of the C ABI (lib/cairn.h) share: handles, errors, structs that may have grown.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/memory_guard.h"
+#include "lib/cairn.h"
+#include "lib/cairn.hpp"
+
+struct cairn_store {
+  std::shared_ptr<const cairn::Store> store;
+};
+
+struct cairn_checkpoint {
+  std::shared_ptr<const cairn::Store> store;
+  std::unique_ptr<cairn::Checkpoint> checkpoint;
+};
+
+struct cairn_watch {
+  cairn::ProgressCounters counters;
+  std::atomic<bool> stop{false};
+};
+
+namespace cairn::c_abi {
+
+/// Keeps the error for the thread; the status to return.
+cairn_status answer(const Error& error);
+
+/// Runs a call; the status to return.
+template <class Work>
+cairn_status run(const Work& work) {
+  const Status done = guard_memory(work);
+  return done ? CAIRN_OK : answer(done.error());
+}
+
+/// The struct as this library knows it: what the caller does not know is zeros.
+template <class T>
+T grown(const void* given, size_t given_bytes) {
+  T known;
+  std::memset(&known, 0, sizeof(T));
+  std::memcpy(&known, given, std::min(given_bytes, sizeof(T)));
+  return known;
+}
+
+/// Errors: kUsage for null, or when the caller has not set the size.
+template <class T>
+Result<T> request_of(const T* given) {
+  if (given == nullptr || given->struct_bytes < sizeof(size_t)) {
+    return fail(Code::kUsage, "the request's struct_bytes is not set");
+  }
+  return grown<T>(given, given->struct_bytes);
+}
+
+/// Errors: kUsage for null.
+Result<std::string> text_of(const char* given, std::string_view what);
+
+/// "" for null.
+inline std::string_view text_or_none(const char* given) { return given == nullptr ? "" : given; }
+
+/// Elements of a caller's array, each `element_bytes` apart.
+/// Errors: kUsage for an array of unknown size.
+Result<std::vector<cairn_tensor>> tensors_of(const cairn_tensor* first, size_t count,
+                                             size_t element_bytes);
+
+/// What a tensor and a target have in common. Errors: kUsage naming the tensor.
+template <class Place>
+Status read_place(const cairn_tensor& given, Place& place);
+
+CallOptions call_of(uint32_t threads, cairn_watch* watch);
+
+/// A copy for the caller to free. REQUIRES: text is not null.
+Status give_text(const std::string& text, char** given);
+
+}  // namespace cairn::c_abi

@@ -1,0 +1,41 @@
+// The C ABI: loading tensors.
+#include <nlohmann/json.hpp>
+
+#include "lib/c_abi.h"
+
+namespace cairn::c_abi {
+
+static Status read_request(const cairn_load_request& given, LoadRequest& request) {
+  CAIRN_TRY(const auto targets, tensors_of(given.targets, given.target_count, given.target_bytes));
+  request.targets.resize(targets.size());
+  for (size_t i = 0; i < targets.size(); ++i) {
+    CAIRN_CHECK(read_place(targets[i], request.targets[i]));
+  }
+  for (size_t i = 0; i < given.rename_count; ++i) {
+    CAIRN_TRY(auto pattern, text_of(given.renames[i].key, "a pattern to rename"));
+    CAIRN_TRY(auto replacement, text_of(given.renames[i].value, "a new name"));
+    request.rename.push_back({std::move(pattern), std::move(replacement)});
+  }
+  request.strict = given.strict != 0;
+  request.cast = given.cast != 0;
+  request.call = call_of(given.threads, given.watch);
+  return {};
+}
+
+}  // namespace cairn::c_abi
+
+extern "C" cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_load_request* request,
+                                   char** result) {
+  return cairn::c_abi::run([&]() -> cairn::Status {
+    CAIRN_TRY(const cairn_load_request given, cairn::c_abi::request_of(request));
+    cairn::LoadRequest wanted;
+    CAIRN_CHECK(cairn::c_abi::read_request(given, wanted));
+    CAIRN_TRY(const cairn::LoadResult loaded, cairn::load(*checkpoint->checkpoint, wanted));
+    if (result == nullptr) return {};
+    const nlohmann::ordered_json told{{"bytes", loaded.bytes},
+                                      {"read_bytes", loaded.read_bytes},
+                                      {"chunks", loaded.chunks},
+                                      {"elapsed_s", loaded.elapsed_s}};
+    return cairn::c_abi::give_text(told.dump(), result);
+  });
+}

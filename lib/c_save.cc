@@ -1,0 +1,122 @@
+// The C ABI: saving a tag.
+#include <fmt/format.h>
+
+#include "lib/c_abi.h"
+#include "lib/roles.h"
+#include "lib/save_json.h"
+
+namespace cairn::c_abi {
+
+template <class T>
+static Result<T> word_of(const char* given, T standard, std::string_view what,
+                         std::initializer_list<std::pair<std::string_view, T>> words) {
+  if (given == nullptr) return standard;
+  for (const auto& [word, value] : words) {
+    if (word == given) return value;
+  }
+  return fail(Code::kUsage, fmt::format("'{}' is no value of {}", given, what));
+}
+
+/// Roles that the caller names count before those that names tell.
+static Status name_roles(const std::vector<cairn_tensor>& given,
+                         std::vector<TensorSource>& sources) {
+  for (size_t i = 0; i < given.size(); ++i) {
+    if (given[i].role == nullptr) continue;
+    const auto role = role_named(given[i].role);
+    if (!role) {
+      return fail(Code::kUsage,
+                  fmt::format("tensor '{}': no role is called '{}'", given[i].name, given[i].role));
+    }
+    sources[i].role = *role;
+    sources[i].parameter = given[i].parameter == nullptr ? given[i].name : given[i].parameter;
+  }
+  return {};
+}
+
+static Result<std::vector<TensorSource>> sources_of(const std::vector<cairn_tensor>& given) {
+  std::vector<TensorSource> sources(given.size());
+  for (size_t i = 0; i < given.size(); ++i) {
+    CAIRN_CHECK(read_place(given[i], sources[i]));
+    sources[i].writer = given[i].writer;
+  }
+  return sources;
+}
+
+static Status read_extras(const cairn_save_request& given, SaveRequest& request) {
+  const auto* at = reinterpret_cast<const uint8_t*>(given.attachments);
+  for (size_t i = 0; i < given.attachment_count; ++i, at += given.attachment_bytes) {
+    const auto attachment = grown<cairn_attachment>(at, given.attachment_bytes);
+    CAIRN_TRY(const std::string name, text_of(attachment.name, "an attachment's name"));
+    request.attachments.push_back(
+        {name, ByteSpan(static_cast<const uint8_t*>(attachment.data), attachment.bytes)});
+  }
+  for (size_t i = 0; i < given.metadata_count; ++i) {
+    CAIRN_TRY(const std::string key, text_of(given.metadata[i].key, "a key of the metadata"));
+    CAIRN_TRY(request.metadata[key], text_of(given.metadata[i].value, "a value of the metadata"));
+  }
+  return {};
+}
+
+static Status read_choices(const cairn_save_request& given, SaveRequest& request) {
+  if (given.base != nullptr) request.base = given.base;
+  CAIRN_TRY(request.if_exists, word_of(given.if_exists, IfExists::kError, "if_exists",
+                                       {{"error", IfExists::kError},
+                                        {"same", IfExists::kSame},
+                                        {"replace", IfExists::kReplace}}));
+  CAIRN_TRY(request.effort, word_of(given.effort, Effort::kBalanced, "effort",
+                                    {{"balanced", Effort::kBalanced},
+                                     {"fast", Effort::kFast},
+                                     {"small", Effort::kSmall}}));
+  if (given.has_step != 0) request.step = given.step;
+  request.pinned = given.pinned != 0;
+  if (given.restore_budget != 0) request.restore_budget = given.restore_budget;
+  if (given.weights_every != 0) {
+    request.weights_every =
+        given.weights_every < 0 ? 0 : static_cast<uint32_t>(given.weights_every);
+  }
+  request.call = call_of(given.threads, given.watch);
+  if (given.wait_s > 0) {
+    request.call.wait = std::chrono::milliseconds(static_cast<int64_t>(given.wait_s * 1000));
+  }
+  return {};
+}
+
+static Status read_request(const cairn_save_request& given, SaveRequest& request) {
+  CAIRN_TRY(request.tag, text_of(given.tag, "the tag"));
+  CAIRN_TRY(const auto tensors, tensors_of(given.tensors, given.tensor_count, given.tensor_bytes));
+  CAIRN_TRY(request.tensors, sources_of(tensors));
+  CAIRN_TRY(const auto before,
+            tensors_of(given.base_memory, given.base_memory_count, given.tensor_bytes));
+  CAIRN_TRY(request.base_memory, sources_of(before));
+  CAIRN_CHECK(read_extras(given, request));
+  CAIRN_CHECK(read_choices(given, request));
+  const std::string_view roles = given.roles == nullptr ? "auto" : given.roles;
+  if (roles == "none") {
+    request.optimizer.predict = false;
+    return {};
+  }
+  if (roles == "auto") {
+    guess_roles(request.tensors);
+    request.optimizer.common = facts_from_metadata(request.metadata);
+  } else {
+    const ByteSpan text(reinterpret_cast<const uint8_t*>(roles.data()), roles.size());
+    CAIRN_TRY(const RoleRules rules, parse_role_rules(text, "the roles of the request"));
+    (void)assign_roles(rules, request.tensors);  // names that match nothing: roles may be named
+    request.optimizer = rules.optimizer;
+  }
+  return name_roles(tensors, request.tensors);
+}
+
+}  // namespace cairn::c_abi
+
+extern "C" cairn_status cairn_save(cairn_store* store, const cairn_save_request* request,
+                                   char** result) {
+  return cairn::c_abi::run([&]() -> cairn::Status {
+    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
+    cairn::SaveRequest wanted;
+    CAIRN_CHECK(cairn::c_abi::read_request(given, wanted));
+    CAIRN_TRY(const cairn::SaveResult saved, cairn::save(*store->store, wanted));
+    return result == nullptr ? cairn::Status()
+                             : cairn::c_abi::give_text(cairn::save_json(saved).dump(), result);
+  });
+}

@@ -1,0 +1,186 @@
+/* The C ABI of libcairn: what other languages link.
+ *
+ * Every call returns a status: 0, or the number with which the program `cairn` exits for the same
+ * reason (docs/cli/cairn.md). What went wrong is told by cairn_error_message() and
+ * cairn_error_hint() of the same thread. Nothing here prints, throws, aborts or exits.
+ *
+ * Growth: structs begin with their size as the caller compiled them; arrays say the size of their
+ * elements. Fields are only added at the end, and a field that is all zeros means its default, so
+ * callers set a struct to zeros, then struct_bytes, then what they need. cairn_abi() is raised when
+ * something else changes.
+ *
+ * Threads: any, also several calls on one handle, but a handle is closed by one, when no call is
+ * under way. Text is UTF-8 and ends with a zero; what a call gives as `char **` is freed by
+ * cairn_free(). What a struct points to is borrowed for the call, and must not change meanwhile.
+ * After a fork a child uses no handle of its parent's, and need not close one. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CAIRN_ABI 1u
+
+/* The CAIRN_ABI that the library was built with. */
+uint32_t cairn_abi(void);
+/* The library's version: "0.1.0". */
+const char* cairn_version_text(void);
+
+typedef int32_t cairn_status;
+
+#define CAIRN_OK 0
+#define CAIRN_FAILED 1
+#define CAIRN_USAGE 2
+#define CAIRN_PARTIAL 3
+#define CAIRN_AUTH 4
+#define CAIRN_NO_STORE 10
+#define CAIRN_BUSY 11
+#define CAIRN_CORRUPT 12
+#define CAIRN_NO_SPACE 13
+#define CAIRN_NEWER_FORMAT 14
+#define CAIRN_NOT_FOUND 15
+#define CAIRN_EXISTS 16
+#define CAIRN_UNREACHABLE 17
+#define CAIRN_PROTECTED 18
+#define CAIRN_CANCELLED 130
+
+/* Of the latest call of this thread that did not return CAIRN_OK; valid until its next call. The
+ * hint says what to do next; it may be "". */
+const char* cairn_error_message(void);
+const char* cairn_error_hint(void);
+
+void cairn_free(char* text);
+
+/* --- Stores */
+
+typedef struct cairn_store cairn_store;
+
+/* Makes an empty store in a folder that does not exist or is empty. CAIRN_EXISTS, CAIRN_FAILED
+ * where the file system does not do what Cairn needs. */
+cairn_status cairn_init(const char* folder);
+/* CAIRN_NO_STORE, CAIRN_NEWER_FORMAT, CAIRN_CORRUPT. */
+cairn_status cairn_open(const char* folder, cairn_store** store);
+/* Null is fine. Checkpoints that were opened from it stay usable. */
+void cairn_close(cairn_store* store);
+
+/* --- Watching a call */
+
+/* Lets other threads see how far a call has come, and stop it. */
+typedef struct cairn_watch cairn_watch;
+
+typedef struct cairn_progress {
+  size_t struct_bytes;
+  uint64_t total_bytes; /* 0: not known yet */
+  uint64_t done_bytes;
+  uint64_t new_bytes; /* of done_bytes, those that had to be written */
+} cairn_progress;
+
+cairn_status cairn_watch_new(cairn_watch** watch);
+void cairn_watch_free(cairn_watch* watch);
+/* The call ends with CAIRN_CANCELLED as soon as it can; nothing is half done. */
+void cairn_watch_stop(cairn_watch* watch);
+void cairn_watch_read(const cairn_watch* watch, cairn_progress* progress);
+
+/* --- Saving */
+
+/* One box of one tensor in memory: what a save reads, or a load fills. */
+typedef struct cairn_tensor {
+  const char* name;
+  const char* dtype;            /* as in safetensors files: "F32", "BF16", ... */
+  uint32_t rank;                /* axes; 0 to 16 */
+  uint32_t writer;              /* saves: the rank that holds it */
+  const uint64_t* shape;        /* rank lengths of the whole tensor, in elements */
+  const uint64_t* offsets;      /* of the box; null: all 0 */
+  const uint64_t* lengths;      /* of the box; null: those of the shape */
+  const int64_t* strides_bytes; /* null: row-major, contiguous */
+  void* data;                   /* the box's first element, any alignment; saves only read it */
+  const char* role;             /* saves: "weight", "master", "exp_avg", ...; null: by its name */
+  const char* parameter;        /* saves: whose; null: its own name */
+} cairn_tensor;
+
+typedef struct cairn_attachment {
+  const char* name;
+  const void* data;
+  size_t bytes;
+} cairn_attachment;
+
+typedef struct cairn_pair {
+  const char *key, *value;
+} cairn_pair;
+
+typedef struct cairn_save_request {
+  size_t struct_bytes;
+  const char* tag;
+  const cairn_tensor* tensors;
+  size_t tensor_count, tensor_bytes; /* tensor_bytes: sizeof(cairn_tensor) */
+  const cairn_attachment* attachments;
+  size_t attachment_count, attachment_bytes;
+  const cairn_pair* metadata;
+  size_t metadata_count;
+  int64_t step;
+  int32_t has_step;
+  int32_t pinned;
+  const char* base;      /* a tag or "none"; null: the newest of the tag's prefix */
+  const char* if_exists; /* "error" (null), "same", "replace" */
+  const char* effort;    /* "balanced" (null), "fast", "small" */
+  /* The JSON of a roles file (docs/cli/import.md), "auto" (null) or "none". */
+  const char* roles;
+  double restore_budget; /* 0: the default */
+  int32_t weights_every; /* 0: the default; -1: none */
+  uint32_t threads;      /* 0: as many as this process may use CPUs */
+  double wait_s;         /* for the store's lock; 0: 60 s */
+  cairn_watch* watch;    /* may be null */
+  /* The tensors as the base tag has them, if they are still in memory: what the tag is made from
+   * need not be read from the store then. Elements are of tensor_bytes. */
+  const cairn_tensor* base_memory;
+  size_t base_memory_count;
+} cairn_save_request;
+
+/* Saves the boxes as one tag: all of it or nothing. `result`: the JSON of `cairn import --json`.
+ * CAIRN_USAGE naming tensors and boxes, CAIRN_EXISTS, CAIRN_NO_SPACE, CAIRN_BUSY, ... */
+cairn_status cairn_save(cairn_store* store, const cairn_save_request* request, char** result);
+
+/* --- Loading */
+
+typedef struct cairn_checkpoint cairn_checkpoint;
+
+/* A tag by its name, or `PREFIX/@newest`. CAIRN_NOT_FOUND. */
+cairn_status cairn_checkpoint_open(cairn_store* store, const char* tag,
+                                   cairn_checkpoint** checkpoint);
+void cairn_checkpoint_close(cairn_checkpoint* checkpoint);
+
+/* {"tag", "manifest", "step", "metadata": {}, "tensors": [{"name", "dtype", "shape"}],
+ *  "attachments": [{"name", "bytes"}]} */
+cairn_status cairn_checkpoint_describe(cairn_checkpoint* checkpoint, char** description);
+
+/* Fills `data` with the attachment's `bytes` (as the description says). CAIRN_NOT_FOUND,
+ * CAIRN_USAGE when it has another size, CAIRN_CORRUPT. */
+cairn_status cairn_checkpoint_attachment(cairn_checkpoint* checkpoint, const char* name, void* data,
+                                         size_t bytes);
+
+typedef struct cairn_load_request {
+  size_t struct_bytes;
+  const cairn_tensor* targets;
+  size_t target_count, target_bytes; /* target_bytes: sizeof(cairn_tensor) */
+  /* Regular expressions (ECMAScript) and what they become; applied to stored names, in order. */
+  const cairn_pair* renames;
+  size_t rename_count;
+  int32_t strict; /* stored tensors that are not asked for are an error */
+  int32_t cast;   /* dtypes may differ: elements are converted */
+  uint32_t threads;
+  cairn_watch* watch; /* may be null */
+} cairn_load_request;
+
+/* Fills the targets; every byte was checked against its digest. `result`: {"bytes", "read_bytes",
+ * "chunks", "elapsed_s"}; may be null. CAIRN_USAGE with all names that do not fit, before any byte
+ * is read; CAIRN_CORRUPT naming tag, tensor, pack and offset. On an error targets are unspecified.
+ */
+cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_load_request* request,
+                        char** result);
+
+#ifdef __cplusplus
+}
+#endif

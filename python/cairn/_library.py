@@ -1,0 +1,185 @@
+"""libcairn by ctypes: where it is, its functions, and calls that Ctrl-C can stop (lib/cairn.h)."""
+
+import ctypes
+import functools
+import os
+import threading
+from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32
+from ctypes import c_uint64, c_void_p
+from pathlib import Path
+
+from .errors import NewerFormatError, NotFoundError, error_of
+
+ABI = 1
+_NAMES = ("libcairn.so", "libcairn.so.0")
+
+
+class Attachment(Structure):
+    _fields_ = [("name", c_char_p), ("data", c_void_p), ("bytes", c_size_t)]
+
+
+class Pair(Structure):
+    _fields_ = [("key", c_char_p), ("value", c_char_p)]
+
+
+class SaveRequest(Structure):
+    _fields_ = [
+        ("struct_bytes", c_size_t), ("tag", c_char_p),
+        ("tensors", c_void_p), ("tensor_count", c_size_t), ("tensor_bytes", c_size_t),
+        ("attachments", POINTER(Attachment)), ("attachment_count", c_size_t),
+        ("attachment_bytes", c_size_t),
+        ("metadata", POINTER(Pair)), ("metadata_count", c_size_t),
+        ("step", c_int64), ("has_step", c_int32), ("pinned", c_int32),
+        ("base", c_char_p), ("if_exists", c_char_p), ("effort", c_char_p), ("roles", c_char_p),
+        ("restore_budget", c_double), ("weights_every", c_int32), ("threads", c_uint32),
+        ("wait_s", c_double), ("watch", c_void_p),
+        ("base_memory", c_void_p), ("base_memory_count", c_size_t),
+    ]
+
+
+class LoadRequest(Structure):
+    _fields_ = [
+        ("struct_bytes", c_size_t),
+        ("targets", c_void_p), ("target_count", c_size_t), ("target_bytes", c_size_t),
+        ("renames", POINTER(Pair)), ("rename_count", c_size_t),
+        ("strict", c_int32), ("cast", c_int32), ("threads", c_uint32), ("watch", c_void_p),
+    ]
+
+
+class Progress(Structure):
+    _fields_ = [("struct_bytes", c_size_t), ("total_bytes", c_uint64), ("done_bytes", c_uint64),
+                ("new_bytes", c_uint64)]
+
+
+# Calls that answer with a status, by their arguments.
+_CALLS = {
+    "cairn_init": [c_char_p],
+    "cairn_open": [c_char_p, POINTER(c_void_p)],
+    "cairn_watch_new": [POINTER(c_void_p)],
+    "cairn_save": [c_void_p, POINTER(SaveRequest), POINTER(c_void_p)],
+    "cairn_checkpoint_open": [c_void_p, c_char_p, POINTER(c_void_p)],
+    "cairn_checkpoint_describe": [c_void_p, POINTER(c_void_p)],
+    "cairn_checkpoint_attachment": [c_void_p, c_char_p, c_void_p, c_size_t],
+    "cairn_load": [c_void_p, POINTER(LoadRequest), POINTER(c_void_p)],
+}
+_FREES = ("cairn_free", "cairn_close", "cairn_checkpoint_close", "cairn_watch_free",
+          "cairn_watch_stop")
+
+
+def _candidates():
+    named = os.environ.get("CAIRN_LIBRARY")
+    if named:
+        yield Path(named)
+        return
+    package = Path(__file__).resolve().parent
+    # Beside the package in a wheel; in the build folder of a clone.
+    for folder in (package / "_native", package.parents[1] / "build" / "lib"):
+        for name in _NAMES:
+            yield folder / name
+
+
+def _path():
+    tried = list(_candidates())
+    for path in tried:
+        if path.is_file():
+            return str(path)
+    if os.environ.get("CAIRN_LIBRARY"):
+        raise NotFoundError(f"CAIRN_LIBRARY names '{tried[0]}', which is no file")
+    return "libcairn.so.0"  # wherever the system's loader finds it
+
+
+@functools.lru_cache(maxsize=None)
+def library():
+    """The library with its functions declared. Errors: NotFoundError, NewerFormatError."""
+    try:
+        lib = ctypes.CDLL(_path())
+    except OSError as error:
+        raise NotFoundError(f"cannot load libcairn: {error}",
+                            "run scripts/setup in a clone, or set CAIRN_LIBRARY") from error
+    lib.cairn_abi.restype = c_uint32
+    if lib.cairn_abi() != ABI:
+        raise NewerFormatError(f"libcairn has the ABI {lib.cairn_abi()}, this package needs {ABI}",
+                               "install the two together")
+    for name in ("cairn_version_text", "cairn_error_message", "cairn_error_hint"):
+        getattr(lib, name).restype = c_char_p
+    for name in _FREES:
+        getattr(lib, name).argtypes = [c_void_p]
+        getattr(lib, name).restype = None
+    lib.cairn_watch_read.argtypes = [c_void_p, POINTER(Progress)]
+    lib.cairn_watch_read.restype = None
+    for name, arguments in _CALLS.items():
+        getattr(lib, name).argtypes = arguments
+        getattr(lib, name).restype = c_int32
+    return lib
+
+
+def call(name, *arguments):
+    """Calls a function; raises what it failed with."""
+    lib = library()
+    status = getattr(lib, name)(*arguments)
+    if status != 0:
+        raise error_of(status, lib.cairn_error_message().decode("utf-8", "replace"),
+                       lib.cairn_error_hint().decode("utf-8", "replace"))
+
+
+def take_text(pointer):
+    """The text that a call gave, freed."""
+    try:
+        return ctypes.string_at(pointer).decode("utf-8")
+    finally:
+        library().cairn_free(pointer)
+
+
+class Watch:
+    """Stops a call in another thread, and sees how far it has come."""
+
+    def __init__(self):
+        self._watch = c_void_p()
+        call("cairn_watch_new", ctypes.byref(self._watch))
+
+    @property
+    def handle(self):
+        return self._watch
+
+    def stop(self):
+        library().cairn_watch_stop(self._watch)
+
+    def progress(self):
+        """(done bytes, total bytes, new bytes)."""
+        now = Progress(struct_bytes=ctypes.sizeof(Progress))
+        library().cairn_watch_read(self._watch, ctypes.byref(now))
+        return now.done_bytes, now.total_bytes, now.new_bytes
+
+    def __del__(self):
+        if getattr(self, "_watch", None):
+            library().cairn_watch_free(self._watch)
+            self._watch = None
+
+
+def call_stoppable(watch, name, *arguments):
+    """As call(); Ctrl-C stops the call, and is raised when it has ended.
+
+    Python delivers signals to its main thread between two of its own instructions, so a long call
+    there runs in a thread beside it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call(name, *arguments)
+    failed = []
+
+    def work():
+        try:
+            call(name, *arguments)
+        except BaseException as error:  # handed over to the caller
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name=name)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        watch.stop()
+        thread.join()
+        raise
+    if failed:
+        raise failed[0]
+    return None

@@ -1,0 +1,134 @@
+"""Tensors of PyTorch and arrays of NumPy as memory: dtype, shape, strides, address."""
+
+import dataclasses
+import functools
+import sys
+
+from .errors import UsageError
+
+# Names as in safetensors files, by those of PyTorch.
+_TORCH_NAMES = {
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "uint16": "U16",
+    "int32": "I32", "uint32": "U32", "int64": "I64", "uint64": "U64", "float16": "F16",
+    "bfloat16": "BF16", "float32": "F32", "float64": "F64", "complex64": "C64",
+    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0",
+}
+_NUMPY_NAMES = {
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "uint16": "U16", "int32": "I32",
+    "uint32": "U32", "int64": "I64", "uint64": "U64", "float16": "F16", "float32": "F32",
+    "float64": "F64", "complex64": "C64",
+}
+
+
+@dataclasses.dataclass
+class Memory:
+    """What a save reads or a load fills; `owner` keeps it alive."""
+
+    dtype: str
+    shape: tuple
+    strides_bytes: object  # per axis; None: row-major
+    address: int
+    owner: object
+
+
+def torch_module():
+    """PyTorch if the program has imported it: who has not, holds no tensors of its."""
+    return sys.modules.get("torch")
+
+
+def is_tensor(value):
+    torch = torch_module()
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def is_array(value):
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
+
+
+_STORED_NAMES = frozenset(_TORCH_NAMES.values())
+
+
+@functools.lru_cache(maxsize=None)
+def _name_of(dtype):
+    word = dtype if isinstance(dtype, str) else str(dtype).rsplit(".", maxsplit=1)[-1]
+    return word if word in _STORED_NAMES else _TORCH_NAMES.get(word)
+
+
+def dtype_name(dtype, what="the tensor"):
+    """The safetensors name of a dtype of PyTorch or NumPy, or of such a name."""
+    name = _name_of(dtype)
+    if name is None:
+        raise UsageError(f"{what} has the dtype {dtype}, which Cairn does not store")
+    return name
+
+
+def torch_dtype(name):
+    """Of a safetensors name. Errors: UsageError when this PyTorch has none."""
+    torch = torch_module()
+    for word, known in _TORCH_NAMES.items():
+        if known == name and hasattr(torch, word):
+            return getattr(torch, word)
+    raise UsageError(f"this PyTorch has no dtype for {name}")
+
+
+def numpy_dtype(name):
+    """Of a safetensors name. Errors: UsageError when NumPy has none."""
+    for word, known in _NUMPY_NAMES.items():
+        if known == name:
+            return word
+    raise UsageError(f"NumPy has no dtype for {name}", "import torch first: then tensors are made")
+
+
+def memory_of(name, value):
+    """A tensor or array as it lies, a copy where it lies elsewhere than in this process' memory.
+    Errors: UsageError naming the tensor for what has no bytes of its own."""
+    if is_array(value):
+        return _memory_of_array(name, value)
+    torch = torch_module()
+    what = f"tensor '{name}'"
+    if value.layout is not torch.strided or value.is_quantized:
+        raise UsageError(f"{what} is sparse or quantized", "save its dense parts")
+    if hasattr(value, "to_local"):
+        value = _whole(value, what)
+    if value.is_meta:
+        raise UsageError(f"{what} is on the meta device: it has no values")
+    if value.is_conj() or value.is_neg():
+        value = value.detach().resolve_conj().resolve_neg()
+    if not value.is_cpu:
+        value = value.detach().cpu()
+    return memory_of_tensor(value, what)
+
+
+def _whole(value, what):
+    """Of a DTensor, the tensor that this rank holds all of."""
+    local = value.to_local()
+    if local.shape != value.shape:
+        raise UsageError(f"{what} is cut among ranks, and this one holds {list(local.shape)} of "
+                         f"{list(value.shape)}", "save its full_tensor() on one rank")
+    return local
+
+
+def memory_of_tensor(value, what="the tensor"):
+    """A strided tensor in this process' memory."""
+    strides = None
+    if not value.is_contiguous():
+        size = value.element_size()
+        strides = tuple(size * stride for stride in value.stride())
+    return Memory(dtype_name(value.dtype, what), tuple(value.shape), strides, value.data_ptr(),
+                  value)
+
+
+def _memory_of_array(name, value):
+    import numpy
+
+    word = value.dtype.name
+    if word not in _NUMPY_NAMES:
+        raise UsageError(f"array '{name}' has the dtype {value.dtype}, which Cairn does not store")
+    if not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
+    if any(stride < 0 for stride in value.strides):
+        value = numpy.ascontiguousarray(value)
+    strides = None if value.flags.c_contiguous else tuple(value.strides)
+    return Memory(_NUMPY_NAMES[word], tuple(value.shape), strides, value.ctypes.data, value)

@@ -1,0 +1,51 @@
+"""The program `cairn`, for what needs the store's index or its policies."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .errors import Error, NotFoundError, error_of
+
+
+def program():
+    """Its path: CAIRN_PROGRAM, else beside the package, in the build folder of a clone, on PATH."""
+    named = os.environ.get("CAIRN_PROGRAM")
+    if named:
+        return named
+    package = Path(__file__).resolve().parent
+    for path in (package / "_native" / "cairn", package.parents[1] / "build" / "cli" / "cairn"):
+        if path.is_file():
+            return str(path)
+    found = shutil.which("cairn")
+    if found is None:
+        raise NotFoundError("the program 'cairn' is not found", "set CAIRN_PROGRAM to its path")
+    return found
+
+
+def flags_of(options):
+    """Command-line flags of keyword arguments: keep_last=3 is --keep-last 3, True the flag alone."""
+    words = []
+    for key, value in options.items():
+        flag = "--" + key.replace("_", "-")
+        values = value if isinstance(value, (list, tuple)) else [value]
+        for each in values:
+            if each is True:
+                words.append(flag)
+            elif each is not None and each is not False:
+                words.append(f"{flag}={each}")
+    return words
+
+
+def run(store, *words, fine=(0,)):
+    """The JSON that a command prints. `fine`: exit statuses with a result."""
+    done = subprocess.run([program(), "-s", str(store), "--json", *words], capture_output=True,
+                          text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode in fine:
+        return json.loads(done.stdout)
+    try:
+        told = json.loads(done.stderr.strip().splitlines()[-1])["error"]
+    except (ValueError, KeyError, IndexError):
+        raise Error(f"cairn {words[0]} ended with {done.returncode}: {done.stderr.strip()}") from None
+    raise error_of(done.returncode, told["message"], told.get("hint") or "")

@@ -1,0 +1,204 @@
+"""Nested state dicts as named tensors and back.
+
+Keys are joined with '.'. What a flat dict of tensors does not need is kept beside them in two
+attachments: the structure (containers, and which leaf is what), equal from save to save, and the
+values that are no tensors. Nothing here is executed when it is read: other Python objects are
+pickled, in an attachment of their own, only where the caller allows it.
+"""
+
+import base64
+import collections
+import dataclasses
+import json
+import math
+import pickle
+import sys
+
+from ._memory import is_array, is_tensor, torch_module
+from .errors import CorruptError, UsageError
+
+STRUCTURE = "cairn_structure.json"
+VALUES = "cairn_values.json"
+OBJECTS = "cairn_objects.pickle"
+
+
+@dataclasses.dataclass
+class Flat:
+    """A state dict taken apart."""
+
+    tensors: dict = dataclasses.field(default_factory=dict)  # name -> tensor or array
+    tied: dict = dataclasses.field(default_factory=dict)  # name -> the name it is stored under
+    structure: object = None  # None: a flat dict of tensors
+    values: dict = dataclasses.field(default_factory=dict)  # name -> what JSON holds
+    objects: dict = dataclasses.field(default_factory=dict)  # name -> anything else
+
+    def attachments(self):
+        """name -> bytes."""
+        made = {}
+        if self.structure is not None:
+            made[STRUCTURE] = _json(self.structure)
+            made[VALUES] = _json(self.values)
+        if self.objects:
+            made[OBJECTS] = pickle.dumps(self.objects)
+        return made
+
+
+def _json(value):
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def flatten(state, allow_pickle=False):
+    """Errors: UsageError naming the key, for names that meet and objects that need a pickle."""
+    if not isinstance(state, collections.abc.Mapping):
+        raise UsageError(f"a state is a dict of tensors, not {type(state).__name__}")
+    taker = _Taker(allow_pickle)
+    structure = taker.take(state, "")
+    flat = taker.flat
+    is_plain = not flat.tied and all(
+        isinstance(key, str) and (is_tensor(value)) for key, value in state.items())
+    flat.structure = None if is_plain else structure
+    return flat
+
+
+class _Taker:
+    def __init__(self, allow_pickle):
+        self.flat = Flat()
+        self._allow_pickle = allow_pickle
+        self._names = set()
+        self._places = {}  # where a tensor lies -> its name
+        self._holders = []  # containers on the way here: a state may not hold itself
+
+    def take(self, value, name):
+        if is_tensor(value) or is_array(value):
+            self._claim(name)
+            return self._tensor(value, name)
+        if isinstance(value, collections.abc.Mapping):
+            return self._container("dict", value, name, [
+                (key, self._key(key, name), child) for key, child in value.items()])
+        if type(value) in (list, tuple):
+            kind = "list" if type(value) is list else "tuple"
+            return self._container(kind, value, name, list(zip([None] * len(value),
+                                                               range(len(value)), value)))
+        self._claim(name)
+        plain = _plain(value)
+        if plain is not None or value is None:
+            self.flat.values[name] = plain
+            return "value"
+        if not self._allow_pickle:
+            raise UsageError(f"'{name}' is a {type(value).__name__}, which is neither a tensor nor "
+                             "a value that JSON holds", "allow_pickle=True stores it as a pickle")
+        self.flat.objects[name] = value
+        return "object"
+
+    def _container(self, kind, value, name, children):
+        if any(value is holder for holder in self._holders):
+            raise UsageError(f"'{name}' holds itself")
+        self._holders.append(value)
+        taken = []
+        for key, word, child in children:
+            node = self.take(child, f"{name}.{word}" if name else str(word))
+            taken.append([key, node] if kind == "dict" else node)
+        self._holders.pop()
+        return {kind: taken}
+
+    def _key(self, key, name):
+        if not isinstance(key, (str, int)) or isinstance(key, bool):
+            raise UsageError(f"the key {key!r} in '{name}' is neither text nor an integer")
+        return key
+
+    def _claim(self, name):
+        if name in self._names:
+            raise UsageError(f"two values of the state are called '{name}' when keys are joined "
+                             "with '.'", "rename one")
+        self._names.add(name)
+
+    def _tensor(self, value, name):
+        kind = "array" if is_array(value) else "tensor"
+        place = _place(value)
+        known = self._places.setdefault(place, name) if place is not None else name
+        if known != name:
+            self.flat.tied[name] = known
+            return {"tied": known}
+        self.flat.tensors[name] = value
+        return kind
+
+
+def _place(value):
+    """What two names of one tensor have in common; None for what cannot be told."""
+    if is_array(value) or hasattr(value, "device_mesh") or value.numel() == 0:
+        return None
+    if value.is_meta or value.layout is not torch_module().strided:
+        return None
+    return (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device,
+            value.is_conj(), value.is_neg())
+
+
+def _plain(value):
+    """The value as JSON; None when it does not fit. A number of NumPy becomes one of Python."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        value = value.item()
+    if type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"float": str(value)}
+    if type(value) is bytes:
+        return {"bytes": base64.b64encode(value).decode()}
+    return None
+
+
+def _from_plain(value):
+    if isinstance(value, dict):
+        if "float" in value:
+            return float(value["float"])
+        return base64.b64decode(value["bytes"])
+    return value
+
+
+def load_structure(read):
+    """The structure and the values of a tag; `read(name)`: an attachment's bytes or None."""
+    structure = read(STRUCTURE)
+    if structure is None:
+        return None, {}
+    return json.loads(structure), json.loads(read(VALUES))
+
+
+def load_objects(read, allow_pickle):
+    """Errors: UsageError when there are pickles and the caller does not allow them."""
+    pickled = read(OBJECTS)
+    if pickled is None:
+        return {}
+    if not allow_pickle:
+        raise UsageError("the tag holds Python objects as a pickle, which may run any code when it "
+                         "is read", "allow_pickle=True reads it, if you trust who saved it")
+    return pickle.loads(pickled)
+
+
+def unflatten(structure, tensors, values, objects):
+    """The nested state. `tensors`: by name; those that are not there are left out."""
+    return _build(structure, "", tensors, values, objects)
+
+
+_ABSENT = object()
+
+
+def _build(node, name, tensors, values, objects):
+    if node in ("tensor", "array"):
+        return tensors.get(name, _ABSENT)
+    if node == "value":
+        return _from_plain(values[name])
+    if node == "object":
+        return objects[name]
+    if not isinstance(node, dict) or len(node) != 1:
+        raise CorruptError(f"the structure of the state is not understood at '{name}'")
+    (kind, children), = node.items()
+    if kind == "tied":
+        return tensors.get(children, _ABSENT)
+    if kind == "dict":
+        built = {key: _build(child, f"{name}.{key}" if name else str(key), tensors, values, objects)
+                 for key, child in children}
+        return {key: child for key, child in built.items() if child is not _ABSENT}
+    built = [_build(child, f"{name}.{number}" if name else str(number), tensors, values, objects)
+             for number, child in enumerate(children)]
+    built = [child for child in built if child is not _ABSENT]
+    return tuple(built) if kind == "tuple" else built

@@ -1,0 +1,192 @@
+"""A store, from Python. Saving and loading run in C++ threads without the interpreter's lock;
+what needs the store's index or its policies is done by the program `cairn`."""
+
+import ctypes
+import dataclasses
+import datetime
+import json
+import os
+
+from . import _library, _loading, _memory, _program, _tree
+from ._checkpoint import Checkpoint
+from ._records import Records
+from .errors import NoStoreError, UsageError
+
+USER_CONTENT = "cairn_user_content.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tag:
+    """What `cairn ls` says of a tag. Sizes in bytes."""
+
+    tag: str
+    manifest: str
+    created: datetime.datetime
+    step: object
+    logical_bytes: int
+    new_bytes: int
+    pinned: bool
+    metadata: dict
+
+
+def _time(text):
+    # fromisoformat knows microseconds at most, and "Z" only since Python 3.11
+    seconds, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.datetime.fromisoformat(f"{seconds}.{(fraction + '000000')[:6]}+00:00")
+
+
+class Store:
+    """A store directory. Threads: any. After a fork a child opens one of its own.
+
+    create: makes an empty store when there is none.
+    Errors: NoStoreError, NewerFormatError, UsageError.
+    """
+
+    def __init__(self, path, *, create=False):
+        self.path = os.path.abspath(os.fspath(path))
+        self._handle = ctypes.c_void_p()
+        try:
+            self._open()
+        except NoStoreError:
+            if not create:
+                raise
+            _library.call("cairn_init", os.fsencode(self.path))
+            self._open()
+
+    def _open(self):
+        _library.call("cairn_open", os.fsencode(self.path), ctypes.byref(self._handle))
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            _library.library().cairn_close(self._handle)
+            self._handle = None
+
+    def __repr__(self):
+        return f"cairn.Store({self.path!r})"
+
+    def __reduce__(self):
+        return Store, (self.path,)
+
+    def save(self, tag, state_dict, *, user_content=None, metadata=None, step=None, base=None,
+             if_exists="error", roles="auto", effort=None, pin=False, allow_pickle=False):
+        """Saves a nested state (dicts, lists, tensors on any device, arrays, plain values) as a tag.
+
+        The tag is complete and durable when this returns, or does not exist. Tensors that share
+        their memory exactly are stored once and are one tensor again after a load.
+        user_content: anything that JSON holds; read back by `user_content()`.
+        metadata: short facts for people and policies; values are kept as text.
+        base: the tag to compare with, "none", or None for the newest of the tag's prefix.
+        roles: "auto", "none", or a dict like a roles file (`cairn help import`).
+        Returns a dict: tag, manifest, logical_bytes, new_bytes, reused_bytes, stored_bytes, ...
+        Errors: UsageError, ExistsError, NoSpaceError, BusyError, NoStoreError, ...
+        """
+        flat = _tree.flatten(state_dict, allow_pickle)
+        attachments = flat.attachments()
+        if user_content is not None:
+            attachments[USER_CONTENT] = _as_json(user_content, "user_content")
+        records = Records()
+        memories = []
+        for name, value in flat.tensors.items():
+            memories.append(_memory.memory_of(name, value))
+            records.add(name, memories[-1])
+        watch = _library.Watch()
+        request = _library.SaveRequest(
+            struct_bytes=ctypes.sizeof(_library.SaveRequest), tag=_text(tag),
+            tensors=records.pack(), tensor_count=len(records), tensor_bytes=records.element_bytes,
+            step=step or 0, has_step=step is not None, pinned=pin, base=_text(base),
+            if_exists=_text(if_exists), effort=_text(effort),
+            roles=_text(roles if isinstance(roles, str) else json.dumps(roles)),
+            watch=watch.handle)
+        kept = _give_attachments(request, attachments), _give_metadata(request, metadata or {})
+        told = ctypes.c_void_p()
+        _library.call_stoppable(watch, "cairn_save", self._handle, ctypes.byref(request),
+                                ctypes.byref(told))
+        del kept, memories
+        return json.loads(_library.take_text(told))
+
+    def load(self, tag, into=None, *, tensors=None, map_location=None, dtype=None, rename=None,
+             strict=True, allow_pickle=False):
+        """Loads a tag (a name, or "PREFIX/@newest").
+
+        into: a nested state or a module whose tensors are filled where they lie, in any strides;
+        tensors on the meta device are made anew. None: the state as it was saved, on the CPU or
+        where map_location says.
+        tensors: a glob or several; dtype: what floats become (with `into`: lets dtypes differ);
+        rename: {regular expression: replacement} for stored names.
+        strict: names that only one side has are an error; else they are passed over.
+        Errors: NotFoundError, UsageError with all that does not fit, CorruptError naming the place.
+        """
+        checkpoint = Checkpoint(self._handle, tag)
+        if into is None:
+            return _loading.load_new(checkpoint, tensors, map_location, dtype, rename,
+                                     allow_pickle)
+        if hasattr(into, "load_state_dict"):
+            state = into.state_dict()
+            _loading.load_into(checkpoint, state, tensors, dtype, rename, strict)
+            into.load_state_dict(state, strict=strict, assign=True)
+            return into
+        return _loading.load_into(checkpoint, into, tensors, dtype, rename, strict)
+
+    def user_content(self, tag):
+        """What the tag was saved with; None without any."""
+        content = Checkpoint(self._handle, tag).attachment(USER_CONTENT)
+        return None if content is None else json.loads(content)
+
+    def tags(self, pattern=None):
+        """The tags that match a glob, newest first."""
+        listed = _program.run(self.path, "ls", *([pattern] if pattern else []))["tags"]
+        names = [field.name for field in dataclasses.fields(Tag)]
+        return [Tag(**{**{name: row.get(name) for name in names}, "created": _time(row["created"])})
+                for row in listed]
+
+    def show(self, tag, **flags):
+        """The JSON of `cairn show`: tensors, layouts, attachments, restore cost."""
+        return _program.run(self.path, "show", tag, *_program.flags_of(flags))
+
+    def diff(self, a, b, **flags):
+        """The JSON of `cairn diff`: what changed between two tags."""
+        return _program.run(self.path, "diff", a, b, *_program.flags_of(flags))
+
+    def forget(self, *tags, **flags):
+        """Drops tags by name, or by policy: forget(keep_last=5). Returns what was kept and removed.
+        Errors: ProtectedError, NotFoundError."""
+        return _program.run(self.path, "forget", *tags, *_program.flags_of({"yes": True, **flags}))
+
+    def gc(self, **flags):
+        """Frees what no tag needs. Returns freed_bytes and more."""
+        return _program.run(self.path, "gc", *_program.flags_of({"yes": True, **flags}))
+
+    def check(self, **flags):
+        """Looks for damage: check(read_data=True). Returns the findings; `ok` sums them up."""
+        return _program.run(self.path, "check", *_program.flags_of(flags), fine=(0, 12))
+
+
+def _text(value):
+    return None if value is None else value.encode()
+
+
+def _as_json(value, what):
+    try:
+        return json.dumps(value, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what} does not fit JSON: {error}") from error
+
+
+def _give_attachments(request, attachments):
+    """Puts them into the request; what is returned must live until the call."""
+    array = (_library.Attachment * max(1, len(attachments)))()
+    for at, (name, content) in enumerate(attachments.items()):
+        array[at] = _library.Attachment(
+            name.encode(), ctypes.cast(ctypes.c_char_p(content), ctypes.c_void_p), len(content))
+    request.attachments, request.attachment_count = array, len(attachments)
+    request.attachment_bytes = ctypes.sizeof(_library.Attachment)
+    return array, attachments
+
+
+def _give_metadata(request, metadata):
+    array = (_library.Pair * max(1, len(metadata)))()
+    for at, (key, value) in enumerate(metadata.items()):
+        text = value if isinstance(value, str) else _as_json(value, f"the metadata '{key}'").decode()
+        array[at] = _library.Pair(str(key).encode(), text.encode())
+    request.metadata, request.metadata_count = array, len(metadata)
+    return array

@@ -1,0 +1,177 @@
+// The C ABI as a caller of another language meets it.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "lib/cairn.h"
+#include "tests/support/temp_folder.h"
+
+namespace cairn {
+namespace {
+
+class CApi : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(cairn_init((folder_ / "s").c_str()), CAIRN_OK) << cairn_error_message();
+    ASSERT_EQ(cairn_open((folder_ / "s").c_str(), &store_), CAIRN_OK) << cairn_error_message();
+  }
+  void TearDown() override { cairn_close(store_); }
+
+  cairn_tensor tensor() {
+    cairn_tensor whole = {};
+    whole.name = "w";
+    whole.dtype = "F32";
+    whole.rank = 2;
+    whole.shape = kShape;
+    whole.data = values_.data();
+    return whole;
+  }
+  cairn_save_request request(const cairn_tensor& tensor, const char* tag) {
+    cairn_save_request wanted = {};
+    wanted.struct_bytes = sizeof(wanted);
+    wanted.tag = tag;
+    wanted.tensors = &tensor;
+    wanted.tensor_count = 1;
+    wanted.tensor_bytes = sizeof(tensor);
+    return wanted;
+  }
+
+  static constexpr uint64_t kShape[] = {16, 8};
+  TempFolder folder_;
+  cairn_store* store_ = nullptr;
+  std::vector<float> values_ = std::vector<float>(128, 1.5F);
+};
+
+TEST_F(CApi, ATagGoesThereAndBack) {
+  const cairn_tensor source = tensor();
+  cairn_save_request wanted = request(source, "run/1");
+  const cairn_attachment note{"note", "hello", 5};
+  wanted.attachments = &note;
+  wanted.attachment_count = 1;
+  wanted.attachment_bytes = sizeof(note);
+  const cairn_pair loss{"loss", "0.5"};
+  wanted.metadata = &loss;
+  wanted.metadata_count = 1;
+  wanted.step = 7;
+  wanted.has_step = 1;
+  char* told = nullptr;
+  ASSERT_EQ(cairn_save(store_, &wanted, &told), CAIRN_OK) << cairn_error_message();
+  EXPECT_NE(std::string(told).find(R"("logical_bytes":512)"), std::string::npos) << told;
+  cairn_free(told);
+
+  cairn_checkpoint* checkpoint = nullptr;
+  ASSERT_EQ(cairn_checkpoint_open(store_, "run/@newest", &checkpoint), CAIRN_OK);
+  ASSERT_EQ(cairn_checkpoint_describe(checkpoint, &told), CAIRN_OK);
+  for (const char* part : {R"("step":7)", R"("loss":"0.5")", R"("shape":[16,8])"}) {
+    EXPECT_NE(std::string(told).find(part), std::string::npos) << told;
+  }
+  cairn_free(told);
+  char text[5];
+  EXPECT_EQ(cairn_checkpoint_attachment(checkpoint, "note", text, 4), CAIRN_USAGE);
+  EXPECT_EQ(cairn_checkpoint_attachment(checkpoint, "none", text, 5), CAIRN_NOT_FOUND);
+  ASSERT_EQ(cairn_checkpoint_attachment(checkpoint, "note", text, 5), CAIRN_OK);
+  EXPECT_EQ(std::string(text, 5), "hello");
+  // A box of it, into every other column; the store may be closed before.
+  cairn_close(store_);
+  store_ = nullptr;
+  std::vector<float> room(16, 0);
+  const uint64_t offsets[] = {3, 0}, lengths[] = {1, 8};
+  const int64_t strides[] = {64, 8};
+  cairn_tensor target = tensor();
+  target.offsets = offsets;
+  target.lengths = lengths;
+  target.strides_bytes = strides;
+  target.data = room.data();
+  cairn_load_request load = {};
+  load.struct_bytes = sizeof(load);
+  load.targets = &target;
+  load.target_count = 1;
+  load.target_bytes = sizeof(target);
+  ASSERT_EQ(cairn_load(checkpoint, &load, nullptr), CAIRN_OK) << cairn_error_message();
+  for (size_t i = 0; i < room.size(); ++i) EXPECT_EQ(room[i], i % 2 == 0 ? 1.5F : 0.0F) << i;
+  cairn_checkpoint_close(checkpoint);
+}
+
+/// Callers compiled before the latest fields were added, or after fields this library lacks.
+TEST_F(CApi, StructsMayBeShorterAndLonger) {
+  struct LongTensor {
+    cairn_tensor known;
+    uint64_t later = ~0ull;
+  } longer[2] = {{tensor()}, {tensor()}};
+  longer[1].known.name = "v";
+  cairn_save_request wanted = request(longer[0].known, "run/long");
+  wanted.tensor_count = 2;
+  wanted.tensor_bytes = sizeof(LongTensor);
+  EXPECT_EQ(cairn_save(store_, &wanted, nullptr), CAIRN_OK) << cairn_error_message();
+
+  const cairn_tensor source = tensor();
+  cairn_save_request shorter = request(source, "run/short");
+  shorter.struct_bytes = offsetof(cairn_save_request, roles);
+  shorter.tensor_bytes = offsetof(cairn_tensor, role);
+  shorter.roles = "not looked at";
+  EXPECT_EQ(cairn_save(store_, &shorter, nullptr), CAIRN_OK) << cairn_error_message();
+}
+
+TEST_F(CApi, WrongRequestsAreErrors) {
+  cairn_store* none = nullptr;
+  EXPECT_EQ(cairn_open((folder_ / "none").c_str(), &none), CAIRN_NO_STORE);
+  EXPECT_STRNE(cairn_error_message(), "");
+  EXPECT_STRNE(cairn_error_hint(), "");
+  EXPECT_EQ(cairn_open(nullptr, &none), CAIRN_USAGE);
+  EXPECT_EQ(none, nullptr);
+  EXPECT_EQ(cairn_save(store_, nullptr, nullptr), CAIRN_USAGE);
+
+  const auto refused = [&](const cairn_tensor& tensor, auto change) {
+    cairn_save_request wanted = request(tensor, "run/1");
+    change(wanted);
+    const cairn_status status = cairn_save(store_, &wanted, nullptr);
+    EXPECT_EQ(status, CAIRN_USAGE) << cairn_error_message();
+  };
+  const auto as_it_is = [](cairn_save_request&) {};
+  cairn_tensor wrong = tensor();
+  wrong.dtype = "F31";
+  refused(wrong, as_it_is);
+  wrong = tensor();
+  wrong.name = nullptr;
+  refused(wrong, as_it_is);
+  wrong = tensor();
+  wrong.shape = nullptr;
+  refused(wrong, as_it_is);
+  wrong = tensor();
+  wrong.role = "wheel";
+  refused(wrong, as_it_is);
+  wrong = tensor();
+  wrong.rank = 17;
+  const std::vector<uint64_t> ones(17, 1);
+  wrong.shape = ones.data();
+  refused(wrong, as_it_is);
+  const cairn_tensor right = tensor();
+  refused(right, [](auto& wanted) { wanted.struct_bytes = 0; });
+  refused(right, [](auto& wanted) { wanted.tag = nullptr; });
+  refused(right, [](auto& wanted) { wanted.tensors = nullptr; });
+  refused(right, [](auto& wanted) { wanted.if_exists = "perhaps"; });
+  refused(right, [](auto& wanted) { wanted.roles = "{"; });
+}
+
+TEST_F(CApi, ACallCanBeStopped) {
+  cairn_watch* watch = nullptr;
+  ASSERT_EQ(cairn_watch_new(&watch), CAIRN_OK);
+  const cairn_tensor source = tensor();
+  cairn_save_request wanted = request(source, "run/1");
+  wanted.watch = watch;
+  cairn_watch_stop(watch);
+  EXPECT_EQ(cairn_save(store_, &wanted, nullptr), CAIRN_CANCELLED);
+  cairn_progress progress = {};
+  progress.struct_bytes = sizeof(progress);
+  cairn_watch_read(watch, &progress);
+  EXPECT_EQ(progress.total_bytes, 512u);
+  cairn_watch_free(watch);
+  cairn_checkpoint* checkpoint = nullptr;
+  EXPECT_EQ(cairn_checkpoint_open(store_, "run/1", &checkpoint), CAIRN_NOT_FOUND);
+}
+
+}  // namespace
+}  // namespace cairn

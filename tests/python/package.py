@@ -1,0 +1,31 @@
+"""The package of this tree over what was built: import this first. usage: TEST LIBCAIRN CAIRN"""
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "python"), str(ROOT / "tests/support")]
+
+import environment  # noqa: E402
+
+
+def enter(*packages):
+    """Names the library and the program for the package; skips the test without the packages."""
+    environment.enter(*packages)
+    if len(sys.argv) > 2:
+        os.environ["CAIRN_PROGRAM"] = str(Path(sys.argv.pop(2)).resolve())
+        os.environ["CAIRN_LIBRARY"] = str(Path(sys.argv.pop(1)).resolve())
+
+
+class StoreTest(unittest.TestCase):
+    """A store of its own for each test."""
+
+    def setUp(self):
+        import cairn
+
+        temporary = tempfile.TemporaryDirectory(prefix="cairn-python-")
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        self.store = cairn.Store(self.folder / "store", create=True)
