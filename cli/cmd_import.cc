@@ -46,7 +46,7 @@ static Result<SaveRequest> make_request(const Context& context, const Store& sto
   Metadata known = files.file_metadata;
   for (const auto& [key, value] : request.metadata) known[key] = value;
   if (options.roles == "auto") warn_of_facts(context.output, request.metadata);
-  CAIRN_CHECK(give_roles(context.output, options.roles, known, files.tensors, request.optimizer));
+  CAIRN_CHECK(import_roles(context.output, options.roles, known, files.tensors, request.optimizer));
   request.tensors = files.tensors;
   request.effort = options.effort;
   request.restore_budget = options.restore_budget;

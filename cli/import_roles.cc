@@ -16,9 +16,9 @@ void warn_of_facts(Output& output, const Metadata& metadata) {
   }
 }
 
-static void warn_of_keys(Output& output, const std::string& file, const RoleRules& rules) {
+static void warn_of_keys(Output& output, const std::string& file, const IdleFacts& idle) {
   const std::vector<std::string> known = role_file_keys();
-  for (const std::string& key : rules.unknown_keys) {
+  for (const std::string& key : idle.unknown_keys) {
     const std::string near = did_you_mean(key, known);
     output.warn(
         fmt::format("'{}' in '{}' is not known there and changes nothing; {}", key, file,
@@ -26,42 +26,35 @@ static void warn_of_keys(Output& output, const std::string& file, const RoleRule
   }
 }
 
-static void warn_of_names(Output& output, const std::vector<RolePattern>& idle) {
-  for (const RolePattern& pattern : idle) {
+static void warn_of_names(Output& output, const IdleFacts& idle) {
+  for (const RolePattern& pattern : idle.names) {
     output.warn(
         fmt::format("no tensor matches '{}' ({})", pattern.text(), role_name(pattern.role)));
   }
 }
 
-static Result<Bytes> read_roles(const std::string& path) {
-  const auto file = posix_fs().info(path);
+/// The text of the file; the words that stand for one are their own.
+static Result<std::string> read_roles(const std::string& roles) {
+  if (roles == kRolesByName || roles == kNoRoles) return roles;
+  const auto file = posix_fs().info(roles);
   if (!file) {
     return fail(file.error().code, file.error().message,
                 "--roles takes a file, 'auto' or 'none'; 'cairn help import' shows a file");
   }
   if (file->is_folder || file->bytes > kRolesBytesMax) {
-    return fail(Code::kUsage, fmt::format("'{}' is no roles file", path),
+    return fail(Code::kUsage, fmt::format("'{}' is no roles file", roles),
                 "'cairn help import' shows one");
   }
-  return read_file(posix_fs(), path, kRolesBytesMax);
+  CAIRN_TRY(const Bytes text, read_file(posix_fs(), roles, kRolesBytesMax));
+  return std::string(text.begin(), text.end());
 }
 
-Status give_roles(Output& output, const std::string& roles, const Metadata& metadata,
-                  std::vector<TensorSource>& tensors, OptimizerFacts& optimizer) {
-  if (roles == "none") {
-    optimizer.predict = false;
-    return {};
-  }
-  if (roles == "auto") {
-    guess_roles(tensors);
-    optimizer.common = facts_from_metadata(metadata);
-    return {};
-  }
-  CAIRN_TRY(const Bytes text, read_roles(roles));
-  CAIRN_TRY(const RoleRules rules, parse_role_rules(text, roles));
-  warn_of_keys(output, roles, rules);
-  warn_of_names(output, assign_roles(rules, tensors));
-  optimizer = rules.optimizer;
+Status import_roles(Output& output, const std::string& roles, const Metadata& metadata,
+                    std::vector<TensorSource>& tensors, OptimizerFacts& optimizer) {
+  CAIRN_TRY(const std::string text, read_roles(roles));
+  CAIRN_TRY(const IdleFacts idle, give_roles(text, roles, metadata, tensors, optimizer));
+  warn_of_keys(output, roles, idle);
+  warn_of_names(output, idle);
   return {};
 }
 

@@ -15,7 +15,7 @@ void warn_of_facts(Output& output, const Metadata& metadata);
 
 /// Says what the tensors are to their optimizer, and what is known of its step. `roles`: a file,
 /// "auto" or "none". `metadata`: of the tag, for "auto". Errors: kUsage, kNotFound.
-Status give_roles(Output& output, const std::string& roles, const Metadata& metadata,
-                  std::vector<TensorSource>& tensors, OptimizerFacts& optimizer);
+Status import_roles(Output& output, const std::string& roles, const Metadata& metadata,
+                    std::vector<TensorSource>& tensors, OptimizerFacts& optimizer);
 
 }  // namespace cairn

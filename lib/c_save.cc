@@ -90,20 +90,10 @@ static Status read_request(const cairn_save_request& given, SaveRequest& request
   CAIRN_TRY(request.base_memory, sources_of(before));
   CAIRN_CHECK(read_extras(given, request));
   CAIRN_CHECK(read_choices(given, request));
-  const std::string_view roles = given.roles == nullptr ? "auto" : given.roles;
-  if (roles == "none") {
-    request.optimizer.predict = false;
-    return {};
-  }
-  if (roles == "auto") {
-    guess_roles(request.tensors);
-    request.optimizer.common = facts_from_metadata(request.metadata);
-  } else {
-    const ByteSpan text(reinterpret_cast<const uint8_t*>(roles.data()), roles.size());
-    CAIRN_TRY(const RoleRules rules, parse_role_rules(text, "the roles of the request"));
-    (void)assign_roles(rules, request.tensors);  // names that match nothing: roles may be named
-    request.optimizer = rules.optimizer;
-  }
+  // Names that match nothing are no matter: tensors may say their roles themselves.
+  CAIRN_CHECK(give_roles(given.roles == nullptr ? kRolesByName : given.roles,
+                         "the roles of the request", request.metadata, request.tensors,
+                         request.optimizer));
   return name_roles(tensors, request.tensors);
 }
 

@@ -23,20 +23,23 @@ std::optional<OptimizerKind> optimizer_named(std::string_view name) {
   return std::nullopt;
 }
 
-static void take(const std::optional<double>& more, std::optional<double>& fact) {
-  if (more) fact = more;
+std::span<const StepNumber> step_numbers() {
+  static constexpr StepNumber kNumbers[] = {{"step", &StepFacts::step},
+                                            {"lr", &StepFacts::lr},
+                                            {"beta1", &StepFacts::beta1},
+                                            {"beta2", &StepFacts::beta2},
+                                            {"eps", &StepFacts::eps},
+                                            {"weight_decay", &StepFacts::weight_decay},
+                                            {"clip", &StepFacts::clip},
+                                            {"momentum", &StepFacts::momentum},
+                                            {"dampening", &StepFacts::dampening}};
+  return kNumbers;
 }
 
 void merge_facts(const StepFacts& more, StepFacts& facts) {
-  take(more.step, facts.step);
-  take(more.lr, facts.lr);
-  take(more.beta1, facts.beta1);
-  take(more.beta2, facts.beta2);
-  take(more.eps, facts.eps);
-  take(more.weight_decay, facts.weight_decay);
-  take(more.clip, facts.clip);
-  take(more.momentum, facts.momentum);
-  take(more.dampening, facts.dampening);
+  for (const auto& [name, number] : step_numbers()) {
+    if (more.*number) facts.*number = more.*number;
+  }
   if (more.optimizer) facts.optimizer = more.optimizer;
 }
 
@@ -48,15 +51,14 @@ StepFacts OptimizerFacts::of(std::string_view parameter) const {
   return facts;
 }
 
-static constexpr std::pair<std::string_view, std::optional<double> StepFacts::*> kInMetadata[] = {
-    {"lr", &StepFacts::lr},
-    {"beta1", &StepFacts::beta1},
-    {"beta2", &StepFacts::beta2},
-    {"eps", &StepFacts::eps},
-    {"weight_decay", &StepFacts::weight_decay},
-    {"clip", &StepFacts::clip},
-    {"momentum", &StepFacts::momentum},
-    {"dampening", &StepFacts::dampening}};
+/// nullptr for other keys. Not so a `step`, which may count anything.
+static const StepNumber* number_of_metadata(std::string_view key) {
+  const auto numbers = step_numbers();
+  const auto found = std::find_if(numbers.begin(), numbers.end(), [&](const StepNumber& number) {
+    return number.first == key && key != "step";
+  });
+  return found == numbers.end() ? nullptr : &*found;
+}
 
 static std::optional<double> number_in(const std::string& text) {
   char* end = nullptr;
@@ -69,9 +71,8 @@ StepFacts facts_from_metadata(const Metadata& metadata) {
   for (const auto& [key, text] : metadata) {
     if (key == "optimizer") facts.optimizer = optimizer_named(text);
     const auto number = number_in(text);
-    for (const auto& [name, fact] : kInMetadata) {
-      if (key == name && number) facts.*fact = number;
-    }
+    const StepNumber* known = number_of_metadata(key);
+    if (known != nullptr && number) facts.*(known->second) = number;
   }
   return facts;
 }
@@ -79,9 +80,7 @@ StepFacts facts_from_metadata(const Metadata& metadata) {
 std::vector<std::string> facts_without_number(const Metadata& metadata) {
   std::vector<std::string> keys;
   for (const auto& [key, text] : metadata) {
-    for (const auto& [name, fact] : kInMetadata) {
-      if (key == name && !number_in(text)) keys.push_back(key);
-    }
+    if (number_of_metadata(key) != nullptr && !number_in(text)) keys.push_back(key);
   }
   return keys;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,10 @@ struct OptimizerFacts {
 
 /// By its name, in letters of either case: adam, adamw, sgd, lion, muon. nullopt for others.
 std::optional<OptimizerKind> optimizer_named(std::string_view name);
+
+/// A number of StepFacts, by its name in roles files and metadata.
+using StepNumber = std::pair<std::string_view, std::optional<double> StepFacts::*>;
+std::span<const StepNumber> step_numbers();
 
 /// Takes lr, beta1, beta2, eps, weight_decay, clip, momentum, dampening and optimizer from metadata
 /// of these names; what is no number is passed over.

@@ -12,16 +12,6 @@ namespace cairn {
 using nlohmann::json;
 
 static constexpr std::string_view kParameter = "{p}";
-static constexpr std::array<std::pair<std::string_view, std::optional<double> StepFacts::*>, 9>
-    kNumbers = {{{"step", &StepFacts::step},
-                 {"lr", &StepFacts::lr},
-                 {"beta1", &StepFacts::beta1},
-                 {"beta2", &StepFacts::beta2},
-                 {"eps", &StepFacts::eps},
-                 {"weight_decay", &StepFacts::weight_decay},
-                 {"clip", &StepFacts::clip},
-                 {"momentum", &StepFacts::momentum},
-                 {"dampening", &StepFacts::dampening}}};
 
 std::optional<Role> role_named(std::string_view name) {
   for (const Role role : {Role::kWeight, Role::kMaster, Role::kExpAvg, Role::kExpAvgSq,
@@ -48,7 +38,7 @@ static Result<StepFacts> take_facts(const json& object) {
     if (name == nullptr) return fail(Code::kUsage, "'optimizer' must be a text");
     facts.optimizer = optimizer_named(*name);
   }
-  for (const auto& [key, fact] : kNumbers) {
+  for (const auto& [key, fact] : step_numbers()) {
     if (!object.contains(key)) continue;
     if (!object[key].is_number()) {
       return fail(Code::kUsage, fmt::format("'{}' must be a number", key));
@@ -75,7 +65,7 @@ static Status take_groups(const json& groups, OptimizerFacts& optimizer) {
 
 std::vector<std::string> role_file_keys() {
   std::vector<std::string> keys = {"optimizer", "names", "groups", "match"};
-  for (const auto& [key, fact] : kNumbers) keys.emplace_back(key);
+  for (const auto& [key, fact] : step_numbers()) keys.emplace_back(key);
   return keys;
 }
 
@@ -238,6 +228,24 @@ void guess_roles(std::vector<TensorSource>& sources) {
     source.role = is_float(source.dtype) ? Role::kWeight : Role::kOther;
     source.parameter = source.role == Role::kWeight ? without_prefixes(source.name) : "";
   }
+}
+
+Result<IdleFacts> give_roles(std::string_view roles, std::string_view path,
+                             const Metadata& metadata, std::vector<TensorSource>& tensors,
+                             OptimizerFacts& optimizer) {
+  if (roles == kNoRoles) {
+    optimizer.predict = false;
+    return IdleFacts();
+  }
+  if (roles == kRolesByName) {
+    guess_roles(tensors);
+    optimizer.common = facts_from_metadata(metadata);
+    return IdleFacts();
+  }
+  const ByteSpan text(reinterpret_cast<const uint8_t*>(roles.data()), roles.size());
+  CAIRN_TRY(RoleRules rules, parse_role_rules(text, path));
+  optimizer = std::move(rules.optimizer);
+  return IdleFacts{std::move(rules.unknown_keys), assign_roles(rules, tensors)};
 }
 
 }  // namespace cairn

@@ -47,4 +47,21 @@ std::vector<RolePattern> assign_roles(const RoleRules& rules, std::vector<Tensor
 /// weight.
 void guess_roles(std::vector<TensorSource>& sources);
 
+/// What stands for a roles file: roles are told from the names, numbers from metadata; or nothing
+/// is predicted from the optimizer.
+inline constexpr std::string_view kRolesByName = "auto", kNoRoles = "none";
+
+/// What was meant to say something of the optimizer and does not.
+struct IdleFacts {
+  std::vector<std::string> unknown_keys;  ///< of the file
+  std::vector<RolePattern> names;         ///< that no tensor has
+};
+
+/// Says what the tensors are to their optimizer, and what is known of its step. `roles`: one of the
+/// two words, or the text of a roles file, called `path` in errors. `metadata`: of the tag.
+/// Errors: as parse_role_rules.
+Result<IdleFacts> give_roles(std::string_view roles, std::string_view path,
+                             const Metadata& metadata, std::vector<TensorSource>& tensors,
+                             OptimizerFacts& optimizer);
+
 }  // namespace cairn

@@ -7,7 +7,7 @@
     state = store.load("run7/@newest")
 """
 
-from ._library import library
+from ._library import loaded
 from .errors import (AuthError, BusyError, CancelledError, CorruptError, Error, ExistsError,
                      NewerFormatError, NoSpaceError, NoStoreError, NotFoundError, PartialError,
                      ProtectedError, UnreachableError, UsageError)
@@ -16,7 +16,7 @@ from .store import Store, Tag
 
 def __getattr__(name):
     if name == "__version__":
-        return library().cairn_version_text().decode()
+        return loaded().cairn_version_text().decode()
     raise AttributeError(f"module 'cairn' has no attribute '{name}'")
 
 

@@ -27,7 +27,7 @@ class Checkpoint:
 
     def __del__(self):
         if getattr(self, "_handle", None):
-            _library.library().cairn_checkpoint_close(self._handle)
+            _library.loaded().cairn_checkpoint_close(self._handle)
             self._handle = None
 
     def attachment(self, name):
@@ -39,10 +39,10 @@ class Checkpoint:
                       self.attachments[name])
         return room.raw[:self.attachments[name]]
 
-    def load(self, memories, cast):
-        """Fills memories, by the names of stored tensors."""
+    def load(self, loads, cast):
+        """Fills memory: pairs of a stored tensor's name and a Memory."""
         records = Records()
-        for name, memory in memories.items():
+        for name, memory in loads:
             records.add(name, memory)
         watch = _library.Watch()
         request = _library.LoadRequest(

@@ -5,7 +5,7 @@ import functools
 import os
 import threading
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32
-from ctypes import c_uint64, c_void_p
+from ctypes import c_void_p
 from pathlib import Path
 
 from .errors import NewerFormatError, NotFoundError, error_of
@@ -46,11 +46,6 @@ class LoadRequest(Structure):
     ]
 
 
-class Progress(Structure):
-    _fields_ = [("struct_bytes", c_size_t), ("total_bytes", c_uint64), ("done_bytes", c_uint64),
-                ("new_bytes", c_uint64)]
-
-
 # Calls that answer with a status, by their arguments.
 _CALLS = {
     "cairn_init": [c_char_p],
@@ -89,7 +84,7 @@ def _path():
 
 
 @functools.lru_cache(maxsize=None)
-def library():
+def loaded():
     """The library with its functions declared. Errors: NotFoundError, NewerFormatError."""
     try:
         lib = ctypes.CDLL(_path())
@@ -105,8 +100,6 @@ def library():
     for name in _FREES:
         getattr(lib, name).argtypes = [c_void_p]
         getattr(lib, name).restype = None
-    lib.cairn_watch_read.argtypes = [c_void_p, POINTER(Progress)]
-    lib.cairn_watch_read.restype = None
     for name, arguments in _CALLS.items():
         getattr(lib, name).argtypes = arguments
         getattr(lib, name).restype = c_int32
@@ -115,7 +108,7 @@ def library():
 
 def call(name, *arguments):
     """Calls a function; raises what it failed with."""
-    lib = library()
+    lib = loaded()
     status = getattr(lib, name)(*arguments)
     if status != 0:
         raise error_of(status, lib.cairn_error_message().decode("utf-8", "replace"),
@@ -127,11 +120,11 @@ def take_text(pointer):
     try:
         return ctypes.string_at(pointer).decode("utf-8")
     finally:
-        library().cairn_free(pointer)
+        loaded().cairn_free(pointer)
 
 
 class Watch:
-    """Stops a call in another thread, and sees how far it has come."""
+    """Stops a call in another thread."""
 
     def __init__(self):
         self._watch = c_void_p()
@@ -142,17 +135,11 @@ class Watch:
         return self._watch
 
     def stop(self):
-        library().cairn_watch_stop(self._watch)
-
-    def progress(self):
-        """(done bytes, total bytes, new bytes)."""
-        now = Progress(struct_bytes=ctypes.sizeof(Progress))
-        library().cairn_watch_read(self._watch, ctypes.byref(now))
-        return now.done_bytes, now.total_bytes, now.new_bytes
+        loaded().cairn_watch_stop(self._watch)
 
     def __del__(self):
         if getattr(self, "_watch", None):
-            library().cairn_watch_free(self._watch)
+            loaded().cairn_watch_free(self._watch)
             self._watch = None
 
 

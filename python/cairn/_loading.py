@@ -7,18 +7,19 @@ _FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8
 
 
 def load_new(checkpoint, tensors, map_location, dtype, rename, allow_pickle):
-    """The state as it was saved; a flat dict of tensors when it is renamed or only in part."""
+    """The state as it was saved, without the tensors that are not chosen; a flat dict of tensors
+    when they are renamed."""
     shown = _checkpoint.renamed(_checkpoint.chosen(checkpoint.tensors, tensors), rename)
     structure, values = (None, {}) if rename else _tree.load_structure(checkpoint.attachment)
     objects = _tree.load_objects(checkpoint.attachment, allow_pickle) if structure else {}
-    arrays = _arrays_of(structure)
+    arrays = _tree.arrays_of(structure)
     made = {}
     for name, stored in shown.items():
         kept, shape = checkpoint.tensors[stored]
         wanted = _memory.dtype_name(dtype) if dtype is not None and kept in _FLOATS else kept
         make = _checkpoint.new_array if name in arrays else _checkpoint.new_tensor
         made[name] = make(wanted, shape)
-    checkpoint.load({shown[name]: _memory.memory_of(name, value) for name, value in made.items()},
+    checkpoint.load([(shown[name], _memory.memory_of(name, value)) for name, value in made.items()],
                     cast=dtype is not None)
     if map_location is not None:
         made = {name: value if name in arrays else value.to(map_location)
@@ -28,75 +29,88 @@ def load_new(checkpoint, tensors, map_location, dtype, rename, allow_pickle):
     return _tree.unflatten(structure, made, values, objects)
 
 
-def _arrays_of(node, name=""):
-    """Names of leaves that were NumPy arrays."""
-    if node == "array":
-        return {name}
-    if not isinstance(node, dict) or "tied" in node:
-        return set()
-    found = set()
-    for kind, children in node.items():
-        pairs = children if kind == "dict" else enumerate(children)
-        for key, child in pairs:
-            found |= _arrays_of(child, f"{name}.{key}" if name else str(key))
-    return found
-
-
 def load_into(checkpoint, into, tensors, dtype, rename, strict):
     """Fills the tensors of a nested state where they lie; those on the meta device become new ones.
+    With `tensors` what is not chosen stays as it is.
     Errors: UsageError with every name that does not fit, before a byte is read."""
     flat = _tree.flatten(into, allow_pickle=True)
     shown = _checkpoint.renamed(_checkpoint.chosen(checkpoint.tensors, tensors), rename)
-    wrong = _compare(checkpoint, flat, shown, strict and tensors is None, dtype is not None)
+    sources = _sources(checkpoint, flat, shown, rename)
+    wrong = []
+    for name, stored in sources.items():
+        wrong += _compare(checkpoint, flat, name, stored, dtype is not None)
+    if strict:
+        wrong += _compare_names(flat, shown, sources, tensors is not None)
     if wrong:
         raise UsageError(f"the state does not fit the tag '{checkpoint.tag}': " + "; ".join(wrong),
                          "strict=False loads what both have" if strict else "")
-    memories, afterwards = {}, []
-    for name, target in flat.tensors.items():
-        if name not in shown:
-            continue
-        direct = target
-        if not _is_in_place(target):
-            direct = _checkpoint.new_tensor(_memory.dtype_name(target.dtype), tuple(target.shape))
-            afterwards.append((name, target, direct))
-        memories[shown[name]] = _memory.memory_of(name, direct)
-    checkpoint.load(memories, cast=dtype is not None)
-    new = {}
-    for name, target, loaded in afterwards:
-        if target.device.type == "meta":
-            new[name] = loaded
+    loads, copies, new = [], [], {}
+    for name, stored in sources.items():
+        target = flat.tensors[name]
+        room = target if _is_in_place(target) else _room_like(target)
+        if room is not target:
+            copies.append((name, target, room))
+        loads.append((stored, _memory.memory_of(name, room)))
+    checkpoint.load(loads, cast=dtype is not None)
+    for name, target, room in copies:
+        if _memory.is_tensor(target) and target.is_meta:
+            new[name] = room
+        elif _memory.is_tensor(target):
+            target.detach().copy_(room)
         else:
-            _memory.torch_module().Tensor.copy_(target.detach(), loaded)
+            target[...] = room
     _put(into, "", new, flat.tied)
     return into
 
 
+def _sources(checkpoint, flat, shown, rename):
+    """name in the state -> stored name. Tensors that were tied when they were saved have one."""
+    ties = {}
+    if not rename:
+        structure, _ = _tree.load_structure(checkpoint.attachment)
+        ties = _tree.ties_of(structure)
+    found = {name: shown.get(name, shown.get(ties.get(name))) for name in flat.tensors}
+    return {name: stored for name, stored in found.items() if stored is not None}
+
+
 def _is_in_place(target):
+    """Whether a load may write there at once."""
     if _memory.is_array(target):
-        return target.dtype.isnative and all(stride >= 0 for stride in target.strides)
-    if target.device.type != "cpu" or target.is_conj() or target.is_neg():
-        return False
-    # Elements that share memory would be filled twice, by threads.
-    return all(stride > 0 or size <= 1 for stride, size in zip(target.stride(), target.shape))
+        return all(stride >= 0 for stride in target.strides)
+    return target.is_cpu and not target.is_conj() and not target.is_neg()
 
 
-def _compare(checkpoint, flat, shown, strict, cast):
+def _room_like(target):
+    make = _checkpoint.new_array if _memory.is_array(target) else _checkpoint.new_tensor
+    return make(_memory.dtype_name(target.dtype), tuple(target.shape))
+
+
+def _compare_names(flat, shown, sources, is_part):
+    known = set(flat.tensors) | set(flat.tied)
     wrong = []
-    for name, target in flat.tensors.items():
-        if name not in shown:
-            if strict:
-                wrong.append(f"'{name}' is not in the tag")
-            continue
-        kept, shape = checkpoint.tensors[shown[name]]
-        own = _memory.dtype_name(target.dtype, f"'{name}'")
-        if tuple(target.shape) != shape:
-            wrong.append(f"'{name}' is {list(shape)} in the tag, here {list(target.shape)}")
-        elif own != kept and not cast:
-            wrong.append(f"'{name}' is {kept} in the tag, here {own} (dtype= converts)")
-    if strict:
-        known = set(flat.tensors) | set(flat.tied)
-        wrong += [f"'{name}' of the tag is not in the state" for name in shown if name not in known]
-    return wrong
+    if not is_part:
+        wrong += [f"'{name}' is not in the tag" for name in flat.tensors if name not in sources]
+    known = set(flat.tensors) | set(flat.tied)
+    return wrong + [f"'{name}' of the tag is not in the state"
+                    for name in shown if name not in known]
+
+
+def _compare(checkpoint, flat, name, stored, cast):
+    target, (kept, shape) = flat.tensors[name], checkpoint.tensors[stored]
+    own = _memory.dtype_name(target.dtype, f"'{name}'")
+    if tuple(target.shape) != shape:
+        yield f"'{name}' is {list(shape)} in the tag, here {list(target.shape)}"
+    elif own != kept and not cast:
+        yield f"'{name}' is {kept} in the tag, here {own} (dtype= converts)"
+    if _shares_elements(target) or (_memory.is_array(target) and not target.flags.writeable):
+        yield f"'{name}' cannot be written: elements share memory, or it is read-only"
+    if name in flat.in_tuples and not _memory.is_array(target) and target.is_meta:
+        yield f"'{name}' is on the meta device, in a tuple, whose items cannot be exchanged"
+
+
+def _shares_elements(target):
+    strides = target.strides if _memory.is_array(target) else target.stride()
+    return any(stride == 0 and size > 1 for stride, size in zip(strides, target.shape))
 
 
 def _put(node, name, new, tied):

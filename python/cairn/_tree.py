@@ -29,6 +29,7 @@ class Flat:
     tensors: dict = dataclasses.field(default_factory=dict)  # name -> tensor or array
     tied: dict = dataclasses.field(default_factory=dict)  # name -> the name it is stored under
     structure: object = None  # None: a flat dict of tensors
+    in_tuples: set = dataclasses.field(default_factory=set)  # names of tensors
     values: dict = dataclasses.field(default_factory=dict)  # name -> what JSON holds
     objects: dict = dataclasses.field(default_factory=dict)  # name -> anything else
 
@@ -96,7 +97,10 @@ class _Taker:
         self._holders.append(value)
         taken = []
         for key, word, child in children:
-            node = self.take(child, f"{name}.{word}" if name else str(word))
+            below = f"{name}.{word}" if name else str(word)
+            node = self.take(child, below)
+            if kind == "tuple" and node == "tensor":
+                self.flat.in_tuples.add(below)
             taken.append([key, node] if kind == "dict" else node)
         self._holders.pop()
         return {kind: taken}
@@ -172,6 +176,26 @@ def load_objects(read, allow_pickle):
         raise UsageError("the tag holds Python objects as a pickle, which may run any code when it "
                          "is read", "allow_pickle=True reads it, if you trust who saved it")
     return pickle.loads(pickled)
+
+
+def _leaves(node, name=""):
+    """(name, leaf) for each leaf of a structure."""
+    if not isinstance(node, dict) or "tied" in node:
+        yield name, node
+        return
+    for kind, children in node.items():
+        for key, child in children if kind == "dict" else enumerate(children):
+            yield from _leaves(child, f"{name}.{key}" if name else str(key))
+
+
+def arrays_of(structure):
+    """Names of what were NumPy arrays."""
+    return {name for name, leaf in _leaves(structure) if leaf == "array"}
+
+
+def ties_of(structure):
+    """name -> the name it is stored under."""
+    return {name: leaf["tied"] for name, leaf in _leaves(structure) if isinstance(leaf, dict)}
 
 
 def unflatten(structure, tensors, values, objects):

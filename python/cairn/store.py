@@ -58,7 +58,7 @@ class Store:
 
     def __del__(self):
         if getattr(self, "_handle", None):
-            _library.library().cairn_close(self._handle)
+            _library.loaded().cairn_close(self._handle)
             self._handle = None
 
     def __repr__(self):
@@ -113,7 +113,8 @@ class Store:
         where map_location says.
         tensors: a glob or several; dtype: what floats become (with `into`: lets dtypes differ);
         rename: {regular expression: replacement} for stored names.
-        strict: names that only one side has are an error; else they are passed over.
+        strict: names that only one side has are an error (with `tensors`, those chosen that the
+        state has not); else they are passed over.
         Errors: NotFoundError, UsageError with all that does not fit, CorruptError naming the place.
         """
         checkpoint = Checkpoint(self._handle, tag)
@@ -122,8 +123,11 @@ class Store:
                                      allow_pickle)
         if hasattr(into, "load_state_dict"):
             state = into.state_dict()
+            # Its tensors are the module's own: only those without memory have to be put there.
+            is_empty = any(_memory.is_tensor(value) and value.is_meta for value in state.values())
             _loading.load_into(checkpoint, state, tensors, dtype, rename, strict)
-            into.load_state_dict(state, strict=strict, assign=True)
+            if is_empty:
+                into.load_state_dict(state, strict=strict, assign=True)
             return into
         return _loading.load_into(checkpoint, into, tensors, dtype, rename, strict)
 

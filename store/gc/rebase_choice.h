@@ -31,9 +31,9 @@ class RebaseChoice {
     uint64_t row_bytes = 0;       // in the pack's table
     bool is_stuck = false;        // free for nothing
     std::vector<uint32_t> users;  // chains
+    size_t left = 0;              // of the users, those that are not chosen
 
     uint64_t worth() const { return is_stuck ? 0 : bytes; }
-    size_t left = 0;  // of the users, those that are not chosen
   };
   struct Candidate {
     RebaseChain chain;

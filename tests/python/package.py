@@ -29,3 +29,9 @@ class StoreTest(unittest.TestCase):
         self.addCleanup(temporary.cleanup)
         self.folder = Path(temporary.name)
         self.store = cairn.Store(self.folder / "store", create=True)
+
+    def store_program(self, *words):
+        """The JSON of a command on the test's store."""
+        from cairn import _program
+
+        return _program.run(self.store.path, *words)

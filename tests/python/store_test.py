@@ -58,6 +58,11 @@ class Stores(package.StoreTest):
         into = {"model": {"w": room[1:4, ::2][:, :3], "more": np.zeros(2)}}
         with self.assertRaisesRegex(cairn.UsageError, r"'model.w' is \[3, 4\].*'model.more' is not"):
             self.store.load("run/1", into)
+        with self.assertRaisesRegex(cairn.UsageError, "'model.turned' of the tag is not in the state"):
+            self.store.load("run/1", {"model": {"w": room[1:4, ::2][:, :3]}}, tensors="model.[wt]*")
+        backwards = np.zeros((3, 4), dtype=np.float32)[::-1]
+        self.store.load("run/1", {"model": {"w": backwards}}, tensors="model.w")
+        self.assert_same(np.ascontiguousarray(backwards), state()["model"]["w"])
         into = {"model": {"w": np.zeros((4, 3), dtype=np.float32).T}}
         self.store.load("run/1", into, strict=False)
         self.assert_same(into["model"]["w"], state()["model"]["w"])

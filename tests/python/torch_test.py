@@ -48,6 +48,41 @@ class Tensors(package.StoreTest):
             for name, tensor in module.state_dict().items():
                 self.assertTrue(torch.equal(other.state_dict()[name], tensor), name)
 
+    def test_a_module_keeps_its_parameters(self):
+        module = torch.nn.Linear(8, 4)
+        self.store.save("a", module.state_dict())
+        other = torch.nn.Linear(8, 4)
+        before = list(other.parameters())
+        optimizer = torch.optim.SGD(other.parameters(), lr=0.1)
+        self.store.load("a", into=other)
+        self.assertTrue(all(a is b for a, b in zip(before, other.parameters())))
+        other(torch.ones(2, 8)).sum().backward()
+        optimizer.step()
+        self.assertFalse(torch.equal(other.weight, module.weight), "the optimizer steps them")
+
+    def test_ties_where_the_state_has_none(self):
+        weight = torch.randn(6, 4)
+        self.store.save("a", {"embed": weight, "head": weight})
+        for device in ("cpu", "meta"):
+            into = {name: torch.empty(6, 4, device=device) for name in ("embed", "head")}
+            self.store.load("a", into)
+            for name in into:
+                self.assertTrue(torch.equal(into[name], weight), (device, name))
+
+    def test_targets_that_cannot_be_filled(self):
+        self.store.save("a", {"w": torch.ones(3, 4), "t": (torch.ones(2),)})
+        for into, why in (({"w": torch.zeros(1, 4).expand(3, 4)}, "'w' cannot be written"),
+                          ({"t": (torch.empty(2, device="meta"),)}, "'t.0' is on the meta device")):
+            with self.assertRaisesRegex(cairn.UsageError, why):
+                self.store.load("a", into, strict=False)
+
+    def test_a_flat_dict_is_what_import_makes_of_the_file(self):
+        tensors = {"w": torch.arange(12.0).reshape(3, 4), "b": torch.ones(3, dtype=torch.bfloat16)}
+        named = self.store.save("a", tensors)
+        file = self.folder / "m.safetensors"
+        self.store_program("export", "a", str(file))
+        self.assertEqual(self.store_program("import", "b", str(file))["manifest"], named["manifest"])
+
     def test_an_optimizer_goes_on_exactly(self):
         def train(module, optimizer, steps):
             for step in range(steps):

@@ -12,7 +12,7 @@
 namespace cairn {
 namespace {
 
-class CApi : public testing::Test {
+class CAbi : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_EQ(cairn_init((folder_ / "s").c_str()), CAIRN_OK) << cairn_error_message();
@@ -45,7 +45,7 @@ class CApi : public testing::Test {
   std::vector<float> values_ = std::vector<float>(128, 1.5F);
 };
 
-TEST_F(CApi, ATagGoesThereAndBack) {
+TEST_F(CAbi, ATagGoesThereAndBack) {
   const cairn_tensor source = tensor();
   cairn_save_request wanted = request(source, "run/1");
   const cairn_attachment note{"note", "hello", 5};
@@ -96,7 +96,7 @@ TEST_F(CApi, ATagGoesThereAndBack) {
 }
 
 /// Callers compiled before the latest fields were added, or after fields this library lacks.
-TEST_F(CApi, StructsMayBeShorterAndLonger) {
+TEST_F(CAbi, StructsMayBeShorterAndLonger) {
   struct LongTensor {
     cairn_tensor known;
     uint64_t later = ~0ull;
@@ -115,7 +115,7 @@ TEST_F(CApi, StructsMayBeShorterAndLonger) {
   EXPECT_EQ(cairn_save(store_, &shorter, nullptr), CAIRN_OK) << cairn_error_message();
 }
 
-TEST_F(CApi, WrongRequestsAreErrors) {
+TEST_F(CAbi, WrongRequestsAreErrors) {
   cairn_store* none = nullptr;
   EXPECT_EQ(cairn_open((folder_ / "none").c_str(), &none), CAIRN_NO_STORE);
   EXPECT_STRNE(cairn_error_message(), "");
@@ -156,7 +156,7 @@ TEST_F(CApi, WrongRequestsAreErrors) {
   refused(right, [](auto& wanted) { wanted.roles = "{"; });
 }
 
-TEST_F(CApi, ACallCanBeStopped) {
+TEST_F(CAbi, ACallCanBeStopped) {
   cairn_watch* watch = nullptr;
   ASSERT_EQ(cairn_watch_new(&watch), CAIRN_OK);
   const cairn_tensor source = tensor();
