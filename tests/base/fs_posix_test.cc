@@ -411,7 +411,9 @@ TEST_F(PosixFsTest, ListsWhatLinksLeadTo) {
   std::filesystem::create_symlink(file("gone"), file("e"));
   std::filesystem::create_symlink(file("f"), file("f"));
   std::string kinds;
-  for (const FolderEntry& entry : *fs_.list(folder_.path())) {
+  const auto entries = fs_.list(folder_.path());
+  ASSERT_TRUE(entries);
+  for (const FolderEntry& entry : *entries) {
     kinds += entry.is_folder ? 'f' : entry.is_file ? 'r' : '-';
     if (entry.is_link) kinds += '>';
   }
