@@ -39,8 +39,8 @@ class Checkpoint:
                       self.attachments[name])
         return room.raw[:self.attachments[name]]
 
-    def load(self, loads, cast):
-        """Fills memory: pairs of a stored tensor's name and a Memory."""
+    def load(self, loads, cast=False):
+        """Fills memory: pairs of a stored tensor's name and a _memory.Memory, a box of it or all."""
         records = Records()
         for name, memory in loads:
             records.add(name, memory)

@@ -23,13 +23,16 @@ _NUMPY_NAMES = {
 
 @dataclasses.dataclass
 class Memory:
-    """What a save reads or a load fills; `owner` keeps it alive."""
+    """A box of a tensor in this process' memory: what a save reads or a load fills. `owner` keeps
+    it alive."""
 
     dtype: str
-    shape: tuple
+    shape: tuple  # of the whole tensor
     strides_bytes: object  # per axis; None: row-major
     address: int
     owner: object
+    offsets: object = None  # of the box in the tensor; None: the box is the whole
+    lengths: object = None
 
 
 def torch_module():
@@ -81,33 +84,71 @@ def numpy_dtype(name):
     raise UsageError(f"NumPy has no dtype for {name}", "import torch first: then tensors are made")
 
 
-def memory_of(name, value):
-    """A tensor or array as it lies, a copy where it lies elsewhere than in this process' memory.
+def is_cut(value):
+    """Whether ranks hold boxes of it (a DTensor, a ShardedTensor), and not this one all."""
+    return any(tuple(local.shape) != tuple(value.shape) for local, _ in local_boxes(value))
+
+
+def local_boxes(value):
+    """(local tensor, offsets in the whole) for each box of a tensor that this rank holds."""
+    if hasattr(value, "__create_chunk_list__"):
+        # What torch.distributed.checkpoint asks of a DTensor, and of what wraps several shards.
+        from torch.distributed.checkpoint.metadata import MetadataIndex
+
+        return [(value.__get_tensor_shard__(MetadataIndex("", box.offsets, number)),
+                 tuple(box.offsets))
+                for number, box in enumerate(value.__create_chunk_list__())]
+    if hasattr(value, "local_shards"):
+        return [(shard.tensor, tuple(shard.metadata.shard_offsets))
+                for shard in value.local_shards()]
+    return [(value, (0,) * value.dim())]
+
+
+def memories_of(name, value):
+    """The boxes of a tensor or array that this process holds, as they lie; copies where they lie
+    elsewhere than in its memory. Empty boxes are left out, unless the tensor itself is empty.
     Errors: UsageError naming the tensor for what has no bytes of its own."""
     if is_array(value):
-        return _memory_of_array(name, value)
-    torch = torch_module()
+        return [_memory_of_array(name, value)]
     what = f"tensor '{name}'"
-    if value.layout is not torch.strided or value.is_quantized:
+    _refuse_formless(value, what)
+    try:
+        boxes = local_boxes(value)
+    except Exception as error:  # whatever PyTorch says of placements that have no boxes
+        raise UsageError(f"{what} has no boxes: {error}") from error
+    made = []
+    for local, offsets in boxes:
+        if local.numel() == 0 and value.numel() != 0:
+            continue
+        memory = memory_of_tensor(_on_host(local, what), what)
+        if memory.shape != tuple(value.shape):
+            memory.offsets, memory.lengths = offsets, memory.shape
+            memory.shape = tuple(value.shape)
+        made.append(memory)
+    return made
+
+
+def memory_of(name, value):
+    """A tensor or array that this process holds all of. Errors: UsageError naming the tensor."""
+    if is_tensor(value) and is_cut(value):
+        raise UsageError(f"tensor '{name}' is cut among ranks, of which this is one",
+                         "give full_tensor(), or call this on all ranks where it takes a group")
+    return memories_of(name, value)[0]
+
+
+def _refuse_formless(value, what):
+    if value.layout is not torch_module().strided or value.is_quantized:
         raise UsageError(f"{what} is sparse or quantized", "save its dense parts")
-    if hasattr(value, "to_local"):
-        value = _whole(value, what)
+
+
+def _on_host(value, what):
+    if value.layout is not torch_module().strided:
+        raise UsageError(f"{what} is sparse", "save its dense parts")
     if value.is_meta:
         raise UsageError(f"{what} is on the meta device: it has no values")
     if value.is_conj() or value.is_neg():
         value = value.detach().resolve_conj().resolve_neg()
-    if not value.is_cpu:
-        value = value.detach().cpu()
-    return memory_of_tensor(value, what)
-
-
-def _whole(value, what):
-    """Of a DTensor, the tensor that this rank holds all of."""
-    local = value.to_local()
-    if local.shape != value.shape:
-        raise UsageError(f"{what} is cut among ranks, and this one holds {list(local.shape)} of "
-                         f"{list(value.shape)}", "save its full_tensor() on one rank")
-    return local
+    return value if value.is_cpu else value.detach().cpu()
 
 
 def memory_of_tensor(value, what="the tensor"):

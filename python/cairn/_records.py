@@ -11,7 +11,7 @@ _RECORD = struct.Struct("=QQIIQQQQQQQ")
 
 
 class Records:
-    """Whole tensors in memory for one call. What is added must live until then; so must this."""
+    """Boxes of tensors in memory for one call. What is added must live until then; so must this."""
 
     element_bytes = _RECORD.size
 
@@ -41,11 +41,14 @@ class Records:
         self._numbers.extend(values)
         return place
 
-    def add(self, name, memory):
-        """`memory`: a _memory.Memory."""
-        self._rows.append((self._text(name), self._text(memory.dtype), len(memory.shape),
-                           self._list(memory.shape), self._list(memory.strides_bytes),
-                           memory.address))
+    def add(self, name, memory, *, writer=0, role=None, parameter=None):
+        """`memory`: a _memory.Memory. `writer`: the rank that holds it."""
+        self._rows.append((
+            self._text(name), self._text(memory.dtype), len(memory.shape), writer,
+            self._list(memory.shape), self._list(memory.offsets), self._list(memory.lengths),
+            self._list(memory.strides_bytes), memory.address,
+            None if role is None else self._text(role),
+            None if parameter is None else self._text(parameter)))
 
     def pack(self):
         """The address of the array; its elements are of `element_bytes`."""
@@ -53,9 +56,17 @@ class Records:
         texts = ctypes.addressof(kept_texts)
         numbers, size = self._numbers.buffer_info()[0], self._numbers.itemsize
         packed = ctypes.create_string_buffer(max(1, _RECORD.size * len(self._rows)))
-        for at, (name, dtype, rank, shape, strides, address) in enumerate(self._rows):
-            strides = 0 if strides is None else numbers + size * strides
-            _RECORD.pack_into(packed, at * _RECORD.size, texts + name, texts + dtype, rank, 0,
-                              numbers + size * shape, 0, 0, strides, address, 0, 0)
+
+        def number(place):
+            return 0 if place is None else numbers + size * place
+
+        def text(place):
+            return 0 if place is None else texts + place
+
+        for at, (name, dtype, rank, writer, shape, offsets, lengths, strides, address, role,
+                 parameter) in enumerate(self._rows):
+            _RECORD.pack_into(packed, at * _RECORD.size, texts + name, texts + dtype, rank, writer,
+                              number(shape), number(offsets), number(lengths), number(strides),
+                              address, text(role), text(parameter))
         self._kept = (kept_texts, packed)
         return ctypes.addressof(packed)

@@ -7,10 +7,9 @@ import datetime
 import json
 import os
 
-from . import _library, _loading, _memory, _program, _tree
+from . import _library, _loading, _memory, _program, _saving, _tree
 from ._checkpoint import Checkpoint
-from ._records import Records
-from .errors import NoStoreError, UsageError
+from .errors import NoStoreError
 
 USER_CONTENT = "cairn_user_content.json"
 
@@ -83,26 +82,12 @@ class Store:
         flat = _tree.flatten(state_dict, allow_pickle)
         attachments = flat.attachments()
         if user_content is not None:
-            attachments[USER_CONTENT] = _as_json(user_content, "user_content")
-        records = Records()
-        memories = []
-        for name, value in flat.tensors.items():
-            memories.append(_memory.memory_of(name, value))
-            records.add(name, memories[-1])
-        watch = _library.Watch()
-        request = _library.SaveRequest(
-            struct_bytes=ctypes.sizeof(_library.SaveRequest), tag=_text(tag),
-            tensors=records.pack(), tensor_count=len(records), tensor_bytes=records.element_bytes,
-            step=step or 0, has_step=step is not None, pinned=pin, base=_text(base),
-            if_exists=_text(if_exists), effort=_text(effort),
-            roles=_text(roles if isinstance(roles, str) else json.dumps(roles)),
-            watch=watch.handle)
-        kept = _give_attachments(request, attachments), _give_metadata(request, metadata or {})
-        told = ctypes.c_void_p()
-        _library.call_stoppable(watch, "cairn_save", self._handle, ctypes.byref(request),
-                                ctypes.byref(told))
-        del kept, memories
-        return json.loads(_library.take_text(told))
+            attachments[USER_CONTENT] = _saving.as_json(user_content, "user_content")
+        boxes = [_saving.Box(name, _memory.memory_of(name, value))
+                 for name, value in flat.tensors.items()]
+        request = _saving.Request(tag, step, metadata or {}, attachments, base, if_exists, roles,
+                                  effort, pin)
+        return _saving.save(self._handle, request, boxes)
 
     def load(self, tag, into=None, *, tensors=None, map_location=None, dtype=None, rename=None,
              strict=True, allow_pickle=False):
@@ -163,34 +148,3 @@ class Store:
     def check(self, **flags):
         """Looks for damage: check(read_data=True). Returns the findings; `ok` sums them up."""
         return _program.run(self.path, "check", *_program.flags_of(flags), fine=(0, 12))
-
-
-def _text(value):
-    return None if value is None else value.encode()
-
-
-def _as_json(value, what):
-    try:
-        return json.dumps(value, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{what} does not fit JSON: {error}") from error
-
-
-def _give_attachments(request, attachments):
-    """Puts them into the request; what is returned must live until the call."""
-    array = (_library.Attachment * max(1, len(attachments)))()
-    for at, (name, content) in enumerate(attachments.items()):
-        array[at] = _library.Attachment(
-            name.encode(), ctypes.cast(ctypes.c_char_p(content), ctypes.c_void_p), len(content))
-    request.attachments, request.attachment_count = array, len(attachments)
-    request.attachment_bytes = ctypes.sizeof(_library.Attachment)
-    return array, attachments
-
-
-def _give_metadata(request, metadata):
-    array = (_library.Pair * max(1, len(metadata)))()
-    for at, (key, value) in enumerate(metadata.items()):
-        text = value if isinstance(value, str) else _as_json(value, f"the metadata '{key}'").decode()
-        array[at] = _library.Pair(str(key).encode(), text.encode())
-    request.metadata, request.metadata_count = array, len(metadata)
-    return array

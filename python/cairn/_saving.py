@@ -1,0 +1,111 @@
+"""One save over the C ABI: boxes of tensors, attachments and choices become `cairn_save_request`.
+
+All saves of the package come through here: `Store.save`, the asynchronous saver, and the writer
+for torch.distributed.checkpoint.
+"""
+
+import ctypes
+import dataclasses
+import json
+
+from . import _library
+from ._records import Records
+from .errors import UsageError
+
+
+@dataclasses.dataclass
+class Request:
+    """What a save is asked for; the fields of `cairn_save_request` (lib/cairn.h)."""
+
+    tag: str
+    step: object = None
+    metadata: dict = dataclasses.field(default_factory=dict)  # values become text
+    attachments: dict = dataclasses.field(default_factory=dict)  # name -> bytes
+    base: object = None
+    if_exists: str = "error"
+    roles: object = "auto"
+    effort: object = None
+    pin: bool = False
+    parts: tuple = ()  # names of parts that other processes, or this one, have stored
+
+
+@dataclasses.dataclass
+class Box:
+    """A box of a tensor of the state."""
+
+    name: str
+    memory: object  # _memory.Memory
+    writer: int = 0
+    role: object = None
+    parameter: object = None
+
+
+def save(store, request, boxes, base_boxes=()):
+    """Saves a tag. `base_boxes`: the boxes of the base tag, if they are still in memory.
+    Returns the JSON of `cairn import`. Errors: any of cairn.Error."""
+    call = _Call(request, boxes, base_boxes)
+    told = ctypes.c_void_p()
+    _library.call_stoppable(call.watch, "cairn_save", store, call.argument, ctypes.byref(told))
+    return json.loads(_library.take_text(told))
+
+
+def as_json(value, what):
+    """Errors: UsageError naming `what`."""
+    try:
+        return json.dumps(value, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what} does not fit JSON: {error}") from error
+
+
+class _Call:
+    """The request as C sees it. What it points to lives as long as this."""
+
+    def __init__(self, request, boxes, base_boxes):
+        records, before = _records_of(boxes), _records_of(base_boxes)
+        self.watch = _library.Watch()
+        self._kept = [records, before, boxes, base_boxes]
+        roles = request.roles if isinstance(request.roles, str) else json.dumps(request.roles)
+        self._request = _library.SaveRequest(
+            struct_bytes=ctypes.sizeof(_library.SaveRequest), tag=_text(request.tag),
+            tensors=records.pack(), tensor_count=len(records), tensor_bytes=records.element_bytes,
+            step=request.step or 0, has_step=request.step is not None, pinned=request.pin,
+            base=_text(request.base), if_exists=_text(request.if_exists),
+            effort=_text(request.effort), roles=_text(roles), watch=self.watch.handle,
+            base_memory=before.pack(), base_memory_count=len(before))
+        self._give_attachments(request.attachments)
+        self._give_metadata(request.metadata)
+
+    @property
+    def argument(self):
+        return ctypes.byref(self._request)
+
+    def _give_attachments(self, attachments):
+        array = (_library.Attachment * max(1, len(attachments)))()
+        for at, (name, content) in enumerate(attachments.items()):
+            data = ctypes.cast(ctypes.c_char_p(content), ctypes.c_void_p)
+            array[at] = _library.Attachment(name.encode(), data, len(content))
+        self._request.attachments, self._request.attachment_count = array, len(attachments)
+        self._request.attachment_bytes = ctypes.sizeof(_library.Attachment)
+        self._kept += [array, attachments]
+
+    def _give_metadata(self, metadata):
+        array = (_library.Pair * max(1, len(metadata)))()
+        for at, (key, value) in enumerate(metadata.items()):
+            text = value
+            if not isinstance(value, str):
+                text = as_json(value, f"the metadata '{key}'").decode()
+            array[at] = _library.Pair(str(key).encode(), text.encode())
+        self._request.metadata, self._request.metadata_count = array, len(metadata)
+        self._kept.append(array)
+
+
+def _records_of(boxes):
+    records = Records()
+    for box in boxes:
+        records.add(box.name, box.memory, writer=box.writer, role=box.role,
+                    parameter=box.parameter)
+    return records
+
+
+def _text(value):
+    return None if value is None else value.encode()
