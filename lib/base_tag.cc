@@ -107,6 +107,12 @@ std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box*
   return std::nullopt;
 }
 
+std::optional<Copy> BaseTag::copy_of(const CopyRef& ref) {
+  const auto page = checkpoint_->page(ref.page);
+  if (!page || ref.slot >= (*page)->locator.copies.size()) return std::nullopt;
+  return (*page)->locator.copies[ref.slot];
+}
+
 void BaseTag::note_unread(const CopyRef& copy) {
   const std::lock_guard lock(unread_mutex_);
   unread_.insert({copy.page, copy.slot});

@@ -55,6 +55,9 @@ class BaseTag {
   /// whole chunks. nullopt when there is none, it lies in its page, or it cannot be read.
   std::optional<BaseUnit> unit_at(size_t item, uint64_t chunk, const Box* piece);
 
+  /// The copy as its locator has it; nullopt when it cannot be read.
+  std::optional<Copy> copy_of(const CopyRef& ref);
+
   /// Remembers a copy whose bytes could not be read. unit_at() does so for what it cannot read.
   void note_unread(const CopyRef& copy);
   /// How many such there were.

@@ -4,6 +4,7 @@
 #include "lib/c_abi.h"
 #include "lib/roles.h"
 #include "lib/save_json.h"
+#include "lib/save_part.h"
 
 namespace cairn::c_abi {
 
@@ -88,6 +89,9 @@ static Status read_request(const cairn_save_request& given, SaveRequest& request
   CAIRN_TRY(const auto before,
             tensors_of(given.base_memory, given.base_memory_count, given.tensor_bytes));
   CAIRN_TRY(request.base_memory, sources_of(before));
+  for (size_t i = 0; i < given.part_count; ++i) {
+    CAIRN_TRY(request.parts.emplace_back(), text_of(given.parts[i], "a part's name"));
+  }
   CAIRN_CHECK(read_extras(given, request));
   CAIRN_CHECK(read_choices(given, request));
   // Names that match nothing are no matter: tensors may say their roles themselves.
@@ -109,4 +113,37 @@ extern "C" cairn_status cairn_save(cairn_store* store, const cairn_save_request*
     return result == nullptr ? cairn::Status()
                              : cairn::c_abi::give_text(cairn::save_json(saved).dump(), result);
   });
+}
+
+struct cairn_part {
+  std::unique_ptr<cairn::SavedPart> part;
+};
+
+extern "C" cairn_status cairn_save_part(cairn_store* store, const cairn_save_request* request,
+                                        cairn_part** part) {
+  return cairn::c_abi::run([&]() -> cairn::Status {
+    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
+    cairn::SaveRequest wanted;
+    CAIRN_CHECK(cairn::c_abi::read_request(given, wanted));
+    if (!wanted.parts.empty()) {
+      return cairn::fail(cairn::Code::kUsage, "a part of a save is not made of parts");
+    }
+    CAIRN_TRY(auto saved, cairn::save_part(*store->store, wanted));
+    *part = new cairn_part{std::move(saved)};
+    return {};
+  });
+}
+
+extern "C" const char* cairn_part_name(const cairn_part* part) {
+  return part->part->name().c_str();
+}
+
+extern "C" void cairn_part_end(cairn_part* part, int32_t remove) {
+  if (part == nullptr) return;
+  // What memory runs out for is gc's to find.
+  (void)cairn::guard_memory([&]() -> cairn::Status {
+    remove != 0 ? part->part->remove() : part->part->keep();
+    return {};
+  }).has_value();
+  delete part;
 }

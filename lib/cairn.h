@@ -137,11 +137,33 @@ typedef struct cairn_save_request {
    * need not be read from the store then. Elements are of tensor_bytes. */
   const cairn_tensor* base_memory;
   size_t base_memory_count;
+  /* Names of parts that cairn_save() unites: they hold all tensors, so `tensors` is empty. */
+  const char* const* parts;
+  size_t part_count;
 } cairn_save_request;
 
 /* Saves the boxes as one tag: all of it or nothing. `result`: the JSON of `cairn import --json`.
  * CAIRN_USAGE naming tensors and boxes, CAIRN_EXISTS, CAIRN_NO_SPACE, CAIRN_BUSY, ... */
 cairn_status cairn_save(cairn_store* store, const cairn_save_request* request, char** result);
+
+/* --- Saving by several processes */
+
+/* What one process has stored of a tag. It protects its files until it is ended, so it must live
+ * until cairn_save() has united all parts, in whichever process. One thread at a time. */
+typedef struct cairn_part cairn_part;
+
+/* Stores the boxes and attachments; no tag refers to them yet. Boxes need not cover their tensors,
+ * and no two overlap; `writer` tells the rank. The same tag, step and base in all processes.
+ * `parts` is empty. Errors: as cairn_save(). */
+cairn_status cairn_save_part(cairn_store* store, const cairn_save_request* request,
+                             cairn_part** part);
+/* A short text for cairn_save_request.parts of the process that makes the tag; valid until the part
+ * is ended. Boxes that several parts have are replicas: the first part's count; where they differ
+ * the result has "warnings". */
+const char* cairn_part_name(const cairn_part* part);
+/* `remove`: nobody has tried to make the tag, nor will: the files go at once. Else what no tag
+ * needs is gc's to find, which is right whatever has happened. Null is fine. */
+void cairn_part_end(cairn_part* part, int32_t remove);
 
 /* --- Loading */
 

@@ -100,7 +100,10 @@ struct SaveRequest {
   /// So many saves on, each the base of the next, one stores weights so that they can be read
   /// without their masters and moments, and the chains of these. 1: every save; 0: none.
   uint32_t weights_every = 20;
-  bool pinned = false;            ///< pins the tag; its weights are stored so
+  bool pinned = false;  ///< pins the tag; its weights are stored so
+  /// Names of parts (lib/save_part.h) that this save unites: what they hold is its tensors, and
+  /// `tensors` is empty. Of one base tag, which this save must compare with too.
+  std::vector<std::string> parts = {};
   OptimizerFacts optimizer = {};  ///< what is known of the step, to predict state from
   LookUp look_up = {};            ///< optional
   /// Called when all bytes were read, before the tag is made visible; an error ends the save. To
@@ -120,6 +123,7 @@ struct SaveResult {
   /// The tag to compare with of which something, or all, could not be read; empty: nothing of it.
   std::string damaged_base = {};
   uint64_t unread_chunks = 0;  ///< of that tag; what differs there was stored whole. 0: all
+  std::vector<std::string> warnings = {};  ///< of the state that was saved; none is an error
   double elapsed_s = 0;
 };
 

@@ -30,7 +30,8 @@ std::function<bool()> ChunkSaver::time_to_encode() const {
 }
 
 ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
-                       BaseTag* base, ChunkWriter& writer, bool weights_direct)
+                       BaseTag* base, ChunkWriter& writer, PackTables& tables, SavedPages& pages,
+                       bool weights_direct)
     : store_(store),
       request_(request),
       plan_(plan),
@@ -43,17 +44,10 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
       budget_(nullptr, plan, {}, request.restore_budget),
       groups_(group_items(plan)),
       facts_(step_facts_of(request, plan)),
-      tables_(store),
+      pages_(pages),
+      tables_(tables),
       packs_(store) {
   budget_ = RestoreBudget(base, plan, groups_, request.restore_budget);
-  for (const auto& runs : plan.pages.pages) {
-    size_t entries = 0;
-    for (const PageRun& run : runs) entries += run.chunk_count;
-    SavedPage& page = pages_.emplace_back();
-    page.page.entries.resize(entries);
-    page.is_of_base.resize(entries);
-    page.is_renewed.resize(entries);
-  }
 }
 
 uint64_t ChunkSaver::chunk_bytes(size_t item) const {
@@ -105,24 +99,11 @@ std::optional<DigestInput> ChunkSaver::rows_of(const Unit& unit) const {
   return DigestInput{at.data, rows->row_bytes, rows->stride_bytes, rows->rows};
 }
 
-/// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit.
-void ChunkSaver::gather(const Unit& unit, MutableBytes room) const {
-  const PlannedTensor& tensor = plan_.tensors[unit.item];
-  const StridedTarget gathered{room.data(),
-                               contiguous_strides(unit.box.lengths, tensor.form.item_bytes)};
-  for (const size_t number : unit.sources) {
-    const SourceBox& source = tensor.boxes[number];
-    const Box common = *intersect(source.box, unit.box);
-    copy_box(sub_box(StridedSource{source.data, source.strides_bytes}, source.box, common),
-             sub_box(gathered, unit.box, common), common.lengths, tensor.form.item_bytes);
-  }
-}
-
 /// The unit's bytes one after the other: as they lie when they do, else in `room`.
 ByteSpan ChunkSaver::in_order(const DigestedUnit& digested, AlignedBuffer& room) const {
   if (digested.rows.rows <= 1) return {digested.rows.data, digested.bytes};
   if (room.size() < digested.bytes) room = AlignedBuffer(digested.bytes);
-  gather(digested.unit, room.span());
+  gather(plan_, digested.unit, room.span());
   return room.span().first(digested.bytes);
 }
 
@@ -132,8 +113,11 @@ ChunkSaver::ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chu
     const PagePlan::Place place = plan_.pages.place(item, chunk);
     uint32_t number = 0;
     for (Unit& unit : plan_.units_of(item, chunk)) {
-      units.units.push_back(
-          {std::move(unit), {place.page, place.entry, number++}, 0, {}, {}, false});
+      const OwnPlace own{place.page, place.entry, number++};
+      // What is in no pack of its own is told with the part.
+      if (!plan_.is_small_piece(unit)) {
+        units.units.push_back({std::move(unit), own, 0, {}, {}, false});
+      }
     }
   }
   return units;
@@ -160,7 +144,7 @@ Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks) const {
   if (room.size() < scattered_bytes) room = AlignedBuffer(scattered_bytes);
   uint64_t taken = 0;
   for (DigestedUnit* unit : scattered) {
-    gather(unit->unit, room.span().subspan(taken, unit->bytes));
+    gather(plan_, unit->unit, room.span().subspan(taken, unit->bytes));
     unit->rows = {room.data() + taken, unit->bytes};
     taken += unit->bytes;
   }
@@ -197,8 +181,7 @@ void ChunkSaver::settle(ChunkUnits& chunk) {
     const size_t item = chunk.units[first].unit.item;
     while (last < chunk.units.size() && chunk.units[last].unit.item == item) ++last;
     const std::span units = std::span(chunk.units).subspan(first, last - first);
-    const bool is_settled = settle_item(item, chunk, units);
-    for (DigestedUnit& unit : units) unit.is_wanted = !is_settled;
+    settle_item(item, chunk, units);
   }
 }
 
@@ -219,36 +202,55 @@ bool ChunkSaver::must_renew(size_t item, const ChunkUnits& chunk, std::span<cons
   return must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk);
 }
 
-/// Makes the chunk's entry. True when no copy has to be made: it is inline, or equal to the base's.
-bool ChunkSaver::settle_item(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units) {
-  const OwnPlace& place = units[0].place;
-  SavedPage& page = pages_[place.page];
-  ChunkEntry& entry = page.page.entries[place.entry];
-  const bool is_inline = !units[0].unit.is_piece && units[0].bytes <= kInlineBytesMax;
-  if (is_inline) {
-    AlignedBuffer room;
-    const ByteSpan bytes = in_order(units[0], room);
-    entry = Bytes(bytes.begin(), bytes.end());
-  } else if (units[0].unit.is_piece) {
+ChunkEntry ChunkSaver::entry_of(std::span<const DigestedUnit> units) const {
+  if (units[0].unit.is_piece) {
     std::vector<Piece> pieces;
     for (const DigestedUnit& each : units) {
       pieces.push_back({each.unit.box.offsets, each.unit.box.lengths, each.digest});
     }
-    entry = std::move(pieces);
-  } else {
-    entry = units[0].digest;
+    return pieces;
   }
+  if (units[0].bytes > kInlineBytesMax) return units[0].digest;
+  AlignedBuffer room;
+  const ByteSpan bytes = in_order(units[0], room);
+  return Bytes(bytes.begin(), bytes.end());
+}
+
+/// Makes the chunk's entry, and finds which of its units must be stored.
+void ChunkSaver::settle_item(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units) {
+  const OwnPlace& place = units[0].place;
+  const ChunkEntry entry = entry_of(units);
+  const bool is_inline = std::holds_alternative<Bytes>(entry);
+  pages_.set_entry(place, entry);
+  for (DigestedUnit& unit : units) unit.is_wanted = !is_inline;
   if (base_ != nullptr) {
     const auto copies = base_->equal_copies(item, chunk.chunk, entry);
     const bool must_change = copies && !is_inline && must_renew(item, chunk, *copies);
-    page.is_renewed[place.entry] = must_change;
+    if (must_change) pages_.renew(place);
     if (copies && !must_change && are_there(item, chunk.chunk, *copies, entry)) {
-      page.is_of_base[place.entry] = 1;
-      return true;
+      for (DigestedUnit& unit : units) unit.is_wanted = false;
+      return pages_.take_from_base(place);
     }
+    if (!copies && units[0].unit.is_piece) keep_equal_pieces(item, chunk, units);
   }
   if (is_inline && item < plan_.tensors.size()) writer_.count_inline(units[0].bytes);
-  return is_inline;
+}
+
+/// Where some pieces of a chunk are the base's and others are not, or not here.
+void ChunkSaver::keep_equal_pieces(size_t item, const ChunkUnits& chunk,
+                                   std::span<DigestedUnit> units) {
+  if (budget_.is_due(*chunk.group, chunk.chunk)) return;
+  if (must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk)) return;
+  for (DigestedUnit& unit : units) {
+    const auto before = base_->unit_at(item, chunk.chunk, &unit.unit.box);
+    if (!before || before->digest != unit.digest) continue;
+    const auto decoding = plan_decoding(base_->checkpoint(), {&before->ref, 1});
+    if (!decoding || !hold_all(tables_, *decoding)) continue;
+    auto copy = base_->copy_of(before->ref);
+    if (!copy) continue;
+    pages_.set_copy(unit.place, ChunkCopy::of_base(*std::move(copy)));
+    unit.is_wanted = false;
+  }
 }
 
 Status ChunkSaver::look_up(const std::vector<ChunkUnits>& chunks) {
@@ -271,12 +273,6 @@ Status ChunkSaver::look_up(const std::vector<ChunkUnits>& chunks) {
   return {};
 }
 
-bool ChunkSaver::hold_all(const DecodePlan& plan) {
-  return std::all_of(plan.copies.begin(), plan.copies.end(), [&](const PlannedCopy& each) {
-    return tables_.holds(each.copy, each.digest);
-  });
-}
-
 /// Whether the packs of an entry's copies, and of all that these are made from, hold them. The
 /// commit looks once more for the packs that a look-up brought in, under the lock; those of the
 /// base are leased.
@@ -286,49 +282,13 @@ bool ChunkSaver::are_there(size_t item, uint64_t chunk, std::span<const Copy> co
                                      [](const Copy& copy) { return !copy.bases.empty(); });
   if (has_bases) {
     const auto plan = base_->plan_of(item, chunk);
-    return plan && hold_all(*plan);
+    return plan && hold_all(tables_, *plan);
   }
   bool all = true;
   for_each_stored(entry, copies, [&](const Digest& digest, const Copy& copy) {
     all = all && tables_.holds(copy, digest);
   });
   return all;
-}
-
-/// Of each slot of the page whether it was written although the base has the same chunk.
-std::vector<bool> ChunkSaver::renewed_slots(size_t number) const {
-  const SavedPage& page = pages_[number];
-  std::vector<bool> renewed;
-  for (size_t i = 0; i < page.page.entries.size(); ++i) {
-    renewed.insert(renewed.end(), copy_count(page.page.entries[i]), page.is_renewed[i] != 0);
-  }
-  return renewed;
-}
-
-std::optional<Locator> ChunkSaver::sound_copies(size_t page_number, const Digest& digest,
-                                                const Locator& fresh) {
-  Checkpoint& before = base_->checkpoint();
-  const auto number = before.page_numbers().of(digest);
-  if (!number) return std::nullopt;
-  const auto page = before.page(*number);
-  if (!page) return std::nullopt;
-  const std::vector<bool> renewed = renewed_slots(page_number);
-  if (!needed_bases_) {
-    auto needed = NeededBases::of(before);
-    if (!needed) return std::nullopt;
-    needed_bases_ = *std::move(needed);
-  }
-  Locator sound = (*page)->locator;
-  for (uint32_t slot = 0; slot < sound.copies.size(); ++slot) {
-    if (renewed[slot] || !needed_bases_->contains({*number, slot})) {
-      sound.copies[slot] = fresh.copies[slot];
-      continue;
-    }
-    const CopyRef ref{*number, slot};
-    const auto plan = plan_decoding(before, {&ref, 1});
-    if (!plan || !hold_all(*plan)) return std::nullopt;
-  }
-  return sound;
 }
 
 /// Puts units of the same box together, one of each item.
@@ -471,8 +431,7 @@ Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool weig
   if (is_own) {
     CAIRN_TRY(ChunkCopy own,
               writer_.write_own(member.digest, member.now.size(), *std::move(chunk)));
-    const std::lock_guard lock(own_mutex_);
-    pages_[member.place.page].own[{member.place.entry, member.place.unit}] = std::move(own);
+    pages_.set_copy(member.place, std::move(own));
     return {};
   }
   if (!is_alone && !writer_.claim(member.digest, false)) return {};
@@ -502,71 +461,6 @@ Status ChunkSaver::run() {
   const size_t joined = static_cast<size_t>(alone - groups_.begin());
   CAIRN_CHECK(run_jobs(std::span(groups_).first(joined)));
   return run_jobs(std::span(groups_).subspan(joined));
-}
-
-std::vector<Digest> ChunkSaver::page_digests() const {
-  std::vector<Digest> digests;
-  for (const SavedPage& page : pages_) {
-    digests.push_back(blake3(encode_page(page.page)));
-  }
-  return digests;
-}
-
-static std::vector<uint32_t> first_slots_of(const Page& page) {
-  std::vector<uint32_t> slots;
-  uint32_t slot = 0;
-  for (const ChunkEntry& entry : page.entries) {
-    slots.push_back(slot);
-    slot += static_cast<uint32_t>(copy_count(entry));
-  }
-  return slots;
-}
-
-/// The copy with its bases as a locator names them.
-Copy ChunkSaver::named(const ChunkCopy& found, const std::vector<Digest>& digests) const {
-  Copy copy = found.copy;
-  for (const CopyBase& base : found.bases) {
-    if (const auto* of_base = std::get_if<BaseRef>(&base)) {
-      copy.bases.push_back(*of_base);
-      continue;
-    }
-    const auto& place = std::get<OwnPlace>(base);
-    std::vector<uint32_t>& slots = first_slots_[place.page];
-    if (slots.empty()) slots = first_slots_of(pages_[place.page].page);
-    copy.bases.push_back({digests[place.page], slots[place.entry] + place.unit});
-  }
-  return copy;
-}
-
-/// The copies of the run's entry of that number.
-Status ChunkSaver::add_copies(const PageRun& run, uint64_t number, const SavedPage& page,
-                              const std::vector<Digest>& digests, Locator& locator) const {
-  const auto at = static_cast<uint32_t>(run.first_entry + number);
-  const ChunkEntry& entry = page.page.entries[at];
-  if (page.is_of_base[at] != 0) {
-    const auto copies = base_->equal_copies(run.item, run.first_chunk + number, entry);
-    if (!copies) return fail(Code::kCorrupt, "the base tag cannot be read any more");
-    locator.copies.insert(locator.copies.end(), copies->begin(), copies->end());
-    return {};
-  }
-  uint32_t unit = 0;
-  for_each_digest(entry, [&](const Digest& digest) {
-    const auto own = page.own.find({at, unit++});
-    locator.copies.push_back(
-        named(own != page.own.end() ? own->second : writer_.find(digest), digests));
-  });
-  return {};
-}
-
-Result<Locator> ChunkSaver::locator(size_t number, const std::vector<Digest>& digests) const {
-  first_slots_.resize(pages_.size());
-  Locator locator;
-  for (const PageRun& run : plan_.pages.pages[number]) {
-    for (uint64_t i = 0; i < run.chunk_count; ++i) {
-      CAIRN_CHECK(add_copies(run, i, pages_[number], digests, locator));
-    }
-  }
-  return locator;
 }
 
 }  // namespace cairn

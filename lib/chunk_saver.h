@@ -1,9 +1,9 @@
-// The middle of a save: every chunk is digested, compared with the base, looked up, and encoded and
-// written when it is new. What comes out are the entries of all pages and where their copies lie.
+// The middle of a save: every chunk whose bytes are here is digested, compared with the base,
+// looked up, and encoded and written when it is new. What comes out are entries of the save's
+// pages.
 #pragma once
 
 #include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -18,43 +18,21 @@
 #include "lib/restore_budget.h"
 #include "lib/save_groups.h"
 #include "lib/save_plan.h"
-#include "store/needed_bases.h"
+#include "lib/saved_pages.h"
 #include "store/pack_reader.h"
 #include "store/pack_tables.h"
 
 namespace cairn {
-
-/// The pages of a save, being filled.
-struct SavedPage {
-  Page page;
-  /// Per entry: its copies are the base's; the others are with the chunk writer.
-  std::vector<uint8_t> is_of_base;
-  /// Per entry: the base has the same chunk, but its copies would not do.
-  std::vector<uint8_t> is_renewed;
-  /// By entry and unit: copies that stand for this place alone.
-  std::map<std::pair<uint32_t, uint32_t>, ChunkCopy> own;
-};
 
 /// Threads: run() once; it uses threads of its own.
 class ChunkSaver {
  public:
   /// `weights_direct`: weights must be readable without other tensors.
   ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan, BaseTag* base,
-             ChunkWriter& writer, bool weights_direct);
+             ChunkWriter& writer, PackTables& tables, SavedPages& pages, bool weights_direct);
 
+  /// Fills in the entries of all chunks whose bytes are here, and stores what is new of them.
   Status run();
-
-  /// The digests of all pages, in order. REQUIRES: run() succeeded.
-  std::vector<Digest> page_digests() const;
-  /// The page's locator. `digests`: of all pages. REQUIRES: run() succeeded. Errors: those of
-  /// reading the base again.
-  Result<Locator> locator(size_t page, const std::vector<Digest>& digests) const;
-  const Page& page(size_t page) const { return pages_[page].page; }
-  /// What the base has for a page of that digest, if it can be read and its packs hold it. Copies
-  /// that the base does not need, which its lease does not protect, are those of `fresh`: nothing
-  /// of the base is made from them, so they may be made from it. So are those that had to be
-  /// written anew, which stand alone. `number`: of the page in this save.
-  std::optional<Locator> sound_copies(size_t number, const Digest& page, const Locator& fresh);
 
  private:
   struct JobPart;
@@ -83,11 +61,11 @@ class ChunkSaver {
   Status digest(std::vector<ChunkUnits>& chunks) const;
   void settle(ChunkUnits& chunk);
   bool must_stand_alone(size_t item) const;
-  std::vector<bool> renewed_slots(size_t number) const;
-  bool settle_item(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units);
+  ChunkEntry entry_of(std::span<const DigestedUnit> units) const;
+  void settle_item(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units);
+  void keep_equal_pieces(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units);
   bool must_renew(size_t item, const ChunkUnits& chunk, std::span<const Copy> copies);
   Status look_up(const std::vector<ChunkUnits>& chunks);
-  bool hold_all(const DecodePlan& plan);
   bool are_there(size_t item, uint64_t chunk, std::span<const Copy> copies,
                  const ChunkEntry& entry);
   Status write_new(ChunkUnits& chunk);
@@ -99,11 +77,7 @@ class ChunkSaver {
   Status store_member(const Cluster& cluster, size_t member, bool weights_first);
   Status write_opaque(const Member& member);
   std::optional<DigestInput> rows_of(const Unit& unit) const;
-  void gather(const Unit& unit, MutableBytes room) const;
   ByteSpan in_order(const DigestedUnit& digested, AlignedBuffer& room) const;
-  Copy named(const ChunkCopy& found, const std::vector<Digest>& digests) const;
-  Status add_copies(const PageRun& run, uint64_t number, const SavedPage& page,
-                    const std::vector<Digest>& digests, Locator& locator) const;
 
   const Store& store_;
   const SaveRequest& request_;
@@ -116,13 +90,10 @@ class ChunkSaver {
   RestoreBudget budget_;
   std::vector<SaveGroup> groups_;
   std::vector<StepFacts> facts_;  // by tensor
-  std::vector<SavedPage> pages_;
-  mutable std::vector<std::vector<uint32_t>> first_slots_;  // by page and entry
-  std::optional<NeededBases> needed_bases_;                 // of the base, once asked for
-  PackTables tables_;
+  SavedPages& pages_;
+  PackTables& tables_;
   PackReader packs_;
   std::mutex look_up_mutex_;
-  std::mutex own_mutex_;  // of SavedPage::own
 };
 
 }  // namespace cairn

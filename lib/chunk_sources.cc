@@ -21,7 +21,7 @@ static std::vector<uint32_t> find_holders(const Grid& grid, const std::vector<Bo
 }
 
 ChunkSources::ChunkSources(const Grid& grid, const std::vector<Box>& boxes) {
-  if (boxes.size() <= 1) return;
+  if (boxes.size() == 1 && boxes[0] == whole_box(grid.shape())) return;
   const std::vector<uint32_t> holders = find_holders(grid, boxes);
   const auto visit_parts = [&](const auto& visit) {
     for (uint32_t box = 0; box < boxes.size(); ++box) {

@@ -16,11 +16,11 @@ namespace cairn {
 class ChunkSources {
  public:
   ChunkSources() = default;
-  /// REQUIRES: boxes inside the grid's shape that together cover it.
+  /// REQUIRES: boxes inside the grid's shape.
   ChunkSources(const Grid& grid, const std::vector<Box>& boxes);
 
-  /// Numbers of the boxes that together hold the chunk, in increasing order: the first that holds
-  /// all of it where there is one. REQUIRES: a chunk of the grid.
+  /// Numbers of the boxes that hold parts of the chunk, in increasing order: the first that holds
+  /// all of it where there is one; none where no box meets it. REQUIRES: a chunk of the grid.
   std::span<const uint32_t> of(uint64_t chunk) const;
 
  private:

@@ -28,6 +28,14 @@ using CopyBase = std::variant<BaseRef, OwnPlace>;
 struct ChunkCopy {
   Copy copy;
   std::vector<CopyBase> bases;
+
+  /// A copy of the base tag, as its locator has it.
+  static ChunkCopy of_base(Copy copy) {
+    ChunkCopy kept{std::move(copy), {}};
+    kept.bases.assign(kept.copy.bases.begin(), kept.copy.bases.end());
+    kept.copy.bases.clear();
+    return kept;
+  }
 };
 
 /// A chunk in an encoding, with what it is decoded with.

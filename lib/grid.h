@@ -17,6 +17,7 @@ class Grid {
   /// REQUIRES: the product of `shape` does not overflow; chunk_elements is a power of two >= 1024.
   Grid(const Shape& shape, uint64_t chunk_elements);
 
+  const Shape& shape() const { return shape_; }
   const std::vector<uint64_t>& parts() const { return parts_; }
   uint64_t chunk_count() const { return chunk_count_; }
   /// REQUIRES: chunk < chunk_count().

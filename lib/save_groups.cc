@@ -109,7 +109,8 @@ std::vector<SaveGroup> group_items(const SavePlan& plan) {
   std::vector<bool> taken(plan.tensors.size());
   for (size_t item = 0; item < plan.tensors.size(); ++item) {
     const PlannedTensor& tensor = plan.tensors[item];
-    if (!is_groupable(tensor)) continue;
+    taken[item] = !plan.is_here(item);
+    if (taken[item] || !is_groupable(tensor)) continue;
     const Key key{tensor.first->parameter, tensor.first->shape};
     taken[item] = by_parameter[key].try_emplace(*place_of(tensor.first->role), item).second;
   }
@@ -132,7 +133,8 @@ std::vector<SaveGroup> group_items(const SavePlan& plan) {
   for (size_t i = 0; i < plan.attachments.size(); ++i) {
     const uint64_t chunks =
         attachment_chunk_count(plan.attachment_infos[i], plan.opaque_chunk_bytes);
-    if (chunks > 0) groups.push_back({{plan.tensors.size() + i}, chunks});
+    const size_t item = plan.tensors.size() + i;
+    if (chunks > 0 && plan.is_here(item)) groups.push_back({{item}, chunks});
   }
   return groups;
 }

@@ -15,10 +15,10 @@ struct SaveGroup {
   uint64_t chunks = 0;
 };
 
-/// Every item that has chunks is in exactly one group; those of several items come first. In a
-/// group the order is: exp_avg, exp_avg_sq, max_exp_avg_sq, master, weight. Tensors without a role
-/// are paired by their bits: a BF16 or F16 tensor with an F32 one of the same shape that it is a
-/// rounding of, as far as a sample shows.
+/// Every item that has chunks, and whose bytes are here, is in exactly one group; those of several
+/// items come first. In a group the order is: exp_avg, exp_avg_sq, max_exp_avg_sq, master, weight.
+/// Tensors without a role are paired by their bits: a BF16 or F16 tensor with an F32 one of the
+/// same shape that it is a rounding of, as far as a sample shows.
 std::vector<SaveGroup> group_items(const SavePlan& plan);
 
 }  // namespace cairn

@@ -18,6 +18,7 @@ nlohmann::ordered_json save_json(const SaveResult& saved) {
           {"damaged_base",
            saved.damaged_base.empty() ? nlohmann::json() : nlohmann::json(saved.damaged_base)},
           {"unread_chunks", saved.unread_chunks},
+          {"warnings", saved.warnings},
           {"elapsed_s", saved.elapsed_s}};
 }
 

@@ -1,9 +1,11 @@
 #include "lib/save_plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/utf8.h"
 #include "lib/cover.h"
@@ -35,6 +37,16 @@ static Status check_metadata(const Metadata& metadata) {
   return {};
 }
 
+namespace {
+
+/// A box that the request or a part of the save has.
+struct Given {
+  const TensorSource* source = nullptr;
+  std::optional<uint32_t> part;
+};
+
+}  // namespace
+
 Result<SourceBox> source_box(const StorageForm& form, const TensorSource& source) {
   CAIRN_CHECK(check_box(source.box, source.shape));
   SourceBox box;
@@ -47,21 +59,28 @@ Result<SourceBox> source_box(const StorageForm& form, const TensorSource& source
     return fail(Code::kUsage,
                 fmt::format("{} strides for {} axes", source.strides_bytes.size(), box.box.rank()));
   }
-  if (source.data == nullptr && !box.box.is_empty()) {
-    return fail(Code::kUsage, fmt::format("box {} has no data", source.box.text()));
-  }
   box.data = static_cast<const uint8_t*>(source.data);
   box.writer = source.writer;
   return box;
 }
 
-static Status add_box(PlannedTensor& tensor, const TensorSource& source) {
-  if (source.dtype != tensor.first->dtype || source.shape != tensor.first->shape) {
-    return fail(Code::kUsage,
-                fmt::format("one box says {} {}, another {} {}", dtype_name(tensor.first->dtype),
-                            shape_text(tensor.first->shape), dtype_name(source.dtype),
-                            shape_text(source.shape)));
-  }
+/// Who says something of a tensor: the rank, where there are several.
+static std::string teller(const TensorSource& source, const std::optional<uint32_t>& part) {
+  return part ? fmt::format("rank {}", source.writer) : "a box";
+}
+
+static Status check_same(const PlannedTensor& tensor, const Given& given) {
+  const TensorSource &first = *tensor.first, &source = *given.source;
+  if (source.dtype == first.dtype && source.shape == first.shape) return {};
+  return fail(Code::kUsage, fmt::format("{} says {} {}, {} {} {}", teller(first, given.part),
+                                        dtype_name(first.dtype), shape_text(first.shape),
+                                        given.part ? teller(source, given.part) : "another",
+                                        dtype_name(source.dtype), shape_text(source.shape)));
+}
+
+static Status add_box(PlannedTensor& tensor, const Given& given) {
+  const TensorSource& source = *given.source;
+  CAIRN_CHECK(check_same(tensor, given));
   if (source.parameter.size() > kNameBytesMax || !is_utf8(source.parameter)) {
     return fail(Code::kUsage, fmt::format("its parameter '{}' is not UTF-8 of at most {} bytes",
                                           shown(source.parameter.substr(0, 40)), kNameBytesMax));
@@ -70,14 +89,33 @@ static Status add_box(PlannedTensor& tensor, const TensorSource& source) {
     return fail(Code::kUsage, "writers are numbered from 0, in order");
   }
   CAIRN_TRY(SourceBox box, source_box(tensor.form, source));
+  if (box.data == nullptr && !given.part && !box.box.is_empty()) {
+    return fail(Code::kUsage, fmt::format("box {} has no data", source.box.text()));
+  }
+  box.part = given.part;
   tensor.boxes.push_back(std::move(box));
   return {};
 }
 
+/// Boxes that several have are replicas: the first one's counts.
+static void drop_replicas(std::vector<SourceBox>& boxes) {
+  std::set<std::pair<std::vector<uint64_t>, std::vector<uint64_t>>> met;
+  std::erase_if(boxes, [&](const SourceBox& each) {
+    return !met.insert({each.box.offsets, each.box.lengths}).second;
+  });
+}
+
 /// Overlapping boxes hold replicas: they must agree in every byte they share.
-static Status check_overlap(const PlannedTensor& tensor, const SourceBox& a, const SourceBox& b) {
+static Status check_overlap(const PlannedTensor& tensor, SaveKind kind, const SourceBox& a,
+                            const SourceBox& b) {
   const auto common = intersect(a.box, b.box);
   if (!common) return {};
+  if (kind != SaveKind::kWhole) {
+    return fail(Code::kUsage,
+                fmt::format("boxes {} of rank {} and {} of rank {} overlap", a.box.text(), a.writer,
+                            b.box.text(), b.writer),
+                "boxes of several processes are the same or apart");
+  }
   const StridedSource in_a = sub_box(StridedSource{a.data, a.strides_bytes}, a.box, *common);
   const StridedSource in_b = sub_box(StridedSource{b.data, b.strides_bytes}, b.box, *common);
   if (equal_boxes(in_a, in_b, common->lengths, tensor.form.item_bytes)) return {};
@@ -93,23 +131,54 @@ static std::vector<Box> boxes_of(const PlannedTensor& tensor) {
   return boxes;
 }
 
-static Status check_tensor(const PlannedTensor& tensor, const std::vector<Box>& boxes) {
+/// "rank 0, rank 2": those that have boxes of the tensor.
+static std::string holders(const PlannedTensor& tensor) {
+  std::set<uint32_t> ranks;
+  for (const SourceBox& box : tensor.boxes) ranks.insert(box.writer);
+  return fmt::format("rank {}", fmt::join(ranks, ", rank "));
+}
+
+static Status check_tensor(const PlannedTensor& tensor, SaveKind kind,
+                           const std::vector<Box>& boxes) {
   const CoverReport report = check_cover(tensor.form.shape, boxes);
-  if (report.hole) {
+  if (report.hole && kind != SaveKind::kPart) {
+    const std::string who = kind == SaveKind::kMerged ? "; it was saved by " + holders(tensor) : "";
     return fail(Code::kUsage,
-                fmt::format("no box holds {} of shape {}", report.hole->text(),
-                            shape_text(tensor.form.shape)),
+                fmt::format("no box holds {} of shape {}{}", report.hole->text(),
+                            shape_text(tensor.form.shape), who),
                 "every element must be in some box of the save");
   }
   for (const auto& [a, b] : report.overlaps) {
-    CAIRN_CHECK(check_overlap(tensor, tensor.boxes[a], tensor.boxes[b]));
+    CAIRN_CHECK(check_overlap(tensor, kind, tensor.boxes[a], tensor.boxes[b]));
   }
   return {};
 }
 
-static Status plan_tensors(const SaveRequest& request, const Config& config, SavePlan& plan) {
+static uint64_t bytes_of(const PlannedTensor& tensor, SaveKind kind) {
+  if (kind != SaveKind::kPart) return tensor.form.bytes();
+  uint64_t bytes = 0;
+  for (const SourceBox& box : tensor.boxes) bytes += box.box.elements() * tensor.form.item_bytes;
+  return bytes;
+}
+
+static Status finish_tensor(PlannedTensor& tensor, const Config& config, SavePlan& plan) {
+  if (plan.kind == SaveKind::kMerged) drop_replicas(tensor.boxes);
+  const std::vector<Box> boxes = boxes_of(tensor);
+  CAIRN_CHECK(check_tensor(tensor, plan.kind, boxes));
+  tensor.grid = Grid(tensor.form.shape, config.chunk_elements);
+  tensor.sources = ChunkSources(tensor.grid, boxes);
+  plan.logical_bytes += bytes_of(tensor, plan.kind);
+  const TensorSource& first = *tensor.first;
+  plan.schema.tensors.push_back(
+      {first.name, static_cast<uint8_t>(first.dtype), first.shape, tensor.grid.chunk_count()});
+  plan.tensors.push_back(std::move(tensor));
+  return {};
+}
+
+static Status plan_tensors(const std::vector<Given>& boxes, const Config& config, SavePlan& plan) {
   std::map<std::string_view, PlannedTensor> by_name;
-  for (const TensorSource& source : request.tensors) {
+  for (const Given& given : boxes) {
+    const TensorSource& source = *given.source;
     CAIRN_CHECK(check_name("tensor", source.name));
     const auto [at, fresh] = by_name.try_emplace(source.name);
     PlannedTensor& tensor = at->second;
@@ -118,48 +187,55 @@ static Status plan_tensors(const SaveRequest& request, const Config& config, Sav
       auto form = storage_form(source.dtype, source.shape);
       if (!form) return about(source.name, form.error());
       tensor.form = *std::move(form);
-      tensor.grid = Grid(tensor.form.shape, config.chunk_elements);
     }
-    const Status added = add_box(tensor, source);
+    const Status added = add_box(tensor, given);
     if (!added) return about(source.name, added.error());
   }
   plan.schema.chunk_elements = config.chunk_elements;
   for (auto& [name, tensor] : by_name) {
-    const std::vector<Box> boxes = boxes_of(tensor);
-    const Status checked = check_tensor(tensor, boxes);
-    if (!checked) return about(std::string(name), checked.error());
-    tensor.sources = ChunkSources(tensor.grid, boxes);
-    const TensorSource& first = *tensor.first;
-    plan.logical_bytes += tensor.form.bytes();
-    plan.schema.tensors.push_back(
-        {first.name, static_cast<uint8_t>(first.dtype), first.shape, tensor.grid.chunk_count()});
-    plan.tensors.push_back(std::move(tensor));
+    const Status finished = finish_tensor(tensor, config, plan);
+    if (!finished) return about(std::string(name), finished.error());
   }
   return {};
 }
 
-static Status plan_attachments(const SaveRequest& request, SavePlan& plan) {
-  plan.attachments = request.attachments;
-  std::sort(plan.attachments.begin(), plan.attachments.end(),
-            [](const auto& a, const auto& b) { return a.name < b.name; });
-  for (const AttachmentSource& attachment : plan.attachments) {
-    CAIRN_CHECK(check_name("attachment", attachment.name));
-    if (!plan.attachment_infos.empty() && plan.attachment_infos.back().name == attachment.name) {
-      return fail(Code::kUsage, fmt::format("attachment '{}' is given twice", attachment.name));
-    }
-    plan.attachment_infos.push_back({attachment.name, attachment.bytes.size()});
-    plan.attachment_bytes += attachment.bytes.size();
+/// Those of the request and of the parts, in order.
+static Status plan_attachments(const SaveRequest& request, std::span<const Part> parts,
+                               SavePlan& plan) {
+  struct Known {
+    AttachmentInfo info;
+    ByteSpan bytes;
+    std::optional<uint32_t> part;
+  };
+  std::map<std::string, Known> by_name;
+  const auto add = [&](const Known& known) -> Status {
+    CAIRN_CHECK(check_name("attachment", known.info.name));
+    if (by_name.try_emplace(known.info.name, known).second) return {};
+    return fail(Code::kUsage, fmt::format("attachment '{}' is given twice", known.info.name));
+  };
+  for (const auto& [name, bytes] : request.attachments) {
+    CAIRN_CHECK(add({{name, bytes.size()}, bytes, std::nullopt}));
+  }
+  for (uint32_t part = 0; part < parts.size(); ++part) {
+    for (const AttachmentInfo& info : parts[part].attachments) CAIRN_CHECK(add({info, {}, part}));
+  }
+  for (const auto& [name, known] : by_name) {
+    plan.attachment_infos.push_back(known.info);
+    plan.attachment_bytes += known.info.bytes;
+    plan.attachments.push_back({name, known.bytes});
+    plan.attachment_parts.push_back(known.part);
   }
   return {};
 }
 
 /// How the save was cut and what its tensors are, unless there is nothing to say: one writer held
 /// everything whole and no tensor has a role.
-static void plan_layout(const SaveRequest& request, SavePlan& plan) {
-  std::map<std::string_view, TensorLayout> by_name;
+static void plan_layout(const std::vector<Given>& boxes, SavePlan& plan) {
   Layout layout;
-  bool trivial = true;
-  for (const TensorSource& source : request.tensors) {
+  std::map<std::string_view, TensorLayout> by_name;
+  bool trivial = plan.kind != SaveKind::kPart;
+  for (const auto& [given, part] : boxes) {
+    const TensorSource& source = *given;
     TensorLayout& tensor = by_name[source.name];
     if (tensor.boxes.empty()) {
       tensor.role = source.role;
@@ -175,58 +251,42 @@ static void plan_layout(const SaveRequest& request, SavePlan& plan) {
   plan.layout = std::move(layout);
 }
 
-Result<SavePlan> plan_save(const SaveRequest& request, const Config& config) {
+static Result<SavePlan> plan_of(SaveKind kind, const SaveRequest& request,
+                                std::span<const Part> parts, const Config& config) {
   SavePlan plan;
+  plan.kind = kind;
   plan.opaque_chunk_bytes = config.opaque_chunk_bytes;
-  CAIRN_CHECK(plan_tensors(request, config, plan));
-  CAIRN_CHECK(plan_attachments(request, plan));
+  std::vector<Given> boxes;
+  for (const TensorSource& source : request.tensors) boxes.push_back({&source, std::nullopt});
+  for (uint32_t part = 0; part < parts.size(); ++part) {
+    for (TensorSource& source : sources_of(parts[part])) {
+      boxes.push_back({&plan.told_by_parts.emplace_back(std::move(source)), part});
+    }
+  }
+  CAIRN_CHECK(plan_tensors(boxes, config, plan));
+  CAIRN_CHECK(plan_attachments(request, parts, plan));
   CAIRN_CHECK(check_metadata(request.metadata));
   CAIRN_CHECK(check_metadata(request.file_metadata));
-  plan_layout(request, plan);
+  plan_layout(boxes, plan);
   plan.pages = plan_pages(plan.schema, plan.attachment_infos, plan.opaque_chunk_bytes);
   return plan;
 }
 
-/// The boxes that meet a chunk are pieces of it when they are disjoint and of several writers: no
-/// writer could digest the whole chunk. Boxes of one writer are put together.
-static std::vector<Unit> pieces_of(const PlannedTensor& tensor, const Unit& whole) {
-  std::vector<Unit> pieces;
-  for (const size_t source : whole.sources) {
-    Unit piece = whole;
-    piece.is_piece = true;
-    piece.box = *intersect(whole.box, tensor.boxes[source].box);
-    piece.sources = {source};
-    for (const Unit& other : pieces) {
-      if (intersect(other.box, piece.box)) return {whole};
-    }
-    pieces.push_back(std::move(piece));
-  }
-  return pieces;
+Result<SavePlan> plan_save(const SaveRequest& request, const Config& config) {
+  return plan_of(SaveKind::kWhole, request, {}, config);
 }
 
-std::vector<Unit> SavePlan::units_of(size_t item, uint64_t chunk) const {
-  Unit unit{item, chunk, false, {}, {}};
-  if (item >= tensors.size()) {
-    const uint64_t bytes = attachment_infos[item - tensors.size()].bytes;
-    const uint64_t offset = chunk * opaque_chunk_bytes;
-    unit.box = {{offset}, {std::min(opaque_chunk_bytes, bytes - offset)}};
-    return {unit};
-  }
-  const PlannedTensor& tensor = tensors[item];
-  unit.box = tensor.grid.chunk_box(chunk);
-  const auto sources = tensor.sources.of(chunk);
-  unit.sources.assign(sources.begin(), sources.end());
-  const bool one_writer = std::all_of(sources.begin(), sources.end(), [&](uint32_t source) {
-    return tensor.boxes[source].writer == tensor.boxes[sources.front()].writer;
-  });
-  // What fits into a page goes there whole, whoever held its parts.
-  if (one_writer || unit_bytes(unit) <= kInlineBytesMax) return {unit};
-  return pieces_of(tensor, unit);
+Result<SavePlan> plan_part(const SaveRequest& request, const Config& config) {
+  return plan_of(SaveKind::kPart, request, {}, config);
 }
 
-uint64_t SavePlan::unit_bytes(const Unit& unit) const {
-  return unit.item >= tensors.size() ? unit.box.lengths[0]
-                                     : unit.box.elements() * tensors[unit.item].form.item_bytes;
+Result<SavePlan> plan_merged(const SaveRequest& request, std::span<const Part> parts,
+                             const Config& config) {
+  if (!request.tensors.empty()) {
+    return fail(Code::kUsage, "a save that unites parts has no tensors itself",
+                "store them as a part too");
+  }
+  return plan_of(SaveKind::kMerged, request, parts, config);
 }
 
 }  // namespace cairn

@@ -2,13 +2,16 @@
 // request alone, so everything that is wrong with the request is found before a byte is written.
 #pragma once
 
+#include <deque>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "lib/cairn.hpp"
 #include "lib/chunk_sources.h"
 #include "lib/grid.h"
+#include "lib/part.h"
 #include "lib/tensor.h"
 #include "store/config.h"
 #include "store/layout.h"
@@ -23,6 +26,8 @@ struct SourceBox {
   const uint8_t* data = nullptr;
   std::vector<int64_t> strides_bytes;
   uint32_t writer = 0;
+  /// The part of the save that has stored it; unset: its bytes are here.
+  std::optional<uint32_t> part = {};
 };
 
 /// Errors: kUsage for a box outside the shape, other strides than axes, no data.
@@ -45,24 +50,48 @@ struct Unit {
   std::vector<size_t> sources;  ///< boxes of the tensor that together hold it
 };
 
+/// What a save has: all of a tag; what one process has of it; or what several have stored.
+enum class SaveKind : uint8_t {
+  kWhole,
+  kPart,    ///< boxes need not cover their tensors
+  kMerged,  ///< all tensors, and some attachments, are in parts
+};
+
 struct SavePlan {
-  std::vector<PlannedTensor> tensors;  ///< in schema order
+  SaveKind kind = SaveKind::kWhole;
+  std::deque<TensorSource> told_by_parts;  ///< without data; PlannedTensor::first points to them
+  std::vector<PlannedTensor> tensors;      ///< in schema order
   std::vector<AttachmentSource> attachments;
+  std::vector<std::optional<uint32_t>> attachment_parts;  ///< per attachment, the part that has it
   Schema schema;
   std::vector<AttachmentInfo> attachment_infos;
   PagePlan pages;
   std::optional<Layout> layout;  ///< unset when one writer held every tensor whole
-  uint64_t logical_bytes = 0;
+  uint64_t logical_bytes = 0;    ///< of a part: those of its boxes
   uint64_t attachment_bytes = 0;
   uint64_t opaque_chunk_bytes = 0;
 
-  /// The unit or units of one chunk, in the order of their copies.
+  /// Whether the item's bytes are in this process' memory.
+  bool is_here(size_t item) const;
+  /// The unit or units of one chunk, in the order of their copies; of a part, those that it has.
   std::vector<Unit> units_of(size_t item, uint64_t chunk) const;
   uint64_t unit_bytes(const Unit& unit) const;
+  /// Whether it is a part's piece of a chunk that lies in its page, where it is told whole.
+  bool is_small_piece(const Unit& unit) const;
 };
 
+/// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit, and its bytes are here.
+void gather(const SavePlan& plan, const Unit& unit, MutableBytes room);
+
 /// Errors: kUsage naming tensor and boxes: malformed names, dtypes or shapes that differ between
-/// the boxes of a tensor, boxes outside it, holes, overlaps that disagree.
+/// the boxes of a tensor, boxes outside it, holes, overlaps that disagree. Of boxes that several
+/// parts have, the first part's counts.
 Result<SavePlan> plan_save(const SaveRequest& request, const Config& config);
+/// What one process has of a tag. Errors: as plan_save, but for holes.
+Result<SavePlan> plan_part(const SaveRequest& request, const Config& config);
+/// What several processes have stored of a tag, and the request's attachments. Errors: as
+/// plan_save, naming the ranks; kUsage when the request has tensors itself.
+Result<SavePlan> plan_merged(const SaveRequest& request, std::span<const Part> parts,
+                             const Config& config);
 
 }  // namespace cairn

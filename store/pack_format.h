@@ -59,6 +59,7 @@ enum class ObjectKind : uint32_t {
   kLayout = 6,
   kTagEntry = 7,
   kTagTable = 8,
+  kPart = 9,
 };
 
 /// A row of a metadata pack's table.

@@ -34,6 +34,7 @@ class SaveRequest(Structure):
         ("restore_budget", c_double), ("weights_every", c_int32), ("threads", c_uint32),
         ("wait_s", c_double), ("watch", c_void_p),
         ("base_memory", c_void_p), ("base_memory_count", c_size_t),
+        ("parts", POINTER(c_char_p)), ("part_count", c_size_t),
     ]
 
 
@@ -52,6 +53,7 @@ _CALLS = {
     "cairn_open": [c_char_p, POINTER(c_void_p)],
     "cairn_watch_new": [POINTER(c_void_p)],
     "cairn_save": [c_void_p, POINTER(SaveRequest), POINTER(c_void_p)],
+    "cairn_save_part": [c_void_p, POINTER(SaveRequest), POINTER(c_void_p)],
     "cairn_checkpoint_open": [c_void_p, c_char_p, POINTER(c_void_p)],
     "cairn_checkpoint_describe": [c_void_p, POINTER(c_void_p)],
     "cairn_checkpoint_attachment": [c_void_p, c_char_p, c_void_p, c_size_t],
@@ -97,6 +99,8 @@ def loaded():
                                "install the two together")
     for name in ("cairn_version_text", "cairn_error_message", "cairn_error_hint"):
         getattr(lib, name).restype = c_char_p
+    lib.cairn_part_name.argtypes, lib.cairn_part_name.restype = [c_void_p], c_char_p
+    lib.cairn_part_end.argtypes, lib.cairn_part_end.restype = [c_void_p, c_int32], None
     for name in _FREES:
         getattr(lib, name).argtypes = [c_void_p]
         getattr(lib, name).restype = None

@@ -49,6 +49,33 @@ def save(store, request, boxes, base_boxes=()):
     return json.loads(_library.take_text(told))
 
 
+class Part:
+    """What this process has stored of a tag that several save together (`cairn_save_part`).
+
+    It protects its files until end(), so keep it until the tag is there. `request.base` is a tag's
+    name or "none", and the same on all ranks; so are tag and step. `name` is for `Request.parts` of
+    the process that makes the tag. Errors of the constructor: any of cairn.Error.
+    """
+
+    def __init__(self, store, request, boxes, base_boxes=()):
+        call = _Call(request, boxes, base_boxes)
+        self._handle = ctypes.c_void_p()
+        _library.call_stoppable(call.watch, "cairn_save_part", store, call.argument,
+                                ctypes.byref(self._handle))
+        self.name = _library.loaded().cairn_part_name(self._handle).decode()
+
+    def end(self, remove=False):
+        """remove: nobody has tried to make the tag, nor will: the files go at once. Otherwise gc
+        takes what no tag needs, which is right whatever has happened."""
+        handle, self._handle = self._handle, None
+        if handle:
+            _library.loaded().cairn_part_end(handle, remove)
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            self.end()
+
+
 def as_json(value, what):
     """Errors: UsageError naming `what`."""
     try:
@@ -74,6 +101,7 @@ class _Call:
             base_memory=before.pack(), base_memory_count=len(before))
         self._give_attachments(request.attachments)
         self._give_metadata(request.metadata)
+        self._give_parts(request.parts)
 
     @property
     def argument(self):
@@ -96,6 +124,11 @@ class _Call:
                 text = as_json(value, f"the metadata '{key}'").decode()
             array[at] = _library.Pair(str(key).encode(), text.encode())
         self._request.metadata, self._request.metadata_count = array, len(metadata)
+        self._kept.append(array)
+
+    def _give_parts(self, parts):
+        array = (ctypes.c_char_p * max(1, len(parts)))(*(name.encode() for name in parts))
+        self._request.parts, self._request.part_count = array, len(parts)
         self._kept.append(array)
 
 

@@ -1,0 +1,69 @@
+// A part: what one process has stored of a tag that several save together, in the words of the tag
+// (docs/FORMAT.md, section 12). Bytes here; lib/save_part.cc writes them to a metadata
+// pack of the process' session, lib/merge_parts.cc puts those of all processes together.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "lib/cairn.hpp"
+#include "store/file_id.h"
+#include "store/layout.h"
+#include "store/locator.h"
+#include "store/manifest.h"
+#include "store/page.h"
+#include "store/schema.h"
+
+namespace cairn {
+
+/// The tag that was compared with: all parts of a tag must have one.
+struct PartBase {
+  std::string tag;
+  Reference table;
+
+  bool operator==(const PartBase&) const = default;
+};
+
+/// A chunk of an item, or the piece of it that the process has.
+struct PartUnit {
+  uint32_t item = 0;  ///< tensor of the schema, or tensor count + attachment
+  uint64_t chunk = 0;
+  std::optional<Box> piece;             ///< in storage coordinates
+  std::variant<Digest, Bytes> content;  ///< bytes: of what lies in its page
+  bool is_renewed = false;              ///< the base has the same, but its copies would not do
+
+  bool is_stored() const { return std::holds_alternative<Digest>(content); }
+};
+
+struct Part {
+  SessionId session;
+  std::string tag;
+  std::optional<int64_t> step;
+  std::optional<PartBase> base;
+  uint64_t new_bytes = 0, new_chunks = 0, stored_bytes = 0;  ///< as in TagFacts
+  Schema schema;                                             ///< of the tensors it has boxes of
+  Layout layout;
+  std::vector<AttachmentInfo> attachments;  ///< in increasing order of names
+  std::vector<PartUnit> units;              ///< by item, then by chunk
+  /// Of the units that are stored, in order. A base on the page of all zeros is the unit whose
+  /// number is the slot.
+  Locator copies;
+};
+
+/// The page that stands for the part's own units.
+inline constexpr Digest kOwnUnits{};
+
+Bytes encode_part(const Part& part);
+Result<Part> decode_part(ByteSpan bytes);
+
+/// The boxes of the part, without data.
+std::vector<TensorSource> sources_of(const Part& part);
+
+/// A part's name: the text by which the process that unites parts finds it.
+std::string part_name(const Reference& part);
+/// Errors: kUsage for what is no such name.
+Result<Reference> parse_part_name(std::string_view name);
+
+}  // namespace cairn

@@ -1,0 +1,165 @@
+#include "lib/save_part.h"
+
+#include <map>
+
+#include "base/memory_guard.h"
+#include "lib/chunk_saver.h"
+#include "lib/part.h"
+#include "lib/save_plan.h"
+#include "lib/save_session.h"
+#include "lib/saved_pages.h"
+#include "store/tag_name.h"
+
+namespace cairn {
+
+SavedPart::SavedPart(std::unique_ptr<SaveSession> session, std::string name)
+    : session_(std::move(session)), name_(std::move(name)) {}
+
+SavedPart::~SavedPart() = default;
+
+void SavedPart::keep() {
+  if (session_ == nullptr) return;
+  // Nothing refers to the part itself, whatever became of the tag.
+  session_->remove_metas();
+  session_.reset();
+}
+
+void SavedPart::remove() {
+  if (session_ == nullptr) return;
+  session_->remove_files();
+  session_.reset();
+}
+
+namespace {
+
+/// Tells what a save has filled in, in the words of a part.
+class PartTeller {
+ public:
+  PartTeller(const SavePlan& plan, const SavedPages& pages, Part& part)
+      : plan_(plan), pages_(pages), part_(part) {
+    first_units_.resize(plan.pages.pages.size());
+  }
+
+  Status run() {
+    std::vector<std::pair<Unit, OwnPlace>> units;
+    for_each_unit([&](const Unit& unit, const OwnPlace& place) {
+      std::vector<uint32_t>& firsts = first_units_[place.page];
+      if (firsts.size() <= place.entry) firsts.resize(place.entry + 1);
+      if (place.unit == 0) firsts[place.entry] = static_cast<uint32_t>(units.size());
+      units.emplace_back(unit, place);
+    });
+    for (const auto& [unit, place] : units) CAIRN_CHECK(tell(unit, place));
+    return {};
+  }
+
+ private:
+  template <class Visit>
+  void for_each_unit(const Visit& visit) const {
+    for (size_t item = 0; item < plan_.tensors.size(); ++item) {
+      visit_item(item, plan_.tensors[item].grid.chunk_count(), visit);
+    }
+    for (size_t i = 0; i < plan_.attachment_infos.size(); ++i) {
+      visit_item(plan_.tensors.size() + i,
+                 attachment_chunk_count(plan_.attachment_infos[i], plan_.opaque_chunk_bytes),
+                 visit);
+    }
+  }
+
+  template <class Visit>
+  void visit_item(size_t item, uint64_t chunks, const Visit& visit) const {
+    for (uint64_t chunk = 0; chunk < chunks; ++chunk) {
+      const PagePlan::Place at = plan_.pages.place(item, chunk);
+      OwnPlace place{at.page, at.entry, 0};
+      for (const Unit& unit : plan_.units_of(item, chunk)) {
+        visit(unit, place);
+        ++place.unit;
+      }
+    }
+  }
+
+  Status tell(const Unit& unit, const OwnPlace& place) {
+    PartUnit& told = part_.units.emplace_back();
+    told.item = static_cast<uint32_t>(unit.item);
+    told.chunk = unit.chunk;
+    if (unit.is_piece) told.piece = unit.box;
+    if (plan_.is_small_piece(unit)) {
+      Bytes bytes(plan_.unit_bytes(unit));
+      gather(plan_, unit, bytes);
+      told.content = std::move(bytes);
+      return {};
+    }
+    const ChunkEntry& entry = pages_.entry(place);
+    if (const auto* bytes = std::get_if<Bytes>(&entry)) {
+      told.content = *bytes;
+      return {};
+    }
+    const auto* pieces = std::get_if<std::vector<Piece>>(&entry);
+    const Digest digest = pieces ? (*pieces)[place.unit].digest : std::get<Digest>(entry);
+    told.content = digest;
+    told.is_renewed = pages_.is_renewed(place);
+    CAIRN_TRY(const ChunkCopy copy, pages_.copy(unit, place, digest));
+    part_.copies.copies.push_back(in_part(copy));
+    return {};
+  }
+
+  Copy in_part(const ChunkCopy& copy) const {
+    Copy told = copy.copy;
+    for (const CopyBase& base : copy.bases) {
+      if (const auto* of_base = std::get_if<BaseRef>(&base)) {
+        told.bases.push_back(*of_base);
+        continue;
+      }
+      const auto& place = std::get<OwnPlace>(base);
+      told.bases.push_back({kOwnUnits, first_units_[place.page][place.entry] + place.unit});
+    }
+    return told;
+  }
+
+  const SavePlan& plan_;
+  const SavedPages& pages_;
+  Part& part_;
+  std::vector<std::vector<uint32_t>> first_units_;  // by page and entry
+};
+
+}  // namespace
+
+/// Stores the chunks, and tells the part in a metadata pack. Returns its name.
+static Result<std::string> store_part(const Store& store, const SaveRequest& request,
+                                      const SavePlan& plan, SaveSession& session) {
+  BaseTag* const base = session.base();
+  if (base != nullptr) base->match(plan.schema, plan.attachment_infos);
+  PackTables tables(store);
+  ChunkWriter chunks(session.packs(), session.id(), request.call.progress);
+  SavedPages pages(plan, base, chunks, tables);
+  ChunkSaver saver(store, request, plan, base, chunks, tables, pages,
+                   session.weights_age(request) == 0);
+  CAIRN_CHECK(saver.run());
+  CAIRN_CHECK(session.packs().finish());
+  Part part{session.id(), request.tag,  request.step,          {}, 0, 0, 0,
+            plan.schema,  *plan.layout, plan.attachment_infos, {}, {}};
+  if (base != nullptr) part.base = PartBase{base->tag().name, base->tag().table};
+  part.new_bytes = chunks.new_bytes();
+  part.new_chunks = chunks.new_chunks();
+  part.stored_bytes = session.packs().stored_bytes();
+  CAIRN_CHECK(PartTeller(plan, pages, part).run());
+  CAIRN_TRY(const Reference told, session.metas().add(ObjectKind::kPart, encode_part(part)));
+  CAIRN_CHECK(session.metas().finish());
+  return part_name(told);
+}
+
+Result<std::unique_ptr<SavedPart>> save_part(const Store& store, const SaveRequest& request) {
+  return guard_memory([&]() -> Result<std::unique_ptr<SavedPart>> {
+    CAIRN_CHECK(check_tag_name(request.tag));
+    CAIRN_CHECK(check_may_write(store.config()));
+    CAIRN_TRY(const SavePlan plan, plan_part(request, store.config()));
+    CAIRN_TRY(auto session, SaveSession::begin(store, request));
+    auto name = guard_memory([&] { return store_part(store, request, plan, *session); });
+    if (!name) {
+      session->remove_files();
+      return tl::unexpected(name.error());
+    }
+    return std::unique_ptr<SavedPart>(new SavedPart(std::move(session), *std::move(name)));
+  });
+}
+
+}  // namespace cairn

@@ -1,0 +1,86 @@
+// The units of a plan: what is digested and stored as one.
+#include "lib/cover.h"
+#include "lib/save_plan.h"
+#include "lib/strided.h"
+
+namespace cairn {
+
+bool SavePlan::is_here(size_t item) const {
+  if (item < tensors.size()) return kind != SaveKind::kMerged;
+  return !attachment_parts[item - tensors.size()].has_value();
+}
+
+static uint64_t chunk_bytes(const PlannedTensor& tensor, uint64_t chunk) {
+  return tensor.grid.chunk_box(chunk).elements() * tensor.form.item_bytes;
+}
+
+/// The boxes that meet a chunk are pieces of it when they are disjoint and of several writers: no
+/// writer could digest the whole chunk.
+static std::vector<Unit> pieces_of(const PlannedTensor& tensor, const Unit& whole) {
+  std::vector<Unit> pieces;
+  for (const size_t source : whole.sources) {
+    Unit piece = whole;
+    piece.is_piece = true;
+    piece.box = *intersect(whole.box, tensor.boxes[source].box);
+    piece.sources = {source};
+    for (const Unit& other : pieces) {
+      if (intersect(other.box, piece.box)) return {whole};
+    }
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
+}
+
+/// Whether the boxes of a part hold all of a chunk.
+static bool is_complete(const PlannedTensor& tensor, const Unit& whole) {
+  uint64_t elements = 0;  // boxes of a part are disjoint
+  for (const size_t source : whole.sources) {
+    elements += intersect(whole.box, tensor.boxes[source].box)->elements();
+  }
+  return elements == whole.box.elements();
+}
+
+std::vector<Unit> SavePlan::units_of(size_t item, uint64_t chunk) const {
+  Unit unit{item, chunk, false, {}, {}};
+  if (item >= tensors.size()) {
+    const uint64_t bytes = attachment_infos[item - tensors.size()].bytes;
+    const uint64_t offset = chunk * opaque_chunk_bytes;
+    unit.box = {{offset}, {std::min(opaque_chunk_bytes, bytes - offset)}};
+    return {unit};
+  }
+  const PlannedTensor& tensor = tensors[item];
+  const auto sources = tensor.sources.of(chunk);
+  if (sources.empty()) return {};
+  unit.box = tensor.grid.chunk_box(chunk);
+  unit.sources.assign(sources.begin(), sources.end());
+  if (kind == SaveKind::kPart && !is_complete(tensor, unit)) return pieces_of(tensor, unit);
+  const bool one_writer = std::all_of(sources.begin(), sources.end(), [&](uint32_t source) {
+    return tensor.boxes[source].writer == tensor.boxes[sources.front()].writer;
+  });
+  // What fits into a page goes there whole, whoever held its parts.
+  if (one_writer || unit_bytes(unit) <= kInlineBytesMax) return {unit};
+  return pieces_of(tensor, unit);
+}
+
+uint64_t SavePlan::unit_bytes(const Unit& unit) const {
+  return unit.item >= tensors.size() ? unit.box.lengths[0]
+                                     : unit.box.elements() * tensors[unit.item].form.item_bytes;
+}
+
+bool SavePlan::is_small_piece(const Unit& unit) const {
+  return unit.is_piece && chunk_bytes(tensors[unit.item], unit.chunk) <= kInlineBytesMax;
+}
+
+void gather(const SavePlan& plan, const Unit& unit, MutableBytes room) {
+  const PlannedTensor& tensor = plan.tensors[unit.item];
+  const StridedTarget gathered{room.data(),
+                               contiguous_strides(unit.box.lengths, tensor.form.item_bytes)};
+  for (const size_t number : unit.sources) {
+    const SourceBox& source = tensor.boxes[number];
+    const Box common = *intersect(source.box, unit.box);
+    copy_box(sub_box(StridedSource{source.data, source.strides_bytes}, source.box, common),
+             sub_box(gathered, unit.box, common), common.lengths, tensor.form.item_bytes);
+  }
+}
+
+}  // namespace cairn
