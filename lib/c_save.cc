@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "lib/c_abi.h"
+#include "lib/part_meeting.h"
 #include "lib/roles.h"
 #include "lib/save_json.h"
 #include "lib/save_part.h"
@@ -136,6 +137,22 @@ extern "C" cairn_status cairn_save_part(cairn_store* store, const cairn_save_req
 
 extern "C" const char* cairn_part_name(const cairn_part* part) {
   return part->part->name().c_str();
+}
+
+extern "C" cairn_status cairn_part_meet(cairn_store* store, cairn_part* part,
+                                        const cairn_save_request* request, uint32_t rank,
+                                        uint32_t ranks, double longest_s, char** result) {
+  return cairn::c_abi::run([&]() -> cairn::Status {
+    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
+    cairn::SaveRequest wanted;
+    CAIRN_CHECK(cairn::c_abi::read_request(given, wanted));
+    cairn::Meeting meeting{rank, ranks};
+    if (longest_s > 0) {
+      meeting.longest = std::chrono::milliseconds(static_cast<int64_t>(longest_s * 1000));
+    }
+    CAIRN_TRY(const auto told, cairn::meet(*store->store, wanted, *part->part, meeting));
+    return result == nullptr ? cairn::Status() : cairn::c_abi::give_text(told.dump(), result);
+  });
 }
 
 extern "C" void cairn_part_end(cairn_part* part, int32_t remove) {

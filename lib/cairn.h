@@ -161,6 +161,14 @@ cairn_status cairn_save_part(cairn_store* store, const cairn_save_request* reque
  * is ended. Boxes that several parts have are replicas: the first part's count; where they differ
  * the result has "warnings". */
 const char* cairn_part_name(const cairn_part* part);
+/* Where the processes do not talk: waits until all `ranks` have stored their parts of the tag, and
+ * whichever comes last has united them. `request`: as of the part, without tensors and attachments.
+ * `result`: as of cairn_save(). CAIRN_UNREACHABLE names the ranks that did not come within
+ * `longest_s`; what the tag could not be made for is told to all ranks. The part is still to be
+ * ended, with `remove` 0. */
+cairn_status cairn_part_meet(cairn_store* store, cairn_part* part,
+                             const cairn_save_request* request, uint32_t rank, uint32_t ranks,
+                             double longest_s, char** result);
 /* `remove`: nobody has tried to make the tag, nor will: the files go at once. Else what no tag
  * needs is gc's to find, which is right whatever has happened. Null is fine. */
 void cairn_part_end(cairn_part* part, int32_t remove);

@@ -210,7 +210,9 @@ static Status plan_attachments(const SaveRequest& request, std::span<const Part>
   std::map<std::string, Known> by_name;
   const auto add = [&](const Known& known) -> Status {
     CAIRN_CHECK(check_name("attachment", known.info.name));
-    if (by_name.try_emplace(known.info.name, known).second) return {};
+    const auto [at, fresh] = by_name.try_emplace(known.info.name, known);
+    // Those that several parts have are replicas: the first one's counts.
+    if (fresh || (at->second.part && known.part)) return {};
     return fail(Code::kUsage, fmt::format("attachment '{}' is given twice", known.info.name));
   };
   for (const auto& [name, bytes] : request.attachments) {

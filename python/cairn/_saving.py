@@ -59,10 +59,20 @@ class Part:
 
     def __init__(self, store, request, boxes, base_boxes=()):
         call = _Call(request, boxes, base_boxes)
-        self._handle = ctypes.c_void_p()
+        self._store, self._handle = store, ctypes.c_void_p()
         _library.call_stoppable(call.watch, "cairn_save_part", store, call.argument,
                                 ctypes.byref(self._handle))
         self.name = _library.loaded().cairn_part_name(self._handle).decode()
+
+    def meet(self, request, rank, ranks, timeout):
+        """Waits until all ranks have stored their parts, and one has made the tag: for ranks that do
+        not talk. `request` is the part's, without attachments; timeout in seconds.
+        Returns what save() does. Errors: UnreachableError naming the ranks that did not come."""
+        call = _Call(request, ())
+        told = ctypes.c_void_p()
+        _library.call_stoppable(call.watch, "cairn_part_meet", self._store, self._handle,
+                                call.argument, rank, ranks, timeout, ctypes.byref(told))
+        return json.loads(_library.take_text(told))
 
     def end(self, remove=False):
         """remove: nobody has tried to make the tag, nor will: the files go at once. Otherwise gc
@@ -87,7 +97,7 @@ def as_json(value, what):
 class _Call:
     """The request as C sees it. What it points to lives as long as this."""
 
-    def __init__(self, request, boxes, base_boxes):
+    def __init__(self, request, boxes, base_boxes=()):
         records, before = _records_of(boxes), _records_of(base_boxes)
         self.watch = _library.Watch()
         self._kept = [records, before, boxes, base_boxes]

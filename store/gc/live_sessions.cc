@@ -1,5 +1,7 @@
 #include "store/gc/live_sessions.h"
 
+#include "base/clock.h"
+
 #include <fmt/format.h>
 
 #include "store/session.h"
@@ -62,6 +64,13 @@ Result<FoundLease> look_at(Fs& fs, const std::string& path, const SessionId& ses
 }
 
 }  // namespace
+
+Result<int64_t> file_system_now(const Store& store) {
+  const std::string path = join_path(store.path(), "lock");
+  if (!store.fs().touch(path)) return now_ns();
+  CAIRN_TRY(const FileInfo info, store.fs().info(path));
+  return info.modified_ns;
+}
 
 Result<std::vector<FoundLease>> list_leases(const Store& store, int64_t now_ns) {
   std::vector<FoundLease> found;

@@ -21,6 +21,10 @@ struct FoundLease {
   Life life = Life::kAlive;
 };
 
+/// The present by the clock of the store's file system; by this host's when only looking is
+/// allowed.
+Result<int64_t> file_system_now(const Store& store);
+
 /// The leases there are. `now_ns` is the present by the file system's own clock. Leases that go
 /// while the list is made may be missing. Errors: kCorrupt and kNewerFormat for the lease of a
 /// session that may live, or was renewed a short while ago, and that this version cannot read: what

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "store/ballast.h"
+#include "store/meetings.h"
 #include "store/meta_pack.h"
 #include "store/pack_table.h"
 #include "store/root.h"
@@ -26,15 +27,6 @@
 
 namespace cairn {
 namespace {
-
-/// The present by the clock of the store's file system; by this host's when only looking is
-/// allowed.
-Result<int64_t> file_system_now(const Store& store) {
-  const std::string path = join_path(store.path(), "lock");
-  if (!store.fs().touch(path)) return now_ns();
-  CAIRN_TRY(const FileInfo info, store.fs().info(path));
-  return info.modified_ns;
-}
 
 using FileName = std::pair<FileKind, FileId>;
 
@@ -142,6 +134,10 @@ class Reclaim {
   /// Roots that were never put in place, whose writer would hold the lock, which is held here; and
   /// leases that were never named, whose writer dies or writes another one.
   Status remove_temporaries() {
+    CAIRN_TRY(const int64_t now, file_system_now(store_));
+    for (std::string& each : remove_old_meetings(store_, now)) {
+      done_.failures.push_back(std::move(each));
+    }
     const std::string sessions = join_path(store_.path(), "sessions");
     const auto leases = store_.fs().list(sessions);
     const bool has_none = !leases && leases.error().code == Code::kNotFound;
