@@ -10,3 +10,10 @@ from ._reader import StorageReader
 from ._writer import StorageWriter
 
 __all__ = ["StorageReader", "StorageWriter"]
+
+try:
+    from . import _fsspec
+except ImportError:  # no fsspec: then cairn:// is for writers and readers that are given
+    pass
+else:
+    _fsspec.register()

@@ -74,12 +74,14 @@ def metadata_of(checkpoint, leaves, load_id=None):
     paths = {key: path for key, (path, _) in leaves.items()}
     planner_data = _planner_data.decoded(told["planner_data"]) if "planner_data" in told else paths
     meta = StorageMeta(checkpoint_id=checkpoint.tag, save_id=checkpoint.manifest, load_id=load_id)
-    return Metadata(entries, planner_data=planner_data, storage_data={}, storage_meta=meta,
-                    version=_VERSION)
+    made = Metadata(entries, planner_data=planner_data, storage_data={})
+    finish(made, meta)
+    return made
 
 
 def finish(metadata, storage_meta):
-    """What dcp.save returns besides what the planner put there."""
+    """What a storage adds to a planner's metadata."""
+    # A field since PyTorch 2.8 only.
     metadata.version, metadata.storage_meta = _VERSION, storage_meta
 
 
