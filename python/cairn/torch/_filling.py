@@ -2,43 +2,41 @@
 
 import torch
 
-from .. import _checkpoint, _loading, _memory
-from ..errors import UsageError
+from .. import _loading, _memory
 
 
 class Filling:
     """Targets of one load. They are unspecified when it fails."""
 
-    def __init__(self, checkpoint):
-        self._checkpoint = checkpoint
+    def __init__(self, opened):
+        self._opened = opened
         self._loads = []
         self._copies = []  # (target, what is loaded for it)
 
-    def add(self, name, offsets, target):
-        """The box of the stored tensor that begins at `offsets` and is as large as `target`.
-        Other dtypes and devices get theirs by a copy."""
-        dtype, shape = self._checkpoint.tensors[name]
-        kept = _memory.torch_dtype(dtype)
+    def add(self, key, offsets, target):
+        """The box of a tensor that begins at `offsets` and is as large as `target`; other dtypes
+        and devices get theirs by a copy. Returns the tensor that the load fills."""
+        name, dtype, shape = self._opened.tensor(key)
         room = target
-        if not _is_in_place(target, kept):
-            room = torch.empty(target.shape, dtype=kept)
+        if not _is_in_place(target, dtype):
+            room = torch.empty(target.shape, dtype=dtype)
             self._copies.append((target, room))
-        if target.numel() == 0:
-            return
-        memory = _memory.memory_of_tensor(room)
-        if memory.shape != shape:
-            memory.shape, memory.offsets, memory.lengths = shape, offsets, memory.shape
-        self._loads.append((name, memory))
+        if target.numel() > 0:
+            memory = _memory.memory_of_tensor(room)
+            if memory.shape != shape:
+                memory.shape, memory.offsets, memory.lengths = shape, offsets, memory.shape
+            self._loads.append((name, memory))
+        return room
 
     def add_new(self, name, make):
-        """A new tensor or array for all of a stored tensor."""
-        made = make(*self._checkpoint.tensors[name])
+        """A new tensor or array, make(dtype, shape), for all of a stored tensor."""
+        made = make(*self._opened.checkpoint.tensors[name])
         self._loads.append((name, _memory.memory_of(name, made)))
         return made
 
     def run(self):
         """Errors: CorruptError naming the place, and others of cairn.Error."""
-        self._checkpoint.load(self._loads)
+        self._opened.checkpoint.load(self._loads)
         for target, room in self._copies:
             target.copy_(room)
 

@@ -11,7 +11,7 @@ from torch.distributed.checkpoint.metadata import (BytesStorageMetadata, ChunkSt
                                                    Metadata, StorageMeta, TensorProperties,
                                                    TensorStorageMetadata)
 
-from .. import _memory, _tree
+from .. import _tree
 from ..errors import UsageError
 from . import _keys, _planner_data
 
@@ -62,20 +62,21 @@ def _extras_of(metadata, leaves):
     return json.dumps(told, separators=(",", ":")).encode() if told else None
 
 
-def metadata_of(checkpoint, leaves, load_id=None):
+def metadata_of(opened, load_id=None):
     """What DCP's planners need of a tag. Each tensor is one chunk: Cairn loads any box of it, and
     plans stay small however many ranks have saved it."""
+    checkpoint = opened.checkpoint
     kept = checkpoint.attachment(EXTRAS)
     told = {} if kept is None else json.loads(kept)
     properties = told.get("properties", {})
-    entries = {key: _entry(checkpoint.tensors[_keys.stored_name(key, node)], properties.get(key, {}))
+    entries = {key: _entry(*opened.tensor(key)[1:], properties.get(key, {}))
                if _keys.is_tensor(node) else BytesStorageMetadata()
-               for key, (_, node) in leaves.items()}
-    paths = {key: path for key, (path, _) in leaves.items()}
+               for key, (_, node) in opened.leaves.items()}
+    paths = {key: path for key, (path, _) in opened.leaves.items()}
     planner_data = _planner_data.decoded(told["planner_data"]) if "planner_data" in told else paths
-    meta = StorageMeta(checkpoint_id=checkpoint.tag, save_id=checkpoint.manifest, load_id=load_id)
     made = Metadata(entries, planner_data=planner_data, storage_data={})
-    finish(made, meta)
+    finish(made, StorageMeta(checkpoint_id=checkpoint.tag, save_id=checkpoint.manifest,
+                             load_id=load_id))
     return made
 
 
@@ -85,13 +86,12 @@ def finish(metadata, storage_meta):
     metadata.version, metadata.storage_meta = _VERSION, storage_meta
 
 
-def _entry(tensor, unusual):
-    dtype, shape = tensor
+def _entry(dtype, shape, unusual):
     words = dict(unusual)
     if "memory_format" in words:
         words["memory_format"] = _FORMATS[words["memory_format"]]
     chunk = ChunkStorageMetadata(torch.Size([0] * len(shape)), torch.Size(shape))
-    return TensorStorageMetadata(TensorProperties(dtype=_memory.torch_dtype(dtype), **words),
+    return TensorStorageMetadata(TensorProperties(dtype=dtype, **words),
                                  torch.Size(shape), [chunk])
 
 

@@ -1,18 +1,27 @@
 """torch.distributed.checkpoint loads from a store."""
 
 import dataclasses
-import io
+import math
 import uuid
 
 from torch.distributed import checkpoint as dcp
-from torch.distributed.checkpoint.planner import LoadItemType
 from torch.futures import Future
 
-from .. import _checkpoint, _tree
-from ..errors import BusyError, NotFoundError, UsageError
-from . import _ids, _keys, _metadata, _values
-from ._filling import Filling
+from ..errors import BusyError
+from . import _ids, _metadata, _reading, _sharing
+from ._opened import OpenedTag
 from ._place import Place
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chosen:
+    """What the coordinator of a load tells each rank."""
+
+    tag: str
+    manifest: str
+    rank: int  # number of the plan
+    ranks: int
+    shared: tuple  # of _sharing.Shared
 
 
 class StorageReader(dcp.StorageReader):
@@ -22,19 +31,21 @@ class StorageReader(dcp.StorageReader):
 
     store: a cairn.Store or a path; None where checkpoint_id is cairn:///folder/of/the/store#tag.
     checkpoint_id: for calls that give none; a tag's name, or "PREFIX/@newest".
+    group: the process group of the load: what several of its ranks want is read by one of them and
+    sent to the others, so the job reads the state once. None: each rank reads what it wants.
     allow_pickle: for objects that Store.save stored with allow_pickle=True.
-    Threads: one load at a time. Pickles.
+    Threads: one load at a time. Pickles, without a group.
     """
 
-    def __init__(self, store=None, *, checkpoint_id=None, allow_pickle=False):
+    def __init__(self, store=None, *, checkpoint_id=None, group=None, allow_pickle=False):
         self._place = Place(store, checkpoint_id, create=False)
+        self._group = group
         self.allow_pickle = allow_pickle
         self._load_id = None
-        self._checkpoint = None
-        self._leaves, self._values = {}, {}
+        self._opened = None
 
     def __getstate__(self):
-        return self.__dict__ | {"_checkpoint": None, "_leaves": {}, "_values": {}}
+        return self.__dict__ | {"_opened": None}
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id):
@@ -48,18 +59,12 @@ class StorageReader(dcp.StorageReader):
     def reset(self, checkpoint_id=None):
         self._place.reset(checkpoint_id)
         self._load_id = str(uuid.uuid4())
-        self._checkpoint = None
+        self._opened = None
 
+    # DCP calls a second time, with a rank, where a parameter is called kwargs: for one file a rank.
     def read_metadata(self, *args, **options):
-        self._open(self._place.tag)
-        return _metadata.metadata_of(self._checkpoint, self._leaves, self._load_id)
-
-    def _open(self, tag):
-        self._checkpoint = _checkpoint.Checkpoint(self._place.store._handle, tag)
-        structure, self._values = _tree.load_structure(self._checkpoint.attachment)
-        if structure is None:
-            structure = {"dict": [[name, "tensor"] for name in self._checkpoint.tensors]}
-        self._leaves = _keys.leaves_of(structure)
+        self._opened = OpenedTag(self._place.store, self._place.tag)
+        return _metadata.metadata_of(self._opened, self._load_id)
 
     def set_up_storage_reader(self, metadata, is_coordinator, *args, **kwargs):
         pass
@@ -68,63 +73,32 @@ class StorageReader(dcp.StorageReader):
         return plan
 
     def prepare_global_plan(self, plans):
-        # "@newest" may be another tag by now for a rank that looks later.
-        chosen = (self._checkpoint.tag, self._checkpoint.manifest)
-        return [dataclasses.replace(plan, storage_data=chosen) for plan in plans]
+        shared = ()
+        if self._group is not None:
+            shared = _sharing.shared_boxes(map(_reading.boxes_of, plans), self._bytes_of)
+        # With the manifest: "@newest" may be another tag by now for a rank that looks later.
+        tag, manifest = self._opened.checkpoint.tag, self._opened.checkpoint.manifest
+        return [dataclasses.replace(plan, storage_data=_Chosen(tag, manifest, rank, len(plans),
+                                                               shared))
+                for rank, plan in enumerate(plans)]
+
+    def _bytes_of(self, box):
+        key, _, lengths = box
+        return math.prod(lengths) * self._opened.tensor(key)[1].itemsize
 
     def read_data(self, plan, planner):
-        self._open_chosen(*plan.storage_data)
-        filling = Filling(self._checkpoint)
-        targets = [self._add_tensor(item, planner, filling) for item in plan.items
-                   if item.type == LoadItemType.TENSOR]
-        values = [self._add_value(item, filling) for item in plan.items
-                  if item.type == LoadItemType.BYTE_IO]
-        filling.run()
-        for item, target in targets:
-            planner.commit_tensor(item, target)
-        for item, bytes_of in values:
-            planner.load_bytes(item, io.BytesIO(bytes_of()))
+        chosen, exchange = plan.storage_data, None
+        if self._group is not None:
+            exchange = _sharing.Exchange(self._group, chosen.rank, chosen.ranks, chosen.shared)
+        self._open_chosen(chosen)
+        _reading.Reading(self._opened, planner, exchange, self.allow_pickle).run(plan)
         done = Future()
         done.set_result(None)
         return done
 
-    def _open_chosen(self, tag, manifest):
-        if self._checkpoint.manifest != manifest:
-            self._open(tag)
-        if self._checkpoint.manifest != manifest:
-            raise BusyError(f"the tag '{tag}' was replaced while it was being loaded", "try again")
-
-    def _add_tensor(self, item, planner, filling):
-        """(item, the tensor to commit)."""
-        index = item.storage_index
-        target = planner.resolve_tensor(item).detach()
-        if target.shape != item.lengths:
-            raise UsageError(f"tensor '{index.fqn}': the plan has a box of {list(item.lengths)}, "
-                             f"its target is {list(target.shape)}")
-        start = index.offset or [0] * len(item.lengths)
-        offsets = tuple(map(sum, zip(start, item.storage_offsets)))
-        _, node = self._leaf(index.fqn)
-        filling.add(_keys.stored_name(index.fqn, node), offsets, target)
-        return item, target
-
-    def _leaf(self, key):
-        if key not in self._leaves:
-            raise NotFoundError(f"there is no '{key}' in the tag '{self._checkpoint.tag}'")
-        return self._leaves[key]
-
-    def _add_value(self, item, filling):
-        """(item, what gives its bytes once all is loaded)."""
-        key = item.storage_index.fqn
-        _, node = self._leaf(key)
-        if node == "bytes":
-            return item, lambda: self._checkpoint.attachment(_tree.BYTES + key)
-        arrays = _tree.arrays_of(node, key)
-        made = {name: filling.add_new(name, _checkpoint.new_array if name in arrays
-                                      else _checkpoint.new_tensor)
-                for name in _tree.stored_in(node, key)}
-        return item, lambda: _values.bytes_of(self._value(node, key, made))
-
-    def _value(self, node, key, made):
-        read = self._checkpoint.attachment
-        objects = _tree.load_objects(read, node, self.allow_pickle, key)
-        return _tree.unflatten(node, made, self._values, objects, key)
+    def _open_chosen(self, chosen):
+        if self._opened.checkpoint.manifest != chosen.manifest:
+            self._opened = OpenedTag(self._place.store, chosen.tag)
+        if self._opened.checkpoint.manifest != chosen.manifest:
+            raise BusyError(f"the tag '{chosen.tag}' was replaced while it was being loaded",
+                            "try again")
