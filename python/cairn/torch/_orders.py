@@ -15,6 +15,7 @@ _arrived = threading.local()
 class Orders:
     tag: str
     base: str  # the tag to compare with, the same on all ranks; "none" for none
+    step: object  # of the tag
     rank: int  # number of the plan
 
     def __setstate__(self, state):

@@ -90,8 +90,9 @@ class StorageReader(dcp.StorageReader):
         chosen, exchange = plan.storage_data, None
         if self._group is not None:
             exchange = _sharing.Exchange(self._group, chosen.rank, chosen.ranks, chosen.shared)
-        self._open_chosen(chosen)
-        _reading.Reading(self._opened, planner, exchange, self.allow_pickle).run(plan)
+        reading = _reading.Reading(lambda: self._open_chosen(chosen), planner, exchange,
+                                   self.allow_pickle)
+        reading.run(plan)
         done = Future()
         done.set_result(None)
         return done
@@ -102,3 +103,4 @@ class StorageReader(dcp.StorageReader):
         if self._opened.checkpoint.manifest != chosen.manifest:
             raise BusyError(f"the tag '{chosen.tag}' was replaced while it was being loaded",
                             "try again")
+        return self._opened

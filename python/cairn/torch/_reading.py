@@ -22,12 +22,13 @@ def boxes_of(plan):
 
 
 class Reading:
-    """exchange: a _sharing.Exchange; None: this rank reads all that it wants."""
+    """open_tag: gives the OpenedTag. exchange: a _sharing.Exchange; None: this rank reads all that
+    it wants."""
 
-    def __init__(self, opened, planner, exchange, allow_pickle):
-        self._opened, self._planner, self._exchange = opened, planner, exchange
+    def __init__(self, open_tag, planner, exchange, allow_pickle):
+        self._open_tag, self._planner, self._exchange = open_tag, planner, exchange
         self._allow_pickle = allow_pickle
-        self._filling = Filling(opened)
+        self._opened = self._filling = None
         self._committed = []  # (item, target)
         self._values = []  # (item, what gives its bytes once all is loaded)
         self._sent, self._received = {}, {}  # for the exchange, by box
@@ -50,6 +51,8 @@ class Reading:
             self._planner.load_bytes(item, io.BytesIO(bytes_of()))
 
     def _read(self, plan):
+        self._opened = self._open_tag()
+        self._filling = Filling(self._opened)
         for item in plan.items:
             if item.type == LoadItemType.TENSOR:
                 self._take_tensor(item)

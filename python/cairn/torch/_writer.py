@@ -16,7 +16,7 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from .. import _saving, _tree
-from .._checkpoint import Checkpoint
+from .._checkpoint import Checkpoint, newest_beside
 from ..errors import ExistsError, NotFoundError, UsageError
 from . import _boxes, _ids, _metadata, _orders, _values
 from ._place import Place
@@ -43,11 +43,11 @@ class StorageWriter(dcp.StorageWriter):
         self.effort, self.pin = effort, pin
         self._save_id = None
         self._is_coordinator = False
-        self._boxes = ()
-        self._attachments = {}
+        self._orders = None
+        self._part = None
 
     def __getstate__(self):
-        return self.__dict__ | {"_boxes": (), "_attachments": {}}
+        return self.__dict__ | {"_orders": None, "_part": None}
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id):
@@ -59,7 +59,7 @@ class StorageWriter(dcp.StorageWriter):
         return self._place.checkpoint_id
 
     def reset(self, checkpoint_id=None):
-        self._boxes, self._attachments = (), {}
+        self._end()
         self._place.reset(checkpoint_id)
         self._save_id = str(uuid.uuid4())
 
@@ -84,50 +84,66 @@ class StorageWriter(dcp.StorageWriter):
 
     def prepare_global_plan(self, plans):
         tag = self._place.tag
-        orders = [_orders.Orders(tag, None, rank) for rank in range(len(plans))]
+        base = newest_beside(self._place.store, tag)
+        orders = [_orders.Orders(tag, base, self._step(), rank) for rank in range(len(plans))]
         _orders.note(orders[0])  # where there is but this process, nothing is sent
         return [dataclasses.replace(plan, storage_data=order)
                 for plan, order in zip(plans, orders)]
 
     def write_data(self, plan, planner):
-        orders = _orders.take() or plan.storage_data
-        if orders.tag != self._place.tag:
-            raise UsageError(f"this rank saves '{self._place.tag}', the coordinator '{orders.tag}'")
-        results, boxes = [], []
+        self._orders = _orders.take() or plan.storage_data
+        if self._orders.tag != self._place.tag:
+            raise UsageError(f"this rank saves '{self._place.tag}', the coordinator "
+                             f"'{self._orders.tag}'")
+        boxes, attachments, written = [], {}, []
         for item in plan.items:
             data = planner.resolve_data(item)
             if item.type == WriteItemType.BYTE_IO:
-                results.append(self._take_bytes(item, data.getvalue()))
-                continue
-            box = _boxes.box_of(item, data, orders.rank)
-            if box is not None:
-                boxes.append(box)
-            results.append(WriteResult(item.index, data.nbytes, ("tensor", {})))
-        self._boxes = boxes
+                written.append((item, *_take_bytes(item, data.getvalue(), attachments)))
+            else:
+                box = _boxes.box_of(item, data, self._orders.rank)
+                boxes += [] if box is None else [box]
+                written.append((item, data.nbytes, ("tensor", {})))
+        if boxes or attachments:
+            self._part = _saving.Part(self._place.store._handle, self._request(attachments), boxes)
         done = Future()
-        done.set_result(results)
+        done.set_result([WriteResult(item.index, size, (self._part and self._part.name, told))
+                         for item, size, told in written])
         return done
 
-    def _take_bytes(self, item, data):
-        key = item.index.fqn
-        plain = _values.plain_of(data, key)
-        if plain is None:
-            self._attachments[_tree.BYTES + key] = data
-        return WriteResult(item.index, len(data), plain or ("bytes", {}))
+    def _request(self, attachments, **options):
+        return _saving.Request(self._orders.tag, self._orders.step, attachments=attachments,
+                               base=self._orders.base, roles=self.roles, effort=self.effort,
+                               if_exists="replace" if self.overwrite else "error", **options)
 
     def finish(self, metadata, results):
         _metadata.finish(metadata, self.storage_meta())
-        told = {result.index.fqn: result.storage_data for each in results for result in each}
-        request = _saving.Request(
-            self._place.tag, self._step(), self.metadata or {},
-            self._attachments | _metadata.attachments_of(metadata, told),
-            if_exists="replace" if self.overwrite else "error", roles=self.roles,
-            effort=self.effort, pin=self.pin)
-        _saving.save(self._place.store._handle, request, self._boxes)
-        self._boxes, self._attachments = (), {}
+        results = [result for each in results for result in each]
+        told = {result.index.fqn: result.storage_data[1] for result in results}
+        parts = dict.fromkeys(result.storage_data[0] for result in results)
+        request = self._request(
+            _metadata.attachments_of(metadata, told), metadata=self.metadata or {}, pin=self.pin,
+            parts=tuple(name for name in parts if name is not None))
+        _saving.save(self._place.store._handle, request, ())
+        self._end()
+
+    def _end(self):
+        """The tag is there, or was given up: what this rank has stored needs no protection."""
+        if self._part is not None:
+            self._part.end()
+        self._part, self._orders = None, None
 
     def _step(self):
         if self.step is not None:
             return self.step
         named = re.search(r"step[-_=]?(\d+)$", self._place.tag)
         return int(named[1]) if named else None
+
+
+def _take_bytes(item, data, attachments):
+    """(size, what the coordinator is told): the value itself, or that an attachment has it."""
+    key = item.index.fqn
+    plain = _values.plain_of(data, key)
+    if plain is None:
+        attachments[_tree.BYTES + key] = data
+    return len(data), plain or ("bytes", {})
