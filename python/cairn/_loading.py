@@ -11,7 +11,9 @@ def load_new(checkpoint, tensors, map_location, dtype, rename, allow_pickle):
     when they are renamed."""
     shown = _checkpoint.renamed(_checkpoint.chosen(checkpoint.tensors, tensors), rename)
     structure, values = (None, {}) if rename else _tree.load_structure(checkpoint.attachment)
-    objects = _tree.load_objects(checkpoint.attachment, allow_pickle) if structure else {}
+    objects = {}
+    if structure:
+        objects = _tree.load_objects(checkpoint.attachment, structure, allow_pickle)
     arrays = _tree.arrays_of(structure)
     made = {}
     for name, stored in shown.items():
@@ -102,13 +104,13 @@ def _compare(checkpoint, flat, name, stored, cast):
         yield f"'{name}' is {list(shape)} in the tag, here {list(target.shape)}"
     elif own != kept and not cast:
         yield f"'{name}' is {kept} in the tag, here {own} (dtype= converts)"
-    if _shares_elements(target) or (_memory.is_array(target) and not target.flags.writeable):
+    if shares_elements(target) or (_memory.is_array(target) and not target.flags.writeable):
         yield f"'{name}' cannot be written: elements share memory, or it is read-only"
     if name in flat.in_tuples and not _memory.is_array(target) and target.is_meta:
         yield f"'{name}' is on the meta device, in a tuple, whose items cannot be exchanged"
 
 
-def _shares_elements(target):
+def shares_elements(target):
     strides = target.strides if _memory.is_array(target) else target.stride()
     return any(stride == 0 and size > 1 for stride, size in zip(strides, target.shape))
 

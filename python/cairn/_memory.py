@@ -120,7 +120,7 @@ def memories_of(name, value):
     for local, offsets in boxes:
         if local.numel() == 0 and value.numel() != 0:
             continue
-        memory = memory_of_tensor(_on_host(local, what), what)
+        memory = memory_of_tensor(on_host(local, what), what)
         if memory.shape != tuple(value.shape):
             memory.offsets, memory.lengths = offsets, memory.shape
             memory.shape = tuple(value.shape)
@@ -141,7 +141,7 @@ def _refuse_formless(value, what):
         raise UsageError(f"{what} is sparse or quantized", "save its dense parts")
 
 
-def _on_host(value, what):
+def on_host(value, what):
     if value.layout is not torch_module().strided:
         raise UsageError(f"{what} is sparse", "save its dense parts")
     if value.is_meta:

@@ -9,6 +9,7 @@ pickled, in an attachment of their own, only where the caller allows it.
 import base64
 import collections
 import dataclasses
+import io
 import json
 import math
 import pickle
@@ -20,6 +21,7 @@ from .errors import CorruptError, UsageError
 STRUCTURE = "cairn_structure.json"
 VALUES = "cairn_values.json"
 OBJECTS = "cairn_objects.pickle"
+BYTES = "cairn_bytes/"  # and a name: what torch.distributed.checkpoint's planner made of an object
 
 
 @dataclasses.dataclass
@@ -59,6 +61,16 @@ def flatten(state, allow_pickle=False):
         isinstance(key, str) and (is_tensor(value)) for key, value in state.items())
     flat.structure = None if is_plain else structure
     return flat
+
+
+def flatten_value(value, name):
+    """(node, values) of a value without tensors, all of which JSON holds; None for others."""
+    taker = _Taker(allow_pickle=False)
+    try:
+        node = taker.take(value, name)
+    except UsageError:
+        return None
+    return None if taker.flat.tensors else (node, taker.flat.values)
 
 
 class _Taker:
@@ -167,15 +179,25 @@ def load_structure(read):
     return json.loads(structure), json.loads(read(VALUES))
 
 
-def load_objects(read, allow_pickle):
-    """Errors: UsageError when there are pickles and the caller does not allow them."""
-    pickled = read(OBJECTS)
-    if pickled is None:
+def load_objects(read, structure, allow_pickle, name=""):
+    """name -> object, for those of the structure, or of the part of it called `name`.
+    Errors: UsageError when there are some and the caller does not allow pickles."""
+    kinds = dict(each for each in _leaves(structure, name) if each[1] in ("object", "bytes"))
+    if not kinds:
         return {}
     if not allow_pickle:
         raise UsageError("the tag holds Python objects as a pickle, which may run any code when it "
                          "is read", "allow_pickle=True reads it, if you trust who saved it")
-    return pickle.loads(pickled)
+    pickled = pickle.loads(read(OBJECTS)) if "object" in kinds.values() else {}
+    return {name: pickled[name] if kind == "object" else _load_bytes(name, read(BYTES + name))
+            for name, kind in kinds.items()}
+
+
+def _load_bytes(name, data):
+    torch = torch_module()
+    if torch is None:
+        raise UsageError(f"'{name}' was saved by PyTorch", "import torch first")
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
 
 
 def _leaves(node, name=""):
@@ -188,9 +210,18 @@ def _leaves(node, name=""):
             yield from _leaves(child, f"{name}.{key}" if name else str(key))
 
 
-def arrays_of(structure):
+def arrays_of(structure, name=""):
     """Names of what were NumPy arrays."""
-    return {name for name, leaf in _leaves(structure) if leaf == "array"}
+    return {name for name, leaf in _leaves(structure, name) if leaf == "array"}
+
+
+def stored_in(node, name):
+    """Stored names of the tensors and arrays in the part of a structure called `name`."""
+    for path, leaf in _leaves(node, name):
+        if leaf in ("tensor", "array"):
+            yield path
+        elif isinstance(leaf, dict) and "tied" in leaf:
+            yield leaf["tied"]
 
 
 def ties_of(structure):
@@ -198,9 +229,10 @@ def ties_of(structure):
     return {name: leaf["tied"] for name, leaf in _leaves(structure) if isinstance(leaf, dict)}
 
 
-def unflatten(structure, tensors, values, objects):
-    """The nested state. `tensors`: by name; those that are not there are left out."""
-    return _build(structure, "", tensors, values, objects)
+def unflatten(structure, tensors, values, objects, name=""):
+    """The nested state, or the part of it called `name`, of which `structure` is then the node.
+    `tensors`: by name; those that are not there are left out."""
+    return _build(structure, name, tensors, values, objects)
 
 
 _ABSENT = object()
@@ -211,7 +243,7 @@ def _build(node, name, tensors, values, objects):
         return tensors.get(name, _ABSENT)
     if node == "value":
         return _from_plain(values[name])
-    if node == "object":
+    if node in ("object", "bytes"):
         return objects[name]
     if not isinstance(node, dict) or len(node) != 1:
         raise CorruptError(f"the structure of the state is not understood at '{name}'")

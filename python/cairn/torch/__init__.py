@@ -1,0 +1,19 @@
+"""Cairn for PyTorch: torch.distributed.checkpoint saves to a store and loads from it.
+
+    from torch.distributed import checkpoint as dcp
+    from cairn.torch import StorageReader, StorageWriter
+    dcp.save(state, storage_writer=StorageWriter("/data/store"), checkpoint_id="run7/step-100")
+    dcp.load(state, storage_reader=StorageReader("/data/store"), checkpoint_id="run7/@newest")
+"""
+
+from ._reader import StorageReader
+from ._writer import StorageWriter
+
+__all__ = ["StorageReader", "StorageWriter"]
+
+try:
+    from . import _fsspec
+except ImportError:  # no fsspec: then cairn:// is for writers and readers that are given
+    pass
+else:
+    _fsspec.register()

@@ -1,0 +1,26 @@
+"""The boxes that a plan has this rank write, as they lie in host memory."""
+
+import math
+
+from .. import _memory
+from .._saving import Box
+from ..errors import UsageError
+
+
+def box_of(item, data, rank):
+    """The _saving.Box of a WriteItem and the tensor that the planner gave for it; None for a box
+    without elements of a tensor that has some. Errors: UsageError naming the tensor."""
+    name, told = item.index.fqn, item.tensor_data
+    what = f"tensor '{name}'"
+    if not _memory.is_tensor(data):
+        raise UsageError(f"{what}: the planner gave a {type(data).__name__}")
+    shape, lengths = tuple(told.size), tuple(told.chunk.sizes)
+    if tuple(data.shape) != lengths:
+        raise UsageError(f"{what}: the plan has a box of {list(lengths)}, its data is "
+                         f"{list(data.shape)}", "save it without a planner that changes shapes")
+    if math.prod(lengths) == 0 != math.prod(shape):
+        return None
+    memory = _memory.memory_of_tensor(_memory.on_host(data.detach(), what), what)
+    if lengths != shape:
+        memory.shape, memory.offsets, memory.lengths = shape, tuple(told.chunk.offsets), lengths
+    return Box(name, memory, writer=rank)

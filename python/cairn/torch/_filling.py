@@ -1,0 +1,47 @@
+"""Boxes of a tag's tensors into tensors of any device, dtype and strides, by one load."""
+
+import torch
+
+from .. import _loading, _memory
+
+
+class Filling:
+    """Targets of one load. They are unspecified when it fails."""
+
+    def __init__(self, opened):
+        self._opened = opened
+        self._loads = []
+        self._copies = []  # (target, what is loaded for it)
+
+    def add(self, key, offsets, target):
+        """The box of a tensor that begins at `offsets` and is as large as `target`; other dtypes
+        and devices get theirs by a copy. Returns the tensor that the load fills."""
+        name, dtype, shape = self._opened.tensor(key)
+        room = target
+        if not _is_in_place(target, dtype):
+            room = torch.empty(target.shape, dtype=dtype)
+            self._copies.append((target, room))
+        if target.numel() > 0:
+            memory = _memory.memory_of_tensor(room)
+            if memory.shape != shape:
+                memory.shape, memory.offsets, memory.lengths = shape, offsets, memory.shape
+            self._loads.append((name, memory))
+        return room
+
+    def add_new(self, name, make):
+        """A new tensor or array, make(dtype, shape), for all of a stored tensor."""
+        made = make(*self._opened.checkpoint.tensors[name])
+        self._loads.append((name, _memory.memory_of(name, made)))
+        return made
+
+    def run(self):
+        """Errors: CorruptError naming the place, and others of cairn.Error."""
+        self._opened.checkpoint.load(self._loads)
+        for target, room in self._copies:
+            target.copy_(room)
+
+
+def _is_in_place(target, dtype):
+    return (target.is_cpu and target.dtype == dtype and target.layout is torch.strided and
+            not target.is_conj() and not target.is_neg() and
+            not _loading.shares_elements(target))

@@ -1,0 +1,88 @@
+"""The keys that torch.distributed.checkpoint gives the leaves of a nested state, and the structure
+that a tag keeps of it (cairn._tree).
+
+DCP joins the keys on the way to a leaf with '.', as Cairn does, but calls other things leaves:
+a tuple, and a list that holds neither a tensor nor a dict, is one value. So DCP's keys follow from
+a structure. The structure follows from DCP's keys and the paths that its planner keeps of them,
+but for two things that DCP has forgotten: keys that were integers are text, empty dicts are gone.
+"""
+
+
+def is_tensor(node):
+    """A tensor as DCP sees it, tied or not; arrays of NumPy are values to it."""
+    return node == "tensor" or (isinstance(node, dict) and "tied" in node)
+
+
+def stored_name(key, node):
+    """Of a tensor: that of the one which it is tied to, if it is."""
+    return node["tied"] if isinstance(node, dict) else key
+
+
+def is_leaf(node):
+    """Whether DCP keeps all of the node under one key."""
+    if not isinstance(node, dict) or "tied" in node or "tuple" in node:
+        return True
+    return "list" in node and all(
+        is_leaf(child) and not is_tensor(child) for child in node["list"])
+
+
+def leaves_of(structure):
+    """DCP's key -> (path, node) for each leaf. `path`: text and integers, as its planner has it."""
+    found = {}
+    _visit(structure, (), found)
+    return found
+
+
+def _visit(node, path, found):
+    if path and is_leaf(node):
+        found[".".join(map(str, path))] = (path, node)
+        return
+    (kind, children), = node.items()
+    pairs = children if kind == "dict" else enumerate(children)
+    for key, child in pairs:
+        _visit(child, path + (str(key) if kind == "dict" else key,), found)
+
+
+class _Branch(dict):
+    """A container on the way: part of a path -> node or branch."""
+
+
+def structure_of(nodes, paths):
+    """The structure whose leaves are `nodes` (DCP's key -> node). `paths`: key -> path; a key
+    without one is its own. Where the paths make no tree, a flat dict of the keys."""
+    nested = _tree_of(nodes, paths)
+    if nested is None or leaves_of(nested).keys() != nodes.keys():
+        return {"dict": [[key, node] for key, node in nodes.items()]}
+    return nested
+
+
+def _tree_of(nodes, paths):
+    root = _Branch()
+    for key, node in nodes.items():
+        *way, last = path = paths.get(key, (key,))
+        if "" in path:
+            return None  # Cairn's names leave empty keys out
+        place = root
+        for part in way:
+            place = place.setdefault(part, _Branch())
+            if not isinstance(place, _Branch):
+                return None
+        if last in place:
+            return None
+        place[last] = node
+    return _node_of(root, is_root=True)
+
+
+def _node_of(branch, is_root=False):
+    """The node of a container; None where its keys are neither text nor the places of a list."""
+    children = [[key, _node_of(child) if isinstance(child, _Branch) else child]
+                for key, child in branch.items()]
+    if any(child is None for _, child in children):
+        return None
+    if all(isinstance(key, str) for key in branch):
+        return {"dict": children}
+    if is_root or any(isinstance(key, str) for key in branch):
+        return None
+    if sorted(branch) != list(range(len(branch))):
+        return None
+    return {"list": [child for _, child in sorted(children, key=lambda pair: pair[0])]}

@@ -1,0 +1,33 @@
+"""What the coordinator of a save tells each rank, on the way that DCP has for it: the plan.
+
+A planner that caches its plans keeps those of an earlier save, and with them that save's orders;
+what came with the new plan is lost to the writer. So orders are also noted as they arrive: DCP
+unpickles them in the thread that is about to call write_data.
+"""
+
+import dataclasses
+import threading
+
+_arrived = threading.local()
+
+
+@dataclasses.dataclass
+class Orders:
+    tag: str
+    base: str  # the tag to compare with, the same on all ranks; "none" for none
+    step: object  # of the tag
+    rank: int  # number of the plan
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        note(self)
+
+
+def note(orders):
+    _arrived.orders = orders
+
+
+def take():
+    """Those that arrived last in this thread; None when there were none since the last call."""
+    orders, _arrived.orders = getattr(_arrived, "orders", None), None
+    return orders

@@ -1,0 +1,137 @@
+"""Boxes that several ranks of a load want: one of them reads, the others get them from it.
+
+The coordinator sees the plans of all ranks and says who reads what, by bytes; so the state is read
+once per job, in equal shares. What all ranks want is broadcast, what some want (the replicas of a
+sharded state) is sent to each of them.
+"""
+
+import dataclasses
+
+import torch
+from torch import distributed
+
+from ..errors import Error, UsageError
+
+_BATCH_BYTES = 64 << 20
+_ALIGNMENT = 16  # of boxes in a batch: no element is wider
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """A box that several ranks want."""
+
+    box: tuple  # key, offsets, lengths
+    bytes: int
+    owner: int  # the rank that reads it
+    ranks: tuple  # all that want it
+
+
+def shared_boxes(wanted_of_ranks, bytes_of):
+    """In one order for all. `wanted_of_ranks`: for each rank its boxes; bytes_of(box)."""
+    ranks_of = {}
+    for rank, boxes in enumerate(wanted_of_ranks):
+        for box in dict.fromkeys(boxes):
+            ranks_of.setdefault(box, []).append(rank)
+    load = [0] * len(wanted_of_ranks)
+    shared = []
+    for box, ranks in ranks_of.items():
+        owner = min(ranks, key=load.__getitem__)
+        load[owner] += bytes_of(box)
+        if len(ranks) > 1:
+            shared.append(Shared(box, bytes_of(box), owner, tuple(ranks)))
+    # Neighbours with the same owner travel together.
+    return sorted(shared, key=lambda each: (each.ranks, each.owner))
+
+
+class Exchange:
+    """This rank's part in handing boxes on. `rank`: the number of its plan.
+    Errors: UsageError for a group that is not the one of the load."""
+
+    def __init__(self, group, rank, ranks, shared):
+        if (distributed.get_rank(group), distributed.get_world_size(group)) != (rank, ranks):
+            raise UsageError("the group of the StorageReader is not the one that loads",
+                             "give both the same process_group")
+        self._group, self._rank, self._ranks = group, rank, ranks
+        self._shared = shared
+        self._owners = {each.box: each.owner for each in shared if rank in each.ranks}
+
+    def gets(self, box):
+        """Whether another rank reads the box for this one."""
+        return self._owners.get(box, self._rank) != self._rank
+
+    def agree(self, error):
+        """All ranks call this when they have read, before run(). Errors: this rank's, or one that
+        names another rank and what it failed with."""
+        told = [None] * self._ranks
+        distributed.all_gather_object(told, None if error is None else str(error), self._group)
+        if error is not None:
+            raise error
+        for rank, message in enumerate(told):
+            if message is not None:
+                raise Error(f"rank {rank} could not read its share: {message}")
+
+    def run(self, sources, targets):
+        """Sends what this rank has read, fills what others have. `sources`: box -> tensor, as it
+        is stored; targets: box -> (tensor of any kind, dtype as it is stored)."""
+        device = _device_of(self._group)
+        for batch in _batches(self._shared):
+            if self._rank not in batch[0].ranks:
+                continue
+            places, size = _places(batch)
+            room = torch.empty(size, dtype=torch.uint8, device=device)
+            is_owner = batch[0].owner == self._rank
+            if is_owner:
+                for each, place in zip(batch, places):
+                    source = sources[each.box]
+                    _view(room, place, each, source.dtype).copy_(source)
+            self._pass_on(batch[0], room)
+            if not is_owner:
+                for each, place in zip(batch, places):
+                    target, dtype = targets[each.box]
+                    target.copy_(_view(room, place, each, dtype))
+
+    def _pass_on(self, one, room):
+        ranks = [distributed.get_global_rank(self._group, rank) for rank in one.ranks]
+        owner = distributed.get_global_rank(self._group, one.owner)
+        if len(ranks) == self._ranks:
+            distributed.broadcast(room, owner, group=self._group)
+        elif one.owner == self._rank:
+            for rank in ranks:
+                if rank != owner:
+                    distributed.send(room, rank, group=self._group)
+        else:
+            distributed.recv(room, owner, group=self._group)
+
+
+def _device_of(group):
+    """Where tensors must lie that the group sends."""
+    types = group._device_types
+    return torch.device("cpu") if torch.device("cpu") in types else types[0]
+
+
+def _batches(shared):
+    """Neighbours with the same owner and ranks, some tens of megabytes of them."""
+    batch, size = [], 0
+    for each in shared:
+        ends = batch and (each.owner, each.ranks) != (batch[0].owner, batch[0].ranks)
+        if ends or (batch and size + each.bytes > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(each)
+        size += each.bytes
+    if batch:
+        yield batch
+
+
+def _places(batch):
+    """(where each box begins, bytes in all)."""
+    places, size = [], 0
+    for each in batch:
+        places.append(size)
+        size += -(-each.bytes // _ALIGNMENT) * _ALIGNMENT
+    return places, size
+
+
+def _view(room, place, each, dtype):
+    lengths = each.box[2]
+    return room[place:place + each.bytes].view(dtype).view(lengths)
