@@ -43,11 +43,29 @@ void merge_facts(const StepFacts& more, StepFacts& facts) {
   if (more.optimizer) facts.optimizer = more.optimizer;
 }
 
-StepFacts OptimizerFacts::of(std::string_view parameter) const {
-  StepFacts facts = common;
-  for (const auto& [glob, more] : groups) {
-    if (glob_match(glob, parameter)) merge_facts(more, facts);
+ParameterFacts::ParameterFacts(const OptimizerFacts& facts) : facts_(facts) {
+  for (size_t i = 0; i < facts.groups.size(); ++i) {
+    const std::string_view glob = facts.groups[i].first;
+    if (glob.find_first_of("*?[") == std::string_view::npos) {
+      names_[glob].push_back(i);
+    } else {
+      patterns_.push_back(i);
+    }
   }
+}
+
+StepFacts ParameterFacts::of(std::string_view parameter) const {
+  std::vector<size_t> fitting;
+  for (const size_t i : patterns_) {
+    if (glob_match(facts_.groups[i].first, parameter)) fitting.push_back(i);
+  }
+  const auto named = names_.find(parameter);
+  if (named != names_.end()) {
+    fitting.insert(fitting.end(), named->second.begin(), named->second.end());
+    std::sort(fitting.begin(), fitting.end());
+  }
+  StepFacts facts = facts_.common;
+  for (const size_t i : fitting) merge_facts(facts_.groups[i].second, facts);
   return facts;
 }
 

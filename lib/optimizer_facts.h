@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -19,8 +20,21 @@ struct OptimizerFacts {
   StepFacts common;
   /// Parameters that match the glob differ in what is set here; a later one wins.
   std::vector<std::pair<std::string, StepFacts>> groups;
+};
+
+/// Looks parameters up: quickly also where groups name each of many, as optimizers do that were
+/// told them one by one.
+class ParameterFacts {
+ public:
+  /// `facts` must outlive this.
+  explicit ParameterFacts(const OptimizerFacts& facts);
 
   StepFacts of(std::string_view parameter) const;
+
+ private:
+  const OptimizerFacts& facts_;
+  std::vector<size_t> patterns_;  // numbers of groups, ascending
+  std::unordered_map<std::string_view, std::vector<size_t>> names_;
 };
 
 /// By its name, in letters of either case: adam, adamw, sgd, lion, muon. nullopt for others.

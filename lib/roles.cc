@@ -15,7 +15,7 @@ static constexpr std::string_view kParameter = "{p}";
 
 std::optional<Role> role_named(std::string_view name) {
   for (const Role role : {Role::kWeight, Role::kMaster, Role::kExpAvg, Role::kExpAvgSq,
-                          Role::kMaxExpAvgSq, Role::kStep}) {
+                          Role::kMaxExpAvgSq, Role::kStep, Role::kOther}) {
     if (role_name(role) == name) return role;
   }
   return std::nullopt;
@@ -48,17 +48,26 @@ static Result<StepFacts> take_facts(const json& object) {
   return facts;
 }
 
+/// A glob, or a list of them; nullopt for anything else.
+static std::optional<std::vector<std::string>> globs_of(const json& match) {
+  if (match.is_string()) return std::vector{match.get<std::string>()};
+  const bool is_list = match.is_array() && std::all_of(match.begin(), match.end(),
+                                                       [](const json& g) { return g.is_string(); });
+  if (!is_list) return std::nullopt;
+  return match.get<std::vector<std::string>>();
+}
+
 static Status take_groups(const json& groups, OptimizerFacts& optimizer) {
   const auto malformed = [] {
     return fail(Code::kUsage, "'groups' must be a list of objects with a 'match' each");
   };
   if (!groups.is_array()) return malformed();
   for (const json& group : groups) {
-    if (!group.is_object() || !group.contains("match") || !group["match"].is_string()) {
-      return malformed();
-    }
+    if (!group.is_object() || !group.contains("match")) return malformed();
+    const auto globs = globs_of(group["match"]);
+    if (!globs) return malformed();
     CAIRN_TRY(const StepFacts facts, take_facts(group));
-    optimizer.groups.emplace_back(group["match"].get<std::string>(), facts);
+    for (const std::string& glob : *globs) optimizer.groups.emplace_back(glob, facts);
   }
   return {};
 }

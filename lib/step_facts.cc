@@ -27,9 +27,10 @@ std::vector<StepFacts> step_facts_of(const SaveRequest& request, const SavePlan&
     const auto step = scalar_of(*tensor.first);
     if (tensor.first->role == Role::kStep && step) steps[tensor.first->parameter] = *step;
   }
+  const ParameterFacts parameters(request.optimizer);
   std::vector<StepFacts> facts;
   for (const PlannedTensor& tensor : plan.tensors) {
-    StepFacts& of_tensor = facts.emplace_back(request.optimizer.of(tensor.first->parameter));
+    StepFacts& of_tensor = facts.emplace_back(parameters.of(tensor.first->parameter));
     // A step of no parameter is that of all.
     for (const std::string_view whose :
          {std::string_view(), std::string_view(tensor.first->parameter)}) {

@@ -7,7 +7,7 @@ import datetime
 import json
 import os
 
-from . import _library, _loading, _memory, _program, _saving, _tree
+from . import _library, _loading, _memory, _program, _roles, _saving, _tree
 from ._checkpoint import Checkpoint
 from .errors import NoStoreError
 
@@ -83,7 +83,8 @@ class Store:
         attachments = flat.attachments()
         if user_content is not None:
             attachments[USER_CONTENT] = _saving.as_json(user_content, "user_content")
-        boxes = [_saving.Box(name, _memory.memory_of(name, value))
+        roles, given = _roles.of_save(roles, flat.tensors, flat.values, metadata)
+        boxes = [_saving.Box(name, _memory.memory_of(name, value), 0, *given.get(name, ()))
                  for name, value in flat.tensors.items()]
         request = _saving.Request(tag, step, metadata or {}, attachments, base, if_exists, roles,
                                   effort, pin)

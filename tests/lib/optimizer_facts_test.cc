@@ -26,12 +26,30 @@ TEST(OptimizerFacts, OfSeveralGroupsTheLaterOneWins) {
   no_decay.weight_decay = 0;
   slow.lr = 0.01, slow.weight_decay = 0.3;
   facts.groups = {{"*.bias", no_decay}, {"layers.0.*", slow}};
-  EXPECT_EQ(facts.of("layers.1.weight"), facts.common);
-  EXPECT_EQ(facts.of("layers.1.bias").weight_decay, 0.0);
-  EXPECT_EQ(facts.of("layers.1.bias").lr, 1.0);
-  EXPECT_EQ(facts.of("layers.0.bias").weight_decay, 0.3);
-  EXPECT_EQ(facts.of("layers.0.bias").lr, 0.01);
-  EXPECT_EQ(facts.of(""), facts.common);
+  const ParameterFacts known(facts);
+  EXPECT_EQ(known.of("layers.1.weight"), facts.common);
+  EXPECT_EQ(known.of("layers.1.bias").weight_decay, 0.0);
+  EXPECT_EQ(known.of("layers.1.bias").lr, 1.0);
+  EXPECT_EQ(known.of("layers.0.bias").weight_decay, 0.3);
+  EXPECT_EQ(known.of("layers.0.bias").lr, 0.01);
+  EXPECT_EQ(known.of(""), facts.common);
+}
+
+TEST(OptimizerFacts, NamesAndGlobsCountInTheOrderOfTheGroups) {
+  OptimizerFacts facts;
+  const auto with_rate = [](double rate) {
+    StepFacts step;
+    step.lr = rate;
+    return step;
+  };
+  facts.groups = {{"a", with_rate(1)}, {"*", with_rate(2)},    {"b", with_rate(3)},
+                  {"c", with_rate(4)}, {"c[[]", with_rate(5)}, {"c", with_rate(6)}};
+  const ParameterFacts known(facts);
+  EXPECT_EQ(known.of("a").lr, 2.0);
+  EXPECT_EQ(known.of("b").lr, 3.0);
+  EXPECT_EQ(known.of("c").lr, 6.0);
+  EXPECT_EQ(known.of("c[").lr, 5.0);
+  EXPECT_EQ(known.of("d").lr, 2.0);
 }
 
 TEST(OptimizerFacts, AreTakenFromMetadata) {

@@ -106,11 +106,32 @@ TEST(Roles, AGroupMayHaveAnotherOptimizer) {
       "groups": [{"match": "blocks.*", "optimizer": "muon", "lr": 0.02, "dampening": 0.1}]})"),
                                       "f");
   ASSERT_TRUE(rules) << rules.error().message;
-  EXPECT_EQ(rules->optimizer.of("head").optimizer, OptimizerKind::kAdamW);
-  const StepFacts facts = rules->optimizer.of("blocks.0.up");
+  const ParameterFacts known(rules->optimizer);
+  EXPECT_EQ(known.of("head").optimizer, OptimizerKind::kAdamW);
+  const StepFacts facts = known.of("blocks.0.up");
   EXPECT_EQ(facts.optimizer, OptimizerKind::kMuon);
   EXPECT_EQ(facts.lr, 0.02);
   EXPECT_EQ(facts.dampening, 0.1);
+}
+
+TEST(Roles, AGroupMayHaveSeveralGlobs) {
+  const auto rules = parse_role_rules(
+      as_bytes(R"({"lr": 1, "groups": [{"match": ["*.bias", "norm"], "lr": 2}]})"), "f");
+  ASSERT_TRUE(rules) << rules.error().message;
+  const ParameterFacts known(rules->optimizer);
+  EXPECT_EQ(known.of("head.bias").lr, 2);
+  EXPECT_EQ(known.of("norm").lr, 2);
+  EXPECT_EQ(known.of("head").lr, 1);
+}
+
+TEST(Roles, ATensorMayBeSaidToBeNoneOfThem) {
+  const auto rules =
+      parse_role_rules(as_bytes(R"({"names": {"weight": "{p}", "other": "rng.{p}"}})"), "f");
+  ASSERT_TRUE(rules) << rules.error().message;
+  std::vector<TensorSource> sources{named("w"), named("rng.w")};
+  assign_roles(*rules, sources);
+  EXPECT_EQ(sources[0].role, Role::kWeight);
+  EXPECT_EQ(sources[1].role, Role::kOther);
 }
 
 TEST(Roles, WhatIsNoRolesFileIsNamed) {
@@ -120,7 +141,7 @@ TEST(Roles, WhatIsNoRolesFileIsNamed) {
         R"({"names": {"weight": 1}})", R"({"names": {"weight": "{p}", "master": "{p}"}})",
         R"({"lr": "0.1"})", R"({"optimizer": 1})", R"({"groups": {}})",
         R"({"groups": [{"lr": 1}]})", R"({"groups": [{"match": "*", "optimizer": 1}]})",
-        R"({"model_type": "llama"})"}) {
+        R"({"groups": [{"match": ["*", 1]}]})", R"({"model_type": "llama"})"}) {
     const auto rules = parse_role_rules(as_bytes(text), "roles.json");
     ASSERT_FALSE(rules) << text;
     EXPECT_EQ(rules.error().code, Code::kUsage);

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/replay/predictor.h"
 #include "base/replay/rules.h"
 #include "base/replay/sample.h"
@@ -82,7 +84,37 @@ TEST(Fit, NothingFitsWhatIsNoStep) {
   EXPECT_FALSE(
       fit(ReplayRule::kAdamSecondMoment, one.facts, one.v, {other.m, other.old_m, other.old_v}));
   EXPECT_FALSE(fit(ReplayRule::kAdamFirstMoment, one.facts, one.m, {other.old_w}));
-  EXPECT_FALSE(fit(ReplayRule::kSgdParameter, {}, one.w, {one.old_w, one.m})) << "no lr";
+  EXPECT_FALSE(fit(ReplayRule::kSgdParameter, one.facts, one.w, {one.old_w, other.m}));
+}
+
+TEST(Fit, ParametersOfSgdFollowWhateverTheRateIsSaidToBe) {
+  constexpr float kLr = 0.0137f, kMomentum = 0.9f;
+  const AdamStep random(20000, 17);  // for its tensors
+  for (const bool nesterov : {false, true}) {
+    Bytes after;
+    for (size_t at = 0; at < random.m.size(); at += 4) {
+      const auto buffer = load_le<float>(random.m, at), old = load_le<float>(random.old_m, at);
+      const float gradient = std::fma(-kMomentum, old, buffer);
+      const float direction = nesterov ? std::fma(kMomentum, buffer, gradient) : buffer;
+      append_le(after, std::fma(-kLr, direction, load_le<float>(random.old_w, at)));
+    }
+    for (const std::optional<double> lr : {std::optional<double>(), std::optional<double>(0.02)}) {
+      StepFacts facts;
+      facts.optimizer = OptimizerKind::kSgd;
+      facts.momentum = kMomentum;
+      facts.lr = lr;
+      const auto rule = nesterov ? ReplayRule::kNesterovParameter : ReplayRule::kSgdParameter;
+      std::vector<ByteSpan> bases = {random.old_w, random.m};
+      if (nesterov) bases.emplace_back(random.old_m);
+      std::vector<ReplayInput> inputs;
+      for (const ByteSpan base : bases) inputs.push_back({base, kF32});
+      const auto fitted = fit_replay(rule, facts, {after, kF32}, inputs);
+      ASSERT_TRUE(fitted) << nesterov;
+      Bytes out(after.size());
+      Predictor(*fitted).predict(bases, 0, out);
+      EXPECT_GE(replay_cost(kF32, after, out).exact, after.size() / 4 * 99 / 100);
+    }
+  }
 }
 
 TEST(Fit, OddInputIsSurvived) {
