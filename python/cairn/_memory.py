@@ -1,5 +1,6 @@
 """Tensors of PyTorch and arrays of NumPy as memory: dtype, shape, strides, address."""
 
+import collections.abc
 import dataclasses
 import functools
 import sys
@@ -50,6 +51,13 @@ def is_array(value):
     return numpy is not None and isinstance(value, numpy.ndarray)
 
 
+def tensor_types():
+    """The classes of all that is_tensor() or is_array() knows; and those of the latter."""
+    torch, numpy = torch_module(), sys.modules.get("numpy")
+    arrays = () if numpy is None else (numpy.ndarray,)
+    return (arrays if torch is None else (torch.Tensor, *arrays)), arrays
+
+
 _STORED_NAMES = frozenset(_TORCH_NAMES.values())
 
 
@@ -85,8 +93,31 @@ def numpy_dtype(name):
 
 
 def is_cut(value):
-    """Whether ranks hold boxes of it (a DTensor, a ShardedTensor), and not this one all."""
-    return any(tuple(local.shape) != tuple(value.shape) for local, _ in local_boxes(value))
+    """Whether ranks hold boxes of it (a DTensor, a ShardedTensor), and not each one all. All ranks
+    get the same answer, also one that happens to hold everything."""
+    if hasattr(value, "device_mesh"):
+        return any(not placement.is_replicate() and value.device_mesh.size(axis) > 1
+                   for axis, placement in enumerate(value.placements))
+    if hasattr(value, "local_shards"):
+        return len(value.metadata().shards_metadata) > 1
+    return hasattr(value, "__create_chunk_list__") and any(
+        tuple(local.shape) != tuple(value.shape) for local, _ in local_boxes(value))
+
+
+def is_of_several_ranks(state):
+    """Whether a nested state holds a tensor that is cut among the ranks of this job."""
+    distributed = getattr(torch_module(), "distributed", None)
+    if distributed is None or not (distributed.is_available() and distributed.is_initialized()):
+        return False
+    return _holds_cut(state)
+
+
+def _holds_cut(value):
+    if isinstance(value, collections.abc.Mapping):
+        return any(map(_holds_cut, value.values()))
+    if type(value) in (list, tuple):
+        return any(map(_holds_cut, value))
+    return is_tensor(value) and is_cut(value)
 
 
 def local_boxes(value):
@@ -104,23 +135,31 @@ def local_boxes(value):
     return [(value, (0,) * value.dim())]
 
 
-def memories_of(name, value):
-    """The boxes of a tensor or array that this process holds, as they lie; copies where they lie
-    elsewhere than in its memory. Empty boxes are left out, unless the tensor itself is empty.
-    Errors: UsageError naming the tensor for what has no bytes of its own."""
-    if is_array(value):
-        return [_memory_of_array(name, value)]
+def boxes_of(name, value):
+    """(local tensor, offsets in the whole) for each box of a tensor that this rank holds. Empty
+    boxes are left out, unless the tensor itself is empty.
+    Errors: UsageError naming the tensor for what has no values of its own."""
     what = f"tensor '{name}'"
     _refuse_formless(value, what)
     try:
         boxes = local_boxes(value)
     except Exception as error:  # whatever PyTorch says of placements that have no boxes
         raise UsageError(f"{what} has no boxes: {error}") from error
+    boxes = [(local, offsets) for local, offsets in boxes if local.numel() or not value.numel()]
+    for local, _ in boxes:
+        check_local(local, what)
+    return boxes
+
+
+def memories_of(name, value):
+    """The boxes of a tensor or array that this process holds, as they lie; copies where they lie
+    elsewhere than in its memory. Empty boxes are left out, unless the tensor itself is empty.
+    Errors: UsageError naming the tensor for what has no values of its own."""
+    if is_array(value):
+        return [_memory_of_array(name, value)]
     made = []
-    for local, offsets in boxes:
-        if local.numel() == 0 and value.numel() != 0:
-            continue
-        memory = memory_of_tensor(on_host(local, what), what)
+    for local, offsets in boxes_of(name, value):
+        memory = memory_of_tensor(on_host(local, f"tensor '{name}'"), f"tensor '{name}'")
         if memory.shape != tuple(value.shape):
             memory.offsets, memory.lengths = offsets, memory.shape
             memory.shape = tuple(value.shape)
@@ -141,11 +180,19 @@ def _refuse_formless(value, what):
         raise UsageError(f"{what} is sparse or quantized", "save its dense parts")
 
 
-def on_host(value, what):
-    if value.layout is not torch_module().strided:
-        raise UsageError(f"{what} is sparse", "save its dense parts")
-    if value.is_meta:
+def check_local(local, what):
+    """That a rank's box of a tensor has values of its own. Errors: UsageError."""
+    _refuse_formless(local, what)
+    if local.is_meta:
         raise UsageError(f"{what} is on the meta device: it has no values")
+    if hasattr(local, "__tensor_flatten__"):
+        raise UsageError(f"{what} is a {type(local).__name__}, which is made of other tensors",
+                         "save those")
+
+
+def on_host(value, what):
+    """A strided tensor in this process' memory, its values as they are to be read."""
+    check_local(value, what)
     if value.is_conj() or value.is_neg():
         value = value.detach().resolve_conj().resolve_neg()
     return value if value.is_cpu else value.detach().cpu()

@@ -79,6 +79,11 @@ def find(tensors, values):
     return [optimizer for optimizer in optimizers if optimizer.groups]
 
 
+def is_setting(name):
+    """Whether a value or tensor of the state may be one of an optimizer's settings."""
+    return f".{_GROUPS}" in f".{name}"
+
+
 def _groups(rows):
     numbered = any((match := _NUMBERED.fullmatch(rest)) and match[2] == "params"
                    for rest, _ in rows)

@@ -30,24 +30,58 @@ def describe(tensors, values, metadata=None):
     metadata: of the tag; of the step it tells what the state does not, as the clip factor.
     roles: a dict like a roles file, or "auto" where no optimizer is found: then names tell.
     """
-    given, facts = {}, []
-    for optimizer in _optimizers.find(tensors, values):
+    optimizers = _optimizers.find(tensors, values)
+    return _told(optimizers, *_assigned(optimizers, tensors), metadata)
+
+
+class Describer:
+    """describe(), for a state that is saved again and again: what is what is found out anew only
+    when names or parameters are others; the step's numbers each time. Threads: one at a time."""
+
+    def __init__(self):
+        self._names, self._params, self._settings, self._assigned = None, None, (), None
+
+    def describe(self, tensors, values, metadata=None):
+        names = list(tensors)
+        known = tensors
+        if names == self._names:
+            known = {name: tensors[name] for name in self._settings}
+        optimizers = _optimizers.find(known, values)
+        params = [(optimizer.prefix, group.params, group.names)
+                  for optimizer in optimizers for group in optimizer.groups]
+        if names != self._names or params != self._params:
+            optimizers = _optimizers.find(tensors, values)
+            self._names, self._params = names, params
+            self._settings = [name for name in names if _optimizers.is_setting(name)]
+            self._assigned = _assigned(optimizers, tensors)
+        return _told(optimizers, *self._assigned, metadata)
+
+
+def _assigned(optimizers, tensors):
+    """({tensor's name: (role, parameter)}, the parameters of each group)."""
+    given, parameters = {}, []
+    for optimizer in optimizers:
         free = [name for name in tensors if name not in given and not optimizer.owns(name)]
         weights, masters = _pairing.pair(optimizer, tensors, free)
         given |= {name: ("other", "") for name in tensors if optimizer.owns(name)}
         for group in optimizer.groups:
-            parameters = []
+            parameters.append([])
             for param in group.params:
                 parameter = weights.get(param, f"{optimizer.prefix}state.{param}")
-                parameters.append(parameter)
+                parameters[-1].append(parameter)
                 given |= _roles_of(optimizer.state.get(param, {}), parameter)
                 for role, names in (("weight", weights), ("master", masters)):
                     if param in names:
                         given[names[param]] = (role, parameter)
-            facts.append((group.facts(), parameters))
+    return given, parameters
+
+
+def _told(optimizers, given, parameters, metadata):
     if not given:
         return "auto", {}
-    return rules(facts, metadata or {}), given
+    groups = [group for optimizer in optimizers for group in optimizer.groups]
+    return rules([(group.facts(), each) for group, each in zip(groups, parameters)],
+                 metadata or {}), given
 
 
 def _roles_of(kept, parameter):

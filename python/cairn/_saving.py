@@ -8,9 +8,11 @@ import ctypes
 import dataclasses
 import json
 
-from . import _library
+from . import _collector, _library, _memory, _roles, _tree
 from ._records import Records
 from .errors import UsageError
+
+USER_CONTENT = "cairn_user_content.json"
 
 
 @dataclasses.dataclass
@@ -41,12 +43,36 @@ class Box:
 
 
 def save(store, request, boxes, base_boxes=()):
-    """Saves a tag. `base_boxes`: the boxes of the base tag, if they are still in memory.
+    """Saves a tag. `boxes`: of Box, or Records. `base_boxes`: those of the base tag, if they are
+    still in memory.
     Returns the JSON of `cairn import`. Errors: any of cairn.Error."""
     call = _Call(request, boxes, base_boxes)
     told = ctypes.c_void_p()
     _library.call_stoppable(call.watch, "cairn_save", store, call.argument, ctypes.byref(told))
     return json.loads(_library.take_text(told))
+
+
+def take_apart(request, state, user_content=None, allow_pickle=False):
+    """The _tree.Flat of a nested state; the request gets the attachments. Errors: UsageError."""
+    with _collector.paused():
+        flat = _tree.flatten(state, allow_pickle)
+        request.attachments = flat.attachments()
+    if user_content is not None:
+        request.attachments[USER_CONTENT] = as_json(user_content, "user_content")
+    return flat
+
+
+def describe(request, tensors, values):
+    """{tensor's name: (role, parameter)}; the request gets the numbers of the step."""
+    request.roles, given = _roles.of_save(request.roles, tensors, values, request.metadata)
+    return given
+
+
+def boxes_of(tensors, given, writer=0):
+    """A Box for each box of the tensors that this process holds, as they lie. Errors: UsageError."""
+    with _collector.paused():
+        return [Box(name, memory, writer, *given.get(name, (None, None)))
+                for name, value in tensors.items() for memory in _memory.memories_of(name, value)]
 
 
 class Part:
@@ -143,6 +169,8 @@ class _Call:
 
 
 def _records_of(boxes):
+    if isinstance(boxes, Records):
+        return boxes
     records = Records()
     for box in boxes:
         records.add(box.name, box.memory, writer=box.writer, role=box.role,

@@ -7,11 +7,9 @@ import datetime
 import json
 import os
 
-from . import _library, _loading, _memory, _program, _roles, _saving, _tree
+from . import _library, _loading, _memory, _program, _saving
 from ._checkpoint import Checkpoint
 from .errors import NoStoreError
-
-USER_CONTENT = "cairn_user_content.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +65,8 @@ class Store:
         return Store, (self.path,)
 
     def save(self, tag, state_dict, *, user_content=None, metadata=None, step=None, base=None,
-             if_exists="error", roles="auto", effort=None, pin=False, allow_pickle=False):
+             if_exists="error", roles="auto", effort=None, pin=False, allow_pickle=False,
+             group=None):
         """Saves a nested state (dicts, lists, tensors on any device, arrays, plain values) as a tag.
 
         The tag is complete and durable when this returns, or does not exist. Tensors that share
@@ -76,19 +75,23 @@ class Store:
         metadata: short facts for people and policies; values are kept as text.
         base: the tag to compare with, "none", or None for the newest of the tag's prefix.
         roles: "auto", "none", or a dict like a roles file (`cairn help import`).
+        group: a process group of torch.distributed whose ranks all make this call; without one, all
+        ranks of the job make it where tensors are cut among them. What all hold is stored by one.
         Returns a dict: tag, manifest, logical_bytes, new_bytes, reused_bytes, stored_bytes, ...
         Errors: UsageError, ExistsError, NoSpaceError, BusyError, NoStoreError, ...
         """
-        flat = _tree.flatten(state_dict, allow_pickle)
-        attachments = flat.attachments()
-        if user_content is not None:
-            attachments[USER_CONTENT] = _saving.as_json(user_content, "user_content")
-        roles, given = _roles.of_save(roles, flat.tensors, flat.values, metadata)
-        boxes = [_saving.Box(name, _memory.memory_of(name, value), 0, *given.get(name, ()))
-                 for name, value in flat.tensors.items()]
-        request = _saving.Request(tag, step, metadata or {}, attachments, base, if_exists, roles,
-                                  effort, pin)
-        return _saving.save(self._handle, request, boxes)
+        request = _saving.Request(tag, step, metadata or {}, {}, base, if_exists, roles, effort, pin)
+
+        def take_apart():
+            return _saving.take_apart(request, state_dict, user_content, allow_pickle)
+
+        if group is not None or _memory.is_of_several_ranks(state_dict):
+            from .torch import _saves  # which imports PyTorch
+
+            return _saves.save(self, group, request, take_apart)
+        flat = take_apart()
+        given = _saving.describe(request, flat.tensors, flat.values)
+        return _saving.save(self._handle, request, _saving.boxes_of(flat.tensors, given))
 
     def load(self, tag, into=None, *, tensors=None, map_location=None, dtype=None, rename=None,
              strict=True, allow_pickle=False):
@@ -119,7 +122,7 @@ class Store:
 
     def user_content(self, tag):
         """What the tag was saved with; None without any."""
-        content = Checkpoint(self._handle, tag).attachment(USER_CONTENT)
+        content = Checkpoint(self._handle, tag).attachment(_saving.USER_CONTENT)
         return None if content is None else json.loads(content)
 
     def tags(self, pattern=None):

@@ -1,4 +1,7 @@
-"""Cairn for PyTorch: torch.distributed.checkpoint saves to a store and loads from it.
+"""Cairn for PyTorch: saves that training does not wait for, and torch.distributed.checkpoint.
+
+    saver = cairn.torch.AsyncSaver("/data/store")
+    saver.save("run7/step-100", {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
     from torch.distributed import checkpoint as dcp
     from cairn.torch import StorageReader, StorageWriter
@@ -6,10 +9,12 @@
     dcp.load(state, storage_reader=StorageReader("/data/store"), checkpoint_id="run7/@newest")
 """
 
+from ._async_saver import AsyncSaver
+from ._ranks import Ranks
 from ._reader import StorageReader
 from ._writer import StorageWriter
 
-__all__ = ["StorageReader", "StorageWriter"]
+__all__ = ["AsyncSaver", "Ranks", "StorageReader", "StorageWriter"]
 
 try:
     from . import _fsspec

@@ -1,0 +1,179 @@
+"""Saves that training does not wait for.
+
+save() copies the state and returns; a thread then digests, encodes and writes the copy, in C++ and
+without the interpreter's lock. The copy is what the next save is compared with, so nothing is read
+back from the store.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import weakref
+
+from .. import _memory, _optimizers, _roles, _saving
+from ..errors import BusyError, UsageError
+from ..store import Store
+from . import _saves
+from ._bases import prefix_of
+from ._handles import Saving
+from ._ranks import TIMEOUT, Ranks
+from ._snapshot import Snapshots
+
+_log = logging.getLogger("cairn")
+_POLICIES = ("wait", "skip", "error")
+
+
+class AsyncSaver:
+    """Saves states to a store, one after the other, beside the training.
+
+    store: a cairn.Store or a path.
+    group: a process group whose ranks all call save() together, in the same order. Without one, a
+    state with tensors that are cut among ranks is saved by all ranks of the job; any other by this
+    process alone.
+    back_pressure: what save() does while the one before is under way: "wait" for it; "skip": save
+    nothing, and say so in the handle; "error": raise BusyError. Of a group, rank 0 decides.
+    timeout: seconds that one rank waits for another. roles, effort, allow_pickle: as in Store.save.
+
+    Memory: two copies of what this rank stores, from the second save on.
+    What a save fails with is raised once: by its handle, or by the next call here. What nobody saw
+    is logged when the program ends; it waits for the save that is under way.
+    Threads: one at a time. A forked child cannot save, and its end disturbs nothing.
+    """
+
+    def __init__(self, store, *, group=None, back_pressure="wait", timeout=TIMEOUT, roles="auto",
+                 effort=None, allow_pickle=False):
+        if back_pressure not in _POLICIES:
+            raise UsageError(f"back_pressure is {back_pressure!r}", f"it is one of {_POLICIES}")
+        self._store = store if isinstance(store, Store) else Store(store)
+        self._policy, self._timeout = back_pressure, timeout
+        self._roles = _roles.Describer() if roles == "auto" else roles
+        self._effort, self._allow_pickle = effort, allow_pickle
+        self._ranks = None if group is None else Ranks.of(group, timeout=timeout)
+        self._snapshots = Snapshots()
+        self._saved = None  # the tag of the last save, and its snapshot
+        self._thread = None
+        self._current = [Saving("", skipped=True)]
+        self._process = os.getpid()
+        self._is_closed = False
+        weakref.finalize(self, _log_untold, self._current, self._process)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self.close()
+            return
+        # What ended the block is more to the point than what a save failed with.
+        try:
+            self.close()
+        except Exception as error:
+            _log.error("a save failed: %s", error)
+
+    def save(self, tag, state_dict, *, user_content=None, metadata=None, step=None, base=None,
+             if_exists="error", pin=False):
+        """Begins a save; arguments as for Store.save. Once this returns, the state may change.
+        Returns a handle: done(), wait(), result(), skipped.
+        Errors: what the save before failed with, if nobody was told yet; nothing is begun then.
+        """
+        if self._is_closed or os.getpid() != self._process:
+            raise UsageError("this saver is closed" if self._is_closed else
+                             "this saver belongs to the process that this one was forked from",
+                             "make another")
+        request = _saving.Request(tag, step, dict(metadata or {}), {}, base, if_exists, self._roles,
+                                  self._effort, pin)
+        return self._begin(request, state_dict, user_content)
+
+    def wait(self, timeout=None):
+        """Whether the save under way, if any, ended within `timeout` seconds. Raises what it failed
+        with, if nobody was told yet."""
+        return self._current[0].wait(timeout)
+
+    def close(self):
+        """Waits for the save under way and gives the memory back. Raises what it failed with, if
+        nobody was told yet."""
+        if self._is_closed or os.getpid() != self._process:
+            return
+        self._is_closed = True
+        try:
+            self._finish()
+        finally:
+            self._snapshots.clear()
+            self._saved = None
+
+    def _begin(self, request, state, user_content):
+        if self._ranks is None and _memory.is_of_several_ranks(state):
+            self._ranks = Ranks.of(timeout=self._timeout)
+
+        def take_apart():
+            self._current[0].raise_untold()
+            flat = _saving.take_apart(request, state, user_content, self._allow_pickle)
+            if self._policy == "wait":
+                self._finish()
+            return flat
+
+        begun = _saves.begin(self._store, self._ranks, request, take_apart, self._decide,
+                             self._saved and self._saved[0])
+        if begun.word == "skip":
+            return Saving(request.tag, skipped=True)
+        with begun.withdrawn_on_error():
+            self._finish()
+            before = self._base_records(begun.request)
+            snapshot = self._snapshots.take(begun.tensors)
+            return self._start(begun, snapshot, before)
+
+    def _decide(self):
+        if self._policy == "wait" or self._current[0].done():
+            return "go"
+        if self._policy == "skip":
+            return "skip"
+        raise BusyError(f"the save of '{self._current[0].tag}' is still under way",
+                        "save less often, or with back_pressure='wait' or 'skip'")
+
+    def _finish(self):
+        """Until there is no save under way, and the memory of the next one is free."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._current[0].raise_untold()
+
+    def _base_records(self, request):
+        """The boxes of the base, if it is what was saved last."""
+        if self._saved is None:
+            return ()
+        tag, snapshot = self._saved
+        is_base = request.base in (None, tag) and prefix_of(tag) == prefix_of(request.tag)
+        return snapshot.records() if is_base or request.base == tag else ()
+
+    def _start(self, begun, snapshot, before):
+        saving = Saving(begun.request.tag)
+        thread = threading.Thread(target=self._run, args=[saving, begun, snapshot, before],
+                                  name=f"cairn save {saving.tag}")
+        self._current[0], self._thread = saving, thread
+        thread.start()
+        return saving
+
+    def _run(self, saving, begun, snapshot, before):
+        try:
+            settings = {part.name: copy for part, copy in zip(snapshot.parts, snapshot.copies)
+                        if _optimizers.is_setting(part.name)}
+            given = begun.describe(settings)
+            begun.flat = None  # it holds the tensors of the training
+            result = begun.finish(snapshot.records(begun.rank, given), before)
+        except BaseException as error:  # handed over to who asks
+            self._saved = None
+            saving.end(error=error)
+            return
+        self._saved = (saving.tag, snapshot)
+        saving.end(result)
+        # Without the memory now, the next save says so.
+        with contextlib.suppress(MemoryError, OSError, RuntimeError):
+            self._snapshots.prepare()
+
+
+def _log_untold(current, process):
+    if os.getpid() == process:
+        error = current[0].take_untold()
+        if error is not None:
+            _log.error("the save of '%s' failed, and nobody asked: %s", current[0].tag, error)

@@ -1,0 +1,94 @@
+"""What all saves have in common, by one process or several, waited for or not: who stores what,
+compared with which base."""
+
+import contextlib
+import dataclasses
+
+from .. import _saving
+from . import _bases, _shares, _structures, _together
+from ._ranks import Ranks
+
+
+@dataclasses.dataclass
+class Begun:
+    """A save that may go on: its tensors may be read."""
+
+    store: object
+    request: object  # _saving.Request
+    tensors: dict  # those that this rank stores
+    word: str = "go"
+    flat: object = None  # the whole state
+    exchange: object = None  # None: this process saves alone
+    structure: object = None
+
+    @property
+    def rank(self):
+        return 0 if self.exchange is None else self.exchange.ranks.rank
+
+    def describe(self, fixed=()):
+        """{tensor's name: (role, parameter)}; the request gets the numbers of the step. fixed:
+        copies of tensors that may have changed since, by name."""
+        return _saving.describe(self.request, {**self.flat.tensors, **dict(fixed)},
+                                self.flat.values)
+
+    def finish(self, boxes, base_boxes=()):
+        """Saves; boxes are those of `tensors`. Returns what _saving.save() does."""
+        if self.exchange is None:
+            return _saving.save(self.store._handle, self.request, boxes, base_boxes)
+        return _together.save(self.store._handle, self.exchange, self.request, boxes, base_boxes,
+                              self.structure)
+
+    @contextlib.contextmanager
+    def withdrawn_on_error(self):
+        """Lets the other ranks know when this one cannot finish."""
+        try:
+            yield
+        except Exception as error:
+            if self.exchange is not None:
+                _together.withdraw(self.exchange, error)
+            raise
+
+
+def begin(store, ranks, request, take_apart, decide=lambda: "go", last=None):
+    """take_apart(): the flattened state; it also completes the request. decide(): "go" or "skip",
+    asked on rank 0. Both may raise: then this does, on all ranks. last: the tag saved before."""
+    if ranks is None or ranks.size == 1:
+        if (word := decide()) == "skip":
+            return Begun(store, request, {}, word)
+        flat = take_apart()
+        return Begun(store, request, flat.tensors, word, flat)
+    flat = None
+
+    def bring():
+        nonlocal flat
+        flat = take_apart()
+        return request.tag, request.step, _shares.outline(flat.tensors)
+
+    exchange = ranks.exchange()
+    agreed = _together.agree(
+        exchange, bring, lambda: (decide(), _bases.choose(store, request.tag, request.base, last)))
+    if agreed.word == "skip":
+        return Begun(store, request, {}, agreed.word)
+    request.base = agreed.base
+    begun = Begun(store, request, flat.tensors, agreed.word, flat, exchange)
+    with begun.withdrawn_on_error():
+        begun.tensors = _shares.share_of(flat.tensors, ranks, agreed.alike)
+        begun.structure = _structure_to_tell(flat, ranks.rank, agreed.alike)
+    return begun
+
+
+def _structure_to_tell(flat, rank, alike):
+    """Of the first rank of those that are alike."""
+    if rank != alike[0]:
+        return None
+    if rank != 0:
+        _structures.refuse_objects(flat)
+    return _structures.Structure.of(flat)
+
+
+def save(store, group, request, take_apart):
+    """Saves together with the ranks of a group (None: of the job), and waits."""
+    begun = begin(store, Ranks.of(group), request, take_apart)
+    with begun.withdrawn_on_error():
+        boxes = _saving.boxes_of(begun.tensors, begun.describe(), begun.rank)
+    return begun.finish(boxes)

@@ -1,0 +1,76 @@
+"""Which rank stores what of a state that several ranks hold."""
+
+import hashlib
+import re
+
+from .. import _memory
+
+# Parts of names that say what a tensor is to its parameter, or which dict it came from.
+_ROLE_WORDS = re.compile(r"(?:^|\.)(?:model|module|optim|optimizer|state|step|master|exp_avg|"
+                         r"exp_avg_sq|max_exp_avg_sq|momentum_buffer)(?=\.|$)")
+
+
+def outline(tensors):
+    """A text that is equal on ranks whose states have the same names, dtypes, shapes and cuts."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in tensors.items():
+        cut = getattr(value, "placements", None) or _memory.is_tensor(value) and (
+            hasattr(value, "local_shards"))
+        digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0{cut}\n".encode())
+    return digest.hexdigest()
+
+
+def share_of(tensors, ranks, alike):
+    """Those that this rank stores, by name, so that each box is stored by one rank. What all hold
+    is dealt out by bytes, the tensors of one parameter to one rank: they are encoded together.
+    alike: the ranks whose outlines are equal; they all come to the same answer."""
+    held = {}  # holders -> names
+    known = {}  # mesh and placements -> holders
+    for name, value in tensors.items():
+        held.setdefault(_holders(value, ranks, tuple(alike), known), []).append(name)
+    mine = set()
+    for holders, names in held.items():
+        sizes = {name: tensors[name].nbytes for name in names}
+        mine.update(_dealt(names, sizes, holders.index(ranks.rank), len(holders)))
+    return {name: value for name, value in tensors.items() if name in mine}
+
+
+def _dealt(names, sizes, place, places):
+    """Those of one of several places: a run of the clusters as long as the others' in bytes."""
+    if places == 1:
+        return names
+    clusters = {}
+    for name in names:
+        clusters.setdefault(_ROLE_WORDS.sub("", name), []).append(name)
+    total, begin, mine = max(1, sum(sizes.values())), 0, []
+    for members in clusters.values():
+        bytes_ = sum(sizes[name] for name in members)
+        if min((2 * begin + bytes_) * places // (2 * total), places - 1) == place:
+            mine += members
+        begin += bytes_
+    return mine
+
+
+def _holders(value, ranks, alike, known):
+    """The ranks that hold the same box as this one."""
+    if not _memory.is_tensor(value) or not hasattr(value, "device_mesh"):
+        is_cut = _memory.is_tensor(value) and _memory.is_cut(value)
+        return (ranks.rank,) if is_cut else alike
+    key = (id(value.device_mesh), tuple(value.placements))
+    if key not in known:
+        known[key] = _holders_in_mesh(value, ranks, alike)
+    return known[key]
+
+
+def _holders_in_mesh(value, ranks, alike):
+    mesh = value.device_mesh
+    here = mesh.get_coordinate()
+    if not _memory.is_cut(value):
+        return alike
+    if here is None:
+        return (ranks.rank,)
+    same = mesh.mesh[tuple(slice(None) if placement.is_replicate() else here[axis]
+                           for axis, placement in enumerate(value.placements))]
+    holders = tuple(ranks.labels.index(rank) if rank in ranks.labels else -1
+                    for rank in same.flatten().tolist())
+    return holders if set(holders) <= set(alike) else (ranks.rank,)

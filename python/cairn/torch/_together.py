@@ -1,0 +1,140 @@
+"""One save by several ranks: each stores its part, rank 0 commits, and all learn the outcome.
+
+A save is one exchange of the ranks (_ranks.py), in two halves:
+
+    agree   every rank says what it brings; rank 0 compares, chooses the base, answers
+    save    every rank stores its part and says its name; rank 0 unites them and says the outcome
+
+What fails on one rank fails on all, with the rank and the reason, and no rank keeps what it has
+stored. A rank that says nothing in time is named; what was stored is then gc's to find, as there
+may have been a commit.
+"""
+
+import dataclasses
+
+from .. import _saving
+from ..errors import Error, UsageError, error_of
+from . import _structures
+
+
+@dataclasses.dataclass
+class Agreement:
+    """What all ranks know before they save."""
+
+    word: str  # rank 0's: "go" or "skip"
+    base: str  # a tag's name or "none"
+    alike: list  # the ranks whose states have the same names as this one's, in order
+
+
+def agree(exchange, bring, decide):
+    """The first half.
+
+    bring(): (tag, step, text): texts are equal where states have the same names and shapes.
+    decide(): on rank 0: (word, base). Both may raise.
+    Errors: what they raised, on all ranks; UsageError naming a rank with another tag or step;
+    UnreachableError naming the ranks that are missing.
+    """
+    ranks = exchange.ranks
+    mine, failed = _tried(lambda: dict(zip(("tag", "step", "names"), bring())))
+    answer = _answered(exchange, mine, lambda told: _compared(ranks, told, decide))
+    _raise(failed, answer)
+    names = answer["names"]
+    alike = [rank for rank in range(ranks.size) if names[rank] == names[ranks.rank]]
+    return Agreement(answer["word"], answer["base"], alike)
+
+
+def _compared(ranks, told, decide):
+    for rank, each in enumerate(told):
+        if (each["tag"], each["step"]) != (told[0]["tag"], told[0]["step"]):
+            raise UsageError(
+                f"{ranks.named([rank])} saves '{each['tag']}' (step {each['step']}) where "
+                f"{ranks.named([0])} saves '{told[0]['tag']}' (step {told[0]['step']})",
+                "ranks that save together give the same tag and step")
+    word, base = decide()
+    numbers = {}
+    names = [numbers.setdefault(each["names"], len(numbers)) for each in told]
+    return {"word": word, "base": base, "names": names}
+
+
+def save(store, exchange, request, boxes, base_boxes=(), structure=None):
+    """The second half. Returns what _saving.save() does, on all ranks.
+
+    request: rank 0's attachments and metadata are the tag's; its base is the one agreed on.
+    structure: a _structures.Structure: on rank 0 its own; on others where rank 0's state has
+    other names, of one rank of those that are alike.
+    Errors: any of cairn.Error; of another rank with its number.
+    """
+    ranks, part = exchange.ranks, None
+
+    def store_part():
+        nonlocal part
+        part = _saving.Part(store, dataclasses.replace(request, attachments={}), boxes, base_boxes)
+        return {"part": part.name, "structure": structure and vars(structure)}
+
+    mine, failed = _tried(store_part)
+    is_unused = False
+    try:
+        answer = _answered(exchange, mine, lambda told: {"result": _commit(store, request, told)})
+        is_unused = answer.get("unused", False)
+    finally:
+        if part is not None:
+            part.end(remove=is_unused)
+    _raise(failed, answer)
+    return answer["result"]
+
+
+def withdraw(exchange, error):
+    """Instead of save() on a rank that cannot: it fails on all, as if storing the part had."""
+    _answered(exchange, _told(error), None)
+
+
+def _answered(exchange, mine, work):
+    """Rank 0's answer to what all ranks say: what work(told) returns, or its error; where a rank
+    failed before or is missing, that, and no work is done ("unused")."""
+    ranks = exchange.ranks
+    if ranks.rank != 0:
+        exchange.gather(mine)
+        return exchange.broadcast()
+    told, failed = _tried(lambda: _all_well(ranks, exchange.gather(mine)))
+    answer = {**told, "unused": True} if failed is not None else _tried(lambda: work(told))[0]
+    return exchange.broadcast(answer)
+
+
+def _commit(store, request, told):
+    structures = [_structures.Structure(**each["structure"]) for each in told if each["structure"]]
+    attachments = request.attachments
+    if len(structures) > 1:
+        attachments = {**attachments, **_structures.united(structures).attachments()}
+    parts = [each["part"] for each in told]
+    return _saving.save(store, dataclasses.replace(request, attachments=attachments, parts=parts),
+                        ())
+
+
+def _tried(work):
+    """What it returned, and None; or what others are told of its error, and the error."""
+    try:
+        return work(), None
+    except Exception as error:  # whatever it is, the other ranks wait for an answer
+        return _told(error), error
+
+
+def _told(error):
+    if not isinstance(error, Error):
+        error = Error(f"{type(error).__name__}: {error}")
+    return {"error": [error.number, error.message, error.hint]}
+
+
+def _all_well(ranks, told):
+    """Raises what the first rank failed with, if any did."""
+    for rank, each in enumerate(told):
+        if "error" in each:
+            number, message, hint = each["error"]
+            raise error_of(number, f"{ranks.named([rank])}: {message}", hint)
+    return told
+
+
+def _raise(failed, answer):
+    if failed is not None:
+        raise failed
+    if "error" in answer:
+        raise error_of(*answer["error"])
