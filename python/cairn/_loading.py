@@ -49,20 +49,40 @@ def load_into(checkpoint, into, tensors, dtype, rename, strict):
     loads, copies, new = [], [], {}
     for name, stored in sources.items():
         target = flat.tensors[name]
-        room = target if _is_in_place(target) else _room_like(target)
-        if room is not target:
-            copies.append((name, target, room))
-        loads.append((stored, _memory.memory_of(name, room)))
-    checkpoint.load(loads, cast=dtype is not None)
-    for name, target, room in copies:
         if _memory.is_tensor(target) and target.is_meta:
-            new[name] = room
-        elif _memory.is_tensor(target):
-            target.detach().copy_(room)
-        else:
-            target[...] = room
+            target = new[name] = _filled_like(target)
+        for place, room, memory in _rooms(name, target):
+            loads.append((stored, memory))
+            if room is not place:
+                copies.append((place, room))
+    checkpoint.load(loads, cast=dtype is not None)
+    for place, room in copies:
+        place[...] = room
     _put(into, "", new, flat.tied)
     return into
+
+
+def _filled_like(target):
+    """A tensor with memory, instead of one on the meta device."""
+    mesh = getattr(target, "device_mesh", None)
+    torch = _memory.torch_module()
+    return torch.empty_like(target, device="cpu" if mesh is None else mesh.device_type).detach()
+
+
+def _rooms(name, target):
+    """(box of the target, where a load may write it, that as memory) for each box that this process
+    holds."""
+    if _memory.is_array(target):
+        room = target if all(stride >= 0 for stride in target.strides) else _room_like(target)
+        return [(target, room, _memory.memory_of(name, room))]
+    rooms = []
+    for local, offsets in _memory.local_boxes(target):
+        local = local.detach()
+        is_there = local.is_cpu and not local.is_conj() and not local.is_neg()
+        room = local if is_there else _room_like(local)
+        if room.numel() or not target.numel():
+            rooms.append((local, room, _memory.memory_of_box(room, target.shape, offsets)))
+    return rooms
 
 
 def _sources(checkpoint, flat, shown, rename):
@@ -73,13 +93,6 @@ def _sources(checkpoint, flat, shown, rename):
         ties = _tree.ties_of(structure)
     found = {name: shown.get(name, shown.get(ties.get(name))) for name in flat.tensors}
     return {name: stored for name, stored in found.items() if stored is not None}
-
-
-def _is_in_place(target):
-    """Whether a load may write there at once."""
-    if _memory.is_array(target):
-        return all(stride >= 0 for stride in target.strides)
-    return target.is_cpu and not target.is_conj() and not target.is_neg()
 
 
 def _room_like(target):

@@ -159,11 +159,8 @@ def memories_of(name, value):
         return [_memory_of_array(name, value)]
     made = []
     for local, offsets in boxes_of(name, value):
-        memory = memory_of_tensor(on_host(local, f"tensor '{name}'"), f"tensor '{name}'")
-        if memory.shape != tuple(value.shape):
-            memory.offsets, memory.lengths = offsets, memory.shape
-            memory.shape = tuple(value.shape)
-        made.append(memory)
+        what = f"tensor '{name}'"
+        made.append(memory_of_box(on_host(local, what), value.shape, offsets, what))
     return made
 
 
@@ -206,6 +203,14 @@ def memory_of_tensor(value, what="the tensor"):
         strides = tuple(size * stride for stride in value.stride())
     return Memory(dtype_name(value.dtype, what), tuple(value.shape), strides, value.data_ptr(),
                   value)
+
+
+def memory_of_box(local, shape, offsets, what="the tensor"):
+    """A strided tensor in this process' memory that is a box of one of that shape, or all of it."""
+    memory = memory_of_tensor(local, what)
+    if memory.shape != tuple(shape):
+        memory.shape, memory.offsets, memory.lengths = tuple(shape), offsets, memory.shape
+    return memory
 
 
 def _memory_of_array(name, value):

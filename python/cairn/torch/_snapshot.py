@@ -74,13 +74,10 @@ class Part:
     device: object
     lengths: object  # of the box
     shape: tuple  # of the whole tensor
-    offsets: object  # None: the box is the whole
+    offsets: tuple
 
     def memory_of(self, copy):
-        memory = _memory.memory_of_tensor(copy)
-        if self.offsets is not None:
-            memory.shape, memory.offsets, memory.lengths = self.shape, self.offsets, memory.shape
-        return memory
+        return _memory.memory_of_box(copy, self.shape, self.offsets)
 
 
 class Snapshot:
@@ -146,7 +143,7 @@ def _outline_of(value):
 
 
 def _locals(value):
-    """(tensor, its offsets in the whole; None: not looked up) for each box that is not empty."""
+    """(tensor, its offsets in the whole, or None) for each box that is not empty."""
     if _memory.is_array(value):
         native = value.dtype.newbyteorder("=")
         boxes = [(torch.from_numpy(value.astype(native, order="C", copy=True)), None)]
@@ -175,5 +172,5 @@ def _parts_of(tensors):
         for local, offsets in boxes:
             _memory.dtype_name(local.dtype, f"tensor '{name}'")
             parts.append(Part(name, local.dtype, local.device, local.shape, tuple(value.shape),
-                              None if tuple(local.shape) == tuple(value.shape) else offsets))
+                              offsets))
     return parts
