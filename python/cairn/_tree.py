@@ -30,6 +30,7 @@ class Flat:
 
     tensors: dict = dataclasses.field(default_factory=dict)  # name -> tensor or array
     tied: dict = dataclasses.field(default_factory=dict)  # name -> the name it is stored under
+    doubles: dict = dataclasses.field(default_factory=dict)  # name -> the tensor itself, for those
     structure: object = None  # None: a flat dict of tensors
     in_tuples: set = dataclasses.field(default_factory=set)  # names of tensors
     values: dict = dataclasses.field(default_factory=dict)  # name -> what JSON holds
@@ -143,7 +144,7 @@ class _Taker:
         if known == name:
             self.flat.tensors[name] = value
             return "tensor"
-        self.flat.tied[name] = known
+        self.flat.tied[name], self.flat.doubles[name] = known, value
         return {"tied": known}
 
     def _known(self, first, value, name):

@@ -12,9 +12,10 @@
 from ._async_saver import AsyncSaver
 from ._ranks import Ranks
 from ._reader import StorageReader
+from ._stager import AsyncStager
 from ._writer import StorageWriter
 
-__all__ = ["AsyncSaver", "Ranks", "StorageReader", "StorageWriter"]
+__all__ = ["AsyncSaver", "AsyncStager", "Ranks", "StorageReader", "StorageWriter"]
 
 try:
     from . import _fsspec
