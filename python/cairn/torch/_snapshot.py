@@ -165,7 +165,7 @@ def _parts_of(tensors):
     parts = []
     for name, value in tensors.items():
         if _memory.is_array(value):
-            _memory.dtype_name(value.dtype, f"array '{name}'")
+            _memory.dtype_name(value.dtype.name, f"array '{name}'")
             boxes = _locals(value)
         else:
             boxes = _memory.boxes_of(name, value)
