@@ -1,6 +1,5 @@
 """Runs a function of a test on several gloo ranks, each a process of its own."""
 import datetime
-import os
 import pickle
 import tempfile
 import time
@@ -50,14 +49,10 @@ def _main(rank, size, folder, function, arguments):
 def _job_store(rank, size, folder):
     from torch import distributed
 
-    file = folder / "port"
     limit = datetime.timedelta(seconds=TIMEOUT)
+    meeting = distributed.FileStore(str(folder / "meeting"), size)
+    port = 0 if rank == 0 else int(meeting.get("port"))
+    store = distributed.TCPStore("127.0.0.1", port, size, rank == 0, limit, wait_for_workers=False)
     if rank == 0:
-        store = distributed.TCPStore("127.0.0.1", 0, size, True, limit, wait_for_workers=False)
-        (folder / "port.new").write_text(str(store.port))
-        os.rename(folder / "port.new", file)
-        return store
-    while not file.exists():
-        time.sleep(0.01)
-    return distributed.TCPStore("127.0.0.1", int(file.read_text()), size, False, limit,
-                                wait_for_workers=False)
+        meeting.set("port", str(store.port))
+    return store

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """How ranks talk: values arrive, missing ranks are named, nothing is left behind."""
+import multiprocessing
 import os
 import threading
 import time
@@ -89,14 +90,17 @@ def in_groups(rank, size):
 def fork_and_leave(rank, size):
     us = Ranks.of()
     us.gather(rank)
-    child = os.fork()
-    if child == 0:
+
+    def speak():
         try:
             us.gather(rank)
         except cairn.UsageError:
             os._exit(3)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    child = multiprocessing.get_context("fork").Process(target=speak)
+    child.start()
+    child.join(60)
+    return child.exitcode
 
 
 def lose_the_store(rank, size, folder):
@@ -148,12 +152,15 @@ class Talks(package.StoreTest):
         self.assertIn("rank 11 did not answer rank 12", results[2].message)
 
     def test_a_talk_that_ended_early_does_not_disturb_the_next(self):
+        given_up = threading.Event()
+
         def work(us):
             if us.rank == 0:
                 with self.assertRaises(cairn.UnreachableError):
                     us.gather("early")
+                given_up.set()
                 return us.gather("now")
-            time.sleep(0.6)
+            given_up.wait(60)
             us.gather("late")
             return us.gather("now")
 
@@ -167,6 +174,12 @@ class Talks(package.StoreTest):
             Ranks(0, 2)
         with self.assertRaisesRegex(cairn.UsageError, "not initialized"):
             Ranks.of()
+
+    def test_a_wait_is_ended_by_another_thread(self):
+        us = Ranks(0, 2, distributed.HashStore())
+        threading.Timer(0.1, us.end).start()
+        with self.assertRaises(cairn.CancelledError):
+            us.gather(0)
 
     def test_values_are_no_pickles_and_not_too_large(self):
         with self.assertRaises(TypeError):

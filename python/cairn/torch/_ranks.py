@@ -9,12 +9,13 @@ error that names the ranks that are missing.
 import itertools
 import json
 import os
+import threading
 import time
 import zlib
 
 import torch.distributed as dist
 
-from ..errors import UnreachableError, UsageError
+from ..errors import CancelledError, UnreachableError, UsageError
 
 TIMEOUT = 600.0  # seconds
 _VALUE_BYTES = 4 << 20  # TCPStore closes the connection over 8 MiB
@@ -43,6 +44,7 @@ class Ranks:
         self._numbers = itertools.count()
         self._process = os.getpid()
         self._own_store = None
+        self.ended = threading.Event()
 
     @classmethod
     def alone(cls):
@@ -77,6 +79,10 @@ class Ranks:
             raise UsageError("a forked process cannot speak for its parent's rank",
                              "save from the process that began the job")
         return Exchange(self, next(self._numbers))
+
+    def end(self):
+        """Ends all waits of this rank, now and later, with CancelledError."""
+        self.ended.set()
 
     def gather(self, value, to=0):
         """As Exchange.gather, in a talk of its own."""
@@ -162,7 +168,8 @@ class Exchange:
                 raise UnreachableError(
                     f"{ranks.named(missing)} did not answer {ranks.named([ranks.rank])} within "
                     f"{ranks.timeout:g} s", "see whether it still runs; timeout= waits longer")
-            time.sleep(min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE))
+            if ranks.ended.wait(min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)):
+                raise CancelledError(f"the wait for {ranks.named(keys)} was ended")
 
 
 def _job_store():
