@@ -50,6 +50,13 @@ def is_array(value):
     return numpy is not None and isinstance(value, numpy.ndarray)
 
 
+def tensor_types():
+    """The classes of all that is_tensor() or is_array() knows; and those of the latter."""
+    torch, numpy = torch_module(), sys.modules.get("numpy")
+    arrays = () if numpy is None else (numpy.ndarray,)
+    return (arrays if torch is None else (torch.Tensor, *arrays)), arrays
+
+
 _STORED_NAMES = frozenset(_TORCH_NAMES.values())
 
 
