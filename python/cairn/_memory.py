@@ -50,6 +50,13 @@ def is_array(value):
     return numpy is not None and isinstance(value, numpy.ndarray)
 
 
+def tensor_types():
+    """The classes of all that is_tensor() or is_array() knows; and those of the latter."""
+    torch, numpy = torch_module(), sys.modules.get("numpy")
+    arrays = () if numpy is None else (numpy.ndarray,)
+    return (arrays if torch is None else (torch.Tensor, *arrays)), arrays
+
+
 _STORED_NAMES = frozenset(_TORCH_NAMES.values())
 
 
@@ -104,23 +111,31 @@ def local_boxes(value):
     return [(value, (0,) * value.dim())]
 
 
-def memories_of(name, value):
-    """The boxes of a tensor or array that this process holds, as they lie; copies where they lie
-    elsewhere than in its memory. Empty boxes are left out, unless the tensor itself is empty.
-    Errors: UsageError naming the tensor for what has no bytes of its own."""
-    if is_array(value):
-        return [_memory_of_array(name, value)]
+def boxes_of(name, value):
+    """(local tensor, offsets in the whole) for each box of a tensor that this rank holds. Empty
+    boxes are left out, unless the tensor itself is empty.
+    Errors: UsageError naming the tensor for what has no values of its own."""
     what = f"tensor '{name}'"
     _refuse_formless(value, what)
     try:
         boxes = local_boxes(value)
     except Exception as error:  # whatever PyTorch says of placements that have no boxes
         raise UsageError(f"{what} has no boxes: {error}") from error
+    boxes = [(local, offsets) for local, offsets in boxes if local.numel() or not value.numel()]
+    for local, _ in boxes:
+        check_local(local, what)
+    return boxes
+
+
+def memories_of(name, value):
+    """The boxes of a tensor or array that this process holds, as they lie; copies where they lie
+    elsewhere than in its memory. Empty boxes are left out, unless the tensor itself is empty.
+    Errors: UsageError naming the tensor for what has no values of its own."""
+    if is_array(value):
+        return [_memory_of_array(name, value)]
     made = []
-    for local, offsets in boxes:
-        if local.numel() == 0 and value.numel() != 0:
-            continue
-        memory = memory_of_tensor(on_host(local, what), what)
+    for local, offsets in boxes_of(name, value):
+        memory = memory_of_tensor(on_host(local, f"tensor '{name}'"), f"tensor '{name}'")
         if memory.shape != tuple(value.shape):
             memory.offsets, memory.lengths = offsets, memory.shape
             memory.shape = tuple(value.shape)
@@ -141,11 +156,19 @@ def _refuse_formless(value, what):
         raise UsageError(f"{what} is sparse or quantized", "save its dense parts")
 
 
-def on_host(value, what):
-    if value.layout is not torch_module().strided:
-        raise UsageError(f"{what} is sparse", "save its dense parts")
-    if value.is_meta:
+def check_local(local, what):
+    """That a rank's box of a tensor has values of its own. Errors: UsageError."""
+    _refuse_formless(local, what)
+    if local.is_meta:
         raise UsageError(f"{what} is on the meta device: it has no values")
+    if hasattr(local, "__tensor_flatten__"):
+        raise UsageError(f"{what} is a {type(local).__name__}, which is made of other tensors",
+                         "save those")
+
+
+def on_host(value, what):
+    """A strided tensor in this process' memory, its values as they are to be read."""
+    check_local(value, what)
     if value.is_conj() or value.is_neg():
         value = value.detach().resolve_conj().resolve_neg()
     return value if value.is_cpu else value.detach().cpu()

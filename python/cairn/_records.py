@@ -20,7 +20,7 @@ class Records:
         self._texts = bytearray()
         self._places = {}
         self._numbers = array.array("q")
-        self._kept = ()  # what the packed array points to, and that itself
+        self._packed = None  # what the array points to, and that itself
 
     def __len__(self):
         return len(self._rows)
@@ -49,9 +49,12 @@ class Records:
             self._list(memory.strides_bytes), memory.address,
             None if role is None else self._text(role),
             None if parameter is None else self._text(parameter)))
+        self._packed = None
 
     def pack(self):
         """The address of the array; its elements are of `element_bytes`."""
+        if self._packed is not None:
+            return ctypes.addressof(self._packed[-1])
         kept_texts = ctypes.create_string_buffer(bytes(self._texts))
         texts = ctypes.addressof(kept_texts)
         numbers, size = self._numbers.buffer_info()[0], self._numbers.itemsize
@@ -68,5 +71,5 @@ class Records:
             _RECORD.pack_into(packed, at * _RECORD.size, texts + name, texts + dtype, rank, writer,
                               number(shape), number(offsets), number(lengths), number(strides),
                               address, text(role), text(parameter))
-        self._kept = (kept_texts, packed)
+        self._packed = (kept_texts, packed)
         return ctypes.addressof(packed)

@@ -41,7 +41,8 @@ class Box:
 
 
 def save(store, request, boxes, base_boxes=()):
-    """Saves a tag. `base_boxes`: the boxes of the base tag, if they are still in memory.
+    """Saves a tag. `boxes`: of Box, or Records. `base_boxes`: those of the base tag, if they are
+    still in memory.
     Returns the JSON of `cairn import`. Errors: any of cairn.Error."""
     call = _Call(request, boxes, base_boxes)
     told = ctypes.c_void_p()
@@ -143,6 +144,8 @@ class _Call:
 
 
 def _records_of(boxes):
+    if isinstance(boxes, Records):
+        return boxes
     records = Records()
     for box in boxes:
         records.add(box.name, box.memory, writer=box.writer, role=box.role,

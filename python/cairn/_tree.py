@@ -15,7 +15,7 @@ import math
 import pickle
 import sys
 
-from ._memory import is_array, is_tensor, torch_module
+from ._memory import is_array, is_tensor, tensor_types, torch_module
 from .errors import CorruptError, UsageError
 
 STRUCTURE = "cairn_structure.json"
@@ -77,21 +77,21 @@ class _Taker:
     def __init__(self, allow_pickle):
         self.flat = Flat()
         self._allow_pickle = allow_pickle
+        self._tensors, self._arrays = tensor_types()
+        self._strided = getattr(torch_module(), "strided", None)
         self._names = set()
-        self._places = {}  # where a tensor lies -> its name
-        self._holders = []  # containers on the way here: a state may not hold itself
+        self._addresses = {}  # where a tensor begins -> its name
+        self._places = {}  # the same with what else tells tensors apart
+        self._holders = set()  # ids of containers on the way here: a state may not hold itself
 
     def take(self, value, name):
-        if is_tensor(value) or is_array(value):
-            self._claim(name)
+        if isinstance(value, self._tensors):
             return self._tensor(value, name)
-        if isinstance(value, collections.abc.Mapping):
-            return self._container("dict", value, name, [
-                (key, self._key(key, name), child) for key, child in value.items()])
+        if isinstance(value, dict) or isinstance(value, collections.abc.Mapping):
+            return self._container("dict", value, name, value.items())
         if type(value) in (list, tuple):
             kind = "list" if type(value) is list else "tuple"
-            return self._container(kind, value, name, list(zip([None] * len(value),
-                                                               range(len(value)), value)))
+            return self._container(kind, value, name, enumerate(value))
         self._claim(name)
         plain = _plain(value)
         if plain is not None or value is None:
@@ -104,49 +104,61 @@ class _Taker:
         return "object"
 
     def _container(self, kind, value, name, children):
-        if any(value is holder for holder in self._holders):
+        if id(value) in self._holders:
             raise UsageError(f"'{name}' holds itself")
-        self._holders.append(value)
-        taken = []
-        for key, word, child in children:
-            below = f"{name}.{word}" if name else str(word)
+        self._holders.add(id(value))
+        taken, begin = [], f"{name}." if name else ""
+        for key, child in children:
+            if kind == "dict" and type(key) not in (str, int):
+                self._check_key(key, name)
+            below = f"{begin}{key}"
             node = self.take(child, below)
             if kind == "tuple" and node == "tensor":
                 self.flat.in_tuples.add(below)
             taken.append([key, node] if kind == "dict" else node)
-        self._holders.pop()
+        self._holders.remove(id(value))
         return {kind: taken}
 
-    def _key(self, key, name):
+    def _check_key(self, key, name):
         if not isinstance(key, (str, int)) or isinstance(key, bool):
             raise UsageError(f"the key {key!r} in '{name}' is neither text nor an integer")
-        return key
 
     def _claim(self, name):
-        if name in self._names:
+        known = len(self._names)
+        self._names.add(name)
+        if len(self._names) == known:
             raise UsageError(f"two values of the state are called '{name}' when keys are joined "
                              "with '.'", "rename one")
-        self._names.add(name)
 
     def _tensor(self, value, name):
-        kind = "array" if is_array(value) else "tensor"
-        place = _place(value)
-        known = self._places.setdefault(place, name) if place is not None else name
-        if known != name:
-            self.flat.tied[name] = known
-            return {"tied": known}
-        self.flat.tensors[name] = value
-        return kind
+        self._claim(name)
+        if isinstance(value, self._arrays):
+            self.flat.tensors[name] = value
+            return "array"
+        local = getattr(value, "_local_tensor", value)  # of a DTensor
+        address = local.data_ptr() if local.layout is self._strided else 0
+        # Few tensors begin where another does: only of these it is asked what else is the same.
+        first = self._addresses.setdefault(address, name) if address else name
+        known = name if first == name else self._known(first, value, name)
+        if known == name:
+            self.flat.tensors[name] = value
+            return "tensor"
+        self.flat.tied[name] = known
+        return {"tied": known}
+
+    def _known(self, first, value, name):
+        """The name under which a tensor is already here, or its own. `first`: of one that begins
+        at the same address."""
+        self._places.setdefault(_place(self.flat.tensors[first]), first)
+        return self._places.setdefault(_place(value), name)
 
 
 def _place(value):
-    """What two names of one tensor have in common; None for what cannot be told."""
-    if is_array(value) or hasattr(value, "device_mesh") or value.numel() == 0:
-        return None
-    if value.is_meta or value.layout is not torch_module().strided:
-        return None
-    return (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device,
-            value.is_conj(), value.is_neg())
+    """What two names of one tensor have in common, besides where it begins."""
+    local = getattr(value, "_local_tensor", value)
+    return (local.data_ptr(), value.shape, local.shape, local.stride(), local.dtype, local.device,
+            local.is_conj(), local.is_neg(), getattr(value, "placements", None),
+            getattr(value, "device_mesh", None))
 
 
 def _plain(value):

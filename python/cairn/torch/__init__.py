@@ -1,4 +1,5 @@
-"""Cairn for PyTorch: torch.distributed.checkpoint saves to a store and loads from it.
+"""Cairn for PyTorch: torch.distributed.checkpoint saves to a store and loads from it; asynchronous
+saves; saves by several ranks.
 
     from torch.distributed import checkpoint as dcp
     from cairn.torch import StorageReader, StorageWriter
@@ -6,10 +7,11 @@
     dcp.load(state, storage_reader=StorageReader("/data/store"), checkpoint_id="run7/@newest")
 """
 
+from ._ranks import Ranks
 from ._reader import StorageReader
 from ._writer import StorageWriter
 
-__all__ = ["StorageReader", "StorageWriter"]
+__all__ = ["Ranks", "StorageReader", "StorageWriter"]
 
 try:
     from . import _fsspec

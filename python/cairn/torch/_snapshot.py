@@ -1,0 +1,178 @@
+"""Copies of a state that training goes on changing, in memory that is reused from save to save.
+
+A snapshot costs one copy of the state into memory that has been touched. Python takes few steps for
+each tensor; one call copies them all.
+"""
+
+import dataclasses
+import operator
+
+import torch
+
+from .. import _memory
+from .._records import Records
+from . import _room
+from ._copying import copy_all
+
+_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
+_outline = operator.attrgetter("shape", "dtype", "device", "layout")
+
+
+def take(tensors, old=None, *, shared=False):
+    """A snapshot of tensors (name -> tensor or array); of those that are cut among ranks, the boxes
+    that are here. They may change once this returns.
+
+    old: a snapshot that nobody needs any more: this is its room, if it fits.
+    shared: other processes may map the memory.
+    Errors: UsageError naming what has no values of its own.
+    """
+    outlines = [(name, _outline(value) if type(value) in _PLAIN else _outline_of(value))
+                for name, value in tensors.items()]
+    if old is None or old.outlines != outlines:
+        if old is not None:
+            old.release()  # before the new one's memory comes
+        old = Snapshot(outlines, _parts_of(tensors), shared)
+    old.fill(tensors.values())
+    return old
+
+
+class Snapshots:
+    """Snapshots in two rooms in turn: each is whole until the next but one is taken.
+    Threads: one at a time."""
+
+    def __init__(self):
+        self._next, self._last = None, None
+
+    def take(self, tensors):
+        """As take()."""
+        room, self._next = self._next, None
+        taken = take(tensors, room)
+        self._next, self._last = self._last, taken
+        return taken
+
+    def prepare(self):
+        """Makes the second room where there is only one: what the first snapshot spent on touching
+        memory, the second need not."""
+        if self._next is None and self._last is not None:
+            self._next = self._last.another()
+
+    def clear(self):
+        """Gives the memory back."""
+        for each in (self._next, self._last):
+            if each is not None:
+                each.release()
+        self._next, self._last = None, None
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A box of a tensor that this rank holds."""
+
+    name: str
+    dtype: object  # of PyTorch
+    device: object
+    lengths: object  # of the box
+    shape: tuple  # of the whole tensor
+    offsets: object  # None: the box is the whole
+
+    def memory_of(self, copy):
+        memory = _memory.memory_of_tensor(copy)
+        if self.offsets is not None:
+            memory.shape, memory.offsets, memory.lengths = self.shape, self.offsets, memory.shape
+        return memory
+
+
+class Snapshot:
+    """Copies of all parts, row-major, in one room."""
+
+    def __init__(self, outlines, parts, shared):
+        self.outlines, self.parts = outlines, parts
+        self._shared = shared
+        self._on = {}  # device -> numbers of parts
+        for number, part in enumerate(parts):
+            self._on.setdefault(part.device, []).append(number)
+        forms = [(part.lengths, part.dtype) for part in parts]
+        pinned = not shared and any(device.type == "cuda" for device in self._on)
+        self._room = _room.room(_room.bytes_of(forms), pinned=pinned, shared=shared)
+        self.copies = _room.cut(self._room, forms)
+        self._records, self._roles = None, None
+
+    @property
+    def bytes(self):
+        """Of the room."""
+        return self._room.numel()
+
+    def another(self):
+        """A room of its own for the same tensors, with no values yet."""
+        return Snapshot(self.outlines, self.parts, self._shared)
+
+    def release(self):
+        """Gives its memory back. It holds nothing any more."""
+        self.outlines, self.copies, self._room, self._records = None, None, None, None
+
+    def fill(self, values):
+        """Copies the tensors of the outlines, as they are now."""
+        sources = []
+        for value in values:
+            if type(value) in _PLAIN:
+                sources.append(value)
+            else:
+                sources += [local for local, _ in _locals(value)]
+        begun = [copy_all([self.copies[number] for number in numbers],
+                          [sources[number] for number in numbers], device)
+                 for device, numbers in self._on.items()]
+        for event in begun:
+            if event is not None:
+                event.synchronize()
+
+    def records(self, writer=0, roles=None):
+        """The boxes for a save. roles: {name: (role, parameter)}."""
+        if self._records is None or (roles is not None and self._roles != (writer, roles)):
+            self._records, self._roles = Records(), (writer, roles)
+            for part, copy in zip(self.parts, self.copies):
+                role, parameter = (roles or {}).get(part.name, (None, None))
+                self._records.add(part.name, part.memory_of(copy), writer=writer, role=role,
+                                  parameter=parameter)
+        return self._records
+
+
+def _outline_of(value):
+    """What must be equal for a room to fit again."""
+    if _memory.is_array(value):
+        return value.shape, value.dtype
+    return (*_outline(value), [local.shape for local, _ in _locals(value)],
+            getattr(value, "placements", None), getattr(value, "device_mesh", None))
+
+
+def _locals(value):
+    """(tensor, its offsets in the whole; None: not looked up) for each box that is not empty."""
+    if _memory.is_array(value):
+        native = value.dtype.newbyteorder("=")
+        boxes = [(torch.from_numpy(value.astype(native, order="C", copy=True)), None)]
+    elif hasattr(value, "_local_tensor"):
+        boxes = [(value._local_tensor, None)]  # a DTensor: to_local() takes 50 times as long
+    elif hasattr(value, "local_shards") or hasattr(value, "__create_chunk_list__"):
+        boxes = _memory.local_boxes(value)
+    else:
+        return [(value, None)]
+    return [(local, offsets) for local, offsets in boxes
+            if local.numel() or not _elements(value.shape)]
+
+
+def _elements(shape):
+    return torch.Size(shape).numel()
+
+
+def _parts_of(tensors):
+    parts = []
+    for name, value in tensors.items():
+        if _memory.is_array(value):
+            _memory.dtype_name(value.dtype, f"array '{name}'")
+            boxes = _locals(value)
+        else:
+            boxes = _memory.boxes_of(name, value)
+        for local, offsets in boxes:
+            _memory.dtype_name(local.dtype, f"tensor '{name}'")
+            parts.append(Part(name, local.dtype, local.device, local.shape, tuple(value.shape),
+                              None if tuple(local.shape) == tuple(value.shape) else offsets))
+    return parts

@@ -1,0 +1,58 @@
+"""Runs a function of a test on several gloo ranks, each a process of its own."""
+import datetime
+import pickle
+import tempfile
+import time
+from pathlib import Path
+
+TIMEOUT = 120  # seconds for a whole run: a test that hangs fails
+
+
+def run(function, size, *arguments, timeout=TIMEOUT):
+    """What function(rank, size, *arguments) returned on each rank. It must be a module's function.
+    Fails with the traceback of the first rank that raised."""
+    with tempfile.TemporaryDirectory(prefix="cairn-ranks-") as folder:
+        job = start(function, size, folder, *arguments)
+        end = time.monotonic() + timeout
+        try:
+            while not job.join(timeout=max(0.0, end - time.monotonic())):
+                if time.monotonic() > end:
+                    raise AssertionError(f"ranks still ran after {timeout} s")
+        finally:
+            for process in job.processes:
+                process.kill()
+        return [pickle.loads(Path(folder, f"result-{rank}").read_bytes()) for rank in range(size)]
+
+
+def start(function, size, folder, *arguments):
+    """The ranks' processes, as torch.multiprocessing gives them; results are files of `folder`."""
+    import torch.multiprocessing
+
+    return torch.multiprocessing.spawn(_main, (size, str(folder), function, arguments), nprocs=size,
+                                       join=False)
+
+
+def _main(rank, size, folder, function, arguments):
+    import torch
+    from torch import distributed
+
+    torch.set_num_threads(1)
+    store = _job_store(rank, size, Path(folder))
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size,
+                                   timeout=datetime.timedelta(seconds=TIMEOUT))
+    result = function(rank, size, *arguments)
+    Path(folder, f"result-{rank}").write_bytes(pickle.dumps(result))
+    distributed.barrier()  # rank 0 holds the store: it goes last
+    distributed.destroy_process_group()
+
+
+def _job_store(rank, size, folder):
+    from torch import distributed
+
+    limit = datetime.timedelta(seconds=TIMEOUT)
+    meeting = distributed.FileStore(str(folder / "meeting"), size)
+    port = 0 if rank == 0 else int(meeting.get("port"))
+    store = distributed.TCPStore("127.0.0.1", port, size, rank == 0, limit, wait_for_workers=False)
+    if rank == 0:
+        meeting.set("port", str(store.port))
+    return store
