@@ -1,5 +1,5 @@
 """Cairn for PyTorch: torch.distributed.checkpoint saves to a store and loads from it; asynchronous
-saves; saves by several ranks.
+saves; saves by several ranks; roles told by optimizers.
 
     from torch.distributed import checkpoint as dcp
     from cairn.torch import StorageReader, StorageWriter
@@ -7,11 +7,12 @@ saves; saves by several ranks.
     dcp.load(state, storage_reader=StorageReader("/data/store"), checkpoint_id="run7/@newest")
 """
 
+from ._live_roles import roles_of
 from ._ranks import Ranks
 from ._reader import StorageReader
 from ._writer import StorageWriter
 
-__all__ = ["Ranks", "StorageReader", "StorageWriter"]
+__all__ = ["Ranks", "StorageReader", "StorageWriter", "roles_of"]
 
 try:
     from . import _fsspec
