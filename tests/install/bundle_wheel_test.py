@@ -15,18 +15,24 @@ from bundled import BARE, run
 import environment
 
 
+def pip(venv, *words):
+    return run(venv / "bin/python", "-I", "-m", "pip", *words,
+               env={**BARE, "PIP_CONFIG_FILE": "/dev/null"})
+
+
 class Wheel(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.bundle = bundled.Bundle(cls)
-        cls.venv = cls.bundle.folder / "venv"
-        run(sys.executable, "-m", "venv", cls.venv)
-        cls.pip("install", "--no-index", cls.bundle.wheel)
+        cls.venv = cls.install("venv")
 
     @classmethod
-    def pip(cls, *words):
-        return run(cls.venv / "bin/python", "-I", "-m", "pip", *words,
-                   env={**BARE, "PIP_CONFIG_FILE": "/dev/null"})
+    def install(cls, name):
+        """A fresh environment with the wheel."""
+        venv = cls.bundle.folder / name
+        run(sys.executable, "-m", "venv", venv)
+        pip(venv, "install", "--no-index", cls.bundle.wheel)
+        return venv
 
     def python(self, code, *packages):
         """What code prints in the environment, with packages of this Python that it lacks."""
@@ -70,8 +76,8 @@ print(_library._path()); print(_program.program())""").splitlines()
 import cairn
 store = cairn.Store(path + "/plain", create=True)
 store.save("run/1", {"epoch": 3, "names": ["a", "b"]}, step=1)
-print([tag.name for tag in store.tags()], store.load("run/@newest"))
-store.forget("run/1"); store.gc(); print(store.tags())""")
+print([tag.tag for tag in store.tags()], store.load("run/@newest"))
+store.forget("run/1", allow_newest=True); store.gc(); print(store.tags())""")
         self.assertEqual(said, "['run/1'] {'epoch': 3, 'names': ['a', 'b']}\n[]")
 
     def test_arrays(self):
@@ -84,7 +90,7 @@ loaded = store.load("a")
 print(all(np.array_equal(loaded[name], state[name]) for name in state))""", "numpy"), "True")
 
     def test_tensors_whichever_is_loaded_first(self):
-        # Each brings a C++ library of its own; an exception that crosses none must find its way.
+        # Each has a C++ library of its own in the process: exceptions must find their own handlers.
         for first, second in (("torch", "cairn"), ("cairn", "torch")):
             self.assertEqual(self.python(f"""
 import {first}; first = {first}.__version__
@@ -100,9 +106,11 @@ for call in (lambda: store.load("b"), lambda: torch.ones(3) @ torch.ones(4)):
     except (cairn.NotFoundError, RuntimeError) as error: print(type(error).__name__)""",
                                          "torch", "numpy"), "True\nNotFoundError\nRuntimeError")
 
-    def test_z_uninstalling_leaves_nothing(self):
-        self.pip("uninstall", "--yes", "cairn")
-        self.assertEqual([path for path in self.venv.rglob("*cairn*")], [])
+    def test_uninstalling_leaves_nothing(self):
+        venv = self.install("short-lived")
+        self.assertTrue(list(venv.rglob("*cairn*")))
+        pip(venv, "uninstall", "--yes", "cairn")
+        self.assertEqual(list(venv.rglob("*cairn*")), [])
 
 
 if __name__ == "__main__":
