@@ -66,7 +66,7 @@ Result<SourceBox> source_box(const StorageForm& form, const TensorSource& source
 
 /// Who says something of a tensor: the rank, where there are several.
 static std::string teller(const TensorSource& source, const std::optional<uint32_t>& part) {
-  return part ? fmt::format("rank {}", source.writer) : "a box";
+  return part ? fmt::format("rank {}", source.writer) : "one box";
 }
 
 static Status check_same(const PlannedTensor& tensor, const Given& given) {

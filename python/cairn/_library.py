@@ -8,6 +8,7 @@ from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_s
 from ctypes import c_void_p
 from pathlib import Path
 
+from ._places import library_folders
 from .errors import NewerFormatError, NotFoundError, error_of
 
 ABI = 1
@@ -70,9 +71,7 @@ def _candidates():
     if named:
         yield Path(named)
         return
-    package = Path(__file__).resolve().parent
-    # Beside the package in a wheel; in the build folder of a clone.
-    for folder in (package / "_native", package.parents[1] / "build" / "lib"):
+    for folder in library_folders():
         for name in _NAMES:
             yield folder / name
 

@@ -7,6 +7,7 @@ torch.distributed.checkpoint made it. And one of its flattened state dicts:
 """
 
 import dataclasses
+import math
 import re
 
 # What an optimizer keeps of a parameter -> its role. Anything else is "other".
@@ -18,6 +19,9 @@ ROLES = {
 # These have the shape of their parameter.
 _SHAPED = ("exp_avg", "momentum_buffer", "exp_avg_sq", "master", "master_param", "master_weight")
 _NUMBERS = ("lr", "eps", "weight_decay", "momentum", "dampening")
+# Settings that only one kind of optimizer has; of the last, the value tells which of two.
+_MUONS, _SGDS, _ADAMS = "ns_steps", "dampening", "decoupled_weight_decay"
+_SETTINGS = frozenset((*_NUMBERS, "betas", _MUONS, _SGDS, _ADAMS))
 _GROUPS, _STATE = "param_groups.", "state."
 _NUMBERED = re.compile(r"(\d+)\.(\w+)(?:\.(\d+))?")
 _NAMED = re.compile(r"(.+)\.([A-Za-z_]\w*)(?:\.(\d+))?")
@@ -25,23 +29,19 @@ _NAMED = re.compile(r"(.+)\.([A-Za-z_]\w*)(?:\.(\d+))?")
 
 @dataclasses.dataclass
 class Group:
-    """Parameters that are stepped alike, as the state calls them, and the settings."""
+    """Parameters that are stepped alike, as the state calls them, and where their settings are."""
 
-    options: dict = dataclasses.field(default_factory=dict)
+    settings: dict = dataclasses.field(default_factory=dict)  # key -> name, or names of items
     params: list = dataclasses.field(default_factory=list)  # texts: "0", or "layers.0.weight"
     names: list = dataclasses.field(default_factory=list)  # of the same, where the state has them
 
-    def facts(self):
-        """The settings as a roles file has them (docs/cli/import.md)."""
-        facts = {name: number for name in _NUMBERS
-                 if (number := _number(self.options.get(name))) is not None}
-        betas = self.options.get("betas")
-        if isinstance(betas, (list, tuple)) and len(betas) == 2:
-            facts |= {f"beta{at}": _number(beta) for at, beta in enumerate(betas, 1)}
-        kind = _kind(self.options)
-        if kind:
-            facts["optimizer"] = kind
-        return {name: fact for name, fact in facts.items() if fact is not None}
+    def options(self, values, tensors):
+        """The settings as they are in a state of the same names."""
+        def read(name):
+            return values[name] if name in values else tensors[name]
+
+        return {key: [read(each) for each in name] if isinstance(name, list) else read(name)
+                for key, name in self.settings.items()}
 
 
 @dataclasses.dataclass
@@ -51,10 +51,14 @@ class Optimizer:
     prefix: str  # of its names; empty, or ends with "."
     groups: list
     state: dict = dataclasses.field(default_factory=dict)  # parameter -> {key: tensor's name}
+    weights: dict = dataclasses.field(default_factory=dict)  # parameter -> tensor's name, if known
+
+    def __post_init__(self):
+        self._inside = (self.prefix + _STATE, self.prefix + _GROUPS)
 
     def owns(self, name):
         """Whether a tensor of the state lies in it."""
-        return name.startswith((self.prefix + _STATE, self.prefix + _GROUPS))
+        return name.startswith(self._inside)
 
     def shape(self, param, tensors):
         """Of the parameter, from what is kept of it; None where nothing tells."""
@@ -67,40 +71,39 @@ class Optimizer:
 
 def find(tensors, values):
     """The optimizers of a flattened state: `tensors` and plain `values` by their names."""
-    entries = {}  # prefix -> [(the rest of the name, value)]
-    for part in (values, tensors):
-        for name, value in part.items():
+    entries = {}  # prefix -> [(name, the rest of it)]
+    for name in (*values, *tensors):
+        if _GROUPS in name:
             before, found, rest = f".{name}".partition(f".{_GROUPS}")
             if found:
-                entries.setdefault(f"{before[1:]}." if before else "", []).append((rest, value))
-    optimizers = [Optimizer(prefix, _groups(rows)) for prefix, rows in entries.items()]
+                entries.setdefault(f"{before[1:]}." if before else "", []).append((name, rest))
+    optimizers = [Optimizer(prefix, _groups(rows, values)) for prefix, rows in entries.items()]
     for optimizer in optimizers:
         _take_state(optimizer, tensors)
     return [optimizer for optimizer in optimizers if optimizer.groups]
 
 
-def is_setting(name):
-    """Whether a value or tensor of the state may be one of an optimizer's settings."""
-    return f".{_GROUPS}" in f".{name}"
-
-
-def _groups(rows):
-    numbered = any((match := _NUMBERED.fullmatch(rest)) and match[2] == "params"
-                   for rest, _ in rows)
-    groups = {}
-    for rest, value in rows:
-        match = (_NUMBERED if numbered else _NAMED).fullmatch(rest)
-        if match is None:
-            continue
-        options = groups.setdefault(match[1], Group()).options
-        if match[3] is None:
-            options[match[2]] = value
-        else:
-            options.setdefault(match[2], []).append(value)
+def _groups(rows, values):
+    matches = [(name, match) for name, rest in rows if (match := _NUMBERED.fullmatch(rest))]
+    numbered = any(match[2] == "params" for _, match in matches)
+    if not numbered:
+        matches = [(name, match) for name, rest in rows if (match := _NAMED.fullmatch(rest))]
+    groups, lists = {}, {}
+    for name, (word, key, item) in ((name, match.groups()) for name, match in matches):
+        group = groups.setdefault(word, Group())
+        if key in ("params", "param_names"):
+            value = values.get(name)
+            lists.setdefault((word, key), []).extend(
+                [value] if item is not None else value if isinstance(value, (list, tuple)) else [])
+        elif key in _SETTINGS and item is None:
+            group.settings[key] = name
+        elif key in _SETTINGS and isinstance(group.settings.setdefault(key, []), list):
+            group.settings[key].append(name)
     for word, group in groups.items():
-        params, names = group.options.pop("params", []), group.options.pop("param_names", [])
-        group.params = [str(param) for param in params] if numbered else [word]
-        group.names = list(names) if len(names) == len(group.params) else []
+        group.params = ([str(each) for each in lists.get((word, "params"), ())] if numbered
+                        else [word])
+        names = lists.get((word, "param_names"), ())
+        group.names = [str(name) for name in names] if len(names) == len(group.params) else []
     return list(groups.values())
 
 
@@ -112,24 +115,34 @@ def _take_state(optimizer, tensors):
             optimizer.state.setdefault(param, {})[key] = name
 
 
+def facts_of(options):
+    """Settings of an optimizer's group as a roles file has them (docs/cli/import.md)."""
+    facts = {name: _number(options.get(name)) for name in _NUMBERS}
+    betas = options.get("betas")
+    if isinstance(betas, (list, tuple)) and len(betas) == 2:
+        facts["beta1"], facts["beta2"] = map(_number, betas)
+    facts["optimizer"] = _kind(options)
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
 def _number(value):
-    """A float; None for what is none. Some optimizers hold numbers in tensors."""
-    if hasattr(value, "item") and getattr(value, "size", None) is not None:
+    """A finite float; None for what is none. Some optimizers hold numbers in tensors."""
+    if hasattr(value, "item"):
         try:
             value = value.item()
         except (RuntimeError, ValueError):
             return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    return float(value) if math.isfinite(value) else None
 
 
 def _kind(options):
     """What a roles file calls it; None where the settings are those of several, or of none."""
-    if "ns_steps" in options:
+    if _MUONS in options:
         return "muon"
-    if "dampening" in options:
+    if _SGDS in options:
         return "sgd"
-    if "decoupled_weight_decay" in options:  # NAdam and RAdam have it too: their moments are Adam's
-        return "adamw" if options["decoupled_weight_decay"] else "adam"
+    if _ADAMS in options:  # NAdam and RAdam have it too: their moments are Adam's
+        return "adamw" if options[_ADAMS] else "adam"
     return None

@@ -19,23 +19,27 @@ def pair(optimizer, tensors, free):
     params = [param for group in optimizer.groups for param in group.params]
     names = [name for group in optimizer.groups for name in group.names]
     named = params if len(names) != len(params) else names
-    found = [(root, dict(zip(params, match))) for root, match in (
-        _by_name(named, free) if not all(name.isdigit() for name in named)
-        else _by_shape(optimizer, tensors, free))]
-    masters = [(root, match) for root, match in found if _is_any(root, _MASTERS)]
-    weights = [(root, match) for root, match in found if not _is_any(root, _MASTERS)]
-    weights.sort(key=lambda each: _last(each[0]) not in _MODELS)
-    if not weights and masters:  # they are all there is
+    found = []
+    if optimizer.weights:
+        found.append((next(iter(optimizer.weights.values())), optimizer.weights))
+    if params:
+        matches = (_by_shape(optimizer, tensors, free) if all(name.isdigit() for name in named)
+                   else _by_name(named, free))
+        found += sorted(((root, dict(zip(params, match))) for root, match in matches),
+                        key=lambda each: _last_word(each[0]) not in _MODELS)
+    weights = [match for root, match in found if not _is_masters(root)]
+    masters = [match for root, match in found if _is_masters(root)]
+    if not weights:  # then masters are all there is
         weights, masters = masters, []
-    return (weights[0][1] if weights else {}), (masters[0][1] if masters else {})
+    return next(iter(weights), {}), next(iter(masters), {})
 
 
-def _last(root):
+def _last_word(root):
     return root.rstrip(".").rpartition(".")[2]
 
 
-def _is_any(root, words):
-    return any(word in _last(root).lower() for word in words)
+def _is_masters(root):
+    return any(word in root.lower() for word in _MASTERS)
 
 
 def _by_name(params, free):
@@ -56,7 +60,8 @@ def _by_shape(optimizer, tensors, free):
     if len(wanted) > _MOST_GROUPS:
         wanted = [[shape for group in wanted for shape in group]]
     for root, names in _parts(optimizer, tensors, free):
-        found = _interleave([tuple(tensors[name].shape) for name in names], wanted)
+        modules = [name.rpartition(".")[0] for name in names]
+        found = _interleave([tuple(tensors[name].shape) for name in names], wanted, modules)
         if found is not None:
             yield root, [names[at] for at in found]
 
@@ -90,18 +95,18 @@ def _place(tensor):
     return (at, tuple(tensor.shape)) if at else id(tensor)
 
 
-def _interleave(shapes, wanted):
+def _interleave(shapes, wanted, modules):
     """Places in `shapes` of what each group wants, group after group; None where it does not fit.
 
     Each group takes places in ascending order, and none takes another's. Shapes that are None fit
-    all. Of several solutions that one is taken which leaves the later places over, and goes on
-    with the group that took the last one.
+    all. Of several solutions the likelier one is taken: a module is trained as a whole or not at
+    all, the later places are left over, and the group that took the last place takes the next.
     """
     total = sum(len(group) for group in wanted)
     steps_left = _STEPS_A_TENSOR * (len(shapes) + 1)
     taken = [0] * len(wanted)
     dead, chosen = set(), []  # chosen: the group that takes each place so far, or None
-    choices = [_choices(shapes, wanted, taken, 0, None)]
+    choices = [_choices(shapes, wanted, taken, modules, chosen)]
     while len(chosen) < len(shapes):
         steps_left -= 1
         if steps_left == 0:
@@ -112,7 +117,7 @@ def _interleave(shapes, wanted):
             chosen.append(group)
             if group is not None:
                 taken[group] += 1
-            choices.append(_choices(shapes, wanted, taken, len(chosen), group))
+            choices.append(_choices(shapes, wanted, taken, modules, chosen))
             continue
         if not chosen:
             return None
@@ -126,8 +131,9 @@ def _interleave(shapes, wanted):
     return [at for group in range(len(wanted)) for at, who in enumerate(chosen) if who == group]
 
 
-def _choices(shapes, wanted, taken, at, last):
-    """The groups that may take the place, and None when nobody has to."""
+def _choices(shapes, wanted, taken, modules, chosen):
+    """The groups that may take the next place, and None where nobody has to; likely ones first."""
+    at, last = len(chosen), chosen[-1] if chosen else None
     if at == len(shapes):
         return []
     order = range(len(wanted)) if last is None else [last, *(
@@ -135,4 +141,7 @@ def _choices(shapes, wanted, taken, at, last):
     fitting = [group for group in order if taken[group] < len(wanted[group])
                and wanted[group][taken[group]] in (None, shapes[at])]
     left = sum(len(group) for group in wanted) - sum(taken)
-    return fitting if left >= len(shapes) - at else [*fitting, None]
+    if left >= len(shapes) - at:
+        return fitting
+    is_passed_over = chosen and last is None and modules[at] == modules[at - 1]
+    return [None, *fitting] if is_passed_over else [*fitting, None]

@@ -4,20 +4,19 @@ import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
+from ._places import program_folders
 from .errors import Error, NotFoundError, error_of
 
 
 def program():
-    """Its path: CAIRN_PROGRAM, else beside the package, in the build folder of a clone, on PATH."""
+    """Its path: CAIRN_PROGRAM, else with the package (_places.py), else on PATH."""
     named = os.environ.get("CAIRN_PROGRAM")
     if named:
         return named
-    package = Path(__file__).resolve().parent
-    for path in (package / "_native" / "cairn", package.parents[1] / "build" / "cli" / "cairn"):
-        if path.is_file():
-            return str(path)
+    for folder in program_folders():
+        if (folder / "cairn").is_file():
+            return str(folder / "cairn")
     found = shutil.which("cairn")
     if found is None:
         raise NotFoundError("the program 'cairn' is not found", "set CAIRN_PROGRAM to its path")

@@ -5,7 +5,10 @@ weight, the master and the moments of one parameter, and with which numbers it w
 (docs/REDUCTIONS.md). What is wrong or missing here costs bytes, nothing else.
 """
 
+import collections
+import dataclasses
 import glob
+import math
 
 from . import _optimizers, _pairing
 
@@ -29,79 +32,91 @@ def describe(tensors, values, metadata=None):
     tensors, values: by names joined with '.'; tensors have a `shape`.
     metadata: of the tag; of the step it tells what the state does not, as the clip factor.
     roles: a dict like a roles file, or "auto" where no optimizer is found: then names tell.
+    The second is the same object from save to save as long as the names are.
     """
-    optimizers = _optimizers.find(tensors, values)
-    return _told(optimizers, *_assigned(optimizers, tensors), metadata)
+    plan = _plans.find(tensors, values, _plan)
+    return plan.rules(values, tensors, metadata), plan.given
 
 
-class Describer:
-    """describe(), for a state that is saved again and again: what is what is found out anew only
-    when names or parameters are others; the step's numbers each time. Threads: one at a time."""
+@dataclasses.dataclass
+class Plan:
+    """What names and shapes of a state tell; the numbers are new in every save."""
+
+    given: dict  # tensor's name -> (role, parameter)
+    groups: list  # (what has options(values, tensors), globs of its parameters) for each group
+
+    def rules(self, values, tensors, metadata):
+        """A roles file, or "auto"."""
+        if not self.given:
+            return "auto"
+        return rules([(_optimizers.facts_of(group.options(values, tensors)), globs)
+                      for group, globs in self.groups], metadata or {})
+
+
+class Plans:
+    """The latest few plans, by the names and shapes that they are of. Threads: any."""
+
+    _MOST = 4
 
     def __init__(self):
-        self._names, self._params, self._settings, self._assigned = None, None, (), None
+        self._plans = collections.OrderedDict()
 
-    def describe(self, tensors, values, metadata=None):
-        names = list(tensors)
-        known = tensors
-        if names == self._names:
-            known = {name: tensors[name] for name in self._settings}
-        optimizers = _optimizers.find(known, values)
-        params = [(optimizer.prefix, group.params, group.names)
-                  for optimizer in optimizers for group in optimizer.groups]
-        if names != self._names or params != self._params:
-            optimizers = _optimizers.find(tensors, values)
-            self._names, self._params = names, params
-            self._settings = [name for name in names if _optimizers.is_setting(name)]
-            self._assigned = _assigned(optimizers, tensors)
-        return _told(optimizers, *self._assigned, metadata)
+    def find(self, tensors, values, make):
+        """Calls make(tensors, values) for what is new."""
+        lists = [(name, value) for name, value in values.items() if type(value) in (list, tuple)]
+        key = (tuple(tensors), tuple(value.shape for value in tensors.values()), tuple(values),
+               repr(lists))
+        plan = self._plans.pop(key, None) or make(tensors, values)
+        self._plans[key] = plan
+        while len(self._plans) > self._MOST:
+            try:
+                self._plans.popitem(last=False)
+            except KeyError:  # another thread took it
+                break
+        return plan
 
 
-def _assigned(optimizers, tensors):
-    """({tensor's name: (role, parameter)}, the parameters of each group)."""
-    given, parameters = {}, []
+_plans = Plans()
+
+
+def _plan(tensors, values):
+    return assemble(_optimizers.find(tensors, values), tensors)
+
+
+def assemble(optimizers, tensors):
+    """The Plan of a state with these optimizers."""
+    given = {name: ("other", "") for optimizer in optimizers for name in tensors
+             if optimizer.owns(name)}
+    groups = []
     for optimizer in optimizers:
-        free = [name for name in tensors if name not in given and not optimizer.owns(name)]
-        weights, masters = _pairing.pair(optimizer, tensors, free)
-        given |= {name: ("other", "") for name in tensors if optimizer.owns(name)}
+        weights, masters = _pairing.pair(optimizer, tensors,
+                                         [name for name in tensors if name not in given])
         for group in optimizer.groups:
-            parameters.append([])
+            parameters = []
             for param in group.params:
                 parameter = weights.get(param, f"{optimizer.prefix}state.{param}")
-                parameters[-1].append(parameter)
-                given |= _roles_of(optimizer.state.get(param, {}), parameter)
+                parameters.append(parameter)
+                for key, name in optimizer.state.get(param, {}).items():
+                    role = _optimizers.ROLES.get(key, "other")
+                    given[name] = (role, "" if role == "other" else parameter)
                 for role, names in (("weight", weights), ("master", masters)):
                     if param in names:
                         given[names[param]] = (role, parameter)
-    return given, parameters
-
-
-def _told(optimizers, given, parameters, metadata):
-    if not given:
-        return "auto", {}
-    groups = [group for optimizer in optimizers for group in optimizer.groups]
-    return rules([(group.facts(), each) for group, each in zip(groups, parameters)],
-                 metadata or {}), given
-
-
-def _roles_of(kept, parameter):
-    """Of the tensors that an optimizer keeps of a parameter: {key: name}."""
-    roles = {name: _optimizers.ROLES.get(key, "other") for key, name in kept.items()}
-    return {name: (role, "" if role == "other" else parameter) for name, role in roles.items()}
+            groups.append((group, [glob.escape(parameter) for parameter in parameters]))
+    return Plan(given, groups)
 
 
 def rules(facts, metadata):
-    """A roles file. `facts`: (settings, parameters) of each group."""
-    alike = {}  # settings -> parameters
-    for settings, parameters in facts:
-        alike.setdefault(tuple(sorted(settings.items())), []).extend(parameters)
+    """A roles file. `facts`: (settings, globs of parameters) of each group."""
+    alike = {}  # settings -> globs
+    for settings, globs in facts:
+        alike.setdefault(tuple(sorted(settings.items())), []).extend(globs)
     told = {key: fact for key in _FACTS if (fact := _fact(key, metadata.get(key))) is not None}
     groups = sorted(alike.items(), key=lambda each: len(each[1]), reverse=True)
     # What all groups say, each in its way, the largest may say for all.
     if len({tuple(key for key, _ in settings) for settings, _ in groups}) == 1:
         told |= dict(groups.pop(0)[0])
-    return {**told, "groups": [{"match": [glob.escape(name) for name in parameters],
-                                **dict(settings)} for settings, parameters in groups]}
+    return {**told, "groups": [{"match": globs, **dict(settings)} for settings, globs in groups]}
 
 
 def _fact(key, value):
@@ -109,6 +124,7 @@ def _fact(key, value):
     if key == "optimizer":
         return value if isinstance(value, str) else None
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None

@@ -1,4 +1,5 @@
-"""Cairn for PyTorch: saves that training does not wait for, and torch.distributed.checkpoint.
+"""Cairn for PyTorch: saves that training does not wait for, saves by several ranks, roles told by
+optimizers; torch.distributed.checkpoint saves to a store and loads from it.
 
     saver = cairn.torch.AsyncSaver("/data/store")
     saver.save("run7/step-100", {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
@@ -10,12 +11,13 @@
 """
 
 from ._async_saver import AsyncSaver
+from ._live_roles import roles_of
 from ._ranks import Ranks
 from ._reader import StorageReader
 from ._stager import AsyncStager
 from ._writer import StorageWriter
 
-__all__ = ["AsyncSaver", "AsyncStager", "Ranks", "StorageReader", "StorageWriter"]
+__all__ = ["AsyncSaver", "AsyncStager", "Ranks", "StorageReader", "StorageWriter", "roles_of"]
 
 try:
     from . import _fsspec

@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 
-from .. import _memory, _optimizers, _roles, _saving
+from .. import _memory, _saving
 from ..errors import BusyError, UsageError
 from ..store import Store
 from . import _saves
@@ -47,8 +47,7 @@ class AsyncSaver:
             raise UsageError(f"back_pressure is {back_pressure!r}", f"it is one of {_POLICIES}")
         self._store = store if isinstance(store, Store) else Store(store)
         self._policy, self._timeout = back_pressure, timeout
-        self._roles = _roles.Describer() if roles == "auto" else roles
-        self._effort, self._allow_pickle = effort, allow_pickle
+        self._roles, self._effort, self._allow_pickle = roles, effort, allow_pickle
         self._ranks = None if group is None else Ranks.of(group, timeout=timeout)
         self._snapshots = Snapshots()
         self._saved = None  # the tag of the last save, and its snapshot
@@ -121,6 +120,7 @@ class AsyncSaver:
             self._finish()
             before = self._base_records(begun.request)
             snapshot = self._snapshots.take(begun.tensors)
+            begun.tensors = None  # they are the training's
             return self._start(begun, snapshot, before)
 
     def _decide(self):
@@ -156,11 +156,7 @@ class AsyncSaver:
 
     def _run(self, saving, begun, snapshot, before):
         try:
-            settings = {part.name: copy for part, copy in zip(snapshot.parts, snapshot.copies)
-                        if _optimizers.is_setting(part.name)}
-            given = begun.describe(settings)
-            begun.flat = None  # it holds the tensors of the training
-            result = begun.finish(snapshot.records(begun.rank, given), before)
+            result = begun.finish(snapshot.records(begun.rank, begun.given), before)
         except BaseException as error:  # handed over to who asks
             self._saved = None
             saving.end(error=error)

@@ -75,7 +75,8 @@ class StorageReader(dcp.StorageReader):
     def prepare_global_plan(self, plans):
         shared = ()
         if self._group is not None:
-            shared = _sharing.shared_boxes(map(_reading.boxes_of, plans), self._bytes_of)
+            shared = _sharing.shared_boxes([_reading.boxes_of(plan) for plan in plans],
+                                           self._bytes_of)
         # With the manifest: "@newest" may be another tag by now for a rank that looks later.
         tag, manifest = self._opened.checkpoint.tag, self._opened.checkpoint.manifest
         return [dataclasses.replace(plan, storage_data=_Chosen(tag, manifest, rank, len(plans),

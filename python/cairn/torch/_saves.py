@@ -17,19 +17,13 @@ class Begun:
     request: object  # _saving.Request
     tensors: dict  # those that this rank stores
     word: str = "go"
-    flat: object = None  # the whole state
+    given: object = None  # {tensor's name: (role, parameter)}
     exchange: object = None  # None: this process saves alone
     structure: object = None
 
     @property
     def rank(self):
         return 0 if self.exchange is None else self.exchange.ranks.rank
-
-    def describe(self, fixed=()):
-        """{tensor's name: (role, parameter)}; the request gets the numbers of the step. fixed:
-        copies of tensors that may have changed since, by name."""
-        return _saving.describe(self.request, {**self.flat.tensors, **dict(fixed)},
-                                self.flat.values)
 
     def finish(self, boxes, base_boxes=()):
         """Saves; boxes are those of `tensors`. Returns what _saving.save() does."""
@@ -56,7 +50,7 @@ def begin(store, ranks, request, take_apart, decide=lambda: "go", last=None):
         if (word := decide()) == "skip":
             return Begun(store, request, {}, word)
         flat = take_apart()
-        return Begun(store, request, flat.tensors, word, flat)
+        return Begun(store, request, flat.tensors, word, _described(request, flat))
     flat = None
 
     def bring():
@@ -70,11 +64,17 @@ def begin(store, ranks, request, take_apart, decide=lambda: "go", last=None):
     if agreed.word == "skip":
         return Begun(store, request, {}, agreed.word)
     request.base = agreed.base
-    begun = Begun(store, request, flat.tensors, agreed.word, flat, exchange)
+    begun = Begun(store, request, flat.tensors, agreed.word, None, exchange)
     with begun.withdrawn_on_error():
+        begun.given = _described(request, flat)
         begun.tensors = _shares.share_of(flat.tensors, ranks, agreed.alike)
         begun.structure = _structure_to_tell(flat, ranks.rank, agreed.alike)
     return begun
+
+
+def _described(request, flat):
+    """The roles of tensors; the request gets the numbers of the step."""
+    return _saving.describe(request, flat.tensors, flat.values)
 
 
 def _structure_to_tell(flat, rank, alike):
@@ -90,5 +90,5 @@ def save(store, group, request, take_apart):
     """Saves together with the ranks of a group (None: of the job), and waits."""
     begun = begin(store, Ranks.of(group), request, take_apart)
     with begun.withdrawn_on_error():
-        boxes = _saving.boxes_of(begun.tensors, begun.describe(), begun.rank)
+        boxes = _saving.boxes_of(begun.tensors, begun.given, begun.rank)
     return begun.finish(boxes)

@@ -16,9 +16,9 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from .. import _saving, _tree
-from .._checkpoint import Checkpoint, newest_beside
-from ..errors import ExistsError, NotFoundError, UsageError
-from . import _boxes, _ids, _metadata, _orders, _values
+from .._checkpoint import newest_beside
+from ..errors import UsageError
+from . import _agreement, _boxes, _ids, _metadata, _orders, _values
 from ._place import Place
 
 
@@ -42,7 +42,6 @@ class StorageWriter(dcp.StorageWriter):
         self.roles, self.metadata, self.step = roles, metadata, step
         self.effort, self.pin = effort, pin
         self._save_id = None
-        self._is_coordinator = False
         self._orders = None
         self._part = None
 
@@ -67,22 +66,13 @@ class StorageWriter(dcp.StorageWriter):
         return StorageMeta(checkpoint_id=self.checkpoint_id, save_id=self._save_id)
 
     def set_up_storage_writer(self, is_coordinator, *args, **kwargs):
-        self._is_coordinator = is_coordinator
+        pass
 
     def prepare_local_plan(self, plan):
-        tag = self._place.tag  # a rank without one fails here
-        if self._is_coordinator and not self.overwrite and self._exists(tag):
-            raise ExistsError(f"the tag '{tag}' exists", "overwrite=True replaces it")
-        return plan
-
-    def _exists(self, tag):
-        try:
-            Checkpoint(self._place.store._handle, tag)
-        except NotFoundError:
-            return False
-        return True
+        return dataclasses.replace(plan, storage_data=_agreement.forms_of(plan))
 
     def prepare_global_plan(self, plans):
+        _agreement.check([plan.storage_data for plan in plans])
         tag = self._place.tag
         base = newest_beside(self._place.store, tag)
         orders = [_orders.Orders(tag, base, self._step(), rank) for rank in range(len(plans))]

@@ -1,0 +1,175 @@
+"""What tensors are to an optimizer, from the optimizer itself.
+
+A state dict numbers parameters, leaves out how gradients were clipped, and holds the learning rate
+that the scheduler has set for the next step. The model knows the names, and a hook sees the numbers
+of the step that led here.
+"""
+
+import weakref
+
+from .. import _optimizers, _roles
+
+# What wrappers put into the names of parameters; torch.distributed.checkpoint takes it out.
+_WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.", "module.")
+
+
+def roles_of(model=None, optimizer=None, *, clip=None):
+    """Roles for the saves of a run, to be made once, when the optimizer is there:
+
+        roles = cairn.torch.roles_of(model, optimizer)
+        store.save(tag, {"model": model.state_dict(), "optimizer": optimizer.state_dict()},
+                   roles=roles)
+
+    optimizer: of torch.optim, or one that looks like those; or a list of several. Those that Cairn
+    does not predict are no error: their tensors are stored as differences.
+    clip: the factor that the gradients of the step were multiplied with, if it is known; a save is
+    told another by setting `roles.clip`. Without, a save looks for it where it helps.
+    Threads: describe() and the optimizer's steps exclude each other.
+    """
+    several = optimizer if isinstance(optimizer, (list, tuple)) else [optimizer]
+    return LiveRoles(model, several, clip)
+
+
+class LiveRoles:
+    """Takes the place of `roles=` in saves."""
+
+    def __init__(self, model, optimizers, clip=None):
+        names = {} if model is None else {id(parameter): name for name, parameter
+                                          in reversed(list(model.named_parameters()))}
+        self.clip = clip
+        self._lives = [_Live(each, names) for each in optimizers]
+        self._plans = _roles.Plans()
+
+    def describe(self, tensors, values, metadata=None):
+        """As _roles.describe."""
+        plan = self._plans.find(tensors, values, self._plan)
+        told = metadata or {}
+        if self.clip is not None:
+            told = {"clip": self.clip, **told}
+        return plan.rules(values, tensors, told), plan.given
+
+    def end(self):
+        """Takes the hooks off the optimizers."""
+        for live in self._lives:
+            live.hook.remove()
+
+    def _plan(self, tensors, values):
+        places = {place: name for name, tensor in tensors.items()
+                  if (place := _place(tensor)) is not None}
+        saved = _optimizers.find(tensors, values)
+        left = list(saved)
+        for live in self._lives:
+            match = live.find_itself(left, places)
+            if match is None:
+                match = _optimizers.Optimizer("", [])
+                saved.append(match)
+            left = [each for each in left if each is not match]
+            live.tell(match, tensors, places)
+        return _roles.assemble(saved, tensors)
+
+
+class _Live:
+    """One optimizer, and the settings of its latest step."""
+
+    def __init__(self, optimizer, names):
+        self._optimizer = optimizer
+        self._names = names
+        self._used = None
+        itself = weakref.ref(self)  # the optimizer outlives this
+
+        def note(stepped, *_):
+            live = itself()
+            if live is not None:
+                live.note(stepped)
+
+        self.hook = optimizer.register_step_post_hook(note)
+
+    def note(self, stepped):
+        """Called after each step: schedulers change the groups afterwards."""
+        self._used = [{key: _kept(value) for key, value in group.items() if key != "params"}
+                      for group in stepped.param_groups]
+
+    def used(self, number):
+        """The settings that the group was stepped with; before any step, those that it has."""
+        groups = self._optimizer.param_groups
+        return (self._used if self._used and len(self._used) == len(groups) else groups)[number]
+
+    def _params(self):
+        return [parameter for group in self._optimizer.param_groups
+                for parameter in group["params"]]
+
+    def _namings(self):
+        """What the parameters may be called in a state: by number, or by either name."""
+        names = [self._names.get(id(parameter)) for parameter in self._params()]
+        clean_names = [_clean(name) for name in names]
+        return [str(number) for number in range(len(names))], names, clean_names
+
+    def find_itself(self, saved, places):
+        """Which of the saved optimizers this is: the one that holds its memory, else one with as
+        many parameters of these names; None where it is none of them."""
+        inside = [name for kept in self._optimizer.state.values() for value in kept.values()
+                  if (name := places.get(_place(value))) is not None]
+        for each in saved:
+            if inside and each.owns(inside[0]):
+                return each
+        return next((each for each in saved if not inside and self._words(each)), None)
+
+    def _words(self, saved):
+        """What each parameter is called in a saved optimizer; None where it is another one."""
+        theirs = {param for group in saved.groups for param in group.params}
+        return next((words for words in self._namings() if theirs == set(words)), None)
+
+    def tell(self, saved, tensors, places):
+        """Gives a saved optimizer this one's groups, and the names of the tensors that are its
+        parameters and what it keeps of them. places: memory -> tensor's name."""
+        params, (numbers, names, clean_names) = self._params(), self._namings()
+        words = self._words(saved) or numbers
+        for word, parameter in zip(words, params):
+            kept = saved.state.setdefault(word, {})
+            for key, value in self._optimizer.state.get(parameter, {}).items():
+                if (name := places.get(_place(value))) is not None:
+                    kept.setdefault(key, name)
+            if (weight := places.get(_place(parameter))) is not None:
+                saved.weights[word] = weight
+        # Copies, gathered or on another device, are known by their names.
+        theirs = next((each for each in (names, clean_names) if all(each) and any(
+            name.endswith(each[0]) for name in tensors)), [])
+        saved.groups = self._groups(words, [] if saved.weights else theirs)
+
+    def _groups(self, words, names):
+        groups, at = [], 0
+        for number, group in enumerate(self._optimizer.param_groups):
+            end = at + len(group["params"])
+            groups.append(_LiveGroup(self, number, words[at:end], names[at:end]))
+            at = end
+        return groups
+
+
+class _LiveGroup:
+    """As _optimizers.Group."""
+
+    def __init__(self, live, number, params, names):
+        self._live, self._number = live, number
+        self.params, self.names = params, names
+
+    def options(self, _values, _tensors):
+        return self._live.used(self._number)
+
+
+def _clean(name):
+    for word in _WRAPPERS if name is not None else ():
+        name = name.replace(word, "")
+    return name
+
+
+def _kept(value):
+    """A setting as it is now: some are tensors that schedulers change in place."""
+    return value.detach().clone() if hasattr(value, "detach") else value
+
+
+def _place(tensor):
+    """Where a tensor lies; None for what lies nowhere, as an empty shard."""
+    local = getattr(tensor, "_local_tensor", tensor)
+    if not hasattr(local, "data_ptr") or local.is_meta or local.numel() == 0:
+        return None
+    return (local.data_ptr(), local.dtype, tuple(local.shape), local.device)
