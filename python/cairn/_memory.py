@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 import functools
+import math
 import sys
 
 from .errors import UsageError
@@ -102,6 +103,21 @@ def is_cut(value):
         return len(value.metadata().shards_metadata) > 1
     return hasattr(value, "__create_chunk_list__") and any(
         tuple(local.shape) != tuple(value.shape) for local, _ in local_boxes(value))
+
+
+def has_boxes_everywhere(value):
+    """Whether no rank's box of a DTensor is empty: the same answer on all ranks."""
+    cuts = {}  # tensor's axis -> in how many it is cut, by one axis of the mesh after the other
+    for axis, placement in enumerate(value.placements):
+        if placement.is_shard():
+            cuts.setdefault(placement.dim, []).append(value.device_mesh.size(axis))
+    for axis, counts in cuts.items():
+        length, parts = value.shape[axis], math.prod(counts)
+        is_full = -(-length // parts) * (parts - 1) < length if len(counts) == 1 else (
+            length % parts == 0)
+        if not is_full or length == 0:
+            return False
+    return True
 
 
 def is_of_several_ranks(state):

@@ -15,7 +15,7 @@ import math
 import pickle
 import sys
 
-from ._memory import is_array, is_tensor, tensor_types, torch_module
+from ._memory import has_boxes_everywhere, is_array, is_tensor, tensor_types, torch_module
 from .errors import CorruptError, UsageError
 
 STRUCTURE = "cairn_structure.json"
@@ -138,6 +138,8 @@ class _Taker:
             return "array"
         local = getattr(value, "_local_tensor", value)  # of a DTensor
         address = local.data_ptr() if local.layout is self._strided else 0
+        if local is not value and not has_boxes_everywhere(value):
+            address = 0  # ranks without a box could not tell
         # Few tensors begin where another does: only of these it is asked what else is the same.
         first = self._addresses.setdefault(address, name) if address else name
         known = name if first == name else self._known(first, value, name)

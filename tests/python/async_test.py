@@ -43,6 +43,18 @@ import sys, torch, cairn.torch
 saver = cairn.torch.AsyncSaver(sys.argv[1])
 saver.save("taken", {"w": torch.ones(3)})
 """
+# Children run what a program runs at its end, while the parent saves.
+FORKING = """
+import atexit, multiprocessing, sys, torch, cairn.torch
+saver = cairn.torch.AsyncSaver(sys.argv[1])
+for step in range(10):
+    saver.save(f"run/{step}", {"w": torch.full((1 << 18,), step)})
+    child = multiprocessing.get_context("fork").Process(target=atexit._run_exitfuncs)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0, child.exitcode
+saver.close()
+"""
 
 
 def program(code, *arguments):
@@ -301,10 +313,13 @@ class Forks(package.StoreTest):
         self.addCleanup(saver.close)
         with Stalled() as stalled:
             handle = saver.save("run/1", {"w": torch.arange(1000)})
-            codes = self.in_a_fork(lambda: self.use(saver, handle))
+            child = multiprocessing.get_context("fork").Process(target=self.use,
+                                                                args=[saver, handle])
+            child.start()
+            child.join(60)
             stalled.go()
             handle.wait()
-        self.assertEqual(codes, [0, 0])
+        self.assertEqual(child.exitcode, 0)
         self.assertEqual(self.store.load("run/1")["w"][999], 999)
         saver.save("run/2", {"w": torch.arange(1000)}).wait()
 
@@ -315,20 +330,12 @@ class Forks(package.StoreTest):
         saver.close()
         self.assertFalse(handle.done())
 
-    def in_a_fork(self, work):
-        """Exit codes of a child that ends as multiprocessing ends it, and as a program ends."""
-        codes = []
-        for leave in (lambda: None, lambda: sys.exit(0)):
-            def run():
-                work()
-                leave()
-
-            child = multiprocessing.get_context("fork").Process(target=run)
-            child.start()
-            child.join(60)
-            codes.append(child.exitcode)
-            child.kill()
-        return codes
+    def test_children_that_end_as_programs_do(self):
+        process = program(FORKING, self.store.path)
+        _, told = process.communicate(timeout=120)
+        self.assertEqual((process.returncode, told), (0, ""))
+        for step in range(10):
+            self.assertTrue((self.store.load(f"run/{step}")["w"] == step).all())
 
     def test_a_data_loader_copies_no_snapshot(self):
         snapshots = Snapshots()

@@ -4,7 +4,7 @@ compared with which base."""
 import contextlib
 import dataclasses
 
-from .. import _saving
+from .. import _saving, _tree
 from . import _bases, _shares, _structures, _together
 from ._ranks import Ranks
 
@@ -56,7 +56,8 @@ def begin(store, ranks, request, take_apart, decide=lambda: "go", last=None):
     def bring():
         nonlocal flat
         flat = take_apart()
-        return request.tag, request.step, _shares.outline(flat.tensors)
+        return request.tag, request.step, _shares.outline(
+            flat.tensors, request.attachments.get(_tree.STRUCTURE, b""))
 
     exchange = ranks.exchange()
     agreed = _together.agree(

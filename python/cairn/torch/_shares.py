@@ -10,12 +10,12 @@ _ROLE_WORDS = re.compile(r"(?:^|\.)(?:model|module|optim|optimizer|state|step|ma
                          r"exp_avg_sq|max_exp_avg_sq|momentum_buffer)(?=\.|$)")
 
 
-def outline(tensors):
-    """A text that is equal on ranks whose states have the same names, dtypes, shapes and cuts."""
-    digest = hashlib.blake2b(digest_size=16)
+def outline(tensors, structure=b""):
+    """A text that is equal on ranks whose states have the same names, dtypes, shapes and cuts, and
+    the same structure around them."""
+    digest = hashlib.blake2b(structure, digest_size=16)
     for name, value in tensors.items():
-        cut = getattr(value, "placements", None) or _memory.is_tensor(value) and (
-            hasattr(value, "local_shards"))
+        cut = getattr(value, "placements", hasattr(value, "local_shards"))
         digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0{cut}\n".encode())
     return digest.hexdigest()
 
