@@ -111,9 +111,9 @@ def tell(**facts):
 class CairnSaves:
     """Tags, saved beside the training."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, timeout=30.0):
         self.store = cairn.Store(folder / "store")
-        self.saver = AsyncSaver(self.store, timeout=30)
+        self.saver = AsyncSaver(self.store, timeout=timeout)
         self.saving = None
 
     def resume(self, trainer):

@@ -53,6 +53,6 @@ def show(*words: str, lines: int = 12) -> None:
     text = cairn(*words).decode().splitlines()
     for line in text[:lines]:
         print(f"    {line}")
-    if len(text) > lines:
+    if lines and len(text) > lines:
         print(f"    ... {len(text) - lines} lines more")
     sys.stdout.flush()
