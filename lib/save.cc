@@ -16,6 +16,7 @@
 #include "lib/save_plan.h"
 #include "lib/save_session.h"
 #include "lib/tag_metadata.h"
+#include "lib/tripwires.h"
 #include "store/tag_name.h"
 
 namespace cairn {
@@ -28,6 +29,7 @@ class Save {
       : store_(store), request_(request), watch_(watch) {}
 
   Result<SaveResult> run() {
+    warnings_ = request_.warnings;
     CAIRN_CHECK(check_tag_name(request_.tag));
     CAIRN_CHECK(check_may_write(store_.config()));
     CAIRN_CHECK(plan());
@@ -78,15 +80,47 @@ class Save {
     TagEntry entry;
     MetaWriter& metas = session_->metas();
     TagMetadata metadata(request_, plan_, session_->base(), pages, metas);
-    const Status written = metadata.write(entry);
+    const Status written = metadata.write_pages();
     failure_.lost_reused = metadata.lost_reused();
     CAIRN_CHECK(written);
+    look_for_signs(pages, metadata.page_digests());
+    CAIRN_CHECK(metadata.write(told_metadata(), entry));
     reused_packs_ = chunks.reused_packs();
     add_packs_of(parts_, metadata.packs(), reused_packs_);
     describe(entry, chunks);
     entry.facts.stored_bytes += metas.sealed_bytes_after(encode_tag_entry(entry).size());
     CAIRN_CHECK(metas.add(ObjectKind::kTagEntry, encode_tag_entry(entry)));
     return entry;
+  }
+
+  /// Of a state that is not what was trained.
+  void look_for_signs(const SavedPages& pages, std::span<const Digest> digests) {
+    BaseTag* const base = session_->base();
+    if (base == nullptr) return;
+    const auto signs = tripwires(changes_since(*base, plan_, pages, digests, request_.optimizer),
+                                 {base->tag().name, base->tag().step, request_.step});
+    warnings_.insert(warnings_.end(), signs.begin(), signs.end());
+  }
+
+  /// The user's metadata, and the warnings. Where the same checkpoint may be there, it says those
+  /// that it was saved with: they tell of what was there before it.
+  Metadata told_metadata() const {
+    Metadata metadata = request_.metadata;
+    const auto standing =
+        request_.if_exists == IfExists::kSame ? standing_metadata() : std::nullopt;
+    if (!standing) {
+      record_warnings(warnings_, metadata);
+    } else if (const auto told = standing->find(kWarningsKey); told != standing->end()) {
+      metadata.insert(*told);
+    }
+    return metadata;
+  }
+
+  /// Of the tag that has the name now; nullopt when there is none, or it cannot be read.
+  std::optional<Metadata> standing_metadata() const {
+    const auto tag = store_.find_tag(request_.tag);
+    const auto standing = tag ? Checkpoint::open(store_, *tag) : tl::unexpected(tag.error());
+    return standing ? std::optional((*standing)->manifest().metadata) : std::nullopt;
   }
 
   void describe(TagEntry& entry, const ChunkWriter& chunks) const {
