@@ -56,6 +56,9 @@ static Status read_extras(const cairn_save_request& given, SaveRequest& request)
     CAIRN_TRY(const std::string key, text_of(given.metadata[i].key, "a key of the metadata"));
     CAIRN_TRY(request.metadata[key], text_of(given.metadata[i].value, "a value of the metadata"));
   }
+  for (size_t i = 0; i < given.warning_count; ++i) {
+    CAIRN_TRY(request.warnings.emplace_back(), text_of(given.warnings[i], "a warning"));
+  }
   return {};
 }
 

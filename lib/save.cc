@@ -17,6 +17,7 @@
 #include "lib/save_plan.h"
 #include "lib/save_session.h"
 #include "lib/tag_metadata.h"
+#include "lib/tripwires.h"
 #include "store/tag_name.h"
 
 namespace cairn {
@@ -29,6 +30,7 @@ class Save {
       : store_(store), request_(request), watch_(watch) {}
 
   Result<SaveResult> run() {
+    warnings_ = request_.warnings;
     CAIRN_CHECK(check_tag_name(request_.tag));
     CAIRN_CHECK(check_may_write(store_.config()));
     CAIRN_CHECK(plan());
@@ -73,6 +75,7 @@ class Save {
                      session_->weights_age(request_) == 0);
     CAIRN_CHECK(saver.run());
     CAIRN_TRY(merged_, merge_parts(parts_, plan_, base, pages));
+    warnings_.insert(warnings_.end(), merged_.warnings.begin(), merged_.warnings.end());
     if (request_.check_sources) CAIRN_CHECK(request_.check_sources());
     CAIRN_CHECK(session_->packs().finish());
     CAIRN_TRY(TagEntry entry, write_metadata(pages, chunks));
@@ -87,10 +90,13 @@ class Save {
     TagEntry entry;
     MetaWriter& metas = session_->metas();
     TagMetadata metadata(request_, plan_, session_->base(), pages, metas);
-    const Status written = metadata.write(entry);
+    const Status written = metadata.write_pages();
     failure_.lost_reused = metadata.lost_reused();
-    if (!written) return is_of_parts(written.error()) ? cannot_unite(written.error())
-                                                      : tl::unexpected(written.error());
+    if (!written)
+      return is_of_parts(written.error()) ? cannot_unite(written.error())
+                                          : tl::unexpected(written.error());
+    look_for_signs(pages, metadata.page_digests());
+    CAIRN_CHECK(metadata.write(told_metadata(), entry));
     reused_packs_ = parts_.empty()
                         ? chunks.reused_packs()
                         : unleased_packs(metadata.packs(), session_->id(), session_->base());
@@ -106,10 +112,40 @@ class Save {
     return !parts_.empty() && (failure_.lost_reused || error.code == Code::kCorrupt);
   }
   tl::unexpected<Error> cannot_unite(const Error& error) const {
-    return fail(Code::kBusy,
-                fmt::format("the parts of '{}' do not fit each other: {}", request_.tag,
-                            error.message),
-                "save again, with the base 'none'");
+    return fail(
+        Code::kBusy,
+        fmt::format("the parts of '{}' do not fit each other: {}", request_.tag, error.message),
+        "save again, with the base 'none'");
+  }
+
+  /// Of a state that is not what was trained.
+  void look_for_signs(const SavedPages& pages, std::span<const Digest> digests) {
+    BaseTag* const base = session_->base();
+    if (base == nullptr) return;
+    const auto signs = tripwires(changes_since(*base, plan_, pages, digests, request_.optimizer),
+                                 {base->tag().name, base->tag().step, request_.step});
+    warnings_.insert(warnings_.end(), signs.begin(), signs.end());
+  }
+
+  /// The user's metadata, and the warnings. Where the same checkpoint may be there, it says those
+  /// that it was saved with: they tell of what was there before it.
+  Metadata told_metadata() const {
+    Metadata metadata = request_.metadata;
+    const auto standing =
+        request_.if_exists == IfExists::kSame ? standing_metadata() : std::nullopt;
+    if (!standing) {
+      record_warnings(warnings_, metadata);
+    } else if (const auto told = standing->find(kWarningsKey); told != standing->end()) {
+      metadata.insert(*told);
+    }
+    return metadata;
+  }
+
+  /// Of the tag that has the name now; nullopt when there is none, or it cannot be read.
+  std::optional<Metadata> standing_metadata() const {
+    const auto tag = store_.find_tag(request_.tag);
+    const auto standing = tag ? Checkpoint::open(store_, *tag) : tl::unexpected(tag.error());
+    return standing ? std::optional((*standing)->manifest().metadata) : std::nullopt;
   }
 
   void describe(TagEntry& entry, const ChunkWriter& chunks) const {
@@ -161,7 +197,7 @@ class Save {
       for (const Part& part : parts_) result.unread_chunks += part.unread_chunks;
       if (result.unread_chunks > 0) result.damaged_base = base->tag().name;
     }
-    result.warnings = std::move(merged_.warnings);
+    result.warnings = std::move(warnings_);
     result.elapsed_s = watch_.seconds();
     session_->end();
     return result;
