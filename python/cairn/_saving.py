@@ -50,6 +50,13 @@ def save(store, request, boxes, base_boxes=()):
     return json.loads(_library.take_text(told))
 
 
+def base_of(store, tag):
+    """The tag that a save compares with unless it is told: a name, or "none"."""
+    told = ctypes.c_void_p()
+    _library.call("cairn_base_of", store, tag.encode(), ctypes.byref(told))
+    return _library.take_text(told)
+
+
 class Part:
     """What this process has stored of a tag that several save together (`cairn_save_part`).
 
