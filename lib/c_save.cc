@@ -1,6 +1,7 @@
 // The C ABI: saving a tag.
 #include <fmt/format.h>
 
+#include "lib/base_tag.h"
 #include "lib/c_abi.h"
 #include "lib/part_meeting.h"
 #include "lib/roles.h"
@@ -116,6 +117,16 @@ extern "C" cairn_status cairn_save(cairn_store* store, const cairn_save_request*
     CAIRN_TRY(const cairn::SaveResult saved, cairn::save(*store->store, wanted));
     return result == nullptr ? cairn::Status()
                              : cairn::c_abi::give_text(cairn::save_json(saved).dump(), result);
+  });
+}
+
+extern "C" cairn_status cairn_base_of(cairn_store* store, const char* tag, char** name) {
+  return cairn::c_abi::run([&]() -> cairn::Status {
+    CAIRN_TRY(const std::string wanted, cairn::c_abi::text_of(tag, "the tag"));
+    CAIRN_TRY(const auto base, store->store->ask_tags([&](cairn::TagBook& tags) {
+      return cairn::choose_base(tags, wanted, std::nullopt);
+    }));
+    return cairn::c_abi::give_text(base ? base->name : "none", name);
   });
 }
 

@@ -155,6 +155,10 @@ cairn_status cairn_save(cairn_store* store, const cairn_save_request* request, c
  * until cairn_save() has united all parts, in whichever process. One thread at a time. */
 typedef struct cairn_part cairn_part;
 
+/* The tag that a save of `tag` compares with unless it is told: the newest of the same prefix, or
+ * "none". For `base` of all processes that save one tag together. Free `name` by cairn_free(). */
+cairn_status cairn_base_of(cairn_store* store, const char* tag, char** name);
+
 /* Stores the boxes and attachments; no tag refers to them yet. Boxes need not cover their tensors,
  * and no two overlap; `writer` tells the rank. The same tag, step and base in all processes.
  * `parts` is empty. Errors: as cairn_save(). */

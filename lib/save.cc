@@ -211,6 +211,7 @@ class Save {
   std::unique_ptr<SaveSession> session_;
   std::vector<FileId> reused_packs_;
   MergedParts merged_;
+  std::vector<std::string> warnings_;  // of the state; none is an error
   CommitFailure failure_;
 };
 
