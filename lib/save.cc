@@ -89,8 +89,9 @@ class Save {
     TagMetadata metadata(request_, plan_, session_->base(), pages, metas);
     const Status written = metadata.write(entry);
     failure_.lost_reused = metadata.lost_reused();
-    if (!written) return is_of_parts(written.error()) ? cannot_unite(written.error())
-                                                      : tl::unexpected(written.error());
+    if (!written)
+      return is_of_parts(written.error()) ? cannot_unite(written.error())
+                                          : tl::unexpected(written.error());
     reused_packs_ = parts_.empty()
                         ? chunks.reused_packs()
                         : unleased_packs(metadata.packs(), session_->id(), session_->base());
@@ -106,10 +107,10 @@ class Save {
     return !parts_.empty() && (failure_.lost_reused || error.code == Code::kCorrupt);
   }
   tl::unexpected<Error> cannot_unite(const Error& error) const {
-    return fail(Code::kBusy,
-                fmt::format("the parts of '{}' do not fit each other: {}", request_.tag,
-                            error.message),
-                "save again, with the base 'none'");
+    return fail(
+        Code::kBusy,
+        fmt::format("the parts of '{}' do not fit each other: {}", request_.tag, error.message),
+        "save again, with the base 'none'");
   }
 
   void describe(TagEntry& entry, const ChunkWriter& chunks) const {

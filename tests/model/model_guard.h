@@ -43,11 +43,11 @@ enum class Guard {
 };
 
 inline constexpr std::array<std::string_view, static_cast<size_t>(Guard::kCount)> kGuardNames = {
-    "relook",       "samebase",    "softcheck", "epochonly",  "remark",      "relist",
-    "condemnfirst", "cleargone",   "swapcheck", "movelease",  "exists",      "revoke",
-    "revokefirst",  "keeprevoked", "ownlease",  "allparts",   "partlast",    "partpacks",   "partleases",
-    "repeat",       "keepfiles",   "reread",    "restart",    "rereadoften", "syncpacks",
-    "syncroot",     "acklate",     "swaproot",  "filesfirst", "rootfirst"};
+    "relook",       "samebase",    "softcheck", "epochonly", "remark",     "relist",
+    "condemnfirst", "cleargone",   "swapcheck", "movelease", "exists",     "revoke",
+    "revokefirst",  "keeprevoked", "ownlease",  "allparts",  "partlast",   "partpacks",
+    "partleases",   "repeat",      "keepfiles", "reread",    "restart",    "rereadoften",
+    "syncpacks",    "syncroot",    "acklate",   "swaproot",  "filesfirst", "rootfirst"};
 
 using Guards = std::bitset<static_cast<size_t>(Guard::kCount)>;
 

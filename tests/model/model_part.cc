@@ -28,8 +28,8 @@ Set packs_of_part(const State& state, int number) {
 
 void look_again(World& world, const State& state, int number) {
   const bool lost = state.root.tags[kBaseTag] != state.savers[number].base;
-  State& after = world.add({lost ? "part looks again: base lost" : "part looks again", number},
-                           state);
+  State& after =
+      world.add({lost ? "part looks again: base lost" : "part looks again", number}, state);
   after.savers[number].step = kWrite;
   if (!lost) return;
   after.savers[number].base = {};
@@ -89,7 +89,8 @@ bool has_base_of(const State& state, int number) {
 void base_again(World& world, const State& state) {
   const Entry now = state.root.tags[kBaseTag];
   const bool lost = world.has(Guard::kRelook) && now != state.uniter.base;
-  State& after = world.add({lost ? "uniting looks again: base lost" : "uniting looks again"}, state);
+  State& after =
+      world.add({lost ? "uniting looks again: base lost" : "uniting looks again"}, state);
   if (lost) {
     after.uniter.base = {};
     after.leases[kUniter] = own_pack(kUniter);
@@ -117,14 +118,13 @@ void commit(World& world, const State& state) {
   // The lease of the uniting session protects the base as it stands; nothing else of the parts.
   const Set leased = state.uniter.base.packs;
   const auto counted_on = static_cast<Set>(packs_of_parts & ~leased);
-  const bool sound =
-      (counted_on & ~state.files) == 0 && (counted_on & state.root.condemned) == 0;
+  const bool sound = (counted_on & ~state.files) == 0 && (counted_on & state.root.condemned) == 0;
   if (world.has(Guard::kPartPacks) && !sound) {
     return refuse(world, state, "refused: a pack of a part is gone");
   }
   State& after = world.add({"the parts are one tag"}, state);
-  after.root.tags[kTarget] = {
-      static_cast<Set>(packs_of_parts | leased | own_pack(kUniter)), kContent};
+  after.root.tags[kTarget] = {static_cast<Set>(packs_of_parts | leased | own_pack(kUniter)),
+                              kContent};
   touch_root(world, after.root);
   end_uniting(after);
 }

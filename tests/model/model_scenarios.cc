@@ -144,8 +144,7 @@ static std::vector<Scenario> scenarios_of_parts() {
 
 std::vector<Scenario> all_scenarios() {
   std::vector<Scenario> all = scenarios_of_saves();
-  for (auto& more :
-       {scenarios_of_entries(), scenarios_of_parts(), scenarios_of_machines()}) {
+  for (auto& more : {scenarios_of_entries(), scenarios_of_parts(), scenarios_of_machines()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

@@ -3,7 +3,7 @@
 
 namespace cairn::model {
 
-static constexpr std::array<const char*, 8> kPackNames = {"a1",    "a2",    "b1", "moved",
+static constexpr std::array<const char*, 8> kPackNames = {"a1",    "a2",    "b1",     "moved",
                                                           "own-0", "own-1", "united", "?"};
 static constexpr std::array<const char*, kTags> kTagNames = {"A", "B", "S0", "S1"};
 
