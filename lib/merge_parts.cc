@@ -121,8 +121,7 @@ class Merger {
     for (const size_t number : unit.sources) {
       const SourceBox& source = tensor.boxes[number];
       const Box common = *intersect(source.box, unit.box);
-      const PartUnit* const found =
-          views_[*source.part].find_piece(unit.item, unit.chunk, common);
+      const PartUnit* const found = views_[*source.part].find_piece(unit.item, unit.chunk, common);
       if (found == nullptr) return lacks(unit);
       const auto& bytes = std::get<Bytes>(found->content);
       copy_box(StridedSource{bytes.data(), contiguous_strides(common.lengths, item_bytes)},

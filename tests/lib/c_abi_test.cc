@@ -177,6 +177,74 @@ TEST_F(CAbi, WrongRequestsAreErrors) {
   refused(right, [](auto& wanted) { wanted.roles = "{"; });
 }
 
+TEST_F(CAbi, RanksSaveTogether) {
+  constexpr uint64_t kOffsets[2][2] = {{0, 0}, {10, 0}}, kLengths[2][2] = {{10, 8}, {6, 8}};
+  std::vector<cairn_part*> parts;
+  std::vector<const char*> names;
+  for (uint32_t rank = 0; rank < 2; ++rank) {
+    cairn_tensor box = tensor();
+    box.offsets = kOffsets[rank];
+    box.lengths = kLengths[rank];
+    box.data = values_.data() + kOffsets[rank][0] * 8;
+    box.writer = rank;
+    cairn_save_request wanted = request(box, "run/1");
+    wanted.base = "none";
+    ASSERT_EQ(cairn_save_part(store_, &wanted, &parts.emplace_back()), CAIRN_OK)
+        << cairn_error_message();
+    names.push_back(cairn_part_name(parts.back()));
+  }
+  cairn_save_request wanted = {};
+  wanted.struct_bytes = sizeof(wanted);
+  wanted.tag = "run/1";
+  wanted.parts = names.data();
+  wanted.part_count = 1;
+  EXPECT_EQ(cairn_save(store_, &wanted, nullptr), CAIRN_USAGE);
+  EXPECT_NE(std::string(cairn_error_message()).find("no box holds [10:16,0:8]"), std::string::npos)
+      << cairn_error_message();
+  wanted.part_count = 2;
+  cairn_part* none = nullptr;
+  EXPECT_EQ(cairn_save_part(store_, &wanted, &none), CAIRN_USAGE);
+  EXPECT_EQ(none, nullptr);
+  char* told = nullptr;
+  ASSERT_EQ(cairn_save(store_, &wanted, &told), CAIRN_OK) << cairn_error_message();
+  EXPECT_NE(std::string(told).find(R"("logical_bytes":512)"), std::string::npos) << told;
+  cairn_free(told);
+  for (cairn_part* part : parts) cairn_part_end(part, 0);
+  cairn_part_end(nullptr, 1);
+  cairn_checkpoint* checkpoint = nullptr;
+  ASSERT_EQ(cairn_checkpoint_open(store_, "run/1", &checkpoint), CAIRN_OK);
+  std::vector<float> room(128, 0);
+  cairn_tensor target = tensor();
+  target.data = room.data();
+  cairn_load_request load = {};
+  load.struct_bytes = sizeof(load);
+  load.tensors = &target;
+  load.tensor_count = 1;
+  load.tensor_bytes = sizeof(target);
+  EXPECT_EQ(cairn_load(checkpoint, &load, nullptr), CAIRN_OK) << cairn_error_message();
+  EXPECT_EQ(room, values_);
+  cairn_checkpoint_free(checkpoint);
+}
+
+TEST_F(CAbi, APartThatIsGivenUpLeavesNothing) {
+  const cairn_tensor whole = tensor();
+  const cairn_save_request wanted = request(whole, "run/1");
+  cairn_part* part = nullptr;
+  ASSERT_EQ(cairn_save_part(store_, &wanted, &part), CAIRN_OK) << cairn_error_message();
+  const std::string name = cairn_part_name(part);
+  cairn_part_end(part, 1);
+  cairn_save_request uniting = {};
+  uniting.struct_bytes = sizeof(uniting);
+  uniting.tag = "run/1";
+  const char* const names[] = {name.c_str()};
+  uniting.parts = names;
+  uniting.part_count = 1;
+  EXPECT_EQ(cairn_save(store_, &uniting, nullptr), CAIRN_NOT_FOUND);
+  const char* const odd[] = {nullptr};
+  uniting.parts = odd;
+  EXPECT_EQ(cairn_save(store_, &uniting, nullptr), CAIRN_USAGE);
+}
+
 TEST_F(CAbi, ACallCanBeStopped) {
   cairn_watch* watch = nullptr;
   ASSERT_EQ(cairn_watch_new(&watch), CAIRN_OK);
