@@ -40,7 +40,8 @@ uint64_t stretch_of_turn(uint64_t turn, uint64_t count) {
   // Multiples of the golden ratio, modulo 1, are spread evenly, and so are those of every nth turn.
   constexpr uint64_t kGoldenRatio = 0x9e3779b97f4a7c15;
   const uint64_t fraction = turn * kGoldenRatio;
-  return static_cast<uint64_t>((static_cast<unsigned __int128>(fraction) * count) >> 64);
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<uint64_t>((Wide{fraction} * count) >> 64);
 }
 
 }  // namespace cairn

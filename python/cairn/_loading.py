@@ -1,6 +1,7 @@
 """Loading into tensors: new ones, or those that the caller has."""
 
 from . import _checkpoint, _memory, _tree
+from ._saved import SavedState
 from .errors import UsageError
 
 _FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
@@ -10,10 +11,9 @@ def load_new(checkpoint, tensors, map_location, dtype, rename, allow_pickle):
     """The state as it was saved, without the tensors that are not chosen; a flat dict of tensors
     when they are renamed."""
     shown = _checkpoint.renamed(_checkpoint.chosen(checkpoint.tensors, tensors), rename)
-    structure, values = (None, {}) if rename else _tree.load_structure(checkpoint.attachment)
-    objects = {}
-    if structure:
-        objects = _tree.load_objects(checkpoint.attachment, structure, allow_pickle)
+    saved = SavedState(checkpoint)
+    structure = None if rename else saved.structure
+    objects = _tree.load_objects(saved.read, structure, allow_pickle) if structure else {}
     arrays = _tree.arrays_of(structure)
     made = {}
     for name, stored in shown.items():
@@ -28,7 +28,7 @@ def load_new(checkpoint, tensors, map_location, dtype, rename, allow_pickle):
                 for name, value in made.items()}
     if structure is None:
         return made
-    return _tree.unflatten(structure, made, values, objects)
+    return _tree.unflatten(structure, made, saved.values, objects)
 
 
 def load_into(checkpoint, into, tensors, dtype, rename, strict):
@@ -89,8 +89,7 @@ def _sources(checkpoint, flat, shown, rename):
     """name in the state -> stored name. Tensors that were tied when they were saved have one."""
     ties = {}
     if not rename:
-        structure, _ = _tree.load_structure(checkpoint.attachment)
-        ties = _tree.ties_of(structure)
+        ties = _tree.ties_of(SavedState(checkpoint).structure)
     found = {name: shown.get(name, shown.get(ties.get(name))) for name in flat.tensors}
     return {name: stored for name, stored in found.items() if stored is not None}
 

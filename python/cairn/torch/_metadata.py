@@ -21,9 +21,10 @@ _FORMATS = {"contiguous_format": torch.contiguous_format, "channels_last": torch
             "preserve_format": torch.preserve_format}
 
 
-def attachments_of(metadata, told):
+def attachments_of(metadata, told, always=False):
     """name -> bytes: the structure and values as Store.save has them of the same state, and what
-    does not follow from them. `told`: key -> (node, its values), of all ranks.
+    does not follow from them. `told`: key -> (node, its values), of all ranks. `always`: the
+    structure of a flat dict of tensors too.
     Errors: UsageError for values whose names meet, and planner data that JSON does not hold."""
     paths = metadata.planner_data if _are_paths(metadata.planner_data) else {}
     # In the planner's order, which is the state's: that of `told` depends on who wrote what.
@@ -37,7 +38,7 @@ def attachments_of(metadata, told):
                                  "joined with '.'", "rename one")
             flat.values[name] = value
     extras = _extras_of(metadata, _keys.leaves_of(structure))
-    if all(node == "tensor" for _, node in structure["dict"]):
+    if not always and all(node == "tensor" for _, node in structure["dict"]):
         flat.structure = None
     return flat.attachments() | ({} if extras is None else {EXTRAS: extras})
 
@@ -66,7 +67,7 @@ def metadata_of(opened, load_id=None):
     """What DCP's planners need of a tag. Each tensor is one chunk: Cairn loads any box of it, and
     plans stay small however many ranks have saved it."""
     checkpoint = opened.checkpoint
-    kept = checkpoint.attachment(EXTRAS)
+    kept = opened.saved.read(EXTRAS)
     told = {} if kept is None else json.loads(kept)
     properties = told.get("properties", {})
     entries = {key: _entry(*opened.tensor(key)[1:], properties.get(key, {}))

@@ -1,17 +1,20 @@
 """A tag, opened, with the keys that torch.distributed.checkpoint has for its parts."""
 
-from .. import _memory, _tree
+from .. import _memory
 from .._checkpoint import Checkpoint
+from .._saved import SavedState
 from ..errors import NotFoundError
 from . import _keys
 
 
 class OpenedTag:
-    """Errors: NotFoundError, and others of cairn.Error. Threads: any, to read."""
+    """rank: whose values count where ranks have their own.
+    Errors: NotFoundError, and others of cairn.Error. Threads: any, to read."""
 
-    def __init__(self, store, tag):
+    def __init__(self, store, tag, rank=0):
         self.checkpoint = Checkpoint(store._handle, tag)
-        structure, self.values = _tree.load_structure(self.checkpoint.attachment)
+        self.saved = SavedState(self.checkpoint, rank)
+        structure = self.saved.structure
         if structure is None:
             structure = {"dict": [[name, "tensor"] for name in self.checkpoint.tensors]}
         self.leaves = _keys.leaves_of(structure)  # key -> (path, node)

@@ -8,6 +8,8 @@ unpickles them in the thread that is about to call write_data.
 import dataclasses
 import threading
 
+from torch import distributed
+
 _arrived = threading.local()
 
 
@@ -31,3 +33,9 @@ def take():
     """Those that arrived last in this thread; None when there were none since the last call."""
     orders, _arrived.orders = getattr(_arrived, "orders", None), None
     return orders
+
+
+def own_rank():
+    """Of this process in its job; 0 without one."""
+    is_job = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_rank() if is_job else 0

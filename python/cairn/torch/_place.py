@@ -1,22 +1,26 @@
 """Where a tag of DCP's lies: the store that a writer or reader was given, and a checkpoint_id."""
 
 import os
+import time
 
-from ..errors import UsageError
+from ..errors import NoStoreError, UsageError
 from ..store import Store
 from . import _ids
+
+
+_POLL_S = 0.05
 
 
 class Place:
     """A store, opened when it is first needed, and the tag in it. Pickles.
 
-    store: a Store, a path, or None where checkpoint ids name it; create: makes one at a path where
-    there is none.
+    store: a Store, a path, or None where checkpoint ids name it.
+    create: whether this process makes one at a path where there is none; one of several does.
     """
 
-    def __init__(self, store, checkpoint_id, create):
+    def __init__(self, store, checkpoint_id):
         self._given = store
-        self._create = create
+        self.create = False
         self._opened = None
         self.checkpoint_id = checkpoint_id
 
@@ -35,6 +39,17 @@ class Place:
                              "give checkpoint_id=\"run7/step-100\"")
         return _ids.split(self.checkpoint_id)[1]
 
+    def wait(self, seconds):
+        """Until another process has made the store. Errors: those of `store`."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.store
+            except NoStoreError:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(_POLL_S)
+
     @property
     def store(self):
         """Errors: UsageError without one, or with two; those of Store."""
@@ -50,7 +65,7 @@ class Place:
             return given
         path = _path_of(given or named)
         if self._opened is None or self._opened.path != path:
-            self._opened = Store(path, create=self._create)
+            self._opened = Store(path, create=self.create)
         return self._opened
 
 

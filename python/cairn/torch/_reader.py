@@ -8,7 +8,7 @@ from torch.distributed import checkpoint as dcp
 from torch.futures import Future
 
 from ..errors import BusyError
-from . import _ids, _metadata, _reading, _sharing
+from . import _ids, _metadata, _orders, _reading, _sharing
 from ._opened import OpenedTag
 from ._place import Place
 
@@ -38,7 +38,7 @@ class StorageReader(dcp.StorageReader):
     """
 
     def __init__(self, store=None, *, checkpoint_id=None, group=None, allow_pickle=False):
-        self._place = Place(store, checkpoint_id, create=False)
+        self._place = Place(store, checkpoint_id)
         self._group = group
         self.allow_pickle = allow_pickle
         self._load_id = None
@@ -63,8 +63,11 @@ class StorageReader(dcp.StorageReader):
 
     # DCP calls a second time, with a rank, where a parameter is called kwargs: for one file a rank.
     def read_metadata(self, *args, **options):
-        self._opened = OpenedTag(self._place.store, self._place.tag)
+        self._opened = self._open(self._place.tag)
         return _metadata.metadata_of(self._opened, self._load_id)
+
+    def _open(self, tag):
+        return OpenedTag(self._place.store, tag, _orders.own_rank())
 
     def set_up_storage_reader(self, metadata, is_coordinator, *args, **kwargs):
         pass
@@ -100,7 +103,7 @@ class StorageReader(dcp.StorageReader):
 
     def _open_chosen(self, chosen):
         if self._opened.checkpoint.manifest != chosen.manifest:
-            self._opened = OpenedTag(self._place.store, chosen.tag)
+            self._opened = self._open(chosen.tag)
         if self._opened.checkpoint.manifest != chosen.manifest:
             raise BusyError(f"the tag '{chosen.tag}' was replaced while it was being loaded",
                             "try again")

@@ -75,7 +75,7 @@ class Reading:
 
     def _bytes_of(self, key):
         """A call that gives them when the load is done."""
-        read = self._opened.checkpoint.attachment
+        read = self._opened.saved.read
         node = self._opened.node(key)
         if node == "bytes":
             return lambda: read(_tree.BYTES + key)
@@ -85,4 +85,4 @@ class Reading:
                 for name in _tree.stored_in(node, key)}
         objects = _tree.load_objects(read, node, self._allow_pickle, key)
         return lambda: _values.bytes_of(
-            _tree.unflatten(node, made, self._opened.values, objects, key))
+            _tree.unflatten(node, made, self._opened.saved.values, objects, key))

@@ -11,13 +11,13 @@ import uuid
 
 from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint.metadata import StorageMeta
-from torch.distributed.checkpoint.planner import WriteItemType
-from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
-from .. import _saving, _tree
+from .. import _saving
 from ..errors import UsageError
-from . import _agreement, _boxes, _ids, _metadata, _orders, _values
+from . import _agreement, _ids, _metadata, _orders
+from ._contribution import Contribution
+from ._meeting import Meeting
 from ._place import Place
 
 
@@ -31,21 +31,26 @@ class StorageWriter(dcp.StorageWriter):
     overwrite: replaces a tag that exists, as DCP's own writers do; False raises ExistsError before
     a byte is written. step: of the tag; None: the number of a name that ends in "step-100".
     metadata, roles, effort, pin: as in Store.save.
+    group, timeout: for use_collectives=False: the process group of the save (None: the whole job)
+    and for how many seconds its ranks wait for each other.
     Threads: one save at a time. Pickles: without a save that is under way.
     """
 
     def __init__(self, store=None, *, checkpoint_id=None, overwrite=True, roles="auto",
-                 metadata=None, step=None, effort=None, pin=False):
-        self._place = Place(store, checkpoint_id, create=True)
+                 metadata=None, step=None, effort=None, pin=False, group=None, timeout=600):
+        self._place = Place(store, checkpoint_id)
         self.overwrite = overwrite
         self.roles, self.metadata, self.step = roles, metadata, step
         self.effort, self.pin = effort, pin
         self._save_id = None
+        self._group, self._timeout = group, timeout
+        self._meeting = None
         self._orders = None
         self._part = None
+        self._own = None
 
     def __getstate__(self):
-        return self.__dict__ | {"_orders": None, "_part": None}
+        return self.__dict__ | {"_orders": None, "_part": None, "_own": None}
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id):
@@ -65,7 +70,11 @@ class StorageWriter(dcp.StorageWriter):
         return StorageMeta(checkpoint_id=self.checkpoint_id, save_id=self._save_id)
 
     def set_up_storage_writer(self, is_coordinator, *args, **kwargs):
-        pass
+        self._place.create = is_coordinator
+        self._meeting = None
+        if not kwargs.get("use_collectives", True):
+            self._meeting = Meeting(kwargs["rank"], self._group, self._timeout)
+            self._place.wait(0 if is_coordinator else self._timeout)
 
     def prepare_local_plan(self, plan):
         return dataclasses.replace(plan, storage_data=_agreement.forms_of(plan))
@@ -74,7 +83,8 @@ class StorageWriter(dcp.StorageWriter):
         _agreement.check([plan.storage_data for plan in plans])
         tag = self._place.tag
         base = _saving.base_of(self._place.store._handle, tag)
-        orders = [_orders.Orders(tag, base, self._step(), rank) for rank in range(len(plans))]
+        ranks = range(len(plans)) if self._meeting is None else [self._meeting.rank]
+        orders = [_orders.Orders(tag, base, self._step(), rank) for rank in ranks]
         _orders.note(orders[0])  # where there is but this process, nothing is sent
         return [dataclasses.replace(plan, storage_data=order)
                 for plan, order in zip(plans, orders)]
@@ -84,23 +94,18 @@ class StorageWriter(dcp.StorageWriter):
         if self._orders.tag != self._place.tag:
             raise UsageError(f"this rank saves '{self._place.tag}', the coordinator "
                              f"'{self._orders.tag}'")
-        boxes, attachments, written = [], {}, []
-        roles, given = _boxes.roles_of(self.roles, planner, self.metadata)
-        for item in plan.items:
-            data = planner.resolve_data(item)
-            if item.type == WriteItemType.BYTE_IO:
-                written.append((item, *_take_bytes(item, data.getvalue(), attachments)))
-            else:
-                box = _boxes.box_of(item, data, self._orders.rank, given)
-                boxes += [] if box is None else [box]
-                written.append((item, data.nbytes, ("tensor", {})))
-        if boxes or attachments:
-            self._part = _saving.Part(self._place.store._handle,
-                                      self._request(attachments, roles=roles), boxes)
+        own = Contribution(plan, planner, self._orders.rank, self.roles, self.metadata)
+        if self._meeting is not None:
+            self._own = own  # what it is called follows from the metadata, which comes next
+        elif own:
+            self._store(own, own.attachments)
         done = Future()
-        done.set_result([WriteResult(item.index, size, (self._part and self._part.name, told))
-                         for item, size, told in written])
+        done.set_result(own.results(self._part and self._part.name))
         return done
+
+    def _store(self, own, attachments):
+        self._part = _saving.Part(self._place.store._handle,
+                                  self._request(attachments, roles=own.roles), own.boxes)
 
     def _request(self, attachments, **options):
         return _saving.Request(self._orders.tag, self._orders.step, attachments=attachments,
@@ -109,32 +114,36 @@ class StorageWriter(dcp.StorageWriter):
 
     def finish(self, metadata, results):
         _metadata.finish(metadata, self.storage_meta())
-        results = [result for each in results for result in each]
+        if self._meeting is not None:
+            self._meet(metadata)
+        else:
+            self._unite(metadata, [result for each in results for result in each])
+        self._end()
+
+    def _unite(self, metadata, results):
         told = {result.index.fqn: result.storage_data[1] for result in results}
         parts = dict.fromkeys(result.storage_data[0] for result in results)
-        request = self._request(
-            _metadata.attachments_of(metadata, told), metadata=self.metadata or {}, pin=self.pin,
-            parts=tuple(name for name in parts if name is not None))
+        request = self._request(_metadata.attachments_of(metadata, told), **self._facts(),
+                                parts=tuple(part for part in parts if part is not None))
         _saving.save(self._place.store._handle, request, ())
-        self._end()
+
+    def _meet(self, metadata):
+        own, self._own = self._own, None
+        about = _metadata.attachments_of(metadata, own.told, always=True)
+        self._store(own, self._meeting.own(own.attachments | about))
+        self._meeting.wait(self._part, self._request({}, **self._facts()))
+
+    def _facts(self):
+        return {"metadata": self.metadata or {}, "pin": self.pin}
 
     def _end(self):
         """The tag is there, or was given up: what this rank has stored needs no protection."""
         if self._part is not None:
             self._part.end()
-        self._part, self._orders = None, None
+        self._part = self._orders = self._own = None
 
     def _step(self):
         if self.step is not None:
             return self.step
         named = re.search(r"step[-_=]?(\d+)$", self._place.tag)
         return int(named[1]) if named else None
-
-
-def _take_bytes(item, data, attachments):
-    """(size, what the coordinator is told): the value itself, or that an attachment has it."""
-    key = item.index.fqn
-    plain = _values.plain_of(data, key)
-    if plain is None:
-        attachments[_tree.BYTES + key] = data
-    return len(data), plain or ("bytes", {})

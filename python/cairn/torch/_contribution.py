@@ -1,0 +1,47 @@
+"""What one rank brings to a save: what its plan has it write, resolved."""
+
+from torch.distributed.checkpoint.planner import WriteItemType
+from torch.distributed.checkpoint.storage import WriteResult
+
+from .. import _tree
+from . import _boxes, _values
+
+
+class Contribution:
+    """boxes, roles: for the save; attachments: name -> bytes; told: key -> (node, its values), as
+    _metadata.attachments_of takes it. Errors: what the planner raises, UsageError."""
+
+    def __init__(self, plan, planner, rank, roles, metadata):
+        self.roles, self._given = _boxes.roles_of(roles, planner, metadata)
+        self.boxes, self.attachments, self.told = [], {}, {}
+        self._written = []  # (index, bytes)
+        self._rank = rank
+        for item in plan.items:
+            data = planner.resolve_data(item)
+            if item.type == WriteItemType.BYTE_IO:
+                self._take_bytes(item, data.getvalue())
+            else:
+                self._take_tensor(item, data)
+
+    def __bool__(self):
+        return bool(self.boxes or self.attachments)
+
+    def results(self, part):
+        """DCP's, which tell the coordinator. `part`: the name of that which holds this; or None."""
+        return [WriteResult(index, size, (part, self.told[index.fqn]))
+                for index, size in self._written]
+
+    def _take_tensor(self, item, data):
+        box = _boxes.box_of(item, data, self._rank, self._given)
+        if box is not None:
+            self.boxes.append(box)
+        self._written.append((item.index, data.nbytes))
+        self.told[item.index.fqn] = ("tensor", {})
+
+    def _take_bytes(self, item, data):
+        key = item.index.fqn
+        plain = _values.plain_of(data, key)
+        if plain is None:
+            self.attachments[_tree.BYTES + key] = data
+        self._written.append((item.index, len(data)))
+        self.told[key] = plain or ("bytes", {})
