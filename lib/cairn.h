@@ -201,6 +201,19 @@ cairn_status cairn_sampled_box(const cairn_tensor* tensor, size_t tensor_bytes,
                                const cairn_sampling* sampling, uint64_t* offsets,
                                uint64_t* lengths);
 
+/* --- Copying */
+
+typedef struct cairn_move {
+  void* target;
+  const void* source;
+  size_t bytes;
+} cairn_move;
+
+/* Copies ranges of memory that do not overlap, in `threads` threads (0: as many as this process may
+ * use CPUs), at about twice the speed of memcpy() where the ranges are larger than the caches: for
+ * snapshots of a state. move_bytes: sizeof(cairn_move). */
+cairn_status cairn_copy(const cairn_move* moves, size_t count, size_t move_bytes, uint32_t threads);
+
 /* --- Loading */
 
 typedef struct cairn_checkpoint cairn_checkpoint;

@@ -48,6 +48,10 @@ class LoadRequest(Structure):
     ]
 
 
+class Move(Structure):
+    _fields_ = [("target", c_void_p), ("source", c_void_p), ("bytes", c_size_t)]
+
+
 # Calls that answer with a status, by their arguments.
 _CALLS = {
     "cairn_init": [c_char_p],
@@ -61,6 +65,7 @@ _CALLS = {
     "cairn_checkpoint_open": [c_void_p, c_char_p, POINTER(c_void_p)],
     "cairn_checkpoint_describe": [c_void_p, POINTER(c_void_p)],
     "cairn_checkpoint_attachment": [c_void_p, c_char_p, c_void_p, c_size_t],
+    "cairn_copy": [c_void_p, c_size_t, c_size_t, c_uint32],
     "cairn_load": [c_void_p, POINTER(LoadRequest), POINTER(c_void_p)],
 }
 _FREES = ("cairn_free", "cairn_close", "cairn_checkpoint_close", "cairn_watch_free",

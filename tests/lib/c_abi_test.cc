@@ -262,5 +262,17 @@ TEST_F(CAbi, ACallCanBeStopped) {
   EXPECT_EQ(cairn_checkpoint_open(store_, "run/1", &checkpoint), CAIRN_NOT_FOUND);
 }
 
+TEST(CCopy, MovesMemory) {
+  std::vector<uint8_t> source(3000000), target(source.size());
+  for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<uint8_t>(i * 7);
+  const cairn_move moves[] = {{target.data(), source.data(), 1000001},
+                              {target.data() + 1000001, source.data() + 1000001, 1999999},
+                              {nullptr, nullptr, 0}};
+  ASSERT_EQ(cairn_copy(moves, 3, sizeof(moves[0]), 0), CAIRN_OK);
+  EXPECT_EQ(target, source);
+  EXPECT_EQ(cairn_copy(moves, 3, 0, 0), CAIRN_USAGE);
+  EXPECT_EQ(cairn_copy(nullptr, 0, 0, 0), CAIRN_OK);
+}
+
 }  // namespace
 }  // namespace cairn

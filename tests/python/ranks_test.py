@@ -167,6 +167,23 @@ class Talks(package.StoreTest):
         results, _ = together(2, work, timeout=0.4)
         self.assertEqual(results[0], ["now", "now"])
 
+    def test_who_spoke_knows_when_all_have_heard(self):
+        may_read = threading.Event()
+
+        def work(us):
+            exchange = us.exchange()
+            if us.rank == 0:
+                exchange.broadcast("last words")
+                early = exchange.settle(0.2)
+                exchange.broadcast("again")
+                may_read.set()
+                return early, exchange.settle()
+            may_read.wait(60)
+            return exchange.broadcast(), exchange.broadcast()
+
+        results, _ = together(3, work)
+        self.assertEqual(results, [(False, True), *[("last words", "again")] * 2])
+
     def test_one_process_talks_to_itself(self):
         us = Ranks.alone()
         self.assertEqual((us.gather(1), us.broadcast("a")), ([1], "a"))

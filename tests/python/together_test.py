@@ -273,6 +273,29 @@ def dies_in_a_save(rank, size, folder, path, who):
     os._exit(0)
 
 
+def ends_early(rank, size, path):
+    """Rank 0, which holds the store, ends as soon as its own save has; the others still hear."""
+    saver = AsyncSaver(path, group=distributed.group.WORLD)
+    saver.save("a", {"w": torch.ones(3)})
+    saver.close()
+    if rank != 0:
+        package.Path(path, f"told-{rank}").write_text("saved")
+    os._exit(0)
+
+
+def closes_without_the_others(rank, size, path):
+    """Rank 1 does not get on with its part until rank 0 has given up."""
+    may_go, real = threading.Event(), _saving.Part
+    stuck = mock.patch.object(_saving, "Part", lambda *given: may_go.wait(60) and real(*given))
+    with stuck if rank == 1 else contextlib.nullcontext():
+        saver = AsyncSaver(path, group=distributed.group.WORLD, timeout=100)
+        handle = saver.save("a", {"w": torch.ones(3)})
+        told = raised(lambda: saver.close(timeout=0.2)) if rank == 0 else None
+        distributed.barrier()
+        may_go.set()
+        return told or raised(lambda: handle.wait(60))
+
+
 class Cuts(package.StoreTest):
     def test_saved_and_loaded_in_every_cut(self):
         for size in (1, 2, 4):
@@ -322,18 +345,37 @@ class Failures(package.StoreTest):
         self.store.gc()
         self.assertTrue(self.store.check(read_data=True)["ok"])
 
+    def test_rank_0_ends_when_all_have_heard(self):
+        for number in range(3):
+            folder = self.folder / f"early-{number}"
+            store = cairn.Store(folder / "store", create=True)
+            job = ranks.start(ends_early, 4, folder, store.path)
+            for process in job.processes:
+                process.join(60)
+            for rank in range(1, 4):
+                self.assertEqual((folder / f"store/told-{rank}").read_text(), "saved")
+
+    def test_waits_can_be_ended(self):
+        told = ranks.run(closes_without_the_others, 2, self.store.path)
+        for kind, text in told:
+            self.assertEqual(kind, "CancelledError")
+            self.assertIn("rank 0 no longer waits", text)
+        self.assertEqual(self.store.tags(), [])
+
     def test_a_rank_that_dies_is_named(self):
-        for who, kind in ((1, "UnreachableError: rank 1 did not answer rank 0 within 3 s"),
-                          (0, "UnreachableError: the job's store does not answer rank 1")):
+        lost = "UnreachableError: rank {} did not answer rank 0 within 3 s"
+        for who, size, kind in ((1, 2, lost.format(1)), (2, 3, lost.format(2)),
+                                (0, 2, "UnreachableError: the job's store does not answer rank 1")):
             with self.subTest(who=who):
                 folder = self.folder / f"job-{who}"
                 folder.mkdir()
                 store = cairn.Store(folder / "store", create=True)
-                job = ranks.start(dies_in_a_save, 2, folder, str(folder), store.path, who)
+                job = ranks.start(dies_in_a_save, size, folder, str(folder), store.path, who)
                 for process in job.processes:
                     process.join(60)
                     self.assertIsNotNone(process.exitcode, "no hang")
-                self.assertIn(kind, (folder / f"told-{1 - who}").read_text())
+                for rank in set(range(size)) - {who}:
+                    self.assertIn(kind, (folder / f"told-{rank}").read_text())
                 self.assertEqual([tag.tag for tag in store.tags()], ["before"])
                 assert_whole(store, "before")
                 store.gc()

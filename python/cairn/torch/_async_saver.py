@@ -89,13 +89,16 @@ class AsyncSaver:
         with, if nobody was told yet."""
         return self._current[0].wait(timeout)
 
-    def close(self):
-        """Waits for the save under way and gives the memory back. Raises what it failed with, if
-        nobody was told yet."""
+    def close(self, timeout=None):
+        """Waits for the save under way, and gives the memory back; after `timeout` seconds no
+        longer for other ranks. Raises what the save failed with, if nobody was told yet."""
         if self._is_closed or os.getpid() != self._process:
             return
         self._is_closed = True
         try:
+            if timeout is not None and self._thread is not None and self._ranks is not None:
+                self._thread.join(timeout)
+                self._ranks.end()
             self._finish()
         finally:
             self._snapshots.clear()

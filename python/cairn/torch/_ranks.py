@@ -20,6 +20,7 @@ from ..errors import CancelledError, UnreachableError, UsageError
 TIMEOUT = 600.0  # seconds
 _VALUE_BYTES = 4 << 20  # TCPStore closes the connection over 8 MiB
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2e-4, 0.1  # seconds between two looks
+_SETTLE = 10.0  # seconds: ranks look for an answer more often
 _NAMED = 16  # ranks in a message
 
 _made = {}  # how many Ranks of which group there have been in this process
@@ -30,7 +31,7 @@ class Ranks:
 
     store: a store of torch.distributed that all of them reach; name: what this talk's keys begin
     with, the same on all ranks and no other talk's; labels: the ranks' names in messages.
-    timeout: seconds that one wait may last.
+    timeout: seconds that one wait may last, and half of the wait for an answer of one to all.
     Threads: any, but exchanges begin in the same order on all ranks. A fork may not use it.
     """
 
@@ -121,6 +122,7 @@ class Exchange:
         self.ranks = ranks
         self._number = number
         self._turns = itertools.count()
+        self._said = None  # the key of what this rank said to all
 
     def gather(self, value, to=0):
         """On rank `to`: the values of all ranks, in their order. On others: None, without a wait.
@@ -130,7 +132,7 @@ class Exchange:
             ranks.ask("set", self._key(turn, ranks.rank), _packed(value))
             return None
         keys = {rank: self._key(turn, rank) for rank in range(ranks.size) if rank != to}
-        self._wait(keys)
+        self._wait(keys, ranks.timeout)
         values = {rank: _unpacked(ranks.ask("get", key)) for rank, key in keys.items()}
         for key in keys.values():
             ranks.ask("delete_key", key)
@@ -138,38 +140,58 @@ class Exchange:
         return [values[rank] for rank in range(ranks.size)]
 
     def broadcast(self, value=None, of=0):
-        """The value of rank `of`, on all ranks. Errors: UnreachableError naming that rank."""
+        """The value of rank `of`, on all ranks. It is waited for twice as long: that rank may have
+        waited for others. Errors: UnreachableError naming it."""
         ranks, turn = self.ranks, next(self._turns)
         key = self._key(turn, of)
         if ranks.rank == of:
             if ranks.size > 1:
                 ranks.ask("set", key, _packed(value))
+                self._said = key
             return value
-        self._wait({of: key})
+        self._wait({of: key}, 2 * ranks.timeout)
         value = _unpacked(ranks.ask("get", key))
         if ranks.ask("add", key + "/read", 1) == ranks.size - 1:
             ranks.ask("delete_key", key)
             ranks.ask("delete_key", key + "/read")
         return value
 
+    def settle(self, limit=_SETTLE):
+        """On the rank that said something last: whether all heard it within `limit` seconds. Then
+        it may end, and the job's store with it."""
+        if self._said is not None:
+            heard = self._until(lambda: not self.ranks.ask("check", [self._said]),
+                                limit)
+            self._said = None
+            return heard
+        return True
+
     def _key(self, turn, rank):
         return f"{self.ranks.keys}/{self._number}/{turn}/{rank}"
 
-    def _wait(self, keys):
-        """Until the keys of these ranks are there. It looks again and again, a twentieth of the
-        time waited apart: unlike a blocking wait it leaves no request behind when it gives up."""
-        begin, ranks = time.monotonic(), self.ranks
-        while keys and not ranks.ask("check", list(keys.values())):
+    def _wait(self, keys, limit):
+        """Until the keys of these ranks are there."""
+        ranks = self.ranks
+        if not keys or self._until(lambda: ranks.ask("check", list(keys.values())), limit):
+            return
+        missing = [rank for rank, key in keys.items() if not ranks.ask("check", [key])]
+        if missing:
+            raise UnreachableError(
+                f"{ranks.named(missing)} did not answer {ranks.named([ranks.rank])} within "
+                f"{limit:g} s", "see whether it still runs; timeout= waits longer")
+
+    def _until(self, is_so, limit):
+        """Whether it became so in time. It looks again and again, a twentieth of the time waited
+        apart: unlike a blocking wait that leaves no request behind when it gives up."""
+        begin = time.monotonic()
+        while not is_so():
             waited = time.monotonic() - begin
-            if waited > ranks.timeout:
-                missing = [rank for rank, key in keys.items() if not ranks.ask("check", [key])]
-                if not missing:
-                    return
-                raise UnreachableError(
-                    f"{ranks.named(missing)} did not answer {ranks.named([ranks.rank])} within "
-                    f"{ranks.timeout:g} s", "see whether it still runs; timeout= waits longer")
-            if ranks.ended.wait(min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)):
-                raise CancelledError(f"the wait for {ranks.named(keys)} was ended")
+            if waited > limit:
+                return False
+            if self.ranks.ended.wait(min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)):
+                raise CancelledError(f"{self.ranks.named([self.ranks.rank])} no longer waits for "
+                                     "the others")
+        return True
 
 
 def _job_store():

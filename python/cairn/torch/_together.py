@@ -10,11 +10,14 @@ stored. A rank that says nothing in time is named; what was stored is then gc's 
 may have been a commit.
 """
 
+import contextlib
 import dataclasses
 
 from .. import _saving
-from ..errors import Error, UsageError, error_of
+from ..errors import CancelledError, Error, UnreachableError, UsageError, error_of
 from . import _structures
+
+_SETTLE_WITHOUT_ALL = 1.0  # seconds
 
 
 @dataclasses.dataclass
@@ -95,9 +98,17 @@ def _answered(exchange, mine, work):
     if ranks.rank != 0:
         exchange.gather(mine)
         return exchange.broadcast()
-    told, failed = _tried(lambda: _all_well(ranks, exchange.gather(mine)))
-    answer = {**told, "unused": True} if failed is not None else _tried(lambda: work(told))[0]
-    return exchange.broadcast(answer)
+    told, missing = _tried(lambda: exchange.gather(mine))
+    if missing is not None:
+        answer = {**told, "unused": True}
+    else:
+        well, failed = _tried(lambda: _all_well(ranks, told))
+        answer = {**well, "unused": True} if failed is not None else _tried(lambda: work(told))[0]
+    exchange.broadcast(answer)
+    with contextlib.suppress(UnreachableError, CancelledError):
+        # This process may hold the job's store, and end next.
+        exchange.settle(*([] if missing is None else [_SETTLE_WITHOUT_ALL]))
+    return answer
 
 
 def _commit(store, request, told):
@@ -125,12 +136,12 @@ def _told(error):
 
 
 def _all_well(ranks, told):
-    """Raises what the first rank failed with, if any did."""
+    """Nothing; raises what the first rank failed with, if any did."""
     for rank, each in enumerate(told):
         if "error" in each:
             number, message, hint = each["error"]
             raise error_of(number, f"{ranks.named([rank])}: {message}", hint)
-    return told
+    return {}
 
 
 def _raise(failed, answer):
