@@ -20,11 +20,11 @@ def outline(tensors, structure=b""):
     return digest.hexdigest()
 
 
-def share_of(tensors, ranks, alike, given):
+def share_of(tensors, ranks, alike, given=None):
     """Those that this rank stores, by name, so that each box is stored by one rank. What all hold
     is dealt out by bytes, the tensors of one parameter to one rank: they are encoded together.
     alike: the ranks whose outlines are equal; they all come to the same answer. given: {name:
-    (role, parameter)}, of those that are known."""
+    (role, parameter)}, as far as it is known."""
     held = {}  # holders -> names
     known = {}  # mesh and placements -> holders
     for name, value in tensors.items():
@@ -32,7 +32,7 @@ def share_of(tensors, ranks, alike, given):
     mine = set()
     for holders, names in held.items():
         sizes = {name: tensors[name].nbytes for name in names}
-        mine.update(_dealt(names, sizes, given, holders.index(ranks.rank), len(holders)))
+        mine.update(_dealt(names, sizes, given or {}, holders.index(ranks.rank), len(holders)))
     return {name: value for name, value in tensors.items() if name in mine}
 
 
