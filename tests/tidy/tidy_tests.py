@@ -82,6 +82,7 @@ TESTED_BY = {
     "cli/exclusive.cc": "tests/cli/commands_test.py",
     "lib/find_tag.cc": "tests/cli/commands_test.py",
     "lib/c_copy.cc": "tests/lib/c_abi_test.cc",
+    "lib/c_digest.cc": "tests/lib/c_abi_test.cc",
     "lib/c_load.cc": "tests/lib/c_abi_test.cc",
     "lib/c_save.cc": "tests/lib/c_abi_test.cc",
     "lib/c_store.cc": "tests/lib/c_abi_test.cc",

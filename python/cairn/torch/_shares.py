@@ -20,10 +20,11 @@ def outline(tensors, structure=b""):
     return digest.hexdigest()
 
 
-def share_of(tensors, ranks, alike):
+def share_of(tensors, ranks, alike, given=None):
     """Those that this rank stores, by name, so that each box is stored by one rank. What all hold
     is dealt out by bytes, the tensors of one parameter to one rank: they are encoded together.
-    alike: the ranks whose outlines are equal; they all come to the same answer."""
+    alike: the ranks whose outlines are equal; they all come to the same answer. given: {name:
+    (role, parameter)}, as far as it is known."""
     held = {}  # holders -> names
     known = {}  # mesh and placements -> holders
     for name, value in tensors.items():
@@ -31,17 +32,18 @@ def share_of(tensors, ranks, alike):
     mine = set()
     for holders, names in held.items():
         sizes = {name: tensors[name].nbytes for name in names}
-        mine.update(_dealt(names, sizes, holders.index(ranks.rank), len(holders)))
+        mine.update(_dealt(names, sizes, given or {}, holders.index(ranks.rank), len(holders)))
     return {name: value for name, value in tensors.items() if name in mine}
 
 
-def _dealt(names, sizes, place, places):
+def _dealt(names, sizes, given, place, places):
     """Those of one of several places: a run of the clusters as long as the others' in bytes."""
     if places == 1:
         return names
     clusters = {}
     for name in names:
-        clusters.setdefault(_ROLE_WORDS.sub("", name), []).append(name)
+        parameter = given.get(name, (None, ""))[1]
+        clusters.setdefault(parameter or _ROLE_WORDS.sub("", name), []).append(name)
     total, begin, mine = max(1, sum(sizes.values())), 0, []
     for members in clusters.values():
         bytes_ = sum(sizes[name] for name in members)
