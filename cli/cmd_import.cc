@@ -154,7 +154,6 @@ int cmd_import(const Context& context, const ImportOptions& options) {
     if (!pinned) return output.fail(pinned.error());
   }
   warn_of_damage(output, *saved);
-  for (const std::string& warning : saved->warnings) output.warn(warning);
   print(output, *saved);
   return kExitOk;
 }

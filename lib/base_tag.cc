@@ -64,36 +64,32 @@ void BaseTag::match(const Schema& schema, const std::vector<AttachmentInfo>& att
   }
 }
 
-std::optional<PagePlan::Place> BaseTag::place_of(size_t item, uint64_t chunk) const {
+std::optional<std::vector<Copy>> BaseTag::equal_copies(size_t item, uint64_t chunk,
+                                                       const ChunkEntry& entry) {
   const std::optional<size_t> number = base_items_[item];
   // An attachment may have been shorter.
   if (!number || chunk >= checkpoint_->chunk_count(*number)) return std::nullopt;
-  return checkpoint_->plan().place(*number, chunk);
-}
-
-std::optional<std::vector<Copy>> BaseTag::equal_copies(size_t item, uint64_t chunk,
-                                                       const ChunkEntry& entry) {
-  const auto place = place_of(item, chunk);
-  if (!place) return std::nullopt;
-  const auto page = checkpoint_->page(place->page);
-  if (!page || (*page)->page.entries[place->entry] != entry) return std::nullopt;
-  const auto copies = (*page)->copies(place->entry);
+  const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
+  const auto page = checkpoint_->page(place.page);
+  if (!page || (*page)->page.entries[place.entry] != entry) return std::nullopt;
+  const auto copies = (*page)->copies(place.entry);
   return std::vector<Copy>(copies.begin(), copies.end());
 }
 
 std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box* piece) {
-  const auto place = place_of(item, chunk);
-  if (!place) return std::nullopt;
-  const auto page = checkpoint_->page(place->page);
+  const std::optional<size_t> number = base_items_[item];
+  if (!number || chunk >= checkpoint_->chunk_count(*number)) return std::nullopt;
+  const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
+  const auto page = checkpoint_->page(place.page);
   if (!page) {
-    note_unread({static_cast<uint32_t>(place->page), place->entry});
+    note_unread({static_cast<uint32_t>(place.page), static_cast<uint32_t>(place.entry)});
     return std::nullopt;
   }
-  uint32_t slot = (*page)->first_slots[place->entry];
-  const ChunkEntry& entry = (*page)->page.entries[place->entry];
+  uint32_t slot = (*page)->first_slots[place.entry];
+  const ChunkEntry& entry = (*page)->page.entries[place.entry];
   const auto unit = [&](const Digest& digest) {
-    const CopyRef ref{static_cast<uint32_t>(place->page), slot};
-    const Digest& page_digest = checkpoint_->table().place(place->page).page.digest;
+    const CopyRef ref{static_cast<uint32_t>(place.page), slot};
+    const Digest& page_digest = checkpoint_->table().place(place.page).page.digest;
     const Copy& copy = (*page)->locator.copies[slot];
     const uint8_t detail = copy.parameters.size() > 1 ? copy.parameters[1] : 0;
     return BaseUnit{ref,    {page_digest, slot}, digest, copy.decoded_bytes, copy.encoding,
@@ -128,12 +124,15 @@ size_t BaseTag::unread() const {
 }
 
 Result<DecodePlan> BaseTag::plan_of(size_t item, uint64_t chunk) {
-  const auto place = place_of(item, chunk);
-  if (!place) return fail(Code::kNotFound, "the base tag has no such chunk");
-  CAIRN_TRY(const auto page, checkpoint_->page(place->page));
+  const std::optional<size_t> number = base_items_[item];
+  if (!number || chunk >= checkpoint_->chunk_count(*number)) {
+    return fail(Code::kNotFound, "the base tag has no such chunk");
+  }
+  const PagePlan::Place place = checkpoint_->plan().place(*number, chunk);
+  CAIRN_TRY(const auto page, checkpoint_->page(place.page));
   std::vector<CopyRef> refs;
-  for (uint32_t i = 0; i < copy_count(page->page.entries[place->entry]); ++i) {
-    refs.push_back({static_cast<uint32_t>(place->page), page->first_slots[place->entry] + i});
+  for (uint32_t i = 0; i < copy_count(page->page.entries[place.entry]); ++i) {
+    refs.push_back({static_cast<uint32_t>(place.page), page->first_slots[place.entry] + i});
   }
   return plan_decoding(*checkpoint_, refs);
 }

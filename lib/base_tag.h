@@ -46,9 +46,6 @@ class BaseTag {
   /// shape: only what lies on the same grid can be equal.
   void match(const Schema& schema, const std::vector<AttachmentInfo>& attachments);
 
-  /// Where the base has that chunk; nullopt when it has none there.
-  std::optional<PagePlan::Place> place_of(size_t item, uint64_t chunk) const;
-
   /// The copies of the base's chunk at the same place when it has the same identity; nullopt when
   /// it differs, is not there, or cannot be read.
   std::optional<std::vector<Copy>> equal_copies(size_t item, uint64_t chunk,

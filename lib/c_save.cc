@@ -1,7 +1,6 @@
 // The C ABI: saving a tag.
 #include <fmt/format.h>
 
-#include "lib/base_tag.h"
 #include "lib/c_abi.h"
 #include "lib/part_meeting.h"
 #include "lib/roles.h"
@@ -56,9 +55,6 @@ static Status read_extras(const cairn_save_request& given, SaveRequest& request)
   for (size_t i = 0; i < given.metadata_count; ++i) {
     CAIRN_TRY(const std::string key, text_of(given.metadata[i].key, "a key of the metadata"));
     CAIRN_TRY(request.metadata[key], text_of(given.metadata[i].value, "a value of the metadata"));
-  }
-  for (size_t i = 0; i < given.warning_count; ++i) {
-    CAIRN_TRY(request.warnings.emplace_back(), text_of(given.warnings[i], "a warning"));
   }
   return {};
 }
@@ -117,16 +113,6 @@ extern "C" cairn_status cairn_save(cairn_store* store, const cairn_save_request*
     CAIRN_TRY(const cairn::SaveResult saved, cairn::save(*store->store, wanted));
     return result == nullptr ? cairn::Status()
                              : cairn::c_abi::give_text(cairn::save_json(saved).dump(), result);
-  });
-}
-
-extern "C" cairn_status cairn_base_of(cairn_store* store, const char* tag, char** name) {
-  return cairn::c_abi::run([&]() -> cairn::Status {
-    CAIRN_TRY(const std::string wanted, cairn::c_abi::text_of(tag, "the tag"));
-    CAIRN_TRY(const auto base, store->store->ask_tags([&](cairn::TagBook& tags) {
-      return cairn::choose_base(tags, wanted, std::nullopt);
-    }));
-    return cairn::c_abi::give_text(base ? base->name : "none", name);
   });
 }
 

@@ -140,9 +140,6 @@ typedef struct cairn_save_request {
   /* Names of parts that cairn_save() unites: they hold all tensors, so `tensors` is empty. */
   const char* const* parts;
   size_t part_count;
-  /* What the caller has found odd about the state: told and kept like the save's own warnings. */
-  const char* const* warnings;
-  size_t warning_count;
 } cairn_save_request;
 
 /* Saves the boxes as one tag: all of it or nothing. `result`: the JSON of `cairn import --json`.
@@ -154,10 +151,6 @@ cairn_status cairn_save(cairn_store* store, const cairn_save_request* request, c
 /* What one process has stored of a tag. It protects its files until it is ended, so it must live
  * until cairn_save() has united all parts, in whichever process. One thread at a time. */
 typedef struct cairn_part cairn_part;
-
-/* The tag that a save of `tag` compares with unless it is told: the newest of the same prefix, or
- * "none". For `base` of all processes that save one tag together. Free `name` by cairn_free(). */
-cairn_status cairn_base_of(cairn_store* store, const char* tag, char** name);
 
 /* Stores the boxes and attachments; no tag refers to them yet. Boxes need not cover their tensors,
  * and no two overlap; `writer` tells the rank. The same tag, step and base in all processes.
@@ -179,27 +172,6 @@ cairn_status cairn_part_meet(cairn_store* store, cairn_part* part,
 /* `remove`: nobody has tried to make the tag, nor will: the files go at once. Else what no tag
  * needs is gc's to find, which is right whatever has happened. Null is fine. */
 void cairn_part_end(cairn_part* part, int32_t remove);
-
-/* --- Comparing without saving */
-
-/* Which bytes of a box are looked at: one stretch of it, another one at each turn; over many turns,
- * whatever their distances, all. */
-typedef struct cairn_sampling {
-  size_t struct_bytes;
-  uint64_t bytes; /* of a stretch; 0: all of the box */
-  uint64_t turn;  /* such as the step */
-} cairn_sampling;
-
-/* Digests boxes in memory: `digests` gets 32 bytes for each, of the bytes that are looked at, in
- * row-major order, whatever the strides. `sampling` null: all. CAIRN_USAGE naming the tensor. */
-cairn_status cairn_digest(const cairn_tensor* tensors, size_t count, size_t tensor_bytes,
-                          const cairn_sampling* sampling, uint32_t threads, cairn_watch* watch,
-                          uint8_t* digests);
-/* The part of a tensor's box that cairn_digest() looks at, in the tensor's coordinates: `rank`
- * offsets and lengths. `data` is not read. */
-cairn_status cairn_sampled_box(const cairn_tensor* tensor, size_t tensor_bytes,
-                               const cairn_sampling* sampling, uint64_t* offsets,
-                               uint64_t* lengths);
 
 /* --- Loading */
 

@@ -105,9 +105,7 @@ struct SaveRequest {
   /// `tensors` is empty. Of one base tag, which this save must compare with too.
   std::vector<std::string> parts = {};
   OptimizerFacts optimizer = {};  ///< what is known of the step, to predict state from
-  /// What the caller has found odd about the state: told and kept like the save's own warnings.
-  std::vector<std::string> warnings = {};
-  LookUp look_up = {};  ///< optional
+  LookUp look_up = {};            ///< optional
   /// Called when all bytes were read, before the tag is made visible; an error ends the save. To
   /// see whether the sources have changed meanwhile: a chunk that changes between its digest and
   /// its copy is stored under a wrong name, and later saves of the right bytes would rely on it.
@@ -125,9 +123,7 @@ struct SaveResult {
   /// The tag to compare with of which something, or all, could not be read; empty: nothing of it.
   std::string damaged_base = {};
   uint64_t unread_chunks = 0;  ///< of that tag; what differs there was stored whole. 0: all
-  /// What is odd about the state that was saved, no error; kept in the tag's metadata too
-  /// (`cairn.warnings`, lib/tripwires.h).
-  std::vector<std::string> warnings = {};
+  std::vector<std::string> warnings = {};  ///< of the state that was saved; none is an error
   double elapsed_s = 0;
 };
 

@@ -239,20 +239,15 @@ void ChunkSaver::settle_item(size_t item, const ChunkUnits& chunk, std::span<Dig
 /// Where some pieces of a chunk are the base's and others are not, or not here.
 void ChunkSaver::keep_equal_pieces(size_t item, const ChunkUnits& chunk,
                                    std::span<DigestedUnit> units) {
-  const bool begins_anew =
-      budget_.is_due(*chunk.group, chunk.chunk) ||
-      (must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk));
+  if (budget_.is_due(*chunk.group, chunk.chunk)) return;
+  if (must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk)) return;
   for (DigestedUnit& unit : units) {
     const auto before = base_->unit_at(item, chunk.chunk, &unit.unit.box);
     if (!before || before->digest != unit.digest) continue;
-    auto copy = base_->copy_of(before->ref);
-    if (!copy) continue;
-    if (begins_anew && !copy->bases.empty()) {
-      pages_.renew(unit.place);
-      continue;
-    }
     const auto decoding = plan_decoding(base_->checkpoint(), {&before->ref, 1});
     if (!decoding || !hold_all(tables_, *decoding)) continue;
+    auto copy = base_->copy_of(before->ref);
+    if (!copy) continue;
     pages_.set_copy(unit.place, ChunkCopy::of_base(*std::move(copy)));
     unit.is_wanted = false;
   }
@@ -458,7 +453,7 @@ Status ChunkSaver::run_jobs(std::span<const SaveGroup> groups) {
 
 Status ChunkSaver::run() {
   if (request_.call.progress != nullptr) {
-    request_.call.progress->total_bytes = plan_.bytes_here();
+    request_.call.progress->total_bytes = plan_.logical_bytes + plan_.attachment_bytes;
   }
   // Tensors that stand alone may use what those of the groups have stored.
   const auto alone = std::find_if(groups_.begin(), groups_.end(),

@@ -1,119 +1,228 @@
-// In two rounds: the first fills in the entries, whose digests say what each place of the tag
-// holds; in the second, copies that are made from others of their part find these by digest.
 #include "lib/merge_parts.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
-#include "lib/part_view.h"
-#include "lib/replicas.h"
 #include "lib/strided.h"
+#include "store/meta_pack.h"
 
 namespace cairn {
+
+static std::string step_text(const std::optional<int64_t>& step) {
+  return step ? fmt::format("step {}", *step) : "no step";
+}
+
+static Result<Part> read_part(FilePool& files, const std::string& name) {
+  CAIRN_TRY(const Reference reference, parse_part_name(name));
+  const auto bytes = read_object(files, reference);
+  if (bytes) return decode_part(*bytes);
+  return fail(bytes.error().code, "a part of the save cannot be read: " + bytes.error().message,
+              "whoever stores a part must live until the save is done; save again");
+}
+
+Result<std::vector<Part>> read_parts(const Store& store, const SaveRequest& request) {
+  std::vector<Part> parts;
+  FilePool files(store.fs(), store.path(), OpenMode::kRead);
+  for (const std::string& name : request.parts) {
+    CAIRN_TRY(Part part, read_part(files, name));
+    if (part.tag != request.tag) {
+      return fail(Code::kUsage,
+                  fmt::format("a part of the tag '{}' is no part of '{}'", part.tag, request.tag));
+    }
+    if (part.step != request.step) {
+      return fail(Code::kUsage,
+                  fmt::format("the parts of '{}' are of other steps: {} and {}", request.tag,
+                              step_text(request.step), step_text(part.step)));
+    }
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+Status check_parts_base(std::span<const Part> parts, const BaseTag* base) {
+  for (const Part& part : parts) {
+    if (!part.base) continue;
+    const bool is_same =
+        base != nullptr && *part.base == PartBase{base->tag().name, base->tag().table};
+    if (is_same) continue;
+    return fail(Code::kBusy,
+                fmt::format("the tag '{}', which the save compares with, has changed meanwhile",
+                            part.base->tag),
+                "save again");
+  }
+  return {};
+}
+
+void add_packs_of(std::span<const Part> parts, std::span<const FileId> packs,
+                  std::vector<FileId>& reused) {
+  std::set<SessionId> sessions;
+  for (const Part& part : parts) sessions.insert(part.session);
+  for (const FileId& pack : packs) {
+    if (sessions.contains(pack.session)) reused.push_back(pack);
+  }
+  std::sort(reused.begin(), reused.end());
+  reused.erase(std::unique(reused.begin(), reused.end()), reused.end());
+}
+
 namespace {
+
+/// A part, and where its items and copies are.
+class PartView {
+ public:
+  PartView(const Part& part, const SavePlan& plan) : part_(part), own_items_(item_count(plan)) {
+    const auto tensors = static_cast<uint32_t>(part.schema.tensors.size());
+    for (uint32_t own = 0; own < tensors; ++own) {
+      const auto at = std::lower_bound(
+          plan.schema.tensors.begin(), plan.schema.tensors.end(), part.schema.tensors[own].name,
+          [](const TensorInfo& tensor, const std::string& name) { return tensor.name < name; });
+      join(own, static_cast<size_t>(at - plan.schema.tensors.begin()));
+    }
+    for (uint32_t own = 0; own < part.attachments.size(); ++own) {
+      const auto at = std::lower_bound(
+          plan.attachment_infos.begin(), plan.attachment_infos.end(), part.attachments[own].name,
+          [](const AttachmentInfo& info, const std::string& name) { return info.name < name; });
+      join(tensors + own,
+           plan.tensors.size() + static_cast<size_t>(at - plan.attachment_infos.begin()));
+    }
+    uint32_t copies = 0;
+    for (const PartUnit& unit : part.units) {
+      first_copies_.push_back(copies);
+      copies += unit.is_stored() ? 1 : 0;
+    }
+  }
+
+  /// The plan's item that an item of the part is.
+  size_t item_of(uint32_t own) const { return items_[own]; }
+
+  const PartUnit* find(size_t item, uint64_t chunk, const Box* piece) const {
+    if (!own_items_[item]) return nullptr;
+    const std::pair<uint32_t, uint64_t> wanted{*own_items_[item], chunk};
+    const auto place = [](const PartUnit& unit) { return std::pair(unit.item, unit.chunk); };
+    auto at = std::lower_bound(
+        part_.units.begin(), part_.units.end(), wanted,
+        [&](const PartUnit& unit, const auto& before) { return place(unit) < before; });
+    for (; at != part_.units.end() && place(*at) == wanted; ++at) {
+      const bool is_it = piece == nullptr ? !at->piece : at->piece == *piece;
+      if (is_it) return &*at;
+    }
+    return nullptr;
+  }
+
+  const Part& part() const { return part_; }
+  const Copy& copy_of(const PartUnit& unit) const {
+    return part_.copies.copies[first_copies_[static_cast<size_t>(&unit - part_.units.data())]];
+  }
+
+ private:
+  static size_t item_count(const SavePlan& plan) {
+    return plan.tensors.size() + plan.attachment_infos.size();
+  }
+  void join(uint32_t own, size_t item) {
+    items_.push_back(item);
+    own_items_[item] = own;
+  }
+
+  const Part& part_;
+  std::vector<std::optional<uint32_t>> own_items_;  // by the plan's item
+  std::vector<size_t> items_;                       // by the part's
+  std::vector<uint32_t> first_copies_;              // by unit
+};
 
 /// Threads: one at a time.
 class Merger {
  public:
-  Merger(std::span<const Part> parts, const SavePlan& plan, BaseTag* base, SavedPages& pages)
-      : plan_(plan), base_(base), pages_(pages) {
-    for (const Part& part : parts) {
-      views_.emplace_back(part, static_cast<uint32_t>(views_.size()), plan);
-    }
+  Merger(std::span<const Part> parts, const SavePlan& plan, SavedPages& pages)
+      : plan_(plan), pages_(pages) {
+    for (const Part& part : parts) views_.emplace_back(part, plan);
   }
 
-  Result<MergedParts> run() {
-    for (const PartView& view : views_) CAIRN_CHECK(view.check());
+  Status run() {
     for (size_t item = 0; item < plan_.tensors.size() + plan_.attachment_infos.size(); ++item) {
       if (plan_.is_here(item)) continue;
-      for (uint64_t chunk = 0; chunk < plan_.chunk_count(item); ++chunk) {
-        CAIRN_CHECK(fill(item, chunk));
+      for (uint64_t chunk = 0; chunk < chunk_count(item); ++chunk) CAIRN_CHECK(fill(item, chunk));
+    }
+    return {};
+  }
+
+  /// A line for each tensor that parts have replicas of which differ.
+  std::vector<std::string> differences() const {
+    std::vector<std::string> lines;
+    std::set<std::pair<size_t, uint32_t>> told;
+    for (const PartView& view : views_) {
+      for (const PartUnit& unit : view.part().units) {
+        const size_t item = view.item_of(unit.item);
+        const bool differs = item < plan_.tensors.size() && differs_from_merged(item, unit);
+        if (!differs) continue;
+        const uint32_t other = view.part().layout.tensors[unit.item].boxes.front().writer;
+        if (!told.insert({item, other}).second) continue;
+        lines.push_back(fmt::format(
+            "the tensor '{}' of rank {} differs from that of rank {}, "
+            "which was saved",
+            plan_.schema.tensors[item].name, other, plan_.tensors[item].boxes.front().writer));
       }
     }
-    for (const Taken& taken : taken_) {
-      CAIRN_TRY(ChunkCopy copy, in_tag(taken));
-      pages_.set_copy(taken.place, std::move(copy));
-    }
-    MergedParts merged;
-    count_new(merged);
-    merged.warnings = find_differences(views_, plan_, pages_);
-    return merged;
+    return lines;
   }
 
  private:
-  /// A stored unit that stands for a place of the tag.
-  struct Taken {
-    const PartView* view = nullptr;
-    const PartUnit* unit = nullptr;
-    OwnPlace place;
-  };
-
-  OwnPlace place_of(size_t item, uint64_t chunk) const {
-    const PagePlan::Place at = plan_.pages.place(item, chunk);
-    return {at.page, at.entry, 0};
+  uint64_t chunk_count(size_t item) const {
+    if (item < plan_.tensors.size()) return plan_.tensors[item].grid.chunk_count();
+    return attachment_chunk_count(plan_.attachment_infos[item - plan_.tensors.size()],
+                                  plan_.opaque_chunk_bytes);
   }
 
-  /// Of all boxes of a chunk, the part that has the first.
-  const PartView& view_of(const Unit& unit) const {
+  uint32_t part_of(const Unit& unit) const {
     if (unit.item >= plan_.tensors.size()) {
-      return views_[*plan_.attachment_parts[unit.item - plan_.tensors.size()]];
+      return *plan_.attachment_parts[unit.item - plan_.tensors.size()];
     }
-    return views_[*plan_.tensors[unit.item].boxes[unit.sources.front()].part];
+    return *plan_.tensors[unit.item].boxes[unit.sources.front()].part;
   }
 
-  static const PartUnit* find(const PartView& view, const Unit& unit) {
-    return unit.is_piece ? view.find_piece(unit.item, unit.chunk, unit.box)
-                         : view.find_whole(unit.item, unit.chunk);
+  tl::unexpected<Error> lacks(const Unit& unit) const {
+    const bool is_tensor = unit.item < plan_.tensors.size();
+    return fail(
+        Code::kUsage,
+        fmt::format("chunk {} of '{}' is in no part of the save as it was planned", unit.chunk,
+                    is_tensor ? plan_.schema.tensors[unit.item].name
+                              : plan_.attachment_infos[unit.item - plan_.tensors.size()].name),
+        "ranks that hold the same boxes of a tensor must hold all the same");
   }
 
   Status fill(size_t item, uint64_t chunk) {
-    const std::vector<Unit> units = plan_.units_of(item, chunk);
-    std::vector<Taken> found;
-    OwnPlace place = place_of(item, chunk);
-    for (const Unit& unit : units) {
-      const PartView& view = view_of(unit);
-      found.push_back({&view, find(view, unit), place});
-      ++place.unit;
-    }
-    const bool has_all = std::all_of(found.begin(), found.end(),
-                                     [](const Taken& each) { return each.unit != nullptr; });
-    if (has_all) return take(found);
-    if (take_whole(item, chunk)) return {};
-    if (plan_.unit_bytes(units.front()) <= kInlineBytesMax) return assemble(units.front());
-    return lacks(units.front());
-  }
-
-  Status take(const std::vector<Taken>& found) {
-    const OwnPlace& place = found.front().place;
+    const PagePlan::Place at = plan_.pages.place(item, chunk);
+    OwnPlace place{at.page, at.entry, 0};
     std::vector<Piece> pieces;
-    for (const Taken& each : found) {
-      const PartUnit& unit = *each.unit;
-      if (unit.is_renewed) pages_.renew(place);
-      if (unit.is_stored()) taken_.push_back(each);
-      if (!unit.piece) {
-        std::visit([&](const auto& content) { pages_.set_entry(place, content); }, unit.content);
+    for (const Unit& unit : plan_.units_of(item, chunk)) {
+      const PartView& view = views_[part_of(unit)];
+      const PartUnit* found = view.find(item, chunk, unit.is_piece ? &unit.box : nullptr);
+      if (found == nullptr && !unit.is_piece && plan_.unit_bytes(unit) <= kInlineBytesMax) {
+        CAIRN_TRY(Bytes bytes, assemble(unit));
+        pages_.set_entry(place, std::move(bytes));
         return {};
       }
-      const auto& digest = std::get<Digest>(unit.content);
-      pieces.push_back({unit.piece->offsets, unit.piece->lengths, digest});
+      if (found == nullptr) return lacks(unit);
+      if (found->is_stored()) pages_.set_copy(place, in_tag(view, view.copy_of(*found)));
+      if (found->is_renewed) pages_.renew(place);
+      if (!unit.is_piece) {
+        set_whole(place, *found);
+        return {};
+      }
+      if (!found->is_stored()) return lacks(unit);
+      pieces.push_back({unit.box.offsets, unit.box.lengths, std::get<Digest>(found->content)});
+      ++place.unit;
     }
     pages_.set_entry(place, std::move(pieces));
     return {};
   }
 
-  /// Where boxes of a chunk are replicas of several parts, one of these may have it whole.
-  bool take_whole(size_t item, uint64_t chunk) {
-    for (const PartView& view : views_) {
-      const PartUnit* const whole = view.find_whole(item, chunk);
-      if (whole == nullptr || !view.is_of_plan(*whole)) continue;
-      return take({{&view, whole, place_of(item, chunk)}}).has_value();
-    }
-    return false;
+  void set_whole(const OwnPlace& place, const PartUnit& found) {
+    std::visit([&](const auto& content) { pages_.set_entry(place, content); }, found.content);
   }
 
-  /// Fills in a chunk that lies in its page, from the pieces that several processes had of it.
-  Status assemble(const Unit& unit) {
+  /// A chunk that lies in its page, from the pieces that several processes had of it.
+  Result<Bytes> assemble(const Unit& unit) const {
     const PlannedTensor& tensor = plan_.tensors[unit.item];
     const uint32_t item_bytes = tensor.form.item_bytes;
     Bytes whole(plan_.unit_bytes(unit));
@@ -121,107 +230,75 @@ class Merger {
     for (const size_t number : unit.sources) {
       const SourceBox& source = tensor.boxes[number];
       const Box common = *intersect(source.box, unit.box);
-      const PartUnit* const found =
-          views_[*source.part].find_piece(unit.item, unit.chunk, common);
-      if (found == nullptr) return lacks(unit);
-      const auto& bytes = std::get<Bytes>(found->content);
-      copy_box(StridedSource{bytes.data(), contiguous_strides(common.lengths, item_bytes)},
+      const PartUnit* found = views_[*source.part].find(unit.item, unit.chunk, &common);
+      const Bytes* bytes = found == nullptr ? nullptr : std::get_if<Bytes>(&found->content);
+      if (bytes == nullptr || bytes->size() != common.elements() * item_bytes) return lacks(unit);
+      copy_box(StridedSource{bytes->data(), contiguous_strides(common.lengths, item_bytes)},
                sub_box(room, unit.box, common), common.lengths, item_bytes);
     }
-    pages_.set_entry(place_of(unit.item, unit.chunk), std::move(whole));
-    return {};
+    return whole;
   }
 
-  tl::unexpected<Error> lacks(const Unit& unit) const {
-    return fail(Code::kCorrupt, fmt::format("a part of the save is damaged: chunk {} of '{}' is in "
-                                            "none",
-                                            unit.chunk, plan_.name(unit.item)));
-  }
-
-  /// The copy with its bases by their places in the tag.
-  Result<ChunkCopy> in_tag(const Taken& taken) const {
-    const Copy& copy = taken.view->copy_of(*taken.unit);
+  /// A copy of a part, with its bases by their places in the tag.
+  ChunkCopy in_tag(const PartView& view, const Copy& copy) const {
     ChunkCopy named{copy, {}};
     named.copy.bases.clear();
     for (const BaseRef& base : copy.bases) {
       if (base.page != kOwnUnits) {
         named.bases.emplace_back(base);
-        continue;
+      } else {
+        named.bases.emplace_back(place_of(view, view.part().units[base.slot]));
       }
-      const PartUnit& unit = taken.view->part().units[base.slot];
-      const auto place = find_in_tag(*taken.view, unit);
-      if (!place) return is_made_from_another(taken, unit);
-      named.bases.emplace_back(*place);
     }
     return named;
   }
 
-  /// Where the tag has what the part has there; nullopt when it has something else.
-  std::optional<OwnPlace> find_in_tag(const PartView& view, const PartUnit& unit) const {
-    if (!view.is_of_plan(unit)) return std::nullopt;
-    OwnPlace place = place_of(view.item_of(unit), unit.chunk);
-    const ChunkEntry& entry = pages_.entry(place);
-    const auto& digest = std::get<Digest>(unit.content);
-    if (!unit.piece) {
-      const auto* const whole = std::get_if<Digest>(&entry);
-      return whole != nullptr && *whole == digest ? std::optional(place) : std::nullopt;
+  OwnPlace place_of(const PartView& view, const PartUnit& unit) const {
+    const size_t item = view.item_of(unit.item);
+    const PagePlan::Place at = plan_.pages.place(item, unit.chunk);
+    OwnPlace place{at.page, at.entry, 0};
+    if (!unit.piece) return place;
+    for (const Unit& each : plan_.units_of(item, unit.chunk)) {
+      if (each.box == *unit.piece) break;
+      ++place.unit;
     }
-    const auto* const pieces = std::get_if<std::vector<Piece>>(&entry);
-    if (pieces == nullptr) return std::nullopt;
-    const auto at = std::find(pieces->begin(), pieces->end(),
-                              Piece{unit.piece->offsets, unit.piece->lengths, digest});
-    if (at == pieces->end()) return std::nullopt;
-    place.unit = static_cast<uint32_t>(at - pieces->begin());
     return place;
   }
 
-  tl::unexpected<Error> is_made_from_another(const Taken& taken, const PartUnit& base) const {
-    const size_t made = taken.view->item_of(*taken.unit), item = taken.view->item_of(base);
-    return fail(Code::kUsage,
-                fmt::format("'{}' of {} is made from its '{}', which is another than that of {}",
-                            plan_.name(made), taken.view->holder(made), plan_.name(item),
-                            holder_of(plan_, item)),
-                "replicas must be equal; were they saved in the middle of an update?");
-  }
-
-  /// Counts what the processes have written, each chunk once, and what is new in pages.
-  void count_new(MergedParts& merged) const {
-    std::vector<std::pair<Digest, uint32_t>> written;
-    for (const Taken& taken : taken_) {
-      const Copy& copy = taken.view->copy_of(*taken.unit);
-      const bool is_new = taken.view->item_of(*taken.unit) < plan_.tensors.size() &&
-                          copy.pack.session == taken.view->part().session;
-      if (is_new) written.emplace_back(std::get<Digest>(taken.unit->content), copy.decoded_bytes);
+  bool differs_from_merged(size_t item, const PartUnit& unit) const {
+    const PagePlan::Place at = plan_.pages.place(item, unit.chunk);
+    const ChunkEntry& entry = pages_.entry({at.page, at.entry, 0});
+    if (!unit.piece) {
+      return std::visit(
+          [&](const auto& content) {
+            const auto* merged = std::get_if<std::decay_t<decltype(content)>>(&entry);
+            return merged != nullptr && *merged != content;
+          },
+          unit.content);
     }
-    std::sort(written.begin(), written.end());
-    written.erase(std::unique(written.begin(), written.end()), written.end());
-    merged.new_chunks = written.size();
-    for (const auto& [digest, bytes] : written) merged.new_bytes += bytes;
-    for (size_t item = 0; item < plan_.tensors.size(); ++item) {
-      for (uint64_t chunk = 0; chunk < plan_.chunk_count(item); ++chunk) {
-        const ChunkEntry& entry = pages_.entry(place_of(item, chunk));
-        const auto* const inline_bytes = std::get_if<Bytes>(&entry);
-        if (inline_bytes == nullptr) continue;
-        if (base_ != nullptr && base_->equal_copies(item, chunk, entry)) continue;
-        ++merged.new_chunks;
-        merged.new_bytes += inline_bytes->size();
-      }
-    }
+    const auto* pieces = std::get_if<std::vector<Piece>>(&entry);
+    if (pieces == nullptr || !unit.is_stored()) return false;
+    return std::any_of(pieces->begin(), pieces->end(), [&](const Piece& piece) {
+      return Box{piece.offsets, piece.lengths} == *unit.piece &&
+             piece.digest != std::get<Digest>(unit.content);
+    });
   }
 
   const SavePlan& plan_;
-  BaseTag* const base_;
   SavedPages& pages_;
   std::vector<PartView> views_;
-  std::vector<Taken> taken_;
 };
 
 }  // namespace
 
-Result<MergedParts> merge_parts(std::span<const Part> parts, const SavePlan& plan, BaseTag* base,
-                                SavedPages& pages) {
-  if (parts.empty()) return MergedParts();
-  return Merger(parts, plan, base, pages).run();
+Status merge_parts(std::span<const Part> parts, const SavePlan& plan, SavedPages& pages,
+                   std::vector<std::string>& warnings) {
+  if (parts.empty()) return {};
+  Merger merger(parts, plan, pages);
+  CAIRN_CHECK(merger.run());
+  const auto differences = merger.differences();
+  warnings.insert(warnings.end(), differences.begin(), differences.end());
+  return {};
 }
 
 }  // namespace cairn

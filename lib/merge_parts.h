@@ -12,17 +12,22 @@
 
 namespace cairn {
 
-/// What there is to tell of parts that were put together.
-struct MergedParts {
-  uint64_t new_bytes = 0, new_chunks = 0;  ///< as in TagFacts
-  std::vector<std::string> warnings;       ///< of replicas that differ: the first part's count
-};
+/// Reads the parts that the request names. Errors: kNotFound for one that is gone, kUsage for one
+/// of another tag or step, kCorrupt.
+Result<std::vector<Part>> read_parts(const Store& store, const SaveRequest& request);
 
-/// Fills in the entries of all chunks that the parts have, and where their copies lie. `base`: may
-/// be null. Errors: kUsage when replicas differ and copies that are needed are made from another
-/// one than the first; kCorrupt when a part lacks what it says it has. REQUIRES: the plan is of
-/// these parts.
-Result<MergedParts> merge_parts(std::span<const Part> parts, const SavePlan& plan, BaseTag* base,
-                                SavedPages& pages);
+/// Errors: kBusy when a part was compared with another tag than this save: what its copies are made
+/// from could not be found.
+Status check_parts_base(std::span<const Part> parts, const BaseTag* base);
+
+/// Fills in the entries of all chunks that the parts have, and where their copies lie. Replicas
+/// that differ between parts are told in `warnings`; the first part's counts. Errors: kCorrupt when
+/// a part lacks what it says it has. REQUIRES: the plan is of these parts.
+Status merge_parts(std::span<const Part> parts, const SavePlan& plan, SavedPages& pages,
+                   std::vector<std::string>& warnings);
+
+/// Adds to `reused`, which stays in order, those of the packs that the parts have written.
+void add_packs_of(std::span<const Part> parts, std::span<const FileId> packs,
+                  std::vector<FileId>& reused);
 
 }  // namespace cairn

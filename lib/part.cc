@@ -44,12 +44,9 @@ static PartUnit take_unit(WireReader& reader) {
   unit.chunk = reader.take<uint64_t>();
   const auto rank = reader.take<uint8_t>();
   const auto is_piece = reader.take<uint8_t>();
-  const auto is_renewed = reader.take<uint8_t>();
-  unit.is_renewed = is_renewed == 1;
+  unit.is_renewed = reader.take<uint8_t>() != 0;
   const auto content = reader.take<uint8_t>();
-  const bool is_good = rank <= kRankMax && is_piece <= 1 && (is_piece == 1 || rank == 0) &&
-                       is_renewed <= 1 && content <= kBytes;
-  if (!is_good) reader.reject("has a malformed unit");
+  if (rank > kRankMax || is_piece > 1 || content > kBytes) reader.reject("has a malformed unit");
   if (is_piece == 1 && reader.ok()) {
     unit.piece.emplace();
     for (auto* numbers : {&unit.piece->offsets, &unit.piece->lengths}) {
@@ -73,10 +70,10 @@ Bytes encode_part(const Part& part) {
   append_bytes(bytes, part.session.bytes);
   append_string16(bytes, part.tag);
   append_string16(bytes, part.base ? part.base->tag : "");
-  append_digest(bytes, part.base ? part.base->manifest : Digest{});
-  append_le(bytes, part.stored_bytes);
-  append_le(bytes, part.unread_chunks);
-  append_le(bytes, part.weights_age);
+  append_reference(bytes, part.base ? part.base->table : Reference{});
+  for (const uint64_t count : {part.new_bytes, part.new_chunks, part.stored_bytes}) {
+    append_le(bytes, count);
+  }
   append_blob(bytes, encode_manifest({part.step, {}, {}, {}, part.attachments, {}}));
   append_blob(bytes, encode_schema(part.schema));
   append_blob(bytes, encode_layout(part.layout, part.schema));
@@ -86,34 +83,29 @@ Bytes encode_part(const Part& part) {
   return bytes;
 }
 
-/// That units name items and copies there are, in order: other code indexes by these numbers.
+/// What other code of this process will index by.
 static Status check_numbers(const Part& part) {
   const auto bad = [](std::string_view why) {
     return fail(Code::kCorrupt, fmt::format("a part of a save is damaged: {}", why));
   };
-  const auto place = [](const PartUnit& unit) { return std::pair(unit.item, unit.chunk); };
-  const size_t tensors = part.schema.tensors.size();
   size_t stored = 0;
-  for (size_t i = 0; i < part.units.size(); ++i) {
-    const PartUnit& unit = part.units[i];
-    if (unit.item >= tensors + part.attachments.size()) return bad("it has a unit of nothing");
-    if (unit.item >= tensors && unit.piece) return bad("it has a piece of an attachment");
-    if (i > 0 && place(unit) < place(part.units[i - 1])) return bad("its units are in no order");
+  for (const PartUnit& unit : part.units) {
+    if (unit.item >= part.schema.tensors.size() + part.attachments.size()) {
+      return bad("it has a unit of nothing");
+    }
     stored += unit.is_stored() ? 1 : 0;
   }
   if (stored != part.copies.copies.size()) return bad("its copies are not those of its units");
   for (const Copy& copy : part.copies.copies) {
     for (const BaseRef& base : copy.bases) {
-      const bool is_own = base.page == kOwnUnits;
-      if (is_own && (base.slot >= part.units.size() || !part.units[base.slot].is_stored())) {
-        return bad("a copy is made from a unit that it has not stored");
+      if (base.page == kOwnUnits && base.slot >= part.units.size()) {
+        return bad("a copy is made from a unit that it lacks");
       }
     }
   }
   for (const TensorInfo& tensor : part.schema.tensors) {
-    if (bits_per_element(static_cast<Dtype>(tensor.dtype)) == 0) {
+    if (bits_per_element(static_cast<Dtype>(tensor.dtype)) == 0)
       return bad("it has a tensor of an unknown dtype");
-    }
   }
   return {};
 }
@@ -126,12 +118,11 @@ Result<Part> decode_part(ByteSpan bytes) {
   const ByteSpan session = reader.take_bytes(part.session.bytes.size());
   if (reader.ok()) std::copy(session.begin(), session.end(), part.session.bytes.begin());
   part.tag = reader.take_string16();
-  std::string base = reader.take_string16();
-  const Digest manifest_of_base = reader.take_digest();
-  if (!base.empty()) part.base = PartBase{std::move(base), manifest_of_base};
-  part.stored_bytes = reader.take<uint64_t>();
-  part.unread_chunks = reader.take<uint64_t>();
-  part.weights_age = reader.take<uint32_t>();
+  PartBase base{reader.take_string16(), take_reference(reader)};
+  if (!base.tag.empty()) part.base = std::move(base);
+  for (uint64_t* count : {&part.new_bytes, &part.new_chunks, &part.stored_bytes}) {
+    *count = reader.take<uint64_t>();
+  }
   const ByteSpan manifest = take_blob(reader), schema = take_blob(reader);
   const ByteSpan layout = take_blob(reader), copies = take_blob(reader);
   static constexpr uint64_t kUnitBytesMin = 18;

@@ -1,6 +1,6 @@
 // A part: what one process has stored of a tag that several save together, in the words of the tag
-// (docs/FORMAT.md, section 11). Bytes here; lib/save_part.cc writes them to a metadata pack of the
-// process' session, lib/merge_parts.cc puts those of all processes together.
+// (docs/FORMAT.md, section 12). Bytes here; lib/save_part.cc writes them to a metadata
+// pack of the process' session, lib/merge_parts.cc puts those of all processes together.
 #pragma once
 
 #include <optional>
@@ -18,10 +18,10 @@
 
 namespace cairn {
 
-/// The checkpoint that was compared with: all parts of a tag have the same, or none.
+/// The tag that was compared with: all parts of a tag must have one.
 struct PartBase {
-  std::string tag;  ///< that it was found by
-  Digest manifest;
+  std::string tag;
+  Reference table;
 
   bool operator==(const PartBase&) const = default;
 };
@@ -41,17 +41,15 @@ struct Part {
   SessionId session;
   std::string tag;
   std::optional<int64_t> step;
-  std::optional<PartBase> base = {};
-  uint64_t stored_bytes = 0;   ///< as in TagFacts
-  uint64_t unread_chunks = 0;  ///< of the base: they could not be read
-  uint32_t weights_age = 0;    ///< as in TagFacts
-  Schema schema;               ///< of the tensors it has boxes of
+  std::optional<PartBase> base;
+  uint64_t new_bytes = 0, new_chunks = 0, stored_bytes = 0;  ///< as in TagFacts
+  Schema schema;                                             ///< of the tensors it has boxes of
   Layout layout;
   std::vector<AttachmentInfo> attachments;  ///< in increasing order of names
-  std::vector<PartUnit> units = {};         ///< by item, then by chunk
+  std::vector<PartUnit> units;              ///< by item, then by chunk
   /// Of the units that are stored, in order. A base on the page of all zeros is the unit whose
   /// number is the slot.
-  Locator copies = {};
+  Locator copies;
 };
 
 /// The page that stands for the part's own units.

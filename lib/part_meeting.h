@@ -1,5 +1,5 @@
 // Saving a tag by several processes that do not talk: their parts meet as files in the store, and
-// who comes last makes the tag (docs/PROTOCOL.md, section 7).
+// who comes last makes the tag (docs/PROTOCOL.md, section 9).
 #pragma once
 
 #include <chrono>

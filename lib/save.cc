@@ -13,11 +13,9 @@
 #include "lib/cairn.hpp"
 #include "lib/chunk_saver.h"
 #include "lib/merge_parts.h"
-#include "lib/read_parts.h"
 #include "lib/save_plan.h"
 #include "lib/save_session.h"
 #include "lib/tag_metadata.h"
-#include "lib/tripwires.h"
 #include "store/tag_name.h"
 
 namespace cairn {
@@ -30,11 +28,10 @@ class Save {
       : store_(store), request_(request), watch_(watch) {}
 
   Result<SaveResult> run() {
-    warnings_ = request_.warnings;
     CAIRN_CHECK(check_tag_name(request_.tag));
     CAIRN_CHECK(check_may_write(store_.config()));
     CAIRN_CHECK(plan());
-    CAIRN_TRY(session_, begin());
+    CAIRN_TRY(session_, SaveSession::begin(store_, request_));
     // Guarded by itself: what was written goes when memory runs out too. Not so the commit, after
     // which nobody knows.
     const Result<TagEntry> entry = guard_memory([&] { return write(); });
@@ -56,26 +53,17 @@ class Save {
     return {};
   }
 
-  Result<std::unique_ptr<SaveSession>> begin() const {
-    auto session = SaveSession::begin(store_, request_, base_name(request_, parts_));
-    const bool is_base_gone =
-        !session && session.error().code == Code::kNotFound && !parts_.empty();
-    if (is_base_gone) CAIRN_CHECK(check_parts_base(parts_, request_, nullptr));
-    return session;
-  }
-
   Result<TagEntry> write() {
     BaseTag* const base = session_->base();
     if (base != nullptr) base->match(plan_.schema, plan_.attachment_infos);
-    if (!parts_.empty()) CAIRN_CHECK(check_parts_base(parts_, request_, base));
+    CAIRN_CHECK(check_parts_base(parts_, base));
     PackTables tables(store_);
     ChunkWriter chunks(session_->packs(), session_->id(), request_.call.progress);
     SavedPages pages(plan_, base, chunks, tables);
     ChunkSaver saver(store_, request_, plan_, base, chunks, tables, pages,
                      session_->weights_age(request_) == 0);
     CAIRN_CHECK(saver.run());
-    CAIRN_TRY(merged_, merge_parts(parts_, plan_, base, pages));
-    warnings_.insert(warnings_.end(), merged_.warnings.begin(), merged_.warnings.end());
+    CAIRN_CHECK(merge_parts(parts_, plan_, pages, warnings_));
     if (request_.check_sources) CAIRN_CHECK(request_.check_sources());
     CAIRN_CHECK(session_->packs().finish());
     CAIRN_TRY(TagEntry entry, write_metadata(pages, chunks));
@@ -90,62 +78,15 @@ class Save {
     TagEntry entry;
     MetaWriter& metas = session_->metas();
     TagMetadata metadata(request_, plan_, session_->base(), pages, metas);
-    const Status written = metadata.write_pages();
+    const Status written = metadata.write(entry);
     failure_.lost_reused = metadata.lost_reused();
-    if (!written)
-      return is_of_parts(written.error()) ? cannot_unite(written.error())
-                                          : tl::unexpected(written.error());
-    look_for_signs(pages, metadata.page_digests());
-    CAIRN_CHECK(metadata.write(told_metadata(), entry));
-    reused_packs_ = parts_.empty()
-                        ? chunks.reused_packs()
-                        : unleased_packs(metadata.packs(), session_->id(), session_->base());
+    CAIRN_CHECK(written);
+    reused_packs_ = chunks.reused_packs();
+    add_packs_of(parts_, metadata.packs(), reused_packs_);
     describe(entry, chunks);
     entry.facts.stored_bytes += metas.sealed_bytes_after(encode_tag_entry(entry).size());
     CAIRN_CHECK(metas.add(ObjectKind::kTagEntry, encode_tag_entry(entry)));
     return entry;
-  }
-
-  /// Whether parts stored anew may do where these did not: their base is damaged, or was written
-  /// anew meanwhile, or copies of several are made from each other.
-  bool is_of_parts(const Error& error) const {
-    return !parts_.empty() && (failure_.lost_reused || error.code == Code::kCorrupt);
-  }
-  tl::unexpected<Error> cannot_unite(const Error& error) const {
-    return fail(
-        Code::kBusy,
-        fmt::format("the parts of '{}' do not fit each other: {}", request_.tag, error.message),
-        "save again, with the base 'none'");
-  }
-
-  /// Of a state that is not what was trained.
-  void look_for_signs(const SavedPages& pages, std::span<const Digest> digests) {
-    BaseTag* const base = session_->base();
-    if (base == nullptr) return;
-    const auto signs = tripwires(changes_since(*base, plan_, pages, digests, request_.optimizer),
-                                 {base->tag().name, base->tag().step, request_.step});
-    warnings_.insert(warnings_.end(), signs.begin(), signs.end());
-  }
-
-  /// The user's metadata, and the warnings. Where the same checkpoint may be there, it says those
-  /// that it was saved with: they tell of what was there before it.
-  Metadata told_metadata() const {
-    Metadata metadata = request_.metadata;
-    const auto standing =
-        request_.if_exists == IfExists::kSame ? standing_metadata() : std::nullopt;
-    if (!standing) {
-      record_warnings(warnings_, metadata);
-    } else if (const auto told = standing->find(kWarningsKey); told != standing->end()) {
-      metadata.insert(*told);
-    }
-    return metadata;
-  }
-
-  /// Of the tag that has the name now; nullopt when there is none, or it cannot be read.
-  std::optional<Metadata> standing_metadata() const {
-    const auto tag = store_.find_tag(request_.tag);
-    const auto standing = tag ? Checkpoint::open(store_, *tag) : tl::unexpected(tag.error());
-    return standing ? std::optional((*standing)->manifest().metadata) : std::nullopt;
   }
 
   void describe(TagEntry& entry, const ChunkWriter& chunks) const {
@@ -155,19 +96,22 @@ class Save {
     entry.session = session_->id();
     entry.pinned = request_.pinned;
     entry.facts = {.logical_bytes = plan_.logical_bytes,
-                   .new_bytes = chunks.new_bytes() + merged_.new_bytes,
+                   .new_bytes = chunks.new_bytes(),
                    .stored_bytes = session_->packs().stored_bytes(),
                    .attachment_bytes = plan_.attachment_bytes,
                    .tensors = plan_.tensors.size(),
                    .chunks = 0,
-                   .new_chunks = chunks.new_chunks() + merged_.new_chunks,
+                   .new_chunks = chunks.new_chunks(),
                    .weights_age = session_->weights_age(request_)};
-    if (!parts_.empty()) entry.facts.weights_age = 0;
     for (const Part& part : parts_) {
+      entry.facts.new_bytes += part.new_bytes;
+      entry.facts.new_chunks += part.new_chunks;
       entry.facts.stored_bytes += part.stored_bytes;
-      entry.facts.weights_age = std::max(entry.facts.weights_age, part.weights_age);
     }
+    // What several processes have stored of replicas is new once.
+    entry.facts.new_bytes = std::min(entry.facts.new_bytes, plan_.logical_bytes);
     for (const TensorInfo& tensor : plan_.schema.tensors) entry.facts.chunks += tensor.chunk_count;
+    entry.facts.new_chunks = std::min(entry.facts.new_chunks, entry.facts.chunks);
   }
 
   Result<SaveResult> commit(const TagEntry& entry) {
@@ -192,11 +136,7 @@ class Save {
     const BaseTag* const base = session_->base();
     if (base != nullptr) result.base = base->tag().name;
     result.damaged_base = damaged_base();
-    if (base != nullptr) {
-      result.unread_chunks = base->unread();
-      for (const Part& part : parts_) result.unread_chunks += part.unread_chunks;
-      if (result.unread_chunks > 0) result.damaged_base = base->tag().name;
-    }
+    if (base != nullptr) result.unread_chunks = base->unread();
     result.warnings = std::move(warnings_);
     result.elapsed_s = watch_.seconds();
     session_->end();
@@ -210,8 +150,7 @@ class Save {
   SavePlan plan_;
   std::unique_ptr<SaveSession> session_;
   std::vector<FileId> reused_packs_;
-  MergedParts merged_;
-  std::vector<std::string> warnings_;  // of the state; none is an error
+  std::vector<std::string> warnings_;
   CommitFailure failure_;
 };
 

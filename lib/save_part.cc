@@ -1,5 +1,7 @@
 #include "lib/save_part.h"
 
+#include <map>
+
 #include "base/memory_guard.h"
 #include "lib/chunk_saver.h"
 #include "lib/part.h"
@@ -53,14 +55,24 @@ class PartTeller {
  private:
   template <class Visit>
   void for_each_unit(const Visit& visit) const {
-    for (size_t item = 0; item < plan_.tensors.size() + plan_.attachments.size(); ++item) {
-      for (uint64_t chunk = 0; chunk < plan_.chunk_count(item); ++chunk) {
-        const PagePlan::Place at = plan_.pages.place(item, chunk);
-        OwnPlace place{at.page, at.entry, 0};
-        for (const Unit& unit : plan_.units_of(item, chunk)) {
-          visit(unit, place);
-          ++place.unit;
-        }
+    for (size_t item = 0; item < plan_.tensors.size(); ++item) {
+      visit_item(item, plan_.tensors[item].grid.chunk_count(), visit);
+    }
+    for (size_t i = 0; i < plan_.attachment_infos.size(); ++i) {
+      visit_item(plan_.tensors.size() + i,
+                 attachment_chunk_count(plan_.attachment_infos[i], plan_.opaque_chunk_bytes),
+                 visit);
+    }
+  }
+
+  template <class Visit>
+  void visit_item(size_t item, uint64_t chunks, const Visit& visit) const {
+    for (uint64_t chunk = 0; chunk < chunks; ++chunk) {
+      const PagePlan::Place at = plan_.pages.place(item, chunk);
+      OwnPlace place{at.page, at.entry, 0};
+      for (const Unit& unit : plan_.units_of(item, chunk)) {
+        visit(unit, place);
+        ++place.unit;
       }
     }
   }
@@ -122,26 +134,16 @@ static Result<std::string> store_part(const Store& store, const SaveRequest& req
   ChunkSaver saver(store, request, plan, base, chunks, tables, pages,
                    session.weights_age(request) == 0);
   CAIRN_CHECK(saver.run());
-  if (request.check_sources) CAIRN_CHECK(request.check_sources());
   CAIRN_CHECK(session.packs().finish());
-  Part part{.session = session.id(),
-            .tag = request.tag,
-            .step = request.step,
-            .stored_bytes = session.packs().stored_bytes(),
-            .weights_age = session.weights_age(request),
-            .schema = plan.schema,
-            .layout = *plan.layout,
-            .attachments = plan.attachment_infos};
-  if (base != nullptr) {
-    part.base = PartBase{base->tag().name, base->tag().manifest.digest};
-    part.unread_chunks = base->unread();
-  }
+  Part part{session.id(), request.tag,  request.step,          {}, 0, 0, 0,
+            plan.schema,  *plan.layout, plan.attachment_infos, {}, {}};
+  if (base != nullptr) part.base = PartBase{base->tag().name, base->tag().table};
+  part.new_bytes = chunks.new_bytes();
+  part.new_chunks = chunks.new_chunks();
+  part.stored_bytes = session.packs().stored_bytes();
   CAIRN_CHECK(PartTeller(plan, pages, part).run());
   CAIRN_TRY(const Reference told, session.metas().add(ObjectKind::kPart, encode_part(part)));
   CAIRN_CHECK(session.metas().finish());
-  if (request.call.stop != nullptr && *request.call.stop) {
-    return fail(Code::kCancelled, "the save was stopped");
-  }
   return part_name(told);
 }
 
@@ -150,7 +152,7 @@ Result<std::unique_ptr<SavedPart>> save_part(const Store& store, const SaveReque
     CAIRN_CHECK(check_tag_name(request.tag));
     CAIRN_CHECK(check_may_write(store.config()));
     CAIRN_TRY(const SavePlan plan, plan_part(request, store.config()));
-    CAIRN_TRY(auto session, SaveSession::begin(store, request, request.base));
+    CAIRN_TRY(auto session, SaveSession::begin(store, request));
     auto name = guard_memory([&] { return store_part(store, request, plan, *session); });
     if (!name) {
       session->remove_files();

@@ -1,5 +1,5 @@
 // Saving a tag by several processes: each stores its part of the tag, and one of them then makes
-// the tag of all parts (SaveRequest::parts). docs/PROTOCOL.md, section 7, says what holds
+// the tag of all parts (SaveRequest::parts). docs/PROTOCOL.md, section 9, says what holds
 // meanwhile.
 #pragma once
 

@@ -71,15 +71,8 @@ struct SavePlan {
   uint64_t attachment_bytes = 0;
   uint64_t opaque_chunk_bytes = 0;
 
-  /// Of a tensor, or of an attachment.
-  const std::string& name(size_t item) const;
-  uint64_t chunk_count(size_t item) const;
-  /// In storage coordinates; of an attachment: offset and length.
-  Box chunk_box(size_t item, uint64_t chunk) const;
   /// Whether the item's bytes are in this process' memory.
   bool is_here(size_t item) const;
-  /// Of tensors and attachments.
-  uint64_t bytes_here() const;
   /// The unit or units of one chunk, in the order of their copies; of a part, those that it has.
   std::vector<Unit> units_of(size_t item, uint64_t chunk) const;
   uint64_t unit_bytes(const Unit& unit) const;
@@ -97,8 +90,7 @@ Result<SavePlan> plan_save(const SaveRequest& request, const Config& config);
 /// What one process has of a tag. Errors: as plan_save, but for holes.
 Result<SavePlan> plan_part(const SaveRequest& request, const Config& config);
 /// What several processes have stored of a tag, and the request's attachments. Errors: as
-/// plan_save, naming the ranks, and for any overlap of boxes that differ; kUsage when the request
-/// has tensors itself.
+/// plan_save, naming the ranks; kUsage when the request has tensors itself.
 Result<SavePlan> plan_merged(const SaveRequest& request, std::span<const Part> parts,
                              const Config& config);
 

@@ -22,11 +22,10 @@ static Status refuse_early(TagBook& tags, const SaveRequest& request) {
 }
 
 /// A base that cannot be read, or that no lease has room for, costs bytes, not the save.
-static Result<ChosenBase> open_base(const Store& store, const SaveRequest& request,
-                                    const std::optional<std::string>& base) {
+static Result<ChosenBase> open_base(const Store& store, const SaveRequest& request) {
   const auto ask = [&](TagBook& before) -> Result<std::optional<TagEntry>> {
     CAIRN_CHECK(refuse_early(before, request));
-    return choose_base(before, request.tag, base);
+    return choose_base(before, request.tag, request.base);
   };
   CAIRN_TRY(const auto entry, store.ask_tags(ask));
   ChosenBase chosen;
@@ -46,9 +45,8 @@ SaveSession::SaveSession(const Store& store, std::unique_ptr<Session> session)
 }
 
 Result<std::unique_ptr<SaveSession>> SaveSession::begin(const Store& store,
-                                                        const SaveRequest& request,
-                                                        const std::optional<std::string>& base) {
-  CAIRN_TRY(auto chosen, open_base(store, request, base));
+                                                        const SaveRequest& request) {
+  CAIRN_TRY(auto chosen, open_base(store, request));
   std::optional<LeasedBase> lease;
   if (chosen.base != nullptr) lease = chosen.base->lease();
   CAIRN_TRY(auto session, Session::begin(store.fs(), store.path(), request.tag, lease));

@@ -19,9 +19,7 @@ class SaveSession {
  public:
   /// Chooses the base, takes the lease, and looks again whether the base still stands. A tag of the
   /// request's name is refused where it may not be: before the work; the commit decides for good.
-  /// `base`: as SaveRequest::base, in place of that.
-  static Result<std::unique_ptr<SaveSession>> begin(const Store& store, const SaveRequest& request,
-                                                    const std::optional<std::string>& base);
+  static Result<std::unique_ptr<SaveSession>> begin(const Store& store, const SaveRequest& request);
 
   BaseTag* base() const { return base_.get(); }  ///< may be null
   const SessionId& id() const { return session_->id(); }

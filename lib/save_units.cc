@@ -10,31 +10,6 @@ bool SavePlan::is_here(size_t item) const {
   return !attachment_parts[item - tensors.size()].has_value();
 }
 
-uint64_t SavePlan::chunk_count(size_t item) const {
-  if (item < tensors.size()) return tensors[item].grid.chunk_count();
-  return attachment_chunk_count(attachment_infos[item - tensors.size()], opaque_chunk_bytes);
-}
-
-Box SavePlan::chunk_box(size_t item, uint64_t chunk) const {
-  if (item < tensors.size()) return tensors[item].grid.chunk_box(chunk);
-  const uint64_t offset = chunk * opaque_chunk_bytes;
-  const uint64_t bytes = attachment_infos[item - tensors.size()].bytes;
-  return {{offset}, {std::min(opaque_chunk_bytes, bytes - offset)}};
-}
-
-const std::string& SavePlan::name(size_t item) const {
-  return item < tensors.size() ? tensors[item].first->name
-                               : attachment_infos[item - tensors.size()].name;
-}
-
-uint64_t SavePlan::bytes_here() const {
-  uint64_t bytes = kind == SaveKind::kMerged ? 0 : logical_bytes;
-  for (size_t i = 0; i < attachments.size(); ++i) {
-    if (is_here(tensors.size() + i)) bytes += attachment_infos[i].bytes;
-  }
-  return bytes;
-}
-
 static uint64_t chunk_bytes(const PlannedTensor& tensor, uint64_t chunk) {
   return tensor.grid.chunk_box(chunk).elements() * tensor.form.item_bytes;
 }
@@ -66,18 +41,21 @@ static bool is_complete(const PlannedTensor& tensor, const Unit& whole) {
 }
 
 std::vector<Unit> SavePlan::units_of(size_t item, uint64_t chunk) const {
-  Unit unit{item, chunk, false, chunk_box(item, chunk), {}};
-  if (item >= tensors.size()) return {unit};
+  Unit unit{item, chunk, false, {}, {}};
+  if (item >= tensors.size()) {
+    const uint64_t bytes = attachment_infos[item - tensors.size()].bytes;
+    const uint64_t offset = chunk * opaque_chunk_bytes;
+    unit.box = {{offset}, {std::min(opaque_chunk_bytes, bytes - offset)}};
+    return {unit};
+  }
   const PlannedTensor& tensor = tensors[item];
   const auto sources = tensor.sources.of(chunk);
   if (sources.empty()) return {};
+  unit.box = tensor.grid.chunk_box(chunk);
   unit.sources.assign(sources.begin(), sources.end());
   if (kind == SaveKind::kPart && !is_complete(tensor, unit)) return pieces_of(tensor, unit);
-  const auto holder = [&](uint32_t source) {
-    return std::pair(tensor.boxes[source].part, tensor.boxes[source].writer);
-  };
   const bool one_writer = std::all_of(sources.begin(), sources.end(), [&](uint32_t source) {
-    return holder(source) == holder(sources.front());
+    return tensor.boxes[source].writer == tensor.boxes[sources.front()].writer;
   });
   // What fits into a page goes there whole, whoever held its parts.
   if (one_writer || unit_bytes(unit) <= kInlineBytesMax) return {unit};

@@ -20,31 +20,31 @@ static Locator own_bases(const Locator& locator, const std::map<Digest, uint64_t
 }
 
 /// Pages and locators, those of the base where they are equal.
-Status TagMetadata::write_pages() {
-  page_digests_ = pages_.digests();
-  BaseClosure closure(base_, page_digests_);
+Result<LocatorTable> TagMetadata::write_pages(Manifest& manifest) {
+  LocatorTable table;
+  manifest.pages = pages_.digests();
+  BaseClosure closure(base_, manifest.pages);
   // Bases are found by the digest of their page: equal pages have one locator, the first one's.
   std::map<Digest, uint64_t> times;
-  for (const Digest& page : page_digests_) ++times[page];
+  for (const Digest& page : manifest.pages) ++times[page];
   // Only then can copies of one place have come to be those of another.
-  const bool may_circle = times.size() < page_digests_.size() || plan_.kind == SaveKind::kMerged;
+  const bool may_circle = times.size() < manifest.pages.size() || plan_.kind == SaveKind::kMerged;
   std::map<Digest, PagePlace> places;
   std::map<Digest, Locator> own;
-  for (size_t number = 0; number < page_digests_.size(); ++number) {
-    const Digest& page = page_digests_[number];
+  for (size_t number = 0; number < manifest.pages.size(); ++number) {
+    const Digest& page = manifest.pages[number];
     const auto [place, fresh] = places.try_emplace(page);
     if (fresh) {
-      CAIRN_TRY(Locator copies, pages_.locator(number, page_digests_));
+      CAIRN_TRY(Locator copies, pages_.locator(number, manifest.pages));
       CAIRN_TRY(place->second, place_page(number, page, copies));
       CAIRN_CHECK(closure.add(copies, times[page]));
       if (may_circle) own[page] = own_bases(copies, times);
     }
-    table_.pages.push_back(place->second);
+    table.pages.push_back(place->second);
   }
-  CAIRN_CHECK(refuse_circles(own, table_));
-  CAIRN_CHECK(closure.finish(table_));
-  for (const PackUse& use : table_.packs) packs_.push_back(use.pack);
-  return {};
+  CAIRN_CHECK(refuse_circles(own, table));
+  CAIRN_CHECK(closure.finish(table));
+  return table;
 }
 
 /// Where pages are equal, copies of one stand for those of the other, and these may be made from
@@ -90,9 +90,11 @@ Result<PagePlace> TagMetadata::place_page(size_t number, const Digest& page, Loc
   return place;
 }
 
-Status TagMetadata::write(const Metadata& metadata, TagEntry& entry) {
-  Manifest manifest{request_.step,          {},           metadata, request_.file_metadata,
-                    plan_.attachment_infos, page_digests_};
+Status TagMetadata::write(TagEntry& entry) {
+  Manifest manifest{request_.step,          {}, request_.metadata, request_.file_metadata,
+                    plan_.attachment_infos, {}};
+  CAIRN_TRY(LocatorTable table, write_pages(manifest));
+  for (const PackUse& use : table.packs) packs_.push_back(use.pack);
   const Bytes schema = encode_schema(plan_.schema);
   manifest.schema = blake3(schema);
   const auto shared = base_ == nullptr ? std::nullopt : base_->equal_schema(manifest.schema);
@@ -102,8 +104,8 @@ Status TagMetadata::write(const Metadata& metadata, TagEntry& entry) {
     CAIRN_TRY(entry.schema, put(ObjectKind::kSchema, schema));
   }
   CAIRN_TRY(entry.manifest, put(ObjectKind::kManifest, encode_manifest(manifest)));
-  table_.manifest = entry.manifest.digest;
-  CAIRN_TRY(entry.table, put(ObjectKind::kLocatorTable, encode_locator_table(table_)));
+  table.manifest = entry.manifest.digest;
+  CAIRN_TRY(entry.table, put(ObjectKind::kLocatorTable, encode_locator_table(table)));
   if (!plan_.layout) return {};
   const Bytes layout = encode_layout(*plan_.layout, plan_.schema);
   if (base_ != nullptr) entry.layout = base_->equal_layout(blake3(layout));

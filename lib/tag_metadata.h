@@ -20,19 +20,16 @@ class TagMetadata {
               MetaWriter& metas)
       : request_(request), plan_(plan), base_(base), pages_(pages), metas_(metas) {}
 
-  /// Adds pages and locators to the metadata packs.
-  Status write_pages();
-  /// The digests of the tag's pages. REQUIRES, as all below: write_pages() succeeded.
-  const std::vector<Digest>& page_digests() const { return page_digests_; }
-  /// Adds all else, and references to it to the entry. `metadata`: the user's, and the save's own.
-  Status write(const Metadata& metadata, TagEntry& entry);
-  /// Packs of copies that the table counts on, in increasing order.
+  /// Adds all objects to the metadata packs, and their references to the entry.
+  Status write(TagEntry& entry);
+  /// Packs of copies that the table of write() counts on, in increasing order.
   const std::vector<FileId>& packs() const { return packs_; }
   /// Whether it failed over copies that it reused: without them, all may be well.
   bool lost_reused() const { return lost_reused_; }
 
  private:
   Result<Reference> put(ObjectKind kind, const Bytes& bytes) { return metas_.add(kind, bytes); }
+  Result<LocatorTable> write_pages(Manifest& manifest);
   Result<PagePlace> place_page(size_t number, const Digest& page, Locator& copies);
   Status refuse_circles(const std::map<Digest, Locator>& own, const LocatorTable& table);
 
@@ -41,8 +38,6 @@ class TagMetadata {
   BaseTag* const base_;
   SavedPages& pages_;
   MetaWriter& metas_;
-  std::vector<Digest> page_digests_;
-  LocatorTable table_;
   std::vector<FileId> packs_;
   bool lost_reused_ = false;
 };

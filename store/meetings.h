@@ -1,4 +1,4 @@
-// Files by which processes that save parts of one tag meet (docs/PROTOCOL.md, section 7): in the
+// Files by which processes that save parts of one tag meet (docs/PROTOCOL.md, section 9): in the
 // folder of sessions, `<session>.part` announces a part, `<tag>.outcome` says what became of a tag.
 #pragma once
 

@@ -7,7 +7,7 @@ import re
 
 from . import _library, _memory
 from ._records import Records
-from .errors import UsageError
+from .errors import NotFoundError, UsageError
 
 
 class Checkpoint:
@@ -50,6 +50,21 @@ class Checkpoint:
             target_count=len(records), target_bytes=records.element_bytes, cast=cast,
             watch=watch.handle)
         _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request), None)
+
+
+def newest_beside(store, tag):
+    """The tag that a save of `tag` compares with unless it is told: the newest of those that are
+    called the same up to the last '/'. "none" when there is none. `store`: a Store."""
+    prefix = tag.rpartition("/")[0]
+    below = prefix + "/" if prefix else ""
+    try:
+        newest = Checkpoint(store._handle, below + "@newest").tag
+    except NotFoundError:
+        return "none"
+    if "/" not in newest[len(below):]:
+        return newest
+    beside = [each.tag for each in store.tags(below + "*") if "/" not in each.tag[len(below):]]
+    return beside[0] if beside else "none"
 
 
 def chosen(names, patterns):

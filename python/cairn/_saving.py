@@ -75,13 +75,6 @@ def boxes_of(tensors, given, writer=0):
                 for name, value in tensors.items() for memory in _memory.memories_of(name, value)]
 
 
-def base_of(store, tag):
-    """The tag that a save compares with unless it is told: a name, or "none"."""
-    told = ctypes.c_void_p()
-    _library.call("cairn_base_of", store, tag.encode(), ctypes.byref(told))
-    return _library.take_text(told)
-
-
 class Part:
     """What this process has stored of a tag that several save together (`cairn_save_part`).
 

@@ -96,27 +96,6 @@ TEST_F(CAbi, ATagGoesThereAndBack) {
 }
 
 /// Callers compiled before the latest fields were added, or after fields this library lacks.
-TEST_F(CAbi, ASaveSaysWhatItWouldCompareWith) {
-  const auto base_of = [&](const char* tag) {
-    char* name = nullptr;
-    EXPECT_EQ(cairn_base_of(store_, tag, &name), CAIRN_OK) << cairn_error_message();
-    const std::string told = name;
-    cairn_free(name);
-    return told;
-  };
-  const cairn_tensor source = tensor();
-  EXPECT_EQ(base_of("run/3"), "none");
-  for (const char* tag : {"run/1", "run/2", "run/eval/best", "other"}) {
-    const cairn_save_request wanted = request(source, tag);
-    ASSERT_EQ(cairn_save(store_, &wanted, nullptr), CAIRN_OK) << cairn_error_message();
-  }
-  EXPECT_EQ(base_of("run/3"), "run/2") << "tags further down are not beside it";
-  EXPECT_EQ(base_of("run/eval/5"), "run/eval/best");
-  EXPECT_EQ(base_of("new"), "other");
-  EXPECT_EQ(base_of("new/1"), "none");
-  EXPECT_EQ(cairn_base_of(store_, nullptr, nullptr), CAIRN_USAGE);
-}
-
 TEST_F(CAbi, StructsMayBeShorterAndLonger) {
   struct LongTensor {
     cairn_tensor known;

@@ -1,17 +1,15 @@
-"""The boxes that a plan has this rank write, as they lie in host memory, and what they are to the
-optimizer."""
+"""The boxes that a plan has this rank write, as they lie in host memory."""
 
 import math
 
-from .. import _memory, _roles, _tree
+from .. import _memory
 from .._saving import Box
 from ..errors import UsageError
 
 
-def box_of(item, data, rank, roles):
+def box_of(item, data, rank):
     """The _saving.Box of a WriteItem and the tensor that the planner gave for it; None for a box
-    without elements of a tensor that has some. `roles`: name -> (role, parameter).
-    Errors: UsageError naming the tensor."""
+    without elements of a tensor that has some. Errors: UsageError naming the tensor."""
     name, told = item.index.fqn, item.tensor_data
     what = f"tensor '{name}'"
     if not _memory.is_tensor(data):
@@ -25,17 +23,4 @@ def box_of(item, data, rank, roles):
     memory = _memory.memory_of_tensor(_memory.on_host(data.detach(), what), what)
     if lengths != shape:
         memory.shape, memory.offsets, memory.lengths = shape, tuple(told.chunk.offsets), lengths
-    return Box(name, memory, rank, *roles.get(name, ()))
-
-
-def roles_of(roles, planner, metadata):
-    """What a writer was told as `roles`, as (roles, {name: (role, parameter)}): from all of this
-    rank's state, of which a plan has a part. Planners that do not keep it leave names to tell."""
-    tensors, values = {}, {}
-    state = getattr(planner, "state_dict", None)
-    for key, value in (state if isinstance(state, dict) else {}).items():
-        if _memory.is_tensor(value):
-            tensors[key] = value
-        elif (plain := _tree.flatten_value(value, key)) is not None:
-            values |= plain[1]
-    return _roles.of_save(roles, tensors, values, metadata)
+    return Box(name, memory, writer=rank)

@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from .. import _saving, _tree
+from .._checkpoint import newest_beside
 from ..errors import UsageError
 from . import _agreement, _boxes, _ids, _metadata, _orders, _values
 from ._place import Place
@@ -73,7 +74,7 @@ class StorageWriter(dcp.StorageWriter):
     def prepare_global_plan(self, plans):
         _agreement.check([plan.storage_data for plan in plans])
         tag = self._place.tag
-        base = _saving.base_of(self._place.store._handle, tag)
+        base = newest_beside(self._place.store, tag)
         orders = [_orders.Orders(tag, base, self._step(), rank) for rank in range(len(plans))]
         _orders.note(orders[0])  # where there is but this process, nothing is sent
         return [dataclasses.replace(plan, storage_data=order)
@@ -85,18 +86,16 @@ class StorageWriter(dcp.StorageWriter):
             raise UsageError(f"this rank saves '{self._place.tag}', the coordinator "
                              f"'{self._orders.tag}'")
         boxes, attachments, written = [], {}, []
-        roles, given = _boxes.roles_of(self.roles, planner, self.metadata)
         for item in plan.items:
             data = planner.resolve_data(item)
             if item.type == WriteItemType.BYTE_IO:
                 written.append((item, *_take_bytes(item, data.getvalue(), attachments)))
             else:
-                box = _boxes.box_of(item, data, self._orders.rank, given)
+                box = _boxes.box_of(item, data, self._orders.rank)
                 boxes += [] if box is None else [box]
                 written.append((item, data.nbytes, ("tensor", {})))
         if boxes or attachments:
-            self._part = _saving.Part(self._place.store._handle,
-                                      self._request(attachments, roles=roles), boxes)
+            self._part = _saving.Part(self._place.store._handle, self._request(attachments), boxes)
         done = Future()
         done.set_result([WriteResult(item.index, size, (self._part and self._part.name, told))
                          for item, size, told in written])
@@ -104,7 +103,7 @@ class StorageWriter(dcp.StorageWriter):
 
     def _request(self, attachments, **options):
         return _saving.Request(self._orders.tag, self._orders.step, attachments=attachments,
-                               base=self._orders.base, effort=self.effort,
+                               base=self._orders.base, roles=self.roles, effort=self.effort,
                                if_exists="replace" if self.overwrite else "error", **options)
 
     def finish(self, metadata, results):
