@@ -197,12 +197,12 @@ TEST_F(CAbi, RanksSaveTogether) {
   target.data = room.data();
   cairn_load_request load = {};
   load.struct_bytes = sizeof(load);
-  load.tensors = &target;
-  load.tensor_count = 1;
-  load.tensor_bytes = sizeof(target);
+  load.targets = &target;
+  load.target_count = 1;
+  load.target_bytes = sizeof(target);
   EXPECT_EQ(cairn_load(checkpoint, &load, nullptr), CAIRN_OK) << cairn_error_message();
   EXPECT_EQ(room, values_);
-  cairn_checkpoint_free(checkpoint);
+  cairn_checkpoint_close(checkpoint);
 }
 
 TEST_F(CAbi, APartThatIsGivenUpLeavesNothing) {
