@@ -115,10 +115,14 @@ class AnyLife : public PartsFixture, public testing::WithParamInterface<unsigned
     log_ += " by ranks";
     RankRequests ranks(1 + below(4), whole);
     for (SaveRequest& rank : ranks) rank.tensors.clear();
+    std::map<std::string, unsigned> holders;  // bits of ranks; 0: every box is on another
     for (const TensorSource& source : whole.tensors) {
-      const uint32_t owner = below(static_cast<unsigned>(ranks.size()));
-      for (uint32_t rank = 0; rank < ranks.size(); ++rank) {
-        if (rank != owner && below(5) != 0) continue;
+      const auto count = static_cast<uint32_t>(ranks.size());
+      const auto [of_tensor, fresh] = holders.try_emplace(source.name, 0);
+      if (fresh && coin()) of_tensor->second = 1 + below((1u << count) - 1);
+      const unsigned bits = of_tensor->second != 0 ? of_tensor->second : 1u << below(count);
+      for (uint32_t rank = 0; rank < count; ++rank) {
+        if ((bits >> rank & 1) == 0) continue;
         ranks[rank].tensors.push_back(source);
         ranks[rank].tensors.back().writer = rank;
       }

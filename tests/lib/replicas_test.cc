@@ -41,7 +41,7 @@ TEST_F(TrainedParts, ACopyMadeFromAReplicaThatDiffersIsRefused) {
                 [](const TensorSource& source) { return source.name == "e.weight"; });
   SavedParts parts = store_parts(all);
   refuses(Code::kUsage,
-          "'e.weight' of rank 1 is made from its 'e.master', which is another than that of rank 0",
+          "'e.weight' of rank 1 is made from its 'e.master', of which rank 0 has other bytes",
           uniting(all[0], parts));
   keep_all(parts);
   other["e.master"] = trainer_.state()["e.master"];
