@@ -13,8 +13,8 @@ from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint.metadata import StorageMeta
 from torch.futures import Future
 
-from .. import _saving
-from ..errors import UsageError
+from .. import _collector, _saving
+from ..errors import ExistsError, UsageError
 from . import _agreement, _ids, _metadata, _orders
 from ._contribution import Contribution
 from ._meeting import Meeting
@@ -94,7 +94,8 @@ class StorageWriter(dcp.StorageWriter):
         if self._orders.tag != self._place.tag:
             raise UsageError(f"this rank saves '{self._place.tag}', the coordinator "
                              f"'{self._orders.tag}'")
-        own = Contribution(plan, planner, self._orders.rank, self.roles, self.metadata)
+        with _collector.paused():
+            own = Contribution(plan, planner, self._orders.rank, self.roles, self.metadata)
         if self._meeting is not None:
             self._own = own  # what it is called follows from the metadata, which comes next
         elif own:
@@ -104,8 +105,11 @@ class StorageWriter(dcp.StorageWriter):
         return done
 
     def _store(self, own, attachments):
-        self._part = _saving.Part(self._place.store._handle,
-                                  self._request(attachments, roles=own.roles), own.boxes)
+        try:
+            self._part = _saving.Part(self._place.store._handle,
+                                      self._request(attachments, roles=own.roles), own.boxes)
+        except ExistsError as error:
+            raise ExistsError(error.message, "choose another name, or overwrite=True") from None
 
     def _request(self, attachments, **options):
         return _saving.Request(self._orders.tag, self._orders.step, attachments=attachments,
