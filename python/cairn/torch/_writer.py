@@ -57,6 +57,7 @@ class StorageWriter(dcp.StorageWriter):
         self._part = None
         self._own = None
         self._seals = {}
+        self._told_roles = "auto"
 
     def __getstate__(self):
         return self.__dict__ | {"_orders": None, "_part": None, "_own": None, "_seals": {}}
@@ -109,6 +110,7 @@ class StorageWriter(dcp.StorageWriter):
                              f"'{self._orders.tag}'")
         own = Contribution(self._orders.items_of(plan), planner, self._orders.rank, self.roles,
                            self.metadata)
+        self._told_roles = own.roles
         if self._meeting is not None:
             self._own = own  # what it is called follows from the metadata, which comes next
         elif own:
@@ -161,7 +163,7 @@ class StorageWriter(dcp.StorageWriter):
         self._meeting.wait(self._part, self._request({}, **self._facts()))
 
     def _facts(self):
-        return {"metadata": self.metadata or {}, "pin": self.pin}
+        return {"metadata": self.metadata or {}, "pin": self.pin, "roles": self._told_roles}
 
     def _end(self):
         """The tag is there, or was given up: what this rank has stored needs no protection."""
