@@ -137,7 +137,8 @@ typedef struct cairn_save_request {
    * need not be read from the store then. Elements are of tensor_bytes. */
   const cairn_tensor* base_memory;
   size_t base_memory_count;
-  /* Names of parts that cairn_save() unites: they hold all tensors, so `tensors` is empty. */
+  /* Names of parts that cairn_save() unites: they hold all tensors, so `tensors` is empty. `base`
+   * null: that of the parts. */
   const char* const* parts;
   size_t part_count;
   /* What the caller has found odd about the state: told and kept like the save's own warnings. */
@@ -160,8 +161,9 @@ typedef struct cairn_part cairn_part;
 cairn_status cairn_base_of(cairn_store* store, const char* tag, char** name);
 
 /* Stores the boxes and attachments; no tag refers to them yet. Boxes need not cover their tensors,
- * and no two overlap; `writer` tells the rank. The same tag, step and base in all processes.
- * `parts` is empty. Errors: as cairn_save(). */
+ * and no two overlap; `writer` tells the rank. The same tag, step and base in all processes;
+ * metadata, pin and if_exists are said by the one that unites. `parts` is empty. Errors: as
+ * cairn_save(). */
 cairn_status cairn_save_part(cairn_store* store, const cairn_save_request* request,
                              cairn_part** part);
 /* A short text for cairn_save_request.parts of the process that makes the tag; valid until the part

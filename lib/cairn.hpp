@@ -102,7 +102,7 @@ struct SaveRequest {
   uint32_t weights_every = 20;
   bool pinned = false;  ///< pins the tag; its weights are stored so
   /// Names of parts (lib/save_part.h) that this save unites: what they hold is its tensors, and
-  /// `tensors` is empty. Of one base tag, which this save must compare with too.
+  /// `tensors` is empty. All were compared with one tag, or none; `base` unset: with that one.
   std::vector<std::string> parts = {};
   OptimizerFacts optimizer = {};  ///< what is known of the step, to predict state from
   /// What the caller has found odd about the state: told and kept like the save's own warnings.

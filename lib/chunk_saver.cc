@@ -239,9 +239,8 @@ void ChunkSaver::settle_item(size_t item, const ChunkUnits& chunk, std::span<Dig
 /// Where some pieces of a chunk are the base's and others are not, or not here.
 void ChunkSaver::keep_equal_pieces(size_t item, const ChunkUnits& chunk,
                                    std::span<DigestedUnit> units) {
-  const bool begins_anew =
-      budget_.is_due(*chunk.group, chunk.chunk) ||
-      (must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk));
+  const bool begins_anew = budget_.is_due(*chunk.group, chunk.chunk) ||
+                           (must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk));
   for (DigestedUnit& unit : units) {
     const auto before = base_->unit_at(item, chunk.chunk, &unit.unit.box);
     if (!before || before->digest != unit.digest) continue;

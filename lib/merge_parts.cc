@@ -121,8 +121,7 @@ class Merger {
     for (const size_t number : unit.sources) {
       const SourceBox& source = tensor.boxes[number];
       const Box common = *intersect(source.box, unit.box);
-      const PartUnit* const found =
-          views_[*source.part].find_piece(unit.item, unit.chunk, common);
+      const PartUnit* const found = views_[*source.part].find_piece(unit.item, unit.chunk, common);
       if (found == nullptr) return lacks(unit);
       const auto& bytes = std::get<Bytes>(found->content);
       copy_box(StridedSource{bytes.data(), contiguous_strides(common.lengths, item_bytes)},
@@ -177,11 +176,15 @@ class Merger {
 
   tl::unexpected<Error> is_made_from_another(const Taken& taken, const PartUnit& base) const {
     const size_t made = taken.view->item_of(*taken.unit), item = taken.view->item_of(base);
-    return fail(Code::kUsage,
-                fmt::format("'{}' of {} is made from its '{}', which is another than that of {}",
-                            plan_.name(made), taken.view->holder(made), plan_.name(item),
-                            holder_of(plan_, item)),
-                "replicas must be equal; were they saved in the middle of an update?");
+    const ChunkEntry& entry = pages_.entry(place_of(item, base.chunk));
+    const bool is_cut_otherwise = base.piece.has_value() == std::holds_alternative<Digest>(entry);
+    return fail(
+        Code::kUsage,
+        fmt::format("'{}' of {} is made from its '{}', of which {} has {}", plan_.name(made),
+                    taken.view->holder(made), plan_.name(item), holder_of(plan_, item),
+                    is_cut_otherwise ? "more boxes of a chunk" : "other bytes"),
+        is_cut_otherwise ? "ranks that share one box of a chunk share all of them"
+                         : "replicas must be equal; were they saved in the middle of an update?");
   }
 
   /// Counts what the processes have written, each chunk once, and what is new in pages.

@@ -64,13 +64,13 @@ Status PartView::check_unit(const PartUnit& unit) const {
   const bool is_in_page = plan_.unit_bytes(whole) <= kInlineBytesMax;
   if (unit.is_stored() == is_in_page) return bad();
   if (unit.piece) {
-    const bool is_inside = unit.piece->rank() == whole.box.rank() &&
-                           intersect(*unit.piece, whole.box) == unit.piece;
+    const bool is_inside =
+        unit.piece->rank() == whole.box.rank() && intersect(*unit.piece, whole.box) == unit.piece;
     if (!is_inside) return bad();
     whole.box = *unit.piece;
   }
-  const uint64_t bytes = unit.is_stored() ? copy_of(unit).decoded_bytes
-                                          : std::get<Bytes>(unit.content).size();
+  const uint64_t bytes =
+      unit.is_stored() ? copy_of(unit).decoded_bytes : std::get<Bytes>(unit.content).size();
   return bytes == plan_.unit_bytes(whole) ? Status() : bad();
 }
 

@@ -17,8 +17,7 @@ static Result<Part> read_part(FilePool& files, const std::string& name) {
   CAIRN_TRY(const Reference reference, parse_part_name(name));
   const auto bytes = read_object(files, reference);
   if (!bytes) {
-    return fail(bytes.error().code,
-                "a part of the save cannot be read: " + bytes.error().message,
+    return fail(bytes.error().code, "a part of the save cannot be read: " + bytes.error().message,
                 "whoever stores a part must live until the save is done; save again");
   }
   CAIRN_TRY(Part part, decode_part(*bytes));

@@ -43,8 +43,7 @@ static bool differs(const SavePlan& plan, size_t item, const PartUnit& unit,
     return saved != nullptr && differs_in_page(plan, item, unit, *saved);
   }
   const auto* const pieces = std::get_if<std::vector<Piece>>(&entry);
-  return pieces != nullptr &&
-         std::any_of(pieces->begin(), pieces->end(), [&](const Piece& piece) {
+  return pieces != nullptr && std::any_of(pieces->begin(), pieces->end(), [&](const Piece& piece) {
            return Box{piece.offsets, piece.lengths} == *unit.piece &&
                   piece.digest != std::get<Digest>(unit.content);
          });

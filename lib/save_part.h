@@ -38,8 +38,10 @@ class SavedPart {
 };
 
 /// Stores the request's boxes and attachments, durable when this returns; no tag refers to them.
-/// The boxes need not cover their tensors, and no two overlap. All processes of a tag name the same
-/// base. Errors: as save().
+/// The boxes need not cover their tensors, and no two overlap; `writer` is the rank. All processes
+/// of a tag name the same tag, step and base; metadata, pin and if_exists are said by the one that
+/// unites. Boxes and attachments that several parts have are replicas: the first part's count.
+/// Ranks that share one box of a chunk should share all of its boxes. Errors: as save().
 Result<std::unique_ptr<SavedPart>> save_part(const Store& store, const SaveRequest& request);
 
 }  // namespace cairn

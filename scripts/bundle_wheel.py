@@ -10,6 +10,8 @@ from bundle_archive import TIME, file_mode
 TAG = "py3-none-manylinux_2_36_x86_64"
 SUMMARY = "A content-addressed checkpoint store for model training"
 OLDEST_PYTHON = "3.9"
+# fsspec finds cairn:// before anyone has imported cairn.torch.
+ENTRY_POINTS = "[fsspec.specs]\ncairn = cairn.torch._fsspec:CairnFileSystem\n"
 
 
 def _metadata(version):
@@ -46,6 +48,7 @@ def write_wheel(folder, version, files, licences):
         members[f"{info}/licenses/{name}"] = (path.read_bytes(), 0o644)
     members[f"{info}/METADATA"] = (_metadata(version).encode(), 0o644)
     members[f"{info}/WHEEL"] = (_wheel().encode(), 0o644)
+    members[f"{info}/entry_points.txt"] = (ENTRY_POINTS.encode(), 0o644)
     record = "".join(_record_line(name, members[name][0]) for name in sorted(members))
     members[f"{info}/RECORD"] = (f"{record}{info}/RECORD,,\n".encode(), 0o644)
     path = folder / f"cairn-{version}-{TAG}.whl"

@@ -10,7 +10,7 @@
 from ._library import loaded
 from .errors import (AuthError, BusyError, CancelledError, CorruptError, Error, ExistsError,
                      NewerFormatError, NoSpaceError, NoStoreError, NotFoundError, PartialError,
-                     ProtectedError, UnreachableError, UsageError)
+                     ProtectedError, StateWarning, UnreachableError, UsageError)
 from .store import Store, Tag
 
 
@@ -22,4 +22,4 @@ def __getattr__(name):
 
 __all__ = ["AuthError", "BusyError", "CancelledError", "CorruptError", "Error", "ExistsError",
            "NewerFormatError", "NoSpaceError", "NoStoreError", "NotFoundError", "PartialError",
-           "ProtectedError", "Store", "Tag", "UnreachableError", "UsageError"]
+           "ProtectedError", "StateWarning", "Store", "Tag", "UnreachableError", "UsageError"]

@@ -5,7 +5,7 @@ import functools
 import os
 import threading
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32
-from ctypes import c_void_p
+from ctypes import c_uint64, c_void_p
 from pathlib import Path
 
 from ._places import library_folders
@@ -36,7 +36,12 @@ class SaveRequest(Structure):
         ("wait_s", c_double), ("watch", c_void_p),
         ("base_memory", c_void_p), ("base_memory_count", c_size_t),
         ("parts", POINTER(c_char_p)), ("part_count", c_size_t),
+        ("warnings", POINTER(c_char_p)), ("warning_count", c_size_t),
     ]
+
+
+class Sampling(Structure):
+    _fields_ = [("struct_bytes", c_size_t), ("bytes", c_uint64), ("turn", c_uint64)]
 
 
 class LoadRequest(Structure):
@@ -62,6 +67,10 @@ _CALLS = {
     "cairn_save_part": [c_void_p, POINTER(SaveRequest), POINTER(c_void_p)],
     "cairn_part_meet": [c_void_p, c_void_p, POINTER(SaveRequest), c_uint32, c_uint32, c_double,
                         POINTER(c_void_p)],
+    "cairn_digest": [c_void_p, c_size_t, c_size_t, POINTER(Sampling), c_uint32, c_void_p,
+                     c_char_p],
+    "cairn_sampled_box": [c_void_p, c_size_t, POINTER(Sampling), POINTER(c_uint64),
+                          POINTER(c_uint64)],
     "cairn_checkpoint_open": [c_void_p, c_char_p, POINTER(c_void_p)],
     "cairn_checkpoint_describe": [c_void_p, POINTER(c_void_p)],
     "cairn_checkpoint_attachment": [c_void_p, c_char_p, c_void_p, c_size_t],

@@ -76,6 +76,7 @@ def dtype_name(dtype, what="the tensor"):
     return name
 
 
+@functools.lru_cache(maxsize=None)
 def torch_dtype(name):
     """Of a safetensors name. Errors: UsageError when this PyTorch has none."""
     torch = torch_module()

@@ -21,7 +21,7 @@ _SHAPED = ("exp_avg", "momentum_buffer", "exp_avg_sq", "master", "master_param",
 _NUMBERS = ("lr", "eps", "weight_decay", "momentum", "dampening")
 # Settings that only one kind of optimizer has; of the last, the value tells which of two.
 _MUONS, _SGDS, _ADAMS = "ns_steps", "dampening", "decoupled_weight_decay"
-_SETTINGS = frozenset((*_NUMBERS, "betas", _MUONS, _SGDS, _ADAMS))
+SETTINGS = frozenset((*_NUMBERS, "betas", _MUONS, _SGDS, _ADAMS))
 _GROUPS, _STATE = "param_groups.", "state."
 _NUMBERED = re.compile(r"(\d+)\.(\w+)(?:\.(\d+))?")
 _NAMED = re.compile(r"(.+)\.([A-Za-z_]\w*)(?:\.(\d+))?")
@@ -95,9 +95,9 @@ def _groups(rows, values):
             value = values.get(name)
             lists.setdefault((word, key), []).extend(
                 [value] if item is not None else value if isinstance(value, (list, tuple)) else [])
-        elif key in _SETTINGS and item is None:
+        elif key in SETTINGS and item is None:
             group.settings[key] = name
-        elif key in _SETTINGS and isinstance(group.settings.setdefault(key, []), list):
+        elif key in SETTINGS and isinstance(group.settings.setdefault(key, []), list):
             group.settings[key].append(name)
     for word, group in groups.items():
         group.params = ([str(each) for each in lists.get((word, "params"), ())] if numbered

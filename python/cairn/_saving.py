@@ -7,10 +7,11 @@ for torch.distributed.checkpoint.
 import ctypes
 import dataclasses
 import json
+import warnings
 
 from . import _collector, _library, _memory, _roles, _tree
 from ._records import Records
-from .errors import UsageError
+from .errors import StateWarning, UsageError
 
 USER_CONTENT = "cairn_user_content.json"
 
@@ -29,6 +30,7 @@ class Request:
     effort: object = None
     pin: bool = False
     parts: tuple = ()  # names of parts that other processes, or this one, have stored
+    warnings: tuple = ()  # what was found odd about the state
 
 
 @dataclasses.dataclass
@@ -45,11 +47,17 @@ class Box:
 def save(store, request, boxes, base_boxes=()):
     """Saves a tag. `boxes`: of Box, or Records. `base_boxes`: those of the base tag, if they are
     still in memory.
-    Returns the JSON of `cairn import`. Errors: any of cairn.Error."""
+    Returns the JSON of `cairn import`; its warnings are warned of. Errors: any of cairn.Error."""
     call = _Call(request, boxes, base_boxes)
     told = ctypes.c_void_p()
     _library.call_stoppable(call.watch, "cairn_save", store, call.argument, ctypes.byref(told))
-    return json.loads(_library.take_text(told))
+    return _warned(json.loads(_library.take_text(told)))
+
+
+def _warned(saved):
+    for text in saved["warnings"]:
+        warnings.warn(f"'{saved['tag']}': {text}", StateWarning, stacklevel=2)
+    return saved
 
 
 def take_apart(request, state, user_content=None, allow_pickle=False):
@@ -106,7 +114,7 @@ class Part:
         told = ctypes.c_void_p()
         _library.call_stoppable(call.watch, "cairn_part_meet", self._store, self._handle,
                                 call.argument, rank, ranks, timeout, ctypes.byref(told))
-        return json.loads(_library.take_text(told))
+        return _warned(json.loads(_library.take_text(told)))
 
     def end(self, remove=False):
         """remove: nobody has tried to make the tag, nor will: the files go at once. Otherwise gc
@@ -145,7 +153,8 @@ class _Call:
             base_memory=before.pack(), base_memory_count=len(before))
         self._give_attachments(request.attachments)
         self._give_metadata(request.metadata)
-        self._give_parts(request.parts)
+        self._request.parts, self._request.part_count = self._texts(request.parts)
+        self._request.warnings, self._request.warning_count = self._texts(request.warnings)
 
     @property
     def argument(self):
@@ -170,10 +179,10 @@ class _Call:
         self._request.metadata, self._request.metadata_count = array, len(metadata)
         self._kept.append(array)
 
-    def _give_parts(self, parts):
-        array = (ctypes.c_char_p * max(1, len(parts)))(*(name.encode() for name in parts))
-        self._request.parts, self._request.part_count = array, len(parts)
+    def _texts(self, texts):
+        array = (ctypes.c_char_p * max(1, len(texts)))(*(text.encode() for text in texts))
         self._kept.append(array)
+        return array, len(texts)
 
 
 def _records_of(boxes):

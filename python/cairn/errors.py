@@ -20,6 +20,11 @@ class Error(Exception):
         return type(self), (self.message, self.hint)
 
 
+class StateWarning(UserWarning):
+    """A state that was saved looks like an old copy, or replicas of it differ. The tag is whole; its
+    metadata keeps the text."""
+
+
 def _kind(name, code, number, what):
     return type(name, (Error,), {"code": code, "number": number, "__doc__": what,
                                  "__module__": __name__})

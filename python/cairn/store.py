@@ -66,7 +66,7 @@ class Store:
 
     def save(self, tag, state_dict, *, user_content=None, metadata=None, step=None, base=None,
              if_exists="error", roles="auto", effort=None, pin=False, allow_pickle=False,
-             group=None):
+             group=None, compare_replicas="sampled"):
         """Saves a nested state (dicts, lists, tensors on any device, arrays, plain values) as a tag.
 
         The tag is complete and durable when this returns, or does not exist. Tensors that share
@@ -74,9 +74,12 @@ class Store:
         user_content: anything that JSON holds; read back by `user_content()`.
         metadata: short facts for people and policies; values are kept as text.
         base: the tag to compare with, "none", or None for the newest of the tag's prefix.
-        roles: "auto", "none", or a dict like a roles file (`cairn help import`).
+        roles: "auto": told from the optimizers in the state, or by names; cairn.torch.roles_of();
+        "none"; or a dict like a roles file (`cairn help import`).
         group: a process group of torch.distributed whose ranks all make this call; without one, all
         ranks of the job make it where tensors are cut among them. What all hold is stored by one.
+        compare_replicas: whether what several ranks hold is the same: "sampled", a stretch of each
+        tensor, another one at each save; "all"; "none". What differs gets a StateWarning.
         Returns a dict: tag, manifest, logical_bytes, new_bytes, reused_bytes, stored_bytes, ...
         Errors: UsageError, ExistsError, NoSpaceError, BusyError, NoStoreError, ...
         """
@@ -88,7 +91,7 @@ class Store:
         if group is not None or _memory.is_of_several_ranks(state_dict):
             from .torch import _saves  # which imports PyTorch
 
-            return _saves.save(self, group, request, take_apart)
+            return _saves.save(self, group, request, take_apart, compare_replicas)
         flat = take_apart()
         given = _saving.describe(request, flat.tensors, flat.values)
         return _saving.save(self._handle, request, _saving.boxes_of(flat.tensors, given))

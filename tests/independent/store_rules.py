@@ -165,7 +165,7 @@ def check_pack(data, path):
             _, offset, length, *_ = fields
         else:
             kind, offset, length, its_digest = fields
-            need(1 <= kind <= 8 and auxiliary_bytes == 0, f"{path}: an object of kind {kind}")
+            need(1 <= kind <= 9 and auxiliary_bytes == 0, f"{path}: an object of kind {kind}")
             found = digest(data[offset:offset + length])
             need(found == its_digest, f"{path}: the object at {offset} is damaged")
         align = 4096 if is_data and length >= 65536 and length % 4096 == 0 else 8

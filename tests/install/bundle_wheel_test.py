@@ -106,6 +106,17 @@ for call in (lambda: store.load("b"), lambda: torch.ones(3) @ torch.ones(4)):
     except (cairn.NotFoundError, RuntimeError) as error: print(type(error).__name__)""",
                                          "torch", "numpy"), "True\nNotFoundError\nRuntimeError")
 
+    def test_a_url_is_known_before_anything_is_imported(self):
+        self.assertEqual(self.python("""
+import torch, torch.distributed.checkpoint as dcp
+url, state = f"cairn://{path}/by-url#run/1", {"w": torch.arange(6.)}
+cairn_is_there = any(name.split(".")[0] == "cairn" for name in sys.modules)
+dcp.save(state, checkpoint_id=url)
+state["w"] = torch.zeros(6)
+dcp.load(state, checkpoint_id=url)
+print(cairn_is_there, state["w"].tolist())""", "torch", "numpy", "fsspec"),
+                         "False [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]")
+
     def test_uninstalling_leaves_nothing(self):
         venv = self.install("short-lived")
         self.assertTrue(list(venv.rglob("*cairn*")))

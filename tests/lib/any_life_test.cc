@@ -7,7 +7,7 @@
 
 #include "store/commit.h"
 #include "store/thin.h"
-#include "tests/lib/series_fixture.h"
+#include "tests/lib/parts_fixture.h"
 
 namespace cairn {
 namespace {
@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 /// By name.
 using Attachments = std::map<std::string, Bytes>;
 
-class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigned> {
+class AnyLife : public PartsFixture, public testing::WithParamInterface<unsigned> {
  protected:
   void SetUp() override {
     Config config;
@@ -95,9 +95,50 @@ class AnyLife : public SeriesFixture, public testing::WithParamInterface<unsigne
       log_ += fmt::format(" save {} budget {} direct {} base {}", tag, request.restore_budget,
                           request.weights_every, request.base.value_or("-"));
     };
-    save_state(tag, state, facts, change, {below(3) == 0 ? 3u : 1u, below(3) == 0 ? 1u : 0u});
+    const Cut cut{below(3) == 0 ? 3u : 1u, below(3) == 0 ? 1u : 0u};
+    if (below(3) == 0) {
+      save_by_ranks(tag, state, facts, change, cut);
+    } else {
+      save_state(tag, state, facts, change, cut);
+    }
     attachments_[tag] = attachments;
     remember_copies(tag);
+  }
+
+  /// Boxes are on ranks at random, some on several. Copies that do not fit each other are stored
+  /// once more, without a base.
+  void save_by_ranks(const std::string& tag, const State& state, const StepFacts& facts,
+                     const Change& change, const Cut& cut) {
+    SaveRequest whole = request_of(tag, state, cut);
+    whole.optimizer.common = facts;
+    change(whole);
+    log_ += " by ranks";
+    RankRequests ranks(1 + below(4), whole);
+    for (SaveRequest& rank : ranks) rank.tensors.clear();
+    std::map<std::string, unsigned> holders;  // bits of ranks; 0: every box is on another
+    for (const TensorSource& source : whole.tensors) {
+      const auto count = static_cast<uint32_t>(ranks.size());
+      const auto [of_tensor, fresh] = holders.try_emplace(source.name, 0);
+      if (fresh && coin()) of_tensor->second = 1 + below((1u << count) - 1);
+      const unsigned bits = of_tensor->second != 0 ? of_tensor->second : 1u << below(count);
+      for (uint32_t rank = 0; rank < count; ++rank) {
+        if ((bits >> rank & 1) == 0) continue;
+        ranks[rank].tensors.push_back(source);
+        ranks[rank].tensors.back().writer = rank;
+      }
+    }
+    auto saved = save_together(ranks);
+    if (!saved && saved.error().code == Code::kBusy) {
+      log_ += " again";
+      for (SaveRequest& rank : ranks) {
+        rank.base = "none";
+        rank.look_up = nullptr;
+      }
+      saved = save_together(ranks);
+    }
+    ASSERT_TRUE(succeeds(saved)) << tag;
+    EXPECT_TRUE(saved->warnings.empty());
+    states_[tag] = state;
   }
 
   /// How a save may be asked for.

@@ -177,6 +177,135 @@ TEST_F(CAbi, WrongRequestsAreErrors) {
   refused(right, [](auto& wanted) { wanted.roles = "{"; });
 }
 
+TEST_F(CAbi, RanksSaveTogether) {
+  constexpr uint64_t kOffsets[2][2] = {{0, 0}, {10, 0}}, kLengths[2][2] = {{10, 8}, {6, 8}};
+  std::vector<cairn_part*> parts;
+  std::vector<const char*> names;
+  for (uint32_t rank = 0; rank < 2; ++rank) {
+    cairn_tensor box = tensor();
+    box.offsets = kOffsets[rank];
+    box.lengths = kLengths[rank];
+    box.data = values_.data() + kOffsets[rank][0] * 8;
+    box.writer = rank;
+    cairn_save_request wanted = request(box, "run/1");
+    wanted.base = "none";
+    ASSERT_EQ(cairn_save_part(store_, &wanted, &parts.emplace_back()), CAIRN_OK)
+        << cairn_error_message();
+    names.push_back(cairn_part_name(parts.back()));
+  }
+  cairn_save_request wanted = {};
+  wanted.struct_bytes = sizeof(wanted);
+  wanted.tag = "run/1";
+  wanted.parts = names.data();
+  wanted.part_count = 1;
+  EXPECT_EQ(cairn_save(store_, &wanted, nullptr), CAIRN_USAGE);
+  EXPECT_NE(std::string(cairn_error_message()).find("no box holds [10:16,0:8]"), std::string::npos)
+      << cairn_error_message();
+  wanted.part_count = 2;
+  cairn_part* none = nullptr;
+  EXPECT_EQ(cairn_save_part(store_, &wanted, &none), CAIRN_USAGE);
+  EXPECT_EQ(none, nullptr);
+  char* told = nullptr;
+  ASSERT_EQ(cairn_save(store_, &wanted, &told), CAIRN_OK) << cairn_error_message();
+  EXPECT_NE(std::string(told).find(R"("logical_bytes":512)"), std::string::npos) << told;
+  cairn_free(told);
+  for (cairn_part* part : parts) cairn_part_end(part, 0);
+  cairn_part_end(nullptr, 1);
+  cairn_checkpoint* checkpoint = nullptr;
+  ASSERT_EQ(cairn_checkpoint_open(store_, "run/1", &checkpoint), CAIRN_OK);
+  std::vector<float> room(128, 0);
+  cairn_tensor target = tensor();
+  target.data = room.data();
+  cairn_load_request load = {};
+  load.struct_bytes = sizeof(load);
+  load.targets = &target;
+  load.target_count = 1;
+  load.target_bytes = sizeof(target);
+  EXPECT_EQ(cairn_load(checkpoint, &load, nullptr), CAIRN_OK) << cairn_error_message();
+  EXPECT_EQ(room, values_);
+  cairn_checkpoint_close(checkpoint);
+}
+
+TEST_F(CAbi, APartThatIsGivenUpLeavesNothing) {
+  const cairn_tensor whole = tensor();
+  const cairn_save_request wanted = request(whole, "run/1");
+  cairn_part* part = nullptr;
+  ASSERT_EQ(cairn_save_part(store_, &wanted, &part), CAIRN_OK) << cairn_error_message();
+  const std::string name = cairn_part_name(part);
+  cairn_part_end(part, 1);
+  cairn_save_request uniting = {};
+  uniting.struct_bytes = sizeof(uniting);
+  uniting.tag = "run/1";
+  const char* const names[] = {name.c_str()};
+  uniting.parts = names;
+  uniting.part_count = 1;
+  EXPECT_EQ(cairn_save(store_, &uniting, nullptr), CAIRN_NOT_FOUND);
+  const char* const odd[] = {nullptr};
+  uniting.parts = odd;
+  EXPECT_EQ(cairn_save(store_, &uniting, nullptr), CAIRN_USAGE);
+}
+
+TEST_F(CAbi, WarningsOfTheCallerAreKept) {
+  const cairn_tensor source = tensor();
+  cairn_save_request wanted = request(source, "run/1");
+  const char* const warnings[] = {"rank 3 is odd"};
+  wanted.warnings = warnings;
+  wanted.warning_count = 1;
+  char* told = nullptr;
+  ASSERT_EQ(cairn_save(store_, &wanted, &told), CAIRN_OK) << cairn_error_message();
+  EXPECT_NE(std::string(told).find(R"("warnings":["rank 3 is odd"])"), std::string::npos) << told;
+  cairn_free(told);
+  cairn_checkpoint* checkpoint = nullptr;
+  ASSERT_EQ(cairn_checkpoint_open(store_, "run/1", &checkpoint), CAIRN_OK);
+  ASSERT_EQ(cairn_checkpoint_describe(checkpoint, &told), CAIRN_OK);
+  EXPECT_NE(std::string(told).find("rank 3 is odd"), std::string::npos) << told;
+  cairn_free(told);
+  cairn_checkpoint_close(checkpoint);
+}
+
+TEST_F(CAbi, BoxesAreDigestedWhole) {
+  cairn_tensor both[] = {tensor(), tensor()};
+  std::vector<float> other(128, 1.5F);
+  both[1].data = other.data();
+  uint8_t digests[64];
+  const auto are_equal = [&](const cairn_sampling* sampling) {
+    EXPECT_EQ(cairn_digest(both, 2, sizeof(cairn_tensor), sampling, 0, nullptr, digests), CAIRN_OK)
+        << cairn_error_message();
+    return std::memcmp(digests, digests + 32, 32) == 0;
+  };
+  EXPECT_TRUE(are_equal(nullptr));
+  other[77] = 0;
+  EXPECT_FALSE(are_equal(nullptr));
+  both[0].dtype = "F33";
+  EXPECT_EQ(cairn_digest(both, 2, sizeof(cairn_tensor), nullptr, 0, nullptr, digests), CAIRN_USAGE);
+}
+
+TEST_F(CAbi, ASampleIsDigestedWhereItSays) {
+  const cairn_tensor source = tensor();
+  cairn_sampling sampling = {};
+  sampling.struct_bytes = sizeof(sampling);
+  sampling.bytes = 64;
+  for (sampling.turn = 0; sampling.turn < 8; ++sampling.turn) {
+    uint64_t offsets[2], lengths[2];
+    ASSERT_EQ(cairn_sampled_box(&source, sizeof(source), &sampling, offsets, lengths), CAIRN_OK);
+    EXPECT_EQ(lengths[0], 2u);
+    EXPECT_EQ(lengths[1], 8u);
+    const auto digest_of = [&](const cairn_sampling* of) {
+      std::string digest(32, '\0');
+      EXPECT_EQ(cairn_digest(&source, 1, sizeof(source), of, 0, nullptr,
+                             reinterpret_cast<uint8_t*>(digest.data())),
+                CAIRN_OK);
+      return digest;
+    };
+    const std::string before = digest_of(&sampling), all_before = digest_of(nullptr);
+    values_[(offsets[0] + 4) % 16 * 8] += 1;  // beside the sample
+    EXPECT_EQ(digest_of(&sampling), before);
+    EXPECT_NE(digest_of(nullptr), all_before);
+    values_[offsets[0] * 8] += 1;
+    EXPECT_NE(digest_of(&sampling), before);
+  }
+}
+
 TEST_F(CAbi, ACallCanBeStopped) {
   cairn_watch* watch = nullptr;
   ASSERT_EQ(cairn_watch_new(&watch), CAIRN_OK);

@@ -70,8 +70,7 @@ Part small_part(RandomValues& random) {
                 {1, 0, {}, Bytes{1, 2, 3, 4, 5, 6, 7, 8}, false},
                 {2, 0, {}, random.digest(), false}};
   for (const uint32_t bytes : {1024, 2048, 300}) {
-    part.copies.copies.push_back(
-        {{part.session, 0}, 4096, bytes, bytes, Encoding::kRaw, {}, {}});
+    part.copies.copies.push_back({{part.session, 0}, 4096, bytes, bytes, Encoding::kRaw, {}, {}});
   }
   part.copies.copies[1].encoding = Encoding::kDelta;
   part.copies.copies[1].bases = {{kOwnUnits, 0}, {random.digest(), 9}};

@@ -24,9 +24,10 @@ enum class Guard {
   kRevokeFirst,   // a session is revoked in the root before its lease is taken away
   kKeepRevoked,   // a revocation stays until the session's lease is gone
   kOwnLease,      // commit refuses a session whose lease is gone
-  kAllParts,      // a rank commits only when it has seen every part
-  kPartLast,      // a rank leaves its part after its packs are durable
-  kJobLeases,     // commit of a job needs the leases of all its ranks
+  kAllParts,      // parts are united only when all are there
+  kPartLast,      // a part is told of after its packs are durable
+  kPartPacks,     // commit looks at each pack of the parts, under the lock
+  kPartLeases,    // the lease of a part lives until the parts are united
   kRepeat,        // a commit of the session that made the entry is success
   kKeepFiles,     // after a commit of unknown outcome nobody but gc removes the files
   kReread,        // a reader that finds a file gone reads the root again
@@ -42,11 +43,11 @@ enum class Guard {
 };
 
 inline constexpr std::array<std::string_view, static_cast<size_t>(Guard::kCount)> kGuardNames = {
-    "relook",       "samebase",    "softcheck", "epochonly",  "remark",      "relist",
-    "condemnfirst", "cleargone",   "swapcheck", "movelease",  "exists",      "revoke",
-    "revokefirst",  "keeprevoked", "ownlease",  "allparts",   "partlast",    "jobleases",
-    "repeat",       "keepfiles",   "reread",    "restart",    "rereadoften", "syncpacks",
-    "syncroot",     "acklate",     "swaproot",  "filesfirst", "rootfirst"};
+    "relook",       "samebase",    "softcheck", "epochonly", "remark",     "relist",
+    "condemnfirst", "cleargone",   "swapcheck", "movelease", "exists",     "revoke",
+    "revokefirst",  "keeprevoked", "ownlease",  "allparts",  "partlast",   "partpacks",
+    "partleases",   "repeat",      "keepfiles", "reread",    "restart",    "rereadoften",
+    "syncpacks",    "syncroot",    "acklate",   "swaproot",  "filesfirst", "rootfirst"};
 
 using Guards = std::bitset<static_cast<size_t>(Guard::kCount)>;
 

@@ -32,7 +32,7 @@ struct Scenario {
   uint8_t retries = 0;    // of the reader; 0: as often as the entry changes
   bool revokes = false;   // gc may take any live session for dead, whose lease cannot be removed
   bool unleases = false;  // ... whose lease goes, and no revocation is left of it
-  bool ranks = false;     // the savers are two ranks of one save
+  bool parts = false;     // the savers store two parts of one save, and a third process unites them
   bool power = false;     // files and roots are lost unless synced
   bool in_steps = false;  // gc reads the root, lists the leases, replaces the root: one by one
 };
@@ -64,7 +64,7 @@ struct World {
 };
 
 void saver_steps(World& world, const State& state, int number);
-void rank_steps(World& world, const State& state, int number);
+void parts_steps(World& world, const State& state);
 void collector_steps(World& world, const State& state, int number);
 void mover_steps(World& world, const State& state);
 void reader_steps(World& world, const State& state);

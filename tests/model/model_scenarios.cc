@@ -11,6 +11,7 @@ State start_of(const Scenario& scenario) {
   state.files = bit(kA1) | bit(kA2) | bit(kB1);
   state.forgets = scenario.forgets;
   for (int saver = scenario.savers; saver < kSavers; ++saver) state.savers[saver].step = kOver;
+  if (!scenario.parts) state.uniter.step = kOver;
   for (int gc = scenario.collectors; gc < kCollectors; ++gc) state.collectors[gc].step = kOver;
   if (scenario.power) {
     state.durable_root = state.root;
@@ -98,10 +99,6 @@ static std::vector<Scenario> scenarios_of_entries() {
 
 static std::vector<Scenario> scenarios_of_machines() {
   using enum Guard;
-  Scenario ranks{.name = "ranks", .guards = {kAllParts, kPartLast, kJobLeases, kRepeat}};
-  ranks.ranks = true;
-  ranks.forgets = bit(kTagA) | bit(kTagS0);
-
   Scenario power{.name = "power cut", .guards = {kSyncPacks, kSyncRoot, kAckLate}};
   power.power = true;
   power.savers = 1;
@@ -120,12 +117,34 @@ static std::vector<Scenario> scenarios_of_machines() {
   newer.plans[1] = {.target = kTagS1, .base = kTagS0};
   newer.forgets = bit(kTagS0);
   newer.lookups = 0;
-  return {ranks, power, in_steps, newer};
+  return {power, in_steps, newer};
+}
+
+static std::vector<Scenario> scenarios_of_parts() {
+  using enum Guard;
+  Scenario parts{.name = "parts", .guards = {kAllParts, kPartLast, kPartPacks, kPartLeases}};
+  parts.guards.insert(parts.guards.end(), {kRemark, kRelist});
+  parts.parts = true;
+  parts.collectors = 1;
+  parts.forgets = bit(kTagA) | bit(kTagS0);
+
+  Scenario two_gcs = parts;
+  two_gcs.name = "parts, two gcs";
+  two_gcs.guards = {kPartPacks, kCondemnFirst, kClearGone};
+  two_gcs.collectors = 2;
+  two_gcs.forgets = bit(kTagA) | bit(kTagS0);
+
+  Scenario moved = parts;
+  moved.name = "parts whose base is moved";
+  moved.guards = {kPartPacks, kPartLeases};
+  moved.move = Move::kCopyForward;
+  moved.forgets = 0;
+  return {parts, two_gcs, moved};
 }
 
 std::vector<Scenario> all_scenarios() {
   std::vector<Scenario> all = scenarios_of_saves();
-  for (auto& more : {scenarios_of_entries(), scenarios_of_machines()}) {
+  for (auto& more : {scenarios_of_entries(), scenarios_of_parts(), scenarios_of_machines()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

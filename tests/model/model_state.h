@@ -15,15 +15,16 @@ using Set = uint8_t;  // of packs, tags or sessions
 constexpr Set bit(int number) { return static_cast<Set>(1U << number); }
 
 // Packs that are there from the start, then those that sessions write.
-enum Pack { kA1, kA2, kB1, kPacksAtStart, kMoved = kPacksAtStart, kOwn0, kOwn1 };
+enum Pack { kA1, kA2, kB1, kPacksAtStart, kMoved = kPacksAtStart, kOwn0, kOwn1, kUnited };
 enum Tag { kTagA, kTagB, kTagS0, kTagS1, kTags };
-enum Session { kSaver0, kSaver1, kMover, kSessions };
+enum Session { kSaver0, kSaver1, kMover, kUniter, kSessions };
 constexpr int kSavers = 2;
 constexpr int kCollectors = 2;
 constexpr uint8_t kOver = 15;  // the step of a process that ended or was killed
 
 constexpr Set own_pack(int session) {
-  return session == kMover ? bit(kMoved) : bit(kOwn0 + session);
+  if (session == kMover) return bit(kMoved);
+  return session == kUniter ? bit(kUnited) : bit(kOwn0 + session);
 }
 
 /// No packs: no such tag. `content` tells checkpoints of one name apart: 0 at the start, then
@@ -43,7 +44,8 @@ struct Root {
   bool operator==(const Root&) const = default;
 };
 
-/// A saver or a rank. `unsure`: a commit was tried and its answer was lost.
+/// A saver, a part of a save, or who unites parts. `soft`: what a look-up found; of who unites, the
+/// parts. `unsure`: a commit was tried and its answer was lost.
 struct Saver {
   uint8_t step = 0;
   Entry base;
@@ -82,12 +84,14 @@ struct State {
   std::array<Set, kSessions> leases = {};  // what collectors heed; 0: none
   Set lease_files = 0;  // of savers: a lease that is not heeded any more may lie there still
   std::array<Saver, kSavers> savers;
+  Saver uniter;
+  std::array<Entry, kSavers> told = {};  // by part, the base that its copies were taken from
   std::array<Collector, kCollectors> collectors;
   Mover mover;
   Reader reader;
   std::array<Root, kCollectors> read_roots;  // of collectors that read and write in two steps
   Set forgets = 0;                           // tags that the user may still forget
-  Set parts = 0;                             // ranks whose part lies in the session's folder
+  Set parts = 0;                             // of a save, whose names are known
   Set acknowledged = 0;                      // tags whose saver was told that they are safe
   uint8_t power_cuts = 0;                    // that may still happen
   uint8_t wrong = 0;                         // a Wrong that happened in the step to this state
@@ -100,7 +104,8 @@ enum Wrong : uint8_t {
   kMixedRead,
   kFailedRead,
   kLostAcknowledged,
-  kFalseFailure
+  kFalseFailure,
+  kRefusedInVain
 };
 
 }  // namespace cairn::model

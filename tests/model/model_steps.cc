@@ -3,8 +3,8 @@
 
 namespace cairn::model {
 
-static constexpr std::array<const char*, 8> kPackNames = {"a1",    "a2",    "b1", "moved",
-                                                          "own-0", "own-1", "?",  "?"};
+static constexpr std::array<const char*, 8> kPackNames = {"a1",    "a2",    "b1",     "moved",
+                                                          "own-0", "own-1", "united", "?"};
 static constexpr std::array<const char*, kTags> kTagNames = {"A", "B", "S0", "S1"};
 
 void touch_root(const World& world, Root& root) {
@@ -70,12 +70,10 @@ void user_steps(World& world, const State& state) {
 void all_steps(World& world, const State& state) {
   world.steps.clear();
   user_steps(world, state);
-  for (int number = 0; number < kSavers; ++number) {
-    if (world.scenario.ranks) {
-      rank_steps(world, state, number);
-    } else {
-      saver_steps(world, state, number);
-    }
+  if (world.scenario.parts) {
+    parts_steps(world, state);
+  } else {
+    for (int number = 0; number < kSavers; ++number) saver_steps(world, state, number);
   }
   for (int number = 0; number < kCollectors; ++number) collector_steps(world, state, number);
   mover_steps(world, state);
@@ -94,6 +92,8 @@ static const char* name_of(uint8_t wrong) {
       return "a save that was acknowledged is gone";
     case kFalseFailure:
       return "a save was said to have failed, and its tag stands";
+    case kRefusedInVain:
+      return "a save was refused although all its processes live";
     default:
       return "";
   }
@@ -109,8 +109,8 @@ std::string fault(const World& world, const State& state) {
     const auto doomed = static_cast<Set>(packs & state.root.condemned);
     if (doomed != 0) return name + " needs " + names_of_packs(doomed) + ", which is condemned";
     const Set whole = own_pack(kSaver0) | own_pack(kSaver1);
-    if (world.scenario.ranks && tag == kTagS0 && packs != 0 && packs != whole) {
-      return name + " is visible with the parts of some ranks only";
+    if (world.scenario.parts && tag == kTagS0 && packs != 0 && (packs & whole) != whole) {
+      return name + " is visible with some of its parts only";
     }
   }
   return "";

@@ -179,6 +179,23 @@ class States(DcpTest):
         for a, b in zip(model.parameters(), other.parameters()):
             self.assertTrue(torch.equal(a, b))
 
+    def test_a_step_costs_what_it_costs_a_store(self):
+        model = torch.nn.Linear(256, 256)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        for step in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(4, 256)).square().mean().backward()
+            optimizer.step()
+            state = dict(zip(("model", "optimizer"), dcp_state.get_state_dict(model, optimizer)))
+            self.store.save(f"store/step-{step}", state, step=step)
+            self.save(state, f"dcp/step-{step}")
+        of_store, of_dcp = (self.store.show(f"{kind}/step-2") for kind in ("store", "dcp"))
+        self.assertEqual(of_dcp["manifest"], of_store["manifest"])
+        encodings = [{each["name"]: each["encodings"] for each in told["tensors"]}
+                     for told in (of_store, of_dcp)]
+        self.assertEqual(*encodings)
+        self.assertIn("replay", str(encodings), "the optimizer's numbers reach the store")
+
     def test_options_of_state_dicts(self):
         model = torch.nn.Linear(8, 4)
         optimizer = torch.optim.AdamW(model.parameters())

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """What states and optimizers say of their tensors, and what a save makes of it."""
+import copy
+import pickle
 import random
 import unittest
 
@@ -307,6 +309,19 @@ class Live(package.StoreTest):
         self.assertEqual(given["ob.state.4.exp_avg"], ("exp_avg", "b.up.bias"))
         self.assertEqual(group_of(rules, "a.up.bias")["lr"], 0.25)
         self.assertEqual(group_of(rules, "b.up.bias")["lr"], 0.5)
+
+    def test_what_another_process_is_told(self):
+        net, optimizer = trained(steps=0, groups=two_groups)
+        roles = roles_of(net, optimizer, clip=0.5)
+        net(torch.arange(16)).sum().backward()
+        optimizer.step()
+        optimizer.param_groups[0]["lr"] = 7.0
+        other = pickle.loads(pickle.dumps(roles))
+        clones = {name: value.clone() for name, value in net.state_dict().items()}
+        state = {"model": clones, "optimizer": copy.deepcopy(optimizer.state_dict())}
+        self.assertEqual(told(state, other), told(state, roles))
+        self.assertEqual(group_of(told(state, other)[0], "model.up.weight")["lr"], 1e-3)
+        other.end()
 
     def test_an_optimizer_without_steps(self):
         net, optimizer = trained(steps=0)

@@ -6,9 +6,19 @@ adds what it has to its plan, and the coordinator compares. Pieces of one tensor
 the tag is made.
 """
 
+import dataclasses
+
 from torch.distributed.checkpoint.planner import WriteItemType
 
 from ..errors import UsageError
+
+
+@dataclasses.dataclass
+class Brought:
+    """What a rank adds to its plan."""
+
+    forms: dict
+    boxes: list  # _dealing.boxes_of
 
 
 def forms_of(plan):

@@ -14,9 +14,10 @@ import weakref
 from .. import _memory, _saving
 from ..errors import BusyError, UsageError
 from ..store import Store
-from . import _saves
+from . import _saves, _tripwires
 from ._bases import prefix_of
 from ._handles import Saving
+from ._live_roles import roles_of
 from ._ranks import TIMEOUT, Ranks
 from ._snapshot import Snapshots
 
@@ -33,7 +34,10 @@ class AsyncSaver:
     process alone.
     back_pressure: what save() does while the one before is under way: "wait" for it; "skip": save
     nothing, and say so in the handle; "error": raise BusyError. Of a group, rank 0 decides.
-    timeout: seconds that one rank waits for another. roles, effort, allow_pickle: as in Store.save.
+    timeout: seconds that one rank waits for another.
+    optimizer (one or several), model: what is saved is theirs: the store is told what tensors are to
+    the optimizer, and how it stepped, as by roles_of(model, optimizer). Without, states tell.
+    compare_replicas, roles, effort, allow_pickle: as in Store.save.
 
     Memory: two copies of what this rank stores, from the second save on.
     What a save fails with is raised once: by its handle, or by the next call here. What nobody saw
@@ -41,10 +45,17 @@ class AsyncSaver:
     Threads: one at a time. A forked child cannot save, and its end disturbs nothing.
     """
 
-    def __init__(self, store, *, group=None, back_pressure="wait", timeout=TIMEOUT, roles="auto",
-                 effort=None, allow_pickle=False):
+    def __init__(self, store, *, group=None, back_pressure="wait", timeout=TIMEOUT,
+                 optimizer=None, model=None, compare_replicas="sampled", roles="auto", effort=None,
+                 allow_pickle=False):
         if back_pressure not in _POLICIES:
             raise UsageError(f"back_pressure is {back_pressure!r}", f"it is one of {_POLICIES}")
+        _tripwires.check_choice(compare_replicas)
+        if optimizer is not None:
+            if roles != "auto":
+                raise UsageError("both the optimizer and roles= tell roles", "give one of them")
+            roles = roles_of(model, optimizer)
+        self._compare = compare_replicas
         self._store = store if isinstance(store, Store) else Store(store)
         self._policy, self._timeout = back_pressure, timeout
         self._roles, self._effort, self._allow_pickle = roles, effort, allow_pickle
@@ -115,8 +126,8 @@ class AsyncSaver:
                 self._finish()
             return flat
 
-        begun = _saves.begin(self._store, self._ranks, request, take_apart, self._decide,
-                             self._saved and self._saved[0])
+        begun = _saves.begin(self._store, self._ranks, request, take_apart, self._compare,
+                             self._decide, self._saved and self._saved[0])
         if begun.word == "skip":
             return Saving(request.tag, skipped=True)
         with begun.withdrawn_on_error():

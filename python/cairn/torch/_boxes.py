@@ -3,7 +3,7 @@ optimizer."""
 
 import math
 
-from .. import _memory, _roles, _tree
+from .. import _memory, _tree
 from .._saving import Box
 from ..errors import UsageError
 
@@ -28,9 +28,9 @@ def box_of(item, data, rank, roles):
     return Box(name, memory, rank, *roles.get(name, ()))
 
 
-def roles_of(roles, planner, metadata):
-    """What a writer was told as `roles`, as (roles, {name: (role, parameter)}): from all of this
-    rank's state, of which a plan has a part. Planners that do not keep it leave names to tell."""
+def state_of(planner):
+    """(tensors, plain values) by name: all of this rank's state, of which a plan has a part. Empty
+    of planners that do not keep it."""
     tensors, values = {}, {}
     state = getattr(planner, "state_dict", None)
     for key, value in (state if isinstance(state, dict) else {}).items():
@@ -38,4 +38,4 @@ def roles_of(roles, planner, metadata):
             tensors[key] = value
         elif (plain := _tree.flatten_value(value, key)) is not None:
             values |= plain[1]
-    return _roles.of_save(roles, tensors, values, metadata)
+    return tensors, values

@@ -3,20 +3,22 @@
 from torch.distributed.checkpoint.planner import WriteItemType
 from torch.distributed.checkpoint.storage import WriteResult
 
-from .. import _tree
+from .. import _roles, _tree
 from . import _boxes, _values
 
 
 class Contribution:
     """boxes, roles: for the save; attachments: name -> bytes; told: key -> (node, its values), as
-    _metadata.attachments_of takes it. Errors: what the planner raises, UsageError."""
+    _metadata.attachments_of takes it; tensors: of the whole state, replicas included.
+    Errors: what the planner raises, UsageError."""
 
-    def __init__(self, plan, planner, rank, roles, metadata):
-        self.roles, self._given = _boxes.roles_of(roles, planner, metadata)
+    def __init__(self, items, planner, rank, roles, metadata):
+        self.tensors, values = _boxes.state_of(planner)
+        self.roles, self._given = _roles.of_save(roles, self.tensors, values, metadata)
         self.boxes, self.attachments, self.told = [], {}, {}
         self._written = []  # (index, bytes)
         self._rank = rank
-        for item in plan.items:
+        for item in items:
             data = planner.resolve_data(item)
             if item.type == WriteItemType.BYTE_IO:
                 self._take_bytes(item, data.getvalue())

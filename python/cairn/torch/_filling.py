@@ -42,6 +42,7 @@ class Filling:
 
 
 def _is_in_place(target, dtype):
-    return (target.is_cpu and target.dtype == dtype and target.layout is torch.strided and
-            not target.is_conj() and not target.is_neg() and
-            not _loading.shares_elements(target))
+    if not (target.is_cpu and target.dtype == dtype and target.layout is torch.strided):
+        return False
+    return (not target.is_conj() and not target.is_neg() and
+            (target.is_contiguous() or not _loading.shares_elements(target)))

@@ -48,12 +48,15 @@ class _Branch(dict):
 
 
 def structure_of(nodes, paths):
-    """The structure whose leaves are `nodes` (DCP's key -> node). `paths`: key -> path; a key
-    without one is its own. Where the paths make no tree, a flat dict of the keys."""
+    """The structure whose leaves are `nodes` (DCP's key -> node), and its leaves_of(). `paths`:
+    key -> path; a key without one is its own. Where they make no tree, a flat dict of the keys."""
     nested = _tree_of(nodes, paths)
-    if nested is None or leaves_of(nested).keys() != nodes.keys():
-        return {"dict": [[key, node] for key, node in nodes.items()]}
-    return nested
+    if nested is not None:
+        leaves = leaves_of(nested)
+        if leaves.keys() == nodes.keys():
+            return nested, leaves
+    flat = {"dict": [[key, node] for key, node in nodes.items()]}
+    return flat, leaves_of(flat)
 
 
 def _tree_of(nodes, paths):
@@ -64,7 +67,10 @@ def _tree_of(nodes, paths):
             return None  # Cairn's names leave empty keys out
         place = root
         for part in way:
-            place = place.setdefault(part, _Branch())
+            below = place.get(part)
+            if below is None:
+                below = place[part] = _Branch()
+            place = below
             if not isinstance(place, _Branch):
                 return None
         if last in place:

@@ -24,7 +24,8 @@ def roles_of(model=None, optimizer=None, *, clip=None):
     does not predict are no error: their tensors are stored as differences.
     clip: the factor that the gradients of the step were multiplied with, if it is known; a save is
     told another by setting `roles.clip`. Without, a save looks for it where it helps.
-    Threads: describe() and the optimizer's steps exclude each other.
+    Threads: describe() and the optimizer's steps exclude each other. Pickles, as what is known of the
+    latest step.
     """
     several = optimizer if isinstance(optimizer, (list, tuple)) else [optimizer]
     return LiveRoles(model, several, clip)
@@ -40,6 +41,9 @@ class LiveRoles:
         self._lives = [_Live(each, names) for each in optimizers]
         self._plans = _roles.Plans()
 
+    def __getstate__(self):
+        return self.__dict__ | {"_plans": _roles.Plans()}
+
     def describe(self, tensors, values, metadata=None):
         """As _roles.describe."""
         plan = self._plans.find(tensors, values, self._plan)
@@ -51,7 +55,7 @@ class LiveRoles:
     def end(self):
         """Takes the hooks off the optimizers."""
         for live in self._lives:
-            live.hook.remove()
+            live.end()
 
     def _plan(self, tensors, values):
         places = {place: name for name, tensor in tensors.items()
@@ -68,46 +72,37 @@ class LiveRoles:
         return _roles.assemble(saved, tensors)
 
 
-class _Live:
-    """One optimizer, and the settings of its latest step."""
+class _Known:
+    """An optimizer of another process, as far as that has told.
 
-    def __init__(self, optimizer, names):
-        self._optimizer = optimizer
-        self._names = names
-        self._used = None
-        itself = weakref.ref(self)  # the optimizer outlives this
+    sizes: how many parameters each group has; namings: lists of what they may be called in a state;
+    used: the settings that each group was last stepped with.
+    """
 
-        def note(stepped, *_):
-            live = itself()
-            if live is not None:
-                live.note(stepped)
+    def __init__(self, sizes, namings, used):
+        self._sizes, self._namings, self._used = sizes, namings, used
 
-        self.hook = optimizer.register_step_post_hook(note)
+    def sizes(self):
+        return self._sizes
 
-    def note(self, stepped):
-        """Called after each step: schedulers change the groups afterwards."""
-        self._used = [{key: _kept(value) for key, value in group.items() if key != "params"}
-                      for group in stepped.param_groups]
+    def namings(self):
+        return self._namings
 
     def used(self, number):
-        """The settings that the group was stepped with; before any step, those that it has."""
-        groups = self._optimizer.param_groups
-        return (self._used if self._used and len(self._used) == len(groups) else groups)[number]
+        return self._used[number]
 
-    def _params(self):
-        return [parameter for group in self._optimizer.param_groups
-                for parameter in group["params"]]
+    def parameters(self):
+        """(parameter, what is kept of it), in the order of the groups; none where they are not in
+        this process."""
+        return []
 
-    def _namings(self):
-        """What the parameters may be called in a state: by number, or by either name."""
-        names = [self._names.get(id(parameter)) for parameter in self._params()]
-        clean_names = [_clean(name) for name in names]
-        return [str(number) for number in range(len(names))], names, clean_names
+    def end(self):
+        """Lets go of the optimizer."""
 
     def find_itself(self, saved, places):
         """Which of the saved optimizers this is: the one that holds its memory, else one with as
         many parameters of these names; None where it is none of them."""
-        inside = [name for kept in self._optimizer.state.values() for value in kept.values()
+        inside = [name for _, kept in self.parameters() for value in kept.values()
                   if (name := places.get(_place(value))) is not None]
         for each in saved:
             if inside and each.owns(inside[0]):
@@ -117,32 +112,80 @@ class _Live:
     def _words(self, saved):
         """What each parameter is called in a saved optimizer; None where it is another one."""
         theirs = {param for group in saved.groups for param in group.params}
-        return next((words for words in self._namings() if theirs == set(words)), None)
+        return next((words for words in self.namings() if theirs == set(words)), None)
 
     def tell(self, saved, tensors, places):
         """Gives a saved optimizer this one's groups, and the names of the tensors that are its
         parameters and what it keeps of them. places: memory -> tensor's name."""
-        params, (numbers, names, clean_names) = self._params(), self._namings()
+        numbers, *names = self.namings()
         words = self._words(saved) or numbers
-        for word, parameter in zip(words, params):
-            kept = saved.state.setdefault(word, {})
-            for key, value in self._optimizer.state.get(parameter, {}).items():
+        for word, (parameter, kept) in zip(words, self.parameters()):
+            known = saved.state.setdefault(word, {})
+            for key, value in kept.items():
                 if (name := places.get(_place(value))) is not None:
-                    kept.setdefault(key, name)
+                    known.setdefault(key, name)
             if (weight := places.get(_place(parameter))) is not None:
                 saved.weights[word] = weight
         # Copies, gathered or on another device, are known by their names.
-        theirs = next((each for each in (names, clean_names) if all(each) and any(
+        theirs = next((each for each in names if all(each) and any(
             name.endswith(each[0]) for name in tensors)), [])
         saved.groups = self._groups(words, [] if saved.weights else theirs)
 
     def _groups(self, words, names):
         groups, at = [], 0
-        for number, group in enumerate(self._optimizer.param_groups):
-            end = at + len(group["params"])
+        for number, size in enumerate(self.sizes()):
+            end = at + size
             groups.append(_LiveGroup(self, number, words[at:end], names[at:end]))
             at = end
         return groups
+
+
+class _Live(_Known):
+    """An optimizer of this process."""
+
+    def __init__(self, optimizer, names):
+        super().__init__(None, None, None)
+        self._optimizer = optimizer
+        self._names = names  # id of a parameter -> its name in the model
+        itself = weakref.ref(self)  # the optimizer outlives this
+
+        def note(stepped, *_):
+            live = itself()
+            if live is not None:
+                live.note(stepped)
+
+        self._hook = optimizer.register_step_post_hook(note)
+
+    def __reduce__(self):
+        used = [{key: _plain(value) for key, value in self.used(number).items()
+                 if key in _optimizers.SETTINGS} for number in range(len(self.sizes()))]
+        return _Known, (self.sizes(), self.namings(), used)
+
+    def end(self):
+        self._hook.remove()
+
+    def note(self, stepped):
+        """Called after each step: schedulers change the groups afterwards."""
+        self._used = [{key: _kept(value) for key, value in group.items() if key != "params"}
+                      for group in stepped.param_groups]
+
+    def used(self, number):
+        """Before any step, the settings that the group has."""
+        groups = self._optimizer.param_groups
+        return (self._used if self._used and len(self._used) == len(groups) else groups)[number]
+
+    def sizes(self):
+        return [len(group["params"]) for group in self._optimizer.param_groups]
+
+    def parameters(self):
+        return [(parameter, self._optimizer.state.get(parameter, {}))
+                for group in self._optimizer.param_groups for parameter in group["params"]]
+
+    def namings(self):
+        """By number, and by either name."""
+        names = [self._names.get(id(parameter)) for parameter, _ in self.parameters()]
+        clean_names = [_clean(name) for name in names]
+        return [str(number) for number in range(len(names))], names, clean_names
 
 
 class _LiveGroup:
@@ -160,6 +203,10 @@ def _clean(name):
     for word in _WRAPPERS if name is not None else ():
         name = name.replace(word, "")
     return name
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") and value.numel() == 1 else value
 
 
 def _kept(value):

@@ -29,7 +29,7 @@ def attachments_of(metadata, told, always=False):
     paths = metadata.planner_data if _are_paths(metadata.planner_data) else {}
     # In the planner's order, which is the state's: that of `told` depends on who wrote what.
     keys = [key for key in paths if key in told] + [key for key in told if key not in paths]
-    structure = _keys.structure_of({key: told[key][0] for key in keys}, paths)
+    structure, leaves = _keys.structure_of({key: told[key][0] for key in keys}, paths)
     flat = _tree.Flat(structure=structure)
     for key in keys:
         for name, value in told[key][1].items():
@@ -37,7 +37,7 @@ def attachments_of(metadata, told, always=False):
                 raise UsageError(f"two values of the state are called '{name}' when keys are "
                                  "joined with '.'", "rename one")
             flat.values[name] = value
-    extras = _extras_of(metadata, _keys.leaves_of(structure))
+    extras = _extras_of(metadata, leaves)
     if not always and all(node == "tensor" for _, node in structure["dict"]):
         flat.structure = None
     return flat.attachments() | ({} if extras is None else {EXTRAS: extras})

@@ -19,6 +19,13 @@ class Orders:
     base: str  # the tag to compare with, the same on all ranks; "none" for none
     step: object  # of the tag
     rank: int  # number of the plan
+    leaves: list = ()  # items of the plan that other ranks write instead,
+    takes: list = ()  # and those of other plans that this one writes
+
+    def items_of(self, plan):
+        """What this rank writes."""
+        left = {item.index for item in self.leaves}
+        return [*(item for item in plan.items if item.index not in left), *self.takes]
 
     def __setstate__(self, state):
         self.__dict__.update(state)

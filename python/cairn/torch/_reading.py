@@ -4,7 +4,7 @@ import io
 
 from torch.distributed.checkpoint.planner import LoadItemType
 
-from .. import _checkpoint, _tree
+from .. import _checkpoint, _collector, _tree
 from ..errors import UsageError
 from . import _values
 from ._filling import Filling
@@ -51,13 +51,16 @@ class Reading:
             self._planner.load_bytes(item, io.BytesIO(bytes_of()))
 
     def _read(self, plan):
-        self._opened = self._open_tag()
-        self._filling = Filling(self._opened)
-        for item in plan.items:
-            if item.type == LoadItemType.TENSOR:
-                self._take_tensor(item)
-            else:
-                self._values.append((item, self._bytes_of(item.storage_index.fqn)))
+        with _collector.paused():
+            self._opened = self._open_tag()
+            self._filling = Filling(self._opened)
+            for item in plan.items:
+                if item.type == LoadItemType.TENSOR:
+                    self._take_tensor(item)
+                else:
+                    self._values.append((item, self._bytes_of(item.storage_index.fqn)))
+        if self._exchange is not None:
+            self._exchange.check(self._sent, self._received)
         self._filling.run()
 
     def _take_tensor(self, item):

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 
 from .. import _saving, _tree
-from . import _bases, _shares, _structures, _together
+from . import _bases, _shares, _structures, _together, _tripwires
 from ._ranks import Ranks
 
 
@@ -43,9 +43,10 @@ class Begun:
             raise
 
 
-def begin(store, ranks, request, take_apart, decide=lambda: "go", last=None):
+def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "go", last=None):
     """take_apart(): the flattened state; it also completes the request. decide(): "go" or "skip",
-    asked on rank 0. Both may raise: then this does, on all ranks. last: the tag saved before."""
+    asked on rank 0. Both may raise: then this does, on all ranks. compare: replicas
+    (_tripwires.CHOICES). last: the tag saved before."""
     if ranks is None or ranks.size == 1:
         if (word := decide()) == "skip":
             return Begun(store, request, {}, word)
@@ -56,19 +57,21 @@ def begin(store, ranks, request, take_apart, decide=lambda: "go", last=None):
     def bring():
         nonlocal flat
         flat = take_apart()
-        return request.tag, request.step, _shares.outline(
-            flat.tensors, request.attachments.get(_tree.STRUCTURE, b""))
+        outline = _shares.outline(flat.tensors, request.attachments.get(_tree.STRUCTURE, b""))
+        turn = _tripwires.turn_of(request.tag, request.step)
+        seals = _tripwires.seals(flat.tensors, turn, compare)
+        return request.tag, request.step, outline, seals
 
     exchange = ranks.exchange()
     agreed = _together.agree(
         exchange, bring, lambda: (decide(), _bases.choose(store, request.tag, request.base, last)))
     if agreed.word == "skip":
         return Begun(store, request, {}, agreed.word)
-    request.base = agreed.base
+    request.base, request.warnings = agreed.base, agreed.warnings
     begun = Begun(store, request, flat.tensors, agreed.word, None, exchange)
     with begun.withdrawn_on_error():
         begun.given = _described(request, flat)
-        begun.tensors = _shares.share_of(flat.tensors, ranks, agreed.alike)
+        begun.tensors = _shares.share_of(flat.tensors, ranks, agreed.alike, begun.given)
         begun.structure = _structure_to_tell(flat, ranks.rank, agreed.alike)
     return begun
 
@@ -87,9 +90,10 @@ def _structure_to_tell(flat, rank, alike):
     return _structures.Structure.of(flat)
 
 
-def save(store, group, request, take_apart):
+def save(store, group, request, take_apart, compare):
     """Saves together with the ranks of a group (None: of the job), and waits."""
-    begun = begin(store, Ranks.of(group), request, take_apart)
+    _tripwires.check_choice(compare)
+    begun = begin(store, Ranks.of(group), request, take_apart, compare)
     with begun.withdrawn_on_error():
         boxes = _saving.boxes_of(begun.tensors, begun.given, begun.rank)
     return begun.finish(boxes)

@@ -20,10 +20,14 @@ def outline(tensors, structure=b""):
     return digest.hexdigest()
 
 
-def share_of(tensors, ranks, alike):
+def share_of(tensors, ranks, alike, given=None):
     """Those that this rank stores, by name, so that each box is stored by one rank. What all hold
     is dealt out by bytes, the tensors of one parameter to one rank: they are encoded together.
-    alike: the ranks whose outlines are equal; they all come to the same answer."""
+    alike: the ranks whose outlines are equal; they all come to the same answer. given: {name:
+    (role, parameter)}, as far as it is known."""
+    def cluster_of(name):
+        return (given or {}).get(name, (None, ""))[1] or without_role(name)
+
     held = {}  # holders -> names
     known = {}  # mesh and placements -> holders
     for name, value in tensors.items():
@@ -31,20 +35,25 @@ def share_of(tensors, ranks, alike):
     mine = set()
     for holders, names in held.items():
         sizes = {name: tensors[name].nbytes for name in names}
-        mine.update(_dealt(names, sizes, holders.index(ranks.rank), len(holders)))
+        mine.update(dealt(names, sizes, cluster_of, holders.index(ranks.rank), len(holders)))
     return {name: value for name, value in tensors.items() if name in mine}
 
 
-def _dealt(names, sizes, place, places):
+def without_role(name):
+    """What the names of a parameter's tensors have in common, as DCP's state dicts have them."""
+    return _ROLE_WORDS.sub("", name).lstrip(".")
+
+
+def dealt(keys, sizes, cluster_of, place, places):
     """Those of one of several places: a run of the clusters as long as the others' in bytes."""
     if places == 1:
-        return names
+        return keys
     clusters = {}
-    for name in names:
-        clusters.setdefault(_ROLE_WORDS.sub("", name), []).append(name)
+    for key in keys:
+        clusters.setdefault(cluster_of(key), []).append(key)
     total, begin, mine = max(1, sum(sizes.values())), 0, []
     for members in clusters.values():
-        bytes_ = sum(sizes[name] for name in members)
+        bytes_ = sum(sizes[key] for key in members)
         if min((2 * begin + bytes_) * places // (2 * total), places - 1) == place:
             mine += members
         begin += bytes_

@@ -59,6 +59,13 @@ class Exchange:
         """Whether another rank reads the box for this one."""
         return self._owners.get(box, self._rank) != self._rank
 
+    def check(self, sources, targets):
+        """Errors: UsageError when a planner has changed its plan after the coordinator saw it."""
+        for box, owner in self._owners.items():
+            if box not in (sources if owner == self._rank else targets):
+                raise UsageError(f"tensor '{box[0]}': the planner no longer asks for {box[1:]}, "
+                                 "which other ranks want too", "load it without a group")
+
     def agree(self, error):
         """All ranks call this when they have read, before run(). Errors: this rank's, or one that
         names another rank and what it failed with."""

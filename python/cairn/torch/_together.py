@@ -3,6 +3,7 @@
 A save is one exchange of the ranks (_ranks.py), in two halves:
 
     agree   every rank says what it brings; rank 0 compares, chooses the base, answers
+            where replicas differ: every rank says what it has of them
     save    every rank stores its part and says its name; rank 0 unites them and says the outcome
 
 What fails on one rank fails on all, with the rank and the reason, and no rank keeps what it has
@@ -15,7 +16,7 @@ import dataclasses
 
 from .. import _saving
 from ..errors import CancelledError, Error, UnreachableError, UsageError, error_of
-from . import _structures
+from . import _structures, _tripwires
 
 _SETTLE_WITHOUT_ALL = 1.0  # seconds
 
@@ -27,23 +28,34 @@ class Agreement:
     word: str  # rank 0's: "go" or "skip"
     base: str  # a tag's name or "none"
     alike: list  # the ranks whose states have the same names as this one's, in order
+    warnings: list  # on rank 0: of replicas that differ
 
 
 def agree(exchange, bring, decide):
     """The first half.
 
-    bring(): (tag, step, text): texts are equal where states have the same names and shapes.
+    bring(): (tag, step, text, seals): texts are equal where states have the same names and shapes;
+    seals: of _tripwires.
     decide(): on rank 0: (word, base). Both may raise.
     Errors: what they raised, on all ranks; UsageError naming a rank with another tag or step;
     UnreachableError naming the ranks that are missing.
     """
     ranks = exchange.ranks
-    mine, failed = _tried(lambda: dict(zip(("tag", "step", "names"), bring())))
+    seals = {}
+
+    def say():
+        nonlocal seals
+        tag, step, names, seals = bring()
+        return {"tag": tag, "step": step, "names": names,
+                "seals": {label: seal.sum for label, seal in seals.items()}}
+
+    mine, failed = _tried(say)
     answer = _answered(exchange, mine, lambda told: _compared(ranks, told, decide))
     _raise(failed, answer)
     names = answer["names"]
     alike = [rank for rank in range(ranks.size) if names[rank] == names[ranks.rank]]
-    return Agreement(answer["word"], answer["base"], alike)
+    warnings = _tripwires.tell(exchange, seals, answer["doubts"]) if answer["doubts"] else []
+    return Agreement(answer["word"], answer["base"], alike, warnings)
 
 
 def _compared(ranks, told, decide):
@@ -56,7 +68,8 @@ def _compared(ranks, told, decide):
     word, base = decide()
     numbers = {}
     names = [numbers.setdefault(each["names"], len(numbers)) for each in told]
-    return {"word": word, "base": base, "names": names}
+    return {"word": word, "base": base, "names": names,
+            "doubts": _tripwires.doubts([each["seals"] for each in told])}
 
 
 def save(store, exchange, request, boxes, base_boxes=(), structure=None):

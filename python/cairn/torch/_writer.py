@@ -10,15 +10,20 @@ import re
 import uuid
 
 from torch.distributed import checkpoint as dcp
-from torch.distributed.checkpoint.metadata import StorageMeta
+from torch.distributed.checkpoint.metadata import MetadataIndex, StorageMeta
+from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
-from .. import _saving
-from ..errors import UsageError
-from . import _agreement, _ids, _metadata, _orders
+from .. import _collector, _saving
+from ..errors import ExistsError, UsageError
+from . import _agreement, _dealing, _ids, _metadata, _orders, _tripwires
 from ._contribution import Contribution
 from ._meeting import Meeting
 from ._place import Place
+
+
+class _Seals(WriteResult):
+    """A result beside those of the plan: what the coordinator compares replicas by."""
 
 
 class StorageWriter(dcp.StorageWriter):
@@ -30,27 +35,32 @@ class StorageWriter(dcp.StorageWriter):
     is cairn:///folder/of/the/store#tag. checkpoint_id: for calls that give none.
     overwrite: replaces a tag that exists, as DCP's own writers do; False raises ExistsError before
     a byte is written. step: of the tag; None: the number of a name that ends in "step-100".
-    metadata, roles, effort, pin: as in Store.save.
+    metadata, roles, effort, pin, compare_replicas: as in Store.save.
     group, timeout: for use_collectives=False: the process group of the save (None: the whole job)
     and for how many seconds its ranks wait for each other.
     Threads: one save at a time. Pickles: without a save that is under way.
     """
 
     def __init__(self, store=None, *, checkpoint_id=None, overwrite=True, roles="auto",
-                 metadata=None, step=None, effort=None, pin=False, group=None, timeout=600):
+                 metadata=None, step=None, effort=None, pin=False, compare_replicas="sampled",
+                 group=None, timeout=600):
+        _tripwires.check_choice(compare_replicas)
         self._place = Place(store, checkpoint_id)
         self.overwrite = overwrite
         self.roles, self.metadata, self.step = roles, metadata, step
         self.effort, self.pin = effort, pin
+        self.compare_replicas = compare_replicas
         self._save_id = None
         self._group, self._timeout = group, timeout
         self._meeting = None
         self._orders = None
         self._part = None
         self._own = None
+        self._seals = {}
+        self._told_roles = "auto"
 
     def __getstate__(self):
-        return self.__dict__ | {"_orders": None, "_part": None, "_own": None}
+        return self.__dict__ | {"_orders": None, "_part": None, "_own": None, "_seals": {}}
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id):
@@ -77,14 +87,18 @@ class StorageWriter(dcp.StorageWriter):
             self._place.wait(0 if is_coordinator else self._timeout)
 
     def prepare_local_plan(self, plan):
-        return dataclasses.replace(plan, storage_data=_agreement.forms_of(plan))
+        brought = _agreement.Brought(_agreement.forms_of(plan), _dealing.boxes_of(plan))
+        return dataclasses.replace(plan, storage_data=brought)
 
     def prepare_global_plan(self, plans):
-        _agreement.check([plan.storage_data for plan in plans])
+        brought = [plan.storage_data for plan in plans]
+        _agreement.check([each and each.forms for each in brought])
+        changes = _dealing.deal(plans, [each and each.boxes for each in brought])
         tag = self._place.tag
         base = _saving.base_of(self._place.store._handle, tag)
         ranks = range(len(plans)) if self._meeting is None else [self._meeting.rank]
-        orders = [_orders.Orders(tag, base, self._step(), rank) for rank in ranks]
+        orders = [_orders.Orders(tag, base, self._step(), rank, *change)
+                  for rank, change in zip(ranks, changes)]
         _orders.note(orders[0])  # where there is but this process, nothing is sent
         return [dataclasses.replace(plan, storage_data=order)
                 for plan, order in zip(plans, orders)]
@@ -94,18 +108,32 @@ class StorageWriter(dcp.StorageWriter):
         if self._orders.tag != self._place.tag:
             raise UsageError(f"this rank saves '{self._place.tag}', the coordinator "
                              f"'{self._orders.tag}'")
-        own = Contribution(plan, planner, self._orders.rank, self.roles, self.metadata)
+        with _collector.paused():
+            own = Contribution(self._orders.items_of(plan), planner, self._orders.rank,
+                               self.roles, self.metadata)
+        self._told_roles = own.roles
         if self._meeting is not None:
             self._own = own  # what it is called follows from the metadata, which comes next
         elif own:
             self._store(own, own.attachments)
         done = Future()
-        done.set_result(own.results(self._part and self._part.name))
+        done.set_result([*own.results(self._part and self._part.name), self._sealed(own.tensors)])
         return done
 
+    def _sealed(self, tensors):
+        turn = _tripwires.turn_of(self._orders.tag, self._orders.step)
+        # Where ranks do not talk, each stores all its replicas: they are compared by what is stored.
+        choice = self.compare_replicas if self._meeting is None else "none"
+        self._seals = _tripwires.seals(tensors, turn, choice)
+        told = {label: seal.digests for label, seal in self._seals.items()}
+        return _Seals(MetadataIndex(""), 0, told)
+
     def _store(self, own, attachments):
-        self._part = _saving.Part(self._place.store._handle,
-                                  self._request(attachments, roles=own.roles), own.boxes)
+        try:
+            self._part = _saving.Part(self._place.store._handle,
+                                      self._request(attachments, roles=own.roles), own.boxes)
+        except ExistsError as error:
+            raise ExistsError(error.message, "choose another name, or overwrite=True") from None
 
     def _request(self, attachments, **options):
         return _saving.Request(self._orders.tag, self._orders.step, attachments=attachments,
@@ -117,14 +145,19 @@ class StorageWriter(dcp.StorageWriter):
         if self._meeting is not None:
             self._meet(metadata)
         else:
-            self._unite(metadata, [result for each in results for result in each])
+            self._unite(metadata, results)
         self._end()
 
     def _unite(self, metadata, results):
+        seals = [next((result.storage_data for result in each if isinstance(result, _Seals)), {})
+                 for each in results]
+        names = {label: seal.names for label, seal in self._seals.items()}
+        results = [result for each in results for result in each if not isinstance(result, _Seals)]
         told = {result.index.fqn: result.storage_data[1] for result in results}
         parts = dict.fromkeys(result.storage_data[0] for result in results)
         request = self._request(_metadata.attachments_of(metadata, told), **self._facts(),
-                                parts=tuple(part for part in parts if part is not None))
+                                parts=tuple(part for part in parts if part is not None),
+                                warnings=_tripwires.differences(seals, names, _named_ranks))
         _saving.save(self._place.store._handle, request, ())
 
     def _meet(self, metadata):
@@ -134,16 +167,21 @@ class StorageWriter(dcp.StorageWriter):
         self._meeting.wait(self._part, self._request({}, **self._facts()))
 
     def _facts(self):
-        return {"metadata": self.metadata or {}, "pin": self.pin}
+        return {"metadata": self.metadata or {}, "pin": self.pin, "roles": self._told_roles}
 
     def _end(self):
         """The tag is there, or was given up: what this rank has stored needs no protection."""
         if self._part is not None:
             self._part.end()
         self._part = self._orders = self._own = None
+        self._seals = {}
 
     def _step(self):
         if self.step is not None:
             return self.step
         named = re.search(r"step[-_=]?(\d+)$", self._place.tag)
         return int(named[1]) if named else None
+
+
+def _named_ranks(ranks):
+    return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks))}"
