@@ -72,7 +72,8 @@ def take_apart(request, state, user_content=None, allow_pickle=False):
 
 def describe(request, tensors, values):
     """{tensor's name: (role, parameter)}; the request gets the numbers of the step."""
-    request.roles, given = _roles.of_save(request.roles, tensors, values, request.metadata)
+    with _collector.paused():
+        request.roles, given = _roles.of_save(request.roles, tensors, values, request.metadata)
     return given
 
 

@@ -12,27 +12,45 @@ _LARGE = 1 << 17  # bytes; below, one call of PyTorch for all is as fast
 _MOST_THREADS = 8  # more do not make memory faster
 
 
-def copy_all(targets, sources, device):
-    """Copies tensors of one device to row-major ones in host memory, of the same dtypes and shapes.
-    Returns the event after which they are there; None: they are."""
-    with torch.no_grad():
-        if device.type == "cuda":
-            return _copy_from_gpu(targets, sources, device)
-        moves, rest = array.array("Q"), ([], [])
-        for target, source in zip(targets, sources):
-            bytes_ = target.nbytes
-            if bytes_ >= _LARGE and device.type == "cpu" and _is_plain(source):
-                moves.extend((target.data_ptr(), source.data_ptr(), bytes_))
+class Copier:
+    """Copies tensors to row-major ones in host memory, of the same dtypes and shapes; `devices` are
+    those of the sources. What can be known before is."""
+
+    def __init__(self, targets, devices):
+        self._large = []  # (number, target, address, bytes), from memory of this process
+        self._rest = {}  # device -> (numbers, targets)
+        for number, (target, device) in enumerate(zip(targets, devices)):
+            if device.type == "cpu" and target.nbytes >= _LARGE:
+                self._large.append((number, target, target.data_ptr(), target.nbytes))
             else:
-                rest[0].append(target)
-                rest[1].append(source)
+                numbers, beside = self._rest.setdefault(device, ([], []))
+                numbers.append(number)
+                beside.append(target)
+
+    def copy(self, sources):
+        """All of them; when it returns they are there."""
+        with torch.no_grad():
+            begun = [_copy_from_gpu(targets, [sources[number] for number in numbers], device)
+                     for device, (numbers, targets) in self._rest.items() if device.type == "cuda"]
+            for device, (numbers, targets) in self._rest.items():
+                if device.type != "cuda":
+                    torch._foreach_copy_(targets, [sources[number] for number in numbers])
+            self._copy_large(sources)
+        for event in begun:
+            event.synchronize()
+
+    def _copy_large(self, sources):
+        moves = array.array("Q")
+        for number, target, address, bytes_ in self._large:
+            source = sources[number]
+            if _is_plain(source):
+                moves.extend((address, source.data_ptr(), bytes_))
+            else:
+                target.copy_(source)
         if moves:
             size = ctypes.sizeof(_library.Move)
             _library.call("cairn_copy", moves.buffer_info()[0],
                           moves.itemsize * len(moves) // size, size, _threads())
-        if rest[0]:
-            torch._foreach_copy_(*rest)
-    return None
 
 
 def _is_plain(source):

@@ -12,7 +12,7 @@ import torch
 from .. import _collector, _memory
 from .._records import Records
 from . import _room
-from ._copying import copy_all
+from ._copying import Copier
 
 _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 _outline = operator.attrgetter("shape", "dtype", "device", "layout")
@@ -86,19 +86,13 @@ class Snapshot:
     def __init__(self, outlines, parts, shared):
         self.outlines, self.parts = outlines, parts
         self._shared = shared
-        self._on = {}  # device -> numbers of parts
-        for number, part in enumerate(parts):
-            self._on.setdefault(part.device, []).append(number)
+        devices = [part.device for part in parts]
         forms = [(part.lengths, part.dtype) for part in parts]
-        pinned = not shared and any(device.type == "cuda" for device in self._on)
+        pinned = not shared and any(device.type == "cuda" for device in devices)
         self._room = _room.room(_room.bytes_of(forms), pinned=pinned, shared=shared)
         self.copies = _room.cut(self._room, forms)
+        self._copier = Copier(self.copies, devices)
         self._records, self._roles = None, None
-
-    @property
-    def bytes(self):
-        """Of the room."""
-        return self._room.numel()
 
     def another(self):
         """A room of its own for the same tensors, with no values yet."""
@@ -106,7 +100,7 @@ class Snapshot:
 
     def release(self):
         """Gives its memory back. It holds nothing any more."""
-        self.outlines, self.copies, self._room, self._records = None, None, None, None
+        self.outlines, self.copies, self._copier, self._room, self._records = [None] * 5
 
     def fill(self, values):
         """Copies the tensors of the outlines, as they are now."""
@@ -116,12 +110,7 @@ class Snapshot:
                 sources.append(value)
             else:
                 sources += [local for local, _ in _locals(value)]
-        begun = [copy_all([self.copies[number] for number in numbers],
-                          [sources[number] for number in numbers], device)
-                 for device, numbers in self._on.items()]
-        for event in begun:
-            if event is not None:
-                event.synchronize()
+        self._copier.copy(sources)
 
     def records(self, writer=0, roles=None):
         """The boxes for a save. roles: {name: (role, parameter)}."""
