@@ -51,7 +51,7 @@ def show_overhead(rows):
                          "training waited, ms")
     for name, row in rows.items():
         yield report.row(name, f"{row['tensors']:,}", f"{1000 * row['python_s']:.1f}",
-                         f"{1000 * row['blocked_s']:.1f}")
+                         f"{1000 * row['waited_s']:.1f}")
     yield f"\nasked: Python below {1000 * torch_overhead.ASKED:g} ms"
 
 
