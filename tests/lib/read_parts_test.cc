@@ -54,8 +54,9 @@ TEST_F(ReadParts, OfAnotherStoreOrGoneOrDamagedAreRefused) {
 class PartsAndBases : public PartsFixture {
  protected:
   /// Parts of "run/2" that were compared with "run/1".
-  void store_both(const Change& change = {}) {
+  void store_both(const Change& change = {}, const std::string& base_of_first = "none") {
     RankRequests first = cut_state("run/1", state_, {2, 1});
+    for (SaveRequest& request : first) request.base = base_of_first;
     ASSERT_TRUE(succeeds(save_together(first)));
     states_["run/1"] = state_;
     state_["even"] = state(90).at("even");
@@ -84,7 +85,7 @@ class PartsAndBases : public PartsFixture {
 TEST_F(PartsAndBases, TheBaseIsThatOfTheParts) {
   store_both();
   request_.base.reset();
-  save_state("run/1b", state(70));  // a newer tag of the prefix
+  save_alone("run/1b", state(70));  // a newer tag of the prefix
   const auto saved = save(*store_, request_);
   ASSERT_TRUE(succeeds(saved));
   EXPECT_EQ(saved->base, "run/1");
@@ -95,7 +96,7 @@ TEST_F(PartsAndBases, TheBaseIsThatOfTheParts) {
 
 TEST_F(PartsAndBases, AnotherBaseIsRefused) {
   store_both();
-  save_state("other", state(70));
+  save_alone("other", state(70));
   request_.base = "other";
   refuses(Code::kUsage,
           "a part of 'run/2' was compared with 'run/1', where another was, or is to be, with "
@@ -113,8 +114,7 @@ TEST_F(PartsAndBases, AnotherBaseIsRefused) {
 
 TEST_F(PartsAndBases, ABaseThatIsGoneOrChangedIsRefused) {
   store_both();
-  const auto change = [](SaveRequest& request) { request.if_exists = IfExists::kReplace; };
-  save_state("run/1", state(70), {}, change);
+  save_alone("run/1", state(70), IfExists::kReplace);
   refuses(Code::kBusy, "the tag 'run/1', which parts of 'run/2' were compared with, has changed",
           request_);
   forget({"run/1"});
@@ -124,8 +124,10 @@ TEST_F(PartsAndBases, ABaseThatIsGoneOrChangedIsRefused) {
 
 /// The copies lie elsewhere by then; what the parts count on are the old ones.
 TEST_F(PartsAndBases, ABaseThatGcMovedMeanwhileIsAsGood) {
-  save_state("doomed", state(60));
-  store_both();
+  State doomed = state(60);
+  doomed["odd"] = state_["odd"];
+  save_alone("doomed", doomed);
+  store_both({}, "doomed");
   const Reference table = store_->find_tag("run/1")->table;
   forget({"doomed"});
   collect_all();
@@ -158,7 +160,7 @@ TEST_F(PartsAndBases, PacksThatGcTookAreSeenByTheCommit) {
 /// What a part's look-up found is protected by no lease.
 TEST_F(PartsAndBases, PacksThatAPartHasFoundAreSeenByTheCommit) {
   State found = state(90);
-  save_state("elsewhere", found);
+  save_alone("elsewhere", found);
   std::map<Digest, Copy> known;
   const auto checkpoint = *open_tag(*store_, "elsewhere");
   for (uint32_t number = 0; number < checkpoint->table().pages.size(); ++number) {
