@@ -381,7 +381,7 @@ def die(rank, size, path, when):
 
 class RanksTest(package.StoreTest):
     def run_ranks(self, function, size, *arguments):
-        return ranks.run(function, size, self.store.path, *arguments)
+        return ranks.run(function, size, self.store.path, *arguments, timeout=400)
 
     def test_every_sharding_into_every_other(self):
         checked = self.run_ranks(save_and_load_every_sharding, 4)
