@@ -78,11 +78,12 @@ class MeetingOfParts {
       CAIRN_TRY(const auto outcome, read_outcome());
       if (outcome) return learn(*outcome);
       CAIRN_TRY(const auto there, glance());
-      for (const auto& [rank, part] : there) seen_.insert(rank);
+      CAIRN_CHECK(note_new(there));
       if (there.size() == meeting_.ranks) {
         CAIRN_TRY(const auto united, unite());
         if (united) return learn(*united);
       }
+      if (has_lost(there)) return withdraw(false);
       const bool is_stopped = request_.call.stop != nullptr && *request_.call.stop;
       if (is_stopped || std::chrono::steady_clock::now() >= end) return withdraw(is_stopped);
       std::this_thread::sleep_for(kPoll);
@@ -118,14 +119,15 @@ class MeetingOfParts {
   using Parts = std::map<uint32_t, std::string>;
 
   /// The parts of this tag by rank, of the sessions that `lives` says live.
+  /// `is_sure`: that they live, so that what they say must fit.
   template <class Lives>
-  Result<Parts> gather(const Lives& lives) const {
+  Result<Parts> gather(bool is_sure, const Lives& lives) const {
     Parts there;
     CAIRN_TRY(const auto announcements, list_announcements(store_));
     for (const Announcement& each : announcements) {
       const auto told = read(each.path, is_announcement);
       if (!told || (*told)["tag"] != request_.tag || !lives(each.session)) continue;
-      CAIRN_CHECK(check_same(*told));
+      if (is_sure) CAIRN_CHECK(check_same(*told));
       there[(*told)["rank"].get<uint32_t>()] = (*told)["part"].get<std::string>();
     }
     return there;
@@ -133,7 +135,7 @@ class MeetingOfParts {
 
   /// May count a rank whose process has died.
   Result<Parts> glance() const {
-    return gather([&](const SessionId& session) {
+    return gather(false, [&](const SessionId& session) {
       return file_exists(store_.fs(), lease_path(store_.path(), session));
     });
   }
@@ -145,7 +147,7 @@ class MeetingOfParts {
     for (const FoundLease& lease : leases) {
       if (lease.life == Life::kAlive) living.insert(lease.session);
     }
-    return gather([&](const SessionId& session) { return living.contains(session); });
+    return gather(true, [&](const SessionId& session) { return living.contains(session); });
   }
 
   Status check_same(const Json& told) const {
@@ -216,10 +218,30 @@ class MeetingOfParts {
     return {};
   }
 
+  /// Looks once at what has come: it may be left from a process that died before.
+  Status note_new(const Parts& there) {
+    const bool has_new = std::any_of(there.begin(), there.end(), [&](const auto& each) {
+      return !glanced_.contains(each.second);
+    });
+    if (!has_new) return {};
+    for (const auto& [rank, part] : there) glanced_.insert(part);
+    CAIRN_TRY(const Parts living, look());
+    for (const auto& [rank, part] : living) seen_[rank] = part;
+    return {};
+  }
+
+  /// Whether a rank that had come has gone: without it there will be no tag.
+  bool has_lost(const Parts& there) const {
+    return std::any_of(seen_.begin(), seen_.end(), [&](const auto& each) {
+      const auto at = there.find(each.first);
+      return at == there.end() || at->second != each.second;
+    });
+  }
+
   /// Ranks that never came, or died; not those that came and gave up.
   Result<std::vector<uint32_t>> find_missing() const {
     CAIRN_TRY(const auto there, look());
-    CAIRN_TRY(const auto announced, gather([](const SessionId&) { return true; }));
+    CAIRN_TRY(const auto announced, gather(false, [](const SessionId&) { return true; }));
     std::vector<uint32_t> missing;
     for (uint32_t rank = 0; rank < meeting_.ranks; ++rank) {
       const bool gave_up = seen_.contains(rank) && !announced.contains(rank);
@@ -238,6 +260,12 @@ class MeetingOfParts {
     CAIRN_TRY(const auto missing, find_missing());
     (void)store_.fs().remove(own_path_).has_value();
     if (is_stopped) return fail(Code::kCancelled, "the save was stopped");
+    if (missing.empty()) {
+      return fail(Code::kUnreachable,
+                  fmt::format("another of the {} ranks that save '{}' has given up", meeting_.ranks,
+                              request_.tag),
+                  "see what it says, and save again");
+    }
     return fail(
         Code::kUnreachable,
         fmt::format("of the {} ranks that save '{}', rank {} did not come within {} s",
@@ -251,7 +279,8 @@ class MeetingOfParts {
   const std::string part_;
   const Meeting meeting_;
   const std::string own_path_, outcome_path_;
-  std::set<uint32_t> seen_;  // ranks that have come
+  Parts seen_;                     // of ranks that have come, and lived then
+  std::set<std::string> glanced_;  // parts
 };
 
 }  // namespace

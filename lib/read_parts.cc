@@ -13,7 +13,26 @@ static std::string step_text(const std::optional<int64_t>& step) {
   return step ? fmt::format("step {}", *step) : "no step";
 }
 
-static Result<Part> read_part(FilePool& files, const std::string& name) {
+/// A plan has room for as many chunks as boxes and attachments say: no more than the part has units
+/// for.
+static bool has_units_for_all(const Part& part, const Config& config) {
+  constexpr double kUnitElementsMax = 8;  // sub-byte elements in a stored item
+  double chunks = 0;
+  for (const TensorLayout& tensor : part.layout.tensors) {
+    for (const LayoutBox& box : tensor.boxes) {
+      double elements = 1;
+      for (const uint64_t length : box.lengths) elements *= static_cast<double>(length);
+      chunks += elements / (kUnitElementsMax * static_cast<double>(config.chunk_elements));
+    }
+  }
+  for (const AttachmentInfo& attachment : part.attachments) {
+    chunks +=
+        static_cast<double>(attachment.bytes) / static_cast<double>(config.opaque_chunk_bytes);
+  }
+  return chunks <= static_cast<double>(part.units.size());
+}
+
+static Result<Part> read_part(FilePool& files, const std::string& name, const Config& config) {
   CAIRN_TRY(const Reference reference, parse_part_name(name));
   const auto bytes = read_object(files, reference);
   if (!bytes) {
@@ -21,8 +40,13 @@ static Result<Part> read_part(FilePool& files, const std::string& name) {
                 "whoever stores a part must live until the save is done; save again");
   }
   CAIRN_TRY(Part part, decode_part(*bytes));
-  if (part.session == reference.file.session) return part;
-  return fail(Code::kCorrupt, fmt::format("'{}' is the part of another session", name));
+  if (part.session != reference.file.session) {
+    return fail(Code::kCorrupt, fmt::format("'{}' is the part of another session", name));
+  }
+  if (!has_units_for_all(part, config)) {
+    return fail(Code::kCorrupt, fmt::format("the part '{}' is damaged: it lacks chunks", name));
+  }
+  return part;
 }
 
 Result<std::vector<Part>> read_parts(const Store& store, const SaveRequest& request) {
@@ -33,7 +57,7 @@ Result<std::vector<Part>> read_parts(const Store& store, const SaveRequest& requ
     if (!names.insert(name).second) {
       return fail(Code::kUsage, fmt::format("the part '{}' is named twice", name));
     }
-    CAIRN_TRY(Part part, read_part(files, name));
+    CAIRN_TRY(Part part, read_part(files, name, store.config()));
     if (part.tag != request.tag) {
       return fail(Code::kUsage,
                   fmt::format("a part of the tag '{}' is no part of '{}'", part.tag, request.tag));

@@ -1,4 +1,6 @@
 // The units of a plan: what is digested and stored as one.
+#include <algorithm>
+
 #include "lib/cover.h"
 #include "lib/save_plan.h"
 #include "lib/strided.h"
@@ -40,7 +42,8 @@ static uint64_t chunk_bytes(const PlannedTensor& tensor, uint64_t chunk) {
 }
 
 /// The boxes that meet a chunk are pieces of it when they are disjoint and of several writers: no
-/// writer could digest the whole chunk.
+/// writer could digest the whole chunk. In order of their offsets, so that a tag is the same in
+/// whatever order its boxes are given.
 static std::vector<Unit> pieces_of(const PlannedTensor& tensor, const Unit& whole) {
   std::vector<Unit> pieces;
   for (const size_t source : whole.sources) {
@@ -53,6 +56,8 @@ static std::vector<Unit> pieces_of(const PlannedTensor& tensor, const Unit& whol
     }
     pieces.push_back(std::move(piece));
   }
+  std::sort(pieces.begin(), pieces.end(),
+            [](const Unit& a, const Unit& b) { return a.box.offsets < b.box.offsets; });
   return pieces;
 }
 

@@ -27,7 +27,7 @@ from cairn.torch import AsyncSaver
 from demo_model import VOCABULARY, Gpt, Text
 
 RUN = "pretrain"
-STEPS, EVERY, MICRO_BATCHES = 18, 1, 6
+STEPS, EVERY, MICRO_BATCHES = 15, 1, 6
 FIXED_POINT = 2.0**40  # one, in the integers that gradients are summed in
 
 

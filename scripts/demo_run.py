@@ -1,8 +1,8 @@
 """The demo: see scripts/demo."""
 
+import argparse
 import importlib.util
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -54,11 +54,11 @@ def largest_matrix(tag: str) -> tuple[str, tuple[int, ...], str]:
     return largest["name"], (rows, columns), f"u{largest['bytes'] // (rows * columns)}"
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, with_torch: bool) -> None:
     os.environ["CAIRN_STORE"] = str(folder / "store")
     cairn("init", "-q", os.environ["CAIRN_STORE"])
-    if importlib.util.find_spec("torch") is None:
-        print("demo: no PyTorch here: no ranks, no LoRA; NumPy trains something small instead")
+    if not with_torch:
+        print("demo: without PyTorch: no ranks, no LoRA; NumPy trains something small instead")
         import demo_numpy as story
     else:
         import demo_torch as story
@@ -71,16 +71,17 @@ def run(folder: Path) -> None:
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        folder = Path(sys.argv[1])
-        folder.mkdir(parents=True, exist_ok=True)
-        run(folder)
+    parser = argparse.ArgumentParser(description="See scripts/demo.")
+    parser.add_argument("folder", type=Path, nargs="?", help="keeps the store; it must be empty")
+    parser.add_argument("--no-torch", action="store_true")
+    options = parser.parse_args()
+    with_torch = not options.no_torch and importlib.util.find_spec("torch") is not None
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        run(options.folder.resolve(), with_torch)
         return
-    folder = Path(tempfile.mkdtemp(prefix="cairn-demo-"))
-    try:
-        run(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="cairn-demo-") as folder:
+        run(Path(folder), with_torch)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from demo_launch import Job
 from demo_lora import fine_tune
 from demo_show import Bar, cairn_json, say
 
-KILLED, ALONE = 8, 12  # the step that two ranks are killed in; the last one of one rank
+KILLED, ALONE = 7, 11  # the step that two ranks are killed in; the last one of one rank
 LORA_STEPS = 4
 RESHARDED = f"{RUN}/step-{ALONE}"
 LAST_TWO = f"lora/step-{LORA_STEPS}", f"lora/step-{LORA_STEPS - 1}"
@@ -53,8 +53,8 @@ def train(folder: Path) -> None:
 
     say("The same with Cairn: a tag after each step, saved beside the training")
     ours.follow(Job(2, folder), KILLED, kill=True)
-    print(f"  kill -9 of both ranks while step {KILLED} is being saved")
-    print(f"  the newest tag is '{newest_tag()}'")
+    print(f"  kill -9 of both ranks as step {KILLED} is being saved; "
+          f"the newest tag is '{newest_tag()}', and it is whole")
 
     say("Going on with one rank")
     ours.follow(Job(1, folder, "--until", str(ALONE)), ALONE)

@@ -63,8 +63,9 @@ def chosen(names, patterns):
     return [name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
-def renamed(names, rename):
-    """shown name -> stored name. `rename`: {regular expression: replacement}, applied in order."""
+def renamed(names, rename, stored):
+    """shown name -> stored name. `rename`: {regular expression: replacement}, applied in order.
+    `stored`: what each of the names is stored under."""
     shown = {}
     for name in names:
         new = name
@@ -73,9 +74,8 @@ def renamed(names, rename):
                 new = re.sub(pattern, replacement, new)
             except re.error as error:
                 raise UsageError(f"'{pattern}' is no regular expression: {error}") from error
-        if new in shown:
+        if shown.setdefault(new, stored[name]) != stored[name]:
             raise UsageError(f"'{name}' and '{shown[new]}' are both renamed to '{new}'")
-        shown[new] = name
     return shown
 
 

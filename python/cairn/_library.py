@@ -1,5 +1,6 @@
 """libcairn by ctypes: where it is, its functions, and calls that Ctrl-C can stop (lib/cairn.h)."""
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -185,7 +186,9 @@ def call_stoppable(watch, name, *arguments):
         thread.join()
     except BaseException:
         watch.stop()
-        thread.join()
+        while thread.is_alive():  # it uses the caller's memory, however often Ctrl-C is pressed
+            with contextlib.suppress(KeyboardInterrupt):
+                thread.join()
         raise
     if failed:
         raise failed[0]

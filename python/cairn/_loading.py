@@ -10,25 +10,37 @@ _FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8
 def load_new(checkpoint, tensors, map_location, dtype, rename, allow_pickle):
     """The state as it was saved, without the tensors that are not chosen; a flat dict of tensors
     when they are renamed."""
-    shown = _checkpoint.renamed(_checkpoint.chosen(checkpoint.tensors, tensors), rename)
     saved = SavedState(checkpoint)
+    shown = _shown(checkpoint, saved, tensors, rename)
     structure = None if rename else saved.structure
-    objects = _tree.load_objects(saved.read, structure, allow_pickle) if structure else {}
+    objects = {}
+    if structure and (tensors is None or allow_pickle):  # who chooses tensors wants no objects
+        objects = _tree.load_objects(saved.read, structure, allow_pickle)
     arrays = _tree.arrays_of(structure)
     made = {}
     for name, stored in shown.items():
+        if stored in made:
+            continue
         kept, shape = checkpoint.tensors[stored]
         wanted = _memory.dtype_name(dtype) if dtype is not None and kept in _FLOATS else kept
         make = _checkpoint.new_array if name in arrays else _checkpoint.new_tensor
-        made[name] = make(wanted, shape)
-    checkpoint.load([(shown[name], _memory.memory_of(name, value)) for name, value in made.items()],
+        made[stored] = make(wanted, shape)
+    checkpoint.load([(stored, _memory.memory_of(stored, value)) for stored, value in made.items()],
                     cast=dtype is not None)
     if map_location is not None:
-        made = {name: value if name in arrays else value.to(map_location)
-                for name, value in made.items()}
+        made = {stored: value if stored in arrays else value.to(map_location)
+                for stored, value in made.items()}
+    made = {name: made[stored] for name, stored in shown.items()}
     if structure is None:
         return made
     return _tree.unflatten(structure, made, saved.values, objects)
+
+
+def _shown(checkpoint, saved, tensors, rename):
+    """name for the caller -> stored name, of the tensors that are chosen. Tensors that were tied
+    when they were saved are stored under one name, and have all of theirs here."""
+    stored = {name: name for name in checkpoint.tensors} | _tree.ties_of(saved.structure)
+    return _checkpoint.renamed(_checkpoint.chosen(stored, tensors), rename, stored)
 
 
 def load_into(checkpoint, into, tensors, dtype, rename, strict):
@@ -36,8 +48,8 @@ def load_into(checkpoint, into, tensors, dtype, rename, strict):
     With `tensors` what is not chosen stays as it is.
     Errors: UsageError with every name that does not fit, before a byte is read."""
     flat = _tree.flatten(into, allow_pickle=True)
-    shown = _checkpoint.renamed(_checkpoint.chosen(checkpoint.tensors, tensors), rename)
-    sources = _sources(checkpoint, flat, shown, rename)
+    shown = _shown(checkpoint, SavedState(checkpoint), tensors, rename)
+    sources = {name: shown[name] for name in flat.tensors if name in shown}
     wrong = []
     for name, stored in sources.items():
         wrong += _compare(checkpoint, flat, name, stored, dtype is not None)
@@ -60,6 +72,46 @@ def load_into(checkpoint, into, tensors, dtype, rename, strict):
         place[...] = room
     _put(into, "", new, flat.tied)
     return into
+
+
+def load_into_module(checkpoint, module, tensors, dtype, rename, strict):
+    """As load_into(), of what has state_dict() and load_state_dict()."""
+    state = module.state_dict()
+    is_meta = any(_memory.is_tensor(value) and value.is_meta for value in state.values())
+    is_own = is_meta or _are_own(module, state)
+    load_into(checkpoint, state, tensors, dtype, rename, strict)
+    if is_meta:
+        module.load_state_dict(_tied_again(module, state), strict=strict, assign=True)
+    elif not is_own:  # hooks have made copies
+        module.load_state_dict(state)
+    return module
+
+
+def _are_own(module, state):
+    """Whether the tensors of the state are the module's memory."""
+    if not hasattr(module, "parameters"):
+        return False
+    own = {_address(each) for each in (*module.parameters(), *module.buffers())}
+    return all(_address(value) in own for value in state.values()
+               if _memory.is_tensor(value) and value.numel())
+
+
+def _address(tensor):
+    return getattr(tensor, "_local_tensor", tensor).data_ptr()
+
+
+def _tied_again(module, state):
+    """Parameters that the module has under several names are one again."""
+    if not hasattr(module, "named_parameters"):
+        return state
+    torch = _memory.torch_module()
+    made = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if name in state and not state[name].is_meta:
+            first = made.setdefault(id(parameter), torch.nn.Parameter(
+                state[name], requires_grad=parameter.requires_grad))
+            state[name] = first
+    return state
 
 
 def _filled_like(target):
@@ -85,28 +137,19 @@ def _rooms(name, target):
     return rooms
 
 
-def _sources(checkpoint, flat, shown, rename):
-    """name in the state -> stored name. Tensors that were tied when they were saved have one."""
-    ties = {}
-    if not rename:
-        ties = _tree.ties_of(SavedState(checkpoint).structure)
-    found = {name: shown.get(name, shown.get(ties.get(name))) for name in flat.tensors}
-    return {name: stored for name, stored in found.items() if stored is not None}
-
-
 def _room_like(target):
     make = _checkpoint.new_array if _memory.is_array(target) else _checkpoint.new_tensor
     return make(_memory.dtype_name(target.dtype), tuple(target.shape))
 
 
 def _compare_names(flat, shown, sources, is_part):
-    known = set(flat.tensors) | set(flat.tied)
     wrong = []
     if not is_part:
         wrong += [f"'{name}' is not in the tag" for name in flat.tensors if name not in sources]
-    known = set(flat.tensors) | set(flat.tied)
+    known = set(sources) | set(flat.tied)
+    loaded = set(sources.values())  # under one of the names of tied tensors is enough
     return wrong + [f"'{name}' of the tag is not in the state"
-                    for name in shown if name not in known]
+                    for name, stored in shown.items() if name not in known and stored not in loaded]
 
 
 def _compare(checkpoint, flat, name, stored, cast):

@@ -30,8 +30,12 @@ class Records:
         if place is None:
             if "\0" in text:
                 raise UsageError(f"the name {text!r} has a zero byte in it")
+            try:
+                encoded = text.encode() + b"\0"
+            except UnicodeEncodeError as error:
+                raise UsageError(f"the name {text!r} has no form in UTF-8") from error
             place = self._places[text] = len(self._texts)
-            self._texts += text.encode() + b"\0"
+            self._texts += encoded
         return place
 
     def _list(self, values):

@@ -5,12 +5,12 @@ weight, the master and the moments of one parameter, and with which numbers it w
 (docs/REDUCTIONS.md). What is wrong or missing here costs bytes, nothing else.
 """
 
-import collections
 import dataclasses
 import glob
 import math
 
 from . import _optimizers, _pairing
+from ._latest import Latest
 
 # Keys of metadata that say something of the step.
 _FACTS = ("optimizer", "lr", "beta1", "beta2", "eps", "weight_decay", "clip", "momentum",
@@ -34,7 +34,7 @@ def describe(tensors, values, metadata=None):
     roles: a dict like a roles file, or "auto" where no optimizer is found: then names tell.
     The second is the same object from save to save as long as the names are.
     """
-    plan = _plans.find(tensors, values, _plan)
+    plan = _plans.find(key_of(tensors, values), lambda: _plan(tensors, values))
     return plan.rules(values, tensors, metadata), plan.given
 
 
@@ -53,30 +53,14 @@ class Plan:
                       for group, globs in self.groups], metadata or {})
 
 
-class Plans:
-    """The latest few plans, by the names and shapes that they are of. Threads: any."""
-
-    _MOST = 4
-
-    def __init__(self):
-        self._plans = collections.OrderedDict()
-
-    def find(self, tensors, values, make):
-        """Calls make(tensors, values) for what is new."""
-        lists = [(name, value) for name, value in values.items() if type(value) in (list, tuple)]
-        key = (tuple(tensors), tuple(value.shape for value in tensors.values()), tuple(values),
-               repr(lists))
-        plan = self._plans.pop(key, None) or make(tensors, values)
-        self._plans[key] = plan
-        while len(self._plans) > self._MOST:
-            try:
-                self._plans.popitem(last=False)
-            except KeyError:  # another thread took it
-                break
-        return plan
+def key_of(tensors, values):
+    """Equal for states of the same names and shapes, which have one plan."""
+    lists = [(name, value) for name, value in values.items() if type(value) in (list, tuple)]
+    return (tuple(tensors), tuple(value.shape for value in tensors.values()), tuple(values),
+            repr(lists))
 
 
-_plans = Plans()
+_plans = Latest()
 
 
 def _plan(tensors, values):

@@ -7,6 +7,7 @@ for torch.distributed.checkpoint.
 import ctypes
 import dataclasses
 import json
+import logging
 import warnings
 
 from . import _collector, _library, _memory, _roles, _tree
@@ -56,7 +57,11 @@ def save(store, request, boxes, base_boxes=()):
 
 def _warned(saved):
     for text in saved["warnings"]:
-        warnings.warn(f"'{saved['tag']}': {text}", StateWarning, stacklevel=2)
+        told = f"'{saved['tag']}': {text}"
+        try:
+            warnings.warn(told, StateWarning, stacklevel=3)
+        except StateWarning:  # where warnings are errors: the tag is there all the same
+            logging.getLogger("cairn").warning(told)
     return saved
 
 
@@ -136,10 +141,32 @@ def as_json(value, what):
         raise UsageError(f"{what} does not fit JSON: {error}") from error
 
 
+def _check(request):
+    """What ctypes would take for something else. Errors: UsageError."""
+    for what, text in (("the tag", request.tag), ("base", request.base)):
+        if not isinstance(text, (str, type(None))) or (text and not _is_text(text)):
+            raise UsageError(f"{what} is {text!r}, which is no text")
+    step = request.step
+    if step is None:
+        return
+    if not hasattr(step, "__index__") or not -2**63 <= step.__index__() < 2**63:
+        raise UsageError(f"the step is {step!r}, which is no integer of 64 bits")
+    request.step = step.__index__()
+
+
+def _is_text(text):
+    """Whether it has a form in UTF-8 and ends where it ends."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 class _Call:
     """The request as C sees it. What it points to lives as long as this."""
 
     def __init__(self, request, boxes, base_boxes=()):
+        _check(request)
         records, before = _records_of(boxes), _records_of(base_boxes)
         self.watch = _library.Watch()
         self._kept = [records, before, boxes, base_boxes]

@@ -43,8 +43,22 @@ class Flat:
             made[STRUCTURE] = _json(self.structure)
             made[VALUES] = _json(self.values)
         if self.objects:
-            made[OBJECTS] = pickle.dumps(self.objects)
+            made[OBJECTS] = _pickled(self.objects)
         return made
+
+
+def _pickled(objects):
+    """Errors: UsageError naming the object that no pickle can be made of."""
+    try:
+        return pickle.dumps(objects)
+    except Exception as error:  # an object may raise anything
+        for name, value in objects.items():
+            try:
+                pickle.dumps(value)
+            except Exception:
+                raise UsageError(f"no pickle can be made of '{name}', a {type(value).__name__}: "
+                                 f"{error}", "leave it out of the state") from error
+        raise
 
 
 def _json(value):
@@ -259,12 +273,12 @@ def _build(node, name, tensors, values, objects):
     if node == "value":
         return _from_plain(values[name])
     if node in ("object", "bytes"):
-        return objects[name]
+        return objects.get(name, _ABSENT)
     if not isinstance(node, dict) or len(node) != 1:
         raise CorruptError(f"the structure of the state is not understood at '{name}'")
     (kind, children), = node.items()
     if kind == "tied":
-        return tensors.get(children, _ABSENT)
+        return tensors.get(name, tensors.get(children, _ABSENT))
     if kind == "dict":
         built = {key: _build(child, f"{name}.{key}" if name else str(key), tensors, values, objects)
                  for key, child in children}

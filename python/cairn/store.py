@@ -114,13 +114,7 @@ class Store:
             return _loading.load_new(checkpoint, tensors, map_location, dtype, rename,
                                      allow_pickle)
         if hasattr(into, "load_state_dict"):
-            state = into.state_dict()
-            # Its tensors are the module's own: only those without memory have to be put there.
-            is_empty = any(_memory.is_tensor(value) and value.is_meta for value in state.values())
-            _loading.load_into(checkpoint, state, tensors, dtype, rename, strict)
-            if is_empty:
-                into.load_state_dict(state, strict=strict, assign=True)
-            return into
+            return _loading.load_into_module(checkpoint, into, tensors, dtype, rename, strict)
         return _loading.load_into(checkpoint, into, tensors, dtype, rename, strict)
 
     def user_content(self, tag):

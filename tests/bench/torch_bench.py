@@ -34,8 +34,22 @@ def tables(measure):
 
 
 SECTIONS = {"blocking": tables(torch_blocking.measure), "series": tables(torch_series.measure),
-            "loads": tables(torch_loads.measure), "memory": torch_memory.measure,
+            "loads": torch_loads.measure, "memory": torch_memory.measure,
             "overhead": torch_overhead.measure}
+
+
+def show_loads(rows):
+    yield report.heading(f"loads of {rows[0]['bytes'] / 1e6:.0f} MB, saved on "
+                         f"{torch_loads.SAVED_ON} ranks by rows", "files", "dcp.load with Cairn, s",
+                         "Store.load, s", "dcp.load with files, s", "files / Cairn",
+                         "files / Store.load")
+    for row in rows:
+        seconds = [f"{row[name]['seconds']:.3f}" for name in ("cairn", "cairn: Store.load",
+                                                              "dcp.load")]
+        yield report.row(f"on {row['ranks']}, {row['cut']}",
+                         row["files"], *seconds, report.spread(row["dcp.load / cairn"]),
+                         report.spread(row["dcp.load / Store.load"]))
+    yield "\nasked: above 1"
 
 
 def show_memory(rows):
@@ -51,12 +65,12 @@ def show_overhead(rows):
                          "training waited, ms")
     for name, row in rows.items():
         yield report.row(name, f"{row['tensors']:,}", f"{1000 * row['python_s']:.1f}",
-                         f"{1000 * row['blocked_s']:.1f}")
+                         f"{1000 * row['waited_s']:.1f}")
     yield f"\nasked: Python below {1000 * torch_overhead.ASKED:g} ms"
 
 
 def show(section, told):
-    shows = {"memory": show_memory, "overhead": show_overhead}
+    shows = {"loads": show_loads, "memory": show_memory, "overhead": show_overhead}
     parts = [shows[section](told)] if section in shows else map(report.section, told)
     for part in parts:
         print("\n".join(part), end="\n\n", flush=True)

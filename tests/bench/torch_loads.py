@@ -20,7 +20,8 @@ from store_bench import Table, take_turns
 
 TAG = "run/1"
 SAVED_ON = 2
-LOADED_ON = ((2, "rows"), (1, "rows"), (3, "rows"), (3, "columns"), (2, "replicated"))
+LIMIT = 600  # seconds for one job
+LOADED_ON = ((2, "rows"), (1, "rows"), (3, "columns"), (3, "rows"), (2, "replicated"))
 PLACEMENTS = {"rows": Shard(0), "columns": Shard(1), "replicated": Replicate()}
 
 
@@ -57,9 +58,9 @@ def save(rank, size, model_size, folder):
     return sum(tensor.numel() * 4 for part in state.values() for tensor in part.values())
 
 
-def load(rank, size, model_size, cut, folder, rounds, is_cold):
-    """Seconds of each player by rounds, as rank 0 sees them: from the moment that all begin to the
-    moment that all have ended."""
+def load(rank, size, model_size, cut, folder, rounds):
+    """Tables of seconds, from the disk and from the page cache, as rank 0 sees them: from the
+    moment that all ranks begin to the moment that all have ended."""
     group = distributed.group.WORLD if size > 1 else None
     state = {name: state_of(model_size, cut) for name in ("cairn", "dcp.load")}
     store = cairn.Store(folder / "store")
@@ -74,10 +75,10 @@ def load(rank, size, model_size, cut, folder, rounds, is_cold):
     def by_dcp():
         dcp.load(state["dcp.load"], storage_reader=dcp.FileSystemReader(folder / "files"))
 
-    def timed(work):
+    def timed(work, prepare):
         def play(_):
             if rank == 0:
-                (peers.forget_cached if is_cold else peers.cache)(folder)
+                prepare(folder)
             distributed.barrier()
             begun = time.perf_counter()
             work()
@@ -85,32 +86,34 @@ def load(rank, size, model_size, cut, folder, rounds, is_cold):
             return time.perf_counter() - begun
         return play
 
-    players = {"cairn": timed(by_reader), "cairn: Store.load": timed(into),
-               "dcp.load": timed(by_dcp)}
-    for play in players.values():
-        play(-1)  # touches the memory
-    for name in ("model", "exp_avg", "exp_avg_sq"):
-        for ours, theirs in zip(state["cairn"][name].values(), state["dcp.load"][name].values()):
-            assert torch.equal(ours.to_local(), theirs.to_local()), name
-    table = Table("", 1)
-    take_turns(table, rounds, players)
-    return table.seconds
+    works = {"cairn": by_reader, "cairn: Store.load": into, "dcp.load": by_dcp}
+    for work in works.values():
+        work()  # touches the memory
+    for part, tensors in state["cairn"].items():
+        for name, tensor in tensors.items():
+            theirs = state["dcp.load"][part][name]
+            assert torch.equal(tensor.to_local(), theirs.to_local()), name
+    tables = []
+    for prepare in (peers.forget_cached, peers.cache):
+        tables.append(Table("", 1))
+        take_turns(tables[-1], rounds, {name: timed(work, prepare) for name, work in works.items()})
+    return tables
 
 
 def measure(options):
+    """A row for each way to load."""
     folder = options.folder / "loads"
     peers.remove(folder)
     folder.mkdir()
-    bytes_ = ranks.run(save, SAVED_ON, options.size, folder)[0]
-    tables = []
-    for size, cut in LOADED_ON:
-        for is_cold in (True, False):
-            table = Table(f"Load of {bytes_ / 1e6:.0f} MB, saved on {SAVED_ON} ranks by rows, on "
-                          f"{size} {'rank' if size == 1 else 'ranks'} {cut}, "
-                          f"{'from the disk' if is_cold else 'files cached'}", bytes_)
-            table.seconds = ranks.run(load, size, options.size, cut, folder, options.rounds,
-                                      is_cold)[0]
-            table.facts["dcp.load / cairn (asked: above 1)"] = table.ratio("dcp.load", "cairn")
-            tables.append(table)
+    bytes_ = ranks.run(save, SAVED_ON, options.size, folder, timeout=LIMIT)[0]
+    rows = []
+    for size, cut in LOADED_ON[:3:2] if options.quick else LOADED_ON:
+        tables = ranks.run(load, size, options.size, cut, folder, options.rounds,
+                           timeout=LIMIT)[0]
+        for table, files in zip(tables, ("from the disk", "cached")):
+            rows.append({"ranks": size, "cut": cut, "files": files, "bytes": bytes_,
+                         **table.report()["rows"],
+                         "dcp.load / cairn": table.ratio("dcp.load", "cairn"),
+                         "dcp.load / Store.load": table.ratio("dcp.load", "cairn: Store.load")})
     peers.remove(folder)
-    return tables
+    return rows

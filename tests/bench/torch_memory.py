@@ -77,8 +77,8 @@ def measure(options):
         folder = options.folder / "memory"
         peers.remove(folder)
         folder.mkdir()
-        done = subprocess.run([sys.executable, __file__, player, options.size, str(folder)],
-                              check=True, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-W", "ignore", __file__, player, options.size, str(folder)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         peak, state = json.loads(done.stdout.splitlines()[-1])
         rows[player] = {"peak_mb": peak / 1e6, "state_mb": state / 1e6, "copies": peak / state}
         peers.remove(folder)

@@ -75,7 +75,7 @@ TEST_F(PartCrash, WhileAPartIsStored) {
 /// The parts are those of living processes; who unites them dies, and another does it again.
 TEST_F(PartCrash, WhilePartsAreUnited) {
   size_t calls = 0, made = 0;
-  for (;; calls += 3) {
+  for (;; calls += 2) {
     SavedParts parts = store_parts(requests_);
     SaveRequest request = uniting(requests_[0], parts);
     const bool killed =

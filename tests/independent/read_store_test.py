@@ -90,7 +90,10 @@ class Case(unittest.TestCase):
         for name, (tensors, attachments, step, metadata) in self.wanted.items():
             with self.subTest(tag=name):
                 tag = store.read(name)
-                self.assertEqual((tag.step, tag.metadata), (step, metadata))
+                # Saves of this test repeat states, which a save remarks on.
+                told = {key: value for key, value in tag.metadata.items()
+                        if key != (0, "cairn.warnings")}
+                self.assertEqual((tag.step, told), (step, metadata))
                 self.assertEqual(tag.attachments, attachments)
                 found = {t.name: (t.dtype, t.shape, data) for t, data in tag.tensors}
                 self.assertEqual(found.keys(), tensors.keys())

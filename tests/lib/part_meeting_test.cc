@@ -6,6 +6,7 @@
 
 #include "store/gc/collect.h"
 #include "store/meetings.h"
+#include "store/session.h"
 #include "tests/lib/store_fixture.h"
 #include "tests/support/outcome.h"
 
@@ -116,6 +117,30 @@ TEST_F(PartMeeting, GcTakesWhatTheDeadHaveLeft) {
   for (const Told& each : told) EXPECT_TRUE(each) << "what is no announcement is passed over";
   ASSERT_TRUE(collect(*store_, {}));
   EXPECT_FALSE(file_exists(posix_fs(), announcement));
+}
+
+TEST_F(PartMeeting, WhatTheDeadHaveAnnouncedIsNoMatter) {
+  const SessionId dead = *SessionId::fresh();
+  ASSERT_TRUE(write_new_file(posix_fs(), lease_path(path(), dead), as_bytes(std::string("{}"))));
+  const std::string told =
+      R"({"tag": "run/7", "step": 7, "rank": 3, "ranks": 4, "part": ")" + dead.hex() + R"("})";
+  ASSERT_TRUE(write_new_file(posix_fs(), announcement_path(path(), dead), as_bytes(told)));
+  const auto all = all_come(kLong, kRanks, [&](uint32_t rank) { return request_of(rank); });
+  const auto refused = std::find_if(all.begin(), all.end(), [](const Told& each) { return !each; });
+  if (refused != all.end()) {
+    // A lease that cannot be read and is new may be of one that lives.
+    EXPECT_NE(refused->error().code, Code::kUsage) << refused->error().message;
+  }
+}
+
+TEST_F(PartMeeting, WhoGivesUpEndsTheMeetingOfAll) {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<Told> told(2, Told());
+  std::thread patient([&] { told[0] = come(request_of(0), {0, kRanks, kLong}); });
+  told[1] = come(request_of(1), {1, kRanks, std::chrono::milliseconds(500)});
+  patient.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kLong / 2);
+  for (const Told& each : told) EXPECT_TRUE(fails_with(Code::kUnreachable, each));
 }
 
 TEST_F(PartMeeting, ThereIsNoRankBeyondTheLast) {

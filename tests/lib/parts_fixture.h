@@ -162,6 +162,15 @@ class PartsFixture : public SeriesFixture {
     return requests;
   }
 
+  /// By one process.
+  void save_alone(const std::string& tag, const State& state,
+                  IfExists if_exists = IfExists::kError) {
+    SaveRequest request = cut_state(tag, state, {1, 1})[0];
+    request.if_exists = if_exists;
+    ASSERT_TRUE(succeeds(save(*store_, request)));
+    states_[tag] = state;
+  }
+
   /// The same boxes in one request.
   static SaveRequest joined(const RankRequests& requests, const std::string& tag) {
     SaveRequest whole = requests.front();

@@ -22,7 +22,6 @@ import cairn
 import killed_job
 
 KILLS = int(os.environ.get("CAIRN_KILLS", "20"))
-LONGEST_LIFE = 1.5  # seconds from the moment that all ranks are there to the kill
 LIMIT = 60  # seconds for what must end by itself
 processes = multiprocessing.get_context("forkserver")  # PyTorch is imported once
 
@@ -34,8 +33,8 @@ class Job:
         self.folder = folder
         # The launcher holds the job's store, as torchrun does: it outlives the ranks.
         self.meeting = distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
-        self.began = processes.Event()
-        arguments = ranks, str(folder), self.meeting.port, self.began, until
+        self.signals = killed_job.Signals(processes)
+        arguments = ranks, str(folder), self.meeting.port, self.signals, until
         self.ranks = [processes.Process(target=killed_job.run, args=(rank, *arguments))
                       for rank in range(ranks)]
         for rank in self.ranks:
@@ -71,17 +70,30 @@ class Killed(package.StoreTest):
         seed = int(os.environ.get("CAIRN_SEED", str(random.randrange(1 << 32))))
         print(f"CAIRN_SEED={seed}", flush=True)
         chance = random.Random(seed)
-        self.assertEqual(Job(self.folder, until=2).join(), [None, None])
+        quiet = Job(self.folder, until=4)
+        self.assertEqual(quiet.join(), [None, None])
         for attempt in range(KILLS):
             victims = chance.choice([(0,), (1,), (0, 1)])
-            job = Job(self.folder)
             with self.subTest(attempt=attempt, victims=victims):
-                self.assertTrue(job.began.wait(LIMIT))
-                job.ranks[0].join(chance.uniform(0, LONGEST_LIFE))
+                job = Job(self.folder)
+                self.wait_for_a_moment(job, chance, quiet.signals.pace.value)
                 job.kill(victims)
                 self.check_errors(victims, job.join())
                 self.assertTrue(self.store.check(read_data=True)["ok"])
+        self.check_nothing_is_left()
         self.check_tags_are_those_of_a_quiet_run()
+
+    def wait_for_a_moment(self, job, chance, pace):
+        """While ranks load, or in one of the first saves. pace: seconds from one to the next."""
+        signal = chance.choice([job.signals.all_there, *3 * [job.signals.save_begun]])
+        self.assertTrue(signal.wait(LIMIT))
+        job.ranks[0].join(chance.uniform(0, 4 * pace))
+
+    def check_nothing_is_left(self):
+        """Once gc was there."""
+        self.store.gc()
+        self.assertEqual(self.store.gc()["freed_bytes"], 0)
+        self.assertEqual(list((self.folder / "store" / "sessions").iterdir()), [])
 
     def check_errors(self, victims, errors):
         for rank, error in enumerate(errors):
@@ -95,7 +107,7 @@ class Killed(package.StoreTest):
     def check_tags_are_those_of_a_quiet_run(self):
         """A manifest is made of all that a tag holds, so equal ones are equal states."""
         tags = {tag.step: tag.manifest for tag in self.store.tags()}
-        self.assertGreater(len(tags), 2)
+        self.assertGreater(len(tags), 4)
         self.assertEqual(sorted(tags), list(range(1, len(tags) + 1)))
         quiet = self.folder / "quiet"
         quiet.mkdir()

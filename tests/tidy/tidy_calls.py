@@ -46,7 +46,9 @@ BANS = (
     Ban("throw", r"(?<!\w)throw\b", "errors are values (base/error.h)",
         frozenset({"tests", "python"}),
         ("base/buffer.cc",)),  # std::bad_alloc, as from any container; lib/memory_guard.h catches it
-    Ban("fork", rf"{_NOT_ARROW}v?fork\(", "a fork copies locks of other threads; spawn instead"),
+    Ban("fork", rf"{_NOT_ARROW}v?fork\(", "a fork copies locks of other threads; spawn instead",
+        frozenset(),
+        ("tests/crash/part_crash_test.cc",)),  # one thread, and the child dies where it is told to
     Ban("unsafe", rf"{_NAME_BEFORE}(?:v?sprintf|strcpy|strcat|gets|s?rand)\(",
         "there are safe ones: fmt, spans, base/random.h"),
     Ban("sleep", r"(?<!\w)(?:u?sleep|nanosleep|sleep_for|sleep_until)\(",

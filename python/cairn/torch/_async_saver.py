@@ -51,10 +51,11 @@ class AsyncSaver:
         if back_pressure not in _POLICIES:
             raise UsageError(f"back_pressure is {back_pressure!r}", f"it is one of {_POLICIES}")
         _tripwires.check_choice(compare_replicas)
+        self._live_roles = None
         if optimizer is not None:
             if roles != "auto":
                 raise UsageError("both the optimizer and roles= tell roles", "give one of them")
-            roles = roles_of(model, optimizer)
+            roles = self._live_roles = roles_of(model, optimizer)
         self._compare = compare_replicas
         self._store = store if isinstance(store, Store) else Store(store)
         self._policy, self._timeout = back_pressure, timeout
@@ -114,6 +115,8 @@ class AsyncSaver:
         finally:
             self._snapshots.clear()
             self._saved = None
+            if self._live_roles is not None:
+                self._live_roles.end()
 
     def _begin(self, request, state, user_content):
         if self._ranks is None and _memory.is_of_several_ranks(state):
@@ -164,8 +167,8 @@ class AsyncSaver:
         saving = Saving(begun.request.tag)
         thread = threading.Thread(target=self._run, args=[saving, begun, snapshot, before],
                                   name=f"cairn save {saving.tag}")
-        self._current[0], self._thread = saving, thread
         thread.start()
+        self._current[0], self._thread = saving, thread
         return saving
 
     def _run(self, saving, begun, snapshot, before):

@@ -8,6 +8,7 @@ of the step that led here.
 import weakref
 
 from .. import _optimizers, _roles
+from .._latest import Latest
 
 # What wrappers put into the names of parameters; torch.distributed.checkpoint takes it out.
 _WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.", "module.")
@@ -39,14 +40,15 @@ class LiveRoles:
                                           in reversed(list(model.named_parameters()))}
         self.clip = clip
         self._lives = [_Live(each, names) for each in optimizers]
-        self._plans = _roles.Plans()
+        self._plans = Latest()
 
     def __getstate__(self):
-        return self.__dict__ | {"_plans": _roles.Plans()}
+        return self.__dict__ | {"_plans": Latest()}
 
     def describe(self, tensors, values, metadata=None):
         """As _roles.describe."""
-        plan = self._plans.find(tensors, values, self._plan)
+        plan = self._plans.find(_roles.key_of(tensors, values),
+                                lambda: self._plan(tensors, values))
         told = metadata or {}
         if self.clip is not None:
             told = {"clip": self.clip, **told}

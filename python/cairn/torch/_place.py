@@ -1,14 +1,10 @@
 """Where a tag of DCP's lies: the store that a writer or reader was given, and a checkpoint_id."""
 
 import os
-import time
 
-from ..errors import NoStoreError, UsageError
+from ..errors import UsageError
 from ..store import Store
 from . import _ids
-
-
-_POLL_S = 0.05
 
 
 class Place:
@@ -38,17 +34,6 @@ class Place:
             raise UsageError("no checkpoint_id says which tag is meant",
                              "give checkpoint_id=\"run7/step-100\"")
         return _ids.split(self.checkpoint_id)[1]
-
-    def wait(self, seconds):
-        """Until another process has made the store. Errors: those of `store`."""
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                return self.store
-            except NoStoreError:
-                if time.monotonic() > end:
-                    raise
-            time.sleep(_POLL_S)
 
     @property
     def store(self):

@@ -34,7 +34,7 @@ class StorageReader(dcp.StorageReader):
     group: the process group of the load: what several of its ranks want is read by one of them and
     sent to the others, so the job reads the state once. None: each rank reads what it wants.
     allow_pickle: for objects that Store.save stored with allow_pickle=True.
-    Threads: one load at a time. Pickles, without a group.
+    Threads: one load at a time. Pickles, without the group.
     """
 
     def __init__(self, store=None, *, checkpoint_id=None, group=None, allow_pickle=False):
@@ -45,7 +45,7 @@ class StorageReader(dcp.StorageReader):
         self._opened = None
 
     def __getstate__(self):
-        return self.__dict__ | {"_opened": None}
+        return self.__dict__ | {"_group": None, "_opened": None}
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id):

@@ -15,15 +15,18 @@ import zlib
 
 import torch
 
-from .. import _library, _memory
+from .. import _collector, _library, _memory
+from .._latest import Latest
 from .._records import Records
 from ..errors import UsageError
 
 CHOICES = ("sampled", "all", "none")
 _STRETCH_BYTES = 32 * 1024
-_MOST_TENSORS = 2048  # in a sample; then others, as stretches do
+_MOST_TENSORS = 1024  # in a sample; then others, as stretches do
 _DIGEST_BYTES, _KEPT_BYTES = 32, 8  # of each tensor; what chance makes equal is no matter here
 _NAMED = 4  # tensors in one warning
+_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
+_labels = Latest()
 
 
 @dataclasses.dataclass
@@ -54,17 +57,14 @@ def seals(tensors, turn, choice="sampled"):
     tensors: name -> tensor or array. Never fails: what has no bytes of its own has no seal."""
     if choice == "none":
         return {}
-    held = {}  # kind -> names
-    kinds = {}
-    for name, value in tensors.items():
-        kind = _kind(value, kinds)
-        if kind is not None:
-            held.setdefault(kind, []).append(name)
+    with _collector.paused():
+        return _seals(tensors, turn, choice)
+
+
+def _seals(tensors, turn, choice):
     made = {}
-    for kind, names in held.items():
-        label = hashlib.blake2b(repr([kind, [
-            (name, str(tensors[name].dtype), tuple(tensors[name].shape)) for name in names]]).encode(),
-            digest_size=12).hexdigest()
+    key = (tuple(tensors), tuple(map(_outline, tensors.values())))
+    for label, names in _labels.find(key, lambda: _labels_of(tensors)).items():
         names = _chosen(names, turn, choice)
         try:
             digests = _digests({name: tensors[name] for name in names}, turn, choice)
@@ -72,6 +72,29 @@ def seals(tensors, turn, choice="sampled"):
             continue
         made[label] = Seal(names, digests)
     return made
+
+
+def _outline(value):
+    if type(value) in _PLAIN:
+        return value.shape, value.dtype
+    is_cut = hasattr(value, "local_shards") and _memory.is_cut(value)
+    return (value.shape, value.dtype, getattr(value, "device_mesh", None),
+            str(getattr(value, "placements", None)), is_cut)
+
+
+def _labels_of(tensors):
+    """label -> names of one kind of replicas."""
+    held, kinds = {}, {}
+    for name, value in tensors.items():
+        kind = _kind(value, kinds)
+        if kind is not None:
+            held.setdefault(kind, []).append(name)
+
+    def label_of(kind, names):
+        told = [(name, str(tensors[name].dtype), tuple(tensors[name].shape)) for name in names]
+        return hashlib.blake2b(repr([kind, told]).encode(), digest_size=12).hexdigest()
+
+    return {label_of(kind, names): names for kind, names in held.items()}
 
 
 def doubts(told):

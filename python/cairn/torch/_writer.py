@@ -31,14 +31,14 @@ class StorageWriter(dcp.StorageWriter):
 
         dcp.save(state, storage_writer=StorageWriter("/data/store"), checkpoint_id="run7/step-100")
 
-    store: a cairn.Store, or a path where one is made when there is none; None where checkpoint_id
-    is cairn:///folder/of/the/store#tag. checkpoint_id: for calls that give none.
+    store: a cairn.Store, or a path, where one is made when there is none and the ranks talk; None
+    where checkpoint_id is cairn:///folder/of/the/store#tag. checkpoint_id: for calls that give none.
     overwrite: replaces a tag that exists, as DCP's own writers do; False raises ExistsError before
     a byte is written. step: of the tag; None: the number of a name that ends in "step-100".
     metadata, roles, effort, pin, compare_replicas: as in Store.save.
     group, timeout: for use_collectives=False: the process group of the save (None: the whole job)
     and for how many seconds its ranks wait for each other.
-    Threads: one save at a time. Pickles: without a save that is under way.
+    Threads: one save at a time. Pickles, without the group, and without a save under way.
     """
 
     def __init__(self, store=None, *, checkpoint_id=None, overwrite=True, roles="auto",
@@ -60,7 +60,8 @@ class StorageWriter(dcp.StorageWriter):
         self._told_roles = "auto"
 
     def __getstate__(self):
-        return self.__dict__ | {"_orders": None, "_part": None, "_own": None, "_seals": {}}
+        return self.__dict__ | {"_group": None, "_orders": None, "_part": None, "_own": None,
+                                "_seals": {}}
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id):
@@ -80,11 +81,11 @@ class StorageWriter(dcp.StorageWriter):
         return StorageMeta(checkpoint_id=self.checkpoint_id, save_id=self._save_id)
 
     def set_up_storage_writer(self, is_coordinator, *args, **kwargs):
-        self._place.create = is_coordinator
         self._meeting = None
         if not kwargs.get("use_collectives", True):
             self._meeting = Meeting(kwargs["rank"], self._group, self._timeout)
-            self._place.wait(0 if is_coordinator else self._timeout)
+        # Without collectives nobody tells the others when it is made.
+        self._place.create = is_coordinator and self._meeting is None
 
     def prepare_local_plan(self, plan):
         brought = _agreement.Brought(_agreement.forms_of(plan), _dealing.boxes_of(plan))
