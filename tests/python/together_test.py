@@ -241,7 +241,7 @@ def skip_alike(rank, size, path):
 def fast_loop(rank, size, path):
     store = cairn.Store(path)
     state = laid_out({"w": torch.zeros(64, 32), "b": torch.zeros(5)}, "rows")
-    values = []
+    values, bases = [], []
     with AsyncSaver(store) as saver:
         for step in range(40):
             state["w"]._local_tensor.add_(1)
@@ -249,13 +249,15 @@ def fast_loop(rank, size, path):
             value = torch.tensor([1.0])
             distributed.all_reduce(value)  # as training does, beside the save
             values.append(value.item())
-            saver.save(f"run/{step}", state, step=step)
+            handle = saver.save(f"run/{step}", state, step=step)
+            if step % 3 == 0:  # else the next call meets it under way
+                bases.append(handle.result(60)["base"])
         keys = distributed.distributed_c10d._get_default_store().num_keys()
         saver.save("run/40", state).wait()
         saver.save("run/41", state).wait()
         distributed.barrier()
         more = distributed.distributed_c10d._get_default_store().num_keys() - keys
-    return values, more, saver._saved
+    return values, more, saver._saved, bases
 
 
 def dies_in_a_save(rank, size, folder, path, who):
@@ -417,7 +419,8 @@ class Groups(package.StoreTest):
 
     def test_a_fast_loop_beside_collectives(self):
         both = ranks.run(fast_loop, 2, self.store.path)
-        for values, more, saved in both:
+        for values, more, saved, bases in both:
+            self.assertEqual(bases, [None, *(f"run/{step - 1}" for step in range(3, 40, 3))])
             self.assertEqual(values, [2.0] * 40)
             self.assertLessEqual(more, 0)
             self.assertIsNone(saved)

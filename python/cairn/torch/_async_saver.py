@@ -130,7 +130,7 @@ class AsyncSaver:
             return flat
 
         begun = _saves.begin(self._store, self._ranks, request, take_apart, self._compare,
-                             self._decide, self._saved and self._saved[0])
+                             self._decide, lambda: self._saved and self._saved[0])
         if begun.word == "skip":
             return Saving(request.tag, skipped=True)
         with begun.withdrawn_on_error():

@@ -43,10 +43,11 @@ class Begun:
             raise
 
 
-def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "go", last=None):
+def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "go",
+          last=lambda: None):
     """take_apart(): the flattened state; it also completes the request. decide(): "go" or "skip",
     asked on rank 0. Both may raise: then this does, on all ranks. compare: replicas
-    (_tripwires.CHOICES). last: the tag saved before."""
+    (_tripwires.CHOICES). last(): the tag saved before."""
     if ranks is None or ranks.size == 1:
         if (word := decide()) == "skip":
             return Begun(store, request, {}, word)
@@ -62,9 +63,11 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
         seals = _tripwires.seals(flat.tensors, turn, compare)
         return request.tag, request.step, outline, seals
 
+    def answer():
+        return decide(), _bases.choose(store, request.tag, request.base, last())
+
     exchange = ranks.exchange()
-    agreed = _together.agree(
-        exchange, bring, lambda: (decide(), _bases.choose(store, request.tag, request.base, last)))
+    agreed = _together.agree(exchange, bring, answer)
     if agreed.word == "skip":
         return Begun(store, request, {}, agreed.word)
     request.base, request.warnings = agreed.base, agreed.warnings
