@@ -8,6 +8,10 @@
 
 namespace cairn {
 
+static constexpr std::string_view kPrefix = "probe.";
+
+bool is_probe(std::string_view name) { return name.substr(0, kPrefix.size()) == kPrefix; }
+
 static Status does_not(const std::string& folder, std::string_view what) {
   return fail(Code::kFailed, fmt::format("the file system of '{}' does not {}", folder, what),
               "put the store on a local file system, NFSv4 or Lustre");
@@ -37,7 +41,7 @@ static Status probe_replacing(Fs& fs, const std::string& folder, const std::stri
 
 Status probe_file_system(Fs& fs, const std::string& folder) {
   CAIRN_TRY(const SessionId unique, SessionId::fresh());
-  const std::string stem = join_path(folder, "probe." + unique.hex());
+  const std::string stem = join_path(folder, std::string(kPrefix) + unique.hex());
   const std::string lock = stem + ".lock", file = stem + ".file", temporary = stem + ".new";
   Status held = probe_locks(fs, folder, lock);
   if (held) held = probe_replacing(fs, folder, file, temporary);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/fs.h"
@@ -12,5 +13,7 @@ namespace cairn {
 /// Tries them in `folder` with files of its own, which it removes. Errors: kFailed naming what does
 /// not hold; the errors of the file system as they are.
 Status probe_file_system(Fs& fs, const std::string& folder);
+/// Whether a file of this name is one of them.
+bool is_probe(std::string_view name);
 
 }  // namespace cairn

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <chrono>
+
 #include "base/clock.h"
 #include "store/ballast.h"
 #include "store/meta_pack.h"
@@ -10,6 +14,7 @@
 namespace cairn {
 
 static constexpr uint64_t kConfigBytesMax = kMiB;
+static constexpr std::chrono::seconds kClaimWait{60};
 
 Store::Store(Fs& fs, std::string path, Config config)
     : fs_(fs),
@@ -17,35 +22,42 @@ Store::Store(Fs& fs, std::string path, Config config)
       config_(std::move(config)),
       meta_files_(std::make_unique<FilePool>(fs, path_, OpenMode::kRead)) {}
 
-static Status refuse_occupied(Fs& fs, const std::string& path) {
+/// What a store has before it has a config.
+static constexpr std::array<const char*, 7> kMadeByInit = {
+    "config.new", "root", "lock", "ballast", "meta", "packs", "sessions"};
+
+/// `is_claimed`: this process holds the lock, so what is there is not being made right now.
+static Status refuse_occupied(Fs& fs, const std::string& path, bool is_claimed) {
   const auto entries = fs.list(path);
   if (!entries) {
     if (entries.error().code == Code::kNotFound && !file_exists(fs, path)) return {};
     return fail(entries.error().code == Code::kNotFound ? Code::kExists : entries.error().code,
                 entries.error().message, "name an empty or a new folder");
   }
+  bool is_empty = true;
   for (const FolderEntry& entry : *entries) {
     if (entry.name == "config") {
       return fail(Code::kExists, fmt::format("'{}' is a store already", path));
     }
+    const bool may_be_made =
+        std::find(kMadeByInit.begin(), kMadeByInit.end(), entry.name) != kMadeByInit.end();
+    const bool is_passing = entry.name == "lock" || is_probe(entry.name);
+    if (!is_passing && (is_claimed || !may_be_made)) is_empty = false;
   }
-  if (entries->empty()) return {};
+  if (is_empty) return {};
   return fail(Code::kExists, fmt::format("'{}' is not empty", path),
               "name an empty or a new folder");
 }
 
-/// What an init that failed has made; the folder itself unless it was there before.
-static void remove_half_store(Fs& fs, const std::string& path, bool was_there) {
-  for (const char* name : {"config.new", "root", "lock", "ballast", "meta", "packs", "sessions"}) {
+/// What an init that failed has made.
+static void remove_half_store(Fs& fs, const std::string& path) {
+  for (const char* name : kMadeByInit) {
     const std::string made = join_path(path, name);
     if (file_exists(fs, made)) (void)fs.remove(made).has_value();
   }
-  if (!was_there) (void)fs.remove(path).has_value();
 }
 
 static Status make_store(Fs& fs, const std::string& path, const Config& wanted) {
-  CAIRN_CHECK(fs.make_folders(path));
-  CAIRN_CHECK(probe_file_system(fs, path));
   Config config = wanted;
   CAIRN_TRY(config.store_id, SessionId::fresh());
   config.created = format_rfc3339(now_ns());
@@ -55,7 +67,6 @@ static Status make_store(Fs& fs, const std::string& path, const Config& wanted) 
   Root root;
   root.store_id = config.store_id;
   CAIRN_CHECK(make_ballast(fs, path));
-  CAIRN_CHECK(write_new_file(fs, join_path(path, "lock"), {}));
   CAIRN_CHECK(write_new_file(fs, join_path(path, "root"), encode_root(root)));
   // The config comes last and at once: a folder with one is a whole store.
   CAIRN_CHECK(replace_file(fs, join_path(path, "config"), join_path(path, "config.new"),
@@ -63,15 +74,26 @@ static Status make_store(Fs& fs, const std::string& path, const Config& wanted) 
   return fs.sync_folder(parent_folder(path));
 }
 
-Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
-  CAIRN_CHECK(check_config(wanted));
-  CAIRN_CHECK(refuse_occupied(fs, path));
-  const bool was_there = file_exists(fs, path);
+/// The ranks of a job may do this at once: one of them makes the store, the others find it.
+static Status claim_and_make(Fs& fs, const std::string& path, const Config& wanted) {
+  CAIRN_CHECK(fs.make_folders(path));
+  CAIRN_CHECK(probe_file_system(fs, path));
+  CAIRN_TRY(const auto lock, fs.lock(join_path(path, "lock"), kClaimWait));
+  CAIRN_CHECK(refuse_occupied(fs, path, /*is_claimed=*/true));
   const Status made = make_store(fs, path, wanted);
   if (made) return {};
   const auto config = fs.info(join_path(path, "config"));
   const bool is_half = !config && config.error().code == Code::kNotFound;
-  if (is_half) remove_half_store(fs, path, was_there);
+  if (is_half) remove_half_store(fs, path);
+  return made;
+}
+
+Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
+  CAIRN_CHECK(check_config(wanted));
+  CAIRN_CHECK(refuse_occupied(fs, path, /*is_claimed=*/false));
+  const bool was_there = file_exists(fs, path);
+  const Status made = claim_and_make(fs, path, wanted);
+  if (!made && !was_there) (void)fs.remove(path).has_value();  // if it is empty
   return made;
 }
 

@@ -9,7 +9,7 @@ import os
 
 from . import _library, _loading, _memory, _program, _saving
 from ._checkpoint import Checkpoint
-from .errors import NoStoreError
+from .errors import ExistsError, NoStoreError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,18 @@ class Store:
         except NoStoreError:
             if not create:
                 raise
+            self._make()
+
+    def _make(self):
+        try:
             _library.call("cairn_init", os.fsencode(self.path))
+        except ExistsError as occupied:
+            # By what another rank has made just now, or by something else.
+            try:
+                self._open()
+            except NoStoreError:
+                raise occupied from None
+        else:
             self._open()
 
     def _open(self):

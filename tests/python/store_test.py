@@ -154,6 +154,26 @@ class Stores(package.StoreTest):
         for number in range(8):
             self.assertEqual(self.store.load(f"run/{number}")["w"][0], number)
 
+    def test_many_make_one_store(self):
+        for number in range(20):
+            path = self.folder / f"made-{number}"
+            barrier, raised = threading.Barrier(4), []
+
+            def make():
+                barrier.wait()
+                try:
+                    cairn.Store(path, create=True).save(f"by-{threading.get_ident()}", {})
+                except Exception as error:
+                    raised.append(error)
+
+            makers = [threading.Thread(target=make) for _ in range(4)]
+            for maker in makers:
+                maker.start()
+            for maker in makers:
+                maker.join()
+            self.assertEqual(raised, [])
+            self.assertEqual(len(cairn.Store(path).tags()), 4)
+
     def test_stores_go_to_other_processes(self):
         self.store.save("run/1", {"w": np.ones(3)})
         code = ("import pickle, sys; store = pickle.load(sys.stdin.buffer);"

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "store/probe.h"
 #include "tests/support/fault_fs.h"
 #include "tests/support/temp_folder.h"
@@ -18,6 +22,39 @@ TEST(Store, IsMadeOnlyWhereNothingIs) {
   ASSERT_TRUE(write_new_file(posix_fs(), folder / "file", {}));
   EXPECT_FALSE(Store::init(posix_fs(), folder / "file", {}));
   EXPECT_EQ(Store::init(posix_fs(), folder.path(), {}).error().code, Code::kExists);
+}
+
+TEST(Store, IsMadeOnceByManyAtOnce) {
+  for (int round = 0; round < 20; ++round) {
+    const TempFolder folder;
+    const std::string path = folder / "s";
+    std::vector<Code> failures(4);
+    std::vector<std::thread> makers;
+    std::atomic<int> made = 0;
+    for (Code& failure : failures) {
+      makers.emplace_back([&] {
+        const Status status = Store::init(posix_fs(), path, {});
+        made += status.has_value() ? 1 : 0;
+        failure = status ? Code::kExists : status.error().code;
+      });
+    }
+    for (std::thread& maker : makers) maker.join();
+    EXPECT_EQ(made, 1);
+    for (const Code failure : failures) EXPECT_EQ(failure, Code::kExists);
+    const auto store = Store::open(posix_fs(), path);
+    ASSERT_TRUE(store);
+    EXPECT_TRUE((*store)->read_tags()->tags.empty());
+  }
+}
+
+TEST(Store, IsNotMadeOfWhatAnotherLeft) {
+  const TempFolder folder;
+  const std::string path = folder / "s";
+  ASSERT_TRUE(posix_fs().make_folders(join_path(path, "packs")));
+  EXPECT_EQ(Store::init(posix_fs(), path, {}).error().code, Code::kExists);
+  EXPECT_TRUE(file_exists(posix_fs(), join_path(path, "packs")));
+  ASSERT_TRUE(posix_fs().remove(join_path(path, "packs")));
+  EXPECT_TRUE(Store::init(posix_fs(), path, {})) << "a lock alone is nothing";
 }
 
 TEST(Store, IsThereWholeOrNotAtAll) {
