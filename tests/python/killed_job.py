@@ -17,7 +17,7 @@ from torch.distributed.device_mesh import init_device_mesh
 import demo_job
 
 SIZE = {"width": 64, "depth": 2, "heads": 2}
-WAIT = 5.0  # seconds that a rank waits for another
+WAIT = 3.0  # seconds that a rank waits for another
 
 
 class Signals:
@@ -48,7 +48,7 @@ def run(rank, ranks, folder, port, signals, until):
     sys.stdout = open(os.devnull, "w")  # where it tells each step
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    limit = datetime.timedelta(seconds=2 * WAIT)
+    limit = datetime.timedelta(seconds=3 * WAIT)
     try:
         meeting = distributed.TCPStore("127.0.0.1", port, ranks, False, limit)
         distributed.init_process_group("gloo", store=meeting, rank=rank, world_size=ranks,
