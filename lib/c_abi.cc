@@ -38,7 +38,7 @@ Result<std::vector<cairn_tensor>> tensors_of(const cairn_tensor* first, size_t c
 }
 
 template <class Place>
-Status read_place(const cairn_tensor& given, Place& place) {
+static Status read_place(const cairn_tensor& given, Place& place) {
   CAIRN_TRY(place.name, text_of(given.name, "a tensor's name"));
   const auto dtype = dtype_of_name(text_or_none(given.dtype));
   if (!dtype) {
@@ -59,8 +59,15 @@ Status read_place(const cairn_tensor& given, Place& place) {
   return {};
 }
 
-template Status read_place(const cairn_tensor& given, TensorSource& place);
-template Status read_place(const cairn_tensor& given, TensorTarget& place);
+template <class Place>
+Result<std::vector<Place>> places_of(const std::vector<cairn_tensor>& given) {
+  std::vector<Place> places(given.size());
+  for (size_t i = 0; i < given.size(); ++i) CAIRN_CHECK(read_place(given[i], places[i]));
+  return places;
+}
+
+template Result<std::vector<TensorSource>> places_of(const std::vector<cairn_tensor>& given);
+template Result<std::vector<TensorTarget>> places_of(const std::vector<cairn_tensor>& given);
 
 CallOptions call_of(uint32_t threads, cairn_watch* watch) {
   CallOptions call;

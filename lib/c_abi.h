@@ -68,9 +68,10 @@ inline std::string_view text_or_none(const char* given) { return given == nullpt
 Result<std::vector<cairn_tensor>> tensors_of(const cairn_tensor* first, size_t count,
                                              size_t element_bytes);
 
-/// What a tensor and a target have in common. Errors: kUsage naming the tensor.
+/// What sources (TensorSource) and targets (TensorTarget) have in common.
+/// Errors: kUsage naming the tensor.
 template <class Place>
-Status read_place(const cairn_tensor& given, Place& place);
+Result<std::vector<Place>> places_of(const std::vector<cairn_tensor>& given);
 
 CallOptions call_of(uint32_t threads, cairn_watch* watch);
 

@@ -7,10 +7,7 @@ namespace cairn::c_abi {
 
 static Status read_request(const cairn_load_request& given, LoadRequest& request) {
   CAIRN_TRY(const auto targets, tensors_of(given.targets, given.target_count, given.target_bytes));
-  request.targets.resize(targets.size());
-  for (size_t i = 0; i < targets.size(); ++i) {
-    CAIRN_CHECK(read_place(targets[i], request.targets[i]));
-  }
+  CAIRN_TRY(request.targets, places_of<TensorTarget>(targets));
   for (size_t i = 0; i < given.rename_count; ++i) {
     CAIRN_TRY(auto pattern, text_of(given.renames[i].key, "a pattern to rename"));
     CAIRN_TRY(auto replacement, text_of(given.renames[i].value, "a new name"));

@@ -37,11 +37,8 @@ static Status name_roles(const std::vector<cairn_tensor>& given,
 }
 
 static Result<std::vector<TensorSource>> sources_of(const std::vector<cairn_tensor>& given) {
-  std::vector<TensorSource> sources(given.size());
-  for (size_t i = 0; i < given.size(); ++i) {
-    CAIRN_CHECK(read_place(given[i], sources[i]));
-    sources[i].writer = given[i].writer;
-  }
+  CAIRN_TRY(auto sources, places_of<TensorSource>(given));
+  for (size_t i = 0; i < given.size(); ++i) sources[i].writer = given[i].writer;
   return sources;
 }
 
@@ -87,7 +84,10 @@ static Status read_choices(const cairn_save_request& given, SaveRequest& request
   return {};
 }
 
-static Status read_request(const cairn_save_request& given, SaveRequest& request) {
+/// Views what the caller's request points to.
+static Result<SaveRequest> read_request(const cairn_save_request* request_given) {
+  CAIRN_TRY(const cairn_save_request given, request_of(request_given));
+  SaveRequest request;
   CAIRN_TRY(request.tag, text_of(given.tag, "the tag"));
   CAIRN_TRY(const auto tensors, tensors_of(given.tensors, given.tensor_count, given.tensor_bytes));
   CAIRN_TRY(request.tensors, sources_of(tensors));
@@ -103,7 +103,8 @@ static Status read_request(const cairn_save_request& given, SaveRequest& request
   CAIRN_CHECK(give_roles(given.roles == nullptr ? kRolesByName : given.roles,
                          "the roles of the request", request.metadata, request.tensors,
                          request.optimizer));
-  return name_roles(tensors, request.tensors);
+  CAIRN_CHECK(name_roles(tensors, request.tensors));
+  return request;
 }
 
 }  // namespace cairn::c_abi
@@ -111,9 +112,7 @@ static Status read_request(const cairn_save_request& given, SaveRequest& request
 extern "C" cairn_status cairn_save(cairn_store* store, const cairn_save_request* request,
                                    char** result) {
   return cairn::c_abi::run([&]() -> cairn::Status {
-    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
-    cairn::SaveRequest wanted;
-    CAIRN_CHECK(cairn::c_abi::read_request(given, wanted));
+    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(request));
     CAIRN_TRY(const cairn::SaveResult saved, cairn::save(*store->store, wanted));
     return result == nullptr ? cairn::Status()
                              : cairn::c_abi::give_text(cairn::save_json(saved).dump(), result);
@@ -137,9 +136,7 @@ struct cairn_part {
 extern "C" cairn_status cairn_save_part(cairn_store* store, const cairn_save_request* request,
                                         cairn_part** part) {
   return cairn::c_abi::run([&]() -> cairn::Status {
-    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
-    cairn::SaveRequest wanted;
-    CAIRN_CHECK(cairn::c_abi::read_request(given, wanted));
+    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(request));
     if (!wanted.parts.empty()) {
       return cairn::fail(cairn::Code::kUsage, "a part of a save is not made of parts");
     }
@@ -157,9 +154,7 @@ extern "C" cairn_status cairn_part_meet(cairn_store* store, cairn_part* part,
                                         const cairn_save_request* request, uint32_t rank,
                                         uint32_t ranks, double longest_s, char** result) {
   return cairn::c_abi::run([&]() -> cairn::Status {
-    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
-    cairn::SaveRequest wanted;
-    CAIRN_CHECK(cairn::c_abi::read_request(given, wanted));
+    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(request));
     cairn::Meeting meeting{rank, ranks};
     if (longest_s > 0) {
       meeting.longest = std::chrono::milliseconds(static_cast<int64_t>(longest_s * 1000));

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "lib/part.h"
 #include "lib/save_json.h"
 #include "store/gc/live_sessions.h"
 #include "store/meetings.h"
@@ -60,6 +61,12 @@ bool is_outcome(const Json& told) {
           (told.contains("error") && has_texts(told["error"], {"code", "message", "hint"})));
 }
 
+/// Of the process that stored a part. Errors: kUsage for what is no part's name.
+Result<SessionId> session_of(std::string_view part) {
+  CAIRN_TRY(const Reference told, parse_part_name(part));
+  return told.file.session;
+}
+
 class MeetingOfParts {
  public:
   MeetingOfParts(const Store& store, const SaveRequest& request, const std::string& part,
@@ -68,7 +75,7 @@ class MeetingOfParts {
         request_(request),
         part_(part),
         meeting_(meeting),
-        own_path_(announcement_path(store.path(), SessionId::parse(part.substr(0, 32)).value())),
+        own_path_(announcement_path(store.path(), session_of(part).value())),
         outcome_path_(cairn::outcome_path(store.path(), request.tag)) {}
 
   Result<Json> run() {
@@ -210,7 +217,7 @@ class MeetingOfParts {
     CAIRN_TRY(const auto lock, this->lock());
     (void)store_.fs().remove(own_path_).has_value();
     for (const Json& part : outcome["parts"]) {
-      const auto session = SessionId::parse(part.get<std::string>().substr(0, 32));
+      const auto session = session_of(part.get<std::string>());
       if (session && file_exists(store_.fs(), announcement_path(store_.path(), *session)))
         return {};
     }

@@ -11,11 +11,11 @@
 #include "base/clock.h"
 #include "base/memory_guard.h"
 #include "lib/cairn.hpp"
-#include "lib/chunk_saver.h"
 #include "lib/merge_parts.h"
 #include "lib/read_parts.h"
 #include "lib/save_plan.h"
 #include "lib/save_session.h"
+#include "lib/stored_chunks.h"
 #include "lib/tag_metadata.h"
 #include "lib/tripwires.h"
 #include "store/tag_name.h"
@@ -66,19 +66,13 @@ class Save {
 
   Result<TagEntry> write() {
     BaseTag* const base = session_->base();
-    if (base != nullptr) base->match(plan_.schema, plan_.attachment_infos);
     if (!parts_.empty()) CAIRN_CHECK(check_parts_base(parts_, request_, base));
-    PackTables tables(store_);
-    ChunkWriter chunks(session_->packs(), session_->id(), request_.call.progress);
-    SavedPages pages(plan_, base, chunks, tables);
-    ChunkSaver saver(store_, request_, plan_, base, chunks, tables, pages,
-                     session_->weights_age(request_) == 0);
-    CAIRN_CHECK(saver.run());
-    CAIRN_TRY(merged_, merge_parts(parts_, plan_, base, pages));
+    StoredChunks chunks(store_, request_, plan_, *session_);
+    CAIRN_CHECK(chunks.store());
+    CAIRN_TRY(merged_, merge_parts(parts_, plan_, base, chunks.pages()));
     warnings_.insert(warnings_.end(), merged_.warnings.begin(), merged_.warnings.end());
-    if (request_.check_sources) CAIRN_CHECK(request_.check_sources());
-    CAIRN_CHECK(session_->packs().finish());
-    CAIRN_TRY(TagEntry entry, write_metadata(pages, chunks));
+    CAIRN_CHECK(chunks.finish());
+    CAIRN_TRY(TagEntry entry, write_metadata(chunks.pages(), chunks.writer()));
     CAIRN_CHECK(session_->metas().finish());
     if (request_.call.stop != nullptr && *request_.call.stop) {
       return fail(Code::kCancelled, "the save was stopped");

@@ -1,11 +1,10 @@
 #include "lib/save_part.h"
 
 #include "base/memory_guard.h"
-#include "lib/chunk_saver.h"
 #include "lib/part.h"
 #include "lib/save_plan.h"
 #include "lib/save_session.h"
-#include "lib/saved_pages.h"
+#include "lib/stored_chunks.h"
 #include "store/tag_name.h"
 
 namespace cairn {
@@ -114,16 +113,9 @@ class PartTeller {
 /// Stores the chunks, and tells the part in a metadata pack. Returns its name.
 static Result<std::string> store_part(const Store& store, const SaveRequest& request,
                                       const SavePlan& plan, SaveSession& session) {
-  BaseTag* const base = session.base();
-  if (base != nullptr) base->match(plan.schema, plan.attachment_infos);
-  PackTables tables(store);
-  ChunkWriter chunks(session.packs(), session.id(), request.call.progress);
-  SavedPages pages(plan, base, chunks, tables);
-  ChunkSaver saver(store, request, plan, base, chunks, tables, pages,
-                   session.weights_age(request) == 0);
-  CAIRN_CHECK(saver.run());
-  if (request.check_sources) CAIRN_CHECK(request.check_sources());
-  CAIRN_CHECK(session.packs().finish());
+  StoredChunks chunks(store, request, plan, session);
+  CAIRN_CHECK(chunks.store());
+  CAIRN_CHECK(chunks.finish());
   Part part{.session = session.id(),
             .tag = request.tag,
             .step = request.step,
@@ -132,11 +124,11 @@ static Result<std::string> store_part(const Store& store, const SaveRequest& req
             .schema = plan.schema,
             .layout = *plan.layout,
             .attachments = plan.attachment_infos};
-  if (base != nullptr) {
+  if (const BaseTag* const base = session.base(); base != nullptr) {
     part.base = PartBase{base->tag().name, base->tag().manifest.digest};
     part.unread_chunks = base->unread();
   }
-  CAIRN_CHECK(PartTeller(plan, pages, part).run());
+  CAIRN_CHECK(PartTeller(plan, chunks.pages(), part).run());
   CAIRN_TRY(const Reference told, session.metas().add(ObjectKind::kPart, encode_part(part)));
   CAIRN_CHECK(session.metas().finish());
   if (request.call.stop != nullptr && *request.call.stop) {

@@ -1,7 +1,6 @@
 // The units of a plan: what is digested and stored as one.
 #include <algorithm>
 
-#include "lib/cover.h"
 #include "lib/save_plan.h"
 #include "lib/strided.h"
 
@@ -35,10 +34,6 @@ uint64_t SavePlan::bytes_here() const {
     if (is_here(tensors.size() + i)) bytes += attachment_infos[i].bytes;
   }
   return bytes;
-}
-
-static uint64_t chunk_bytes(const PlannedTensor& tensor, uint64_t chunk) {
-  return tensor.grid.chunk_box(chunk).elements() * tensor.form.item_bytes;
 }
 
 /// The boxes that meet a chunk are pieces of it when they are disjoint and of several writers: no
@@ -95,7 +90,10 @@ uint64_t SavePlan::unit_bytes(const Unit& unit) const {
 }
 
 bool SavePlan::is_small_piece(const Unit& unit) const {
-  return unit.is_piece && chunk_bytes(tensors[unit.item], unit.chunk) <= kInlineBytesMax;
+  if (!unit.is_piece) return false;
+  Unit whole = unit;
+  whole.box = chunk_box(unit.item, unit.chunk);
+  return unit_bytes(whole) <= kInlineBytesMax;
 }
 
 void gather(const SavePlan& plan, const Unit& unit, MutableBytes room) {

@@ -69,7 +69,13 @@ Result<ChunkCopy> SavedPages::copy(const Unit& unit, const OwnPlace& place,
               copies_of_base(unit.item, unit.chunk, page.page.entries[place.entry]));
     return ChunkCopy::of_base(copies[place.unit]);
   }
-  const auto own = page.copies.find({place.entry, place.unit});
+  return written(page, place.entry, place.unit, digest);
+}
+
+/// The copy of a unit that this save has written, or taken from elsewhere than the base.
+ChunkCopy SavedPages::written(const Filled& page, uint32_t entry, uint32_t unit,
+                              const Digest& digest) const {
+  const auto own = page.copies.find({entry, unit});
   return own != page.copies.end() ? own->second : writer_.find(digest);
 }
 
@@ -85,9 +91,7 @@ Status SavedPages::add_copies(const PageRun& run, uint64_t number, const Filled&
   }
   uint32_t unit = 0;
   for_each_digest(entry, [&](const Digest& digest) {
-    const auto own = page.copies.find({at, unit++});
-    locator.copies.push_back(
-        named(own != page.copies.end() ? own->second : writer_.find(digest), digests));
+    locator.copies.push_back(named(written(page, at, unit++, digest), digests));
   });
   return {};
 }

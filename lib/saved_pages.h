@@ -62,6 +62,7 @@ class SavedPages {
   Copy named(const ChunkCopy& found, const std::vector<Digest>& digests) const;
   Result<std::vector<Copy>> copies_of_base(size_t item, uint64_t chunk,
                                            const ChunkEntry& entry) const;
+  ChunkCopy written(const Filled& page, uint32_t entry, uint32_t unit, const Digest& digest) const;
   Status add_copies(const PageRun& run, uint64_t number, const Filled& page,
                     const std::vector<Digest>& digests, Locator& locator) const;
   std::vector<bool> renewed_slots(size_t number) const;

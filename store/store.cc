@@ -28,9 +28,12 @@ static constexpr std::array<const char*, 7> kMadeByInit = {
 
 /// `is_claimed`: this process holds the lock, so what is there is not being made right now.
 static Status refuse_occupied(Fs& fs, const std::string& path, bool is_claimed) {
-  const auto entries = fs.list(path);
+  auto entries = fs.list(path);
+  // Another may have made it since; what is there and cannot be listed is a link to nowhere.
+  const auto is_absent = [&] { return !entries && entries.error().code == Code::kNotFound; };
+  if (is_absent() && file_exists(fs, path)) entries = fs.list(path);
   if (!entries) {
-    if (entries.error().code == Code::kNotFound && !file_exists(fs, path)) return {};
+    if (is_absent() && !file_exists(fs, path)) return {};
     return fail(entries.error().code == Code::kNotFound ? Code::kExists : entries.error().code,
                 entries.error().message, "name an empty or a new folder");
   }

@@ -222,17 +222,13 @@ def on_host(value, what):
     return value if value.is_cpu else value.detach().cpu()
 
 
-_NAMES = {}  # by dtypes of PyTorch
-
-
 def memory_of_tensor(value, what="the tensor"):
     """A strided tensor in this process' memory."""
     strides = None
     if not value.is_contiguous():
         size = value.element_size()
         strides = tuple(size * stride for stride in value.stride())
-    dtype = _NAMES.get(value.dtype) or _NAMES.setdefault(value.dtype, dtype_name(value.dtype, what))
-    return Memory(dtype, value.shape, strides, value.data_ptr(), value)
+    return Memory(dtype_name(value.dtype, what), value.shape, strides, value.data_ptr(), value)
 
 
 def memory_of_box(local, shape, offsets, what="the tensor"):

@@ -25,7 +25,7 @@ class SavedState:
         self.structure, self.values = _tree.load_structure(self._readers[0])
         for read in self._readers[1:]:
             structure, values = _tree.load_structure(read)
-            self.structure = _both(self.structure, structure)
+            self.structure = _tree.merged(self.structure, structure, _first)
             self.values = values | self.values
 
     def read(self, name):
@@ -43,11 +43,6 @@ def _readers_of(checkpoint, rank):
             for each in sorted(ranks, key=lambda each: (each != rank, each))]
 
 
-def _both(one, other):
-    """A structure with all that either has; where they differ, as the first has it."""
-    if not all(isinstance(node, dict) and "dict" in node for node in (one, other)):
-        return one
-    theirs = dict(map(tuple, other["dict"]))
-    merged = [[key, _both(node, theirs.pop(key)) if key in theirs else node]
-              for key, node in one["dict"]]
-    return {"dict": merged + [[key, node] for key, node in theirs.items()]}
+def _first(node, _, __):
+    """Where ranks have different things of one name, the first one's counts."""
+    return node

@@ -12,7 +12,7 @@ import warnings
 
 from . import _collector, _library, _memory, _roles, _tree
 from ._records import Records
-from .errors import StateWarning, UsageError
+from .errors import ExistsError, StateWarning, UsageError
 
 USER_CONTENT = "cairn_user_content.json"
 
@@ -32,6 +32,7 @@ class Request:
     pin: bool = False
     parts: tuple = ()  # names of parts that other processes, or this one, have stored
     warnings: tuple = ()  # what was found odd about the state
+    way_out: str = "choose another name, or if_exists=\"replace\""  # of a tag that exists
 
 
 @dataclasses.dataclass
@@ -51,7 +52,7 @@ def save(store, request, boxes, base_boxes=()):
     Returns the JSON of `cairn import`; its warnings are warned of. Errors: any of cairn.Error."""
     call = _Call(request, boxes, base_boxes)
     told = ctypes.c_void_p()
-    _library.call_stoppable(call.watch, "cairn_save", store, call.argument, ctypes.byref(told))
+    call.run("cairn_save", store, call.argument, ctypes.byref(told))
     return _warned(json.loads(_library.take_text(told)))
 
 
@@ -107,8 +108,7 @@ class Part:
     def __init__(self, store, request, boxes, base_boxes=()):
         call = _Call(request, boxes, base_boxes)
         self._store, self._handle = store, ctypes.c_void_p()
-        _library.call_stoppable(call.watch, "cairn_save_part", store, call.argument,
-                                ctypes.byref(self._handle))
+        call.run("cairn_save_part", store, call.argument, ctypes.byref(self._handle))
         self.name = _library.loaded().cairn_part_name(self._handle).decode()
 
     def meet(self, request, rank, ranks, timeout):
@@ -117,8 +117,8 @@ class Part:
         Returns what save() does. Errors: UnreachableError naming the ranks that did not come."""
         call = _Call(request, ())
         told = ctypes.c_void_p()
-        _library.call_stoppable(call.watch, "cairn_part_meet", self._store, self._handle,
-                                call.argument, rank, ranks, timeout, ctypes.byref(told))
+        call.run("cairn_part_meet", self._store, self._handle, call.argument, rank, ranks, timeout,
+                 ctypes.byref(told))
         return _warned(json.loads(_library.take_text(told)))
 
     def end(self, remove=False):
@@ -168,7 +168,7 @@ class _Call:
     def __init__(self, request, boxes, base_boxes=()):
         _check(request)
         records, before = _records_of(boxes), _records_of(base_boxes)
-        self.watch = _library.Watch()
+        self._watch, self._way_out = _library.Watch(), request.way_out
         self._kept = [records, before, boxes, base_boxes]
         roles = request.roles if isinstance(request.roles, str) else json.dumps(request.roles)
         self._request = _library.SaveRequest(
@@ -176,7 +176,7 @@ class _Call:
             tensors=records.pack(), tensor_count=len(records), tensor_bytes=records.element_bytes,
             step=request.step or 0, has_step=request.step is not None, pinned=request.pin,
             base=_text(request.base), if_exists=_text(request.if_exists),
-            effort=_text(request.effort), roles=_text(roles), watch=self.watch.handle,
+            effort=_text(request.effort), roles=_text(roles), watch=self._watch.handle,
             base_memory=before.pack(), base_memory_count=len(before))
         self._give_attachments(request.attachments)
         self._give_metadata(request.metadata)
@@ -186,6 +186,13 @@ class _Call:
     @property
     def argument(self):
         return ctypes.byref(self._request)
+
+    def run(self, name, *arguments):
+        """Errors: any of cairn.Error."""
+        try:
+            _library.call_stoppable(self._watch, name, *arguments)
+        except ExistsError as error:
+            raise ExistsError(error.message, self._way_out) from None
 
     def _give_attachments(self, attachments):
         array = (_library.Attachment * max(1, len(attachments)))()

@@ -258,6 +258,19 @@ def ties_of(structure):
     return {name: leaf["tied"] for name, leaf in _leaves(structure) if isinstance(leaf, dict)}
 
 
+def merged(one, other, settle, name="the state"):
+    """A structure with all that either of two has. settle(one, other, name): the node where both
+    have one, and they differ and are not both dicts."""
+    if one == other:
+        return one
+    if not all(isinstance(node, dict) and "dict" in node for node in (one, other)):
+        return settle(one, other, name)
+    theirs = dict(map(tuple, other["dict"]))
+    both = [[key, merged(child, theirs.pop(key), settle, f"'{key}' of {name}")
+             if key in theirs else child] for key, child in one["dict"]]
+    return {"dict": both + [[key, child] for key, child in theirs.items()]}
+
+
 def unflatten(structure, tensors, values, objects, name=""):
     """The nested state, or the part of it called `name`, of which `structure` is then the node.
     `tensors`: by name; those that are not there are left out."""

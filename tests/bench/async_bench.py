@@ -150,14 +150,14 @@ def milliseconds(times):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("library")
+    options.add_argument("libcairn")
     options.add_argument("program")
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--megabytes", type=int, default=714)
     options.add_argument("--tensors", type=int, default=200)
     options.add_argument("--folder", default=tempfile.gettempdir())
     chosen = options.parse_args()
-    os.environ["CAIRN_LIBRARY"] = str(Path(chosen.library).resolve())
+    os.environ["CAIRN_LIBRARY"] = str(Path(chosen.libcairn).resolve())
     os.environ["CAIRN_PROGRAM"] = str(Path(chosen.program).resolve())
     length = chosen.megabytes * 1000000 // 4 // chosen.tensors
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:

@@ -103,6 +103,14 @@ class Stores(package.StoreTest):
         error = pickle.loads(pickle.dumps(cairn.BusyError("a", "b")))
         self.assertEqual((type(error), error.hint), (cairn.BusyError, "b"))
 
+    def test_a_name_that_is_taken(self):
+        self.store.save("run/1", {"w": np.ones(3)})
+        with self.assertRaises(cairn.ExistsError) as raised:
+            self.store.save("run/1", {"w": np.zeros(3)})
+        self.assertIn('if_exists="replace"', raised.exception.hint)
+        self.store.save("run/1", {"w": np.zeros(3)}, if_exists="replace")
+        self.assertEqual(self.store.load("run/1")["w"].sum(), 0)
+
     def test_pickles_only_where_both_sides_say_so(self):
         self.store.save("a", {"w": np.ones(3), "odd": {1, 2}}, allow_pickle=True)
         with self.assertRaisesRegex(cairn.UsageError, "allow_pickle"):

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
@@ -45,6 +46,66 @@ TEST(Store, IsMadeOnceByManyAtOnce) {
     ASSERT_TRUE(store);
     EXPECT_TRUE((*store)->read_tags()->tags.empty());
   }
+}
+
+/// The file system as it is, for tests that change one call of it.
+class PassingFs : public Fs {
+ public:
+  Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
+    return posix_fs().open(path, mode);
+  }
+  Status rename_new(const std::string& a, const std::string& b) override {
+    return posix_fs().rename_new(a, b);
+  }
+  Status rename(const std::string& a, const std::string& b) override {
+    return posix_fs().rename(a, b);
+  }
+  Status remove(const std::string& path) override { return posix_fs().remove(path); }
+  Status make_folders(const std::string& path) override { return posix_fs().make_folders(path); }
+  Status sync_folder(const std::string& path) override { return posix_fs().sync_folder(path); }
+  Result<std::vector<FolderEntry>> list(const std::string& path) override {
+    return posix_fs().list(path);
+  }
+  Result<FileInfo> info(const std::string& path) override { return posix_fs().info(path); }
+  Status touch(const std::string& path) override { return posix_fs().touch(path); }
+  Result<uint64_t> free_bytes(const std::string& path) override {
+    return posix_fs().free_bytes(path);
+  }
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path, const Wait& wait) override {
+    return posix_fs().lock(path, wait);
+  }
+  Result<std::unique_ptr<FileLock>> mark_alive(const std::string& path) override {
+    return posix_fs().mark_alive(path);
+  }
+  Result<bool> is_marked_alive(const std::string& path) override {
+    return posix_fs().is_marked_alive(path);
+  }
+  Result<bool> is_marked_here(const std::string& path) override {
+    return posix_fs().is_marked_here(path);
+  }
+};
+
+/// Another process makes each folder just after it was seen to be missing.
+class RacingFs final : public PassingFs {
+ public:
+  Result<std::vector<FolderEntry>> list(const std::string& path) override {
+    auto listed = posix_fs().list(path);
+    if (!listed) EXPECT_TRUE(posix_fs().make_folders(path));
+    return listed;
+  }
+};
+
+TEST(Store, IsMadeWhereTheFolderHasJustAppeared) {
+  const TempFolder folder;
+  RacingFs racing;
+  EXPECT_TRUE(Store::init(racing, folder / "s", {}));
+}
+
+TEST(Store, IsNotMadeBehindALinkToNowhere) {
+  const TempFolder folder;
+  const std::string path = folder / "s";
+  std::filesystem::create_symlink(folder / "nowhere", path);
+  EXPECT_EQ(Store::init(posix_fs(), path, {}).error().code, Code::kExists);
 }
 
 TEST(Store, IsNotMadeOfWhatAnotherLeft) {
@@ -103,36 +164,11 @@ TEST(Store, BoundsOfTheConfigAreKept) {
 }
 
 /// A file system whose locks let everyone in.
-class LooseFs final : public Fs {
+class LooseFs final : public PassingFs {
  public:
-  Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
-    return posix_fs().open(path, mode);
-  }
-  Status rename_new(const std::string& a, const std::string& b) override {
-    return posix_fs().rename_new(a, b);
-  }
-  Status rename(const std::string& a, const std::string& b) override {
-    return posix_fs().rename(a, b);
-  }
-  Status remove(const std::string& path) override { return posix_fs().remove(path); }
-  Status make_folders(const std::string& path) override { return posix_fs().make_folders(path); }
-  Status sync_folder(const std::string& path) override { return posix_fs().sync_folder(path); }
-  Result<std::vector<FolderEntry>> list(const std::string& path) override {
-    return posix_fs().list(path);
-  }
-  Result<FileInfo> info(const std::string& path) override { return posix_fs().info(path); }
-  Status touch(const std::string& path) override { return posix_fs().touch(path); }
-  Result<uint64_t> free_bytes(const std::string& path) override {
-    return posix_fs().free_bytes(path);
-  }
   Result<std::unique_ptr<FileLock>> lock(const std::string&, const Wait&) override {
     return std::make_unique<FileLock>();
   }
-  Result<std::unique_ptr<FileLock>> mark_alive(const std::string&) override {
-    return std::make_unique<FileLock>();
-  }
-  Result<bool> is_marked_alive(const std::string&) override { return true; }
-  Result<bool> is_marked_here(const std::string&) override { return true; }
 };
 
 TEST(Probe, AFileSystemWithoutLocksIsRefused) {

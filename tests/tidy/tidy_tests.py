@@ -40,6 +40,7 @@ TESTED_BY = {
     "lib/save_plan.cc": "tests/lib/save_test.cc",
     "lib/save_units.cc": "tests/lib/save_test.cc",
     "lib/save_session.cc": "tests/lib/save_test.cc",
+    "lib/stored_chunks.cc": "tests/lib/save_load_test.cc",
     "lib/saved_pages.cc": "tests/lib/save_load_test.cc",
     "lib/tag_metadata.cc": "tests/lib/save_load_test.cc",
     "lib/chunk_saver.cc": "tests/lib/save_load_test.cc",

@@ -15,7 +15,6 @@ from .. import _memory, _saving
 from ..errors import BusyError, UsageError
 from ..store import Store
 from . import _saves, _tripwires
-from ._bases import prefix_of
 from ._handles import Saving
 from ._live_roles import roles_of
 from ._ranks import TIMEOUT, Ranks
@@ -130,7 +129,7 @@ class AsyncSaver:
             return flat
 
         begun = _saves.begin(self._store, self._ranks, request, take_apart, self._compare,
-                             self._decide, lambda: self._saved and self._saved[0])
+                             self._decide)
         if begun.word == "skip":
             return Saving(request.tag, skipped=True)
         with begun.withdrawn_on_error():
@@ -156,12 +155,13 @@ class AsyncSaver:
         self._current[0].raise_untold()
 
     def _base_records(self, request):
-        """The boxes of the base, if it is what was saved last."""
+        """The boxes of what was saved last, where it may be the base."""
         if self._saved is None:
             return ()
         tag, snapshot = self._saved
-        is_base = request.base in (None, tag) and prefix_of(tag) == prefix_of(request.tag)
-        return snapshot.records() if is_base or request.base == tag else ()
+        follows = tag.rpartition("/")[0] == request.tag.rpartition("/")[0]
+        is_base = request.base == tag or (request.base is None and follows)
+        return snapshot.records() if is_base else ()
 
     def _start(self, begun, snapshot, before):
         saving = Saving(begun.request.tag)

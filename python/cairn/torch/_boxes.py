@@ -22,9 +22,8 @@ def box_of(item, data, rank, roles):
                          f"{list(data.shape)}", "save it without a planner that changes shapes")
     if math.prod(lengths) == 0 != math.prod(shape):
         return None
-    memory = _memory.memory_of_tensor(_memory.on_host(data.detach(), what), what)
-    if lengths != shape:
-        memory.shape, memory.offsets, memory.lengths = shape, tuple(told.chunk.offsets), lengths
+    memory = _memory.memory_of_box(_memory.on_host(data.detach(), what), shape,
+                                   tuple(told.chunk.offsets), what)
     return Box(name, memory, rank, *roles.get(name, ()))
 
 

@@ -22,10 +22,7 @@ class Filling:
             room = torch.empty(target.shape, dtype=dtype)
             self._copies.append((target, room))
         if target.numel() > 0:
-            memory = _memory.memory_of_tensor(room)
-            if memory.shape != shape:
-                memory.shape, memory.offsets, memory.lengths = shape, offsets, memory.shape
-            self._loads.append((name, memory))
+            self._loads.append((name, _memory.memory_of_box(room, shape, offsets)))
         return room
 
     def add_new(self, name, make):

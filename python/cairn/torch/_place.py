@@ -54,5 +54,18 @@ class Place:
         return self._opened
 
 
+class Placed:
+    """What a writer and a reader tell DCP of their place, self._place."""
+
+    @classmethod
+    def validate_checkpoint_id(cls, checkpoint_id):
+        return _ids.is_url(checkpoint_id)
+
+    @property
+    def checkpoint_id(self):
+        """What names the tag, as it was given."""
+        return self._place.checkpoint_id
+
+
 def _path_of(store):
     return store.path if isinstance(store, Store) else os.path.abspath(os.fspath(store))

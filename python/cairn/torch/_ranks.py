@@ -26,6 +26,12 @@ _NAMED = 16  # ranks in a message
 _made = {}  # how many Ranks of which group there have been in this process
 
 
+def named(ranks):
+    """Text for messages: "rank 3", "ranks 3, 5 and 2 more"."""
+    more = f" and {len(ranks) - _NAMED} more" if len(ranks) > _NAMED else ""
+    return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks[:_NAMED]))}{more}"
+
+
 class Ranks:
     """(rank, size) of a job or a process group, and its way to talk.
 
@@ -94,10 +100,8 @@ class Ranks:
         return self.exchange().broadcast(value, of)
 
     def named(self, ranks):
-        """Text for messages: "rank 3", "ranks 3, 5 and 2 more"."""
-        names = [str(self.labels[rank]) for rank in ranks]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        return f"rank{'s' if len(names) > 1 else ''} {', '.join(names[:_NAMED])}{more}"
+        """named() of their labels."""
+        return named([self.labels[rank] for rank in ranks])
 
     def ask(self, question, *arguments):
         """Calls a method of the store. Errors: UnreachableError when who holds it is gone."""

@@ -8,9 +8,9 @@ from torch.distributed import checkpoint as dcp
 from torch.futures import Future
 
 from ..errors import BusyError
-from . import _ids, _metadata, _orders, _reading, _sharing
+from . import _metadata, _orders, _reading, _sharing
 from ._opened import OpenedTag
-from ._place import Place
+from ._place import Place, Placed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class _Chosen:
     shared: tuple  # of _sharing.Shared
 
 
-class StorageReader(dcp.StorageReader):
+class StorageReader(Placed, dcp.StorageReader):
     """Makes dcp.load read tags: of this package, of dcp.save, of `cairn import`.
 
         dcp.load(state, storage_reader=StorageReader("/data/store"), checkpoint_id="run7/@newest")
@@ -46,15 +46,6 @@ class StorageReader(dcp.StorageReader):
 
     def __getstate__(self):
         return self.__dict__ | {"_group": None, "_opened": None}
-
-    @classmethod
-    def validate_checkpoint_id(cls, checkpoint_id):
-        return _ids.is_url(checkpoint_id)
-
-    @property
-    def checkpoint_id(self):
-        """What names the tag, as it was given."""
-        return self._place.checkpoint_id
 
     def reset(self, checkpoint_id=None):
         self._place.reset(checkpoint_id)

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 
 from .. import _saving, _tree
-from . import _bases, _shares, _structures, _together, _tripwires
+from . import _shares, _structures, _together, _tripwires
 from ._ranks import Ranks
 
 
@@ -43,11 +43,10 @@ class Begun:
             raise
 
 
-def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "go",
-          last=lambda: None):
+def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "go"):
     """take_apart(): the flattened state; it also completes the request. decide(): "go" or "skip",
     asked on rank 0. Both may raise: then this does, on all ranks. compare: replicas
-    (_tripwires.CHOICES). last(): the tag saved before."""
+    (_tripwires.CHOICES)."""
     if ranks is None or ranks.size == 1:
         if (word := decide()) == "skip":
             return Begun(store, request, {}, word)
@@ -64,7 +63,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
         return request.tag, request.step, outline, seals
 
     def answer():
-        return decide(), _bases.choose(store, request.tag, request.base, last())
+        return decide(), request.base or _saving.base_of(store._handle, request.tag)
 
     exchange = ranks.exchange()
     agreed = _together.agree(exchange, bring, answer)

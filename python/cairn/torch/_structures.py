@@ -1,7 +1,6 @@
 """States that differ from rank to rank (the stages of a pipeline) become one structure."""
 
 import dataclasses
-import json
 
 from .. import _tree
 from ..errors import UsageError
@@ -22,10 +21,8 @@ class Structure:
 
     def attachments(self):
         """name -> bytes."""
-        if self.is_plain:
-            return {}
-        return {_tree.STRUCTURE: json.dumps(self.node, separators=(",", ":")).encode(),
-                _tree.VALUES: json.dumps(self.values, separators=(",", ":")).encode()}
+        return _tree.Flat(structure=None if self.is_plain else self.node,
+                          values=self.values).attachments()
 
 
 def refuse_objects(flat):
@@ -42,26 +39,20 @@ def united(structures):
     first = structures[0]
     node, values = first.node, dict(first.values)
     for other in structures[1:]:
-        node = _both(node, other.node, "the state")
+        node = _tree.merged(node, other.node, _settled)
         values = {**other.values, **values}
     return Structure(node, values, all(each.is_plain for each in structures))
 
 
-def _both(one, other, name):
-    if one == other:
-        return one
+def _settled(one, other, name):
+    """What is no dict on both."""
     if not (isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys()
             and "tied" not in one):
         raise UsageError(f"{name} is not the same on ranks that save together",
                          "give it another name on one of them")
     (kind, mine), = one.items()
     theirs = other[kind]
-    if kind != "dict":
-        if len(mine) != len(theirs):
-            raise UsageError(f"{name} has {len(mine)} items on one rank, {len(theirs)} on another")
-        return {kind: [_both(a, b, f"item {number} of {name}")
-                       for number, (a, b) in enumerate(zip(mine, theirs))]}
-    found = dict(map(tuple, theirs))
-    united_ = [[key, _both(child, found.pop(key), f"'{key}' of {name}") if key in found else child]
-               for key, child in mine]
-    return {"dict": united_ + [[key, child] for key, child in found.items()]}
+    if len(mine) != len(theirs):
+        raise UsageError(f"{name} has {len(mine)} items on one rank, {len(theirs)} on another")
+    return {kind: [_tree.merged(a, b, _settled, f"item {number} of {name}")
+                   for number, (a, b) in enumerate(zip(mine, theirs))]}

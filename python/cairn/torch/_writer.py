@@ -15,18 +15,18 @@ from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
 from .. import _collector, _saving
-from ..errors import ExistsError, UsageError
-from . import _agreement, _dealing, _ids, _metadata, _orders, _tripwires
+from ..errors import UsageError
+from . import _agreement, _dealing, _metadata, _orders, _ranks, _tripwires
 from ._contribution import Contribution
 from ._meeting import Meeting
-from ._place import Place
+from ._place import Place, Placed
 
 
 class _Seals(WriteResult):
     """A result beside those of the plan: what the coordinator compares replicas by."""
 
 
-class StorageWriter(dcp.StorageWriter):
+class StorageWriter(Placed, dcp.StorageWriter):
     """Makes dcp.save and dcp.async_save write tags.
 
         dcp.save(state, storage_writer=StorageWriter("/data/store"), checkpoint_id="run7/step-100")
@@ -62,15 +62,6 @@ class StorageWriter(dcp.StorageWriter):
     def __getstate__(self):
         return self.__dict__ | {"_group": None, "_orders": None, "_part": None, "_own": None,
                                 "_seals": {}}
-
-    @classmethod
-    def validate_checkpoint_id(cls, checkpoint_id):
-        return _ids.is_url(checkpoint_id)
-
-    @property
-    def checkpoint_id(self):
-        """What names the tag, as it was given."""
-        return self._place.checkpoint_id
 
     def reset(self, checkpoint_id=None):
         self._end()
@@ -130,16 +121,14 @@ class StorageWriter(dcp.StorageWriter):
         return _Seals(MetadataIndex(""), 0, told)
 
     def _store(self, own, attachments):
-        try:
-            self._part = _saving.Part(self._place.store._handle,
-                                      self._request(attachments, roles=own.roles), own.boxes)
-        except ExistsError as error:
-            raise ExistsError(error.message, "choose another name, or overwrite=True") from None
+        self._part = _saving.Part(self._place.store._handle,
+                                  self._request(attachments, roles=own.roles), own.boxes)
 
     def _request(self, attachments, **options):
         return _saving.Request(self._orders.tag, self._orders.step, attachments=attachments,
                                base=self._orders.base, effort=self.effort,
-                               if_exists="replace" if self.overwrite else "error", **options)
+                               if_exists="replace" if self.overwrite else "error",
+                               way_out="choose another name, or overwrite=True", **options)
 
     def finish(self, metadata, results):
         _metadata.finish(metadata, self.storage_meta())
@@ -158,7 +147,7 @@ class StorageWriter(dcp.StorageWriter):
         parts = dict.fromkeys(result.storage_data[0] for result in results)
         request = self._request(_metadata.attachments_of(metadata, told), **self._facts(),
                                 parts=tuple(part for part in parts if part is not None),
-                                warnings=_tripwires.differences(seals, names, _named_ranks))
+                                warnings=_tripwires.differences(seals, names, _ranks.named))
         _saving.save(self._place.store._handle, request, ())
 
     def _meet(self, metadata):
@@ -182,7 +171,3 @@ class StorageWriter(dcp.StorageWriter):
             return self.step
         named = re.search(r"step[-_=]?(\d+)$", self._place.tag)
         return int(named[1]) if named else None
-
-
-def _named_ranks(ranks):
-    return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks))}"
