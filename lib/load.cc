@@ -133,26 +133,30 @@ class Loader {
     return left.empty() ? Status() : read_and_deliver(left);
   }
 
-  /// Reads from the page cache straight into the caller's memory, where the unit is stored as it is
-  /// wanted and its bytes lie together. False when it has to go another way.
-  Result<bool> deliver_in_place(const ReadUnit& unit) {
+  /// The caller's memory where the unit's bytes go as they are: together, and nowhere else.
+  std::optional<MutableBytes> place_of(const ReadUnit& unit) const {
     const TargetBox& target = targets_[unit.targets.front()];
-    const bool is_whole = unit.inline_bytes.empty() && unit.copy.encoding == Encoding::kRaw &&
-                          unit.targets.size() == 1 && target.stored == target.wanted &&
-                          contains(target.box, unit.box);
-    if (!is_whole || unit.copy.stored_bytes != unit.box.elements() * target.item_bytes) {
-      return false;
-    }
+    const bool is_whole = unit.inline_bytes.empty() && unit.targets.size() == 1 &&
+                          target.stored == target.wanted && contains(target.box, unit.box);
+    if (!is_whole || unit.copy.decoded_bytes != bytes_of(unit)) return std::nullopt;
     const StridedTarget memory = sub_box(target.memory, target.box, unit.box);
     const auto rows = as_rows(memory.strides_bytes, unit.box.lengths, target.item_bytes);
-    if (!rows || rows->rows != 1) return false;
-    const MutableBytes out(memory.data, unit.copy.stored_bytes);
-    if (!packs_.read_cached(unit.copy.pack, unit.copy.offset, out)) return false;
+    if (!rows || rows->rows != 1) return std::nullopt;
+    return MutableBytes(memory.data, unit.copy.decoded_bytes);
+  }
+
+  /// Reads what is stored raw from the page cache straight into the caller's memory. False when it
+  /// has to go another way.
+  Result<bool> deliver_in_place(const ReadUnit& unit) {
+    if (unit.copy.encoding != Encoding::kRaw) return false;
+    const auto out = place_of(unit);
+    if (!out || out->size() != unit.copy.stored_bytes) return false;
+    if (!packs_.read_cached(unit.copy.pack, unit.copy.offset, *out)) return false;
     AlignedBuffer no_room;
-    if (auto checked = packs_.decode_checked(unit.copy, unit.digest, out, no_room); !checked) {
+    if (auto checked = packs_.decode_checked(unit.copy, unit.digest, *out, no_room); !checked) {
       return tl::unexpected(about(unit, checked.error()));
     }
-    count_done(out.size());
+    count_done(out->size());
     return true;
   }
 
@@ -194,6 +198,12 @@ class Loader {
       return scatter(unit, stored);
     }
     CAIRN_CHECK(check_length(unit, unit.copy.decoded_bytes));
+    const auto place = place_of(unit);
+    if (place && unit.copy.encoding != Encoding::kRaw) {
+      CAIRN_CHECK(packs_.decode_into(unit.copy, unit.digest, stored, *place));
+      count_done(place->size());
+      return {};
+    }
     thread_local AlignedBuffer room;
     CAIRN_TRY(const ByteSpan decoded, packs_.decode_checked(unit.copy, unit.digest, stored, room));
     return scatter(unit, decoded);

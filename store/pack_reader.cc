@@ -62,21 +62,31 @@ Status PackReader::check_size(const Copy& copy) const {
               fmt::format("a chunk of {} bytes, more than any may have", copy.decoded_bytes));
 }
 
+static Status check_digest(const Copy& copy, const Digest& digest, ByteSpan decoded) {
+  if (decoded.size() == copy.decoded_bytes && blake3(decoded) == digest) return {};
+  return tl::unexpected(
+      about_copy(copy, {Code::kCorrupt, "the bytes do not match their digest", ""}));
+}
+
 Result<ByteSpan> PackReader::decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
                                             AlignedBuffer& room) const {
   const Status fits = check_size(copy);
   if (!fits) return tl::unexpected(about_copy(copy, fits.error()));
-  ByteSpan decoded = stored;
-  if (copy.encoding != Encoding::kRaw) {
-    if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
-    const MutableBytes out = room.span().first(copy.decoded_bytes);
-    const Status done = decode(copy.encoding, codec_parameters(copy), stored, {}, out);
-    if (!done) return tl::unexpected(about_copy(copy, decode_error(copy, stored, done.error())));
-    decoded = out;
+  if (copy.encoding == Encoding::kRaw) {
+    CAIRN_CHECK(check_digest(copy, digest, stored));
+    return stored;
   }
-  if (decoded.size() == copy.decoded_bytes && blake3(decoded) == digest) return decoded;
-  return tl::unexpected(
-      about_copy(copy, {Code::kCorrupt, "the bytes do not match their digest", ""}));
+  if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
+  const MutableBytes out = room.span().first(copy.decoded_bytes);
+  CAIRN_CHECK(decode_into(copy, digest, stored, out));
+  return ByteSpan(out);
+}
+
+Status PackReader::decode_into(const Copy& copy, const Digest& digest, ByteSpan stored,
+                               MutableBytes out) const {
+  const Status done = decode(copy.encoding, codec_parameters(copy), stored, {}, out);
+  if (!done) return tl::unexpected(about_copy(copy, decode_error(copy, stored, done.error())));
+  return check_digest(copy, digest, out);
 }
 
 Status PackReader::check_alone(const Copy& copy, bool has_bases, const Digest& digest,

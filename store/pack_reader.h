@@ -33,6 +33,9 @@ class PackReader {
   /// bases (else: store/chain_reader.h). Errors: kCorrupt naming pack and offset; kNewerFormat.
   Result<ByteSpan> decode_checked(const Copy& copy, const Digest& digest, ByteSpan stored,
                                   AlignedBuffer& room) const;
+  /// The same into memory of just that size, which holds anything after an error.
+  Status decode_into(const Copy& copy, const Digest& digest, ByteSpan stored,
+                     MutableBytes out) const;
   /// Whether the stored bytes are the copy's: by its digest, unless bases are needed to decode it,
   /// and by its seal. Errors: as decode_checked.
   Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,

@@ -6,6 +6,7 @@ import dataclasses
 
 from .. import _saving, _tree
 from . import _shares, _structures, _together, _tripwires
+from ._forms import FormedTensors
 from ._ranks import Ranks
 
 
@@ -57,6 +58,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
     def bring():
         nonlocal flat
         flat = take_apart()
+        flat.tensors = FormedTensors(flat.tensors)
         outline = _shares.outline(flat.tensors, request.attachments.get(_tree.STRUCTURE, b""))
         turn = _tripwires.turn_of(request.tag, request.step)
         seals = _tripwires.seals(flat.tensors, turn, compare)

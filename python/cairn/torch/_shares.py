@@ -4,6 +4,7 @@ import hashlib
 import re
 
 from .. import _memory
+from ._forms import formed, is_plain
 
 # Parts of names that say what a tensor is to its parameter, or which dict it came from.
 _ROLE_WORDS = re.compile(r"(?:^|\.)(?:model|module|optim|optimizer|state|step|master|exp_avg|"
@@ -13,11 +14,16 @@ _ROLE_WORDS = re.compile(r"(?:^|\.)(?:model|module|optim|optimizer|state|step|ma
 def outline(tensors, structure=b""):
     """A text that is equal on ranks whose states have the same names, dtypes, shapes and cuts, and
     the same structure around them."""
-    digest = hashlib.blake2b(structure, digest_size=16)
+    told = formed(tensors).latest.find("outline", lambda: _outline(tensors))
+    return hashlib.blake2b(told + structure, digest_size=16).hexdigest()
+
+
+def _outline(tensors):
+    digest = hashlib.blake2b()
     for name, value in tensors.items():
         cut = getattr(value, "placements", hasattr(value, "local_shards"))
         digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0{cut}\n".encode())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def share_of(tensors, ranks, alike, given=None):
@@ -25,8 +31,15 @@ def share_of(tensors, ranks, alike, given=None):
     is dealt out by bytes, the tensors of one parameter to one rank: they are encoded together.
     alike: the ranks whose outlines are equal; they all come to the same answer. given: {name:
     (role, parameter)}, as far as it is known."""
+    given = given or {}
+    key = ("share", ranks.rank, tuple(ranks.labels), tuple(alike), tuple(given.items()))
+    mine = formed(tensors).latest.find(key, lambda: _names_of_share(tensors, ranks, alike, given))
+    return {name: tensors[name] for name in mine}
+
+
+def _names_of_share(tensors, ranks, alike, given):
     def cluster_of(name):
-        return (given or {}).get(name, (None, ""))[1] or without_role(name)
+        return given.get(name, (None, ""))[1] or without_role(name)
 
     held = {}  # holders -> names
     known = {}  # mesh and placements -> holders
@@ -36,7 +49,7 @@ def share_of(tensors, ranks, alike, given=None):
     for holders, names in held.items():
         sizes = {name: tensors[name].nbytes for name in names}
         mine.update(dealt(names, sizes, cluster_of, holders.index(ranks.rank), len(holders)))
-    return {name: value for name, value in tensors.items() if name in mine}
+    return [name for name in tensors if name in mine]
 
 
 def without_role(name):
@@ -62,6 +75,8 @@ def dealt(keys, sizes, cluster_of, place, places):
 
 def _holders(value, ranks, alike, known):
     """The ranks that hold the same box as this one."""
+    if is_plain(value):
+        return alike
     if not _memory.is_tensor(value) or not hasattr(value, "device_mesh"):
         is_cut = _memory.is_tensor(value) and _memory.is_cut(value)
         return (ranks.rank,) if is_cut else alike

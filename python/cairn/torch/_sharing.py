@@ -5,6 +5,7 @@ once per job, in equal shares. What all ranks want is broadcast, what some want 
 sharded state) is sent to each of them.
 """
 
+import collections
 import dataclasses
 
 import torch
@@ -12,7 +13,8 @@ from torch import distributed
 
 from ..errors import Error, UsageError
 
-_BATCH_BYTES = 64 << 20
+_BATCH_BYTES = 4 << 20  # what is larger travels alone
+_UNDER_WAY_BYTES = 256 << 20
 _ALIGNMENT = 16  # of boxes in a batch: no element is wider
 
 
@@ -41,6 +43,23 @@ def shared_boxes(wanted_of_ranks, bytes_of):
             shared.append(Shared(box, bytes_of(box), owner, tuple(ranks)))
     # Neighbours with the same owner travel together.
     return sorted(shared, key=lambda each: (each.ranks, each.owner))
+
+
+@dataclasses.dataclass
+class _Passing:
+    """A batch on its way."""
+
+    room: object  # its bytes
+    copies: list = ()  # (target, where its values come)
+    works: list = ()
+
+    def finish(self):
+        """Waits until it has arrived. Returns its bytes."""
+        for work in self.works:
+            work.wait()
+        for target, values in self.copies:
+            target.copy_(values)
+        return self.room.numel()
 
 
 class Exchange:
@@ -80,34 +99,48 @@ class Exchange:
     def run(self, sources, targets):
         """Sends what this rank has read, fills what others have. `sources`: box -> tensor, as it
         is stored; targets: box -> (tensor of any kind, dtype as it is stored)."""
-        device = _device_of(self._group)
+        under_way, size = collections.deque(), 0
         for batch in _batches(self._shared):
             if self._rank not in batch[0].ranks:
                 continue
-            places, size = _places(batch)
-            room = torch.empty(size, dtype=torch.uint8, device=device)
-            is_owner = batch[0].owner == self._rank
+            passing = self._passing(batch, sources, targets)
+            passing.works = self._pass_on(batch[0], passing.room)
+            under_way.append(passing)
+            size += passing.room.numel()
+            while size > _UNDER_WAY_BYTES:
+                size -= under_way.popleft().finish()
+        for passing in under_way:
+            passing.finish()
+
+    def _passing(self, batch, sources, targets):
+        device, is_owner = _device_of(self._group), batch[0].owner == self._rank
+        if len(batch) == 1:  # as it lies, where it can
+            box = batch[0].box
+            lying = sources[box] if is_owner else targets[box][0]
+            dtype = lying.dtype if is_owner else targets[box][1]
+            if lying.is_contiguous() and lying.device == device and lying.dtype == dtype:
+                return _Passing(lying.view(-1).view(torch.uint8))
+        places, size = _places(batch)
+        room = torch.empty(size, dtype=torch.uint8, device=device)
+        copies = []
+        for each, place in zip(batch, places):
             if is_owner:
-                for each, place in zip(batch, places):
-                    source = sources[each.box]
-                    _view(room, place, each, source.dtype).copy_(source)
-            self._pass_on(batch[0], room)
-            if not is_owner:
-                for each, place in zip(batch, places):
-                    target, dtype = targets[each.box]
-                    target.copy_(_view(room, place, each, dtype))
+                source = sources[each.box]
+                _view(room, place, each, source.dtype).copy_(source)
+            else:
+                target, dtype = targets[each.box]
+                copies.append((target, _view(room, place, each, dtype)))
+        return _Passing(room, copies)
 
     def _pass_on(self, one, room):
         ranks = [distributed.get_global_rank(self._group, rank) for rank in one.ranks]
         owner = distributed.get_global_rank(self._group, one.owner)
         if len(ranks) == self._ranks:
-            distributed.broadcast(room, owner, group=self._group)
-        elif one.owner == self._rank:
-            for rank in ranks:
-                if rank != owner:
-                    distributed.send(room, rank, group=self._group)
-        else:
-            distributed.recv(room, owner, group=self._group)
+            return [distributed.broadcast(room, owner, group=self._group, async_op=True)]
+        if one.owner == self._rank:
+            return [distributed.isend(room, rank, group=self._group)
+                    for rank in ranks if rank != owner]
+        return [distributed.irecv(room, owner, group=self._group)]
 
 
 def _device_of(group):
@@ -117,7 +150,7 @@ def _device_of(group):
 
 
 def _batches(shared):
-    """Neighbours with the same owner and ranks, some tens of megabytes of them."""
+    """Neighbours with the same owner and ranks, some megabytes of them."""
     batch, size = [], 0
     for each in shared:
         ends = batch and (each.owner, each.ranks) != (batch[0].owner, batch[0].ranks)

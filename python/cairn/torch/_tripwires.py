@@ -16,17 +16,15 @@ import zlib
 import torch
 
 from .. import _collector, _library, _memory
-from .._latest import Latest
 from .._records import Records
 from ..errors import UsageError
+from ._forms import formed
 
 CHOICES = ("sampled", "all", "none")
 _STRETCH_BYTES = 32 * 1024
 _MOST_TENSORS = 1024  # in a sample; then others, as stretches do
 _DIGEST_BYTES, _KEPT_BYTES = 32, 8  # of each tensor; what chance makes equal is no matter here
 _NAMED = 4  # tensors in one warning
-_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
-_labels = Latest()
 
 
 @dataclasses.dataclass
@@ -63,8 +61,8 @@ def seals(tensors, turn, choice="sampled"):
 
 def _seals(tensors, turn, choice):
     made = {}
-    key = (tuple(tensors), tuple(map(_outline, tensors.values())))
-    for label, names in _labels.find(key, lambda: _labels_of(tensors)).items():
+    labels = formed(tensors).latest.find("labels", lambda: _labels_of(tensors))
+    for label, names in labels.items():
         names = _chosen(names, turn, choice)
         try:
             digests = _digests({name: tensors[name] for name in names}, turn, choice)
@@ -72,14 +70,6 @@ def _seals(tensors, turn, choice):
             continue
         made[label] = Seal(names, digests)
     return made
-
-
-def _outline(value):
-    if type(value) in _PLAIN:
-        return value.shape, value.dtype
-    is_cut = hasattr(value, "local_shards") and _memory.is_cut(value)
-    return (value.shape, value.dtype, getattr(value, "device_mesh", None),
-            str(getattr(value, "placements", None)), is_cut)
 
 
 def _labels_of(tensors):
