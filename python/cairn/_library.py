@@ -58,6 +58,11 @@ class Move(Structure):
     _fields_ = [("target", c_void_p), ("source", c_void_p), ("bytes", c_size_t)]
 
 
+class Progress(ctypes.Structure):
+    _fields_ = [("struct_bytes", c_size_t), ("total_bytes", c_uint64), ("done_bytes", c_uint64),
+                ("new_bytes", c_uint64)]
+
+
 # Calls that answer with a status, by their arguments.
 _CALLS = {
     "cairn_init": [c_char_p],
@@ -117,6 +122,8 @@ def loaded():
     for name in ("cairn_version_text", "cairn_error_message", "cairn_error_hint"):
         getattr(lib, name).restype = c_char_p
     lib.cairn_part_name.argtypes, lib.cairn_part_name.restype = [c_void_p], c_char_p
+    lib.cairn_watch_read.argtypes = [c_void_p, POINTER(Progress)]
+    lib.cairn_watch_read.restype = None
     lib.cairn_part_end.argtypes, lib.cairn_part_end.restype = [c_void_p, c_int32], None
     for name in _FREES:
         getattr(lib, name).argtypes = [c_void_p]
@@ -157,6 +164,12 @@ class Watch:
 
     def stop(self):
         loaded().cairn_watch_stop(self._watch)
+
+    def progress(self):
+        """Bytes that the call has done, and those of them that were written."""
+        told = Progress(struct_bytes=ctypes.sizeof(Progress))
+        loaded().cairn_watch_read(self._watch, ctypes.byref(told))
+        return told.done_bytes, told.new_bytes
 
     def __del__(self):
         if getattr(self, "_watch", None):

@@ -32,6 +32,7 @@ class Request:
     pin: bool = False
     parts: tuple = ()  # names of parts that other processes, or this one, have stored
     warnings: tuple = ()  # what was found odd about the state
+    watch: object = dataclasses.field(default_factory=_library.Watch)
     way_out: str = "choose another name, or if_exists=\"replace\""  # of a tag that exists
 
 
@@ -168,7 +169,7 @@ class _Call:
     def __init__(self, request, boxes, base_boxes=()):
         _check(request)
         records, before = _records_of(boxes), _records_of(base_boxes)
-        self._watch, self._way_out = _library.Watch(), request.way_out
+        self._watch, self._way_out = request.watch, request.way_out
         self._kept = [records, before, boxes, base_boxes]
         roles = request.roles if isinstance(request.roles, str) else json.dumps(request.roles)
         self._request = _library.SaveRequest(

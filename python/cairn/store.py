@@ -77,7 +77,7 @@ class Store:
 
     def save(self, tag, state_dict, *, user_content=None, metadata=None, step=None, base=None,
              if_exists="error", roles="auto", effort=None, pin=False, allow_pickle=False,
-             group=None, compare_replicas="sampled"):
+             group=None, timeout=None, compare_replicas="sampled"):
         """Saves a nested state (dicts, lists, tensors on any device, arrays, plain values) as a tag.
 
         The tag is complete and durable when this returns, or does not exist. Tensors that share
@@ -89,6 +89,7 @@ class Store:
         "none"; or a dict like a roles file (`cairn help import`).
         group: a process group of torch.distributed whose ranks all make this call; without one, all
         ranks of the job make it where tensors are cut among them. What all hold is stored by one.
+        timeout: seconds that a rank waits for a sign of life of another; None: 600.
         compare_replicas: whether what several ranks hold is the same: "sampled", a stretch of each
         tensor, another one at each save; "all"; "none". What differs gets a StateWarning.
         Returns a dict: tag, manifest, logical_bytes, new_bytes, reused_bytes, stored_bytes, ...
@@ -102,7 +103,7 @@ class Store:
         if group is not None or _memory.is_of_several_ranks(state_dict):
             from .torch import _saves  # which imports PyTorch
 
-            return _saves.save(self, group, request, take_apart, compare_replicas)
+            return _saves.save(self, group, request, take_apart, compare_replicas, timeout)
         flat = take_apart()
         given = _saving.describe(request, flat.tensors, flat.values)
         return _saving.save(self._handle, request, _saving.boxes_of(flat.tensors, given))

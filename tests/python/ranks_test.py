@@ -17,6 +17,7 @@ from torch import distributed
 import cairn
 import ranks
 from cairn.torch import Ranks
+from cairn.torch._exchange import Place
 
 
 def together(size, work, make_store=distributed.HashStore, **options):
@@ -43,6 +44,23 @@ def talk(us):
     told = exchange.broadcast({"all": gathered} if us.rank == 0 else None)
     last = exchange.broadcast([us.rank], of=us.size - 1)
     return gathered, told, last
+
+
+def is_slow(us):
+    """The last rank takes four time-outs to answer, and shows that it gets on; or that it does not
+    while it answers the second time."""
+    told = []
+    for is_alive in (True, False):
+        exchange, ticks = us.exchange(f"slow {is_alive}"), iter(range(100))
+        if us.rank == us.size - 1:
+            with exchange.working(lambda: next(ticks) if is_alive else 0):
+                time.sleep(4 * us.timeout)
+        try:
+            exchange.gather(us.rank)
+            told.append(exchange.broadcast("heard" if us.rank == 0 else None))
+        except cairn.UnreachableError as error:
+            told.append(error.message)
+    return told
 
 
 def train_and_talk(rank, size):
@@ -150,6 +168,48 @@ class Talks(package.StoreTest):
         self.assertIsInstance(results[0], cairn.UnreachableError)
         self.assertIn("ranks 11, 12, 13, 14 did not answer rank 10", results[0].message)
         self.assertIn("rank 11 did not answer rank 12", results[2].message)
+
+    def test_who_is_slow_is_waited_for_while_it_gets_on(self):
+        results, _ = together(3, is_slow, timeout=0.5)
+        self.assertEqual([told[0] for told in results], ["heard"] * 3)
+        for rank in (0, 1):
+            self.assertRegex(results[rank][1], f"rank [02] did not answer rank {rank}")
+
+    def test_who_missed_a_talk_takes_part_in_others(self):
+        def work(us):
+            told = []
+            for topic in ("a", "b", "c"):
+                if (us.rank, topic) == (1, "b"):
+                    continue
+                try:
+                    exchange = us.exchange(topic)
+                    exchange.gather(us.rank)
+                    told.append(exchange.broadcast(topic if us.rank == 0 else None))
+                except cairn.UnreachableError as error:
+                    told.append(error.message)
+            return told
+
+        (first, second), _ = together(2, work, timeout=0.5)
+        self.assertEqual(second, ["a", "c"])
+        self.assertEqual([first[0], first[2]], ["a", "c"])
+        self.assertIn("rank 1 did not answer rank 0", first[1])
+
+    def test_to_where_rank_0_is_others_come(self):
+        """Also to the second talk of a topic of which they missed the first."""
+        def work(us):
+            if us.rank == 0:
+                with us.exchange("a").placed():
+                    pass
+                exchange = us.exchange("a")
+                with exchange.placed(3):
+                    return exchange.gather(0)
+            while (exchange := us.exchange("a")).place_of(0) != Place("a", 1, 3):
+                pass
+            exchange.gather(1)
+            return None
+
+        results, _ = together(2, work)
+        self.assertEqual(results, [[0, 1], None])
 
     def test_a_talk_that_ended_early_does_not_disturb_the_next(self):
         given_up = threading.Event()

@@ -4,6 +4,7 @@ on one rank fails on all, and a dead rank is named."""
 import contextlib
 import os
 import threading
+import time
 import unittest
 from unittest import mock
 
@@ -298,6 +299,36 @@ def closes_without_the_others(rank, size, path):
         return told or raised(lambda: handle.wait(60))
 
 
+def misses_a_save(rank, size, path, who, in_step):
+    """Rank `who` leaves out the third of six saves. in_step: all wait for each other before each,
+    as training has ranks do; else who left out a save is one ahead of the others."""
+    told = []
+    with AsyncSaver(path, group=distributed.group.WORLD, timeout=2) as saver:
+        for number in range(6):
+            if in_step:
+                distributed.barrier()
+            if (rank, number) == (who, 2):
+                told.append("missed")
+                continue
+            error = raised(lambda: saver.save(f"a/{number}", {"w": torch.full((9,), number)},
+                                              step=number).wait(60))
+            told.append(error and error[1])
+        distributed.barrier()
+    return told
+
+
+def missed_call(rank, size, path):
+    """Rank 1 leaves out a call that waits."""
+    if rank == 1:
+        distributed.barrier()
+        return None
+    began = time.monotonic()
+    told = raised(lambda: cairn.Store(path).save("a", {"w": torch.ones(3)}, timeout=1,
+                                                 group=distributed.group.WORLD))
+    distributed.barrier()
+    return told, time.monotonic() - began
+
+
 class Cuts(package.StoreTest):
     def test_saved_and_loaded_in_every_cut(self):
         for size in (1, 2, 4):
@@ -318,6 +349,29 @@ class Cuts(package.StoreTest):
 
     def test_onto_the_meta_device(self):
         self.assertEqual(ranks.run(load_from_meta, 2, self.store.path), [True, True])
+
+
+class Missed(package.StoreTest):
+    def test_in_step(self):
+        for who, other in ((0, 1), (1, 0)):
+            both = ranks.run(misses_a_save, 2, self.folder / f"store-{who}", who, True)
+            self.assertEqual(both[who], [None, None, "missed", None, None, None])
+            self.assertRegex(both[other].pop(2), f"rank {who} did not answer rank {other} within")
+            self.assertEqual(both[other], [None] * 5)
+
+    def test_out_of_step(self):
+        """Who is behind hears it at once, and catches up."""
+        for who, other in ((0, 1), (1, 0)):
+            both = ranks.run(misses_a_save, 2, self.folder / f"store-{who}", who, False)
+            self.assertEqual(both[who], [None, None, "missed", None, None, None])
+            self.assertRegex(both[other].pop(2), r"saves 'a/[23]' \(step [23]\) where rank 0 saves")
+            self.assertEqual(both[other], [None] * 5)
+
+    def test_a_call_that_waits(self):
+        (kind, text), seconds = ranks.run(missed_call, 2, self.store.path)[0]
+        self.assertEqual(kind, "UnreachableError")
+        self.assertIn("rank 1", text)
+        self.assertLess(seconds, 20)
 
 
 class Failures(package.StoreTest):

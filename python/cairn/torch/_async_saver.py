@@ -27,7 +27,7 @@ _POLICIES = ("wait", "skip", "error")
 class AsyncSaver:
     """Saves states to a store, one after the other, beside the training.
 
-    store: a cairn.Store or a path.
+    store: a cairn.Store, or a path, where one is made when there is none.
     group: a process group whose ranks all call save() together, in the same order. Without one, a
     state with tensors that are cut among ranks is saved by all ranks of the job; any other by this
     process alone.
@@ -56,7 +56,7 @@ class AsyncSaver:
                 raise UsageError("both the optimizer and roles= tell roles", "give one of them")
             roles = self._live_roles = roles_of(model, optimizer)
         self._compare = compare_replicas
-        self._store = store if isinstance(store, Store) else Store(store)
+        self._store = store if isinstance(store, Store) else Store(store, create=True)
         self._policy, self._timeout = back_pressure, timeout
         self._roles, self._effort, self._allow_pickle = roles, effort, allow_pickle
         self._ranks = None if group is None else Ranks.of(group, timeout=timeout)

@@ -7,7 +7,7 @@ import dataclasses
 from .. import _saving, _tree
 from . import _shares, _structures, _together, _tripwires
 from ._forms import FormedTensors
-from ._ranks import Ranks
+from ._ranks import TIMEOUT, Ranks
 
 
 @dataclasses.dataclass
@@ -67,7 +67,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
     def answer():
         return decide(), request.base or _saving.base_of(store._handle, request.tag)
 
-    exchange = ranks.exchange()
+    exchange = ranks.exchange(request.tag)
     agreed = _together.agree(exchange, bring, answer)
     if agreed.word == "skip":
         return Begun(store, request, {}, agreed.word)
@@ -94,10 +94,11 @@ def _structure_to_tell(flat, rank, alike):
     return _structures.Structure.of(flat)
 
 
-def save(store, group, request, take_apart, compare):
+def save(store, group, request, take_apart, compare, timeout):
     """Saves together with the ranks of a group (None: of the job), and waits."""
     _tripwires.check_choice(compare)
-    begun = begin(store, Ranks.of(group), request, take_apart, compare)
+    ranks = Ranks.of(group, timeout=TIMEOUT if timeout is None else timeout)
+    begun = begin(store, ranks, request, take_apart, compare)
     with begun.withdrawn_on_error():
         boxes = _saving.boxes_of(begun.tensors, begun.given, begun.rank)
     return begun.finish(boxes)

@@ -19,6 +19,8 @@ from ..errors import CancelledError, Error, UnreachableError, UsageError, error_
 from . import _structures, _tripwires
 
 _SETTLE_WITHOUT_ALL = 1.0  # seconds
+_ANSWER = 1  # the turn of an exchange in which rank 0 answers
+_LOOKED_AT = 4  # missing ranks at a time
 
 
 @dataclasses.dataclass
@@ -32,7 +34,7 @@ class Agreement:
 
 
 def agree(exchange, bring, decide):
-    """The first half.
+    """The first half; the exchange's topic is the tag.
 
     bring(): (tag, step, text, seals): texts are equal where states have the same names and shapes;
     seals: of _tripwires.
@@ -50,7 +52,10 @@ def agree(exchange, bring, decide):
                 "seals": {label: seal.sum for label, seal in seals.items()}}
 
     mine, failed = _tried(say)
-    answer = _answered(exchange, mine, lambda told: _compared(ranks, told, decide))
+    step = mine.get("step")
+    with exchange.placed(step):
+        answer = _answered(exchange, mine, lambda told: _compared(ranks, told, decide),
+                           look=lambda missing: _look_elsewhere(exchange, step, missing))
     _raise(failed, answer)
     names = answer["names"]
     alike = [rank for rank in range(ranks.size) if names[rank] == names[ranks.rank]]
@@ -58,13 +63,33 @@ def agree(exchange, bring, decide):
     return Agreement(answer["word"], answer["base"], alike, warnings)
 
 
+def _look_elsewhere(exchange, step, missing):
+    """What rank 0 does about ranks that save something else meanwhile. Who is behind hears so and
+    is waited for; where this one is behind, or nobody knows, it gives up.
+    Errors: UsageError naming the rank."""
+    ranks = exchange.ranks
+    for rank in missing[:_LOOKED_AT]:
+        place = exchange.place_of(rank)
+        if place is None or place.topic == exchange.topic:
+            continue
+        ahead = 0 if None in (step, place.step) else place.step - step
+        error = _unlike(ranks, rank, place.topic, place.step, exchange.topic, step)
+        if ahead <= 0:
+            exchange.turn_away(place, _ANSWER, _told(error))
+        if ahead >= 0:
+            raise error
+
+
+def _unlike(ranks, rank, tag, step, own_tag, own_step):
+    return UsageError(f"{ranks.named([rank])} saves '{tag}' (step {step}) where "
+                      f"{ranks.named([0])} saves '{own_tag}' (step {own_step})",
+                      "ranks that save together give the same tag and step")
+
+
 def _compared(ranks, told, decide):
     for rank, each in enumerate(told):
         if (each["tag"], each["step"]) != (told[0]["tag"], told[0]["step"]):
-            raise UsageError(
-                f"{ranks.named([rank])} saves '{each['tag']}' (step {each['step']}) where "
-                f"{ranks.named([0])} saves '{told[0]['tag']}' (step {told[0]['step']})",
-                "ranks that save together give the same tag and step")
+            raise _unlike(ranks, rank, each["tag"], each["step"], told[0]["tag"], told[0]["step"])
     word, base = decide()
     numbers = {}
     names = [numbers.setdefault(each["names"], len(numbers)) for each in told]
@@ -84,7 +109,9 @@ def save(store, exchange, request, boxes, base_boxes=(), structure=None):
 
     def store_part():
         nonlocal part
-        part = _saving.Part(store, dataclasses.replace(request, attachments={}), boxes, base_boxes)
+        with exchange.working(request.watch.progress):
+            part = _saving.Part(store, dataclasses.replace(request, attachments={}), boxes,
+                                base_boxes)
         return {"part": part.name, "structure": structure and vars(structure)}
 
     mine, failed = _tried(store_part)
@@ -104,14 +131,14 @@ def withdraw(exchange, error):
     _answered(exchange, _told(error), None)
 
 
-def _answered(exchange, mine, work):
+def _answered(exchange, mine, work, look=None):
     """Rank 0's answer to what all ranks say: what work(told) returns, or its error; where a rank
     failed before or is missing, that, and no work is done ("unused")."""
     ranks = exchange.ranks
     if ranks.rank != 0:
         exchange.gather(mine)
         return exchange.broadcast()
-    told, missing = _tried(lambda: exchange.gather(mine))
+    told, missing = _tried(lambda: exchange.gather(mine, look=look))
     if missing is not None:
         answer = {**told, "unused": True}
     else:
