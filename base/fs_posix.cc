@@ -19,6 +19,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/descriptor.h"
@@ -46,10 +47,66 @@ int open_retrying(const std::string& path, int& flags) {
   }
 }
 
+/// Files this process marked as alive. Closing any descriptor of such a file would drop the
+/// process's POSIX locks on it, and with them the mark; so they stay open as long as it does.
+class AliveMarks {
+ public:
+  using Inode = std::pair<dev_t, ino_t>;
+
+  void add(Inode inode) {
+    const std::lock_guard lock(mutex_);
+    ++marks_[inode].count;
+  }
+  void drop(Inode inode) {
+    const std::lock_guard lock(mutex_);
+    const auto mark = marks_.find(inode);
+    if (--mark->second.count == 0) marks_.erase(mark);
+  }
+  bool has(Inode inode) {
+    const std::lock_guard lock(mutex_);
+    return marks_.contains(inode);
+  }
+
+  /// Closes a descriptor, unless its file is marked.
+  void close(Descriptor descriptor) {
+    const std::lock_guard lock(mutex_);
+    struct stat info {};
+    if (marks_.empty() || ::fstat(descriptor.number(), &info) != 0) return;
+    const auto mark = marks_.find({info.st_dev, info.st_ino});
+    if (mark != marks_.end()) mark->second.open.push_back(std::move(descriptor));
+  }
+  /// One that could not be closed, to read a marked file by.
+  std::optional<Descriptor> find_open(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    struct stat info {};
+    if (marks_.empty() || ::stat(path.c_str(), &info) != 0) return std::nullopt;
+    const auto mark = marks_.find({info.st_dev, info.st_ino});
+    if (mark == marks_.end() || mark->second.open.empty()) return std::nullopt;
+    std::optional<Descriptor> found(std::move(mark->second.open.back()));
+    mark->second.open.pop_back();
+    return found;
+  }
+
+ private:
+  struct Mark {
+    int count = 0;
+    std::vector<Descriptor> open;
+  };
+
+  std::mutex mutex_;
+  std::map<Inode, Mark> marks_;
+};
+
+AliveMarks& alive_marks() {
+  static auto& marks = *new AliveMarks;  // files may be closed when statics are gone
+  return marks;
+}
+
 class PosixFile final : public File {
  public:
   PosixFile(Descriptor descriptor, std::string path, bool direct)
       : descriptor_(std::move(descriptor)), path_(std::move(path)), direct_(direct) {}
+  ~PosixFile() override { alive_marks().close(std::move(descriptor_)); }
 
   Result<size_t> read_at(uint64_t offset, MutableBytes out) override {
     size_t done = 0;
@@ -157,40 +214,11 @@ class PosixFile final : public File {
     return failed(what, path_);
   }
 
-  const Descriptor descriptor_;
+  Descriptor descriptor_;
   const std::string path_;
   const bool direct_;
   std::atomic<int> error_{0};
 };
-
-/// Files this process marked as alive: looking at one must not open it, since closing any
-/// descriptor of a file drops the process's POSIX locks on it.
-class AliveMarks {
- public:
-  using Inode = std::pair<dev_t, ino_t>;
-
-  void add(Inode inode) {
-    const std::lock_guard lock(mutex_);
-    ++counts_[inode];
-  }
-  void drop(Inode inode) {
-    const std::lock_guard lock(mutex_);
-    if (--counts_[inode] == 0) counts_.erase(inode);
-  }
-  bool has(Inode inode) {
-    const std::lock_guard lock(mutex_);
-    return counts_.contains(inode);
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<Inode, int> counts_;
-};
-
-AliveMarks& alive_marks() {
-  static AliveMarks marks;
-  return marks;
-}
 
 struct flock whole_file(short type) {
   struct flock range {};
@@ -274,6 +302,10 @@ int flags_of(OpenMode mode) {
 class PosixFs final : public Fs {
  public:
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
+    if (mode == OpenMode::kRead) {
+      auto open = alive_marks().find_open(path);
+      if (open) return std::make_unique<PosixFile>(std::move(*open), path, false);
+    }
     int flags = flags_of(mode);
     const int number = open_retrying(path, flags);
     if (number < 0) return failed("open", path);

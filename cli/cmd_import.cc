@@ -56,6 +56,7 @@ static Result<SaveRequest> make_request(const Context& context, const Store& sto
   if (options.step) request.step = static_cast<int64_t>(*options.step);
   CAIRN_TRY(request.base, base_name(store, options.base));
   request.if_exists = options.if_exists;
+  request.are_still = true;  // or so the files say at the end
   request.check_sources = [&files] { return check_unchanged(files); };
   request.call.stop = &context.stop;
   request.call.wait = std::chrono::seconds(options.wait_s);

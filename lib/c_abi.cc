@@ -87,6 +87,11 @@ Status give_text(const std::string& text, char** given) {
   return {};
 }
 
+Status give_json(const nlohmann::ordered_json& told, char** given) {
+  return give_text(told.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace),
+                   given);
+}
+
 }  // namespace cairn::c_abi
 
 extern "C" {

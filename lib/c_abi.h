@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "base/memory_guard.h"
 #include "lib/cairn.h"
 #include "lib/cairn.hpp"
@@ -77,5 +79,7 @@ CallOptions call_of(uint32_t threads, cairn_watch* watch);
 
 /// A copy for the caller to free. REQUIRES: text is not null.
 Status give_text(const std::string& text, char** given);
+/// The same of JSON, in which what is no UTF-8 is replaced.
+Status give_json(const nlohmann::ordered_json& told, char** given);
 
 }  // namespace cairn::c_abi

@@ -33,6 +33,6 @@ extern "C" cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_loa
                                       {"read_bytes", loaded.read_bytes},
                                       {"chunks", loaded.chunks},
                                       {"elapsed_s", loaded.elapsed_s}};
-    return cairn::c_abi::give_text(told.dump(), result);
+    return cairn::c_abi::give_json(told, result);
   });
 }

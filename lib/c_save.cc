@@ -17,7 +17,11 @@ static Result<T> word_of(const char* given, T standard, std::string_view what,
   for (const auto& [word, value] : words) {
     if (word == given) return value;
   }
-  return fail(Code::kUsage, fmt::format("'{}' is no value of {}", given, what));
+  std::string known;
+  for (const auto& [word, value] : words) {
+    known += fmt::format("{}'{}'", known.empty() ? "it is " : ", ", word);
+  }
+  return fail(Code::kUsage, fmt::format("'{}' is no value of {}", given, what), known);
 }
 
 /// Roles that the caller names count before those that names tell.
@@ -42,11 +46,28 @@ static Result<std::vector<TensorSource>> sources_of(const std::vector<cairn_tens
   return sources;
 }
 
+/// Of a time that may be endless.
+static std::chrono::milliseconds milliseconds_of(double seconds) {
+  constexpr double kLongest = 1e9;
+  return std::chrono::milliseconds(static_cast<int64_t>(std::min(seconds, kLongest) * 1000));
+}
+
+template <class T>
+static Status check_given(const T* first, size_t count, std::string_view what) {
+  if (count == 0 || first != nullptr) return {};
+  return fail(Code::kUsage, fmt::format("{} of the request are missing (null)", what));
+}
+
 static Status read_extras(const cairn_save_request& given, SaveRequest& request) {
+  CAIRN_CHECK(check_given(given.attachments, given.attachment_count, "the attachments"));
+  CAIRN_CHECK(check_given(given.metadata, given.metadata_count, "the metadata"));
+  CAIRN_CHECK(check_given(given.warnings, given.warning_count, "the warnings"));
   const auto* at = reinterpret_cast<const uint8_t*>(given.attachments);
   for (size_t i = 0; i < given.attachment_count; ++i, at += given.attachment_bytes) {
     const auto attachment = grown<cairn_attachment>(at, given.attachment_bytes);
     CAIRN_TRY(const std::string name, text_of(attachment.name, "an attachment's name"));
+    CAIRN_CHECK(check_given(static_cast<const uint8_t*>(attachment.data), attachment.bytes,
+                            "the bytes of an attachment"));
     request.attachments.push_back(
         {name, ByteSpan(static_cast<const uint8_t*>(attachment.data), attachment.bytes)});
   }
@@ -72,6 +93,7 @@ static Status read_choices(const cairn_save_request& given, SaveRequest& request
                                      {"small", Effort::kSmall}}));
   if (given.has_step != 0) request.step = given.step;
   request.pinned = given.pinned != 0;
+  request.are_still = given.still != 0;
   if (given.restore_budget != 0) request.restore_budget = given.restore_budget;
   if (given.weights_every != 0) {
     request.weights_every =
@@ -79,7 +101,7 @@ static Status read_choices(const cairn_save_request& given, SaveRequest& request
   }
   request.call = call_of(given.threads, given.watch);
   if (given.wait_s > 0) {
-    request.call.wait = std::chrono::milliseconds(static_cast<int64_t>(given.wait_s * 1000));
+    request.call.wait = milliseconds_of(given.wait_s);
   }
   return {};
 }
@@ -94,6 +116,7 @@ static Result<SaveRequest> read_request(const cairn_save_request* request_given)
   CAIRN_TRY(const auto before,
             tensors_of(given.base_memory, given.base_memory_count, given.tensor_bytes));
   CAIRN_TRY(request.base_memory, sources_of(before));
+  CAIRN_CHECK(check_given(given.parts, given.part_count, "the parts"));
   for (size_t i = 0; i < given.part_count; ++i) {
     CAIRN_TRY(request.parts.emplace_back(), text_of(given.parts[i], "a part's name"));
   }
@@ -115,7 +138,7 @@ extern "C" cairn_status cairn_save(cairn_store* store, const cairn_save_request*
     CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(request));
     CAIRN_TRY(const cairn::SaveResult saved, cairn::save(*store->store, wanted));
     return result == nullptr ? cairn::Status()
-                             : cairn::c_abi::give_text(cairn::save_json(saved).dump(), result);
+                             : cairn::c_abi::give_json(cairn::save_json(saved), result);
   });
 }
 
@@ -156,11 +179,11 @@ extern "C" cairn_status cairn_part_meet(cairn_store* store, cairn_part* part,
   return cairn::c_abi::run([&]() -> cairn::Status {
     CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(request));
     cairn::Meeting meeting{rank, ranks};
-    if (longest_s > 0) {
-      meeting.longest = std::chrono::milliseconds(static_cast<int64_t>(longest_s * 1000));
-    }
+    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
+    meeting.job = cairn::c_abi::text_or_none(given.job);
+    if (longest_s > 0) meeting.longest = cairn::c_abi::milliseconds_of(longest_s);
     CAIRN_TRY(const auto told, cairn::meet(*store->store, wanted, *part->part, meeting));
-    return result == nullptr ? cairn::Status() : cairn::c_abi::give_text(told.dump(), result);
+    return result == nullptr ? cairn::Status() : cairn::c_abi::give_json(told, result);
   });
 }
 

@@ -87,8 +87,7 @@ void cairn_checkpoint_close(cairn_checkpoint* checkpoint) { delete checkpoint; }
 
 cairn_status cairn_checkpoint_describe(cairn_checkpoint* checkpoint, char** description) {
   return cairn::c_abi::run([&]() -> Status {
-    return cairn::c_abi::give_text(cairn::c_abi::describe(*checkpoint->checkpoint).dump(),
-                                   description);
+    return cairn::c_abi::give_json(cairn::c_abi::describe(*checkpoint->checkpoint), description);
   });
 }
 

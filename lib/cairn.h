@@ -144,6 +144,12 @@ typedef struct cairn_save_request {
   /* What the caller has found odd about the state: told and kept like the save's own warnings. */
   const char* const* warnings;
   size_t warning_count;
+  /* Of cairn_part_meet(): what only the processes of one job say. Parts of others are passed over,
+   * also when they save the same tag. Null: nothing. */
+  const char* job;
+  /* Not 0: nothing writes to the tensors before the call returns. Else what is stored is copied
+   * first, and a tensor that was written to meanwhile makes the save fail. */
+  int32_t still;
 } cairn_save_request;
 
 /* Saves the boxes as one tag: all of it or nothing. `result`: the JSON of `cairn import --json`.

@@ -108,9 +108,11 @@ struct SaveRequest {
   /// What the caller has found odd about the state: told and kept like the save's own warnings.
   std::vector<std::string> warnings = {};
   LookUp look_up = {};  ///< optional
-  /// Called when all bytes were read, before the tag is made visible; an error ends the save. To
-  /// see whether the sources have changed meanwhile: a chunk that changes between its digest and
-  /// its copy is stored under a wrong name, and later saves of the right bytes would rely on it.
+  /// Nothing writes to the tensors until the call returns. Else chunks that are stored are copied
+  /// and digested once more, and a tensor that has changed in between makes the save fail.
+  bool are_still = false;
+  /// Called when all bytes were read, before the tag is made visible; an error ends the save. For
+  /// sources that can tell whether they have changed meanwhile, like files: are_still may be set.
   std::function<Status()> check_sources = {};
   CallOptions call = {};
 };

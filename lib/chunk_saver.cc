@@ -1,5 +1,7 @@
 #include "lib/chunk_saver.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/pipeline.h"
@@ -99,12 +101,19 @@ std::optional<DigestInput> ChunkSaver::rows_of(const Unit& unit) const {
   return DigestInput{at.data, rows->row_bytes, rows->stride_bytes, rows->rows};
 }
 
-/// The unit's bytes one after the other: as they lie when they do, else in `room`.
-ByteSpan ChunkSaver::in_order(const DigestedUnit& digested, AlignedBuffer& room) const {
-  if (digested.rows.rows <= 1) return {digested.rows.data, digested.bytes};
+/// The unit's bytes one after the other, those that were digested: as they lie where nothing writes
+/// to them and they do, else in `room`. Whoever reads them twice reads the same.
+Result<ByteSpan> ChunkSaver::bytes_of(const DigestedUnit& digested, AlignedBuffer& room) const {
+  const bool is_tensor = digested.unit.item < plan_.tensors.size();
+  const bool is_still = request_.are_still || !is_tensor;
+  if (is_still && digested.rows.rows <= 1) return ByteSpan(digested.rows.data, digested.bytes);
   if (room.size() < digested.bytes) room = AlignedBuffer(digested.bytes);
-  gather(plan_, digested.unit, room.span());
-  return room.span().first(digested.bytes);
+  const MutableBytes bytes = room.span().first(digested.bytes);
+  gather(plan_, digested.unit, bytes);
+  if (is_still || digested.digest == blake3(bytes)) return ByteSpan(bytes);
+  return fail(Code::kUsage,
+              fmt::format("tensor '{}' changed while it was saved", plan_.name(digested.unit.item)),
+              "let nothing write to it until the call returns, or save a copy");
 }
 
 ChunkSaver::ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chunk) const {
@@ -211,9 +220,11 @@ ChunkEntry ChunkSaver::entry_of(std::span<const DigestedUnit> units) const {
     return pieces;
   }
   if (units[0].bytes > kInlineBytesMax) return units[0].digest;
-  AlignedBuffer room;
-  const ByteSpan bytes = in_order(units[0], room);
-  return Bytes(bytes.begin(), bytes.end());
+  const DigestedUnit& unit = units[0];
+  if (unit.rows.rows <= 1) return Bytes(unit.rows.data, unit.rows.data + unit.bytes);
+  Bytes bytes(unit.bytes);
+  gather(plan_, unit.unit, bytes);
+  return bytes;
 }
 
 /// Makes the chunk's entry, and finds which of its units must be stored.
@@ -324,7 +335,7 @@ static ItemForm form_of(const TensorSource& source) {
   return {bytes, is_float(source.dtype)};
 }
 
-Cluster ChunkSaver::cluster_of(const ChunkUnits& chunk, std::span<const size_t> numbers) {
+Result<Cluster> ChunkSaver::cluster_of(const ChunkUnits& chunk, std::span<const size_t> numbers) {
   thread_local std::vector<AlignedBuffer> rooms;
   if (rooms.size() < numbers.size()) rooms.resize(numbers.size());
   Cluster cluster;
@@ -337,7 +348,7 @@ Cluster ChunkSaver::cluster_of(const ChunkUnits& chunk, std::span<const size_t> 
     member.is_tensor = unit.unit.item < plan_.tensors.size();
     member.is_inline = !unit.unit.is_piece && unit.bytes <= kInlineBytesMax;
     member.is_wanted = unit.is_wanted;
-    member.now = in_order(unit, rooms[cluster.size() - 1]);
+    CAIRN_TRY(member.now, bytes_of(unit, rooms[cluster.size() - 1]));
     if (!member.is_tensor) continue;
     const TensorSource& source = *plan_.tensors[unit.unit.item].first;
     member.role = source.role;
@@ -399,7 +410,7 @@ void ChunkSaver::read_before(Cluster& cluster) {
 }
 
 Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t> numbers) {
-  Cluster cluster = cluster_of(chunk, numbers);
+  CAIRN_TRY(Cluster cluster, cluster_of(chunk, numbers));
   const bool is_keyframe = base_ == nullptr || budget_.is_due(*chunk.group, chunk.chunk);
   if (!is_keyframe) {
     recall_before(chunk, numbers, cluster);

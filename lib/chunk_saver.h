@@ -70,14 +70,14 @@ class ChunkSaver {
                  const ChunkEntry& entry);
   Status write_new(ChunkUnits& chunk);
   Status write_cluster(const ChunkUnits& chunk, std::span<const size_t> units);
-  Cluster cluster_of(const ChunkUnits& chunk, std::span<const size_t> units);
+  Result<Cluster> cluster_of(const ChunkUnits& chunk, std::span<const size_t> units);
   void recall_before(const ChunkUnits& chunk, std::span<const size_t> units,
                      Cluster& cluster) const;
   void read_before(Cluster& cluster);
   Status store_member(const Cluster& cluster, size_t member, bool weights_first);
   Status write_opaque(const Member& member);
   std::optional<DigestInput> rows_of(const Unit& unit) const;
-  ByteSpan in_order(const DigestedUnit& digested, AlignedBuffer& room) const;
+  Result<ByteSpan> bytes_of(const DigestedUnit& digested, AlignedBuffer& room) const;
 
   const Store& store_;
   const SaveRequest& request_;

@@ -175,6 +175,7 @@ class Merger {
   }
 
   tl::unexpected<Error> is_made_from_another(const Taken& taken, const PartUnit& base) const {
+    if (!taken.view->is_of_plan(base)) return lacks({taken.view->item_of(base), base.chunk});
     const size_t made = taken.view->item_of(*taken.unit), item = taken.view->item_of(base);
     const ChunkEntry& entry = pages_.entry(place_of(item, base.chunk));
     const bool is_cut_otherwise = base.piece.has_value() == std::holds_alternative<Digest>(entry);

@@ -50,7 +50,8 @@ bool has_texts(const Json& object, std::initializer_list<const char*> keys) {
 }
 
 bool is_announcement(const Json& told) {
-  return has_texts(told, {"tag", "part"}) && told.contains("step") &&
+  return has_texts(told, {"tag", "part", "job"}) && told.contains("step") &&
+         (told["step"].is_null() || told["step"].is_number_integer()) &&
          told.value("rank", Json()).is_number_unsigned() &&
          told.value("ranks", Json()).is_number_unsigned();
 }
@@ -76,7 +77,7 @@ class MeetingOfParts {
         part_(part),
         meeting_(meeting),
         own_path_(announcement_path(store.path(), session_of(part).value())),
-        outcome_path_(cairn::outcome_path(store.path(), request.tag)) {}
+        outcome_path_(cairn::outcome_path(store.path(), request.tag, meeting.job)) {}
 
   Result<Json> run() {
     CAIRN_CHECK(announce());
@@ -102,6 +103,7 @@ class MeetingOfParts {
 
   Status announce() {
     const Json told{{"tag", request_.tag},
+                    {"job", meeting_.job},
                     {"step", request_.step ? Json(*request_.step) : Json()},
                     {"rank", meeting_.rank},
                     {"ranks", meeting_.ranks},
@@ -112,7 +114,9 @@ class MeetingOfParts {
   Status replace(const std::string& path, const Json& told) const {
     // Of this rank alone: whoever writes an outcome holds the lock.
     const std::string temporary = own_path_ + ".writing";
-    return replace_file(store_.fs(), path, temporary, as_bytes(told.dump()));
+    // Paths and messages may be no UTF-8.
+    const std::string text = told.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return replace_file(store_.fs(), path, temporary, as_bytes(text));
   }
 
   /// nullopt for what is gone, or is not what it should be.
@@ -133,11 +137,22 @@ class MeetingOfParts {
     CAIRN_TRY(const auto announcements, list_announcements(store_));
     for (const Announcement& each : announcements) {
       const auto told = read(each.path, is_announcement);
-      if (!told || (*told)["tag"] != request_.tag || !lives(each.session)) continue;
+      const bool is_ours = told && (*told)["tag"] == request_.tag && (*told)["job"] == meeting_.job;
+      if (!is_ours || !lives(each.session)) continue;
       if (is_sure) CAIRN_CHECK(check_same(*told));
-      there[(*told)["rank"].get<uint32_t>()] = (*told)["part"].get<std::string>();
+      const auto rank = (*told)["rank"].get<uint32_t>();
+      const auto part = (*told)["part"].get<std::string>();
+      const auto [at, is_first] = there.try_emplace(rank, part);
+      if (!is_first && is_sure) return come_twice(rank);
+      if (part == part_) at->second = part;
     }
     return there;
+  }
+
+  tl::unexpected<Error> come_twice(uint32_t rank) const {
+    return fail(Code::kUsage,
+                fmt::format("two processes save '{}' as rank {}, both alive", request_.tag, rank),
+                "is an earlier job still running? Give each its own tags");
   }
 
   /// May count a rank whose process has died.

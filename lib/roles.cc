@@ -134,6 +134,8 @@ static Result<RoleRules> parse_rules(const json& object) {
 static Result<json> parse_json(ByteSpan text) {
   try {
     return json::parse(text.begin(), text.end());
+  } catch (const json::out_of_range&) {
+    return fail(Code::kUsage, "a number in it is beyond what floats can say");
   } catch (const json::parse_error& error) {
     const auto bytes = std::min<ptrdiff_t>(static_cast<ptrdiff_t>(error.byte), std::ssize(text));
     const auto line =

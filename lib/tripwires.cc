@@ -44,7 +44,7 @@ void record_warnings(const std::vector<std::string>& warnings, Metadata& metadat
     if (told.is_array()) all = told;
   }
   for (const std::string& warning : warnings) all.push_back(warning);
-  metadata[kWarningsKey] = all.dump();
+  metadata[kWarningsKey] = all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace cairn

@@ -18,8 +18,10 @@ std::string announcement_path(const std::string& store_path, const SessionId& se
   return lease_path(store_path, session) + std::string(kPart);
 }
 
-std::string outcome_path(const std::string& store_path, const std::string& tag) {
-  const std::string name = blake3(as_bytes(tag)).hex().substr(0, kTagDigits);
+std::string outcome_path(const std::string& store_path, const std::string& tag,
+                         const std::string& job) {
+  const std::string told = job.empty() ? tag : tag + '\0' + job;
+  const std::string name = blake3(as_bytes(told)).hex().substr(0, kTagDigits);
   return join_path(sessions_folder(store_path), name + std::string(kOutcome));
 }
 

@@ -17,8 +17,9 @@ struct Announcement {
 };
 
 std::string announcement_path(const std::string& store_path, const SessionId& session);
-/// One for each tag: its name is the beginning of the tag's digest.
-std::string outcome_path(const std::string& store_path, const std::string& tag);
+/// One for each tag and job that makes it.
+std::string outcome_path(const std::string& store_path, const std::string& tag,
+                         const std::string& job);
 std::string meetings_lock_path(const std::string& store_path);
 
 Result<std::vector<Announcement>> list_announcements(const Store& store);

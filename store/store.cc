@@ -29,13 +29,19 @@ static constexpr std::array<const char*, 7> kMadeByInit = {
 /// `is_claimed`: this process holds the lock, so what is there is not being made right now.
 static Status refuse_occupied(Fs& fs, const std::string& path, bool is_claimed) {
   auto entries = fs.list(path);
-  // Another may have made it since; what is there and cannot be listed is a link to nowhere.
   const auto is_absent = [&] { return !entries && entries.error().code == Code::kNotFound; };
-  if (is_absent() && file_exists(fs, path)) entries = fs.list(path);
+  if (is_absent()) {
+    const auto place = fs.info(path);
+    if (!place) return {};
+    if (!place->is_folder) {
+      return fail(Code::kExists, fmt::format("'{}' is a file, and a store is a folder", path),
+                  "name an empty or a new folder");
+    }
+    entries = fs.list(path);  // another has made it since
+    if (is_absent()) return {};
+  }
   if (!entries) {
-    if (is_absent() && !file_exists(fs, path)) return {};
-    return fail(entries.error().code == Code::kNotFound ? Code::kExists : entries.error().code,
-                entries.error().message, "name an empty or a new folder");
+    return fail(entries.error().code, entries.error().message, "name an empty or a new folder");
   }
   bool is_empty = true;
   for (const FolderEntry& entry : *entries) {

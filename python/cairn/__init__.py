@@ -7,6 +7,8 @@
     state = store.load("run7/@newest")
 """
 
+import importlib
+
 from ._library import loaded
 from .errors import (AuthError, BusyError, CancelledError, CorruptError, Error, ExistsError,
                      NewerFormatError, NoSpaceError, NoStoreError, NotFoundError, PartialError,
@@ -15,6 +17,8 @@ from .store import Store, Tag
 
 
 def __getattr__(name):
+    if name == "torch":  # which imports PyTorch
+        return importlib.import_module("cairn.torch")
     if name == "__version__":
         return loaded().cairn_version_text().decode()
     raise AttributeError(f"module 'cairn' has no attribute '{name}'")

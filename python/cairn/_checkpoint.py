@@ -83,7 +83,7 @@ def new_tensor(dtype, shape):
     """Uninitialized memory: a tensor where PyTorch is imported, else an array."""
     torch = _memory.torch_module()
     if torch is not None:
-        return torch.empty(shape, dtype=_memory.torch_dtype(dtype))
+        return torch.empty(shape, dtype=_memory.torch_dtype(dtype), device="cpu")
     return new_array(dtype, shape)
 
 

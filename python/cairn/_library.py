@@ -38,6 +38,7 @@ class SaveRequest(Structure):
         ("base_memory", c_void_p), ("base_memory_count", c_size_t),
         ("parts", POINTER(c_char_p)), ("part_count", c_size_t),
         ("warnings", POINTER(c_char_p)), ("warning_count", c_size_t),
+        ("job", c_char_p), ("still", c_int32),
     ]
 
 
@@ -181,27 +182,31 @@ def call_stoppable(watch, name, *arguments):
     """As call(); Ctrl-C stops the call, and is raised when it has ended.
 
     Python delivers signals to its main thread between two of its own instructions, so a long call
-    there runs in a thread beside it.
+    there runs in a thread beside it. That is not joined: a join that is interrupted takes the thread
+    for ended (CPython issue 89437).
     """
     if threading.current_thread() is not threading.main_thread():
         return call(name, *arguments)
-    failed = []
+    failed, ended = [], threading.Event()
 
     def work():
         try:
             call(name, *arguments)
         except BaseException as error:  # handed over to the caller
             failed.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=work, name=name)
-    thread.start()
     try:
-        thread.join()
+        thread.start()
+        ended.wait()
     except BaseException:
         watch.stop()
-        while thread.is_alive():  # it uses the caller's memory, however often Ctrl-C is pressed
+        # It uses the caller's memory, however often Ctrl-C is pressed.
+        while thread in threading.enumerate() and not ended.is_set():
             with contextlib.suppress(KeyboardInterrupt):
-                thread.join()
+                ended.wait()
         raise
     if failed:
         raise failed[0]

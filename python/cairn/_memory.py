@@ -242,6 +242,8 @@ def memory_of_box(local, shape, offsets, what="the tensor"):
 def _memory_of_array(name, value):
     import numpy
 
+    if isinstance(value, numpy.ma.MaskedArray):
+        raise UsageError(f"array '{name}' is masked", "save its data and its mask")
     word = value.dtype.name
     if word not in _NUMPY_NAMES:
         raise UsageError(f"array '{name}' has the dtype {value.dtype}, which Cairn does not store")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -23,7 +24,7 @@ def program():
     return found
 
 
-def flags_of(options):
+def _flags_of(options):
     """Command-line flags of keyword arguments: keep_last=3 is --keep-last 3, True the flag alone."""
     words = []
     for key, value in options.items():
@@ -37,14 +38,21 @@ def flags_of(options):
     return words
 
 
-def run(store, *words, fine=(0,)):
-    """The JSON that a command prints. `fine`: exit statuses with a result."""
-    done = subprocess.run([program(), "-s", str(store), "--json", *words], capture_output=True,
-                          text=True, check=False, stdin=subprocess.DEVNULL)
+def run(store, command, *words, flags=None, fine=(0,)):
+    """The JSON that a command prints; words are never taken for flags. `fine`: exit statuses with a
+    result."""
+    called = [program(), "-s", str(store), "--json", command, *_flags_of(flags or {}), "--", *words]
+    done = subprocess.run(called, capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL)
     if done.returncode in fine:
         return json.loads(done.stdout)
     try:
         told = json.loads(done.stderr.strip().splitlines()[-1])["error"]
     except (ValueError, KeyError, IndexError):
-        raise Error(f"cairn {words[0]} ended with {done.returncode}: {done.stderr.strip()}") from None
-    raise error_of(done.returncode, told["message"], told.get("hint") or "")
+        raise Error(f"cairn {command} ended with {done.returncode}: {done.stderr.strip()}") from None
+    raise error_of(done.returncode, _in_python(told["message"]), _in_python(told.get("hint") or ""))
+
+
+def _in_python(text):
+    """With arguments as a caller writes them: '--keep-last' is 'keep_last'."""
+    return re.sub(r"'--([a-z-]+)'", lambda flag: f"'{flag[1].replace('-', '_')}'", text)

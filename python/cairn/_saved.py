@@ -7,6 +7,7 @@ then has attachments of its own, under its number, and they are put together her
 import functools
 
 from . import _tree
+from .errors import CorruptError
 
 RANKS = "cairn_ranks/"
 
@@ -21,12 +22,22 @@ class SavedState:
     rank: whose values count where ranks have their own; of what it lacks, the lowest rank's."""
 
     def __init__(self, checkpoint, rank=0):
-        self._readers = _readers_of(checkpoint, rank)
+        try:
+            self._readers = _readers_of(checkpoint, rank)
+            self._read_all()
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise CorruptError(f"the structure of the state in the tag '{checkpoint.tag}' is "
+                               f"damaged: {error}", "its tensors can be exported: cairn help export"
+                               ) from error
+
+    def _read_all(self):
         self.structure, self.values = _tree.load_structure(self._readers[0])
         for read in self._readers[1:]:
             structure, values = _tree.load_structure(read)
             self.structure = _tree.merged(self.structure, structure, _first)
             self.values = values | self.values
+        if self.structure is not None:
+            _tree.check(self.structure, self.values)
 
     def read(self, name):
         """An attachment's bytes; None when there is none."""

@@ -8,6 +8,9 @@ import ctypes
 import dataclasses
 import json
 import logging
+import math
+import os
+import sys
 import warnings
 
 from . import _collector, _library, _memory, _roles, _tree
@@ -15,6 +18,8 @@ from ._records import Records
 from .errors import ExistsError, StateWarning, UsageError
 
 USER_CONTENT = "cairn_user_content.json"
+_ROLES = ("auto", "none")
+_PACKAGE = os.path.dirname(__file__)
 
 
 @dataclasses.dataclass
@@ -30,6 +35,7 @@ class Request:
     roles: object = "auto"
     effort: object = None
     pin: bool = False
+    still: bool = False  # nothing writes to the tensors before the call returns
     parts: tuple = ()  # names of parts that other processes, or this one, have stored
     warnings: tuple = ()  # what was found odd about the state
     watch: object = dataclasses.field(default_factory=_library.Watch)
@@ -61,10 +67,18 @@ def _warned(saved):
     for text in saved["warnings"]:
         told = f"'{saved['tag']}': {text}"
         try:
-            warnings.warn(told, StateWarning, stacklevel=3)
+            warnings.warn(told, StateWarning, stacklevel=_level_of_caller())
         except StateWarning:  # where warnings are errors: the tag is there all the same
             logging.getLogger("cairn").warning(told)
     return saved
+
+
+def _level_of_caller():
+    """How many frames up the code is that called the package, for a warning of the caller."""
+    frame, level = sys._getframe(1), 1
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def take_apart(request, state, user_content=None, allow_pickle=False):
@@ -112,11 +126,13 @@ class Part:
         call.run("cairn_save_part", store, call.argument, ctypes.byref(self._handle))
         self.name = _library.loaded().cairn_part_name(self._handle).decode()
 
-    def meet(self, request, rank, ranks, timeout):
+    def meet(self, request, rank, ranks, timeout, job):
         """Waits until all ranks have stored their parts, and one has made the tag: for ranks that do
-        not talk. `request` is the part's, without attachments; timeout in seconds.
+        not talk. `request` is the part's, without attachments; timeout in seconds; job: a text that
+        is the same on all of them, and no other job's.
         Returns what save() does. Errors: UnreachableError naming the ranks that did not come."""
         call = _Call(request, ())
+        call.give_job(job)
         told = ctypes.c_void_p()
         call.run("cairn_part_meet", self._store, self._handle, call.argument, rank, ranks, timeout,
                  ctypes.byref(told))
@@ -142,17 +158,33 @@ def as_json(value, what):
         raise UsageError(f"{what} does not fit JSON: {error}") from error
 
 
-def _check(request):
-    """What ctypes would take for something else. Errors: UsageError."""
-    for what, text in (("the tag", request.tag), ("base", request.base)):
-        if not isinstance(text, (str, type(None))) or (text and not _is_text(text)):
-            raise UsageError(f"{what} is {text!r}, which is no text")
-    step = request.step
-    if step is None:
-        return
-    if not hasattr(step, "__index__") or not -2**63 <= step.__index__() < 2**63:
+def check(request):
+    """Refuses what ctypes would take for something else; makes the step an int. Errors: UsageError.
+    """
+    for what, text in (("the tag", request.tag), ("base", request.base),
+                       ("if_exists", request.if_exists), ("effort", request.effort)):
+        if text is not None:
+            _check_text(what, text)
+    if isinstance(request.roles, str) and request.roles not in _ROLES:
+        raise UsageError(f"roles is {request.roles!r}", f"it is one of {_ROLES}, or a dict")
+    if request.step is not None:
+        request.step = _integer(request.step)
+
+
+def _check_text(what, text):
+    if not isinstance(text, str) or not _is_text(text):
+        raise UsageError(f"{what} is {text!r}, which is no text")
+
+
+def _integer(step):
+    """Of an int, a number of NumPy, or a tensor of one element."""
+    try:
+        number = step.__index__()
+    except (AttributeError, TypeError, RuntimeError):
+        number = None
+    if number is None or not -2**63 <= number < 2**63:
         raise UsageError(f"the step is {step!r}, which is no integer of 64 bits")
-    request.step = step.__index__()
+    return number
 
 
 def _is_text(text):
@@ -167,7 +199,7 @@ class _Call:
     """The request as C sees it. What it points to lives as long as this."""
 
     def __init__(self, request, boxes, base_boxes=()):
-        _check(request)
+        check(request)
         records, before = _records_of(boxes), _records_of(base_boxes)
         self._watch, self._way_out = request.watch, request.way_out
         self._kept = [records, before, boxes, base_boxes]
@@ -178,7 +210,7 @@ class _Call:
             step=request.step or 0, has_step=request.step is not None, pinned=request.pin,
             base=_text(request.base), if_exists=_text(request.if_exists),
             effort=_text(request.effort), roles=_text(roles), watch=self._watch.handle,
-            base_memory=before.pack(), base_memory_count=len(before))
+            base_memory=before.pack(), base_memory_count=len(before), still=request.still)
         self._give_attachments(request.attachments)
         self._give_metadata(request.metadata)
         self._request.parts, self._request.part_count = self._texts(request.parts)
@@ -207,12 +239,14 @@ class _Call:
     def _give_metadata(self, metadata):
         array = (_library.Pair * max(1, len(metadata)))()
         for at, (key, value) in enumerate(metadata.items()):
-            text = value
-            if not isinstance(value, str):
-                text = as_json(value, f"the metadata '{key}'").decode()
+            text = _fact(key, value)
             array[at] = _library.Pair(str(key).encode(), text.encode())
         self._request.metadata, self._request.metadata_count = array, len(metadata)
         self._kept.append(array)
+
+    def give_job(self, job):
+        """Of Part.meet()."""
+        self._request.job = _text(job)
 
     def _texts(self, texts):
         array = (ctypes.c_char_p * max(1, len(texts)))(*(text.encode() for text in texts))
@@ -228,6 +262,19 @@ def _records_of(boxes):
         records.add(box.name, box.memory, writer=box.writer, role=box.role,
                     parameter=box.parameter)
     return records
+
+
+def _fact(key, value):
+    """A value of the metadata as text. Errors: UsageError."""
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        value = value.item()  # a loss, of PyTorch or NumPy
+    if isinstance(value, float) and not math.isfinite(value):
+        value = str(value)
+    text = value if isinstance(value, str) else as_json(value, f"the metadata '{key}'").decode()
+    for what, told in ((f"the key {key!r} of the metadata", str(key)),
+                       (f"the metadata '{key}'", text)):
+        _check_text(what, told)
+    return text
 
 
 def _text(value):

@@ -21,6 +21,7 @@ from .errors import CorruptError, UsageError
 STRUCTURE = "cairn_structure.json"
 VALUES = "cairn_values.json"
 OBJECTS = "cairn_objects.pickle"
+_LEAVES = ("tensor", "array", "value", "object", "bytes")
 BYTES = "cairn_bytes/"  # and a name: what torch.distributed.checkpoint's planner made of an object
 
 
@@ -68,7 +69,8 @@ def _json(value):
 def flatten(state, allow_pickle=False):
     """Errors: UsageError naming the key, for names that meet and objects that need a pickle."""
     if not isinstance(state, collections.abc.Mapping):
-        raise UsageError(f"a state is a dict of tensors, not {type(state).__name__}")
+        hint = "give its state_dict()" if hasattr(state, "state_dict") else ""
+        raise UsageError(f"a state is a dict of tensors, not {type(state).__name__}", hint)
     taker = _Taker(allow_pickle)
     structure = taker.take(state, "")
     flat = taker.flat
@@ -86,6 +88,20 @@ def flatten_value(value, name):
     except UsageError:
         return None
     return None if taker.flat.tensors else (node, taker.flat.values)
+
+
+def plain_key(key, name=""):
+    """A key as the structure keeps it: text or an integer, also of an Enum that is one.
+    Errors: UsageError."""
+    if not isinstance(key, (str, int)) or isinstance(key, bool):
+        raise UsageError(f"the key {key!r} in '{name}' is neither text nor an integer")
+    return str.__str__(key) if isinstance(key, str) else int(key)
+
+
+def below(name, key):
+    """The name of what a container called `name` has under a key."""
+    key = key if type(key) in (str, int) else plain_key(key, name)
+    return f"{name}.{key}" if name else str(key)
 
 
 class _Taker:
@@ -125,18 +141,14 @@ class _Taker:
         taken, begin = [], f"{name}." if name else ""
         for key, child in children:
             if kind == "dict" and type(key) not in (str, int):
-                self._check_key(key, name)
-            below = f"{begin}{key}"
-            node = self.take(child, below)
+                key = plain_key(key, name)
+            path = f"{begin}{key}"
+            node = self.take(child, path)
             if kind == "tuple" and node == "tensor":
-                self.flat.in_tuples.add(below)
+                self.flat.in_tuples.add(path)
             taken.append([key, node] if kind == "dict" else node)
         self._holders.remove(id(value))
         return {kind: taken}
-
-    def _check_key(self, key, name):
-        if not isinstance(key, (str, int)) or isinstance(key, bool):
-            raise UsageError(f"the key {key!r} in '{name}' is neither text nor an integer")
 
     def _claim(self, name):
         known = len(self._names)
@@ -182,6 +194,8 @@ def _plain(value):
     """The value as JSON; None when it does not fit. A number of NumPy becomes one of Python."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic):
+        if isinstance(value, (numpy.datetime64, numpy.timedelta64)):
+            return None
         value = value.item()
     if type(value) in (bool, int, str):
         return value
@@ -192,7 +206,8 @@ def _plain(value):
     return None
 
 
-def _from_plain(value):
+def from_plain(value):
+    """A value from its form in JSON."""
     if isinstance(value, dict):
         if "float" in value:
             return float(value["float"])
@@ -208,10 +223,12 @@ def load_structure(read):
     return json.loads(structure), json.loads(read(VALUES))
 
 
-def load_objects(read, structure, allow_pickle, name=""):
-    """name -> object, for those of the structure, or of the part of it called `name`.
+def load_objects(read, structure, allow_pickle, name="", only=None):
+    """name -> object, for those of the structure, or of the part of it called `name`. only: names
+    that are wanted; None: all.
     Errors: UsageError when there are some and the caller does not allow pickles."""
-    kinds = dict(each for each in _leaves(structure, name) if each[1] in ("object", "bytes"))
+    kinds = {path: leaf for path, leaf in leaves(structure, name)
+             if leaf in ("object", "bytes") and (only is None or path in only)}
     if not kinds:
         return {}
     if not allow_pickle:
@@ -229,24 +246,34 @@ def _load_bytes(name, data):
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=False)
 
 
-def _leaves(node, name=""):
+def leaves(node, name=""):
     """(name, leaf) for each leaf of a structure."""
     if not isinstance(node, dict) or "tied" in node:
         yield name, node
         return
     for kind, children in node.items():
         for key, child in children if kind == "dict" else enumerate(children):
-            yield from _leaves(child, f"{name}.{key}" if name else str(key))
+            yield from leaves(child, f"{name}.{key}" if name else str(key))
+
+
+def check(structure, values):
+    """Errors: ValueError and others of its kind for what is no structure, or lacks a value."""
+    for name, leaf in leaves(structure):
+        is_tied = isinstance(leaf, dict) and isinstance(leaf["tied"], str)
+        if not is_tied and leaf not in _LEAVES:
+            raise ValueError(f"'{name}' is {leaf!r}")
+        if leaf == "value":
+            from_plain(values[name])
 
 
 def arrays_of(structure, name=""):
     """Names of what were NumPy arrays."""
-    return {name for name, leaf in _leaves(structure, name) if leaf == "array"}
+    return {name for name, leaf in leaves(structure, name) if leaf == "array"}
 
 
 def stored_in(node, name):
     """Stored names of the tensors and arrays in the part of a structure called `name`."""
-    for path, leaf in _leaves(node, name):
+    for path, leaf in leaves(node, name):
         if leaf in ("tensor", "array"):
             yield path
         elif isinstance(leaf, dict) and "tied" in leaf:
@@ -255,7 +282,7 @@ def stored_in(node, name):
 
 def ties_of(structure):
     """name -> the name it is stored under."""
-    return {name: leaf["tied"] for name, leaf in _leaves(structure) if isinstance(leaf, dict)}
+    return {name: leaf["tied"] for name, leaf in leaves(structure) if isinstance(leaf, dict)}
 
 
 def merged(one, other, settle, name="the state"):
@@ -284,7 +311,7 @@ def _build(node, name, tensors, values, objects):
     if node in ("tensor", "array"):
         return tensors.get(name, _ABSENT)
     if node == "value":
-        return _from_plain(values[name])
+        return from_plain(values[name])
     if node in ("object", "bytes"):
         return objects.get(name, _ABSENT)
     if not isinstance(node, dict) or len(node) != 1:

@@ -7,9 +7,9 @@ import datetime
 import json
 import os
 
-from . import _library, _loading, _memory, _program, _saving
+from . import _into, _library, _loading, _memory, _program, _saving
 from ._checkpoint import Checkpoint
-from .errors import ExistsError, NoStoreError
+from .errors import CorruptError, ExistsError, NoStoreError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,32 @@ def _time(text):
     return datetime.datetime.fromisoformat(f"{seconds}.{(fraction + '000000')[:6]}+00:00")
 
 
+def name_of(tag):
+    """A tag's name, of that or of a Tag. Errors: UsageError."""
+    name = tag.tag if isinstance(tag, Tag) else tag
+    if not isinstance(name, str):
+        raise UsageError(f"a tag's name is text, not {type(name).__name__}")
+    return name
+
+
+def _check_choices(into, map_location, rename):
+    """Errors: UsageError for what a load would pass over or stumble over."""
+    if into is not None and map_location is not None:
+        raise UsageError("map_location means nothing where tensors are filled where they lie",
+                         "leave it out, or leave out into=")
+    if isinstance(map_location, dict) or callable(map_location):
+        raise UsageError("map_location is a device here: the tag does not say where tensors were",
+                         "give \"cuda:0\" or torch.device(...)")
+    if rename is not None and not hasattr(rename, "items"):
+        raise UsageError("rename is {regular expression: replacement}")
+
+
 class Store:
-    """A store directory. Threads: any. After a fork a child opens one of its own.
+    """A store directory. Tags are given by name, or as Tag.
+
+    **flags of show(), diff(), forget(), gc(), check(): the command's, with '_' for '-':
+    keep_last=5 is --keep-last 5, read_data=True is --read-data.
+    Threads: any. After a fork a child opens one of its own.
 
     create: makes an empty store when there is none.
     Errors: NoStoreError, NewerFormatError, UsageError.
@@ -80,11 +104,17 @@ class Store:
              group=None, timeout=None, compare_replicas="sampled"):
         """Saves a nested state (dicts, lists, tensors on any device, arrays, plain values) as a tag.
 
-        The tag is complete and durable when this returns, or does not exist. Tensors that share
+        The tag is complete and durable when this returns, or does not exist. Nothing may write to the
+        tensors until then: UsageError where something did, and no tag. Tensors that share
         their memory exactly are stored once and are one tensor again after a load.
         user_content: anything that JSON holds; read back by `user_content()`.
-        metadata: short facts for people and policies; values are kept as text.
+        metadata: short facts for people and policies; values are kept as text, a loss that is NaN
+        too.
         base: the tag to compare with, "none", or None for the newest of the tag's prefix.
+        if_exists: what to do about a tag of that name: "error"; "same", which is fine where it is the
+        same checkpoint; "replace".
+        effort: how hard to try to store few bytes: "fast", "balanced" (None), "small".
+        pin: policies of forget() pass the tag over.
         roles: "auto": told from the optimizers in the state, or by names; cairn.torch.roles_of();
         "none"; or a dict like a roles file (`cairn help import`).
         group: a process group of torch.distributed whose ranks all make this call; without one, all
@@ -112,27 +142,35 @@ class Store:
              strict=True, allow_pickle=False):
         """Loads a tag (a name, or "PREFIX/@newest").
 
-        into: a nested state or a module whose tensors are filled where they lie, in any strides;
-        tensors on the meta device are made anew. None: the state as it was saved, on the CPU or
-        where map_location says.
+        into: a nested state, or a module, optimizer or scheduler. Its tensors are filled where they
+        lie, in any strides; those on the meta device are made anew. Plain values (a learning rate, a
+        step) become the tag's, unless tensors= or rename= choose: in the state that is returned, which
+        is `into` itself, so what state_dict() made goes to load_state_dict() again.
+        None: the state as it was saved, on the CPU or where map_location (a device) says.
         tensors: a glob or several; dtype: what floats become (with `into`: lets dtypes differ);
         rename: {regular expression: replacement} for stored names.
         strict: names that only one side has are an error (with `tensors`, those chosen that the
         state has not); else they are passed over.
+        allow_pickle: loads Python objects that were saved with it; they may run any code.
         Errors: NotFoundError, UsageError with all that does not fit, CorruptError naming the place.
         """
-        checkpoint = Checkpoint(self._handle, tag)
+        _check_choices(into, map_location, rename)
+        checkpoint = Checkpoint(self._handle, name_of(tag))
         if into is None:
             return _loading.load_new(checkpoint, tensors, map_location, dtype, rename,
                                      allow_pickle)
+        choice = _into.Choice(tensors, dtype, rename, strict, allow_pickle)
         if hasattr(into, "load_state_dict"):
-            return _loading.load_into_module(checkpoint, into, tensors, dtype, rename, strict)
-        return _loading.load_into(checkpoint, into, tensors, dtype, rename, strict)
+            return _into.load_into_module(checkpoint, into, choice)
+        return _into.load_into(checkpoint, into, choice)
 
     def user_content(self, tag):
         """What the tag was saved with; None without any."""
-        content = Checkpoint(self._handle, tag).attachment(_saving.USER_CONTENT)
-        return None if content is None else json.loads(content)
+        content = Checkpoint(self._handle, name_of(tag)).attachment(_saving.USER_CONTENT)
+        try:
+            return None if content is None else json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise CorruptError(f"the user content of '{name_of(tag)}' is damaged: {error}") from error
 
     def tags(self, pattern=None):
         """The tags that match a glob, newest first."""
@@ -143,21 +181,22 @@ class Store:
 
     def show(self, tag, **flags):
         """The JSON of `cairn show`: tensors, layouts, attachments, restore cost."""
-        return _program.run(self.path, "show", tag, *_program.flags_of(flags))
+        return _program.run(self.path, "show", name_of(tag), flags=flags)
 
     def diff(self, a, b, **flags):
         """The JSON of `cairn diff`: what changed between two tags."""
-        return _program.run(self.path, "diff", a, b, *_program.flags_of(flags))
+        return _program.run(self.path, "diff", name_of(a), name_of(b), flags=flags)
 
     def forget(self, *tags, **flags):
         """Drops tags by name, or by policy: forget(keep_last=5). Returns what was kept and removed.
         Errors: ProtectedError, NotFoundError."""
-        return _program.run(self.path, "forget", *tags, *_program.flags_of({"yes": True, **flags}))
+        return _program.run(self.path, "forget", *map(name_of, tags),
+                            flags={"yes": True, **flags})
 
     def gc(self, **flags):
         """Frees what no tag needs. Returns freed_bytes and more."""
-        return _program.run(self.path, "gc", *_program.flags_of({"yes": True, **flags}))
+        return _program.run(self.path, "gc", flags={"yes": True, **flags})
 
     def check(self, **flags):
         """Looks for damage: check(read_data=True). Returns the findings; `ok` sums them up."""
-        return _program.run(self.path, "check", *_program.flags_of(flags), fine=(0, 12))
+        return _program.run(self.path, "check", flags=flags, fine=(0, 12))

@@ -54,7 +54,7 @@ def is_slow(us):
         exchange, ticks = us.exchange(f"slow {is_alive}"), iter(range(100))
         if us.rank == us.size - 1:
             with exchange.working(lambda: next(ticks) if is_alive else 0):
-                time.sleep(4 * us.timeout)
+                threading.Event().wait(4 * us.timeout)
         try:
             exchange.gather(us.rank)
             told.append(exchange.broadcast("heard" if us.rank == 0 else None))

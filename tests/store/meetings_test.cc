@@ -24,7 +24,7 @@ TEST(Meetings, OnlyWhatIsOfTheDeadIsRemoved) {
     write(announcement_path(path, session));
     write(announcement_path(path, session) + ".writing");
   }
-  write(outcome_path(path, "run/1"));
+  write(outcome_path(path, "run/1", ""));
   EXPECT_EQ(list_announcements(*store)->size(), 2u);
 
   EXPECT_TRUE(remove_old_meetings(*store, now_ns()).empty());
@@ -32,11 +32,12 @@ TEST(Meetings, OnlyWhatIsOfTheDeadIsRemoved) {
   EXPECT_TRUE(file_exists(posix_fs(), announcement_path(path, living->id()) + ".writing"));
   EXPECT_FALSE(file_exists(posix_fs(), announcement_path(path, gone)));
   EXPECT_FALSE(file_exists(posix_fs(), announcement_path(path, gone) + ".writing"));
-  EXPECT_TRUE(file_exists(posix_fs(), outcome_path(path, "run/1"))) << "somebody may wait for it";
+  EXPECT_TRUE(file_exists(posix_fs(), outcome_path(path, "run/1", "")))
+      << "somebody may wait for it";
 
   const int64_t later = now_ns() + 2 * std::chrono::nanoseconds(kSilenceMax).count();
   EXPECT_TRUE(remove_old_meetings(*store, later).empty());
-  EXPECT_FALSE(file_exists(posix_fs(), outcome_path(path, "run/1")));
+  EXPECT_FALSE(file_exists(posix_fs(), outcome_path(path, "run/1", "")));
   EXPECT_TRUE(file_exists(posix_fs(), lease_path(path, living->id())));
 }
 

@@ -62,7 +62,8 @@ class AsyncSaver:
         self._ranks = None if group is None else Ranks.of(group, timeout=timeout)
         self._snapshots = Snapshots()
         self._saved = None  # the tag of the last save, and its snapshot
-        self._thread = None
+        self._is_idle = threading.Event()  # no thread uses the snapshots
+        self._is_idle.set()
         self._current = [Saving("", skipped=True)]
         self._process = os.getpid()
         self._is_closed = False
@@ -92,7 +93,7 @@ class AsyncSaver:
                              "this saver belongs to the process that this one was forked from",
                              "make another")
         request = _saving.Request(tag, step, dict(metadata or {}), {}, base, if_exists, self._roles,
-                                  self._effort, pin)
+                                  self._effort, pin, still=True)
         return self._begin(request, state_dict, user_content)
 
     def wait(self, timeout=None):
@@ -107,13 +108,14 @@ class AsyncSaver:
             return
         self._is_closed = True
         try:
-            if timeout is not None and self._thread is not None and self._ranks is not None:
-                self._thread.join(timeout)
+            if timeout is not None and self._ranks is not None:
+                self._is_idle.wait(timeout)
                 self._ranks.end()
             self._finish()
         finally:
-            self._snapshots.clear()
-            self._saved = None
+            if self._is_idle.is_set():  # else Ctrl-C was faster than the thread
+                self._snapshots.clear()
+                self._saved = None
             if self._live_roles is not None:
                 self._live_roles.end()
 
@@ -149,9 +151,7 @@ class AsyncSaver:
 
     def _finish(self):
         """Until there is no save under way, and the memory of the next one is free."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._is_idle.wait()
         self._current[0].raise_untold()
 
     def _base_records(self, request):
@@ -167,22 +167,28 @@ class AsyncSaver:
         saving = Saving(begun.request.tag)
         thread = threading.Thread(target=self._run, args=[saving, begun, snapshot, before],
                                   name=f"cairn save {saving.tag}")
-        thread.start()
-        self._current[0], self._thread = saving, thread
+        self._current[0] = saving
+        self._is_idle.clear()
+        try:
+            thread.start()
+        except RuntimeError as error:  # out of threads
+            self._is_idle.set()
+            saving.end(error=error)
         return saving
 
     def _run(self, saving, begun, snapshot, before):
         try:
             result = begun.finish(snapshot.records(begun.rank, begun.given), before)
+            self._saved = (saving.tag, snapshot)
+            saving.end(result)
+            # Without the memory now, the next save says so.
+            with contextlib.suppress(MemoryError, OSError, RuntimeError):
+                self._snapshots.prepare()
         except BaseException as error:  # handed over to who asks
             self._saved = None
             saving.end(error=error)
-            return
-        self._saved = (saving.tag, snapshot)
-        saving.end(result)
-        # Without the memory now, the next save says so.
-        with contextlib.suppress(MemoryError, OSError, RuntimeError):
-            self._snapshots.prepare()
+        finally:
+            self._is_idle.set()
 
 
 def _log_untold(current, process):

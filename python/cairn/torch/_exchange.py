@@ -38,6 +38,7 @@ class Exchange:
         is_there = there is not None and there.topic == topic
         self._number = ranks.take_number(topic, there.number if is_there else None)
         self._turns = itertools.count()
+        self._turn = None
         self._given = None  # the key of what this rank said to one
         self._said = None  # and to all
 
@@ -92,16 +93,17 @@ class Exchange:
             yield
         finally:
             done.set()
-            if ranks.size > 1:
-                beating.join()
 
     def _give_sign(self):
         self.ranks.ask("add", self._life_key(self.ranks.rank), 1)
 
-    def gather(self, value, to=0, look=None):
+    def gather(self, value, to=0, look=None, again=False):
         """On rank `to`: the values of all ranks, in their order. On others: None, without a wait.
+        again: in place of the call before, whose value could not be sent.
         look(missing): called again and again while ranks are missing; it may raise. Errors: UnreachableError naming the ranks that did not answer in time."""
-        ranks, turn = self.ranks, next(self._turns)
+        ranks = self.ranks
+        turn = self._turn if again else next(self._turns)
+        self._turn = turn
         if ranks.rank != to:
             self._given = self._key(turn, ranks.rank)
             ranks.ask("set", self._given, _packed(value))

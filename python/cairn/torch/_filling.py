@@ -2,7 +2,7 @@
 
 import torch
 
-from .. import _loading, _memory
+from .. import _fitting, _memory
 
 
 class Filling:
@@ -19,7 +19,7 @@ class Filling:
         name, dtype, shape = self._opened.tensor(key)
         room = target
         if not _is_in_place(target, dtype):
-            room = torch.empty(target.shape, dtype=dtype)
+            room = torch.empty(target.shape, dtype=dtype, device="cpu")
             self._copies.append((target, room))
         if target.numel() > 0:
             self._loads.append((name, _memory.memory_of_box(room, shape, offsets)))
@@ -42,4 +42,4 @@ def _is_in_place(target, dtype):
     if not (target.is_cpu and target.dtype == dtype and target.layout is torch.strided):
         return False
     return (not target.is_conj() and not target.is_neg() and
-            (target.is_contiguous() or not _loading.shares_elements(target)))
+            (target.is_contiguous() or not _fitting.shares_elements(target)))

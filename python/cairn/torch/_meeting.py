@@ -3,6 +3,7 @@
 from torch import distributed
 
 from .. import _saved
+from . import _ranks
 
 
 class Meeting:
@@ -13,6 +14,7 @@ class Meeting:
         is_job = distributed.is_available() and distributed.is_initialized()
         self.rank, self._timeout = rank, timeout
         self._ranks = distributed.get_world_size(group) if is_job else 1
+        self._job = _ranks.job_name(group) if self._ranks > 1 else ""
 
     def own(self, attachments):
         """The same under names that no other rank has."""
@@ -23,4 +25,4 @@ class Meeting:
         """Returns when the tag is there: whichever rank comes last makes it.
         Errors: UnreachableError naming the ranks that did not come; what it could not be made for.
         """
-        part.meet(request, self.rank, self._ranks, self._timeout)
+        part.meet(request, self.rank, self._ranks, self._timeout, self._job)

@@ -8,6 +8,7 @@ error that names the ranks that are missing. How one talk goes: _exchange.py.
 
 import json
 import os
+import secrets
 import threading
 import zlib
 
@@ -69,11 +70,10 @@ class Ranks:
         group = group if group is not None else dist.group.WORLD
         if dist.get_rank(group) < 0:
             raise UsageError(f"rank {dist.get_rank()} is not in the group that saves")
-        labels = tuple(dist.get_process_group_ranks(group))
-        members = zlib.crc32(json.dumps(labels).encode())
+        labels = distributed_ranks(group)
         store = _job_store() if len(labels) > 1 else None
         return cls(dist.get_rank(group), len(labels), store,
-                   name=f"cairn/{members:08x}-{len(labels)}", labels=labels, timeout=timeout,
+                   name=f"cairn/{_members(labels)}", labels=labels, timeout=timeout,
                    counts=_counts_of(store, labels))
 
     def __repr__(self):
@@ -132,6 +132,26 @@ class Ranks:
             raise UnreachableError(
                 f"the job's store does not answer {self.named([self.rank])}: {told}",
                 f"{self.named([0])} or the launcher, which holds it, may have ended") from error
+
+
+def job_name(group=None):
+    """A text that only this job's processes of the group have; "" where its store cannot tell."""
+    key = f"cairn/job/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+    try:
+        # The first one's stays.
+        name = _job_store().compare_set(key, "", secrets.token_hex(8)).decode()
+    except (UsageError, RuntimeError, NotImplementedError):
+        return ""
+    return f"{name}/{_members(distributed_ranks(group))}"
+
+
+def distributed_ranks(group=None):
+    """The global ranks of a group's members; without one, of the job's."""
+    return tuple(dist.get_process_group_ranks(group if group is not None else dist.group.WORLD))
+
+
+def _members(labels):
+    return f"{zlib.crc32(json.dumps(labels).encode()):08x}-{len(labels)}"
 
 
 def _counts_of(store, labels):

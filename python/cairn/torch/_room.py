@@ -1,5 +1,6 @@
 """Host memory that snapshots are taken into: one piece, touched, and kept from save to save."""
 
+import contextlib
 import mmap
 import sys
 
@@ -7,6 +8,13 @@ import torch
 
 _ALIGN = 64  # bytes: a cache line, and more than any dtype needs
 _MADV_WIPEONFORK = 18  # Linux 4.14
+
+
+@contextlib.contextmanager
+def own_mode():
+    """Whatever the caller's: what is made here outlives it."""
+    with torch.inference_mode(False), torch.device("cpu"):
+        yield
 
 
 def room(bytes_, *, pinned=False, shared=False):
@@ -17,7 +25,8 @@ def room(bytes_, *, pinned=False, shared=False):
     writing to it again then copies no page for a data loader's sake.
     """
     if shared:
-        made = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(bytes_))
+        memory = torch.UntypedStorage._new_shared(bytes_)
+        made = torch.empty(0, dtype=torch.uint8).set_(memory)
     elif pinned or not sys.platform.startswith("linux") or bytes_ == 0:
         made = torch.empty(bytes_, dtype=torch.uint8, pin_memory=pinned)
     else:

@@ -49,6 +49,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
     asked on rank 0. Both may raise: then this does, on all ranks. compare: replicas
     (_tripwires.CHOICES)."""
     if ranks is None or ranks.size == 1:
+        _saving.check(request)
         if (word := decide()) == "skip":
             return Begun(store, request, {}, word)
         flat = take_apart()
@@ -57,6 +58,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
 
     def bring():
         nonlocal flat
+        _saving.check(request)
         flat = take_apart()
         flat.tensors = FormedTensors(flat.tensors)
         outline = _shares.outline(flat.tensors, request.attachments.get(_tree.STRUCTURE, b""))

@@ -89,9 +89,10 @@ class Snapshot:
         devices = [part.device for part in parts]
         forms = [(part.lengths, part.dtype) for part in parts]
         pinned = not shared and any(device.type == "cuda" for device in devices)
-        self._room = _room.room(_room.bytes_of(forms), pinned=pinned, shared=shared)
-        self.copies = _room.cut(self._room, forms)
-        self._copier = Copier(self.copies, devices)
+        with _room.own_mode():
+            self._room = _room.room(_room.bytes_of(forms), pinned=pinned, shared=shared)
+            self.copies = _room.cut(self._room, forms)
+            self._copier = Copier(self.copies, devices)
         self._records, self._roles = None, None
 
     def another(self):

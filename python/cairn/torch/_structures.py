@@ -41,7 +41,17 @@ def united(structures):
     for other in structures[1:]:
         node = _tree.merged(node, other.node, _settled)
         values = {**other.values, **values}
+    _check_names(node)
     return Structure(node, values, all(each.is_plain for each in structures))
+
+
+def _check_names(node):
+    names = set()
+    for name, _ in _tree.leaves(node):
+        if name in names:
+            raise UsageError(f"two values that ranks save together are called '{name}' when keys are "
+                             "joined with '.'", "rename one")
+        names.add(name)
 
 
 def _settled(one, other, name):

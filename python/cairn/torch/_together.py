@@ -136,7 +136,10 @@ def _answered(exchange, mine, work, look=None):
     failed before or is missing, that, and no work is done ("unused")."""
     ranks = exchange.ranks
     if ranks.rank != 0:
-        exchange.gather(mine)
+        try:
+            exchange.gather(mine)
+        except (TypeError, ValueError, UsageError) as error:  # it cannot be said
+            exchange.gather(_told(error), again=True)
         return exchange.broadcast()
     told, missing = _tried(lambda: exchange.gather(mine, look=look))
     if missing is not None:

@@ -1,0 +1,154 @@
+"""Loading into what the caller has: tensors where they lie, and plain values in their places."""
+
+import dataclasses
+
+from . import _checkpoint, _fitting, _loading, _memory, _overlaps, _tree
+from ._saved import SavedState
+
+
+@dataclasses.dataclass
+class Choice:
+    """What of a tag is wanted, and how; arguments of Store.load()."""
+
+    tensors: object = None
+    dtype: object = None
+    rename: object = None
+    strict: bool = True
+    allow_pickle: bool = False
+
+    @property
+    def is_whole(self):
+        """Whether names are the tag's, and all of them are meant."""
+        return self.tensors is None and not self.rename
+
+
+def load_into(checkpoint, into, choice):
+    """Fills the tensors of a nested state where they lie; those on the meta device become new ones,
+    and plain values become the tag's, in lists and dicts where they lie. With `tensors` or `rename`
+    values stay as they are. Returns the state.
+    Errors: UsageError with every name that does not fit, before a byte is read; for names that share
+    memory and differ in the tag, after."""
+    flat = _tree.flatten(into, allow_pickle=True)
+    saved = SavedState(checkpoint)
+    shown = _loading.shown_names(checkpoint, saved, choice.tensors, choice.rename)
+    sources = {name: shown[name] for name in flat.tensors if name in shown}
+    new = _values_of(saved, flat, choice) if choice.is_whole else {}
+    _fitting.check(checkpoint, flat, shown, sources, new, choice)
+    loads, copies = [], []
+    for name, stored in sources.items():
+        target = flat.tensors[name]
+        if _memory.is_tensor(target) and target.is_meta:
+            target = new[name] = _filled_like(target)
+        for place, room, memory in rooms(name, target):
+            loads.append((stored, memory))
+            if room is not place:
+                copies.append((place, room))
+    seconds = _overlaps.Seconds(checkpoint, flat, shown, sources, new)
+    checkpoint.load(loads + seconds.loads, cast=choice.dtype is not None)
+    for place, room in copies:
+        place[...] = room
+    seconds.check()
+    return _filled(into, "", new, flat.tied)
+
+
+def _values_of(saved, flat, choice):
+    """name -> value of the tag, for what is no tensor in the state."""
+    names = [*flat.values, *flat.objects]
+    found = {name: _tree.from_plain(saved.values[name]) for name in names if name in saved.values}
+    wanted = {name for name in names if name not in found}
+    if saved.structure is not None and wanted and (choice.strict or choice.allow_pickle):
+        found |= _tree.load_objects(saved.read, saved.structure, choice.allow_pickle, only=wanted)
+    return found
+
+
+def load_into_module(checkpoint, module, choice):
+    """As load_into(), of what has state_dict() and load_state_dict()."""
+    state = module.state_dict()
+    is_meta = any(_memory.is_tensor(value) and value.is_meta for value in state.values())
+    is_own = is_meta or _are_own(module, state)
+    state = load_into(checkpoint, state, choice)
+    if is_meta:
+        module.load_state_dict(_tied_again(module, state), strict=choice.strict, assign=True)
+    elif not is_own:  # hooks have made copies, or it is an optimizer
+        module.load_state_dict(state)
+    return module
+
+
+def _are_own(module, state):
+    """Whether the tensors of the state are the module's memory."""
+    if not hasattr(module, "parameters"):
+        return False
+    own = {_address(each) for each in (*module.parameters(), *module.buffers())}
+    return all(_address(value) in own for value in state.values()
+               if _memory.is_tensor(value) and value.numel())
+
+
+def _address(tensor):
+    return getattr(tensor, "_local_tensor", tensor).data_ptr()
+
+
+def _tied_again(module, state):
+    """Parameters that the module has under several names are one again."""
+    if not hasattr(module, "named_parameters"):
+        return state
+    torch = _memory.torch_module()
+    made = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if name in state and not state[name].is_meta:
+            first = made.setdefault(id(parameter), torch.nn.Parameter(
+                state[name], requires_grad=parameter.requires_grad))
+            state[name] = first
+    return state
+
+
+def _filled_like(target):
+    """A tensor with memory, instead of one on the meta device."""
+    mesh = getattr(target, "device_mesh", None)
+    torch = _memory.torch_module()
+    return torch.empty_like(target, device="cpu" if mesh is None else mesh.device_type).detach()
+
+
+def rooms(name, target, beside=False):
+    """(box of the target, where a load may write it, that as memory) for each box that this process
+    holds. beside: elsewhere in any case."""
+    if _memory.is_array(target):
+        is_there = not beside and all(stride >= 0 for stride in target.strides)
+        room = target if is_there else _room_like(target)
+        return [(target, room, _memory.memory_of(name, room))]
+    made = []
+    for local, offsets in _memory.local_boxes(target):
+        local = local.detach()
+        is_there = (not beside and local.is_cpu and not local.is_conj()
+                    and not local.is_neg())
+        room = local if is_there else _room_like(local)
+        if room.numel() or not target.numel():
+            made.append((local, room, _memory.memory_of_box(room, target.shape, offsets)))
+    return made
+
+
+def _room_like(target):
+    make = _checkpoint.new_array if _memory.is_array(target) else _checkpoint.new_tensor
+    return make(_memory.dtype_name(target.dtype), tuple(target.shape))
+
+
+def _filled(node, name, new, tied):
+    """A part of a nested state with new leaves, in its own containers; tuples are made anew."""
+    is_dict = hasattr(node, "items")
+    pairs = list(node.items() if is_dict else enumerate(node))
+    items = [_child(child, _tree.below(name, key), new, tied) for key, child in pairs]
+    if type(node) is tuple:
+        changed = any(item is not child for item, (_, child) in zip(items, pairs))
+        return tuple(items) if changed else node
+    for item, (key, child) in zip(items, pairs):
+        if item is not child:
+            node[key] = item
+    return node
+
+
+def _child(child, path, new, tied):
+    stored = tied.get(path, path)
+    if stored in new:
+        return new[stored]
+    if hasattr(child, "items") or type(child) in (list, tuple):
+        return _filled(child, path, new, tied)
+    return child
