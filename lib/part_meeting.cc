@@ -164,12 +164,7 @@ class MeetingOfParts {
 
   Result<Parts> look() const {
     CAIRN_TRY(const int64_t now, file_system_now(store_));
-    CAIRN_TRY(const auto leases, list_leases(store_, now));
-    std::set<SessionId> living;
-    for (const FoundLease& lease : leases) {
-      if (lease.life == Life::kAlive) living.insert(lease.session);
-    }
-    return gather(true, [&](const SessionId& session) { return living.contains(session); });
+    return gather(true, [&](const SessionId& session) { return may_live(store_, session, now); });
   }
 
   Status check_same(const Json& told) const {
@@ -184,8 +179,13 @@ class MeetingOfParts {
   }
 
   Result<std::unique_ptr<FileLock>> lock() const {
-    return store_.fs().lock(meetings_lock_path(store_.path()),
-                            {request_.call.wait + meeting_.longest, request_.call.stop});
+    auto held = store_.fs().lock(meetings_lock_path(store_.path()),
+                                 {request_.call.wait + meeting_.longest, request_.call.stop});
+    if (held || held.error().code != Code::kBusy) return held;
+    return fail(Code::kUnreachable,
+                fmt::format("the rank that makes '{}' of its parts does not get on: {}",
+                            request_.tag, held.error().message),
+                "see whether it still runs; the tag may be there in the end");
   }
 
   /// The outcome, if this part is in it.

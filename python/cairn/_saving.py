@@ -164,14 +164,15 @@ def check(request):
     for what, text in (("the tag", request.tag), ("base", request.base),
                        ("if_exists", request.if_exists), ("effort", request.effort)):
         if text is not None:
-            _check_text(what, text)
+            check_text(what, text)
     if isinstance(request.roles, str) and request.roles not in _ROLES:
         raise UsageError(f"roles is {request.roles!r}", f"it is one of {_ROLES}, or a dict")
     if request.step is not None:
         request.step = _integer(request.step)
 
 
-def _check_text(what, text):
+def check_text(what, text):
+    """Errors: UsageError for what C would read otherwise, or not at all."""
     if not isinstance(text, str) or not _is_text(text):
         raise UsageError(f"{what} is {text!r}, which is no text")
 
@@ -273,7 +274,7 @@ def _fact(key, value):
     text = value if isinstance(value, str) else as_json(value, f"the metadata '{key}'").decode()
     for what, told in ((f"the key {key!r} of the metadata", str(key)),
                        (f"the metadata '{key}'", text)):
-        _check_text(what, told)
+        check_text(what, told)
     return text
 
 

@@ -35,8 +35,7 @@ def _time(text):
 def name_of(tag):
     """A tag's name, of that or of a Tag. Errors: UsageError."""
     name = tag.tag if isinstance(tag, Tag) else tag
-    if not isinstance(name, str):
-        raise UsageError(f"a tag's name is text, not {type(name).__name__}")
+    _saving.check_text("the tag", name)
     return name
 
 

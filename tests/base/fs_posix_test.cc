@@ -422,6 +422,21 @@ TEST_F(PosixFsTest, ListsWhatLinksLeadTo) {
   EXPECT_TRUE(fails_with(Code::kFailed, fs_.list(folder_.path()))) << "it may lead to a file";
 }
 
+TEST_F(PosixFsTest, AMarkOfLifeStaysWhenItsFileIsRead) {
+  ASSERT_TRUE(succeeds(write("lease", as_bytes("x"))));
+  auto mark = fs_.mark_alive(file("lease"));
+  ASSERT_TRUE(succeeds(mark));
+  for (int round = 0; round < 3; ++round) {
+    const auto one = fs_.open(file("lease"), OpenMode::kRead);
+    ASSERT_TRUE(succeeds(one));
+    EXPECT_EQ(*read_file(fs_, file("lease"), kMiB), Bytes{'x'});
+    EXPECT_EQ(OtherProcess(kTry, file("lease")).hear(), 'h') << "closing it would unlock it";
+  }
+  mark->reset();
+  EXPECT_EQ(OtherProcess(kTry, file("lease")).hear(), 'f');
+  EXPECT_EQ(*read_file(fs_, file("lease"), kMiB), Bytes{'x'});
+}
+
 TEST_F(PosixFsTest, AMarkOfLifeIsSeenHereAndElsewhere) {
   ASSERT_TRUE(succeeds(write("lease", as_bytes("x"))));
   EXPECT_FALSE(*fs_.is_marked_alive(file("lease")));

@@ -175,6 +175,31 @@ TEST_F(CAbi, WrongRequestsAreErrors) {
   refused(right, [](auto& wanted) { wanted.tensors = nullptr; });
   refused(right, [](auto& wanted) { wanted.if_exists = "perhaps"; });
   refused(right, [](auto& wanted) { wanted.roles = "{"; });
+  refused(right, [](auto& wanted) { wanted.roles = R"({"lr": 1e999})"; });
+  refused(right, [](auto& wanted) { wanted.metadata_count = 1; });
+  refused(right, [](auto& wanted) { wanted.part_count = 1; });
+  refused(right, [](auto& wanted) { wanted.warning_count = 1; });
+  refused(right, [](auto& wanted) { wanted.attachment_count = 1; });
+  const cairn_attachment empty{"note", nullptr, 5};
+  refused(right, [&](auto& wanted) {
+    wanted.attachments = &empty;
+    wanted.attachment_count = 1;
+    wanted.attachment_bytes = sizeof(empty);
+  });
+  refused(right, [](auto& wanted) { wanted.effort = "much"; });
+  EXPECT_STREQ(cairn_error_hint(), "it is 'balanced', 'fast', 'small'");
+}
+
+TEST_F(CAbi, TextsThatAreNoTextDoNoHarm) {
+  const cairn_tensor source = tensor();
+  cairn_save_request wanted = request(source, "run/1");
+  const char* const warnings[] = {"odd \xff bytes"};
+  wanted.warnings = warnings;
+  wanted.warning_count = 1;
+  char* told = nullptr;
+  ASSERT_EQ(cairn_save(store_, &wanted, &told), CAIRN_OK) << cairn_error_message();
+  EXPECT_NE(std::string(told).find("odd \xef\xbf\xbd bytes"), std::string::npos) << told;
+  cairn_free(told);
 }
 
 TEST_F(CAbi, RanksSaveTogether) {

@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "lib/part.h"
+#include "lib/read_parts.h"
+#include "lib/save_session.h"
 #include "tests/lib/parts_fixture.h"
 
 namespace cairn {
@@ -199,6 +202,33 @@ TEST_F(MergeParts, AttachmentsMayComeFromEveryRank) {
   EXPECT_TRUE(read("a") == Bytes(big.begin(), big.begin() + 1000));
   EXPECT_TRUE(read("empty").empty());
   EXPECT_TRUE(read("c") == own);
+}
+
+TEST_F(MergeParts, AForgedPartIsRefused) {
+  RankRequests all = cut_state("t", state_, {2, 1});
+  const Bytes big = noise(70000, 9);
+  all[0].attachments = {{"a", big}};
+  all[1].attachments = {{"a", ByteSpan(big).first(60000)}};  // rank 0's counts
+  SavedParts parts = store_parts(all);
+  SaveRequest request = uniting(all[0], parts);
+  auto forged = read_parts(*store_, request)->at(1);
+  // A copy that is made from a chunk that no plan has.
+  PartUnit& last = forged.units.back();
+  ASSERT_GE(last.item, forged.schema.tensors.size()) << "the attachment";
+  last.chunk = uint64_t{1} << 40;
+  Copy& copy = forged.copies.copies.front();
+  copy.encoding = Encoding::kXor;
+  copy.bases = {{kOwnUnits, static_cast<uint32_t>(forged.units.size() - 1)}};
+  const auto session = *SaveSession::begin(*store_, all[1], "none");
+  forged.session = session->id();
+  for (Copy& each : forged.copies.copies) each.pack.session = session->id();
+  const auto told = session->metas().add(ObjectKind::kPart, encode_part(forged));
+  ASSERT_TRUE(succeeds(told));
+  ASSERT_TRUE(succeeds(session->metas().finish()));
+  request.parts[1] = part_name(*told);
+  const auto saved = save(*store_, request);
+  ASSERT_FALSE(saved);
+  EXPECT_NE(saved.error().code, Code::kBug) << saved.error().message;
 }
 
 TEST_F(MergeParts, HolesOverlapsAndOtherShapesAreNamed) {

@@ -2,6 +2,9 @@
 // not come is named.
 #include "lib/part_meeting.h"
 
+#include <fmt/format.h>
+
+#include <latch>
 #include <thread>
 
 #include "store/gc/collect.h"
@@ -123,14 +126,47 @@ TEST_F(PartMeeting, WhatTheDeadHaveAnnouncedIsNoMatter) {
   const SessionId dead = *SessionId::fresh();
   ASSERT_TRUE(write_new_file(posix_fs(), lease_path(path(), dead), as_bytes(std::string("{}"))));
   const std::string told =
-      R"({"tag": "run/7", "step": 7, "rank": 3, "ranks": 4, "part": ")" + dead.hex() + R"("})";
+      R"({"tag": "run/7", "job": "", "step": 7, "rank": 3, "ranks": 4, "part": ")" + dead.hex() +
+      R"("})";
   ASSERT_TRUE(write_new_file(posix_fs(), announcement_path(path(), dead), as_bytes(told)));
   const auto all = all_come(kLong, kRanks, [&](uint32_t rank) { return request_of(rank); });
-  const auto refused = std::find_if(all.begin(), all.end(), [](const Told& each) { return !each; });
-  if (refused != all.end()) {
-    // A lease that cannot be read and is new may be of one that lives.
-    EXPECT_NE(refused->error().code, Code::kUsage) << refused->error().message;
+  for (const Told& each : all) EXPECT_TRUE(succeeds(each)) << "a lease that cannot be read, unmarked";
+}
+
+TEST_F(PartMeeting, JobsDoNotMeetUnderOneTag) {
+  std::vector<Told> told(2, Told());
+  std::thread other([&] {
+    told[0] = come(request_of(0), {0, kRanks, std::chrono::milliseconds(400), "another"});
+  });
+  told[1] = come(request_of(1), {1, kRanks, std::chrono::milliseconds(400), "one"});
+  other.join();
+  for (const size_t rank : {0u, 1u}) {
+    ASSERT_TRUE(fails_with(Code::kUnreachable, told[rank]));
+    const std::string missing = fmt::format("rank {}, rank 2 did not come", 1 - rank);
+    EXPECT_NE(told[rank].error().message.find(missing), std::string::npos)
+        << told[rank].error().message;
   }
+}
+
+TEST_F(PartMeeting, TwoProcessesOfOneRankAreNoRank) {
+  std::vector<Told> told(kRanks + 1, Told());
+  std::vector<std::thread> threads;
+  std::latch all_stored(kRanks + 1);
+  for (uint32_t number = 0; number < kRanks + 1; ++number) {
+    threads.emplace_back([&, number] {
+      SaveRequest request = request_of(number % kRanks);
+      auto part = save_part(*store_, request);
+      request.tensors.clear();
+      all_stored.arrive_and_wait();
+      told[number] = meet(*store_, request, **part,
+                          {number % kRanks, kRanks, std::chrono::milliseconds(2000)});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const auto twice = std::count_if(told.begin(), told.end(), [](const Told& each) {
+    return !each && each.error().message.find("as rank 0, both alive") != std::string::npos;
+  });
+  EXPECT_GE(twice, 1);
 }
 
 TEST_F(PartMeeting, WhoGivesUpEndsTheMeetingOfAll) {

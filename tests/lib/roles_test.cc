@@ -139,7 +139,7 @@ TEST(Roles, WhatIsNoRolesFileIsNamed) {
        {"", "{", "[]", "1", R"({"names": []})", R"({"names": {"momentum": "{p}"}})",
         R"({"names": {"weight": "w"}})", R"({"names": {"weight": "{p}{p}"}})",
         R"({"names": {"weight": 1}})", R"({"names": {"weight": "{p}", "master": "{p}"}})",
-        R"({"lr": "0.1"})", R"({"optimizer": 1})", R"({"groups": {}})",
+        R"({"lr": "0.1"})", R"({"lr": 1e999})", R"({"optimizer": 1})", R"({"groups": {}})",
         R"({"groups": [{"lr": 1}]})", R"({"groups": [{"match": "*", "optimizer": 1}]})",
         R"({"groups": [{"match": ["*", 1]}]})", R"({"model_type": "llama"})"}) {
     const auto rules = parse_role_rules(as_bytes(text), "roles.json");

@@ -148,6 +148,32 @@ TEST_F(Save, SourcesThatChangedAreNotPublished) {
   EXPECT_TRUE(posix_fs().list(path() + "/sessions")->empty());
 }
 
+TEST_F(Save, ATensorThatChangesMakesItFail) {
+  for (const bool is_still : {false, true}) {
+    Bytes big = noise(4096, 2);
+    SaveRequest request;
+    request.tag = "t";
+    request.base = "none";
+    request.tensors = cut("w", {2048}, big, 0, 1, false);
+    request.are_still = is_still;
+    // After digests are known, and before anything is written.
+    request.look_up = [&](const std::vector<Digest>&, std::vector<std::optional<Copy>>&) {
+      big[3000] ^= is_still ? 0 : 1;
+      return Status{};
+    };
+    const auto saved = save(*store_, request);
+    if (is_still) {
+      ASSERT_TRUE(succeeds(saved));
+      EXPECT_EQ(load_whole("t", "w", {2048}), big);
+      continue;
+    }
+    ASSERT_TRUE(fails_with(Code::kUsage, saved));
+    EXPECT_NE(saved.error().message.find("'w' changed while"), std::string::npos);
+    EXPECT_TRUE(store_->read_tags()->tags.empty());
+    EXPECT_TRUE(packs().empty());
+  }
+}
+
 TEST_F(Save, TheDefaultBaseIsBesideTheTag) {
   for (const char* tag : {"run/1", "run/evals/1", "other", "run/2"}) {
     SaveRequest request = request_for(data_);
