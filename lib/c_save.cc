@@ -7,6 +7,7 @@
 #include "lib/roles.h"
 #include "lib/save_json.h"
 #include "lib/save_part.h"
+#include "store/tag_name.h"
 
 namespace cairn::c_abi {
 
@@ -139,6 +140,13 @@ extern "C" cairn_status cairn_save(cairn_store* store, const cairn_save_request*
     CAIRN_TRY(const cairn::SaveResult saved, cairn::save(*store->store, wanted));
     return result == nullptr ? cairn::Status()
                              : cairn::c_abi::give_json(cairn::save_json(saved), result);
+  });
+}
+
+extern "C" cairn_status cairn_check_tag(const char* tag) {
+  return cairn::c_abi::run([&]() -> cairn::Status {
+    CAIRN_TRY(const std::string name, cairn::c_abi::text_of(tag, "the tag"));
+    return cairn::check_tag_name(name);
   });
 }
 

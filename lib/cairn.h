@@ -156,6 +156,9 @@ typedef struct cairn_save_request {
  * CAIRN_USAGE naming tensors and boxes, CAIRN_EXISTS, CAIRN_NO_SPACE, CAIRN_BUSY, ... */
 cairn_status cairn_save(cairn_store* store, const cairn_save_request* request, char** result);
 
+/* Whether a save would take the name; CAIRN_USAGE if not. */
+cairn_status cairn_check_tag(const char* tag);
+
 /* --- Saving by several processes */
 
 /* What one process has stored of a tag. It protects its files until it is ended, so it must live

@@ -141,6 +141,8 @@ class MeetingOfParts {
       if (!is_ours || !lives(each.session)) continue;
       if (is_sure) CAIRN_CHECK(check_same(*told));
       const auto rank = (*told)["rank"].get<uint32_t>();
+      // Of a larger job that has died, perhaps: it must not keep this one from being complete.
+      if (!is_sure && rank >= meeting_.ranks) continue;
       const auto part = (*told)["part"].get<std::string>();
       const auto [at, is_first] = there.try_emplace(rank, part);
       if (!is_first && is_sure) return come_twice(rank);

@@ -16,7 +16,7 @@ namespace cairn {
 struct Meeting {
   uint32_t rank = 0, ranks = 1;
   std::chrono::milliseconds longest{600'000};  ///< to wait for the others
-  std::string job;  ///< only parts of processes that say the same are united
+  std::string job = {};  ///< only parts of processes that say the same are united
 };
 
 /// Waits until all ranks have stored their parts of the request's tag and one of them has made it;

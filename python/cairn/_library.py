@@ -70,6 +70,7 @@ _CALLS = {
     "cairn_open": [c_char_p, POINTER(c_void_p)],
     "cairn_watch_new": [POINTER(c_void_p)],
     "cairn_save": [c_void_p, POINTER(SaveRequest), POINTER(c_void_p)],
+    "cairn_check_tag": [c_char_p],
     "cairn_base_of": [c_void_p, c_char_p, POINTER(c_void_p)],
     "cairn_save_part": [c_void_p, POINTER(SaveRequest), POINTER(c_void_p)],
     "cairn_part_meet": [c_void_p, c_void_p, POINTER(SaveRequest), c_uint32, c_uint32, c_double,

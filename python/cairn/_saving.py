@@ -165,6 +165,7 @@ def check(request):
                        ("if_exists", request.if_exists), ("effort", request.effort)):
         if text is not None:
             check_text(what, text)
+    _library.call("cairn_check_tag", request.tag.encode())
     if isinstance(request.roles, str) and request.roles not in _ROLES:
         raise UsageError(f"roles is {request.roles!r}", f"it is one of {_ROLES}, or a dict")
     if request.step is not None:

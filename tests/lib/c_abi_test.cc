@@ -190,6 +190,14 @@ TEST_F(CAbi, WrongRequestsAreErrors) {
   EXPECT_STREQ(cairn_error_hint(), "it is 'balanced', 'fast', 'small'");
 }
 
+TEST_F(CAbi, NamesOfTagsAreKnownBefore) {
+  EXPECT_EQ(cairn_check_tag("run/1"), CAIRN_OK);
+  for (const char* wrong : {"", "a b", "/a", "@newest"}) {
+    EXPECT_EQ(cairn_check_tag(wrong), CAIRN_USAGE) << wrong;
+  }
+  EXPECT_EQ(cairn_check_tag(nullptr), CAIRN_USAGE);
+}
+
 TEST_F(CAbi, TextsThatAreNoTextDoNoHarm) {
   const cairn_tensor source = tensor();
   cairn_save_request wanted = request(source, "run/1");

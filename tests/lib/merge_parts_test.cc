@@ -217,7 +217,7 @@ TEST_F(MergeParts, AForgedPartIsRefused) {
   ASSERT_GE(last.item, forged.schema.tensors.size()) << "the attachment";
   last.chunk = uint64_t{1} << 40;
   Copy& copy = forged.copies.copies.front();
-  copy.encoding = Encoding::kXor;
+  copy.encoding = Encoding::kDelta;
   copy.bases = {{kOwnUnits, static_cast<uint32_t>(forged.units.size() - 1)}};
   const auto session = *SaveSession::begin(*store_, all[1], "none");
   forged.session = session->id();

@@ -124,13 +124,15 @@ TEST_F(PartMeeting, GcTakesWhatTheDeadHaveLeft) {
 
 TEST_F(PartMeeting, WhatTheDeadHaveAnnouncedIsNoMatter) {
   const SessionId dead = *SessionId::fresh();
-  ASSERT_TRUE(write_new_file(posix_fs(), lease_path(path(), dead), as_bytes(std::string("{}"))));
+  ASSERT_TRUE(
+      write_new_file(posix_fs(), lease_path(path(), dead), as_bytes(std::string("no lease"))));
   const std::string told =
       R"({"tag": "run/7", "job": "", "step": 7, "rank": 3, "ranks": 4, "part": ")" + dead.hex() +
       R"("})";
   ASSERT_TRUE(write_new_file(posix_fs(), announcement_path(path(), dead), as_bytes(told)));
   const auto all = all_come(kLong, kRanks, [&](uint32_t rank) { return request_of(rank); });
-  for (const Told& each : all) EXPECT_TRUE(succeeds(each)) << "a lease that cannot be read, unmarked";
+  for (const Told& each : all)
+    EXPECT_TRUE(succeeds(each)) << "a lease that cannot be read, unmarked";
 }
 
 TEST_F(PartMeeting, JobsDoNotMeetUnderOneTag) {

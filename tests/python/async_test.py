@@ -261,6 +261,8 @@ class Saves(package.StoreTest):
                            ({"meta": torch.empty(2, device="meta")}, "'meta'")):
             with self.assertRaisesRegex(cairn.UsageError, why):
                 self.saver.save("run/1", state)
+        with self.assertRaisesRegex(cairn.UsageError, "two words"):
+            self.saver.save("two words", {"w": torch.ones(2)})
         self.saver.save("run/1", {"w": torch.ones(2)}, user_content={"a": 1}, metadata={"loss": 2.5})
         self.saver.wait()
         self.assertEqual(self.store.user_content("run/1"), {"a": 1})
