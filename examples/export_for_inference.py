@@ -4,7 +4,7 @@
 
 Prints what was written, and what a training checkpoint holds beside it:
 
-    model.safetensors: 10 tensors, 1.55 MB of the 9.31 MB of 'fsdp2/step-20'
+    model.safetensors: 11 tensors, 1.55 MB of the 9.31 MB of 'fsdp2/step-20'
 
 Without a line of Python:
 

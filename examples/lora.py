@@ -4,9 +4,9 @@
 
 Prints what each tag holds and what it added to the store:
 
-    base/llm: 13.65 MB of state, 9.20 MB stored
-    lora/step-1: 13.82 MB of state, 0.15 MB stored
-    lora/step-2: 13.82 MB of state, 0.12 MB stored
+    base/llm: 6.30 MB of state, 4.17 MB stored
+    lora/step-1: 6.60 MB of state, 0.15 MB stored
+    lora/step-2: 6.60 MB of state, 0.10 MB stored
 """
 
 import argparse

@@ -41,10 +41,11 @@ def main() -> None:
         loss = train_step(model, optimizer, step)
         step += 1
     tag = f"{RUN}/step-{step}"
-    # Was: dcp.async_save(state, checkpoint_id=PATH).
+    # Was: dcp.async_save(state, checkpoint_id=PATH). DCP's thread uses collectives: in a group of its
+    # own, or they meet those of the training.
     saving = dcp.async_save(state_of(model, optimizer, step), checkpoint_id=tag,
                             storage_writer=StorageWriter(options.store),
-                            async_stager=AsyncStager())
+                            async_stager=AsyncStager(), process_group=distributed.new_group())
     saving.result()  # training would go on meanwhile
     if is_first:
         print(f"step {step}: loss {loss:.4f}, saved as '{tag}'")

@@ -61,7 +61,7 @@ try:
         saver.save("a", state)
         again.start()
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(60)
+        threading.Event().wait(60)
 except KeyboardInterrupt:
     print("interrupted")
 again.join()
