@@ -16,8 +16,7 @@ from torch import distributed
 
 import cairn
 import ranks
-from cairn.torch import Ranks
-from cairn.torch._exchange import Place
+from cairn.torch import Ranks, _joining
 
 
 def together(size, work, make_store=distributed.HashStore, **options):
@@ -46,12 +45,30 @@ def talk(us):
     return gathered, told, last
 
 
+def meet(us, topic, step=None):
+    """A talk that rank 0 announces: what the others heard, or the error."""
+    try:
+        if us.rank == 0:
+            try:
+                with _joining.announced(us, topic, step) as exchange:
+                    exchange.gather(step)
+            except cairn.UnreachableError as error:
+                _joining.tell_missed(us, exchange.missing, topic, step, error.message)
+                raise
+            return exchange.broadcast(f"heard {step}")
+        exchange = _joining.join(us, topic, step)
+        exchange.gather(step)
+        return exchange.broadcast()
+    except cairn.UnreachableError as error:
+        return error.message
+
+
 def is_slow(us):
     """The last rank takes four time-outs to answer, and shows that it gets on; or that it does not
     while it answers the second time."""
     told = []
     for is_alive in (True, False):
-        exchange, ticks = us.exchange(f"slow {is_alive}"), iter(range(100))
+        exchange, ticks = us.exchange(), iter(range(100))
         if us.rank == us.size - 1:
             with exchange.working(lambda: next(ticks) if is_alive else 0):
                 threading.Event().wait(4 * us.timeout)
@@ -176,40 +193,48 @@ class Talks(package.StoreTest):
             self.assertRegex(results[rank][1], f"rank [02] did not answer rank {rank}")
 
     def test_who_missed_a_talk_takes_part_in_others(self):
+        """Also in one about the same topic, whoever comes first to it."""
+        for topics in ("abc", "aaa"):
+            in_step = threading.Barrier(2)
+
+            def work(us):
+                heard = []
+                for number, topic in enumerate(topics):
+                    in_step.wait(60)
+                    if (us.rank, number) == (1, 1):
+                        continue
+                    heard.append(meet(us, topic, number))
+                return heard
+
+            (first, second), _ = together(2, work, timeout=0.5)
+            self.assertEqual(second, ["heard 0", "heard 2"])
+            self.assertEqual([first[0], first[2]], ["heard 0", "heard 2"])
+            self.assertIn("rank 1 did not answer rank 0", first[1])
+
+    def test_who_comes_too_late_hears_it(self):
+        gave_up = threading.Event()
+
         def work(us):
-            told = []
-            for topic in ("a", "b", "c"):
-                if (us.rank, topic) == (1, "b"):
-                    continue
-                try:
-                    exchange = us.exchange(topic)
-                    exchange.gather(us.rank)
-                    told.append(exchange.broadcast(topic if us.rank == 0 else None))
-                except cairn.UnreachableError as error:
-                    told.append(error.message)
-            return told
+            if us.rank == 1:
+                gave_up.wait(60)
+            heard = meet(us, "a")
+            gave_up.set()
+            return heard, meet(us, "b")
 
         (first, second), _ = together(2, work, timeout=0.5)
-        self.assertEqual(second, ["a", "c"])
-        self.assertEqual([first[0], first[2]], ["a", "c"])
-        self.assertIn("rank 1 did not answer rank 0", first[1])
+        for heard in first[0], second[0]:
+            self.assertIn("rank 1 did not answer rank 0", heard)
+        self.assertEqual((first[1], second[1]), ("heard None", "heard None"))
 
-    def test_to_where_rank_0_is_others_come(self):
-        """Also to the second talk of a topic of which they missed the first."""
-        def work(us):
-            if us.rank == 0:
-                with us.exchange("a").placed():
-                    pass
-                exchange = us.exchange("a")
-                with exchange.placed(3):
-                    return exchange.gather(0)
-            while (exchange := us.exchange("a")).place_of(0) != Place("a", 1, 3):
-                pass
-            exchange.gather(1)
-            return None
+    def test_many_talks_one_after_the_other(self):
+        """Of one topic and of several: nobody joins a talk twice, nor finds one that is over."""
+        for topics in ("a", "abc"):
+            def work(us):
+                return [meet(us, topics[number % len(topics)], number) for number in range(60)]
 
-        results, _ = together(2, work)
-        self.assertEqual(results, [[0, 1], None])
+            results, store = together(3, work)
+            self.assertEqual(results, [[f"heard {number}" for number in range(60)]] * 3)
+            self.assertEqual(store.num_keys(), 0)
 
     def test_a_talk_that_ended_early_does_not_disturb_the_next(self):
         given_up = threading.Event()

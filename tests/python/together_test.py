@@ -317,6 +317,23 @@ def misses_a_save(rank, size, path, who, in_step):
     return told
 
 
+def in_a_hurry(rank, size, path, other):
+    """Saves one after the other to two stores, under the same names, some of them again and again;
+    nothing holds the ranks together but the saves."""
+    store, skipped = cairn.Store(other, create=True), 0
+    with AsyncSaver(path, group=distributed.group.WORLD) as saver, \
+            AsyncSaver(store, group=distributed.group.WORLD, back_pressure="skip") as skipping:
+        for step in range(30):
+            state = {"w": torch.full((500,), step), "rank": rank}
+            saver.save(f"r/{step}", state, step=step if step % 2 else None)
+            saver.save("latest", state, if_exists="replace")
+            skipped += skipping.save("latest", state, if_exists="replace").skipped
+            store.save(f"r/{step}", state, group=distributed.group.WORLD)
+    distributed.barrier()
+    keys = distributed.distributed_c10d._get_default_store().num_keys()
+    return skipped, keys
+
+
 def missed_call(rank, size, path):
     """Rank 1 leaves out a call that waits."""
     if rank == 1:
@@ -366,6 +383,14 @@ class Missed(package.StoreTest):
             self.assertEqual(both[who], [None, None, "missed", None, None, None])
             self.assertRegex(both[other].pop(2), r"saves 'a/[23]' \(step [23]\) where rank 0 saves")
             self.assertEqual(both[other], [None] * 5)
+
+    def test_nothing_is_missed_in_a_hurry(self):
+        told = ranks.run(in_a_hurry, 3, self.store.path, self.folder / "other")
+        self.assertEqual(len({skipped for skipped, _ in told}), 1)
+        for store in (self.store, cairn.Store(self.folder / "other")):
+            self.assertEqual(len(store.tags("r/*")), 30)
+            self.assertEqual(store.load("latest")["w"].dtype, torch.int64)
+        self.assertEqual(self.store.load("latest")["w"][0], 29)
 
     def test_a_call_that_waits(self):
         (kind, text), seconds = ranks.run(missed_call, 2, self.store.path)[0]

@@ -174,6 +174,7 @@ class AsyncSaver:
         except RuntimeError as error:  # out of threads
             self._is_idle.set()
             saving.end(error=error)
+            saving.raise_untold()
         return saving
 
     def _run(self, saving, begun, snapshot, before):

@@ -3,31 +3,44 @@ torch.distributed began with.
 
 No collectives: a background thread may talk while the main thread trains with them. Values travel
 as JSON, and nothing that another rank sent is executed. Every wait ends, with the values or with an
-error that names the ranks that are missing. How one talk goes: _exchange.py.
+error that names the ranks that are missing. How one talk goes: _exchange.py;
+how they come to the same one: _joining.py.
 """
 
+import itertools
 import json
 import os
 import secrets
 import threading
+import time
 import zlib
 
 import torch.distributed as dist
 
-from ..errors import UnreachableError, UsageError
+from ..errors import CancelledError, UnreachableError, UsageError
 from ._exchange import Exchange
 
 TIMEOUT = 600.0  # seconds
 _NAMED = 16  # ranks in a message
-_KEPT_TOPICS = 10_000  # of older ones nothing is left that could be met
 
-_job = [None, {}]  # the job's store; how often which members have talked of what
+_NOTHING = "-"  # what no key holds
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 2e-4, 0.1  # seconds between two looks
+
+_lock = threading.Lock()
+_job = [None, {}]  # the job's store; the Numbers of its groups, by their members
 
 
 def named(ranks):
     """Text for messages: "rank 3", "ranks 3, 5 and 2 more"."""
     more = f" and {len(ranks) - _NAMED} more" if len(ranks) > _NAMED else ""
     return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks[:_NAMED]))}{more}"
+
+
+class Numbers:
+    """Of talks. Taking the next one is atomic."""
+
+    def __init__(self):
+        self.exchanges, self.talks = itertools.count(), itertools.count()
 
 
 class Ranks:
@@ -37,20 +50,18 @@ class Ranks:
     with, the same on all ranks and no other talk's; labels: the ranks' names in messages.
     timeout: seconds that one wait may last without a sign of life of who is waited for, and half of
     the wait for an answer of one to all.
-    Threads: any, but exchanges of one topic begin in the same order on all ranks. A fork may not use
-    it.
+    Threads: any; saves of one group begin in the same order on all ranks. A fork may not use it.
     """
 
     def __init__(self, rank, size, store=None, *, name="cairn", labels=None, timeout=TIMEOUT,
-                 counts=None):
+                 numbers=None):
         if size > 1 and store is None:
             raise UsageError(f"{size} ranks need a store of torch.distributed to talk through")
         self.rank, self.size, self.timeout = rank, size, timeout
         self.labels = list(labels) if labels is not None else list(range(size))
         self.keys = name  # what all begin with
         self._store = store
-        self._counts = {} if counts is None else counts  # topic -> how many exchanges there were
-        self._lock = threading.Lock()  # of counts
+        self._numbers = Numbers() if numbers is None else numbers
         self._process = os.getpid()
         self._own_store = None
         self.ended = threading.Event()
@@ -74,34 +85,26 @@ class Ranks:
         store = _job_store() if len(labels) > 1 else None
         return cls(dist.get_rank(group), len(labels), store,
                    name=f"cairn/{_members(labels)}", labels=labels, timeout=timeout,
-                   counts=_counts_of(store, labels))
+                   numbers=_numbers_of(store, labels))
 
     def __repr__(self):
         return f"cairn.torch.Ranks({self.rank} of {self.size})"
 
-    def exchange(self, topic=""):
-        """The next talk of these ranks about something: what is said in it does not meet what is
-        said in others, also when one of them ended early."""
+    def exchange(self):
+        """The next talk of these ranks: what is said in it does not meet what is said in others,
+        also when one of them ended early. All ranks begin as many. See _joining.py for others."""
+        self.check_process()
+        return Exchange(self, f"next/{next(self._numbers.exchanges)}")
+
+    def check_process(self):
+        """Errors: UsageError in a fork."""
         if os.getpid() != self._process:
             raise UsageError("a forked process cannot speak for its parent's rank",
                              "save from the process that began the job")
-        return Exchange(self, topic)
 
-    def take_number(self, topic, number=None):
-        """The number of an exchange that begins: this rank's next of the topic, or the given one."""
-        with self._lock:
-            taken = self._counts.pop(topic, 0)
-            if number is not None:
-                taken = number
-            self._counts[topic] = taken + 1
-            while len(self._counts) > _KEPT_TOPICS:
-                del self._counts[next(iter(self._counts))]
-        return taken
-
-    def pass_over(self, topic, number):
-        """No exchange of this number, or an earlier one, will begin here."""
-        with self._lock:
-            self._counts[topic] = max(self._counts.get(topic, 0), number + 1)
+    def take_number(self):
+        """One that this process takes once for these ranks."""
+        return next(self._numbers.talks)
 
     def end(self):
         """Ends all waits of this rank, now and later, with CancelledError."""
@@ -120,18 +123,38 @@ class Ranks:
         return named([self.labels[rank] for rank in ranks])
 
     def ask(self, question, *arguments):
-        """Calls a method of the store. Errors: UnreachableError when who holds it is gone."""
-        if self._own_store is None:
-            # A connection of its own: a wait does not hold up what else asks the job's store.
-            clone = getattr(self._store, "clone", None)
-            self._own_store = clone() if clone is not None else self._store
+        """Calls a method of the store, none that waits. Errors: UnreachableError when who holds it is
+        gone."""
         try:
+            if self._own_store is None:
+                # A connection of its own: a wait does not hold up what else asks the job's store.
+                clone = getattr(self._store, "clone", None)
+                self._own_store = clone() if clone is not None else self._store
             return getattr(self._own_store, question)(*arguments)
         except RuntimeError as error:
             told = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UnreachableError(
                 f"the job's store does not answer {self.named([self.rank])}: {told}",
                 f"{self.named([0])} or the launcher, which holds it, may have ended") from error
+
+    def read(self, key):
+        """What a key that is deleted now and then holds, as bytes; None when it is not there. A get
+        of a key that has just gone would wait for it."""
+        told = self.ask("compare_set", key, _NOTHING, _NOTHING)
+        return None if told == _NOTHING.encode() else told
+
+    def until(self, is_so, limit):
+        """Whether it became so within `limit` seconds. It looks again and again, a twentieth of the
+        time waited apart: unlike a blocking wait that leaves no request behind when it gives up.
+        Errors: CancelledError after end()."""
+        begin = time.monotonic()
+        while not is_so():
+            waited = time.monotonic() - begin
+            if waited > limit:
+                return False
+            if self.ended.wait(min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)):
+                raise CancelledError(f"{self.named([self.rank])} no longer waits for the others")
+        return True
 
 
 def job_name(group=None):
@@ -154,10 +177,12 @@ def _members(labels):
     return f"{zlib.crc32(json.dumps(labels).encode()):08x}-{len(labels)}"
 
 
-def _counts_of(store, labels):
-    if _job[0] is not store:
-        _job[:] = [store, {}]
-    return _job[1].setdefault(labels, {})
+def _numbers_of(store, labels):
+    """Those of all Ranks of the group while the job has this store."""
+    with _lock:
+        if _job[0] is not store:
+            _job[:] = [store, {}]
+        return _job[1].setdefault(labels, Numbers())
 
 
 def _job_store():

@@ -49,7 +49,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
     asked on rank 0. Both may raise: then this does, on all ranks. compare: replicas
     (_tripwires.CHOICES)."""
     if ranks is None or ranks.size == 1:
-        _saving.check(request)
+        _check(request, compare)
         if (word := decide()) == "skip":
             return Begun(store, request, {}, word)
         flat = take_apart()
@@ -58,7 +58,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
 
     def bring():
         nonlocal flat
-        _saving.check(request)
+        _check(request, compare)
         flat = take_apart()
         flat.tensors = FormedTensors(flat.tensors)
         outline = _shares.outline(flat.tensors, request.attachments.get(_tree.STRUCTURE, b""))
@@ -69,17 +69,21 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
     def answer():
         return decide(), request.base or _saving.base_of(store._handle, request.tag)
 
-    exchange = ranks.exchange(request.tag)
-    agreed = _together.agree(exchange, bring, answer)
+    agreed = _together.agree(ranks, request.tag, bring, answer)
     if agreed.word == "skip":
         return Begun(store, request, {}, agreed.word)
     request.base, request.warnings = agreed.base, agreed.warnings
-    begun = Begun(store, request, flat.tensors, agreed.word, None, exchange)
+    begun = Begun(store, request, flat.tensors, agreed.word, None, agreed.exchange)
     with begun.withdrawn_on_error():
         begun.given = _described(request, flat)
         begun.tensors = _shares.share_of(flat.tensors, ranks, agreed.alike, begun.given)
         begun.structure = _structure_to_tell(flat, ranks.rank, agreed.alike)
     return begun
+
+
+def _check(request, compare):
+    _saving.check(request)
+    _tripwires.check_choice(compare)
 
 
 def _described(request, flat):
@@ -98,7 +102,6 @@ def _structure_to_tell(flat, rank, alike):
 
 def save(store, group, request, take_apart, compare, timeout):
     """Saves together with the ranks of a group (None: of the job), and waits."""
-    _tripwires.check_choice(compare)
     ranks = Ranks.of(group, timeout=TIMEOUT if timeout is None else timeout)
     begun = begin(store, ranks, request, take_apart, compare)
     with begun.withdrawn_on_error():

@@ -13,28 +13,29 @@ may have been a commit.
 
 import contextlib
 import dataclasses
+import itertools
 
 from .. import _saving
 from ..errors import CancelledError, Error, UnreachableError, UsageError, error_of
-from . import _structures, _tripwires
+from . import _joining, _structures, _tripwires
 
 _SETTLE_WITHOUT_ALL = 1.0  # seconds
-_ANSWER = 1  # the turn of an exchange in which rank 0 answers
-_LOOKED_AT = 4  # missing ranks at a time
+_LOOKED_AT = 4  # ranks at a time
 
 
 @dataclasses.dataclass
 class Agreement:
     """What all ranks know before they save."""
 
+    exchange: object  # for save()
     word: str  # rank 0's: "go" or "skip"
     base: str  # a tag's name or "none"
     alike: list  # the ranks whose states have the same names as this one's, in order
     warnings: list  # on rank 0: of replicas that differ
 
 
-def agree(exchange, bring, decide):
-    """The first half; the exchange's topic is the tag.
+def agree(ranks, topic, bring, decide):
+    """The first half. topic: the tag.
 
     bring(): (tag, step, text, seals): texts are equal where states have the same names and shapes;
     seals: of _tripwires.
@@ -42,7 +43,7 @@ def agree(exchange, bring, decide):
     Errors: what they raised, on all ranks; UsageError naming a rank with another tag or step;
     UnreachableError naming the ranks that are missing.
     """
-    ranks = exchange.ranks
+    ranks.check_process()
     seals = {}
 
     def say():
@@ -52,30 +53,57 @@ def agree(exchange, bring, decide):
                 "seals": {label: seal.sum for label, seal in seals.items()}}
 
     mine, failed = _tried(say)
-    step = mine.get("step")
-    with exchange.placed(step):
-        answer = _answered(exchange, mine, lambda told: _compared(ranks, told, decide),
-                           look=lambda missing: _look_elsewhere(exchange, step, missing))
+    try:
+        exchange, answer = _agreed(ranks, topic, mine, decide)
+    except Error:
+        _raise(failed, {})
+        raise
     _raise(failed, answer)
     names = answer["names"]
     alike = [rank for rank in range(ranks.size) if names[rank] == names[ranks.rank]]
     warnings = _tripwires.tell(exchange, seals, answer["doubts"]) if answer["doubts"] else []
-    return Agreement(answer["word"], answer["base"], alike, warnings)
+    return Agreement(exchange, answer["word"], answer["base"], alike, warnings)
 
 
-def _look_elsewhere(exchange, step, missing):
-    """What rank 0 does about ranks that save something else meanwhile. Who is behind hears so and
-    is waited for; where this one is behind, or nobody knows, it gives up.
-    Errors: UsageError naming the rank."""
-    ranks = exchange.ranks
-    for rank in missing[:_LOOKED_AT]:
-        place = exchange.place_of(rank)
-        if place is None or place.topic == exchange.topic:
-            continue
-        ahead = 0 if None in (step, place.step) else place.step - step
-        error = _unlike(ranks, rank, place.topic, place.step, exchange.topic, step)
+def _agreed(ranks, topic, mine, decide):
+    """The exchange, and rank 0's answer in it."""
+    step = mine.get("step")
+    if ranks.rank != 0:
+        exchange = _joining.join(ranks, topic, step)
+        return exchange, _heard(exchange, mine)
+    look = _Lookout(ranks, topic, step)
+    with _joining.announced(ranks, topic, step) as exchange:
+        told, missing = _tried(lambda: exchange.gather(mine, look=look))
+    if isinstance(missing, UnreachableError):
+        _joining.tell_missed(ranks, exchange.missing, topic, step, missing.message)
+    answer = _answer_to(ranks, told, missing, lambda told: _compared(ranks, told, decide))
+    _tell(exchange, answer, missing)
+    return exchange, answer
+
+
+class _Lookout:
+    """What rank 0 does about ranks that wait for something else meanwhile. Who is behind hears so
+    and is waited for; where this one is behind, or nobody knows, it gives up."""
+
+    def __init__(self, ranks, topic, step):
+        self._ranks, self._topic, self._step = ranks, topic, step
+        self._others = itertools.cycle(range(1, ranks.size))
+        self._sent_away = set()
+
+    def __call__(self, find_missing):
+        """Errors: UsageError naming the rank."""
+        for rank in itertools.islice(self._others, min(_LOOKED_AT, self._ranks.size - 1)):
+            place = _joining.place_of(self._ranks, rank)
+            is_elsewhere = place is not None and place.topic != self._topic
+            if is_elsewhere and (rank, place.number) not in self._sent_away:
+                self._meet(rank, place)
+
+    def _meet(self, rank, place):
+        ahead = 0 if None in (self._step, place.step) else place.step - self._step
+        error = _unlike(self._ranks, rank, place.topic, place.step, self._topic, self._step)
         if ahead <= 0:
-            exchange.turn_away(place, _ANSWER, _told(error))
+            self._sent_away.add((rank, place.number))
+            _joining.send_away(self._ranks, rank, place, _told(error)["error"])
         if ahead >= 0:
             raise error
 
@@ -131,27 +159,38 @@ def withdraw(exchange, error):
     _answered(exchange, _told(error), None)
 
 
-def _answered(exchange, mine, work, look=None):
+def _answered(exchange, mine, work):
     """Rank 0's answer to what all ranks say: what work(told) returns, or its error; where a rank
     failed before or is missing, that, and no work is done ("unused")."""
-    ranks = exchange.ranks
-    if ranks.rank != 0:
-        try:
-            exchange.gather(mine)
-        except (TypeError, ValueError, UsageError) as error:  # it cannot be said
-            exchange.gather(_told(error), again=True)
-        return exchange.broadcast()
-    told, missing = _tried(lambda: exchange.gather(mine, look=look))
+    if exchange.ranks.rank != 0:
+        return _heard(exchange, mine)
+    told, missing = _tried(lambda: exchange.gather(mine))
+    answer = _answer_to(exchange.ranks, told, missing, work)
+    _tell(exchange, answer, missing)
+    return answer
+
+
+def _heard(exchange, mine):
+    """On others than rank 0."""
+    try:
+        exchange.gather(mine)
+    except (TypeError, ValueError, UsageError) as error:  # it cannot be said
+        exchange.gather(_told(error), again=True)
+    return exchange.broadcast()
+
+
+def _answer_to(ranks, told, missing, work):
     if missing is not None:
-        answer = {**told, "unused": True}
-    else:
-        well, failed = _tried(lambda: _all_well(ranks, told))
-        answer = {**well, "unused": True} if failed is not None else _tried(lambda: work(told))[0]
+        return {**told, "unused": True}
+    well, failed = _tried(lambda: _all_well(ranks, told))
+    return {**well, "unused": True} if failed is not None else _tried(lambda: work(told))[0]
+
+
+def _tell(exchange, answer, missing):
     exchange.broadcast(answer)
     with contextlib.suppress(UnreachableError, CancelledError):
         # This process may hold the job's store, and end next.
         exchange.settle(*([] if missing is None else [_SETTLE_WITHOUT_ALL]))
-    return answer
 
 
 def _commit(store, request, told):
