@@ -68,8 +68,9 @@ class AliveMarks {
   }
 
   /// Closes a descriptor, unless its file is marked.
-  void close(Descriptor descriptor) {
+  void close(Descriptor given) {
     const std::lock_guard lock(mutex_);
+    Descriptor descriptor(std::move(given));  // closed while the lock is held
     struct stat info {};
     if (marks_.empty() || ::fstat(descriptor.number(), &info) != 0) return;
     const auto mark = marks_.find({info.st_dev, info.st_ino});

@@ -70,6 +70,13 @@ inline std::string_view text_or_none(const char* given) { return given == nullpt
 Result<std::vector<cairn_tensor>> tensors_of(const cairn_tensor* first, size_t count,
                                              size_t element_bytes);
 
+/// Errors: kUsage for an array that is null and should have elements.
+template <class T>
+Status check_given(const T* first, size_t count, std::string_view what) {
+  if (count == 0 || first != nullptr) return {};
+  return fail(Code::kUsage, std::string(what) + " of the request are missing (null)");
+}
+
 /// What sources (TensorSource) and targets (TensorTarget) have in common.
 /// Errors: kUsage naming the tensor.
 template <class Place>

@@ -7,6 +7,7 @@ namespace cairn::c_abi {
 
 static Status read_request(const cairn_load_request& given, LoadRequest& request) {
   CAIRN_TRY(const auto targets, tensors_of(given.targets, given.target_count, given.target_bytes));
+  CAIRN_CHECK(check_given(given.renames, given.rename_count, "the renames"));
   CAIRN_TRY(request.targets, places_of<TensorTarget>(targets));
   for (size_t i = 0; i < given.rename_count; ++i) {
     CAIRN_TRY(auto pattern, text_of(given.renames[i].key, "a pattern to rename"));

@@ -53,12 +53,6 @@ static std::chrono::milliseconds milliseconds_of(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(std::min(seconds, kLongest) * 1000));
 }
 
-template <class T>
-static Status check_given(const T* first, size_t count, std::string_view what) {
-  if (count == 0 || first != nullptr) return {};
-  return fail(Code::kUsage, fmt::format("{} of the request are missing (null)", what));
-}
-
 static Status read_extras(const cairn_save_request& given, SaveRequest& request) {
   CAIRN_CHECK(check_given(given.attachments, given.attachment_count, "the attachments"));
   CAIRN_CHECK(check_given(given.metadata, given.metadata_count, "the metadata"));
@@ -108,8 +102,7 @@ static Status read_choices(const cairn_save_request& given, SaveRequest& request
 }
 
 /// Views what the caller's request points to.
-static Result<SaveRequest> read_request(const cairn_save_request* request_given) {
-  CAIRN_TRY(const cairn_save_request given, request_of(request_given));
+static Result<SaveRequest> read_request(const cairn_save_request& given) {
   SaveRequest request;
   CAIRN_TRY(request.tag, text_of(given.tag, "the tag"));
   CAIRN_TRY(const auto tensors, tensors_of(given.tensors, given.tensor_count, given.tensor_bytes));
@@ -136,7 +129,8 @@ static Result<SaveRequest> read_request(const cairn_save_request* request_given)
 extern "C" cairn_status cairn_save(cairn_store* store, const cairn_save_request* request,
                                    char** result) {
   return cairn::c_abi::run([&]() -> cairn::Status {
-    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(request));
+    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
+    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(given));
     CAIRN_TRY(const cairn::SaveResult saved, cairn::save(*store->store, wanted));
     return result == nullptr ? cairn::Status()
                              : cairn::c_abi::give_json(cairn::save_json(saved), result);
@@ -167,7 +161,8 @@ struct cairn_part {
 extern "C" cairn_status cairn_save_part(cairn_store* store, const cairn_save_request* request,
                                         cairn_part** part) {
   return cairn::c_abi::run([&]() -> cairn::Status {
-    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(request));
+    CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
+    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(given));
     if (!wanted.parts.empty()) {
       return cairn::fail(cairn::Code::kUsage, "a part of a save is not made of parts");
     }
@@ -185,9 +180,9 @@ extern "C" cairn_status cairn_part_meet(cairn_store* store, cairn_part* part,
                                         const cairn_save_request* request, uint32_t rank,
                                         uint32_t ranks, double longest_s, char** result) {
   return cairn::c_abi::run([&]() -> cairn::Status {
-    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(request));
-    cairn::Meeting meeting{rank, ranks};
     CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
+    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(given));
+    cairn::Meeting meeting{rank, ranks};
     meeting.job = cairn::c_abi::text_or_none(given.job);
     if (longest_s > 0) meeting.longest = cairn::c_abi::milliseconds_of(longest_s);
     CAIRN_TRY(const auto told, cairn::meet(*store->store, wanted, *part->part, meeting));

@@ -147,8 +147,8 @@ typedef struct cairn_save_request {
   /* Of cairn_part_meet(): what only the processes of one job say. Parts of others are passed over,
    * also when they save the same tag. Null: nothing. */
   const char* job;
-  /* Not 0: nothing writes to the tensors before the call returns. Else what is stored is copied
-   * first, and a tensor that was written to meanwhile makes the save fail. */
+  /* Not 0: nothing writes to the tensors before the call returns. Else what is stored is copied and
+   * digested once more, and a chunk that has changed in between makes the save fail. */
   int32_t still;
 } cairn_save_request;
 

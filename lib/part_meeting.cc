@@ -80,6 +80,16 @@ class MeetingOfParts {
         outcome_path_(cairn::outcome_path(store.path(), request.tag, meeting.job)) {}
 
   Result<Json> run() {
+    auto told = announce_and_wait();
+    // Whatever it was, nobody is to unite a part that was given up.
+    if (!told && !is_over_) (void)give_up().has_value();
+    return told;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kPoll{20};
+
+  Result<Json> announce_and_wait() {
     CAIRN_CHECK(announce());
     const auto end = std::chrono::steady_clock::now() + meeting_.longest;
     for (;;) {
@@ -91,15 +101,12 @@ class MeetingOfParts {
         CAIRN_TRY(const auto united, unite());
         if (united) return learn(*united);
       }
-      if (has_lost(there)) return withdraw(false);
+      if (has_lost()) return withdraw(false);
       const bool is_stopped = request_.call.stop != nullptr && *request_.call.stop;
       if (is_stopped || std::chrono::steady_clock::now() >= end) return withdraw(is_stopped);
       std::this_thread::sleep_for(kPoll);
     }
   }
-
- private:
-  static constexpr std::chrono::milliseconds kPoll{20};
 
   Status announce() {
     const Json told{{"tag", request_.tag},
@@ -130,9 +137,10 @@ class MeetingOfParts {
   using Parts = std::map<uint32_t, std::string>;
 
   /// The parts of this tag by rank, of the sessions that `lives` says live.
-  /// `is_sure`: that they live, so that what they say must fit.
+  /// `is_sure`: that they live, so that what they say must fit. `all`: gets every part.
   template <class Lives>
-  Result<Parts> gather(bool is_sure, const Lives& lives) const {
+  Result<Parts> gather(bool is_sure, const Lives& lives,
+                       std::set<std::string>* all = nullptr) const {
     Parts there;
     CAIRN_TRY(const auto announcements, list_announcements(store_));
     for (const Announcement& each : announcements) {
@@ -144,6 +152,7 @@ class MeetingOfParts {
       // Of a larger job that has died, perhaps: it must not keep this one from being complete.
       if (!is_sure && rank >= meeting_.ranks) continue;
       const auto part = (*told)["part"].get<std::string>();
+      if (all != nullptr) all->insert(part);
       const auto [at, is_first] = there.try_emplace(rank, part);
       if (!is_first && is_sure) return come_twice(rank);
       if (part == part_) at->second = part;
@@ -158,10 +167,12 @@ class MeetingOfParts {
   }
 
   /// May count a rank whose process has died.
-  Result<Parts> glance() const {
-    return gather(false, [&](const SessionId& session) {
+  Result<Parts> glance() {
+    announced_.clear();
+    const auto has_lease = [&](const SessionId& session) {
       return file_exists(store_.fs(), lease_path(store_.path(), session));
-    });
+    };
+    return gather(false, has_lease, &announced_);
   }
 
   Result<Parts> look() const {
@@ -221,8 +232,10 @@ class MeetingOfParts {
     return std::optional(std::move(told));
   }
 
-  Result<Json> learn(const Json& outcome) const {
-    CAIRN_CHECK(leave(outcome));
+  Result<Json> learn(const Json& outcome) {
+    is_over_ = true;
+    // The rest is tidying up, and gc's where it fails.
+    (void)leave(outcome).has_value();
     if (outcome.contains("result")) return outcome["result"];
     const Json& error = outcome["error"];
     return fail(code_named(error["code"].get<std::string>()), error["message"].get<std::string>(),
@@ -242,6 +255,14 @@ class MeetingOfParts {
     return {};
   }
 
+  /// Takes the announcement away, unless the part is united.
+  Status give_up() const {
+    CAIRN_TRY(const auto lock, this->lock());
+    CAIRN_TRY(const auto outcome, read_outcome());
+    if (!outcome) (void)store_.fs().remove(own_path_).has_value();
+    return {};
+  }
+
   /// Looks once at what has come: it may be left from a process that died before.
   Status note_new(const Parts& there) {
     const bool has_new = std::any_of(there.begin(), there.end(), [&](const auto& each) {
@@ -250,16 +271,17 @@ class MeetingOfParts {
     if (!has_new) return {};
     for (const auto& [rank, part] : there) glanced_.insert(part);
     CAIRN_TRY(const Parts living, look());
-    for (const auto& [rank, part] : living) seen_[rank] = part;
+    for (const auto& [rank, part] : living) {
+      seen_[rank] = part;
+      announced_.insert(part);
+    }
     return {};
   }
 
   /// Whether a rank that had come has gone: without it there will be no tag.
-  bool has_lost(const Parts& there) const {
-    return std::any_of(seen_.begin(), seen_.end(), [&](const auto& each) {
-      const auto at = there.find(each.first);
-      return at == there.end() || at->second != each.second;
-    });
+  bool has_lost() const {
+    return std::any_of(seen_.begin(), seen_.end(),
+                       [&](const auto& each) { return !announced_.contains(each.second); });
   }
 
   /// Ranks that never came, or died; not those that came and gave up.
@@ -274,7 +296,7 @@ class MeetingOfParts {
     return missing;
   }
 
-  Result<Json> withdraw(bool is_stopped) const {
+  Result<Json> withdraw(bool is_stopped) {
     CAIRN_TRY(auto lock, this->lock());
     CAIRN_TRY(const auto outcome, read_outcome());
     if (outcome) {
@@ -282,6 +304,7 @@ class MeetingOfParts {
       return learn(*outcome);
     }
     CAIRN_TRY(const auto missing, find_missing());
+    is_over_ = true;
     (void)store_.fs().remove(own_path_).has_value();
     if (is_stopped) return fail(Code::kCancelled, "the save was stopped");
     if (missing.empty()) {
@@ -303,8 +326,10 @@ class MeetingOfParts {
   const std::string part_;
   const Meeting meeting_;
   const std::string own_path_, outcome_path_;
-  Parts seen_;                     // of ranks that have come, and lived then
-  std::set<std::string> glanced_;  // parts
+  bool is_over_ = false;             // the part is united, or withdrawn
+  Parts seen_;                       // of ranks that have come, and lived then
+  std::set<std::string> glanced_;    // parts that were looked at
+  std::set<std::string> announced_;  // parts, when they were last looked for
 };
 
 }  // namespace

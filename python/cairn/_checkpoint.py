@@ -49,7 +49,8 @@ class Checkpoint:
             struct_bytes=ctypes.sizeof(_library.LoadRequest), targets=records.pack(),
             target_count=len(records), target_bytes=records.element_bytes, cast=cast,
             watch=watch.handle)
-        _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request), None)
+        _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request), None,
+                                keep=(self, request, records, loads))
 
 
 def chosen(names, patterns):

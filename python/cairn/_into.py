@@ -1,8 +1,10 @@
 """Loading into what the caller has: tensors where they lie, and plain values in their places."""
 
+import collections.abc
 import dataclasses
 
-from . import _checkpoint, _fitting, _loading, _memory, _overlaps, _tree
+from . import _fitting, _loading, _memory, _overlaps, _tree
+from ._rooms import rooms_of
 from ._saved import SavedState
 
 
@@ -31,24 +33,39 @@ def load_into(checkpoint, into, choice):
     flat = _tree.flatten(into, allow_pickle=True)
     saved = SavedState(checkpoint)
     shown = _loading.shown_names(checkpoint, saved, choice.tensors, choice.rename)
-    sources = {name: shown[name] for name in flat.tensors if name in shown}
+    sources = _sources_of(flat, shown)
     new = _values_of(saved, flat, choice) if choice.is_whole else {}
     _fitting.check(checkpoint, flat, shown, sources, new, choice)
-    loads, copies = [], []
-    for name, stored in sources.items():
-        target = flat.tensors[name]
+    targets = {name: flat.tensors[name] for name in sources}
+    for name, target in targets.items():
         if _memory.is_tensor(target) and target.is_meta:
-            target = new[name] = _filled_like(target)
-        for place, room, memory in rooms(name, target):
-            loads.append((stored, memory))
+            targets[name] = new[name] = _filled_like(target)
+    shared = _overlaps.Shared(checkpoint.tag, flat, shown, sources, targets)
+    loads, copies = [], []
+    for name, target in targets.items():
+        for place, room, memory in rooms_of(name, target, beside=name in shared.names):
+            loads.append((sources[name], memory))
             if room is not place:
-                copies.append((place, room))
-    seconds = _overlaps.Seconds(checkpoint, flat, shown, sources, new)
-    checkpoint.load(loads + seconds.loads, cast=choice.dtype is not None)
-    for place, room in copies:
+                copies.append((name, place, room))
+    checkpoint.load(loads + shared.loads, cast=choice.dtype is not None)
+    for _, place, room in copies:
         place[...] = room
-    seconds.check()
+    shared.check(copies)
     return _filled(into, "", new, flat.tied)
+
+
+def _sources_of(flat, shown):
+    """name -> stored name, for the tensors that the tag has, under that name or one that is tied to
+    it."""
+    others = {}
+    for name, first in flat.tied.items():
+        others.setdefault(first, []).append(name)
+    sources = {}
+    for first in flat.tensors:
+        known = next((name for name in (first, *others.get(first, ())) if name in shown), None)
+        if known is not None:
+            sources[first] = shown[known]
+    return sources
 
 
 def _values_of(saved, flat, choice):
@@ -69,18 +86,18 @@ def load_into_module(checkpoint, module, choice):
     state = load_into(checkpoint, state, choice)
     if is_meta:
         module.load_state_dict(_tied_again(module, state), strict=choice.strict, assign=True)
-    elif not is_own:  # hooks have made copies, or it is an optimizer
+    elif not is_own:  # hooks have made copies, it has an extra state, or is an optimizer
         module.load_state_dict(state)
     return module
 
 
 def _are_own(module, state):
-    """Whether the tensors of the state are the module's memory."""
+    """Whether the state is nothing but the module's memory."""
     if not hasattr(module, "parameters"):
         return False
     own = {_address(each) for each in (*module.parameters(), *module.buffers())}
-    return all(_address(value) in own for value in state.values()
-               if _memory.is_tensor(value) and value.numel())
+    return all(_memory.is_tensor(value) and (not value.numel() or _address(value) in own)
+               for value in state.values())
 
 
 def _address(tensor):
@@ -108,32 +125,9 @@ def _filled_like(target):
     return torch.empty_like(target, device="cpu" if mesh is None else mesh.device_type).detach()
 
 
-def rooms(name, target, beside=False):
-    """(box of the target, where a load may write it, that as memory) for each box that this process
-    holds. beside: elsewhere in any case."""
-    if _memory.is_array(target):
-        is_there = not beside and all(stride >= 0 for stride in target.strides)
-        room = target if is_there else _room_like(target)
-        return [(target, room, _memory.memory_of(name, room))]
-    made = []
-    for local, offsets in _memory.local_boxes(target):
-        local = local.detach()
-        is_there = (not beside and local.is_cpu and not local.is_conj()
-                    and not local.is_neg())
-        room = local if is_there else _room_like(local)
-        if room.numel() or not target.numel():
-            made.append((local, room, _memory.memory_of_box(room, target.shape, offsets)))
-    return made
-
-
-def _room_like(target):
-    make = _checkpoint.new_array if _memory.is_array(target) else _checkpoint.new_tensor
-    return make(_memory.dtype_name(target.dtype), tuple(target.shape))
-
-
 def _filled(node, name, new, tied):
     """A part of a nested state with new leaves, in its own containers; tuples are made anew."""
-    is_dict = hasattr(node, "items")
+    is_dict = isinstance(node, collections.abc.Mapping)
     pairs = list(node.items() if is_dict else enumerate(node))
     items = [_child(child, _tree.below(name, key), new, tied) for key, child in pairs]
     if type(node) is tuple:
@@ -149,6 +143,6 @@ def _child(child, path, new, tied):
     stored = tied.get(path, path)
     if stored in new:
         return new[stored]
-    if hasattr(child, "items") or type(child) in (list, tuple):
+    if isinstance(child, collections.abc.Mapping) or type(child) in (list, tuple):
         return _filled(child, path, new, tied)
     return child

@@ -179,8 +179,9 @@ class Watch:
             self._watch = None
 
 
-def call_stoppable(watch, name, *arguments):
-    """As call(); Ctrl-C stops the call, and is raised when it has ended.
+def call_stoppable(watch, name, *arguments, keep=()):
+    """As call(); Ctrl-C stops the call, and is raised when it has ended. keep: what the arguments
+    point to, for as long as it runs.
 
     Python delivers signals to its main thread between two of its own instructions, so a long call
     there runs in a thread beside it. That is not joined: a join that is interrupted takes the thread
@@ -190,7 +191,7 @@ def call_stoppable(watch, name, *arguments):
         return call(name, *arguments)
     failed, ended = [], threading.Event()
 
-    def work():
+    def work(_=(watch, keep)):
         try:
             call(name, *arguments)
         except BaseException as error:  # handed over to the caller

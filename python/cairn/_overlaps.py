@@ -1,35 +1,38 @@
 """Names of a state that share memory, and are tensors of their own in a tag.
 
-All of them are loaded into the same memory, which is right where the tag has the same values there:
-a tied weight that was stored twice, say, or a flat buffer beside its views. So these are read a
-second time, beside the memory, and compared with what it holds in the end.
+All of them go into the same memory, which is right where the tag has the same values there: a tied
+weight that was stored twice, say, or a flat buffer beside its views. So they are loaded beside it,
+where several threads do not write to the same bytes, copied, and compared with what the memory holds
+in the end.
 """
 
-from . import _into, _memory
+from . import _memory
+from ._rooms import rooms_of
 from .errors import UsageError
 
 
-class Seconds:
+class Shared:
     """flat: the state; shown: name for the caller -> stored name; sources: the same of what is
-    loaded; new: tensors in place of those on the meta device.
-    loads: pairs for Checkpoint.load()."""
+    loaded; targets: name -> tensor that is filled.
+    names: of those that overlap others. loads: pairs for Checkpoint.load(), of tied names that the
+    tag has as tensors of their own."""
 
-    def __init__(self, checkpoint, flat, shown, sources, new):
-        self._tag = checkpoint.tag
-        self._pairs = []  # (name, box that was filled, the same read once more)
+    def __init__(self, tag, flat, shown, sources, targets):
+        self._tag = tag
+        self.names = _overlapping(targets)
+        self._doubles = []  # (name, box, the same of the tag)
         self.loads = []
-        targets = {name: new.get(name, flat.tensors[name]) for name in sources}
-        doubles = {name: targets[known] for name, known in flat.tied.items()
-                   if known in sources and shown.get(name, sources[known]) != sources[known]}
-        doubtful = doubles | {name: targets[name] for name in _overlapping(targets)}
-        for name, target in doubtful.items():
-            for place, room, memory in _into.rooms(name, target, beside=True):
-                self._pairs.append((name, place, room))
-                self.loads.append((shown[name], memory))
+        for name, first in flat.tied.items():
+            if first in sources and shown.get(name, sources[first]) != sources[first]:
+                for place, room, memory in rooms_of(name, targets[first], beside=True):
+                    self._doubles.append((name, place, room))
+                    self.loads.append((shown[name], memory))
 
-    def check(self):
-        """Errors: UsageError naming what holds something else than the tag has for it."""
-        for name, place, room in self._pairs:
+    def check(self, copies):
+        """copies: (name, box that was filled, what with). Errors: UsageError naming what holds
+        something else than the tag has for it."""
+        filled = [each for each in copies if each[0] in self.names]
+        for name, place, room in filled + self._doubles:
             if not _are_equal(place, room):
                 raise UsageError(f"'{name}' shares memory with another name of the state, and is "
                                  f"another tensor in the tag '{self._tag}'",

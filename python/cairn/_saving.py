@@ -4,6 +4,7 @@ All saves of the package come through here: `Store.save`, the asynchronous saver
 for torch.distributed.checkpoint.
 """
 
+import collections.abc
 import ctypes
 import dataclasses
 import json
@@ -170,6 +171,8 @@ def check(request):
         raise UsageError(f"roles is {request.roles!r}", f"it is one of {_ROLES}, or a dict")
     if request.step is not None:
         request.step = _integer(request.step)
+    if not isinstance(request.metadata, collections.abc.Mapping):
+        raise UsageError("metadata is a dict of short facts")
 
 
 def check_text(what, text):
@@ -205,7 +208,9 @@ class _Call:
         records, before = _records_of(boxes), _records_of(base_boxes)
         self._watch, self._way_out = request.watch, request.way_out
         self._kept = [records, before, boxes, base_boxes]
-        roles = request.roles if isinstance(request.roles, str) else json.dumps(request.roles)
+        roles = request.roles
+        if not isinstance(roles, str):
+            roles = as_json(roles, "roles").decode()
         self._request = _library.SaveRequest(
             struct_bytes=ctypes.sizeof(_library.SaveRequest), tag=_text(request.tag),
             tensors=records.pack(), tensor_count=len(records), tensor_bytes=records.element_bytes,
@@ -225,7 +230,7 @@ class _Call:
     def run(self, name, *arguments):
         """Errors: any of cairn.Error."""
         try:
-            _library.call_stoppable(self._watch, name, *arguments)
+            _library.call_stoppable(self._watch, name, *arguments, keep=self)
         except ExistsError as error:
             raise ExistsError(error.message, self._way_out) from None
 

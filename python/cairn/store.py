@@ -104,7 +104,7 @@ class Store:
         """Saves a nested state (dicts, lists, tensors on any device, arrays, plain values) as a tag.
 
         The tag is complete and durable when this returns, or does not exist. Nothing may write to the
-        tensors until then: UsageError where something did, and no tag. Tensors that share
+        tensors until then: where that is noticed, UsageError and no tag. Tensors that share
         their memory exactly are stored once and are one tensor again after a load.
         user_content: anything that JSON holds; read back by `user_content()`.
         metadata: short facts for people and policies; values are kept as text, a loss that is NaN

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <latch>
 #include <thread>
 
 #include "store/gc/collect.h"
@@ -150,25 +149,17 @@ TEST_F(PartMeeting, JobsDoNotMeetUnderOneTag) {
   }
 }
 
-TEST_F(PartMeeting, TwoProcessesOfOneRankAreNoRank) {
-  std::vector<Told> told(kRanks + 1, Told());
-  std::vector<std::thread> threads;
-  std::latch all_stored(kRanks + 1);
-  for (uint32_t number = 0; number < kRanks + 1; ++number) {
-    threads.emplace_back([&, number] {
-      SaveRequest request = request_of(number % kRanks);
-      auto part = save_part(*store_, request);
-      request.tensors.clear();
-      all_stored.arrive_and_wait();
-      told[number] = meet(*store_, request, **part,
-                          {number % kRanks, kRanks, std::chrono::milliseconds(2000)});
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  const auto twice = std::count_if(told.begin(), told.end(), [](const Told& each) {
+TEST_F(PartMeeting, OfTwoProcessesOfOneRankOneIsRefused) {
+  Told twin;
+  std::thread first([&] { twin = come(request_of(0), {0, kRanks, kLong}); });
+  while (list_announcements(*store_)->empty()) std::this_thread::yield();
+  const auto told = all_come(kLong, kRanks, [&](uint32_t rank) { return request_of(rank); });
+  first.join();
+  const auto names_it = [](const Told& each) {
     return !each && each.error().message.find("as rank 0, both alive") != std::string::npos;
-  });
-  EXPECT_GE(twice, 1);
+  };
+  EXPECT_TRUE(names_it(twin) || std::any_of(told.begin(), told.end(), names_it));
+  EXPECT_TRUE(list_announcements(*store_)->empty()) << "who fails takes its announcement away";
 }
 
 TEST_F(PartMeeting, WhoGivesUpEndsTheMeetingOfAll) {

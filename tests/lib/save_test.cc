@@ -158,13 +158,12 @@ TEST_F(Save, ATensorThatChangesMakesItFail) {
     request.are_still = is_still;
     // After digests are known, and before anything is written.
     request.look_up = [&](const std::vector<Digest>&, std::vector<std::optional<Copy>>&) {
-      big[3000] ^= is_still ? 0 : 1;
+      big[3000] ^= 1;
       return Status{};
     };
     const auto saved = save(*store_, request);
     if (is_still) {
-      ASSERT_TRUE(succeeds(saved));
-      EXPECT_EQ(load_whole("t", "w", {2048}), big);
+      EXPECT_TRUE(succeeds(saved)) << "who promises too much is not looked after";
       continue;
     }
     ASSERT_TRUE(fails_with(Code::kUsage, saved));

@@ -24,10 +24,13 @@ from cairn.torch import AsyncSaver
 
 real, left = _library.call, [1]
 
+def interrupt():
+    threading.Timer(0.001, os.kill, [os.getpid(), signal.SIGINT]).start()
+
 def call(name, *arguments):
     if name == "cairn_save" and left[0] > 0:
         left[0] -= 1
-        threading.Timer(0.001, os.kill, [os.getpid(), signal.SIGINT]).start()
+        interrupt()
     return real(name, *arguments)
 
 _library.call = call
@@ -43,9 +46,11 @@ except KeyboardInterrupt:
 store.save("b", {"w": torch.ones(3)})
 """
 CLOSE = """
+left[0] = 0
 saver = AsyncSaver(store)
 handle = saver.save("a", state)
 try:
+    interrupt()
     saver.close()
 except KeyboardInterrupt:
     print("interrupted")
@@ -64,7 +69,10 @@ try:
         threading.Event().wait(60)
 except KeyboardInterrupt:
     print("interrupted")
-again.join()
+try:
+    again.join()
+except KeyboardInterrupt:
+    pass
 """
 
 
@@ -78,8 +86,9 @@ class Interrupts(package.StoreTest):
     def test_a_call_that_waits(self):
         for _ in range(3):
             self.assertEqual(self.run_program(SAVE)[:2], (0, "interrupted"))
-            self.assertEqual([tag.tag for tag in self.store.tags()], ["b"])
-            self.store.forget("b", allow_newest=True)
+            tags = {tag.tag for tag in self.store.tags()}
+            self.assertLessEqual(tags - {"b"}, {"a"}, "it may have been committed already")
+            self.store.forget(*tags, allow_newest=True)
         self.assertTrue(self.store.check(read_data=True)["ok"])
 
     def test_while_a_saver_closes(self):
@@ -90,8 +99,7 @@ class Interrupts(package.StoreTest):
     def test_twice_in_a_block(self):
         for _ in range(3):
             code, told, errors = self.run_program(BLOCK)
-            self.assertIn((code, told), ((0, "interrupted"), (-2, "interrupted"), (-2, ""),
-                                         (1, "interrupted"), (130, "interrupted")), errors)
+            self.assertEqual((code, told), (0, "interrupted"), errors)
             self.assertTrue(self.store.check()["ok"])
 
 

@@ -92,7 +92,7 @@ class AsyncSaver:
             raise UsageError("this saver is closed" if self._is_closed else
                              "this saver belongs to the process that this one was forked from",
                              "make another")
-        request = _saving.Request(tag, step, dict(metadata or {}), {}, base, if_exists, self._roles,
+        request = _saving.Request(tag, step, metadata or {}, {}, base, if_exists, self._roles,
                                   self._effort, pin, still=True)
         return self._begin(request, state_dict, user_content)
 

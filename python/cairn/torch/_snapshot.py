@@ -12,9 +12,9 @@ import torch
 from .. import _collector, _memory
 from .._records import Records
 from . import _room
+from ._forms import is_plain
 from ._copying import Copier
 
-_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 _outline = operator.attrgetter("shape", "dtype", "device", "layout")
 
 
@@ -27,7 +27,7 @@ def take(tensors, old=None, *, shared=False):
     Errors: UsageError naming what has no values of its own.
     """
     with _collector.paused():
-        outlines = [(name, _outline(value) if type(value) in _PLAIN else _outline_of(value))
+        outlines = [(name, _outline(value) if is_plain(value) else _outline_of(value))
                     for name, value in tensors.items()]
         if old is None or old.outlines != outlines:
             if old is not None:
@@ -107,7 +107,7 @@ class Snapshot:
         """Copies the tensors of the outlines, as they are now."""
         sources = []
         for value in values:
-            if type(value) in _PLAIN:
+            if is_plain(value):
                 sources.append(value)
             else:
                 sources += [local for local, _ in _locals(value)]
