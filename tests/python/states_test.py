@@ -99,6 +99,33 @@ class Values(package.StoreTest):
         self.store.load("a", into=into, allow_pickle=True)
         self.assertEqual(into["odd"], {1, 2})
 
+    def test_an_extra_state(self):
+        class Counts(torch.nn.Linear):
+            seen = 0
+
+            def get_extra_state(self):
+                return {"seen": self.seen}
+
+            def set_extra_state(self, state):
+                self.seen = state["seen"]
+
+        saved, loaded = Counts(2, 2), Counts(2, 2)
+        saved.seen = 7
+        self.store.save("a", saved.state_dict())
+        self.store.load("a", into=loaded)
+        self.assertEqual(loaded.seen, 7)
+        self.assertTrue(torch.equal(loaded.weight, saved.weight))
+
+    def test_objects_that_look_like_dicts(self):
+        class Settings:
+            items = ["not", "a", "call"]
+
+        self.store.save("a", {"w": torch.ones(2)})
+        into = {"w": torch.zeros(2), "settings": Settings()}
+        self.store.load("a", into=into, strict=False)
+        self.assertEqual(into["w"].sum(), 2)
+        self.assertIsInstance(into["settings"], Settings)
+
     def test_keys_that_are_enums(self):
         self.store.save("a", {Word.A: torch.ones(2), "m": {Word.B: 7, Number.ONE: torch.ones(1)}})
         state = self.store.load("a")
@@ -118,6 +145,22 @@ class SharedMemory(package.StoreTest):
             self.assertEqual(tied.sum(), 3)
             with self.assertRaisesRegex(cairn.UsageError, "'b' shares memory"):
                 self.store.load("other", into={"a": tied, "b": tied}, strict=strict)
+
+    def test_tied_here_and_under_one_name_in_the_tag(self):
+        for name in ("a", "b"):
+            self.store.save(name, {name: torch.ones(3)})
+            tied = torch.zeros(3)
+            self.store.load(name, into={"a": tied, "b": tied})
+            self.assertEqual(tied.sum(), 3)
+
+    def test_large_views_of_a_buffer(self):
+        """In chunks that are decoded by several threads."""
+        buffer = torch.randn(3 << 20)
+        self.store.save("a", {"all": buffer, "tail": buffer[1 << 20:]})
+        for _ in range(5):
+            room = torch.zeros(3 << 20)
+            self.store.load("a", into={"all": room, "tail": room[1 << 20:]})
+            self.assertTrue(torch.equal(room, buffer))
 
     def test_views_of_a_buffer(self):
         buffer = torch.arange(6.0)
