@@ -49,7 +49,7 @@ class Exchange:
 
     def gather(self, value, to=0, look=None, again=False):
         """On rank `to`: the values of all ranks, in their order. On others: None, without a wait.
-        look(missing): called again and again while ranks are missing; it may raise.
+        look(): called again and again while ranks are missing; it may raise.
         again: in place of the call before, whose value could not be sent.
         Errors: UnreachableError naming the ranks that did not answer in time."""
         ranks = self.ranks
@@ -124,7 +124,7 @@ class Exchange:
             if not keys or ranks.ask("check", list(keys.values())):
                 return True
             if look is not None:
-                look(find_missing)
+                look()
             return False
 
         while not ranks.until(are_there, limit):

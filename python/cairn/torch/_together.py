@@ -90,7 +90,7 @@ class _Lookout:
         self._others = itertools.cycle(range(1, ranks.size))
         self._sent_away = set()
 
-    def __call__(self, find_missing):
+    def __call__(self):
         """Errors: UsageError naming the rank."""
         for rank in itertools.islice(self._others, min(_LOOKED_AT, self._ranks.size - 1)):
             place = _joining.place_of(self._ranks, rank)
