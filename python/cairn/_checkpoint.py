@@ -11,11 +11,12 @@ from .errors import UsageError
 
 
 class Checkpoint:
-    """Names, dtypes and shapes at once; bytes when they are asked for. Threads: any."""
+    """Names, dtypes and shapes at once; bytes when they are asked for. store: a cairn.Store. Threads:
+    any."""
 
     def __init__(self, store, tag):
         self._handle = ctypes.c_void_p()
-        _library.call("cairn_checkpoint_open", store, tag.encode(), ctypes.byref(self._handle))
+        _library.call("cairn_checkpoint_open", store._handle, tag.encode(), ctypes.byref(self._handle))
         text = ctypes.c_void_p()
         _library.call("cairn_checkpoint_describe", self._handle, ctypes.byref(text))
         told = json.loads(_library.take_text(text))

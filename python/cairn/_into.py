@@ -10,13 +10,19 @@ from ._saved import SavedState
 
 @dataclasses.dataclass
 class Choice:
-    """What of a tag is wanted, and how; arguments of Store.load()."""
+    """What of a tag is wanted, and how; arguments of Store.load(). sections: the keys of the outermost
+    dict that are meant, whatever else the tag has."""
 
     tensors: object = None
     dtype: object = None
     rename: object = None
     strict: bool = True
     allow_pickle: bool = False
+    sections: object = None
+
+    def is_meant(self, name):
+        """Whether a name of the tag is in one of the sections."""
+        return self.sections is None or name.partition(".")[0] in self.sections
 
     @property
     def is_whole(self):
@@ -33,6 +39,7 @@ def load_into(checkpoint, into, choice):
     flat = _tree.flatten(into, allow_pickle=True)
     saved = SavedState(checkpoint)
     shown = _loading.shown_names(checkpoint, saved, choice.tensors, choice.rename)
+    shown = {name: stored for name, stored in shown.items() if choice.is_meant(name)}
     sources = _sources_of(flat, shown)
     new = _values_of(saved, flat, choice) if choice.is_whole else {}
     _fitting.check(checkpoint, flat, shown, sources, new, choice)

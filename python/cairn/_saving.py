@@ -55,12 +55,12 @@ class Box:
 
 
 def save(store, request, boxes, base_boxes=()):
-    """Saves a tag. `boxes`: of Box, or Records. `base_boxes`: those of the base tag, if they are
+    """Saves a tag to a cairn.Store. `boxes`: of Box, or Records. `base_boxes`: those of the base tag, if they are
     still in memory.
     Returns the JSON of `cairn import`; its warnings are warned of. Errors: any of cairn.Error."""
     call = _Call(request, boxes, base_boxes)
     told = ctypes.c_void_p()
-    call.run("cairn_save", store, call.argument, ctypes.byref(told))
+    call.run("cairn_save", store, ctypes.byref(told))
     return _warned(json.loads(_library.take_text(told)))
 
 
@@ -109,7 +109,7 @@ def boxes_of(tensors, given, writer=0):
 def base_of(store, tag):
     """The tag that a save compares with unless it is told: a name, or "none"."""
     told = ctypes.c_void_p()
-    _library.call("cairn_base_of", store, tag.encode(), ctypes.byref(told))
+    _library.call("cairn_base_of", store._handle, tag.encode(), ctypes.byref(told))
     return _library.take_text(told)
 
 
@@ -124,7 +124,7 @@ class Part:
     def __init__(self, store, request, boxes, base_boxes=()):
         call = _Call(request, boxes, base_boxes)
         self._store, self._handle = store, ctypes.c_void_p()
-        call.run("cairn_save_part", store, call.argument, ctypes.byref(self._handle))
+        call.run("cairn_save_part", store, ctypes.byref(self._handle))
         self.name = _library.loaded().cairn_part_name(self._handle).decode()
 
     def meet(self, request, rank, ranks, timeout, job):
@@ -135,8 +135,8 @@ class Part:
         call = _Call(request, ())
         call.give_job(job)
         told = ctypes.c_void_p()
-        call.run("cairn_part_meet", self._store, self._handle, call.argument, rank, ranks, timeout,
-                 ctypes.byref(told))
+        call.run("cairn_part_meet", self._store, rank, ranks, timeout, ctypes.byref(told),
+                 part=self._handle)
         return _warned(json.loads(_library.take_text(told)))
 
     def end(self, remove=False):
@@ -223,14 +223,12 @@ class _Call:
         self._request.parts, self._request.part_count = self._texts(request.parts)
         self._request.warnings, self._request.warning_count = self._texts(request.warnings)
 
-    @property
-    def argument(self):
-        return ctypes.byref(self._request)
-
-    def run(self, name, *arguments):
+    def run(self, name, store, *arguments, part=None):
         """Errors: any of cairn.Error."""
+        of = (store._handle,) if part is None else (store._handle, part)
         try:
-            _library.call_stoppable(self._watch, name, *arguments, keep=self)
+            _library.call_stoppable(self._watch, name, *of, ctypes.byref(self._request), *arguments,
+                                    keep=(self, store))
         except ExistsError as error:
             raise ExistsError(error.message, self._way_out) from None
 

@@ -135,7 +135,7 @@ class Store:
             return _saves.save(self, group, request, take_apart, compare_replicas, timeout)
         flat = take_apart()
         given = _saving.describe(request, flat.tensors, flat.values)
-        return _saving.save(self._handle, request, _saving.boxes_of(flat.tensors, given))
+        return _saving.save(self, request, _saving.boxes_of(flat.tensors, given))
 
     def load(self, tag, into=None, *, tensors=None, map_location=None, dtype=None, rename=None,
              strict=True, allow_pickle=False):
@@ -154,7 +154,7 @@ class Store:
         Errors: NotFoundError, UsageError with all that does not fit, CorruptError naming the place.
         """
         _check_choices(into, map_location, rename)
-        checkpoint = Checkpoint(self._handle, name_of(tag))
+        checkpoint = Checkpoint(self, name_of(tag))
         if into is None:
             return _loading.load_new(checkpoint, tensors, map_location, dtype, rename,
                                      allow_pickle)
@@ -165,7 +165,7 @@ class Store:
 
     def user_content(self, tag):
         """What the tag was saved with; None without any."""
-        content = Checkpoint(self._handle, name_of(tag)).attachment(_saving.USER_CONTENT)
+        content = Checkpoint(self, name_of(tag)).attachment(_saving.USER_CONTENT)
         try:
             return None if content is None else json.loads(content)
         except (ValueError, RecursionError) as error:

@@ -117,10 +117,10 @@ def python_times(folder, count, rounds):
     beside, real_save, real_call = [], _saving.save, _library.call_stoppable
     inside = [0.0]
 
-    def call(*arguments):
+    def call(*arguments, **options):
         begin = time.thread_time()
         try:
-            return real_call(*arguments)
+            return real_call(*arguments, **options)
         finally:
             inside[0] += time.thread_time() - begin
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The Python of README.md and docs/PYTHON.md does what it says: every block runs as it is printed,
+"""The Python of README.md, docs/PYTHON.md and docs/MIGRATION.md does what it says: every block runs as it is printed,
 one after the other, but for the store's folder."""
 import re
 import unittest
@@ -63,6 +63,13 @@ class Pages(package.StoreTest):
                 self.save_as_dcp_names_it(reader)
             reader.run(block)
         self.assertGreaterEqual(len(blocks), 6)
+
+    def test_migration(self):
+        reader = Reader(self.folder / "other")
+        reader.names["scheduler"] = reader.names.pop("schedule")
+        for block in blocks_of("docs/MIGRATION.md"):
+            reader.run(block)
+        self.assertEqual(reader.names["user_content"], {"epoch": 1})
 
     def save_as_dcp_names_it(self, reader):
         """And goes on, so that what is loaded is not what is there."""

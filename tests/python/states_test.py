@@ -262,7 +262,7 @@ class Messages(package.StoreTest):
             attached.write_bytes(text)
             other = "cairn_values.json" if "structure" in name else "cairn_structure.json"
             whole = self.folder / other
-            whole.write_bytes(Checkpoint(self.store._handle, "a").attachment(other))
+            whole.write_bytes(Checkpoint(self.store, "a").attachment(other))
             attach = [f"{each.name}={each}" for each in (attached, whole)]
             _program.run(self.store.path, "import", "damaged", str(file),
                          flags={"if_exists": "replace", "attach": attach})

@@ -189,8 +189,8 @@ def ties(rank, size, path):
     for tag, rows in (("even", 8), ("short", 3)):
         weight = laid_out({"w": torch.arange(2.0 * rows).reshape(rows, 2)}, "rows")["w"]
         store.save(tag, {"embed": weight, "head": weight.detach(), "n": 1})
-    return [len(each.tensors) for each in (Checkpoint(store._handle, "even"),
-                                           Checkpoint(store._handle, "short"))]
+    return [len(each.tensors) for each in (Checkpoint(store, "even"),
+                                           Checkpoint(store, "short"))]
 
 
 def pipeline(rank, size, path):

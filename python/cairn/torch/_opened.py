@@ -12,7 +12,7 @@ class OpenedTag:
     Errors: NotFoundError, and others of cairn.Error. Threads: any, to read."""
 
     def __init__(self, store, tag, rank=0):
-        self.checkpoint = Checkpoint(store._handle, tag)
+        self.checkpoint = Checkpoint(store, tag)
         self.saved = SavedState(self.checkpoint, rank)
         structure = self.saved.structure
         if structure is None:

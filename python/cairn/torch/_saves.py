@@ -29,8 +29,8 @@ class Begun:
     def finish(self, boxes, base_boxes=()):
         """Saves; boxes are those of `tensors`. Returns what _saving.save() does."""
         if self.exchange is None:
-            return _saving.save(self.store._handle, self.request, boxes, base_boxes)
-        return _together.save(self.store._handle, self.exchange, self.request, boxes, base_boxes,
+            return _saving.save(self.store, self.request, boxes, base_boxes)
+        return _together.save(self.store, self.exchange, self.request, boxes, base_boxes,
                               self.structure)
 
     @contextlib.contextmanager
@@ -67,7 +67,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
         return request.tag, request.step, outline, seals
 
     def answer():
-        return decide(), request.base or _saving.base_of(store._handle, request.tag)
+        return decide(), request.base or _saving.base_of(store, request.tag)
 
     agreed = _together.agree(ranks, request.tag, bring, answer)
     if agreed.word == "skip":

@@ -87,7 +87,7 @@ class StorageWriter(Placed, dcp.StorageWriter):
         _agreement.check([each and each.forms for each in brought])
         changes = _dealing.deal(plans, [each and each.boxes for each in brought])
         tag = self._place.tag
-        base = _saving.base_of(self._place.store._handle, tag)
+        base = _saving.base_of(self._place.store, tag)
         ranks = range(len(plans)) if self._meeting is None else [self._meeting.rank]
         orders = [_orders.Orders(tag, base, self._step(), rank, *change)
                   for rank, change in zip(ranks, changes)]
@@ -121,7 +121,7 @@ class StorageWriter(Placed, dcp.StorageWriter):
         return _Seals(MetadataIndex(""), 0, told)
 
     def _store(self, own, attachments):
-        self._part = _saving.Part(self._place.store._handle,
+        self._part = _saving.Part(self._place.store,
                                   self._request(attachments, roles=own.roles), own.boxes)
 
     def _request(self, attachments, **options):
@@ -148,7 +148,7 @@ class StorageWriter(Placed, dcp.StorageWriter):
         request = self._request(_metadata.attachments_of(metadata, told), **self._facts(),
                                 parts=tuple(part for part in parts if part is not None),
                                 warnings=_tripwires.differences(seals, names, _ranks.named))
-        _saving.save(self._place.store._handle, request, ())
+        _saving.save(self._place.store, request, ())
 
     def _meet(self, metadata):
         own, self._own = self._own, None
