@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The Python of README.md, docs/PYTHON.md and docs/MIGRATION.md does what it says: every block runs as it is printed,
-one after the other, but for the store's folder."""
+"""The Python of README.md and docs/ does what it says: every block runs as it is printed, one after
+the other, but for the store's folder."""
 import re
 import unittest
 import warnings
@@ -67,8 +67,10 @@ class Pages(package.StoreTest):
     def test_migration(self):
         reader = Reader(self.folder / "other")
         reader.names["scheduler"] = reader.names.pop("schedule")
-        for block in blocks_of("docs/MIGRATION.md"):
-            reader.run(block)
+        for step in (7, 8):
+            reader.names["step"] = step
+            for block in blocks_of("docs/MIGRATION.md"):
+                reader.run(block)
         self.assertEqual(reader.names["user_content"], {"epoch": 1})
 
     def save_as_dcp_names_it(self, reader):
