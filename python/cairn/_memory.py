@@ -123,10 +123,15 @@ def has_boxes_everywhere(value):
 
 def is_of_several_ranks(state):
     """Whether a nested state holds a tensor that is cut among the ranks of this job."""
+    return job_size() is not None and _holds_cut(state)
+
+
+def job_size():
+    """How many ranks the job of torch.distributed has that this process is of; None without one."""
     distributed = getattr(torch_module(), "distributed", None)
     if distributed is None or not (distributed.is_available() and distributed.is_initialized()):
-        return False
-    return _holds_cut(state)
+        return None
+    return distributed.get_world_size()
 
 
 def _holds_cut(value):

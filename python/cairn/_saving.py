@@ -230,7 +230,10 @@ class _Call:
             _library.call_stoppable(self._watch, name, *of, ctypes.byref(self._request), *arguments,
                                     keep=(self, store))
         except ExistsError as error:
-            raise ExistsError(error.message, self._way_out) from None
+            together = ""
+            if name == "cairn_save" and not self._request.part_count and (_memory.job_size() or 1) > 1:
+                together = "; ranks that save one state together give group="
+            raise ExistsError(error.message, self._way_out + together) from None
 
     def _give_attachments(self, attachments):
         array = (_library.Attachment * max(1, len(attachments)))()

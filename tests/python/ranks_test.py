@@ -187,7 +187,7 @@ class Talks(package.StoreTest):
         self.assertIn("rank 11 did not answer rank 12", results[2].message)
 
     def test_who_is_slow_is_waited_for_while_it_gets_on(self):
-        results, _ = together(3, is_slow, timeout=0.5)
+        results, _ = together(3, is_slow, timeout=1)
         self.assertEqual([told[0] for told in results], ["heard"] * 3)
         for rank in (0, 1):
             self.assertRegex(results[rank][1], f"rank [02] did not answer rank {rank}")

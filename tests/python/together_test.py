@@ -303,7 +303,7 @@ def misses_a_save(rank, size, path, who, in_step):
     """Rank `who` leaves out the third of six saves. in_step: all wait for each other before each,
     as training has ranks do; else who left out a save is one ahead of the others."""
     told = []
-    with AsyncSaver(path, group=distributed.group.WORLD, timeout=2) as saver:
+    with AsyncSaver(path, group=distributed.group.WORLD, timeout=4) as saver:
         for number in range(6):
             if in_step:
                 distributed.barrier()
@@ -332,6 +332,12 @@ def in_a_hurry(rank, size, path, other):
     distributed.barrier()
     keys = distributed.distributed_c10d._get_default_store().num_keys()
     return skipped, keys
+
+
+def each_for_itself(rank, size, path):
+    told = raised(lambda: cairn.Store(path).save("a", {"w": torch.ones(3)}))
+    distributed.barrier()
+    return told
 
 
 def missed_call(rank, size, path):
@@ -391,6 +397,11 @@ class Missed(package.StoreTest):
             self.assertEqual(len(store.tags("r/*")), 30)
             self.assertEqual(store.load("latest")["w"].dtype, torch.int64)
         self.assertEqual(self.store.load("latest")["w"][0], 29)
+
+    def test_a_group_that_was_forgotten(self):
+        told = [each for each in ranks.run(each_for_itself, 2, self.store.path) if each]
+        self.assertEqual(len(told), 1)
+        self.assertIn("give group=", told[0][1])
 
     def test_a_call_that_waits(self):
         (kind, text), seconds = ranks.run(missed_call, 2, self.store.path)[0]
