@@ -11,13 +11,11 @@ import atexit
 import json
 import os
 
-from torch import distributed
-
 from . import _notes, _saving
-from ._checkpoint import Checkpoint
 from .errors import NoStoreError, NotFoundError
 from .store import Store
 from .torch import AsyncSaver
+from .torch._job import group_of_job, keep_newest, newest_checkpoint
 from .torch._training import Training
 
 _savers = {}  # a store's path -> _Saver
@@ -28,7 +26,7 @@ class _Saver:
 
     def __init__(self, store):
         self.store = store
-        self._saver = AsyncSaver(store, group=_group())
+        self._saver = AsyncSaver(store, group=group_of_job())
         self._kept = None  # of the save under way
 
     def save(self, tag, state, user_content, kept):
@@ -40,7 +38,7 @@ class _Saver:
         """Waits for the save under way. Errors: what it failed with."""
         self._saver.wait()
         kept, self._kept = self._kept, None
-        _keep_newest(self.store, kept)
+        keep_newest(self.store, kept)
 
     def close(self):
         try:
@@ -69,8 +67,8 @@ def save_checkpoint(checkpoint_dir_str, tag, model=None, optimizer=None, schedul
         _savers[store.path].save(tag, state, user_content, num_kept_ckpts)
         return
     finalize_checkpoint()
-    store.save(tag, state, user_content=user_content, group=_group())
-    _keep_newest(store, num_kept_ckpts)
+    store.save(tag, state, user_content=user_content, group=group_of_job())
+    keep_newest(store, num_kept_ckpts)
 
 
 def load_checkpoint(path, tag=None, model=None, optimizer=None, scheduler=None, num_workers=8,
@@ -80,7 +78,9 @@ def load_checkpoint(path, tag=None, model=None, optimizer=None, scheduler=None, 
     _notes.tell_once("cairn.nxd.load_checkpoint", num_workers=(num_workers, 8),
                      use_zero1_dcp=(use_zero1_dcp, False))
     finalize_checkpoint()
-    checkpoint = Training(model, optimizer, scheduler).load(Store(path), tag or "@newest", strict)
+    store = Store(path)
+    checkpoint = Training(model, optimizer, scheduler).load(store, tag or newest_checkpoint(store),
+                                                            strict)
     content = checkpoint.attachment(_saving.USER_CONTENT)
     return None if content is None else json.loads(content)
 
@@ -88,7 +88,7 @@ def load_checkpoint(path, tag=None, model=None, optimizer=None, scheduler=None, 
 def has_checkpoint(checkpoint_dir_str):
     """Whether there is a tag."""
     try:
-        Checkpoint(Store(checkpoint_dir_str), "@newest")
+        newest_checkpoint(Store(checkpoint_dir_str))
     except (NoStoreError, NotFoundError):
         return False
     return True
@@ -99,18 +99,6 @@ def finalize_checkpoint():
     while _savers:
         _, saver = _savers.popitem()
         saver.close()
-
-
-def _group():
-    """All ranks of the job; None for a process alone."""
-    is_job = distributed.is_available() and distributed.is_initialized()
-    return distributed.group.WORLD if is_job and distributed.get_world_size() > 1 else None
-
-
-def _keep_newest(store, kept):
-    is_first = _group() is None or distributed.get_rank() == 0
-    if is_first and kept is not None and kept > 0:
-        store.forget(keep_last=kept, gc=True)
 
 
 def _finish_at_exit(process):

@@ -65,13 +65,13 @@ class Pages(package.StoreTest):
         self.assertGreaterEqual(len(blocks), 6)
 
     def test_migration(self):
-        reader = Reader(self.folder / "other")
-        reader.names["scheduler"] = reader.names.pop("schedule")
-        for step in (7, 8):
-            reader.names["step"] = step
-            for block in blocks_of("docs/MIGRATION.md"):
+        for number, block in enumerate(blocks_of("docs/MIGRATION.md")):
+            reader = Reader(self.folder / f"of-{number}")
+            reader.names["scheduler"] = reader.names.pop("schedule")
+            for step in (7, 8):
+                reader.names["step"] = step
                 reader.run(block)
-        self.assertEqual(reader.names["user_content"], {"epoch": 1})
+            self.assertEqual(reader.names["user_content"], {"epoch": 1})
 
     def save_as_dcp_names_it(self, reader):
         """And goes on, so that what is loaded is not what is there."""

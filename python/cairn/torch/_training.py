@@ -28,11 +28,17 @@ class Training:
                  "scheduler": _state_of(self.scheduler)}
         return {name: part for name, part in parts.items() if part is not None}
 
-    def load(self, store, tag, strict=True):
+    def sections(self):
+        """The names of those that take part."""
+        return {name for name, part in vars(self).items() if part is not None}
+
+    def load(self, store, tag, strict=True, sections=None):
         """Fills what takes part from the sections of a tag; others may have been saved beside them.
-        Returns the opened tag. Errors: NotFoundError, UsageError, CorruptError, ..."""
+        sections: of them only these. Returns the opened tag.
+        Errors: NotFoundError, UsageError, CorruptError, ..."""
         checkpoint = Checkpoint(store, tag)
-        state = self.state()
+        wanted = self.sections() if sections is None else sections
+        state = {name: part for name, part in self.state().items() if name in wanted}
         choice = _into.Choice(strict=strict, sections=tuple(state))
         self._take(_into.load_into(checkpoint, state, choice), strict)
         return checkpoint
@@ -57,7 +63,7 @@ class Training:
             _take_into_module(self.model, state["model"], options)
         elif "model" in state:
             _give(self.model, state["model"])
-        if self._is_by_names() and hasattr(self.optimizer, "param_groups"):
+        if "optimizer" in state and self._is_by_names() and hasattr(self.optimizer, "param_groups"):
             dcp_state.set_optimizer_state_dict(self.model, self.optimizer, state["optimizer"],
                                                options=options)
         elif "optimizer" in state:
