@@ -10,5 +10,5 @@ def tell_once(call, **arguments):
     for name, (given, default) in arguments.items():
         if given != default and (call, name) not in _told:
             _told.add((call, name))
-            logging.getLogger("cairn").info("%s: %s=%r means nothing to Cairn (docs/MIGRATION.md)",
-                                            call, name, given)
+            logging.getLogger("cairn").warning(
+                "%s: %s=%r means nothing to Cairn (docs/MIGRATION.md)", call, name, given)

@@ -55,8 +55,8 @@ class Box:
 
 
 def save(store, request, boxes, base_boxes=()):
-    """Saves a tag to a cairn.Store. `boxes`: of Box, or Records. `base_boxes`: those of the base tag, if they are
-    still in memory.
+    """Saves a tag to a cairn.Store. `boxes`: of Box, or Records. `base_boxes`: those of the base tag,
+    if they are still in memory.
     Returns the JSON of `cairn import`; its warnings are warned of. Errors: any of cairn.Error."""
     call = _Call(request, boxes, base_boxes)
     told = ctypes.c_void_p()
@@ -230,8 +230,9 @@ class _Call:
             _library.call_stoppable(self._watch, name, *of, ctypes.byref(self._request), *arguments,
                                     keep=(self, store))
         except ExistsError as error:
+            is_alone = name == "cairn_save" and not self._request.part_count
             together = ""
-            if name == "cairn_save" and not self._request.part_count and (_memory.job_size() or 1) > 1:
+            if is_alone and (_memory.job_size() or 1) > 1:
                 together = "; ranks that save one state together give group="
             raise ExistsError(error.message, self._way_out + together) from None
 

@@ -148,7 +148,7 @@ class Nxd(package.StoreTest):
         self.assertEqual(cairn.Store(self.path).load("last")["model"]["w"].sum(), 1 << 20)
 
     def test_what_means_nothing_is_said_once(self):
-        with self.assertLogs("cairn", logging.INFO) as logged:
+        with self.assertLogs("cairn", logging.WARNING) as logged:
             for step in range(2):
                 nxd.save_checkpoint(self.path, f"x{step}", model={"w": torch.ones(1)}, use_xser=True,
                                     num_workers=3)

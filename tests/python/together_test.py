@@ -376,18 +376,17 @@ class Cuts(package.StoreTest):
 
 class Missed(package.StoreTest):
     def test_in_step(self):
-        for who, other in ((0, 1), (1, 0)):
-            both = ranks.run(misses_a_save, 2, self.folder / f"store-{who}", who, True)
-            self.assertEqual(both[who], [None, None, "missed", None, None, None])
-            self.assertRegex(both[other].pop(2), f"rank {who} did not answer rank {other} within")
-            self.assertEqual(both[other], [None] * 5)
+        self.check_one_is_missed(True, "rank {who} did not answer rank {other} within")
 
     def test_out_of_step(self):
         """Who is behind hears it at once, and catches up."""
+        self.check_one_is_missed(False, r"saves 'a/[23]' \(step [23]\) where rank 0 saves")
+
+    def check_one_is_missed(self, in_step, told):
         for who, other in ((0, 1), (1, 0)):
-            both = ranks.run(misses_a_save, 2, self.folder / f"store-{who}", who, False)
+            both = ranks.run(misses_a_save, 2, self.folder / f"store-{who}", who, in_step)
             self.assertEqual(both[who], [None, None, "missed", None, None, None])
-            self.assertRegex(both[other].pop(2), r"saves 'a/[23]' \(step [23]\) where rank 0 saves")
+            self.assertRegex(both[other].pop(2), told.format(who=who, other=other))
             self.assertEqual(both[other], [None] * 5)
 
     def test_nothing_is_missed_in_a_hurry(self):

@@ -73,8 +73,9 @@ class Ranks:
 
     @classmethod
     def of(cls, group=None, *, timeout=TIMEOUT):
-        """Those of a process group; without one, of the whole job. Errors: UsageError where torch.distributed is not initialized, this process
-        is none of the group's, or there is no store."""
+        """Those of a process group; without one, of the whole job.
+        Errors: UsageError where torch.distributed is not initialized, this process is none of the
+        group's, or there is no store."""
         if not (dist.is_available() and dist.is_initialized()):
             raise UsageError("torch.distributed is not initialized",
                              "call init_process_group() before saves by several ranks")

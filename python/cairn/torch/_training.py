@@ -22,11 +22,13 @@ class Training:
     optimizer: object = None
     scheduler: object = None
 
-    def state(self):
-        """{"model": ..., "optimizer": ..., "scheduler": ...} without those that take no part."""
-        parts = {"model": self._model_state(), "optimizer": self._optimizer_state(),
-                 "scheduler": _state_of(self.scheduler)}
-        return {name: part for name, part in parts.items() if part is not None}
+    def state(self, sections=None):
+        """{"model": ..., "optimizer": ..., "scheduler": ...}: those that take part, or of them only
+        these."""
+        states = {"model": self._model_state, "optimizer": self._optimizer_state,
+                  "scheduler": lambda: _state_of(self.scheduler)}
+        wanted = self.sections() if sections is None else sections
+        return {name: state() for name, state in states.items() if name in wanted}
 
     def sections(self):
         """The names of those that take part."""
@@ -37,8 +39,7 @@ class Training:
         sections: of them only these. Returns the opened tag.
         Errors: NotFoundError, UsageError, CorruptError, ..."""
         checkpoint = Checkpoint(store, tag)
-        wanted = self.sections() if sections is None else sections
-        state = {name: part for name, part in self.state().items() if name in wanted}
+        state = self.state(sections)
         choice = _into.Choice(strict=strict, sections=tuple(state))
         self._take(_into.load_into(checkpoint, state, choice), strict)
         return checkpoint
