@@ -9,7 +9,7 @@
 #include "cli/exit_codes.h"
 #include "cli/human.h"
 #include "cli/tensor_choice.h"
-#include "lib/export_files.h"
+#include "lib/formats/export_files.h"
 #include "lib/find_tag.h"
 #include "lib/tensor_names.h"
 

@@ -10,7 +10,7 @@
 #include "cli/import_roles.h"
 #include "cli/signals.h"
 #include "lib/find_tag.h"
-#include "lib/import_files.h"
+#include "lib/formats/import_files.h"
 #include "lib/save_json.h"
 #include "store/forget.h"
 #include "store/index_helper.h"
@@ -31,7 +31,7 @@ static Result<SaveRequest> make_request(const Context& context, const Store& sto
   SaveRequest request;
   request.tag = options.tag;
   CAIRN_CHECK(check_tag_name(options.tag));
-  CAIRN_TRY(files, open_import(posix_fs(), options.paths));
+  CAIRN_TRY(files, open_import(posix_fs(), {options.paths, options.allow_pickle, options.layout}));
   for (const KeyValue& attachment : options.attachments) {
     CAIRN_CHECK(add_attachment(files, attachment.key, attachment.value));
   }

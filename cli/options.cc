@@ -95,6 +95,8 @@ void declare(FlagSet& flags, ImportOptions& options) {
   flags.repeated_positional("PATH", true, &options.paths);
   flags.values("meta", &options.metadata, parse_key_value);
   flags.values("attach", &options.attachments, parse_key_value);
+  flags.on_off("allow-pickle", &options.allow_pickle);
+  flags.text("layout", &options.layout);
   flags.value("step", &options.step, parse_step);
   flags.value("base", &options.base, parse_base);
   flags.choice(

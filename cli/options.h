@@ -38,6 +38,8 @@ struct ImportOptions {
   std::vector<std::string> paths;  ///< one or more
   std::vector<KeyValue> metadata;
   std::vector<KeyValue> attachments;  ///< name and file
+  bool allow_pickle = false;
+  std::string layout;  ///< a file; "" without
   std::optional<uint64_t> step;
   std::string base;  ///< a tag, "none", or "" for the newest of the same prefix
   IfExists if_exists = IfExists::kError;

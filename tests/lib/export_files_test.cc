@@ -1,5 +1,5 @@
 // Exports over an earlier one that end anywhere; what an export writes is for tests/cli.
-#include "lib/export_files.h"
+#include "lib/formats/export_files.h"
 
 #include <algorithm>
 #include <filesystem>

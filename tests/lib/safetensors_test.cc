@@ -1,6 +1,6 @@
 // Every malformed file that the format's own tests refuse, and more, with the word that must name
 // it.
-#include "lib/safetensors.h"
+#include "lib/formats/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -7,7 +7,7 @@
 #include <set>
 #include <tuple>
 
-#include "lib/safetensors.h"
+#include "lib/formats/safetensors.h"
 
 namespace cairn {
 namespace {

@@ -1,4 +1,4 @@
-#include "lib/export_files.h"
+#include "lib/formats/export_files.h"
 
 #include <fmt/format.h>
 
@@ -12,8 +12,8 @@
 
 #include "base/utf8.h"
 #include "lib/convert.h"
-#include "lib/new_file.h"
-#include "lib/safetensors.h"
+#include "lib/formats/new_file.h"
+#include "lib/formats/safetensors.h"
 #include "lib/tensor_names.h"
 #include "lib/tensor_stream.h"
 

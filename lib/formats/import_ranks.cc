@@ -1,0 +1,130 @@
+// A folder with a file of torch.save for each rank of a job, as full tensors.
+#include <fmt/format.h>
+
+#include <set>
+
+#include "lib/formats/import_sources.h"
+#include "lib/formats/pickle_names.h"
+#include "lib/formats/rank_layout.h"
+
+namespace cairn {
+
+namespace {
+
+class RankImporter {
+ public:
+  RankImporter(ImportSources& sources, const std::string& folder, RankLayout layout)
+      : sources_(sources), folder_(folder), layout_(std::move(layout)) {}
+
+  Status run() {
+    CAIRN_CHECK(find_files("", 0));
+    if (files_.empty()) {
+      return fail(Code::kUsage, fmt::format("no file in '{}' is called like '{}'", folder_, layout_.files),
+                  "'files' of the layout says how they are called");
+    }
+    CAIRN_CHECK(check_ranks());
+    for (const auto& [path, ranks] : files_) CAIRN_CHECK(add_file(path, ranks));
+    return sources_.add_state(std::move(root_), folder_);
+  }
+
+ private:
+  using Ranks = std::map<std::string, uint64_t>;
+
+  Status find_files(const std::string& below, int depth) {
+    static constexpr int kDepthMax = 4;
+    CAIRN_TRY(const auto entries, sources_.fs().list(below.empty() ? folder_ : join_path(folder_, below)));
+    for (const FolderEntry& entry : entries) {
+      const std::string path = below.empty() ? entry.name : join_path(below, entry.name);
+      if (entry.is_folder) {
+        if (depth < kDepthMax) CAIRN_CHECK(find_files(path, depth + 1));
+      } else if (const auto ranks = ranks_of_path(layout_.files, path)) {
+        files_.emplace(path, *ranks);
+        for (const auto& [axis, rank] : *ranks) seen_[axis].insert(rank);
+      }
+    }
+    return {};
+  }
+
+  /// Every rank from 0 on, or a file is missing. Data-parallel ranks may have written but one.
+  Status check_ranks() const {
+    for (const auto& [axis, ranks] : seen_) {
+      if (*ranks.rbegin() + 1 == ranks.size()) continue;
+      uint64_t missing = 0;
+      while (ranks.contains(missing)) ++missing;
+      return fail(Code::kNotFound, fmt::format("the file of {} rank {} is missing in '{}', which has "
+                                               "that of rank {}",
+                                               axis, missing, folder_, *ranks.rbegin()));
+    }
+    return {};
+  }
+
+  Status add_file(const std::string& below, const Ranks& ranks) {
+    const std::string path = join_path(folder_, below);
+    CAIRN_TRY(const ByteSpan bytes, sources_.map(path));
+    CAIRN_TRY(const TorchFile file, parse_torch_file(bytes, path));
+    CAIRN_CHECK(check_names(file.graph, is_plain_name, fmt::format("'{}'", path)));
+    CAIRN_TRY(TakenState taken, take_state(file, path));
+    for (const NamedTensor& named : taken.tensors) CAIRN_CHECK(add_tensor(named, ranks, path));
+    merge(root_, std::move(taken.root));
+    return {};
+  }
+
+  Status add_tensor(const NamedTensor& named, const Ranks& ranks, const std::string& path) {
+    const TorchTensor& own = named.tensor;
+    const RankCut* cut = layout_.cut_of(named.name);
+    if (cut == nullptr) {
+      return sources_.add_tensor(named.name, own, own.shape, whole_box(own.shape), folder_);
+    }
+    const auto rank = ranks.find(cut->axis);
+    if (rank == ranks.end()) {
+      return fail(Code::kUsage, fmt::format("'{}' is cut over {} ranks, which 'files' of the layout "
+                                            "does not name", named.name, cut->axis));
+    }
+    Shape whole;
+    auto pieces =
+        pieces_of_rank(*cut, own.shape, rank->second, seen_.at(cut->axis).size(), whole);
+    if (!pieces) {
+      return tl::unexpected(
+          with_context(pieces.error(), fmt::format("taking '{}' of '{}'", named.name, path)));
+    }
+    for (RankPiece& piece : *pieces) {
+      TorchTensor part = own;
+      part.shape = piece.box.lengths;
+      part.data += static_cast<int64_t>(piece.own) * own.strides_bytes[cut->dim];
+      CAIRN_CHECK(sources_.add_tensor(named.name, part, whole, std::move(piece.box), folder_));
+    }
+    return {};
+  }
+
+  /// Dicts are united; of what both have the first counts.
+  static void merge(StateNode& into, StateNode from) {
+    std::map<StateKey, size_t> known;
+    for (size_t i = 0; i < into.children.size(); ++i) known.emplace(into.children[i].first, i);
+    for (auto& [key, child] : from.children) {
+      const auto found = known.find(key);
+      if (found == known.end()) {
+        into.children.emplace_back(std::move(key), std::move(child));
+        continue;
+      }
+      StateNode& own = into.children[found->second].second;
+      const bool are_dicts = own.kind == StateNode::Kind::kDict && child.kind == StateNode::Kind::kDict;
+      if (are_dicts) merge(own, std::move(child));
+    }
+  }
+
+  ImportSources& sources_;
+  const std::string& folder_;
+  const RankLayout layout_;
+  std::map<std::string, Ranks> files_;
+  std::map<std::string, std::set<uint64_t>> seen_;
+  StateNode root_;
+};
+
+}  // namespace
+
+Status add_ranks(ImportSources& sources, const std::string& folder) {
+  CAIRN_TRY(RankLayout layout, read_rank_layout(sources.fs(), sources.request().layout));
+  return RankImporter(sources, folder, std::move(layout)).run();
+}
+
+}  // namespace cairn

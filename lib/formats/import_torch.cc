@@ -1,0 +1,31 @@
+// Files of torch.save as the sources of a save.
+#include <fmt/format.h>
+
+#include "lib/formats/import_sources.h"
+#include "lib/formats/pickle_names.h"
+
+namespace cairn {
+
+static Status check_plain(const ImportSources& sources, const PickleGraph& graph,
+                          const std::string& path) {
+  if (sources.request().allow_pickle) return {};
+  Status status = check_names(graph, is_plain_name, fmt::format("'{}'", path));
+  if (!status) status.error().hint = "--allow-pickle keeps such objects as they are, unread";
+  return status;
+}
+
+Status add_torch(ImportSources& sources, const std::string& path) {
+  CAIRN_TRY(const ByteSpan bytes, sources.map(path));
+  CAIRN_TRY(const TorchFile file, parse_torch_file(bytes, path));
+  CAIRN_CHECK(check_plain(sources, file.graph, path));
+  CAIRN_TRY(TakenState taken, take_state(file, path));
+  for (const NamedTensor& named : taken.tensors) {
+    const Shape& shape = named.tensor.shape;
+    CAIRN_CHECK(sources.add_tensor(named.name, named.tensor, shape, whole_box(shape), path));
+  }
+  CAIRN_CHECK(sources.add_state(std::move(taken.root), path));
+  sources.add_pickles(std::move(taken.torch), std::move(taken.objects));
+  return {};
+}
+
+}  // namespace cairn

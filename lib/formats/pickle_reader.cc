@@ -1,0 +1,360 @@
+// The machine that pickles are programs for, making nodes where Python would make objects.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <unordered_map>
+
+#include "lib/formats/pickle.h"
+
+namespace cairn {
+
+/// A node takes about 150 bytes, and an opcode of one byte may make one.
+static constexpr size_t kNodesMax = size_t{1} << 26;
+
+namespace {
+
+using Kind = PickleNode::Kind;
+
+class Machine {
+ public:
+  Machine(ByteSpan bytes, PickleGraph& graph) : bytes_(bytes), graph_(graph) {}
+
+  Result<PickleRead> run() {
+    while (problem_.empty() && !stopped_) {
+      if (graph_.size() > kNodesMax) problem_ = "it makes too many objects";
+      step(take<uint8_t>());
+    }
+    if (problem_.empty() && stack_.size() != 1) problem_ = "it does not leave one object";
+    if (!problem_.empty()) {
+      return fail(Code::kUsage, fmt::format("the pickle is malformed at byte {}: {}", at_, problem_));
+    }
+    return PickleRead{stack_.back(), at_};
+  }
+
+ private:
+  // --- Input
+
+  void refuse(std::string problem) {
+    if (problem_.empty()) problem_ = std::move(problem);
+  }
+
+  template <class T>
+  T take() {
+    if (bytes_.size() - at_ < sizeof(T)) {
+      refuse("it is cut off");
+      return T{};
+    }
+    at_ += sizeof(T);
+    return load_le<T>(bytes_, at_ - sizeof(T));
+  }
+
+  std::string take_text(uint64_t bytes) {
+    if (bytes_.size() - at_ < bytes) {
+      refuse("it is cut off");
+      return {};
+    }
+    at_ += bytes;
+    return std::string(as_text(bytes_.subspan(at_ - bytes, bytes)));
+  }
+
+  std::string take_line() {
+    const std::string_view rest = as_text(bytes_.subspan(at_));
+    const size_t length = rest.find('\n');
+    if (length == std::string_view::npos) {
+      refuse("it is cut off");
+      return {};
+    }
+    at_ += length + 1;
+    return std::string(rest.substr(0, length));
+  }
+
+  // --- Stack
+
+  void push(PickleNode node) { stack_.push_back(graph_.add(std::move(node))); }
+
+  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
+
+  PickleId pop() {
+    if (stack_.size() <= floor()) {
+      refuse("its stack is empty");
+      return graph_.none();
+    }
+    const PickleId top = stack_.back();
+    stack_.pop_back();
+    return top;
+  }
+
+  PickleId top() {
+    if (stack_.size() > floor()) return stack_.back();
+    refuse("its stack is empty");
+    return graph_.none();
+  }
+
+  std::vector<PickleId> pop_mark() {
+    if (marks_.empty()) {
+      refuse("a mark is missing");
+      return {};
+    }
+    const auto begin = stack_.begin() + static_cast<ptrdiff_t>(marks_.back());
+    std::vector<PickleId> items(begin, stack_.end());
+    stack_.erase(begin, stack_.end());
+    marks_.pop_back();
+    return items;
+  }
+
+  void push_tuple(size_t count) {
+    std::vector<PickleId> items(count);
+    for (size_t i = count; i > 0; --i) items[i - 1] = pop();
+    push({.kind = Kind::kTuple, .items = std::move(items)});
+  }
+
+  // --- Objects
+
+  static std::string global_name(std::string module, const std::string& name) {
+    if (module == "__builtin__") module = "builtins";
+    if (module == "copy_reg") module = "copyreg";
+    return module + "." + name;
+  }
+
+  void push_global() {
+    std::string module = take_line();
+    const std::string name = take_line();
+    stack_.push_back(graph_.global(global_name(std::move(module), name)));
+  }
+
+  void push_stack_global() {
+    const PickleId name = pop(), module = pop();
+    if (graph_.at(name).kind != Kind::kText || graph_.at(module).kind != Kind::kText) {
+      return refuse("a name is no text");
+    }
+    const std::string full = global_name(graph_.at(module).text, graph_.at(name).text);
+    stack_.push_back(graph_.global(full));
+  }
+
+  void push_call(bool is_new) {
+    const PickleId args = pop(), callable = pop();
+    push({.kind = Kind::kCall, .is_new = is_new, .callable = callable, .args = args});
+  }
+
+  void push_call_with_names() {
+    const PickleId names = pop();
+    push_call(true);
+    if (!graph_.at(names).pairs.empty()) refuse("a class is made with named arguments");
+  }
+
+  /// INST and OBJ of protocols 0 and 1: a class, and arguments down to the mark.
+  void push_instance(PickleId callable, std::vector<PickleId> arguments) {
+    const PickleId args = graph_.tuple(std::move(arguments));
+    push({.kind = Kind::kCall, .callable = callable, .args = args});
+  }
+
+  void build() {
+    const PickleId state = pop();
+    PickleNode& target = graph_.at(top());
+    if (target.kind != Kind::kCall) return refuse("a state is set on what is no object");
+    target.state = state;
+  }
+
+  void append(const std::vector<PickleId>& items, bool to_set) {
+    PickleNode& target = graph_.at(top());
+    const bool fits = target.kind == Kind::kCall ||
+                      target.kind == (to_set ? Kind::kSet : Kind::kList);
+    if (!fits) return refuse("items are added to what has none");
+    target.items.insert(target.items.end(), items.begin(), items.end());
+  }
+
+  void set(const std::vector<PickleId>& pairs) {
+    PickleNode& target = graph_.at(top());
+    if (target.kind != Kind::kDict && target.kind != Kind::kCall) {
+      return refuse("keys are set in what has none");
+    }
+    if (pairs.size() % 2 != 0) return refuse("a key has no value");
+    target.pairs.insert(target.pairs.end(), pairs.begin(), pairs.end());
+  }
+
+  void push_dict(std::vector<PickleId> pairs) {
+    if (pairs.size() % 2 != 0) return refuse("a key has no value");
+    stack_.push_back(graph_.dict(std::move(pairs)));
+  }
+
+  // --- Plain values
+
+  void push_text(std::string text) { stack_.push_back(graph_.text(text)); }
+  void push_bytes(std::string bytes) { push({.kind = Kind::kBytes, .text = std::move(bytes)}); }
+  void push_integer(int64_t value) { stack_.push_back(graph_.integer(value)); }
+
+  /// Little-endian two's complement of any length.
+  void push_long(const std::string& digits) {
+    if (digits.size() > 8) return push({.kind = Kind::kLong, .text = digits});
+    uint64_t value = !digits.empty() && (digits.back() & 0x80) != 0 ? ~uint64_t{0} : 0;
+    for (size_t i = digits.size(); i > 0; --i) {
+      value = value << 8 | static_cast<uint8_t>(digits[i - 1]);
+    }
+    push_integer(static_cast<int64_t>(value));
+  }
+
+  void push_decimal(std::string_view line) {
+    if (line == "00" || line == "01") {
+      stack_.push_back(graph_.boolean(line == "01"));
+      return;
+    }
+    if (line.ends_with('L')) line.remove_suffix(1);
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
+    if (error != std::errc() || end != line.data() + line.size()) {
+      return refuse("an integer is malformed or too large");
+    }
+    push_integer(value);
+  }
+
+  void push_real_line(const std::string& line) {
+    char* end = nullptr;
+    const double value = std::strtod(line.c_str(), &end);
+    if (line.empty() || *end != 0) return refuse("a number is malformed");
+    stack_.push_back(graph_.real(value));
+  }
+
+  void push_real() {
+    const auto swapped = take<uint64_t>();
+    stack_.push_back(graph_.real(std::bit_cast<double>(__builtin_bswap64(swapped))));
+  }
+
+  void get(uint64_t slot) {
+    const auto found = memo_.find(slot);
+    if (found == memo_.end()) return refuse("it wants what it has not kept");
+    stack_.push_back(found->second);
+  }
+
+  // --- Opcodes
+
+  void step(uint8_t opcode) {
+    if (!problem_.empty()) return;
+    if (!step_value(opcode) && !step_container(opcode) && !step_object(opcode)) {
+      refuse(fmt::format("the opcode {:#04x} is not known", opcode));
+    }
+  }
+
+  bool step_value(uint8_t opcode) {
+    switch (opcode) {
+      case 'N': stack_.push_back(graph_.none()); return true;
+      case 0x88: stack_.push_back(graph_.boolean(true)); return true;
+      case 0x89: stack_.push_back(graph_.boolean(false)); return true;
+      case 'I':
+      case 'L': push_decimal(take_line()); return true;
+      case 'J': push_integer(take<int32_t>()); return true;
+      case 'K': push_integer(take<uint8_t>()); return true;
+      case 'M': push_integer(take<uint16_t>()); return true;
+      case 0x8a: push_long(take_text(take<uint8_t>())); return true;
+      case 0x8b: push_long(take_text(take<uint32_t>())); return true;
+      case 'F': push_real_line(take_line()); return true;
+      case 'G': push_real(); return true;
+      case 'X': push_text(take_text(take<uint32_t>())); return true;
+      case 0x8c: push_text(take_text(take<uint8_t>())); return true;
+      case 0x8d: push_text(take_text(take<uint64_t>())); return true;
+      case 'T': push_text(take_text(take<uint32_t>())); return true;  // of Python 2
+      case 'U': push_text(take_text(take<uint8_t>())); return true;
+      case 'B': push_bytes(take_text(take<uint32_t>())); return true;
+      case 'C': push_bytes(take_text(take<uint8_t>())); return true;
+      case 0x8e: push_bytes(take_text(take<uint64_t>())); return true;
+      case 0x96:
+        push({.kind = Kind::kByteArray, .text = take_text(take<uint64_t>())});
+        return true;
+      default: return false;
+    }
+  }
+
+  bool step_container(uint8_t opcode) {
+    switch (opcode) {
+      case '(': marks_.push_back(stack_.size()); return true;
+      case ')': push_tuple(0); return true;
+      case 0x85: push_tuple(1); return true;
+      case 0x86: push_tuple(2); return true;
+      case 0x87: push_tuple(3); return true;
+      case 't': push({.kind = Kind::kTuple, .items = pop_mark()}); return true;
+      case ']': push({.kind = Kind::kList}); return true;
+      case 'l': push({.kind = Kind::kList, .items = pop_mark()}); return true;
+      case '}': push({.kind = Kind::kDict}); return true;
+      case 'd': push_dict(pop_mark()); return true;
+      case 0x8f: push({.kind = Kind::kSet}); return true;
+      case 0x91: push({.kind = Kind::kFrozenSet, .items = pop_mark()}); return true;
+      case 'a': append({pop()}, false); return true;
+      case 'e': append(pop_mark(), false); return true;
+      case 0x90: append(pop_mark(), true); return true;
+      case 's': {
+        const PickleId value = pop(), key = pop();
+        set({key, value});
+        return true;
+      }
+      case 'u': set(pop_mark()); return true;
+      case '0': pop_or_mark(); return true;
+      case '1': pop_mark(); return true;
+      case '2': stack_.push_back(top()); return true;
+      default: return false;
+    }
+  }
+
+  bool step_object(uint8_t opcode) {
+    switch (opcode) {
+      case 'c': push_global(); return true;
+      case 0x93: push_stack_global(); return true;
+      case 'R': push_call(false); return true;
+      case 0x81: push_call(true); return true;
+      case 0x92: push_call_with_names(); return true;
+      case 'i': {
+        push_global();
+        const PickleId callable = pop();
+        push_instance(callable, pop_mark());
+        return true;
+      }
+      case 'o': {
+        std::vector<PickleId> parts = pop_mark();
+        if (parts.empty()) return refuse("a class is missing"), true;
+        const PickleId callable = parts.front();
+        parts.erase(parts.begin());
+        push_instance(callable, std::move(parts));
+        return true;
+      }
+      case 'b': build(); return true;
+      case 'Q': push({.kind = Kind::kPersistent, .items = {pop()}}); return true;
+      case 'q': memo_[take<uint8_t>()] = top(); return true;
+      case 'r': memo_[take<uint32_t>()] = top(); return true;
+      case 'p': memo_[line_number()] = top(); return true;
+      case 0x94: memo_.emplace(memo_.size(), top()); return true;
+      case 'h': get(take<uint8_t>()); return true;
+      case 'j': get(take<uint32_t>()); return true;
+      case 'g': get(line_number()); return true;
+      case 0x80: take<uint8_t>(); return true;
+      case 0x95: take<uint64_t>(); return true;
+      case '.': stopped_ = true; return true;
+      default: return false;
+    }
+  }
+
+  void pop_or_mark() {
+    if (!marks_.empty() && stack_.size() == marks_.back()) {
+      marks_.pop_back();
+    } else {
+      pop();
+    }
+  }
+
+  uint64_t line_number() { return std::strtoull(take_line().c_str(), nullptr, 10); }
+
+  const ByteSpan bytes_;
+  PickleGraph& graph_;
+  size_t at_ = 0;
+  std::vector<PickleId> stack_;
+  std::vector<size_t> marks_;
+  std::unordered_map<uint64_t, PickleId> memo_;
+  std::string problem_;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+Result<PickleRead> read_pickle(ByteSpan bytes, PickleGraph& graph) {
+  return Machine(bytes, graph).run();
+}
+
+}  // namespace cairn

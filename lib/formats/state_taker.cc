@@ -1,0 +1,225 @@
+#include "lib/formats/state_taker.h"
+
+#include <fmt/format.h>
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/utf8.h"
+#include "lib/formats/state_pickle.h"
+
+namespace cairn {
+
+using Kind = PickleNode::Kind;
+
+static constexpr unsigned kDepthMax = 512;
+/// Of names: shared containers can be named in exponentially many ways.
+static constexpr size_t kLeavesMax = size_t{1} << 22;
+
+namespace {
+
+class Taker {
+ public:
+  explicit Taker(const TorchFile& file) : file_(file), graph_(file.graph) {}
+
+  Result<StateNode> take(PickleId id, const std::string& name, unsigned depth) {
+    if (depth > kDepthMax) return refuse(name, "is nested too deeply, or holds itself");
+    if (is_tensor_node(graph_, id)) return take_tensor(id, name);
+    const PickleNode& node = graph_.at(id);
+    if (is_dict(id) && has_plain_keys(node)) return take_dict(node, name, depth);
+    if (node.kind == Kind::kList) return take_items(StateNode::Kind::kList, node, name, depth);
+    if (node.kind == Kind::kTuple) return take_items(StateNode::Kind::kTuple, node, name, depth);
+    if (graph_.is_call_of(id, "torch.Size") && graph_.args_of(id).size() == 1) {
+      return take_items(StateNode::Kind::kTuple, graph_.at(graph_.args_of(id)[0]), name, depth);
+    }
+    CAIRN_CHECK(claim(name));
+    auto value = value_of_pickle(graph_, id);
+    if (value) {
+      return StateNode{
+          .kind = StateNode::Kind::kValue, .name = name, .value = *std::move(value)};
+    }
+    if (holds_tensor(id, 0)) return refuse(name, "holds a tensor in what is no dict, list or tuple");
+    objects.emplace_back(name, id);
+    return StateNode{.kind = StateNode::Kind::kObject, .name = name, .object = id};
+  }
+
+  std::vector<NamedTensor> tensors;
+  std::vector<std::pair<std::string, PickleId>> objects;
+  std::unordered_map<PickleId, TensorName> names;  ///< of nodes that are tensors
+
+ private:
+  static tl::unexpected<Error> refuse(const std::string& name, std::string_view why) {
+    return fail(Code::kUsage, fmt::format("'{}' {}", shown(name), why));
+  }
+
+  Status claim(const std::string& name) {
+    if (claimed_.size() >= kLeavesMax) return refuse(name, "is one of too many values");
+    if (!is_utf8(name)) return refuse(name, "is a name that is no UTF-8");
+    if (claimed_.insert(name).second) return {};
+    return fail(Code::kUsage, fmt::format("two values of the state are called '{}' when keys are "
+                                          "joined with '.'", name), "rename one");
+  }
+
+  bool is_dict(PickleId id) const {
+    return graph_.at(id).kind == Kind::kDict || graph_.is_call_of(id, "collections.OrderedDict") ||
+           graph_.is_call_of(id, "collections.Counter");
+  }
+
+  bool has_plain_keys(const PickleNode& node) const {
+    for (size_t i = 0; i + 1 < node.pairs.size(); i += 2) {
+      const Kind kind = graph_.at(node.pairs[i]).kind;
+      if (kind != Kind::kText && kind != Kind::kInt) return false;
+    }
+    return true;
+  }
+
+  Result<StateNode> take_dict(const PickleNode& node, const std::string& name, unsigned depth) {
+    StateNode made{.kind = StateNode::Kind::kDict, .name = name};
+    for (size_t i = 0; i + 1 < node.pairs.size(); i += 2) {
+      const PickleNode& key_node = graph_.at(node.pairs[i]);
+      const StateKey key =
+          key_node.kind == Kind::kText ? StateKey(key_node.text) : StateKey(key_node.integer);
+      CAIRN_TRY(StateNode child, take(node.pairs[i + 1], name_below(name, key), depth + 1));
+      made.children.emplace_back(key, std::move(child));
+    }
+    return made;
+  }
+
+  Result<StateNode> take_items(StateNode::Kind kind, const PickleNode& node,
+                               const std::string& name, unsigned depth) {
+    StateNode made{.kind = kind, .name = name};
+    for (size_t i = 0; i < node.items.size(); ++i) {
+      CAIRN_TRY(StateNode child, take(node.items[i], name_below(name, i), depth + 1));
+      made.children.emplace_back(i, std::move(child));
+    }
+    return made;
+  }
+
+  Result<StateNode> take_tensor(PickleId id, const std::string& name) {
+    CAIRN_CHECK(claim(name));
+    auto tensor = tensor_at(file_, id);
+    if (!tensor) {
+      Error error = std::move(tensor).error();
+      error.message = fmt::format("'{}' {}", shown(name), error.message);
+      return tl::unexpected(std::move(error));
+    }
+    const NamedTensor* known = find_view(**tensor);
+    if (known != nullptr) {
+      note(id, known->name, (*tensor)->requires_grad);
+      return StateNode{.kind = StateNode::Kind::kTied, .name = name, .tied = known->name};
+    }
+    note(id, name, (*tensor)->requires_grad);
+    by_storage_[(*tensor)->storage].push_back(tensors.size());
+    tensors.push_back({name, **std::move(tensor)});
+    return StateNode{.kind = StateNode::Kind::kTensor, .name = name};
+  }
+
+  void note(PickleId id, const std::string& name, bool requires_grad) {
+    names.emplace(inner_tensor(graph_, id), TensorName{name, requires_grad});
+  }
+
+  /// One that is there already, as a view of the same memory. Empty ones have none.
+  const NamedTensor* find_view(const TorchTensor& tensor) const {
+    const auto found = by_storage_.find(tensor.storage);
+    if (found == by_storage_.end() || whole_box(tensor.shape).is_empty()) return nullptr;
+    for (const size_t number : found->second) {
+      if (tensors[number].tensor.is_same_view(tensor)) return &tensors[number];
+    }
+    return nullptr;
+  }
+
+  bool holds_tensor(PickleId id, unsigned depth) const {
+    if (depth > kDepthMax || is_tensor_node(graph_, id)) return true;
+    const PickleNode& node = graph_.at(id);
+    if (node.kind == Kind::kPersistent) return true;
+    if (!seen_.insert(id).second) return false;
+    std::vector<PickleId> parts = node.items;
+    parts.insert(parts.end(), node.pairs.begin(), node.pairs.end());
+    for (const PickleId part : {node.callable, node.args, node.state}) {
+      if (part != kNoPickle) parts.push_back(part);
+    }
+    for (const PickleId part : parts) {
+      if (holds_tensor(part, depth + 1)) return true;
+    }
+    return false;
+  }
+
+  const TorchFile& file_;
+  const PickleGraph& graph_;
+  std::unordered_set<std::string> claimed_;
+  std::unordered_map<std::string, std::vector<size_t>> by_storage_;
+  mutable std::unordered_set<PickleId> seen_;
+};
+
+}  // namespace
+
+/// The file's own graph with names in the place of tensors.
+static Result<Bytes> named_pickle(const TorchFile& file, const Taker& taker) {
+  PickleGraph graph = file.graph;
+  for (const auto& [id, name] : taker.names) {
+    const PickleId named = tensor_name_node(graph, name.name, name.requires_grad);
+    graph.at(id) = graph.at(named);
+  }
+  return write_pickle(graph, file.root);
+}
+
+static Result<Bytes> objects_pickle(const TorchFile& file, const Taker& taker) {
+  PickleGraph graph = file.graph;
+  std::vector<PickleId> pairs;
+  for (const auto& [name, id] : taker.objects) {
+    pairs.push_back(graph.text(name));
+    pairs.push_back(id);
+  }
+  return write_pickle(graph, graph.dict(std::move(pairs)));
+}
+
+static Status name_file(Status status, const std::string& path) {
+  if (status) return status;
+  Error error = std::move(status).error();
+  error.message = fmt::format("{} (in '{}')", error.message, path);
+  return tl::unexpected(std::move(error));
+}
+
+static Status take_root(const TorchFile& file, Taker& taker, StateNode& root) {
+  const PickleNode& object = file.graph.at(file.root);
+  const bool is_dict = object.kind == Kind::kDict ||
+                       file.graph.is_call_of(file.root, "collections.OrderedDict");
+  CAIRN_TRY(StateNode taken, taker.take(file.root, is_dict ? "" : "state", 0));
+  if (taken.kind == StateNode::Kind::kDict && is_dict) {
+    root = std::move(taken);
+  } else {
+    root.children.emplace_back("state", std::move(taken));
+  }
+  return {};
+}
+
+Result<TakenState> take_state(const TorchFile& file, const std::string& path) {
+  TakenState taken;
+  Taker taker(file);
+  CAIRN_CHECK(name_file(take_root(file, taker, taken.root), path));
+  taken.tensors = std::move(taker.tensors);
+  CAIRN_TRY(taken.torch, named_pickle(file, taker));
+  if (!taker.objects.empty()) {
+    CAIRN_TRY(taken.objects, objects_pickle(file, taker));
+  }
+  PickleGraph plain;
+  CAIRN_TRY(const auto objects, read_objects(plain, taken.objects));
+  CAIRN_TRY(const PickleId same, pickle_of_state(plain, taken.root, among(objects)));
+  CAIRN_TRY(const Bytes told, write_pickle(plain, same));
+  if (told == taken.torch) taken.torch.clear();
+  return taken;
+}
+
+std::optional<StateNode> take_value(const TorchFile& file, const std::string& key) {
+  Taker taker(file);
+  auto taken = taker.take(file.root, key, 0);
+  if (!taken || !taker.tensors.empty() || !taker.objects.empty()) return std::nullopt;
+  PickleGraph plain;
+  const auto same = pickle_of_state(plain, *taken, among({}));
+  if (!same) return std::nullopt;
+  const auto told = write_pickle(plain, *same), was = write_pickle(file.graph, file.root);
+  if (!told || !was || *told != *was) return std::nullopt;
+  return *std::move(taken);
+}
+
+}  // namespace cairn
