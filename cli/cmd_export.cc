@@ -1,6 +1,8 @@
 // `cairn export`: writes a tag to files.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -26,6 +28,15 @@ static Status warn_of_idle_renames(Output& output, const ExportRequest& request)
   return {};
 }
 
+/// A file, by what its name ends in; or a folder.
+static ExportFormat format_of_path(const std::string& path) {
+  if (path.ends_with(".safetensors")) return ExportFormat::kSafetensors;
+  static constexpr std::array<std::string_view, 4> kTorch = {".pt", ".pth", ".bin", ".ckpt"};
+  const bool is_torch = std::any_of(kTorch.begin(), kTorch.end(),
+                                    [&](std::string_view end) { return path.ends_with(end); });
+  return is_torch ? ExportFormat::kTorch : ExportFormat::kHuggingFace;
+}
+
 static Result<ExportRequest> make_request(const Context& context, const ExportOptions& options,
                                           const Checkpoint& checkpoint) {
   if (options.path == "-") {
@@ -34,9 +45,7 @@ static Result<ExportRequest> make_request(const Context& context, const ExportOp
   }
   ExportRequest request;
   request.path = options.path;
-  request.as_folder =
-      options.format == ExportFormat::kHuggingFace ||
-      (options.format == ExportFormat::kByPath && !options.path.ends_with(".safetensors"));
+  request.format = options.format.value_or(format_of_path(options.path));
   for (const TensorInfo& tensor : checkpoint.schema().tensors) {
     if (is_chosen(options.tensors, tensor.name)) request.tensors.push_back(tensor.name);
   }
@@ -83,6 +92,7 @@ int cmd_export(const Context& context, const ExportOptions& options) {
   if (!checkpoint) return output.fail(checkpoint.error());
   const auto done = run(context, options, **checkpoint);
   if (!done) return output.fail(done.error());
+  for (const std::string& warning : done->warnings) output.warn(warning);
   if (output.json()) {
     output.result({{"tag", tag->name},
                    {"manifest", tag->manifest.digest.hex()},

@@ -117,7 +117,10 @@ void declare(FlagSet& flags, ExportOptions& options) {
   flags.positional("TAG", &options.tag);
   flags.positional("PATH", &options.path);
   flags.choice("format", &options.format,
-               {{"safetensors", ExportFormat::kSafetensors}, {"hf", ExportFormat::kHuggingFace}});
+               {{"safetensors", ExportFormat::kSafetensors},
+                {"hf", ExportFormat::kHuggingFace},
+                {"torch", ExportFormat::kTorch},
+                {"dcp", ExportFormat::kDcp}});
   flags.texts("tensors", &options.tensors);
   flags.text("dtype", &options.dtype);
   flags.values("rename", &options.renames, parse_key_value);

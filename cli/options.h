@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/parse.h"
 #include "cli/progress.h"
+#include "lib/formats/export_files.h"
 #include "lib/retention.h"
 #include "store/commit.h"
 
@@ -52,15 +53,13 @@ struct ImportOptions {
   uint64_t wait_s = 60;
 };
 
-enum class ExportFormat : uint8_t { kByPath, kSafetensors, kHuggingFace };
-
 struct ExportOptions {
   std::string tag;
   std::string path;
-  ExportFormat format = ExportFormat::kByPath;  ///< by path: `.safetensors` one file, else a folder
-  std::vector<std::string> tensors;             ///< globs; empty: all
-  std::string dtype;                            ///< "" keeps each tensor's own
-  std::vector<KeyValue> renames;                ///< regular expression and replacement
+  std::optional<ExportFormat> format;  ///< unset: what `path` ends in says it
+  std::vector<std::string> tensors;    ///< globs; empty: all
+  std::string dtype;                   ///< "" keeps each tensor's own
+  std::vector<KeyValue> renames;       ///< regular expression and replacement
   uint64_t shard_bytes_max = 5'000'000'000;
   bool force = false;
 };

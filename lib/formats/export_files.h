@@ -1,5 +1,5 @@
-// Writing a checkpoint to safetensors files: one file, or a folder as Hugging Face libraries read
-// it.
+// Writing a checkpoint to files of other formats: safetensors files, folders as Hugging Face
+// libraries read them, files of torch.save, folders of torch.distributed.checkpoint.
 #pragma once
 
 #include <string>
@@ -10,9 +10,11 @@
 
 namespace cairn {
 
+enum class ExportFormat : uint8_t { kSafetensors, kHuggingFace, kTorch, kDcp };
+
 struct ExportRequest {
   std::string path;
-  bool as_folder = false;
+  ExportFormat format = ExportFormat::kSafetensors;
   std::vector<std::string> tensors;  ///< names to write, as stored
   std::vector<Rename> rename;
   std::optional<Dtype> float_dtype;  ///< what floating-point tensors become
@@ -26,11 +28,14 @@ struct ExportResult {
   uint64_t tensors = 0;
   uint64_t bytes = 0;  ///< of tensors
   uint64_t attachments = 0;
+  std::vector<std::string> warnings;  ///< what the format has no place for
 };
 
-/// A file appears under its final name only when it is whole and durable.
-/// Errors: kExists without `force`; kUsage for a conversion that is not possible or two tensors of
-/// one name; kCorrupt; kNoSpace. Memory: a few slabs of 64 MiB.
+/// A file appears under its final name only when it is whole and durable. kTorch and kDcp write the
+/// state that the tag holds, values and all; with a choice of tensors, or names of their own, only
+/// these.
+/// Errors: kExists without `force`; kUsage for a conversion that is not possible, two tensors of
+/// one name, and dtypes that the format has not; kCorrupt; kNoSpace. Memory: a few slabs of 64 MiB.
 Result<ExportResult> export_files(Checkpoint& checkpoint, const ExportRequest& request);
 
 }  // namespace cairn
