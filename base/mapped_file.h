@@ -22,6 +22,11 @@ class MappedFile {
 
   ByteSpan bytes() const { return {memory_.get(), memory_.get_deleter().bytes}; }
 
+  /// Gives back the memory of what was read, which comes again from the file when it is read again:
+  /// a large file takes no more of the process's memory than what is read between two calls.
+  /// Threads: any, also while others read.
+  void release() const;
+
   /// Whether nobody has written to the file since it was opened, as far as its size and time tell
   /// (the kernel's clock for it ticks every few milliseconds). Errors: kFailed, naming the file.
   Status check_unchanged() const;

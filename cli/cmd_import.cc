@@ -11,6 +11,7 @@
 #include "cli/signals.h"
 #include "lib/find_tag.h"
 #include "lib/formats/import_files.h"
+#include "lib/formats/import_memory.h"
 #include "lib/save_json.h"
 #include "store/forget.h"
 #include "store/index_helper.h"
@@ -147,7 +148,10 @@ int cmd_import(const Context& context, const ImportOptions& options) {
   request->call.progress = &counters;
   std::optional<Progress> progress;
   progress.emplace(output, context.progress, "import", counters);
-  const auto saved = save(**store, *request);
+  const auto saved = [&] {
+    const ImportMemory memory(files);
+    return save(**store, *request);
+  }();
   progress.reset();
   if (!saved) return output.fail(saved.error());
   if (options.pin && saved->already_there) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/memory_guard.h"
 #include "lib/grid.h"
 #include "lib/slabs.h"
 
@@ -70,7 +71,7 @@ Status TensorStream::add_slab(const TensorInfo& tensor, Dtype dtype, const Box& 
   CAIRN_TRY(const uint64_t bytes, checked_bytes(dtype, slab.lengths));
   const bool is_full =
       batch_bytes_ + bytes > kBatchBytes || batch_.targets.size() >= kBatchBoxesMax;
-  if (is_full) CAIRN_CHECK(flush());
+  if (is_full) CAIRN_CHECK(pass_on());
   // Only an empty batch can be too small: no target points into it yet.
   if (room_.size() < batch_bytes_ + bytes) room_ = AlignedBuffer(std::max(bytes, kBatchBytes));
   batch_.targets.push_back(
@@ -83,18 +84,36 @@ Status TensorStream::add_slab(const TensorInfo& tensor, Dtype dtype, const Box& 
   return {};
 }
 
-Status TensorStream::flush() {
+Status TensorStream::pass_on() {
   if (batch_.targets.empty()) return {};
   CAIRN_CHECK(load(checkpoint_, batch_));
   const uint64_t bytes = std::exchange(batch_bytes_, 0);
   batch_.targets.clear();
   if (progress_ != nullptr) progress_->done_bytes += bytes;
+  CAIRN_CHECK(wait());
+  std::swap(room_, other_room_);
+  return guard_memory([&]() -> Status {
+    handing_ = std::async(std::launch::async, [this, runs = std::exchange(runs_, {})] {
+      return guard_memory([&] { return hand_over(runs); });
+    });
+    return {};
+  });
+}
+
+Status TensorStream::hand_over(const std::vector<Run>& runs) {
   uint64_t begin = 0;
-  for (const Run& run : std::exchange(runs_, {})) {
-    CAIRN_CHECK(sink_(run.at, room_.span().subspan(begin, run.bytes)));
+  for (const Run& run : runs) {
+    CAIRN_CHECK(sink_(run.at, other_room_.span().subspan(begin, run.bytes)));
     begin += run.bytes;
   }
   return {};
+}
+
+Status TensorStream::wait() { return handing_.valid() ? handing_.get() : Status(); }
+
+Status TensorStream::flush() {
+  CAIRN_CHECK(pass_on());
+  return wait();
 }
 
 }  // namespace cairn

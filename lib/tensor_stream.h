@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <future>
 #include <string>
 
 #include "base/buffer.h"
@@ -11,11 +12,12 @@
 namespace cairn {
 
 /// Tensors are loaded in batches: many small ones at once, a large one in slabs. Every add()
-/// belongs to a flush() that follows. Memory: a batch of 64 MiB, or one tensor of sub-byte elements
-/// that can only be addressed whole. Threads: one; loads take more.
+/// belongs to a flush() that follows. Memory: two batches of 64 MiB, of which one is handed over
+/// while the other is loaded, or two tensors of sub-byte elements that can only be addressed whole.
+/// Threads: one; loads take more.
 class TensorStream {
  public:
-  /// Gets bytes and where they belong in what is written.
+  /// Gets bytes and where they belong in what is written; in another thread, one call at a time.
   using Sink = std::function<Status(uint64_t at, ByteSpan)>;
 
   /// Of `call` threads, stop and progress count; its total is the caller's to set.
@@ -32,10 +34,18 @@ class TensorStream {
     uint64_t at = 0;
   };
   Status add_together(const std::vector<Placed>& tensors);
-  /// Hands over what add() has left.
+  /// Hands over what add() has left, and waits until the sink has taken it.
   Status flush();
 
  private:
+  struct Run {
+    uint64_t at = 0;
+    uint64_t bytes = 0;
+  };
+  /// One batch is loaded, and begins to be handed over when the one before it has been.
+  Status pass_on();
+  Status hand_over(const std::vector<Run>& runs);
+  Status wait();
   Result<std::vector<Box>> cut(const TensorInfo& tensor, const Box& box, uint64_t bytes_max) const;
   Status add_slab(const TensorInfo& tensor, Dtype dtype, const Box& slab, uint64_t& at);
 
@@ -44,12 +54,10 @@ class TensorStream {
   const Sink sink_;
   LoadRequest batch_;
   uint64_t batch_bytes_ = 0;
-  struct Run {
-    uint64_t at = 0;
-    uint64_t bytes = 0;
-  };
   std::vector<Run> runs_;  // of the batch, in its order
   AlignedBuffer room_;
+  AlignedBuffer other_room_;      // of what is handed over
+  std::future<Status> handing_;   // last: it ends before what it uses
 };
 
 }  // namespace cairn

@@ -16,7 +16,7 @@ static bool is_among(const std::array<std::string_view, N>& names, std::string_v
 }
 
 bool is_plain_name(std::string_view name) {
-  static constexpr std::array<std::string_view, 21> kNames = {
+  static constexpr std::array<std::string_view, 25> kNames = {
       "collections.OrderedDict",
       "collections.Counter",
       "torch.nn.parameter.Parameter",
@@ -38,6 +38,10 @@ bool is_plain_name(std::string_view name) {
       "torch._utils._rebuild_qtensor",
       "torch._utils._rebuild_sparse_tensor",
       "torch._utils._rebuild_meta_tensor_no_storage",
+      "torch.per_tensor_affine",
+      "torch.per_tensor_symmetric",
+      "torch.per_channel_affine",
+      "torch.per_channel_affine_float_qparams",
   };
   return is_among(kNames, name) || is_torch_dtype(name) || is_torch_storage(name);
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -193,6 +194,13 @@ static Status take_root(const TorchFile& file, Taker& taker, StateNode& root) {
   return {};
 }
 
+/// As it comes back: tags have their tensors in the order of names.
+static StateNode without_structure(const TakenState& taken) {
+  std::set<std::string> names;
+  for (const NamedTensor& named : taken.tensors) names.insert(named.name);
+  return flat_state({names.begin(), names.end()});
+}
+
 Result<TakenState> take_state(const TorchFile& file, const std::string& path) {
   TakenState taken;
   Taker taker(file);
@@ -204,7 +212,8 @@ Result<TakenState> take_state(const TorchFile& file, const std::string& path) {
   }
   PickleGraph plain;
   CAIRN_TRY(const auto objects, read_objects(plain, taken.objects));
-  CAIRN_TRY(const PickleId same, pickle_of_state(plain, taken.root, among(objects)));
+  const StateNode root = is_flat(taken.root) ? without_structure(taken) : taken.root;
+  CAIRN_TRY(const PickleId same, pickle_of_state(plain, root, among(objects)));
   CAIRN_TRY(const Bytes told, write_pickle(plain, same));
   if (told == taken.torch) taken.torch.clear();
   return taken;

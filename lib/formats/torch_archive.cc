@@ -1,7 +1,7 @@
 #include "lib/formats/torch_archive.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include <algorithm>
 
@@ -138,7 +138,7 @@ TorchArchive::Writer::Writer(const TorchArchive& archive, Write write)
       done_(archive.layout_.size()) {}
 
 static uint32_t checksum(uint32_t before, ByteSpan bytes) {
-  return static_cast<uint32_t>(crc32_z(before, bytes.data(), bytes.size()));
+  return libdeflate_crc32(before, bytes.data(), bytes.size());
 }
 
 Status TorchArchive::Writer::put_entry(size_t number, ByteSpan bytes) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "lib/formats/torch_legacy.h"
 #include "lib/formats/zip_format.h"
 #include "lib/formats/zip_reader.h"
@@ -44,6 +45,13 @@ static Result<TorchFile> parse_zip(ByteSpan file, const std::string& path) {
   if (order != nullptr && as_text(order->bytes) != "little") {
     return no_torch_file(path, "its tensors are big-endian",
                          "load it with torch and save it on a little-endian machine");
+  }
+  const auto compressed = std::find_if(entries.begin(), entries.end(),
+                                       [](const ZipEntry& entry) { return !entry.is_plain; });
+  if (compressed != entries.end()) {
+    return no_torch_file(path, fmt::format("its entry '{}' is compressed or encrypted",
+                                           shown(compressed->name)),
+                         "load it with torch and save it with torch.save");
   }
   TorchFile made;
   CAIRN_TRY(const PickleRead read, read_pickle(pickle->bytes, made.graph));

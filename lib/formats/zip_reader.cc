@@ -113,26 +113,21 @@ class ZipReader {
       return malformed(fmt::format("the entry '{}' has a malformed extra field", shown(name)));
     }
     at = name_at + name_bytes + extra_bytes + comment_bytes;
-    if (method != 0 || (flags & 1) != 0 || wide.bytes != wide.stored_bytes) {
-      return fail(Code::kUsage,
-                  fmt::format("the entry '{}' of '{}' is compressed or encrypted", shown(name), path_),
-                  "PyTorch stores entries as they are: load it and save it with torch.save");
-    }
-    CAIRN_TRY(const ByteSpan bytes, data_of(name, wide));
-    return ZipEntry{name, bytes};
+    CAIRN_TRY(const ByteSpan bytes, data_of(name, wide.stored_bytes, wide.offset));
+    return ZipEntry{name, bytes, method == 0 && (flags & 1) == 0 && wide.bytes == wide.stored_bytes};
   }
 
-  Result<ByteSpan> data_of(const std::string& name, const Wide& wide) const {
-    if (!has_signature(wide.offset, zip::kLocal, zip::kLocalBytes)) {
+  Result<ByteSpan> data_of(const std::string& name, uint64_t bytes, uint64_t offset) const {
+    if (!has_signature(offset, zip::kLocal, zip::kLocalBytes)) {
       return malformed(fmt::format("the entry '{}' is not where its directory says", shown(name)));
     }
-    const uint64_t data = wide.offset + zip::kLocalBytes +
-                          load_le<uint16_t>(archive_, wide.offset + 26) +
-                          load_le<uint16_t>(archive_, wide.offset + 28);
-    if (!holds(data, wide.bytes)) {
+    const uint64_t data = offset + zip::kLocalBytes +
+                          load_le<uint16_t>(archive_, offset + 26) +
+                          load_le<uint16_t>(archive_, offset + 28);
+    if (!holds(data, bytes)) {
       return malformed(fmt::format("the entry '{}' ends after the file", shown(name)));
     }
-    return archive_.subspan(data, wide.bytes);
+    return archive_.subspan(data, bytes);
   }
 
   const ByteSpan archive_;

@@ -30,8 +30,8 @@ class StoreTest(unittest.TestCase):
         self.folder = Path(temporary.name)
         self.store = cairn.Store(self.folder / "store", create=True)
 
-    def store_program(self, *words):
+    def store_program(self, *words, **flags):
         """The JSON of a command on the test's store."""
         from cairn import _program
 
-        return _program.run(self.store.path, *words)
+        return _program.run(self.store.path, *words, flags=flags)

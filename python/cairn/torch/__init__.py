@@ -15,9 +15,11 @@ from ._live_roles import roles_of
 from ._ranks import Ranks
 from ._reader import StorageReader
 from ._stager import AsyncStager
+from ._torch_save_reader import TorchSaveReader
 from ._writer import StorageWriter
 
-__all__ = ["AsyncSaver", "AsyncStager", "Ranks", "StorageReader", "StorageWriter", "roles_of"]
+__all__ = ["AsyncSaver", "AsyncStager", "Ranks", "StorageReader", "StorageWriter",
+           "TorchSaveReader", "roles_of"]
 
 try:
     from . import _fsspec
