@@ -30,7 +30,8 @@ std::optional<Bytes> from_base64(std::string_view text) {
       group |= static_cast<uint32_t>(value) << (18 - 6 * j);
       ++digits;
     }
-    for (size_t j = 0; j + 1 < digits; ++j) bytes.push_back(static_cast<uint8_t>(group >> (16 - 8 * j)));
+    for (size_t j = 0; j + 1 < digits; ++j)
+      bytes.push_back(static_cast<uint8_t>(group >> (16 - 8 * j)));
   }
   if (to_base64(bytes) != text) return std::nullopt;
   return bytes;

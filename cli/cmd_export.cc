@@ -11,8 +11,8 @@
 #include "cli/exit_codes.h"
 #include "cli/human.h"
 #include "cli/tensor_choice.h"
-#include "lib/formats/export_files.h"
 #include "lib/find_tag.h"
+#include "lib/formats/export_files.h"
 #include "lib/tensor_names.h"
 
 namespace cairn {

@@ -56,8 +56,8 @@ class TensorStream {
   uint64_t batch_bytes_ = 0;
   std::vector<Run> runs_;  // of the batch, in its order
   AlignedBuffer room_;
-  AlignedBuffer other_room_;      // of what is handed over
-  std::future<Status> handing_;   // last: it ends before what it uses
+  AlignedBuffer other_room_;     // of what is handed over
+  std::future<Status> handing_;  // last: it ends before what it uses
 };
 
 }  // namespace cairn

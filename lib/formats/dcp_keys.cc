@@ -89,9 +89,8 @@ static std::optional<StateNode> node_of(Branch& branch, const std::string& name,
   return node;
 }
 
-static std::optional<StateNode> tree_of(
-    const std::vector<std::pair<std::string, StateNode>>& nodes,
-    const std::map<std::string, DcpPath>& paths) {
+static std::optional<StateNode> tree_of(const std::vector<std::pair<std::string, StateNode>>& nodes,
+                                        const std::map<std::string, DcpPath>& paths) {
   Branch root;
   for (const auto& [key, node] : nodes) {
     const auto known = paths.find(key);

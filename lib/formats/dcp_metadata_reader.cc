@@ -37,7 +37,8 @@ class MetadataReader {
 
  private:
   tl::unexpected<Error> malformed(std::string_view why) const {
-    return fail(Code::kUsage, fmt::format("'{}' is no metadata of a DCP checkpoint: {}", path_, why));
+    return fail(Code::kUsage,
+                fmt::format("'{}' is no metadata of a DCP checkpoint: {}", path_, why));
   }
 
   /// Of a data class: set by its state, or given to its class.
@@ -56,7 +57,8 @@ class MetadataReader {
     if (graph_.is_call_of(id, "torch.Size") && graph_.args_of(id).size() == 1) {
       id = graph_.args_of(id)[0];
     }
-    if (graph_.at(id).kind != Kind::kTuple && graph_.at(id).kind != Kind::kList) return std::nullopt;
+    if (graph_.at(id).kind != Kind::kTuple && graph_.at(id).kind != Kind::kList)
+      return std::nullopt;
     std::vector<uint64_t> read;
     for (const PickleId item : graph_.at(id).items) {
       if (number(item) < 0) return std::nullopt;
@@ -81,7 +83,8 @@ class MetadataReader {
       }
       const PickleId transforms = field(pairs[i + 1], "transform_descriptors");
       if (transforms != kNoPickle && !graph_.at(transforms).items.empty()) {
-        return malformed("its files are transformed (compressed, ...): save it without _extensions");
+        return malformed(
+            "its files are transformed (compressed, ...): save it without _extensions");
       }
       places_[graph_.at(name).text].emplace_back(
           numbers(field(pairs[i], "offset")).value_or(std::vector<uint64_t>()),
@@ -114,8 +117,10 @@ class MetadataReader {
     if (!shape) return malformed(fmt::format("'{}' has no shape", shown(key)));
     item.shape = *shape;
     for (const PickleId chunk : graph_.at(chunks).items) {
-      const auto offsets = numbers(field(chunk, "offsets")), lengths = numbers(field(chunk, "sizes"));
-      if (!offsets || !lengths) return malformed(fmt::format("'{}' has a malformed piece", shown(key)));
+      const auto offsets = numbers(field(chunk, "offsets")),
+                 lengths = numbers(field(chunk, "sizes"));
+      if (!offsets || !lengths)
+        return malformed(fmt::format("'{}' has a malformed piece", shown(key)));
       const DcpPlace* place = find_place(key, *offsets);
       if (place == nullptr) {
         return malformed(fmt::format("a piece of '{}' is in no file", shown(key)));

@@ -17,12 +17,12 @@ class MetadataWriter {
       add_places(item, places);
     }
     CAIRN_TRY(const PickleId paths, planner_data(metadata));
-    return write_pickle(graph_, made("metadata.Metadata",
-                                     {{"state_dict_metadata", graph_.dict(std::move(items))},
-                                      {"planner_data", paths},
-                                      {"storage_data", graph_.dict(std::move(places))},
-                                      {"storage_meta", storage_meta()},
-                                      {"version", graph_.text("1.0.0")}}));
+    return write_pickle(
+        graph_, made("metadata.Metadata", {{"state_dict_metadata", graph_.dict(std::move(items))},
+                                           {"planner_data", paths},
+                                           {"storage_data", graph_.dict(std::move(places))},
+                                           {"storage_meta", storage_meta()},
+                                           {"version", graph_.text("1.0.0")}}));
   }
 
  private:
@@ -61,9 +61,9 @@ class MetadataWriter {
     const PickleId format =
         graph_.call(graph_.global(std::string(kModule) + "metadata._MEM_FORMAT_ENCODING"),
                     {graph_.integer(item.memory_format)});
-    const PickleId state = graph_.tuple({graph_.global(torch_dtype_name(item.dtype)), layout,
-                                         graph_.boolean(item.requires_grad), format,
-                                         graph_.boolean(false)});
+    const PickleId state =
+        graph_.tuple({graph_.global(torch_dtype_name(item.dtype)), layout,
+                      graph_.boolean(item.requires_grad), format, graph_.boolean(false)});
     return made_by_state("metadata.TensorProperties", state);
   }
 
@@ -79,10 +79,11 @@ class MetadataWriter {
   }
 
   void add_places(const DcpItem& item, std::vector<PickleId>& places) {
-    if (!item.is_tensor) return add_place(item.key, graph_.none(), graph_.none(), item.value, places);
+    if (!item.is_tensor)
+      return add_place(item.key, graph_.none(), graph_.none(), item.value, places);
     for (size_t i = 0; i < item.pieces.size(); ++i) {
-      add_place(item.key, size(item.pieces[i].box.offsets),
-                graph_.integer(static_cast<int64_t>(i)), item.pieces[i].place, places);
+      add_place(item.key, size(item.pieces[i].box.offsets), graph_.integer(static_cast<int64_t>(i)),
+                item.pieces[i].place, places);
     }
   }
 
@@ -127,7 +128,8 @@ class MetadataWriter {
     std::vector<PickleId> parts;
     for (const nlohmann::json& part : *told.begin()) {
       const bool is_pair = kind == "dict" && part.is_array() && part.size() == 2;
-      if (kind == "dict" && !is_pair) return fail(Code::kCorrupt, "the planner's data is not understood");
+      if (kind == "dict" && !is_pair)
+        return fail(Code::kCorrupt, "the planner's data is not understood");
       for (size_t i = 0; i < (is_pair ? 2 : 1); ++i) {
         CAIRN_TRY(const PickleId node, decoded(is_pair ? part[i] : part));
         parts.push_back(node);

@@ -1,5 +1,5 @@
-// Folders of torch.distributed.checkpoint, as one rank would have written them: files of items, each
-// of which is a file of torch.save, and `.metadata`, which comes last.
+// Folders of torch.distributed.checkpoint, as one rank would have written them: files of items,
+// each of which is a file of torch.save, and `.metadata`, which comes last.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -65,8 +65,10 @@ class DcpExporter {
     metadata_.items.resize(leaves.size());
     for (const DcpLeaf& leaf : leaves) metadata_.paths.emplace_back(leaf.key, leaf.path);
     // (1) What is here: values, and tensors without a byte.
-    for (size_t i = 0; i < leaves.size(); ++i) CAIRN_CHECK(add_small(leaves[i], metadata_.items[i]));
-    for (size_t i = 0; i < leaves.size(); ++i) CAIRN_CHECK(add_large(leaves[i], metadata_.items[i]));
+    for (size_t i = 0; i < leaves.size(); ++i)
+      CAIRN_CHECK(add_small(leaves[i], metadata_.items[i]));
+    for (size_t i = 0; i < leaves.size(); ++i)
+      CAIRN_CHECK(add_large(leaves[i], metadata_.items[i]));
     // (2) All other tensors, in the order of the items.
     CAIRN_CHECK(stream_tensors(checkpoint_, request_.call, placed_,
                                [&](uint64_t at, ByteSpan bytes) { return take(at, bytes); }));
@@ -109,14 +111,17 @@ class DcpExporter {
   const ExportedTensor* tensor_of(const DcpLeaf& leaf) const {
     switch (leaf.node->kind) {
       case StateNode::Kind::kTensor:
-      case StateNode::Kind::kArray: return by_name_.at(leaf.node->name);
-      case StateNode::Kind::kTied: return by_name_.at(leaf.node->tied);
+      case StateNode::Kind::kArray:
+        return by_name_.at(leaf.node->name);
+      case StateNode::Kind::kTied:
+        return by_name_.at(leaf.node->tied);
       case StateNode::Kind::kDict:
       case StateNode::Kind::kList:
       case StateNode::Kind::kTuple:
       case StateNode::Kind::kValue:
       case StateNode::Kind::kObject:
-      case StateNode::Kind::kBytes: return nullptr;
+      case StateNode::Kind::kBytes:
+        return nullptr;
     }
     return nullptr;
   }
@@ -189,8 +194,9 @@ class DcpExporter {
 
   Status take(uint64_t at, ByteSpan bytes) {
     while (!bytes.empty()) {
-      auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), at,
-                                    [](uint64_t value, const Piece& each) { return value < each.begin; });
+      auto piece =
+          std::upper_bound(pieces_.begin(), pieces_.end(), at,
+                           [](uint64_t value, const Piece& each) { return value < each.begin; });
       --piece;
       const size_t count = std::min<uint64_t>(bytes.size(), piece->begin + piece->bytes - at);
       CAIRN_CHECK(take(*piece, at - piece->begin, bytes.subspan(0, count)));

@@ -11,8 +11,10 @@ static Status write(Checkpoint& checkpoint, const ExportRequest& request,
       return export_safetensors(checkpoint, request, tensors, result);
     case ExportFormat::kHuggingFace:
       return export_hugging_face(checkpoint, request, tensors, result);
-    case ExportFormat::kTorch: return export_torch(checkpoint, request, tensors, result);
-    case ExportFormat::kDcp: return export_dcp(checkpoint, request, tensors, result);
+    case ExportFormat::kTorch:
+      return export_torch(checkpoint, request, tensors, result);
+    case ExportFormat::kDcp:
+      return export_dcp(checkpoint, request, tensors, result);
   }
   return {};
 }

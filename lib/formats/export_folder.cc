@@ -38,8 +38,7 @@ Status ExportFolder::prepare() {
   CAIRN_CHECK(fs_.make_folders(request_.path));
   const auto made = fs_.info(request_.path);
   if (!made || !made->is_folder) {  // a link that leads nowhere
-    return fail(Code::kExists,
-                fmt::format("'{}' exists already, and is no folder", request_.path),
+    return fail(Code::kExists, fmt::format("'{}' exists already, and is no folder", request_.path),
                 "choose another path");
   }
   made_folder_ = is_new;
@@ -53,8 +52,9 @@ Status ExportFolder::refuse_file() const {
   auto info = fs_.info(request_.path);
   if (!info && info.error().code == Code::kNotFound) info = fs_.info(plain);
   if (!info || info->is_folder) return {};
-  return fail(Code::kExists, fmt::format("'{}' exists already, and is no folder", plain),
-              "choose another path; one that ends in '.safetensors' or '.pt' becomes a single file");
+  return fail(
+      Code::kExists, fmt::format("'{}' exists already, and is no folder", plain),
+      "choose another path; one that ends in '.safetensors' or '.pt' becomes a single file");
 }
 
 Result<NewFile> ExportFolder::create(const std::string& name, NewFile::Order order) {
@@ -69,7 +69,8 @@ Status ExportFolder::check_attachment(const std::string& name) const {
   }
   if (format_.is_part(name)) {
     return fail(Code::kUsage,
-                fmt::format("the attachment '{}' is called like a file of the tensors", name), hint);
+                fmt::format("the attachment '{}' is called like a file of the tensors", name),
+                hint);
   }
   return {};
 }

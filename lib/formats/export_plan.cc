@@ -67,8 +67,8 @@ Result<std::vector<ExportedTensor>> plan_export(const Checkpoint& checkpoint,
     CAIRN_TRY(ExportedTensor tensor, plan_tensor(checkpoint.schema().tensors[*number], request));
     CAIRN_TRY(tensor.name, renamer.apply(stored));
     if (!is_utf8(tensor.name)) {
-      return fail(Code::kUsage, fmt::format("'{}' becomes '{}', which is not UTF-8", stored,
-                                            shown(tensor.name)));
+      return fail(Code::kUsage,
+                  fmt::format("'{}' becomes '{}', which is not UTF-8", stored, shown(tensor.name)));
     }
     const auto [at, fresh] = stored_names.try_emplace(tensor.name, stored);
     if (!fresh) {
@@ -91,9 +91,9 @@ static Result<std::vector<std::vector<TensorStream::Placed>>> group_tensors(
   for (const auto& [tensor, where] : tensors) {
     const auto number = static_cast<size_t>(tensor->info - checkpoint.schema().tensors.data());
     const std::string& parameter = layout.tensors[number].parameter;
-    const auto [at, fresh] =
-        parameter.empty() ? std::pair(places.end(), true)
-                          : places.try_emplace({parameter, tensor->shape}, groups.size());
+    const auto [at, fresh] = parameter.empty()
+                                 ? std::pair(places.end(), true)
+                                 : places.try_emplace({parameter, tensor->shape}, groups.size());
     if (fresh) groups.emplace_back();
     groups[fresh ? groups.size() - 1 : at->second].push_back({tensor->info, tensor->dtype, where});
   }

@@ -99,7 +99,8 @@ class SafetensorsExporter {
     std::vector<Shard> shards(1);
     uint64_t shard_bytes = 0;
     for (const ExportedTensor* tensor : tensors) {
-      if (!shards.back().tensors.empty() && shard_bytes + tensor->bytes > request_.shard_bytes_max) {
+      if (!shards.back().tensors.empty() &&
+          shard_bytes + tensor->bytes > request_.shard_bytes_max) {
         shards.emplace_back();
         shard_bytes = 0;
       }

@@ -70,8 +70,8 @@ class TorchExporter {
     Bytes& copy = extras_[name];
     copy.resize(bytes);
     const uint64_t item = bits_per_element(tensor.dtype) / 8;
-    copy_box({tensor.data, tensor.strides_bytes}, {copy.data(), contiguous_strides(tensor.shape, item)},
-             tensor.shape, item);
+    copy_box({tensor.data, tensor.strides_bytes},
+             {copy.data(), contiguous_strides(tensor.shape, item)}, tensor.shape, item);
     forms_.emplace(name, ArchiveTensor{tensor.dtype, tensor.shape});
     return {};
   }

@@ -1,5 +1,5 @@
-// Folders of torch.distributed.checkpoint as the sources of a save: each piece of a tensor is a box,
-// where it lies in its file. However many ranks wrote the folder, one tag comes of it.
+// Folders of torch.distributed.checkpoint as the sources of a save: each piece of a tensor is a
+// box, where it lies in its file. However many ranks wrote the folder, one tag comes of it.
 #include <fmt/format.h>
 
 #include "base/utf8.h"
@@ -43,7 +43,8 @@ class DcpImporter {
     if (known == files_.end()) {
       const auto mapped = sources_.map(join_path(folder_, place.file));
       if (!mapped) {
-        return tl::unexpected(with_context(mapped.error(), fmt::format("reading '{}'", shown(key))));
+        return tl::unexpected(
+            with_context(mapped.error(), fmt::format("reading '{}'", shown(key))));
       }
       known = files_.emplace(place.file, *mapped).first;
     }
@@ -75,8 +76,8 @@ class DcpImporter {
         error.message = fmt::format("'{}' {}", shown(item.key), error.message);
         return tl::unexpected(std::move(error));
       }
-      const bool fits = *tensor && (*tensor)->dtype == item.dtype &&
-                        (*tensor)->shape == piece.box.lengths;
+      const bool fits =
+          *tensor && (*tensor)->dtype == item.dtype && (*tensor)->shape == piece.box.lengths;
       if (!fits) {
         return fail(Code::kUsage,
                     fmt::format("the metadata of '{}' says that a piece of '{}' is {} {}, and its "
@@ -90,8 +91,7 @@ class DcpImporter {
     if (item.pieces.empty()) {
       return fail(Code::kUsage, fmt::format("'{}' has no piece in '{}'", shown(item.key), folder_));
     }
-    nodes_.emplace_back(item.key,
-                        StateNode{.kind = StateNode::Kind::kTensor, .name = item.key});
+    nodes_.emplace_back(item.key, StateNode{.kind = StateNode::Kind::kTensor, .name = item.key});
     return {};
   }
 
@@ -99,8 +99,8 @@ class DcpImporter {
     CAIRN_TRY(const TorchFile file, open(item.key, item.value));
     const bool is_plain = check_names(file.graph, is_plain_name, "").has_value();
     if (!is_plain && !sources_.request().allow_pickle) {
-      Status refused = check_names(
-          file.graph, is_plain_name, fmt::format("'{}' in '{}'", shown(item.key), folder_));
+      Status refused = check_names(file.graph, is_plain_name,
+                                   fmt::format("'{}' in '{}'", shown(item.key), folder_));
       refused.error().hint = "--allow-pickle keeps such objects as they are, unread";
       return refused;
     }
@@ -179,16 +179,19 @@ class DcpImporter {
     std::map<std::string, std::string> unusual;
     for (const DcpItem& item : metadata.items) {
       const size_t format = item.memory_format == 1 || item.memory_format == 2
-                                ? static_cast<size_t>(item.memory_format) : 0;
+                                ? static_cast<size_t>(item.memory_format)
+                                : 0;
       std::string words = item.requires_grad ? "\"requires_grad\":true" : "";
       if (format != 0) {
-        words += fmt::format("{}\"memory_format\":\"{}\"", words.empty() ? "" : ",", kFormats[format]);
+        words +=
+            fmt::format("{}\"memory_format\":\"{}\"", words.empty() ? "" : ",", kFormats[format]);
       }
       if (!words.empty()) unusual[item.key] = words;
     }
     std::string text;
     for (const auto& [key, words] : unusual) {
-      text += fmt::format("{}{}:{{{}}}", text.empty() ? "" : ",", json(key).dump(-1, ' ', true), words);
+      text +=
+          fmt::format("{}{}:{{{}}}", text.empty() ? "" : ",", json(key).dump(-1, ' ', true), words);
     }
     return text;
   }

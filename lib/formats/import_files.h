@@ -1,6 +1,7 @@
 // Files on disk as the sources of a save, whoever wrote them: safetensors files, folders of Hugging
 // Face libraries, files of torch.save, folders of torch.distributed.checkpoint, and folders with a
-// file for each rank of a job. Nothing is executed, and no tensor byte is read before the save does.
+// file for each rank of a job. Nothing is executed, and no tensor byte is read before the save
+// does.
 #pragma once
 
 #include <deque>

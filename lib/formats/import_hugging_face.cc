@@ -34,7 +34,8 @@ class SafetensorsImporter {
     CAIRN_TRY(const ByteSpan bytes, sources_.map(path));
     CAIRN_TRY(SafetensorsHeader header, parse_safetensors(bytes, path));
     const auto told = header.metadata.find(kShardingKey);
-    json sharding = told == header.metadata.end() ? json() : json::parse(told->second, nullptr, false);
+    json sharding =
+        told == header.metadata.end() ? json() : json::parse(told->second, nullptr, false);
     if (told != header.metadata.end()) {
       header.metadata.erase(told);
       header.metadata.erase(kShardingVersionKey);
@@ -43,10 +44,10 @@ class SafetensorsImporter {
     for (const SafetensorsEntry& entry : header.tensors) {
       CAIRN_TRY(const auto offsets, offsets_of(sharding, entry, path));
       CAIRN_CHECK(claim(entry.name, path, !offsets.empty()));
-      pieces_.push_back({&entry_names_.emplace_back(entry.name), entry.dtype,
-                         Box{offsets.empty() ? std::vector<uint64_t>(entry.shape.size()) : offsets,
-                             entry.shape},
-                         bytes.data() + entry.begin});
+      pieces_.push_back(
+          {&entry_names_.emplace_back(entry.name), entry.dtype,
+           Box{offsets.empty() ? std::vector<uint64_t>(entry.shape.size()) : offsets, entry.shape},
+           bytes.data() + entry.begin});
     }
     sources_.add_metadata(header.metadata, path);
     return {};
@@ -59,14 +60,18 @@ class SafetensorsImporter {
       shape.resize(std::max(shape.size(), piece.box.rank()));
       for (size_t axis = 0; axis < piece.box.rank(); ++axis) {
         const auto end = checked_add(piece.box.offsets[axis], piece.box.lengths[axis]);
-        if (!end) return fail(Code::kUsage, fmt::format("a piece of '{}' is out of bounds", *piece.name));
+        if (!end)
+          return fail(Code::kUsage, fmt::format("a piece of '{}' is out of bounds", *piece.name));
         shape[axis] = std::max(shape[axis], *end);
       }
     }
     std::vector<std::string> names;
     for (Piece& piece : pieces_) {
-      TensorSource source{.name = *piece.name, .dtype = piece.dtype, .shape = shapes[*piece.name],
-                          .box = std::move(piece.box), .data = piece.data};
+      TensorSource source{.name = *piece.name,
+                          .dtype = piece.dtype,
+                          .shape = shapes[*piece.name],
+                          .box = std::move(piece.box),
+                          .data = piece.data};
       if (names.empty() || !named_.contains(*piece.name)) names.push_back(*piece.name);
       named_.insert(*piece.name);
       CAIRN_CHECK(sources_.add_tensor(std::move(source), owner_));
@@ -89,8 +94,8 @@ class SafetensorsImporter {
     std::vector<uint64_t> offsets;
     if (sharding.is_null()) return offsets;
     const auto malformed = [&] {
-      return fail(Code::kUsage, fmt::format("'{}' does not say where its piece of '{}' begins", path,
-                                            shown(entry.name)));
+      return fail(Code::kUsage, fmt::format("'{}' does not say where its piece of '{}' begins",
+                                            path, shown(entry.name)));
     };
     if (!sharding.is_object() || !sharding.contains(entry.name)) return malformed();
     const json& about = sharding[entry.name];
@@ -189,8 +194,8 @@ Status add_hugging_face(ImportSources& sources, const std::string& folder) {
     if (!has_index) {
       shards.insert(entry.name);
     } else if (!shards.contains(entry.name)) {
-      sources.warn(fmt::format("'{}' is not in the index and passed over",
-                               join_path(folder, entry.name)));
+      sources.warn(
+          fmt::format("'{}' is not in the index and passed over", join_path(folder, entry.name)));
     }
   }
   CAIRN_CHECK(add_other_files(sources, folder, entries, [](const std::string& name) {

@@ -19,7 +19,8 @@ class RankImporter {
   Status run() {
     CAIRN_CHECK(find_files("", 0));
     if (files_.empty()) {
-      return fail(Code::kUsage, fmt::format("no file in '{}' is called like '{}'", folder_, layout_.files),
+      return fail(Code::kUsage,
+                  fmt::format("no file in '{}' is called like '{}'", folder_, layout_.files),
                   "'files' of the layout says how they are called");
     }
     CAIRN_CHECK(check_ranks());
@@ -32,7 +33,8 @@ class RankImporter {
 
   Status find_files(const std::string& below, int depth) {
     static constexpr int kDepthMax = 4;
-    CAIRN_TRY(const auto entries, sources_.fs().list(below.empty() ? folder_ : join_path(folder_, below)));
+    CAIRN_TRY(const auto entries,
+              sources_.fs().list(below.empty() ? folder_ : join_path(folder_, below)));
     for (const FolderEntry& entry : entries) {
       const std::string path = below.empty() ? entry.name : join_path(below, entry.name);
       if (entry.is_folder) {
@@ -51,9 +53,10 @@ class RankImporter {
       if (*ranks.rbegin() + 1 == ranks.size()) continue;
       uint64_t missing = 0;
       while (ranks.contains(missing)) ++missing;
-      return fail(Code::kNotFound, fmt::format("the file of {} rank {} is missing in '{}', which has "
-                                               "that of rank {}",
-                                               axis, missing, folder_, *ranks.rbegin()));
+      return fail(Code::kNotFound,
+                  fmt::format("the file of {} rank {} is missing in '{}', which has "
+                              "that of rank {}",
+                              axis, missing, folder_, *ranks.rbegin()));
     }
     return {};
   }
@@ -77,12 +80,13 @@ class RankImporter {
     }
     const auto rank = ranks.find(cut->axis);
     if (rank == ranks.end()) {
-      return fail(Code::kUsage, fmt::format("'{}' is cut over {} ranks, which 'files' of the layout "
-                                            "does not name", named.name, cut->axis));
+      return fail(Code::kUsage,
+                  fmt::format("'{}' is cut over {} ranks, which 'files' of the layout "
+                              "does not name",
+                              named.name, cut->axis));
     }
     Shape whole;
-    auto pieces =
-        pieces_of_rank(*cut, own.shape, rank->second, seen_.at(cut->axis).size(), whole);
+    auto pieces = pieces_of_rank(*cut, own.shape, rank->second, seen_.at(cut->axis).size(), whole);
     if (!pieces) {
       return tl::unexpected(
           with_context(pieces.error(), fmt::format("taking '{}' of '{}'", named.name, path)));
@@ -107,7 +111,8 @@ class RankImporter {
         continue;
       }
       StateNode& own = into.children[found->second].second;
-      const bool are_dicts = own.kind == StateNode::Kind::kDict && child.kind == StateNode::Kind::kDict;
+      const bool are_dicts =
+          own.kind == StateNode::Kind::kDict && child.kind == StateNode::Kind::kDict;
       if (are_dicts) merge(own, std::move(child));
     }
   }

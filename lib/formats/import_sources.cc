@@ -31,7 +31,8 @@ Status ImportSources::add_tensor(const std::string& name, const TorchTensor& ten
   source.shape = shape;
   source.box = std::move(box);
   source.data = tensor.data;
-  if (tensor.strides_bytes != contiguous_strides(tensor.shape, bits_per_element(tensor.dtype) / 8)) {
+  if (tensor.strides_bytes !=
+      contiguous_strides(tensor.shape, bits_per_element(tensor.dtype) / 8)) {
     source.strides_bytes = tensor.strides_bytes;
   }
   return add_tensor(std::move(source), owner);
@@ -63,8 +64,8 @@ Status ImportSources::add_state(StateNode root, const std::string& owner) {
   for (const auto& [key, child] : root_.children) known.insert(key);
   for (auto& [key, child] : root.children) {
     if (known.contains(key)) {
-      return fail(Code::kUsage, fmt::format("'{}' of '{}' is in another of the files too",
-                                            key.dump(), owner));
+      return fail(Code::kUsage,
+                  fmt::format("'{}' of '{}' is in another of the files too", key.dump(), owner));
     }
     root_.children.emplace_back(std::move(key), std::move(child));
   }

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "lib/formats/pickle.h"
+#include "lib/formats/pickle_opcodes.h"
 
 namespace cairn {
 
@@ -15,6 +16,7 @@ static constexpr size_t kNodesMax = size_t{1} << 26;
 namespace {
 
 using Kind = PickleNode::Kind;
+namespace op = pickle_op;
 
 class Machine {
  public:
@@ -27,7 +29,8 @@ class Machine {
     }
     if (problem_.empty() && stack_.size() != 1) problem_ = "it does not leave one object";
     if (!problem_.empty()) {
-      return fail(Code::kUsage, fmt::format("the pickle is malformed at byte {}: {}", at_, problem_));
+      return fail(Code::kUsage,
+                  fmt::format("the pickle is malformed at byte {}: {}", at_, problem_));
     }
     return PickleRead{stack_.back(), at_};
   }
@@ -149,6 +152,14 @@ class Machine {
     push({.kind = Kind::kCall, .callable = callable, .args = args});
   }
 
+  /// A class, and arguments.
+  void push_object(std::vector<PickleId> parts) {
+    if (parts.empty()) return refuse("a class is missing");
+    const PickleId callable = parts.front();
+    parts.erase(parts.begin());
+    push_instance(callable, std::move(parts));
+  }
+
   void build() {
     const PickleId state = pop();
     PickleNode& target = graph_.at(top());
@@ -158,8 +169,8 @@ class Machine {
 
   void append(const std::vector<PickleId>& items, bool to_set) {
     PickleNode& target = graph_.at(top());
-    const bool fits = target.kind == Kind::kCall ||
-                      target.kind == (to_set ? Kind::kSet : Kind::kList);
+    const bool fits =
+        target.kind == Kind::kCall || target.kind == (to_set ? Kind::kSet : Kind::kList);
     if (!fits) return refuse("items are added to what has none");
     target.items.insert(target.items.end(), items.begin(), items.end());
   }
@@ -230,104 +241,221 @@ class Machine {
 
   void step(uint8_t opcode) {
     if (!problem_.empty()) return;
-    if (!step_value(opcode) && !step_container(opcode) && !step_object(opcode)) {
+    const bool is_known =
+        step_value(opcode) || step_container(opcode) || step_change(opcode) || step_object(opcode);
+    if (!is_known) {
       refuse(fmt::format("the opcode {:#04x} is not known", opcode));
     }
   }
 
   bool step_value(uint8_t opcode) {
     switch (opcode) {
-      case 'N': stack_.push_back(graph_.none()); return true;
-      case 0x88: stack_.push_back(graph_.boolean(true)); return true;
-      case 0x89: stack_.push_back(graph_.boolean(false)); return true;
-      case 'I':
-      case 'L': push_decimal(take_line()); return true;
-      case 'J': push_integer(take<int32_t>()); return true;
-      case 'K': push_integer(take<uint8_t>()); return true;
-      case 'M': push_integer(take<uint16_t>()); return true;
-      case 0x8a: push_long(take_text(take<uint8_t>())); return true;
-      case 0x8b: push_long(take_text(take<uint32_t>())); return true;
-      case 'F': push_real_line(take_line()); return true;
-      case 'G': push_real(); return true;
-      case 'X': push_text(take_text(take<uint32_t>())); return true;
-      case 0x8c: push_text(take_text(take<uint8_t>())); return true;
-      case 0x8d: push_text(take_text(take<uint64_t>())); return true;
-      case 'T': push_text(take_text(take<uint32_t>())); return true;  // of Python 2
-      case 'U': push_text(take_text(take<uint8_t>())); return true;
-      case 'B': push_bytes(take_text(take<uint32_t>())); return true;
-      case 'C': push_bytes(take_text(take<uint8_t>())); return true;
-      case 0x8e: push_bytes(take_text(take<uint64_t>())); return true;
-      case 0x96:
+      case op::kNone:
+        stack_.push_back(graph_.none());
+        return true;
+      case op::kNewTrue:
+        stack_.push_back(graph_.boolean(true));
+        return true;
+      case op::kNewFalse:
+        stack_.push_back(graph_.boolean(false));
+        return true;
+      case op::kInt:
+      case op::kLong:
+        push_decimal(take_line());
+        return true;
+      case op::kBinInt:
+        push_integer(take<int32_t>());
+        return true;
+      case op::kBinInt1:
+        push_integer(take<uint8_t>());
+        return true;
+      case op::kBinInt2:
+        push_integer(take<uint16_t>());
+        return true;
+      case op::kLong1:
+        push_long(take_text(take<uint8_t>()));
+        return true;
+      case op::kLong4:
+        push_long(take_text(take<uint32_t>()));
+        return true;
+      case op::kFloat:
+        push_real_line(take_line());
+        return true;
+      case op::kBinFloat:
+        push_real();
+        return true;
+      case op::kBinUnicode:
+        push_text(take_text(take<uint32_t>()));
+        return true;
+      case op::kShortBinUnicode:
+        push_text(take_text(take<uint8_t>()));
+        return true;
+      case op::kBinUnicode8:
+        push_text(take_text(take<uint64_t>()));
+        return true;
+      case op::kBinString:
+        push_text(take_text(take<uint32_t>()));
+        return true;  // of Python 2
+      case op::kShortBinString:
+        push_text(take_text(take<uint8_t>()));
+        return true;
+      case op::kBinBytes:
+        push_bytes(take_text(take<uint32_t>()));
+        return true;
+      case op::kShortBinBytes:
+        push_bytes(take_text(take<uint8_t>()));
+        return true;
+      case op::kBinBytes8:
+        push_bytes(take_text(take<uint64_t>()));
+        return true;
+      case op::kByteArray8:
         push({.kind = Kind::kByteArray, .text = take_text(take<uint64_t>())});
         return true;
-      default: return false;
+      default:
+        return false;
     }
   }
 
   bool step_container(uint8_t opcode) {
     switch (opcode) {
-      case '(': marks_.push_back(stack_.size()); return true;
-      case ')': push_tuple(0); return true;
-      case 0x85: push_tuple(1); return true;
-      case 0x86: push_tuple(2); return true;
-      case 0x87: push_tuple(3); return true;
-      case 't': push({.kind = Kind::kTuple, .items = pop_mark()}); return true;
-      case ']': push({.kind = Kind::kList}); return true;
-      case 'l': push({.kind = Kind::kList, .items = pop_mark()}); return true;
-      case '}': push({.kind = Kind::kDict}); return true;
-      case 'd': push_dict(pop_mark()); return true;
-      case 0x8f: push({.kind = Kind::kSet}); return true;
-      case 0x91: push({.kind = Kind::kFrozenSet, .items = pop_mark()}); return true;
-      case 'a': append({pop()}, false); return true;
-      case 'e': append(pop_mark(), false); return true;
-      case 0x90: append(pop_mark(), true); return true;
-      case 's': {
+      case op::kMark:
+        marks_.push_back(stack_.size());
+        return true;
+      case op::kEmptyTuple:
+        push_tuple(0);
+        return true;
+      case op::kTuple1:
+        push_tuple(1);
+        return true;
+      case op::kTuple2:
+        push_tuple(2);
+        return true;
+      case op::kTuple3:
+        push_tuple(3);
+        return true;
+      case op::kTuple:
+        push({.kind = Kind::kTuple, .items = pop_mark()});
+        return true;
+      case op::kEmptyList:
+        push({.kind = Kind::kList});
+        return true;
+      case op::kList:
+        push({.kind = Kind::kList, .items = pop_mark()});
+        return true;
+      case op::kEmptyDict:
+        push({.kind = Kind::kDict});
+        return true;
+      case op::kDict:
+        push_dict(pop_mark());
+        return true;
+      case op::kEmptySet:
+        push({.kind = Kind::kSet});
+        return true;
+      case op::kFrozenSet:
+        push({.kind = Kind::kFrozenSet, .items = pop_mark()});
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  bool step_change(uint8_t opcode) {
+    switch (opcode) {
+      case op::kAppend:
+        append({pop()}, false);
+        return true;
+      case op::kAppends:
+        append(pop_mark(), false);
+        return true;
+      case op::kAddItems:
+        append(pop_mark(), true);
+        return true;
+      case op::kSetItem: {
         const PickleId value = pop(), key = pop();
         set({key, value});
         return true;
       }
-      case 'u': set(pop_mark()); return true;
-      case '0': pop_or_mark(); return true;
-      case '1': pop_mark(); return true;
-      case '2': stack_.push_back(top()); return true;
-      default: return false;
+      case op::kSetItems:
+        set(pop_mark());
+        return true;
+      case op::kPop:
+        pop_or_mark();
+        return true;
+      case op::kPopMark:
+        pop_mark();
+        return true;
+      case op::kDup:
+        stack_.push_back(top());
+        return true;
+      default:
+        return false;
     }
   }
 
   bool step_object(uint8_t opcode) {
     switch (opcode) {
-      case 'c': push_global(); return true;
-      case 0x93: push_stack_global(); return true;
-      case 'R': push_call(false); return true;
-      case 0x81: push_call(true); return true;
-      case 0x92: push_call_with_names(); return true;
-      case 'i': {
+      case op::kGlobal:
+        push_global();
+        return true;
+      case op::kStackGlobal:
+        push_stack_global();
+        return true;
+      case op::kReduce:
+        push_call(false);
+        return true;
+      case op::kNewObj:
+        push_call(true);
+        return true;
+      case op::kNewObjEx:
+        push_call_with_names();
+        return true;
+      case op::kInst: {
         push_global();
         const PickleId callable = pop();
         push_instance(callable, pop_mark());
         return true;
       }
-      case 'o': {
-        std::vector<PickleId> parts = pop_mark();
-        if (parts.empty()) return refuse("a class is missing"), true;
-        const PickleId callable = parts.front();
-        parts.erase(parts.begin());
-        push_instance(callable, std::move(parts));
+      case op::kObj:
+        push_object(pop_mark());
         return true;
-      }
-      case 'b': build(); return true;
-      case 'Q': push({.kind = Kind::kPersistent, .items = {pop()}}); return true;
-      case 'q': memo_[take<uint8_t>()] = top(); return true;
-      case 'r': memo_[take<uint32_t>()] = top(); return true;
-      case 'p': memo_[line_number()] = top(); return true;
-      case 0x94: memo_.emplace(memo_.size(), top()); return true;
-      case 'h': get(take<uint8_t>()); return true;
-      case 'j': get(take<uint32_t>()); return true;
-      case 'g': get(line_number()); return true;
-      case 0x80: take<uint8_t>(); return true;
-      case 0x95: take<uint64_t>(); return true;
-      case '.': stopped_ = true; return true;
-      default: return false;
+      case op::kBuild:
+        build();
+        return true;
+      case op::kBinPersid:
+        push({.kind = Kind::kPersistent, .items = {pop()}});
+        return true;
+      case op::kBinPut:
+        memo_[take<uint8_t>()] = top();
+        return true;
+      case op::kLongBinPut:
+        memo_[take<uint32_t>()] = top();
+        return true;
+      case op::kPut:
+        memo_[line_number()] = top();
+        return true;
+      case op::kMemoize:
+        memo_.emplace(memo_.size(), top());
+        return true;
+      case op::kBinGet:
+        get(take<uint8_t>());
+        return true;
+      case op::kLongBinGet:
+        get(take<uint32_t>());
+        return true;
+      case op::kGet:
+        get(line_number());
+        return true;
+      case op::kProto:
+        take<uint8_t>();
+        return true;
+      case op::kFrame:
+        take<uint64_t>();
+        return true;
+      case op::kStop:
+        stopped_ = true;
+        return true;
+      default:
+        return false;
     }
   }
 

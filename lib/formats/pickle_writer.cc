@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "lib/formats/pickle.h"
+#include "lib/formats/pickle_opcodes.h"
 
 namespace cairn {
 
@@ -14,6 +15,7 @@ static constexpr size_t kBytesMax = size_t{1} << 30;
 namespace {
 
 using Kind = PickleNode::Kind;
+namespace op = pickle_op;
 
 class Writer {
  public:
@@ -21,10 +23,10 @@ class Writer {
 
   Result<Bytes> run(PickleId root) {
     CAIRN_CHECK(count(root, 0));
-    put_byte(0x80);
-    put_byte(2);
+    emit(op::kProto);
+    emit(2);
     write(root);
-    put_byte('.');
+    emit(op::kStop);
     if (out_.size() > kBytesMax) return fail(Code::kUsage, "its pickle would be too large");
     return std::move(out_);
   }
@@ -62,16 +64,16 @@ class Writer {
 
   void write(PickleId id) {
     Uses& uses = uses_[id];
-    if (uses.slot != kNoPickle) return put_slot('h', 'j', uses.slot);
+    if (uses.slot != kNoPickle) return put_slot(op::kBinGet, op::kLongBinGet, uses.slot);
     if (out_.size() > kBytesMax) return;
     write_new(graph_.at(id));
     if (uses.count < 2 || !is_remembered(graph_.at(id).kind)) return;
     uses.slot = slots_++;
-    put_slot('q', 'r', uses.slot);
+    put_slot(op::kBinPut, op::kLongBinPut, uses.slot);
   }
 
-  /// What can change is one object wherever it is wanted. Of what cannot only names are: whether two
-  /// tuples are one object then makes no difference to the pickle.
+  /// What can change is one object wherever it is wanted. Of what cannot only names are: whether
+  /// two tuples are one object then makes no difference to the pickle.
   static bool is_remembered(Kind kind) {
     switch (kind) {
       case Kind::kNone:
@@ -81,7 +83,8 @@ class Writer {
       case Kind::kFloat:
       case Kind::kBytes:
       case Kind::kTuple:
-      case Kind::kFrozenSet: return false;
+      case Kind::kFrozenSet:
+        return false;
       case Kind::kText:
       case Kind::kByteArray:
       case Kind::kList:
@@ -89,56 +92,69 @@ class Writer {
       case Kind::kSet:
       case Kind::kGlobal:
       case Kind::kCall:
-      case Kind::kPersistent: return true;
+      case Kind::kPersistent:
+        return true;
     }
     return true;
   }
 
   void write_new(const PickleNode& node) {
     switch (node.kind) {
-      case Kind::kNone: return put_byte('N');
-      case Kind::kBool: return put_byte(node.integer != 0 ? 0x88 : 0x89);
-      case Kind::kInt: return put_integer(node.integer);
-      case Kind::kLong: return put_long(node.text);
+      case Kind::kNone:
+        return emit(op::kNone);
+      case Kind::kBool:
+        return emit(node.integer != 0 ? op::kNewTrue : op::kNewFalse);
+      case Kind::kInt:
+        return put_integer(node.integer);
+      case Kind::kLong:
+        return put_long(node.text);
       case Kind::kFloat:
-        put_byte('G');
+        emit(op::kBinFloat);
         return append_le(out_, __builtin_bswap64(std::bit_cast<uint64_t>(node.real)));
-      case Kind::kText: return put_text(node.text);
-      case Kind::kBytes: return put_bytes(node.text);
-      case Kind::kByteArray: return put_made("__builtin__\nbytearray", [&] { put_bytes(node.text); });
-      case Kind::kTuple: return put_tuple(node.items);
+      case Kind::kText:
+        return put_text(node.text);
+      case Kind::kBytes:
+        return puts(node.text);
+      case Kind::kByteArray:
+        return put_made("__builtin__\nbytearray", [&] { puts(node.text); });
+      case Kind::kTuple:
+        return put_tuple(node.items);
       case Kind::kList:
-        put_byte(']');
-        return put_items(node.items, 'a', 'e');
+        emit(op::kEmptyList);
+        return put_items(node.items, op::kAppend, op::kAppends);
       case Kind::kDict:
-        put_byte('}');
+        emit(op::kEmptyDict);
         return put_pairs(node.pairs);
-      case Kind::kSet: return put_set("__builtin__\nset", node.items);
-      case Kind::kFrozenSet: return put_set("__builtin__\nfrozenset", node.items);
-      case Kind::kGlobal: return put_global(node.text);
-      case Kind::kCall: return put_call(node);
+      case Kind::kSet:
+        return put_set("__builtin__\nset", node.items);
+      case Kind::kFrozenSet:
+        return put_set("__builtin__\nfrozenset", node.items);
+      case Kind::kGlobal:
+        return put_global(node.text);
+      case Kind::kCall:
+        return put_call(node);
       case Kind::kPersistent:
         write(node.items.front());
-        return put_byte('Q');
+        return emit(op::kBinPersid);
     }
   }
 
-  void put_byte(int byte) { out_.push_back(static_cast<uint8_t>(byte)); }
+  void emit(int byte) { out_.push_back(static_cast<uint8_t>(byte)); }
 
-  void put_slot(char narrow, char wide, uint32_t slot) {
-    put_byte(slot < 256 ? narrow : wide);
-    slot < 256 ? put_byte(static_cast<int>(slot)) : append_le(out_, slot);
+  void put_slot(uint8_t narrow, uint8_t wide, uint32_t slot) {
+    emit(slot < 256 ? narrow : wide);
+    slot < 256 ? emit(static_cast<int>(slot)) : append_le(out_, slot);
   }
 
   void put_integer(int64_t value) {
     if (value >= 0 && value < 256) {
-      put_byte('K');
-      put_byte(static_cast<int>(value));
+      emit(op::kBinInt1);
+      emit(static_cast<int>(value));
     } else if (value >= 0 && value < 65536) {
-      put_byte('M');
+      emit(op::kBinInt2);
       append_le(out_, static_cast<uint16_t>(value));
     } else if (value >= INT32_MIN && value <= INT32_MAX) {
-      put_byte('J');
+      emit(op::kBinInt);
       append_le(out_, static_cast<int32_t>(value));
     } else {
       std::string digits(8, 0);
@@ -148,21 +164,22 @@ class Writer {
   }
 
   void put_long(const std::string& digits) {
-    put_byte(digits.size() < 256 ? 0x8a : 0x8b);
-    digits.size() < 256 ? put_byte(static_cast<int>(digits.size()))
+    emit(digits.size() < 256 ? op::kLong1 : op::kLong4);
+    digits.size() < 256 ? emit(static_cast<int>(digits.size()))
                         : append_le(out_, static_cast<uint32_t>(digits.size()));
     append_bytes(out_, as_bytes(digits));
   }
 
   void put_text(std::string_view text) {
-    put_byte('X');
+    emit(op::kBinUnicode);
     append_le(out_, static_cast<uint32_t>(text.size()));
     append_bytes(out_, as_bytes(text));
   }
 
   /// Protocol 2 has no bytes: they are a text of characters below 256, encoded.
-  void put_bytes(std::string_view bytes) {
-    put_line("c_codecs\nencode");
+  void puts(std::string_view bytes) {
+    emit(op::kGlobal);
+    put_line("_codecs\nencode");
     std::string text;
     for (const char byte : bytes) {
       const auto code = static_cast<uint8_t>(byte);
@@ -175,69 +192,69 @@ class Writer {
     }
     put_text(text);
     put_text("latin1");
-    put_byte(0x86);
-    put_byte('R');
+    emit(op::kTuple2);
+    emit(op::kReduce);
   }
 
   void put_line(std::string_view lines) {
     append_bytes(out_, as_bytes(lines));
-    put_byte('\n');
+    emit('\n');
   }
 
   template <class Argument>
   void put_made(std::string_view callable, const Argument& argument) {
-    put_byte('c');
+    emit(op::kGlobal);
     put_line(callable);
     argument();
-    put_byte(0x85);
-    put_byte('R');
+    emit(op::kTuple1);
+    emit(op::kReduce);
   }
 
   void put_set(std::string_view callable, const std::vector<PickleId>& items) {
     put_made(callable, [&] {
-      put_byte(']');
-      put_items(items, 'a', 'e');
+      emit(op::kEmptyList);
+      put_items(items, op::kAppend, op::kAppends);
     });
   }
 
   void put_global(const std::string& name) {
     const size_t dot = name.rfind('.');
     const std::string module = name.substr(0, dot);
-    put_byte('c');
+    emit(op::kGlobal);
     put_line(module == "builtins" ? "__builtin__" : module);
     put_line(name.substr(dot + 1));
   }
 
   void put_tuple(const std::vector<PickleId>& items) {
-    if (items.size() > 3) put_byte('(');
+    if (items.size() > 3) emit(op::kMark);
     for (const PickleId item : items) write(item);
-    static constexpr int kEnds[] = {')', 0x85, 0x86, 0x87};
-    put_byte(items.size() > 3 ? 't' : kEnds[items.size()]);
+    static constexpr uint8_t kEnds[] = {op::kEmptyTuple, op::kTuple1, op::kTuple2, op::kTuple3};
+    emit(items.size() > 3 ? op::kTuple : kEnds[items.size()]);
   }
 
-  void put_items(const std::vector<PickleId>& items, char one, char many) {
+  void put_items(const std::vector<PickleId>& items, uint8_t one, uint8_t many) {
     if (items.empty()) return;
-    if (items.size() > 1) put_byte('(');
+    if (items.size() > 1) emit(op::kMark);
     for (const PickleId item : items) write(item);
-    put_byte(items.size() > 1 ? many : one);
+    emit(items.size() > 1 ? many : one);
   }
 
   void put_pairs(const std::vector<PickleId>& pairs) {
     if (pairs.empty()) return;
-    if (pairs.size() > 2) put_byte('(');
+    if (pairs.size() > 2) emit(op::kMark);
     for (const PickleId item : pairs) write(item);
-    put_byte(pairs.size() > 2 ? 'u' : 's');
+    emit(pairs.size() > 2 ? op::kSetItems : op::kSetItem);
   }
 
   void put_call(const PickleNode& node) {
     write(node.callable);
     write(node.args);
-    put_byte(node.is_new ? 0x81 : 'R');
-    put_items(node.items, 'a', 'e');
+    emit(node.is_new ? op::kNewObj : op::kReduce);
+    put_items(node.items, op::kAppend, op::kAppends);
     put_pairs(node.pairs);
     if (node.state == kNoPickle) return;
     write(node.state);
-    put_byte('b');
+    emit(op::kBuild);
   }
 
   struct Uses {

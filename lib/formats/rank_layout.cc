@@ -64,7 +64,8 @@ class LayoutParser {
       layout.files = told["files"].get<std::string>();
     } else {
       const auto known = told.contains("format") && told["format"].is_string()
-                             ? kFormats.find(told["format"].get<std::string>()) : kFormats.end();
+                             ? kFormats.find(told["format"].get<std::string>())
+                             : kFormats.end();
       if (known == kFormats.end()) {
         return malformed("'format' is none of nxd, nxd-ep, smp, and there is no 'files'");
       }
@@ -139,8 +140,10 @@ std::optional<std::map<std::string, uint64_t>> ranks_of_path(const std::string& 
 Result<std::vector<RankPiece>> pieces_of_rank(const RankCut& cut, const Shape& own, uint64_t rank,
                                               uint64_t ranks, Shape& whole) {
   if (cut.dim >= own.size() || own[cut.dim] % cut.stride != 0) {
-    return fail(Code::kUsage, fmt::format("a tensor of shape {} cannot have been cut along axis {} "
-                                          "in {} part(s)", shape_text(own), cut.dim, cut.stride),
+    return fail(Code::kUsage,
+                fmt::format("a tensor of shape {} cannot have been cut along axis {} "
+                            "in {} part(s)",
+                            shape_text(own), cut.dim, cut.stride),
                 "correct 'dim' and 'stride' of the layout");
   }
   whole = own;

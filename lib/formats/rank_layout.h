@@ -6,9 +6,9 @@
 //    "dim": 1}]}
 //
 // `files` names the files where they are called otherwise than by the format, with {tp}, {pp}, {dp}
-// and {ep} in the places of the ranks. A cut's `axis` is the kind of rank that it goes over (default
-// "tp"). `stride`: the axis is so many parts, each of which is cut by itself (fused weights).
-// What no cut matches is whole in every file that has it.
+// and {ep} in the places of the ranks. A cut's `axis` is the kind of rank that it goes over
+// (default "tp"). `stride`: the axis is so many parts, each of which is cut by itself (fused
+// weights). What no cut matches is whole in every file that has it.
 #pragma once
 
 #include <map>

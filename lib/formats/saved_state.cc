@@ -38,7 +38,8 @@ static bool prune(StateNode& node, const std::set<std::string>& there, bool only
   if (node.kind == Kind::kTied) return there.contains(node.tied);
   if (!node.is_container()) return !only_tensors;
   const bool was_empty = node.children.empty();
-  std::erase_if(node.children, [&](auto& child) { return !prune(child.second, there, only_tensors); });
+  std::erase_if(node.children,
+                [&](auto& child) { return !prune(child.second, there, only_tensors); });
   return !node.children.empty() || (was_empty && !only_tensors);
 }
 
@@ -48,7 +49,8 @@ static void add_untold(StateNode& root, const std::vector<ExportedTensor>& tenso
   each_leaf(root, [&](const StateNode& leaf) { told.insert(leaf.name); });
   for (const ExportedTensor& tensor : tensors) {
     if (told.contains(tensor.stored)) continue;
-    root.children.emplace_back(tensor.name, StateNode{.kind = Kind::kTensor, .name = tensor.stored});
+    root.children.emplace_back(tensor.name,
+                               StateNode{.kind = Kind::kTensor, .name = tensor.stored});
   }
 }
 

@@ -67,7 +67,8 @@ std::string values_text(const StateNode& root) {
   std::string text;
   each_leaf(root, [&](const StateNode& leaf) {
     if (leaf.kind != Kind::kValue) return;
-    text += fmt::format("{}{}:{}", text.empty() ? "" : ",", text_of(leaf.name), text_of(leaf.value));
+    text +=
+        fmt::format("{}{}:{}", text.empty() ? "" : ",", text_of(leaf.name), text_of(leaf.value));
   });
   return "{" + text + "}";
 }
@@ -116,8 +117,8 @@ class StateParser {
 
   Status add_child(StateNode& node, const json& told, size_t number, unsigned depth) {
     const bool is_dict = node.kind == Kind::kDict;
-    const bool has_key = told.is_array() && told.size() == 2 &&
-                         (told[0].is_string() || told[0].is_number_integer());
+    const bool has_key =
+        told.is_array() && told.size() == 2 && (told[0].is_string() || told[0].is_number_integer());
     if (is_dict && !has_key) return unknown(node.name);
     const StateKey key = is_dict ? told[0] : StateKey(number);
     CAIRN_TRY(StateNode child,

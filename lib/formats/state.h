@@ -34,13 +34,23 @@ bool is_state_attachment(std::string_view name);
 using StateKey = nlohmann::json;
 
 struct StateNode {
-  enum class Kind : uint8_t { kDict, kList, kTuple, kTensor, kArray, kTied, kValue, kObject, kBytes };
+  enum class Kind : uint8_t {
+    kDict,
+    kList,
+    kTuple,
+    kTensor,
+    kArray,
+    kTied,
+    kValue,
+    kObject,
+    kBytes
+  };
   Kind kind = Kind::kDict;
-  std::string name = {};                                          ///< all keys on the way to it
-  std::vector<std::pair<StateKey, StateNode>> children = {};      ///< of containers; lists count
-  std::string tied = {};                                          ///< kTied: to this name
-  nlohmann::json value = {};       ///< kValue; no JSON: {"float": "nan"}, {"bytes": base64}
-  PickleId object = kNoPickle;     ///< kObject, in the graph that it was found in
+  std::string name = {};                                      ///< all keys on the way to it
+  std::vector<std::pair<StateKey, StateNode>> children = {};  ///< of containers; lists count
+  std::string tied = {};                                      ///< kTied: to this name
+  nlohmann::json value = {};    ///< kValue; no JSON: {"float": "nan"}, {"bytes": base64}
+  PickleId object = kNoPickle;  ///< kObject, in the graph that it was found in
 
   bool is_container() const { return kind <= Kind::kTuple; }
 };

@@ -23,7 +23,8 @@ Result<std::map<std::string, PickleId>> read_objects(PickleGraph& graph, ByteSpa
   std::map<std::string, PickleId> found;
   if (objects.empty()) return found;
   const auto read = read_pickle(objects, graph);
-  if (!read) return fail(Code::kCorrupt, fmt::format("the objects of the state: {}", read.error().message));
+  if (!read)
+    return fail(Code::kCorrupt, fmt::format("the objects of the state: {}", read.error().message));
   const std::vector<PickleId>& pairs = graph.at(read->root).pairs;
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
     found.emplace(graph.at(pairs[i]).text, pairs[i + 1]);
@@ -47,15 +48,21 @@ class Builder {
 
   Result<PickleId> build(const StateNode& node) {
     switch (node.kind) {
-      case StateNode::Kind::kDict: return build_dict(node);
+      case StateNode::Kind::kDict:
+        return build_dict(node);
       case StateNode::Kind::kList:
-      case StateNode::Kind::kTuple: return build_items(node);
+      case StateNode::Kind::kTuple:
+        return build_items(node);
       case StateNode::Kind::kTensor:
-      case StateNode::Kind::kArray: return tensor(node.name);
-      case StateNode::Kind::kTied: return tensor(node.tied);
-      case StateNode::Kind::kValue: return pickle_of_value(graph_, node.value);
+      case StateNode::Kind::kArray:
+        return tensor(node.name);
+      case StateNode::Kind::kTied:
+        return tensor(node.tied);
+      case StateNode::Kind::kValue:
+        return pickle_of_value(graph_, node.value);
       case StateNode::Kind::kObject:
-      case StateNode::Kind::kBytes: return other_(node);
+      case StateNode::Kind::kBytes:
+        return other_(node);
     }
     return kNoPickle;
   }
@@ -96,7 +103,8 @@ class Builder {
 
 }  // namespace
 
-Result<PickleId> pickle_of_state(PickleGraph& graph, const StateNode& node, const OtherLeaf& other) {
+Result<PickleId> pickle_of_state(PickleGraph& graph, const StateNode& node,
+                                 const OtherLeaf& other) {
   return Builder(graph, other).build(node);
 }
 

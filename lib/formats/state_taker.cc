@@ -14,8 +14,9 @@ namespace cairn {
 using Kind = PickleNode::Kind;
 
 static constexpr unsigned kDepthMax = 512;
-/// Of names: shared containers can be named in exponentially many ways.
-static constexpr size_t kLeavesMax = size_t{1} << 22;
+/// Names beside one for each node: shared containers have several, and could have exponentially
+/// many.
+static constexpr size_t kOtherNamesMax = size_t{1} << 16;
 
 namespace {
 
@@ -36,10 +37,10 @@ class Taker {
     CAIRN_CHECK(claim(name));
     auto value = value_of_pickle(graph_, id);
     if (value) {
-      return StateNode{
-          .kind = StateNode::Kind::kValue, .name = name, .value = *std::move(value)};
+      return StateNode{.kind = StateNode::Kind::kValue, .name = name, .value = *std::move(value)};
     }
-    if (holds_tensor(id, 0)) return refuse(name, "holds a tensor in what is no dict, list or tuple");
+    if (holds_tensor(id, 0))
+      return refuse(name, "holds a tensor in what is no dict, list or tuple");
     objects.emplace_back(name, id);
     return StateNode{.kind = StateNode::Kind::kObject, .name = name, .object = id};
   }
@@ -54,11 +55,15 @@ class Taker {
   }
 
   Status claim(const std::string& name) {
-    if (claimed_.size() >= kLeavesMax) return refuse(name, "is one of too many values");
+    if (claimed_.size() >= graph_.size() + kOtherNamesMax)
+      return refuse(name, "is one of too many values");
     if (!is_utf8(name)) return refuse(name, "is a name that is no UTF-8");
     if (claimed_.insert(name).second) return {};
-    return fail(Code::kUsage, fmt::format("two values of the state are called '{}' when keys are "
-                                          "joined with '.'", name), "rename one");
+    return fail(Code::kUsage,
+                fmt::format("two values of the state are called '{}' when keys are "
+                            "joined with '.'",
+                            name),
+                "rename one");
   }
 
   bool is_dict(PickleId id) const {
@@ -183,8 +188,8 @@ static Status name_file(Status status, const std::string& path) {
 
 static Status take_root(const TorchFile& file, Taker& taker, StateNode& root) {
   const PickleNode& object = file.graph.at(file.root);
-  const bool is_dict = object.kind == Kind::kDict ||
-                       file.graph.is_call_of(file.root, "collections.OrderedDict");
+  const bool is_dict =
+      object.kind == Kind::kDict || file.graph.is_call_of(file.root, "collections.OrderedDict");
   CAIRN_TRY(StateNode taken, taker.take(file.root, is_dict ? "" : "state", 0));
   if (taken.kind == StateNode::Kind::kDict && is_dict) {
     root = std::move(taken);

@@ -46,8 +46,7 @@ static json json_of_bytes(std::string_view bytes) {
 static std::optional<json> json_of_call(const PickleGraph& graph, PickleId id) {
   const auto& args = graph.args_of(id);
   const bool is_bytes = graph.is_call_of(id, "_codecs.encode") && args.size() == 2 &&
-                        graph.at(args[0]).kind == Kind::kText &&
-                        graph.at(args[1]).text == "latin1";
+                        graph.at(args[0]).kind == Kind::kText && graph.at(args[1]).text == "latin1";
   if (!is_bytes) return std::nullopt;
   const auto bytes = from_latin1(graph.at(args[0]).text);
   return bytes ? std::optional(json_of_bytes(*bytes)) : std::nullopt;
@@ -56,14 +55,22 @@ static std::optional<json> json_of_call(const PickleGraph& graph, PickleId id) {
 std::optional<json> value_of_pickle(const PickleGraph& graph, PickleId id) {
   const PickleNode& node = graph.at(id);
   switch (node.kind) {
-    case Kind::kNone: return json();
-    case Kind::kBool: return node.integer != 0;
-    case Kind::kInt: return node.integer;
-    case Kind::kLong: return json_of_long(node.text);
-    case Kind::kFloat: return json_of_real(node.real);
-    case Kind::kText: return is_utf8(node.text) ? std::optional<json>(node.text) : std::nullopt;
-    case Kind::kBytes: return json_of_bytes(node.text);
-    case Kind::kCall: return json_of_call(graph, id);
+    case Kind::kNone:
+      return json();
+    case Kind::kBool:
+      return node.integer != 0;
+    case Kind::kInt:
+      return node.integer;
+    case Kind::kLong:
+      return json_of_long(node.text);
+    case Kind::kFloat:
+      return json_of_real(node.real);
+    case Kind::kText:
+      return is_utf8(node.text) ? std::optional<json>(node.text) : std::nullopt;
+    case Kind::kBytes:
+      return json_of_bytes(node.text);
+    case Kind::kCall:
+      return json_of_call(graph, id);
     case Kind::kByteArray:
     case Kind::kTuple:
     case Kind::kList:
@@ -71,7 +78,8 @@ std::optional<json> value_of_pickle(const PickleGraph& graph, PickleId id) {
     case Kind::kSet:
     case Kind::kFrozenSet:
     case Kind::kGlobal:
-    case Kind::kPersistent: return std::nullopt;
+    case Kind::kPersistent:
+      return std::nullopt;
   }
   return std::nullopt;
 }

@@ -38,7 +38,8 @@ class Placer {
       if (!named) continue;
       if (!tensors_.contains(named->name)) {
         return fail(Code::kCorrupt, fmt::format("the state wants the tensor '{}', which the tag "
-                                                "does not have", named->name));
+                                                "does not have",
+                                                named->name));
       }
       if (storages_.try_emplace(named->name, kNoPickle).second) used.push_back(named->name);
       places_.emplace_back(id, *std::move(named));
@@ -52,7 +53,8 @@ class Placer {
 
   PickleId numbers(const std::vector<uint64_t>& values) {
     std::vector<PickleId> items;
-    for (const uint64_t value : values) items.push_back(graph_.integer(static_cast<int64_t>(value)));
+    for (const uint64_t value : values)
+      items.push_back(graph_.integer(static_cast<int64_t>(value)));
     return graph_.tuple(std::move(items));
   }
 
@@ -68,10 +70,10 @@ class Placer {
   PickleId storage_of(const std::string& name, uint64_t elements, std::string_view type) {
     PickleId& storage = storages_[name];
     if (storage == kNoPickle) {
-      storage = graph_.persistent(graph_.tuple(
-          {graph_.text("storage"), graph_.global(type),
-           graph_.text(std::to_string(numbers_.at(name))), graph_.text("cpu"),
-           graph_.integer(static_cast<int64_t>(elements))}));
+      storage = graph_.persistent(
+          graph_.tuple({graph_.text("storage"), graph_.global(type),
+                        graph_.text(std::to_string(numbers_.at(name))), graph_.text("cpu"),
+                        graph_.integer(static_cast<int64_t>(elements))}));
     }
     return storage;
   }
@@ -81,18 +83,22 @@ class Placer {
     const auto& [name, form] = tensor;
     const std::string_view dtype = torch_dtype_name(form.dtype);
     if (dtype.empty()) {
-      return fail(Code::kUsage, fmt::format("'{}' is {}, a dtype that PyTorch has not", name,
-                                            dtype_name(form.dtype)),
-                  "leave it out with '--tensors'");
+      return fail(
+          Code::kUsage,
+          fmt::format("'{}' is {}, a dtype that PyTorch has not", name, dtype_name(form.dtype)),
+          "leave it out with '--tensors'");
     }
     const std::string_view type = storage_name(form.dtype);
     const bool is_typed = type != kUntypedStorage;
     CAIRN_TRY(const uint64_t bytes, checked_bytes(form.dtype, form.shape));
     const uint64_t elements = is_typed ? bytes / (bits_per_element(form.dtype) / 8) : bytes;
     const PickleId hooks = graph_.call(graph_.global("collections.OrderedDict"), {});
-    std::vector<PickleId> args = {storage_of(name, elements, type), graph_.integer(0),
-                                  numbers(form.shape), numbers(strides_of(form.shape)),
-                                  graph_.boolean(requires_grad), hooks};
+    std::vector<PickleId> args = {storage_of(name, elements, type),
+                                  graph_.integer(0),
+                                  numbers(form.shape),
+                                  numbers(strides_of(form.shape)),
+                                  graph_.boolean(requires_grad),
+                                  hooks};
     if (!is_typed) args.push_back(graph_.global(dtype));
     const std::string_view made_by =
         is_typed ? "torch._utils._rebuild_tensor_v2" : "torch._utils._rebuild_tensor_v3";
@@ -148,8 +154,7 @@ Status TorchArchive::Writer::put_entry(size_t number, ByteSpan bytes) {
   done_[number] += bytes.size();
   checksums_[number] = checksum(checksums_[number], bytes);
   if (done_[number] != layout.bytes_of(number)) return {};
-  return put(layout.data_at(number) + done_[number],
-             layout.descriptor(number, checksums_[number]));
+  return put(layout.data_at(number) + done_[number], layout.descriptor(number, checksums_[number]));
 }
 
 Status TorchArchive::Writer::begin() {
@@ -186,8 +191,7 @@ Status TorchArchive::Writer::end() {
 
 Result<Bytes> torch_file_of(PickleGraph graph, PickleId root,
                             const std::map<std::string, ArchiveTensor>& empty_tensors) {
-  CAIRN_TRY(const TorchArchive archive,
-            TorchArchive::plan(std::move(graph), root, empty_tensors));
+  CAIRN_TRY(const TorchArchive archive, TorchArchive::plan(std::move(graph), root, empty_tensors));
   Bytes file;
   TorchArchive::Writer writer(archive, [&](uint64_t, ByteSpan bytes) -> Status {
     append_bytes(file, bytes);

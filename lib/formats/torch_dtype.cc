@@ -75,18 +75,18 @@ std::string_view storage_name(Dtype dtype) {
 
 bool is_torch_dtype(std::string_view name) {
   static constexpr std::array<std::string_view, 10> kOthers = {
-      "torch.complex32", "torch.complex128", "torch.qint8",   "torch.quint8",  "torch.qint32",
-      "torch.bits8",     "torch.bits16",     "torch.quint4x2", "torch.quint2x4",
-      "torch.float4_e2m1fn_x2"};
+      "torch.complex32", "torch.complex128",      "torch.qint8",  "torch.quint8",
+      "torch.qint32",    "torch.bits8",           "torch.bits16", "torch.quint4x2",
+      "torch.quint2x4",  "torch.float4_e2m1fn_x2"};
   const bool is_other = std::find(kOthers.begin(), kOthers.end(), name) != kOthers.end();
-  return is_other || std::any_of(kRows.begin(), kRows.end(),
-                                 [&](const Row& row) { return row.torch == name; });
+  return is_other ||
+         std::any_of(kRows.begin(), kRows.end(), [&](const Row& row) { return row.torch == name; });
 }
 
 bool is_torch_storage(std::string_view name) {
   static constexpr std::array<std::string_view, 6> kOthers = {
-      kUntypedStorage,         "torch.ComplexDoubleStorage", "torch.QInt8Storage",
-      "torch.QUInt8Storage",   "torch.QInt32Storage",        "torch.storage.TypedStorage"};
+      kUntypedStorage,       "torch.ComplexDoubleStorage", "torch.QInt8Storage",
+      "torch.QUInt8Storage", "torch.QInt32Storage",        "torch.storage.TypedStorage"};
   return dtype_of_storage(name).has_value() ||
          std::find(kOthers.begin(), kOthers.end(), on_host(name)) != kOthers.end();
 }

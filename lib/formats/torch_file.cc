@@ -33,7 +33,8 @@ static Result<TorchFile> parse_zip(ByteSpan file, const std::string& path) {
   static constexpr std::string_view kPickle = "/data.pkl";
   CAIRN_TRY(const auto entries, read_zip(file, path));
   const auto pickle = std::find_if(entries.begin(), entries.end(), [](const ZipEntry& entry) {
-    return entry.name.ends_with(kPickle) && entry.name.find('/') == entry.name.size() - kPickle.size();
+    return entry.name.ends_with(kPickle) &&
+           entry.name.find('/') == entry.name.size() - kPickle.size();
   });
   if (pickle == entries.end()) return no_torch_file(path, "the archive has no data.pkl");
   const std::string folder = pickle->name.substr(0, pickle->name.size() - kPickle.size());
@@ -49,9 +50,9 @@ static Result<TorchFile> parse_zip(ByteSpan file, const std::string& path) {
   const auto compressed = std::find_if(entries.begin(), entries.end(),
                                        [](const ZipEntry& entry) { return !entry.is_plain; });
   if (compressed != entries.end()) {
-    return no_torch_file(path, fmt::format("its entry '{}' is compressed or encrypted",
-                                           shown(compressed->name)),
-                         "load it with torch and save it with torch.save");
+    return no_torch_file(
+        path, fmt::format("its entry '{}' is compressed or encrypted", shown(compressed->name)),
+        "load it with torch and save it with torch.save");
   }
   TorchFile made;
   CAIRN_TRY(const PickleRead read, read_pickle(pickle->bytes, made.graph));
@@ -68,7 +69,8 @@ static Result<TorchFile> parse_zip(ByteSpan file, const std::string& path) {
 Result<TorchFile> parse_torch_file(ByteSpan file, const std::string& path) {
   auto made = is_zip(file) ? parse_zip(file, path) : parse_torch_legacy(file, path);
   if (!made && made.error().message.starts_with("the pickle")) {
-    made.error().message = fmt::format("'{}' is no file of torch.save: {}", path, made.error().message);
+    made.error().message =
+        fmt::format("'{}' is no file of torch.save: {}", path, made.error().message);
   }
   return made;
 }

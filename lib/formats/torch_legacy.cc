@@ -11,7 +11,8 @@
 namespace cairn {
 
 /// 0x1950a86a20f9469cfc6c as a pickle.
-static constexpr std::string_view kMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+static constexpr std::string_view kMagic =
+    "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 bool is_legacy_torch(ByteSpan file) { return as_text(file).starts_with(kMagic); }
 
@@ -64,8 +65,8 @@ class LegacyReader {
       item_bytes_[key] = dtype ? bits_per_element(*dtype) / 8 : 1;
       const std::vector<PickleId>& view = graph.at(parts[5]).items;
       if (view.size() != 3) continue;
-      views_.push_back({graph.at(view[0]).text, key, graph.at(view[1]).integer,
-                        graph.at(view[2]).integer});
+      views_.push_back(
+          {graph.at(view[0]).text, key, graph.at(view[1]).integer, graph.at(view[2]).integer});
     }
   }
 

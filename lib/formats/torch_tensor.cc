@@ -108,7 +108,8 @@ class TensorReader {
     CAIRN_CHECK(read_numbers(args[3], strides));
     if (strides.size() != made.shape.size()) return malformed("it has other strides than axes");
     const PickleNode& offset = graph_.at(args[1]);
-    if (offset.kind != Kind::kInt || offset.integer < 0) return malformed("its offset is no number");
+    if (offset.kind != Kind::kInt || offset.integer < 0)
+      return malformed("its offset is no number");
     CAIRN_CHECK(place_in(storage, static_cast<uint64_t>(offset.integer), strides, made));
     return made;
   }
@@ -129,7 +130,8 @@ class TensorReader {
     if (node.kind != Kind::kTuple) return malformed("its shape is no tuple");
     for (const PickleId item : node.items) {
       const PickleNode& number = graph_.at(item);
-      if (number.kind != Kind::kInt || number.integer < 0) return malformed("its shape is malformed");
+      if (number.kind != Kind::kInt || number.integer < 0)
+        return malformed("its shape is malformed");
       numbers.push_back(static_cast<uint64_t>(number.integer));
     }
     return {};

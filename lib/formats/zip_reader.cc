@@ -68,7 +68,8 @@ class ZipReader {
     if (!has_signature(wide, zip::kEnd64, zip::kEnd64Bytes)) {
       return malformed("its directory is not where it says");
     }
-    return Directory{load_le<uint64_t>(archive_, wide + 32), load_le<uint64_t>(archive_, wide + 48)};
+    return Directory{load_le<uint64_t>(archive_, wide + 32),
+                     load_le<uint64_t>(archive_, wide + 48)};
   }
 
   /// Those of 64 bits follow in an extra field, in this order, as far as those of 32 are full.
@@ -114,15 +115,15 @@ class ZipReader {
     }
     at = name_at + name_bytes + extra_bytes + comment_bytes;
     CAIRN_TRY(const ByteSpan bytes, data_of(name, wide.stored_bytes, wide.offset));
-    return ZipEntry{name, bytes, method == 0 && (flags & 1) == 0 && wide.bytes == wide.stored_bytes};
+    return ZipEntry{name, bytes,
+                    method == 0 && (flags & 1) == 0 && wide.bytes == wide.stored_bytes};
   }
 
   Result<ByteSpan> data_of(const std::string& name, uint64_t bytes, uint64_t offset) const {
     if (!has_signature(offset, zip::kLocal, zip::kLocalBytes)) {
       return malformed(fmt::format("the entry '{}' is not where its directory says", shown(name)));
     }
-    const uint64_t data = offset + zip::kLocalBytes +
-                          load_le<uint16_t>(archive_, offset + 26) +
+    const uint64_t data = offset + zip::kLocalBytes + load_le<uint16_t>(archive_, offset + 26) +
                           load_le<uint16_t>(archive_, offset + 28);
     if (!holds(data, bytes)) {
       return malformed(fmt::format("the entry '{}' ends after the file", shown(name)));

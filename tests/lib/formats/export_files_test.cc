@@ -40,7 +40,8 @@ class ExportFiles : public StoreFixture {
     CAIRN_TRY(auto checkpoint, open_tag(store, tag));
     ExportRequest request;
     request.path = folder;
-    request.as_folder = request.force = true;
+    request.format = ExportFormat::kHuggingFace;
+    request.force = true;
     request.tensors = {"w0", "w1", "w2", "w3"};
     request.shard_bytes_max = 4 / shards * 2 * 64 * 96;
     CAIRN_CHECK(export_files(*checkpoint, request));

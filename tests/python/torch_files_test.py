@@ -1,107 +1,29 @@
 #!/usr/bin/env python3
-"""Checkpoints of PyTorch become tags and come back: files of torch.save, folders of DCP."""
-import logging
+"""Files of torch.save, and folders with one for each rank, become tags and come back."""
 import os
 import pickle
 import random
-import re
 import subprocess
 import sys
 import unittest
 import warnings
 import zipfile
 from collections import OrderedDict
-from pathlib import Path
 
 import package
 
 if __name__ == "__main__":
     package.enter("torch", "numpy", "safetensors")
 
-import ranks
 import torch
-from safetensors.torch import load_file, save_file
+from formats import FormatTest, a_state, bits_of, blank, of_all_dtypes
+from safetensors.torch import save_file
 from torch.distributed import checkpoint as dcp
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.format_utils import (DynamicMetaLoadPlanner, dcp_to_torch_save,
-                                                       torch_save_to_dcp)
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import Shard, distribute_tensor
 
 import cairn
 from cairn import format_utils
-from cairn._checkpoint import Checkpoint
-from cairn.torch import StorageReader, StorageWriter, TorchSaveReader
 
-logging.disable(logging.WARNING)  # DCP prints the trace of each file that is not there
 warnings.filterwarnings("ignore")
-
-
-def a_state():
-    model = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Linear(7, 3))
-    optimizer = torch.optim.AdamW([{"params": model[0].parameters(), "lr": 0.1},
-                                   {"params": model[1].parameters()}])
-    model(torch.randn(2, 5)).sum().backward()
-    optimizer.step()
-    return {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3,
-            "best": float("inf"), "nan": float("nan"), "name": "läuft", "none": None, "yes": True,
-            "bytes": bytes(range(256)), "big": 2**63 + 5, "negative": -2**40,
-            "nested": [1, (2.5, [torch.ones(2), "x"]), {"deep": 2}], "rng": torch.get_rng_state(),
-            "empty": torch.empty(0, 4), "scalar": torch.tensor(2.5)}
-
-
-DTYPES = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.uint32,
-          torch.int64, torch.uint64, torch.float16, torch.bfloat16, torch.float32, torch.float64,
-          torch.complex64, torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz,
-          torch.float8_e5m2fnuz, torch.float8_e8m0fnu]
-
-
-def of_all_dtypes():
-    bits = torch.randint(0, 256, (3, 5, 8), dtype=torch.uint8)
-    made = {str(dtype): bits.clone().view(dtype) for dtype in DTYPES if dtype != torch.bool}
-    return made | {"bool": bits > 100}
-
-
-class FormatTest(package.StoreTest):
-    def setUp(self):
-        super().setUp()
-        torch.manual_seed(random.randrange(2**30))
-        self.tag = f"{self.store.path}#run/step-1"
-
-    def assert_same(self, a, b, where="the state"):
-        self.assertIs(type(a), type(b), where)
-        if isinstance(a, torch.Tensor):
-            self.assertEqual((a.dtype, a.shape, a.requires_grad), (b.dtype, b.shape, b.requires_grad),
-                             where)
-            self.assertEqual(bits_of(a), bits_of(b), where)
-        elif isinstance(a, dict):
-            self.assertEqual(list(a), list(b), where)
-            for key in a:
-                self.assert_same(a[key], b[key], f"{where}.{key}")
-            self.assertEqual(getattr(a, "_metadata", None), getattr(b, "_metadata", None), where)
-        elif isinstance(a, (list, tuple)):
-            self.assertEqual(len(a), len(b), where)
-            for number, pair in enumerate(zip(a, b)):
-                self.assert_same(*pair, f"{where}.{number}")
-        elif a == a:  # no NaN
-            self.assertEqual(a, b, where)
-
-    def torch_file(self, state, name="in.pt", **options):
-        torch.save(state, self.folder / name, **options)
-        return self.folder / name
-
-    def refused(self, kind, path, *words, call=format_utils.torch_to_cairn, **options):
-        with self.assertRaises(kind) as caught:
-            call(path, f"{self.store.path}#refused", **options)
-        for word in words:
-            self.assertIn(word, str(caught.exception))
-        self.assertEqual(self.store.tags("refused"), [])
-        return caught.exception
-
-
-def bits_of(tensor):
-    flat = tensor.detach().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
 
 
 class TorchTest(FormatTest):
@@ -351,204 +273,6 @@ def rewritten(path, entry, change):
             if data is not None:
                 changed.writestr(name, data)
     return target
-
-
-def _save_sharded(rank, size, folder):
-    mesh = DeviceMesh("cpu", torch.arange(size))
-    state = {"rows": distribute_tensor(torch.arange(35.0).reshape(7, 5), mesh, [Shard(0)]),
-             "columns": distribute_tensor(torch.arange(35.0).reshape(7, 5), mesh, [Shard(1)]),
-             "plain": torch.arange(4), "step": 7}
-    dcp.save(state, checkpoint_id=folder)
-
-
-class DcpTest(FormatTest):
-    def dcp_folder(self, state, name="dcp"):
-        dcp.save(state, checkpoint_id=self.folder / name)
-        return self.folder / name
-
-    def test_there_and_back(self):
-        state = a_state()
-        format_utils.dcp_to_cairn(self.dcp_folder(state), self.tag)
-        format_utils.cairn_to_dcp(self.tag, self.folder / "back")
-        loaded = blank(state)
-        dcp.load(loaded, checkpoint_id=self.folder / "back")
-        self.assert_same(state, loaded)
-        was, now = (dcp.FileSystemReader(self.folder / name).read_metadata()
-                    for name in ("dcp", "back"))
-        self.assertEqual(was.state_dict_metadata, now.state_dict_metadata)
-        self.assertEqual(list(was.state_dict_metadata), list(now.state_dict_metadata))
-        self.assertEqual(was.planner_data, now.planner_data)
-
-    def test_the_same_tag_as_that_of_the_storage_writer(self):
-        state = a_state()
-        one = format_utils.dcp_to_cairn(self.dcp_folder(state), self.tag)
-        dcp.save(state, storage_writer=StorageWriter(self.store), checkpoint_id="run/written")
-        other = self.store.show("run/written")
-        ours = self.store.show("run/step-1")
-        self.assertEqual([each["name"] for each in ours["attachments"]],
-                         [each["name"] for each in other["attachments"]])
-        for each in ours["attachments"]:
-            self.assertEqual(attached(self.store, "run/step-1", each["name"]),
-                             attached(self.store, "run/written", each["name"]), each["name"])
-        self.assertEqual(one["manifest"], other["manifest"])
-
-    def test_the_reader_loads_it(self):
-        state = a_state()
-        format_utils.dcp_to_cairn(self.dcp_folder(state), self.tag)
-        loaded = blank(state)
-        dcp.load(loaded, storage_reader=StorageReader(self.store), checkpoint_id="run/step-1")
-        self.assert_same(state, loaded)
-
-    def test_torchs_own_conversions(self):
-        state = {"model": {"w": torch.randn(3, 4)}, "step": 3}
-        path = self.torch_file(state)
-        torch_save_to_dcp(path, self.folder / "theirs")
-        format_utils.dcp_to_cairn(self.folder / "theirs", self.tag)
-        format_utils.cairn_to_dcp(self.tag, self.folder / "ours")
-        dcp_to_torch_save(self.folder / "ours", self.folder / "back.pt")
-        self.assert_same(state, torch.load(self.folder / "back.pt"))
-
-    def test_shards_of_ranks(self):
-        ranks.run(_save_sharded, 3, str(self.folder / "dcp"))
-        format_utils.dcp_to_cairn(self.folder / "dcp", self.tag)
-        loaded = self.store.load("run/step-1")
-        for name in ("rows", "columns"):
-            self.assertEqual(loaded[name].tolist(), torch.arange(35.0).reshape(7, 5).tolist())
-        self.assertEqual(loaded["step"], 7)
-        gone = next((self.folder / "dcp").glob("__1_*.distcp"))
-        data = gone.read_bytes()
-        gone.write_bytes(data[:len(data) // 2])
-        self.refused(cairn.UsageError, self.folder / "dcp", gone.name, call=format_utils.dcp_to_cairn)
-        gone.unlink()
-        self.refused(cairn.NotFoundError, self.folder / "dcp", gone.name,
-                     call=format_utils.dcp_to_cairn)
-
-    def test_metadata_that_lies(self):
-        folder = self.dcp_folder({"w": torch.randn(4, 6), "v": torch.randn(3)})
-        honest = pickle.loads((folder / ".metadata").read_bytes())
-        for word, change in (("'w'", lambda m: setattr(chunk(m), "sizes", torch.Size([4, 5]))),
-                             ("[2:6,0:6]", lambda m: setattr(chunk(m), "offsets", torch.Size([2, 0]))),
-                             ("'w'", lambda m: setattr(
-                                 m.state_dict_metadata["w"].properties, "dtype", torch.float16)),
-                             ("has no piece", lambda m: m.state_dict_metadata["w"].chunks.clear()),
-                             ("w", lambda m: setattr(
-                                 m.state_dict_metadata["w"], "size", torch.Size([9, 6]))),
-                             ("folder", lambda m: setattr(
-                                 next(iter(m.storage_data.values())), "relative_path", "../x")),
-                             ("ends before", lambda m: setattr(
-                                 next(iter(m.storage_data.values())), "length", 1 << 40))):
-            lying = pickle.loads(pickle.dumps(honest))
-            change(lying)
-            if word == "[2:6,0:6]":  # where it is found by
-                lying.storage_data = {
-                    type(index)(index.fqn, chunk(lying).offsets if index.fqn == "w" else index.offset):
-                    place for index, place in lying.storage_data.items()}
-            (folder / ".metadata").write_bytes(pickle.dumps(lying))
-            self.refused(cairn.UsageError, folder, word, call=format_utils.dcp_to_cairn)
-
-    def test_large_tensors_are_cut(self):
-        state = {"w": torch.arange(3 << 20, dtype=torch.float32).reshape(3, 1 << 20), "v": torch.ones(1)}
-        self.store.save("run/step-1", state)
-        format_utils.cairn_to_dcp(self.tag, self.folder / "dcp")
-        self.store_program("export", "run/step-1", str(self.folder / "small"), format="dcp",
-                           max_shard_size="5MB")
-        self.assertGreater(len(list((self.folder / "small").glob("*.distcp"))), 1)
-        for name in ("dcp", "small"):
-            loaded = blank(state)
-            dcp.load(loaded, checkpoint_id=self.folder / name)
-            self.assert_same(state, loaded)
-
-    def test_files_beside_it_and_force(self):
-        folder = self.dcp_folder({"w": torch.ones(2)})
-        (folder / "config.json").write_text("{}")
-        format_utils.dcp_to_cairn(folder, self.tag)
-        format_utils.cairn_to_dcp(self.tag, self.folder / "back")
-        self.assertEqual((self.folder / "back/config.json").read_text(), "{}")
-        with self.assertRaises(cairn.ExistsError):
-            format_utils.cairn_to_dcp(self.tag, self.folder / "back")
-        (self.folder / "back/__7_0.distcp").write_text("old")
-        format_utils.cairn_to_dcp(self.tag, self.folder / "back", force=True)
-        self.assertFalse((self.folder / "back/__7_0.distcp").exists())
-
-
-def attached(store, tag, name):
-    return Checkpoint(store, tag).attachment(name)
-
-
-def chunk(metadata):
-    return metadata.state_dict_metadata["w"].chunks[0]
-
-
-def blank(value):
-    if isinstance(value, torch.Tensor):
-        return torch.zeros_like(value)
-    if isinstance(value, dict):
-        return type(value)((key, blank(child)) for key, child in value.items())
-    if isinstance(value, list) and any(isinstance(each, (torch.Tensor, dict)) for each in value):
-        return [blank(child) for child in value]
-    return "blank"
-
-
-class HuggingFaceStorageTest(FormatTest):
-    """torch.distributed.checkpoint's own reader and writer of safetensors folders."""
-
-    def test_the_writers_folder(self):
-        ranks.run(_save_hugging_face, 2, str(self.folder / "hf"))
-        self.store_program("import", "run/hf", str(self.folder / "hf"))
-        loaded = self.store.load("run/hf")
-        self.assertEqual(loaded["w"].tolist(), torch.arange(35.0).reshape(7, 5).tolist())
-        self.assertEqual(self.store.show("run/hf")["metadata"].get("DCP_SHARDING_INFO"), None)
-        next((self.folder / "hf").glob("shard-00001*")).unlink()
-        with self.assertRaisesRegex(cairn.UsageError, "w"):
-            self.store_program("import", "run/hole", str(self.folder / "hf"))
-
-    def test_the_reader_takes_an_exported_folder(self):
-        state = {f"layer.{i}": torch.randn(50, 30) for i in range(4)}
-        self.store.save("run/step-1", state)
-        self.store_program("export", "run/step-1", str(self.folder / "hf"), max_shard_size="10KB")
-        loaded = blank(state)
-        dcp.load(loaded, storage_reader=dcp.HuggingFaceStorageReader(str(self.folder / "hf")))
-        self.assert_same(state, loaded)
-
-
-def _save_hugging_face(rank, size, folder):
-    mesh = DeviceMesh("cpu", torch.arange(size))
-    state = {"w": distribute_tensor(torch.arange(35.0).reshape(7, 5), mesh, [Shard(0)])}
-    dcp.save(state, storage_writer=dcp.HuggingFaceStorageWriter(folder, save_distributed=True))
-
-
-def _load_online(rank, size, path, with_group, planner):
-    mesh = DeviceMesh("cpu", torch.arange(size))
-    own = {"rows": distribute_tensor(torch.zeros(7, 5), mesh, [Shard(0)]),
-           "columns": distribute_tensor(torch.zeros(7, 5, dtype=torch.bfloat16), mesh, [Shard(1)]),
-           "plain": torch.zeros(4)}
-    state = {"model": own} if planner else {"model": own, "step": 0}
-    group = torch.distributed.group.WORLD if with_group else None
-    if with_group and rank > 0:
-        path = "/nowhere"
-    dcp.load(state, storage_reader=TorchSaveReader(group=group), checkpoint_id=path,
-             planner=DynamicMetaLoadPlanner() if planner else None)
-    return own["rows"].full_tensor(), own["columns"].full_tensor(), own["plain"], state.get("step")
-
-
-class OnlineTest(FormatTest):
-    def test_into_a_sharded_model(self):
-        wanted = torch.randn(7, 5)
-        for legacy in (False, True):
-            path = self.torch_file({"model": {"rows": wanted, "columns": wanted, "plain": torch.arange(4.0)},
-                                    "step": 9}, _use_new_zipfile_serialization=not legacy)
-            for with_group, planner in ((False, False), (True, False), (False, True)):
-                for rows, columns, plain, step in ranks.run(_load_online, 2, str(path), with_group,
-                                                            planner):
-                    self.assertEqual(bits_of(rows), bits_of(wanted))
-                    self.assertEqual(bits_of(columns), bits_of(wanted.bfloat16()))
-                    self.assertEqual((plain.tolist(), step), ([0, 1, 2, 3], None if planner else 9))
-
-    def test_what_cannot_be_loaded(self):
-        state = {"w": torch.zeros(2)}
-        for path in (self.folder / "nothing", self.torch_file({"w": Bad}), self.torch_file([1])):
-            with self.assertRaisesRegex(CheckpointException, re.escape(f"'{path}'")):
-                dcp.load(state, storage_reader=TorchSaveReader(), checkpoint_id=str(path))
 
 
 class ProgramTest(FormatTest):
