@@ -34,18 +34,19 @@ class Run:
         return f"{self.prefix}/step-{step}"
 
     def save(self, step, state, metadata=None):
-        """Errors: as Store.save; asynchronous ones raise what the save before failed with."""
+        """Returns the handle of an asynchronous save.
+        Errors: as Store.save; asynchronous ones raise what the save before failed with."""
         facts = {"ranks": rank_in_job()[1], **(metadata or {})}
         chosen = {"step": step, "metadata": facts, "if_exists": "replace"}
-        if self._is_async:
-            self.wait()
-            if self._saver is None:
-                self._saver = AsyncSaver(self.store, group=group_of_job())
-            self._saver.save(self.tag_of(step), state, **chosen)
-            self._is_untidy = True
-        else:
+        if not self._is_async:
             self.store.save(self.tag_of(step), state, group=group_of_job(), **chosen)
             self._drop_old()
+            return None
+        self.wait()
+        if self._saver is None:
+            self._saver = AsyncSaver(self.store, group=group_of_job())
+        self._is_untidy = True
+        return self._saver.save(self.tag_of(step), state, **chosen)
 
     def wait(self):
         """Until nothing is under way. Errors: what the save failed with."""
