@@ -161,6 +161,10 @@ class Accelerate(package.StoreTest):
         run.accelerator.register_for_checkpointing(Tally())
         with self.assertRaisesRegex(cairn.UsageError, "registered_1"):
             load_state(run.accelerator, self.store, "run/c")
+        emptier = Run()
+        emptier.accelerator._dataloaders.clear()
+        with self.assertRaisesRegex(cairn.UsageError, "dataloader_0"):
+            load_state(emptier.accelerator, self.store, "run/c")
         wider = Run()
         wider.accelerator._models[0][0] = torch.nn.Linear(2, 9)
         with self.assertRaisesRegex(cairn.UsageError, "model_0.0.weight"):

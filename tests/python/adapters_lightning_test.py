@@ -168,7 +168,8 @@ class Lightning(package.StoreTest):
     def test_on_two_ranks(self):
         quiet = ranks.run(train_on_ranks, 2, self.store.path, self.run, None)
         start = CairnCheckpointIO(self.store).tag_of(self.run / "step=2")
-        for own, resumed in zip(quiet, ranks.run(train_on_ranks, 2, self.store.path, self.run, start)):
+        again = ranks.run(train_on_ranks, 2, self.store.path, self.run, start)
+        for own, resumed in zip(quiet, again):
             self.assert_goes_on(resumed, own, 2)
         with self.assertRaisesRegex(cairn.UsageError, "of 2 rank"):
             fit(self.io, self.run, start)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checkpoints of torch_checkpointing in a store: its manager over the storage of this package."""
 import io
+import json
 import os
 import pathlib
 import unittest
@@ -94,6 +95,19 @@ def local_of(value):
     return getattr(value, "_local_tensor", value)
 
 
+FORGERIES = ({"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}},
+             {"x": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}},
+             {"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+              "y": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}},
+             {"x": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}, {"x": 3}, [1])
+
+
+def forged(header):
+    """A file that looks like safetensors, with such a header before 12 bytes."""
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(12)
+
+
 class Whole(DefaultResharder):
     """Reshards where nothing is cut otherwise, too."""
 
@@ -164,10 +178,10 @@ class TorchCheckpointing(package.StoreTest):
                   {"a.b": torch.ones(1), "a": {"b": torch.zeros(2)}},
                   {"hidden": torch.nn.Linear(2, 2), "0": torch.ones(3), "1": torch.ones(3)},
                   [torch.nn.Linear(3, 1), torch.zeros(2)], torch.randn(4).to_sparse(),
-                  {"meta": torch.ones(2, device="meta"), "c": torch.ones(2, dtype=torch.complex128)},
+                  {"meta": torch.ones(2, device="meta"), "c": torch.ones(2).to(torch.complex128)},
                   torch.quantize_per_tensor(torch.randn(3), 0.1, 0, torch.quint8)]
-        files = [b"", b"plain", b"PK\3\4 not an archive",
-                 safetensors_of({"x": torch.randn(2, 2).half(), "y": torch.zeros(0)})]
+        safe = safetensors_of({"x": torch.randn(2, 2).half(), "y": torch.zeros(0)})
+        files = [b"", b"plain", b"PK\3\4 not an archive", safe, safe[:-1], *map(forged, FORGERIES)]
         for value in values:
             file = io.BytesIO()
             torch.save(value, file)

@@ -17,7 +17,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.utils.data import IterableDataset
 from torchtitan.components.checkpointer import CheckpointManager
 from torchtitan.components.dataloader import ParallelAwareDataloader
-from torchtitan.components.optimizer import LRSchedulersContainer, OptimizersContainer, ParamGroupConfig
+from torchtitan.components.optimizer import (LRSchedulersContainer, OptimizersContainer,
+                                             ParamGroupConfig)
 
 import cairn
 import ranks
@@ -70,7 +71,8 @@ class Training:
         if size > 1:
             for part in self.parts:
                 fully_shard(part, mesh=init_device_mesh("cpu", (size,)))
-        group = ParamGroupConfig(pattern=".*", optimizer_name="AdamW", optimizer_kwargs={"lr": 0.05})
+        group = ParamGroupConfig(pattern=".*", optimizer_name="AdamW",
+                                 optimizer_kwargs={"lr": 0.05})
         self.optimizers = OptimizersContainer.Config(
             param_groups=[group], implementation="for-loop").build(model_parts=self.parts)
         self.schedules = LRSchedulersContainer.Config(warmup_steps=2).build(

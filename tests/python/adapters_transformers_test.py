@@ -106,7 +106,8 @@ class Transformers(package.StoreTest):
             self.assertEqual({tag.step for tag in self.store.tags()},
                              {2, 4, 6, 8, 10, 12, 14, 15})
         for step in (2, 10):  # in the middle of an epoch, and between two
-            self.assertTrue(are_equal(self.resumed(f"{PREFIX}/step-{step}"), self.undisturbed), step)
+            resumed = self.resumed(f"{PREFIX}/step-{step}")
+            self.assertTrue(are_equal(resumed, self.undisturbed), step)
 
     def test_each_epoch(self):
         saves = CairnCallback(self.store, prefix=PREFIX)

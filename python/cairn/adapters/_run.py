@@ -10,14 +10,15 @@ from . import _rng
 
 
 class Run:
-    """Saves states as tags PREFIX/step-N; those of that name are replaced, as a resumed run comes by
-    again.
+    """Saves states as tags PREFIX/step-N; those of that name are replaced, as a resumed run comes
+    by again.
 
     store: a cairn.Store, or a path, where one is made when there is none.
     keep_last: all but the newest so many tags of the prefix go after a save, and their space with
     them; pinned ones stay. None: all stay.
     async_save: save() copies the state and returns.
-    Calls are of all ranks of the job together. Errors: UsageError for a prefix that no tag can have.
+    Calls are of all ranks of the job together.
+    Errors: UsageError for a prefix that no tag can have.
     """
 
     def __init__(self, store, prefix, keep_last=None, async_save=True):
@@ -94,8 +95,9 @@ def open_of_this_size(store, tag):
         raise UsageError(f"'{checkpoint.tag}' was not saved by this adapter",
                          "store.load() shows what it holds")
     if saved != here:
-        raise UsageError(f"'{checkpoint.tag}' was saved by {saved} rank(s), here are {here}, and an "
-                         "exact resume needs as many", "store.load() gives weights to any number")
+        raise UsageError(f"'{checkpoint.tag}' was saved by {saved} rank(s), here are {here}, and "
+                         "an exact resume needs as many",
+                         "store.load() gives weights to any number")
     return checkpoint
 
 

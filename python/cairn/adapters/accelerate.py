@@ -11,7 +11,6 @@ job together. docs/MIGRATION.md says what each argument means.
 
 import os
 
-from accelerate.data_loader import SeedableRandomSampler, get_sampler
 from accelerate.utils import DistributedType
 
 from .. import _into
@@ -21,6 +20,7 @@ from ..store import Store
 from ..torch._job import group_of_job, rank_in_job
 from ..torch._training import Training
 from . import _rng
+from ._data_places import places_of, take_places
 from ._run import open_of_this_size
 
 _OWN_ENGINES = (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
@@ -30,13 +30,14 @@ def save_state(accelerator, store, tag, *, step=None, metadata=None, if_exists="
                allow_pickle=False):
     """Saves what the accelerator has prepared and registered as a tag, whole or not at all.
     allow_pickle: whether registered objects may have states that only a pickle holds.
-    Returns what Store.save does. Errors: as Store.save; UsageError under DeepSpeed and Megatron-LM."""
+    Returns what Store.save does.
+    Errors: as Store.save; UsageError under DeepSpeed and Megatron-LM."""
     _refuse_engines(accelerator)
     accelerator.wait_for_everyone()
     state = {name: part.state({kind})[kind]
              for name, (part, kind) in _tensors_of(accelerator).items()}
     state |= {name: each.state_dict() for name, each in _shared_of(accelerator).items()}
-    state |= {"step": accelerator.step, _own(): {"rng": _rng.states(), **_places_of(accelerator)}}
+    state |= {"step": accelerator.step, _own(): {"rng": _rng.states(), **places_of(accelerator)}}
     return _opened(store, create=True).save(
         tag, state, step=step, metadata={"ranks": rank_in_job()[1], **(metadata or {})},
         if_exists=if_exists, group=group_of_job(), allow_pickle=allow_pickle)
@@ -53,14 +54,15 @@ def load_state(accelerator, store, tag, *, allow_pickle=False):
     _fill(checkpoint, _tensors_of(accelerator))
     shared = _shared_of(accelerator)
     rest = _rest_of(store, checkpoint, {*shared, _own()}, allow_pickle)
-    _refuse_others(checkpoint.tag, shared, rest)
+    own = rest[_own()]
+    _refuse_others(checkpoint.tag, {*shared, *places_of(accelerator)}, {*rest, *own})
     for name, each in shared.items():
         each.load_state_dict(rest[name])
     accelerator.step = rest["step"]
-    _take_places(accelerator, rest[_own()])
-    _rng.restore(rest[_own()]["rng"])
-    if rest[_own()]["is_within_epoch"]:
-        _restore_before_forward(accelerator, rest[_own()]["rng"])
+    take_places(accelerator, own)
+    _rng.restore(own["rng"])
+    if own["is_within_epoch"]:
+        _restore_before_forward(accelerator, own["rng"])
     return checkpoint.step
 
 
@@ -148,47 +150,13 @@ def _rest_of(store, checkpoint, sections, allow_pickle):
                       allow_pickle=allow_pickle)
 
 
-def _refuse_others(tag, shared, rest):
+def _refuse_others(tag, here, there):
     """Errors: UsageError where the tag has other objects than the accelerator."""
-    of_tag = {name for name in rest if name.partition("_")[0] in ("scheduler", "registered",
-                                                                  "scaler")}
-    if of_tag != shared.keys():
-        raise UsageError(f"'{tag}' and the accelerator differ in {sorted(of_tag ^ shared.keys())}",
+    kinds = ("scheduler", "registered", "scaler", "dataloader")
+    differing = {name for name in here ^ there if name.partition("_")[0] in kinds}
+    if differing:
+        raise UsageError(f"'{tag}' and the accelerator differ in {sorted(differing)}",
                          "prepare and register what was there when the tag was saved")
-
-
-def _places_of(accelerator):
-    """Where this rank is in its data."""
-    under_way = accelerator.gradient_state.active_dataloader
-    places = {f"dataloader_{number}": _place_of(loader, loader is under_way)
-              for number, loader in enumerate(accelerator._dataloaders)}
-    places["is_within_epoch"] = under_way is not None and not under_way.end_of_dataloader
-    return places
-
-
-def _place_of(loader, is_under_way):
-    """is_under_way: an epoch of it was begun and not left; after its last batch the next one is
-    meant."""
-    place = {"iteration": loader.iteration + (is_under_way and loader.end_of_dataloader)}
-    sampler = get_sampler(loader)
-    if isinstance(sampler, SeedableRandomSampler):
-        place |= {"seed": sampler.initial_seed}
-    if getattr(loader, "use_stateful_dataloader", False):
-        place["loader"] = loader.state_dict()
-    return place
-
-
-def _take_places(accelerator, own):
-    for number, loader in enumerate(accelerator._dataloaders):
-        place = own.get(f"dataloader_{number}", {})
-        sampler = get_sampler(loader)
-        if "seed" in place and isinstance(sampler, SeedableRandomSampler):
-            sampler.initial_seed = place["seed"]
-        if "iteration" in place:
-            loader.set_epoch(place["iteration"])
-        if "loader" in place and getattr(loader, "use_stateful_dataloader", False):
-            loader.load_state_dict(place["loader"])
-            loader.base_dataloader.state_dict()  # makes its iterator now, which draws a number
 
 
 def _restore_before_forward(accelerator, taken):

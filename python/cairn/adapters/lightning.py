@@ -79,7 +79,8 @@ class CairnCheckpointIO(_lightning.plugins.CheckpointIO):
                              "FSDPStrategy(state_dict_type=\"full\") gathers it")
         chosen = {"step": checkpoint.get("global_step"), "if_exists": "replace"}
         if not self._is_async:
-            self.store.save(self.tag_of(path), checkpoint, allow_pickle=self._allow_pickle, **chosen)
+            self.store.save(self.tag_of(path), checkpoint, allow_pickle=self._allow_pickle,
+                            **chosen)
             return
         self._wait()
         if self._saver is None:
@@ -148,7 +149,8 @@ class RandomNumbers(_lightning.Callback):
         if len(saved["ranks"]) != ranks:
             raise UsageError(f"the checkpoint has random numbers of {len(saved['ranks'])} rank(s), "
                              f"here are {ranks}", "go on without RandomNumbers()")
-        self._taken, self._is_within_epoch = saved["ranks"][f"rank_{rank}"], saved["is_within_epoch"]
+        self._taken = saved["ranks"][f"rank_{rank}"]
+        self._is_within_epoch = saved["is_within_epoch"]
         _rng.restore(self._taken)
 
     def on_fit_start(self, trainer, pl_module):

@@ -1,7 +1,8 @@
 """Checkpoints of TorchTitan's trainer as tags of a store.
 
     from cairn.adapters.torchtitan import CairnCheckpointManager
-    config.checkpoint = CairnCheckpointManager.Config(enable=True, store="/data/store", prefix="run7")
+    config.checkpoint = CairnCheckpointManager.Config(enable=True, store="/data/store",
+                                                      prefix="run7")
 
 Names in a tag are those of TorchTitan's own checkpoints: parameters' at the outside, "optimizer",
 "lr_scheduler", "dataloader" and "train_state" beside them. docs/MIGRATION.md says what each setting
@@ -174,5 +175,5 @@ class CairnCheckpointManager(BaseCheckpointManager):
                 try:
                     each.load_state_dict(state[key])
                 except AssertionError as error:  # of data that others than the saved ranks read
-                    raise UsageError(f"'{key}' does not fit this job: {error}",
-                                     f"exclude_from_loading=[\"{key}\"] goes on without it") from error
+                    way_out = f"exclude_from_loading=[\"{key}\"] goes on without it"
+                    raise UsageError(f"'{key}' does not fit this job: {error}", way_out) from error

@@ -58,8 +58,8 @@ class CairnCallback(TrainerCallback):
         return newest and self.folder_of(trainer, newest)
 
     def folder_of(self, trainer, tag):
-        """Writes a tag below the trainer's output_dir as a checkpoint folder, for trainer.train() of
-        all ranks; its first step removes it. Returns its path.
+        """Writes a tag below the trainer's output_dir as a checkpoint folder, for trainer.train()
+        of all ranks; its first step removes it. Returns its path.
         Errors: NotFoundError, UsageError where another number of ranks saved, CorruptError."""
         self._run.wait()
         checkpoint = open_of_this_size(self.store, tag)
@@ -128,7 +128,8 @@ def export_folder(store, tag, folder):
     Errors: NotFoundError, UsageError for what the callback has not saved, CorruptError."""
     state = store.load(tag)
     if "trainer_state" not in state:
-        raise UsageError(f"'{tag}' was not saved by CairnCallback", "store.load() shows what it holds")
+        raise UsageError(f"'{tag}' was not saved by CairnCallback",
+                         "store.load() shows what it holds")
     os.makedirs(folder, exist_ok=True)
     save_file(_named_once(state["model"]), os.path.join(folder, "model.safetensors"),
               metadata={"format": "pt"})
