@@ -1,6 +1,4 @@
 """What the tests of adapters have in common."""
-import package
-
 DOCUMENT = "docs/MIGRATION.md"
 
 
@@ -34,6 +32,3 @@ def be_rank(rank, size):
 
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size),
                       LOCAL_WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
-
-
-ROOT = package.ROOT

@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 import torch
 from torch import distributed
+from torch.distributed import checkpoint
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.utils.data import IterableDataset
@@ -24,6 +25,7 @@ import cairn
 import ranks
 from adapters import are_equal, printed
 from cairn.adapters.torchtitan import CairnCheckpointManager
+from cairn.torch import StorageReader
 
 STEPS = 8
 
@@ -175,6 +177,13 @@ class TorchTitan(package.StoreTest):
                        seed=2)
         self.assertTrue(run.saves.load())
         self.assert_goes_on(run.train().told(), quiet, 4)
+
+    def test_dcp_reads_it(self):
+        quiet = Training(settings(self.path)).train().told()[1]
+        state = {name: torch.zeros_like(value) for name, value in quiet.items()}
+        checkpoint.load(state, storage_reader=StorageReader(self.store),
+                        checkpoint_id="run/step-8", no_dist=True)
+        self.assertTrue(are_equal(state, quiet))
 
     def test_when_it_saves_and_what_it_keeps(self):
         run = Training(settings(self.path, keep_latest_k=2, enable_first_step_checkpoint=True,
