@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Trainings by transformers.Trainer that go on from tags."""
 import os
+import tempfile
 import unittest
 
 import package
@@ -81,8 +82,9 @@ def train_on_ranks(rank, size, store, folder, step):
 class Transformers(package.StoreTest):
     @classmethod
     def setUpClass(cls):
-        quiet = trainer_of("unused", save_strategy="no")
-        quiet.train()
+        with tempfile.TemporaryDirectory() as folder:
+            quiet = trainer_of(folder, save_strategy="no")
+            quiet.train()
         cls.undisturbed = told(quiet)
 
     def resumed(self, tag=None, **changes):
