@@ -114,9 +114,9 @@ class Writer {
       case Kind::kText:
         return put_text(node.text);
       case Kind::kBytes:
-        return puts(node.text);
+        return put_bytes(node.text);
       case Kind::kByteArray:
-        return put_made("__builtin__\nbytearray", [&] { puts(node.text); });
+        return put_made("__builtin__\nbytearray", [&] { put_bytes(node.text); });
       case Kind::kTuple:
         return put_tuple(node.items);
       case Kind::kList:
@@ -177,7 +177,7 @@ class Writer {
   }
 
   /// Protocol 2 has no bytes: they are a text of characters below 256, encoded.
-  void puts(std::string_view bytes) {
+  void put_bytes(std::string_view bytes) {
     emit(op::kGlobal);
     put_line("_codecs\nencode");
     std::string text;

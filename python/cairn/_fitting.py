@@ -40,6 +40,8 @@ def _lone_names(flat, shown, sources, values, choice):
         here += [name for name in flat.tensors if name not in sources]
     if choice.is_whole:
         here += [name for name in (*flat.values, *flat.objects) if name not in values]
+    if choice.partly:
+        return here, []
     known = set(sources) | set(flat.tied)
     loaded = set(sources.values())  # under one of the names of tied tensors is enough
     there = [name for name, stored in shown.items() if name not in known and stored not in loaded]

@@ -11,7 +11,7 @@ from ._saved import SavedState
 @dataclasses.dataclass
 class Choice:
     """What of a tag is wanted, and how; arguments of Store.load(). sections: the keys of the outermost
-    dict that are meant, whatever else the tag has."""
+    dict that are meant, whatever else the tag has; partly: of these too the tag may have more."""
 
     tensors: object = None
     dtype: object = None
@@ -19,6 +19,7 @@ class Choice:
     strict: bool = True
     allow_pickle: bool = False
     sections: object = None
+    partly: bool = False
 
     def is_meant(self, name):
         """Whether a name of the tag is in one of the sections."""

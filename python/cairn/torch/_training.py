@@ -41,7 +41,7 @@ class Training:
         checkpoint = Checkpoint(store, tag)
         state = self.state(sections)
         choice = _into.Choice(strict=strict, sections=tuple(state))
-        self._take(_into.load_into(checkpoint, state, choice), strict)
+        self.take(_into.load_into(checkpoint, state, choice), strict)
         return checkpoint
 
     def _is_by_names(self):
@@ -57,8 +57,8 @@ class Training:
             return dcp_state.get_optimizer_state_dict(self.model, self.optimizer)
         return _state_of(self.optimizer)
 
-    def _take(self, state, strict):
-        """Gives loaded states to whom they belong."""
+    def take(self, state, strict=True):
+        """Gives loaded states, of some of state()'s sections, to whom they belong."""
         options = dcp_state.StateDictOptions(strict=strict)
         if self._is_by_names() and "model" in state:
             _take_into_module(self.model, state["model"], options)
