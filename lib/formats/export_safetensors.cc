@@ -8,6 +8,7 @@
 #include "lib/formats/export_folder.h"
 #include "lib/formats/export_formats.h"
 #include "lib/formats/safetensors.h"
+#include "lib/formats/saved_state.h"
 
 namespace cairn {
 
@@ -116,8 +117,8 @@ class SafetensorsExporter {
   }
 
   Status fill(ExportFolder& folder, const std::vector<Shard>& shards) {
-    const auto none = [](std::string_view) { return false; };
-    CAIRN_CHECK(folder.check_attachments(checkpoint_, none));
+    const auto is_in_index = [](std::string_view name) { return name == kIndexMetadataName; };
+    CAIRN_CHECK(folder.check_attachments(checkpoint_, is_in_index));
     CAIRN_CHECK(folder.prepare());
     std::vector<NewFile> parts;
     nlohmann::json map = nlohmann::json::object();
@@ -133,13 +134,16 @@ class SafetensorsExporter {
     }
     NewFile entry = std::move(parts.back());
     parts.pop_back();
-    CAIRN_CHECK(folder.write_attachments(checkpoint_, none, parts));
+    CAIRN_CHECK(folder.write_attachments(checkpoint_, is_in_index, parts));
     return folder.publish(parts, entry);
   }
 
   Result<NewFile> write_index(ExportFolder& folder, const nlohmann::json& map) {
-    const nlohmann::json index = {{"metadata", {{"total_size", result_.bytes}}},
-                                  {"weight_map", map}};
+    CAIRN_TRY(const Bytes kept, load_attachment(checkpoint_, kIndexMetadataName));
+    nlohmann::json about = nlohmann::json::parse(kept.begin(), kept.end(), nullptr, false);
+    if (!about.is_object()) about = nlohmann::json::object();
+    about["total_size"] = result_.bytes;
+    const nlohmann::json index = {{"metadata", about}, {"weight_map", map}};
     CAIRN_TRY(NewFile file, folder.create(std::string(kIndexName)));
     CAIRN_CHECK(file.append(as_bytes(index.dump(2) + "\n")));
     CAIRN_CHECK(file.seal());

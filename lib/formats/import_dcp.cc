@@ -153,9 +153,7 @@ class DcpImporter {
     const std::string properties = unusual_properties(metadata);
     if (!properties.empty()) tell("properties", "{" + properties + "}");
     if (told.empty()) return;
-    told = "{" + told + "}";
-    const ByteSpan bytes = as_bytes(told);
-    sources_.add_own_bytes(std::string(kDcpName), Bytes(bytes.begin(), bytes.end()));
+    sources_.add_own_text(kDcpName, "{" + told + "}");
   }
 
   static bool follow(const std::vector<std::pair<std::string, DcpPath>>& paths,

@@ -134,9 +134,10 @@ Status add_safetensors(ImportSources& sources, const std::vector<std::string>& p
   return importer.finish();
 }
 
-/// The files that an index names.
-static Status read_index(Fs& fs, const std::string& path, std::set<std::string>& shards) {
-  CAIRN_TRY(const Bytes text, read_file(fs, path, kIndexBytesMax));
+/// The files that an index names. What else it says is kept for the index that an export makes.
+static Status read_index(ImportSources& sources, const std::string& path,
+                         std::set<std::string>& shards) {
+  CAIRN_TRY(const Bytes text, read_file(sources.fs(), path, kIndexBytesMax));
   const json index = json::parse(text.begin(), text.end(), nullptr, false);
   const auto malformed = [&] {
     return fail(Code::kUsage, fmt::format("'{}' is no index of files of tensors", path));
@@ -150,6 +151,10 @@ static Status read_index(Fs& fs, const std::string& path, std::set<std::string>&
     if (name.empty() || name.find('/') != std::string::npos) return malformed();
     shards.insert(name);
   }
+  json about = index.value("metadata", json::object());
+  if (!about.is_object()) return malformed();
+  about.erase("total_size");
+  if (!about.empty()) sources.add_own_text(kIndexMetadataName, about.dump());
   return {};
 }
 
@@ -169,7 +174,7 @@ static Status add_bin_files(ImportSources& sources, const std::string& folder,
   std::set<std::string> shards;
   const bool has_index = has_file(entries, kBinIndexName);
   if (has_index) {
-    CAIRN_CHECK(read_index(sources.fs(), join_path(folder, std::string(kBinIndexName)), shards));
+    CAIRN_CHECK(read_index(sources, join_path(folder, std::string(kBinIndexName)), shards));
   } else if (has_file(entries, kBinName)) {
     shards.emplace(kBinName);
   }
@@ -187,7 +192,7 @@ Status add_hugging_face(ImportSources& sources, const std::string& folder) {
   }
   std::set<std::string> shards;
   if (has_index) {
-    CAIRN_CHECK(read_index(sources.fs(), join_path(folder, std::string(kIndexName)), shards));
+    CAIRN_CHECK(read_index(sources, join_path(folder, std::string(kIndexName)), shards));
   }
   for (const FolderEntry& entry : entries) {
     if (!is_safetensors(entry)) continue;

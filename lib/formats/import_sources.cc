@@ -59,6 +59,11 @@ void ImportSources::add_own_bytes(const std::string& name, Bytes bytes) {
   add_bytes(name, files_.owned.emplace_back(std::move(bytes)));
 }
 
+void ImportSources::add_own_text(std::string_view name, std::string_view text) {
+  const ByteSpan bytes = as_bytes(text);
+  add_own_bytes(std::string(name), Bytes(bytes.begin(), bytes.end()));
+}
+
 Status ImportSources::add_state(StateNode root, const std::string& owner) {
   std::set<StateKey> known;
   for (const auto& [key, child] : root_.children) known.insert(key);
@@ -96,12 +101,8 @@ Status ImportSources::merge_objects() {
 
 Status ImportSources::finish() {
   if (!is_flat(root_)) {
-    const auto add_text = [&](std::string_view name, const std::string& text) {
-      const ByteSpan bytes = as_bytes(text);
-      add_own_bytes(std::string(name), Bytes(bytes.begin(), bytes.end()));
-    };
-    add_text(kStructureName, structure_text(root_));
-    add_text(kValuesName, values_text(root_));
+    add_own_text(kStructureName, structure_text(root_));
+    add_own_text(kValuesName, values_text(root_));
   }
   CAIRN_CHECK(merge_objects());
   // With other files beside it, it is not what the file said.

@@ -35,6 +35,7 @@ class ImportSources {
   Status add_file(const std::string& name, const std::string& path);
   void add_bytes(const std::string& name, ByteSpan bytes);
   void add_own_bytes(const std::string& name, Bytes bytes);
+  void add_own_text(std::string_view name, std::string_view text);
 
   /// A source whose tensors are those of a flat dict needs none. Errors: kUsage for a name twice.
   Status add_state(StateNode root, const std::string& owner);

@@ -24,7 +24,8 @@ static std::optional<Kind> kind_of(std::string_view word) {
 
 bool is_state_attachment(std::string_view name) {
   return name == kStructureName || name == kValuesName || name == kObjectsName ||
-         name == kTorchName || name == kDcpName || name.starts_with(kBytesPrefix);
+         name == kTorchName || name == kDcpName || name == kIndexMetadataName ||
+         name.starts_with(kBytesPrefix);
 }
 
 std::string name_below(const std::string& name, const StateKey& key) {

@@ -27,6 +27,9 @@ inline constexpr std::string_view kTorchName = "cairn_torch.pickle";
 /// What DCP's planner said beyond the structure (python/cairn/torch/_metadata.py).
 inline constexpr std::string_view kDcpName = "cairn_dcp.json";
 
+/// What the index of a Hugging Face folder said beside the names and the total size: a JSON object.
+inline constexpr std::string_view kIndexMetadataName = "cairn_index.json";
+
 /// Whether the attachment is one of these: no file that lay beside the tensors.
 bool is_state_attachment(std::string_view name);
 
