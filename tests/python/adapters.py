@@ -1,12 +1,17 @@
 """What the tests of adapters have in common."""
-DOCUMENT = "docs/MIGRATION.md"
+_PAGES = {"torch_checkpointing": "torch-checkpointing"}
+
+
+def page_of(module):
+    """Of an adapter, in docs/migration."""
+    return f"docs/migration/{_PAGES.get(module, module)}.md"
 
 
 def printed(module, folder):
-    """The Python of an adapter's section as it is printed, with the test's folder for the store."""
+    """The Python of an adapter's page as it is printed, with the test's folder for the store."""
     from docs_test import blocks_of
 
-    block, = [block for block in blocks_of(DOCUMENT) if f"cairn.adapters.{module} " in block]
+    block, = [block for block in blocks_of(page_of(module)) if f"cairn.adapters.{module} " in block]
     return block.replace("/data/", f"{folder}/")
 
 
