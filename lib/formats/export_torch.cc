@@ -54,7 +54,7 @@ class TorchExporter {
     CAIRN_TRY(TorchFile file, parse_torch_file(bytes, name));
     for (PickleId id = 0, end = static_cast<PickleId>(file.graph.size()); id < end; ++id) {
       if (inner_tensor(file.graph, id) != id) continue;
-      CAIRN_TRY(const auto tensor, tensor_at(file, id));
+      CAIRN_TRY(const auto tensor, tensor_at(file, id, name));
       if (!tensor) continue;
       const std::string own = fmt::format("{}#{}", name, extras_.size());
       CAIRN_CHECK(add_extra(own, *tensor));

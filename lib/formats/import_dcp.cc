@@ -70,14 +70,8 @@ class DcpImporter {
   Status add_tensor(const DcpItem& item) {
     for (const DcpPiece& piece : item.pieces) {
       CAIRN_TRY(const TorchFile file, open(item.key, piece.place));
-      auto tensor = tensor_at(file, file.root);
-      if (!tensor) {
-        Error error = std::move(tensor).error();
-        error.message = fmt::format("'{}' {}", shown(item.key), error.message);
-        return tl::unexpected(std::move(error));
-      }
-      const bool fits =
-          *tensor && (*tensor)->dtype == item.dtype && (*tensor)->shape == piece.box.lengths;
+      CAIRN_TRY(const auto tensor, tensor_at(file, file.root, item.key));
+      const bool fits = tensor && tensor->dtype == item.dtype && tensor->shape == piece.box.lengths;
       if (!fits) {
         return fail(Code::kUsage,
                     fmt::format("the metadata of '{}' says that a piece of '{}' is {} {}, and its "
@@ -86,7 +80,7 @@ class DcpImporter {
                                 shape_text(piece.box.lengths)));
       }
       CAIRN_CHECK(check_box(piece.box, item.shape));
-      CAIRN_CHECK(sources_.add_tensor(item.key, **tensor, item.shape, piece.box, folder_));
+      CAIRN_CHECK(sources_.add_tensor(item.key, *tensor, item.shape, piece.box, folder_));
     }
     if (item.pieces.empty()) {
       return fail(Code::kUsage, fmt::format("'{}' has no piece in '{}'", shown(item.key), folder_));
@@ -97,16 +91,11 @@ class DcpImporter {
 
   Status add_value(const DcpItem& item) {
     CAIRN_TRY(const TorchFile file, open(item.key, item.value));
-    const bool is_plain = check_names(file.graph, is_plain_name, "").has_value();
-    if (!is_plain && !sources_.request().allow_pickle) {
-      Status refused = check_names(file.graph, is_plain_name,
-                                   fmt::format("'{}' in '{}'", shown(item.key), folder_));
-      refused.error().hint = "--allow-pickle keeps such objects as they are, unread";
-      return refused;
+    if (!sources_.request().allow_pickle) {
+      CAIRN_CHECK(check_plain(file.graph, fmt::format("'{}' in '{}'", shown(item.key), folder_)));
     }
     auto value = take_value(file, item.key);
-    if (value && dcp_leaves(StateNode{.children = {{item.key, *value}}}).size() == 1 &&
-        !is_split(*value)) {
+    if (value && !is_split(*value)) {
       nodes_.emplace_back(item.key, *std::move(value));
       return {};
     }

@@ -40,14 +40,12 @@ class SafetensorsImporter {
       header.metadata.erase(told);
       header.metadata.erase(kShardingVersionKey);
     }
-    std::set<std::string> names;
     for (const SafetensorsEntry& entry : header.tensors) {
       CAIRN_TRY(const auto offsets, offsets_of(sharding, entry, path));
       CAIRN_CHECK(claim(entry.name, path, !offsets.empty()));
-      pieces_.push_back(
-          {&entry_names_.emplace_back(entry.name), entry.dtype,
-           Box{offsets.empty() ? std::vector<uint64_t>(entry.shape.size()) : offsets, entry.shape},
-           bytes.data() + entry.begin});
+      Box box = whole_box(entry.shape);
+      if (!offsets.empty()) box.offsets = offsets;
+      pieces_.push_back({entry.name, entry.dtype, std::move(box), bytes.data() + entry.begin});
     }
     sources_.add_metadata(header.metadata, path);
     return {};
@@ -55,25 +53,19 @@ class SafetensorsImporter {
 
   Status finish() {
     std::map<std::string, Shape> shapes;
-    for (const Piece& piece : pieces_) {
-      Shape& shape = shapes[*piece.name];
-      shape.resize(std::max(shape.size(), piece.box.rank()));
-      for (size_t axis = 0; axis < piece.box.rank(); ++axis) {
-        const auto end = checked_add(piece.box.offsets[axis], piece.box.lengths[axis]);
-        if (!end)
-          return fail(Code::kUsage, fmt::format("a piece of '{}' is out of bounds", *piece.name));
-        shape[axis] = std::max(shape[axis], *end);
-      }
-    }
     std::vector<std::string> names;
+    for (const Piece& piece : pieces_) {
+      const auto [shape, fresh] = shapes.try_emplace(piece.name, piece.box.rank());
+      if (fresh) names.push_back(piece.name);
+      CAIRN_CHECK(stretch(shape->second, piece));
+    }
     for (Piece& piece : pieces_) {
-      TensorSource source{.name = *piece.name,
-                          .dtype = piece.dtype,
-                          .shape = shapes[*piece.name],
-                          .box = std::move(piece.box),
-                          .data = piece.data};
-      if (names.empty() || !named_.contains(*piece.name)) names.push_back(*piece.name);
-      named_.insert(*piece.name);
+      TensorSource source;
+      source.name = piece.name;
+      source.dtype = piece.dtype;
+      source.shape = shapes.at(piece.name);
+      source.box = std::move(piece.box);
+      source.data = piece.data;
       CAIRN_CHECK(sources_.add_tensor(std::move(source), owner_));
     }
     return sources_.add_state(flat_state(names), owner_);
@@ -81,11 +73,26 @@ class SafetensorsImporter {
 
  private:
   struct Piece {
-    const std::string* name;
+    std::string name;
     Dtype dtype;
     Box box;
     const uint8_t* data;
   };
+
+  /// Pieces say where they are, and only all of them how large the tensor is.
+  static Status stretch(Shape& shape, const Piece& piece) {
+    if (shape.size() != piece.box.rank()) {
+      return fail(Code::kUsage, fmt::format("pieces of '{}' have different ranks", piece.name));
+    }
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      const auto end = checked_add(piece.box.offsets[axis], piece.box.lengths[axis]);
+      if (!end) {
+        return fail(Code::kUsage, fmt::format("a piece of '{}' is out of bounds", piece.name));
+      }
+      shape[axis] = std::max(shape[axis], *end);
+    }
+    return {};
+  }
 
   /// Empty for a whole tensor.
   static Result<std::vector<uint64_t>> offsets_of(const json& sharding,
@@ -120,9 +127,7 @@ class SafetensorsImporter {
   ImportSources& sources_;
   const std::string& owner_;
   std::map<std::string, std::string> paths_;
-  std::deque<std::string> entry_names_;
   std::vector<Piece> pieces_;
-  std::set<std::string> named_;
 };
 
 }  // namespace

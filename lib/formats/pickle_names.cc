@@ -71,4 +71,10 @@ Status check_names(const PickleGraph& graph, bool (*is_known)(std::string_view),
   return {};
 }
 
+Status check_plain(const PickleGraph& graph, const std::string& what) {
+  Status status = check_names(graph, is_plain_name, what);
+  if (!status) status.error().hint = "'--allow-pickle' keeps such objects as they are, unread";
+  return status;
+}
+
 }  // namespace cairn

@@ -22,5 +22,7 @@ bool is_metadata_name(std::string_view name);
 /// "'model.pt'".
 Status check_names(const PickleGraph& graph, bool (*is_known)(std::string_view),
                    const std::string& what);
+/// The same of is_plain_name(), saying how such objects are kept all the same.
+Status check_plain(const PickleGraph& graph, const std::string& what);
 
 }  // namespace cairn

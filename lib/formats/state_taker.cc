@@ -103,20 +103,15 @@ class Taker {
 
   Result<StateNode> take_tensor(PickleId id, const std::string& name) {
     CAIRN_CHECK(claim(name));
-    auto tensor = tensor_at(file_, id);
-    if (!tensor) {
-      Error error = std::move(tensor).error();
-      error.message = fmt::format("'{}' {}", shown(name), error.message);
-      return tl::unexpected(std::move(error));
-    }
-    const NamedTensor* known = find_view(**tensor);
+    CAIRN_TRY(auto tensor, tensor_at(file_, id, name));
+    const NamedTensor* known = find_view(*tensor);
     if (known != nullptr) {
-      note(id, known->name, (*tensor)->requires_grad);
+      note(id, known->name, tensor->requires_grad);
       return StateNode{.kind = StateNode::Kind::kTied, .name = name, .tied = known->name};
     }
-    note(id, name, (*tensor)->requires_grad);
-    by_storage_[(*tensor)->storage].push_back(tensors.size());
-    tensors.push_back({name, **std::move(tensor)});
+    note(id, name, tensor->requires_grad);
+    by_storage_[tensor->storage].push_back(tensors.size());
+    tensors.push_back({name, *std::move(tensor)});
     return StateNode{.kind = StateNode::Kind::kTensor, .name = name};
   }
 

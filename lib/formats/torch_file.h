@@ -45,9 +45,11 @@ struct TorchTensor {
 bool is_tensor_node(const PickleGraph& graph, PickleId id);
 
 /// A tensor, or one of a parameter or with attributes, of which this is the tensor inside; nullopt
-/// for other nodes. Errors: kUsage for one that lies outside its storage, and for what Cairn does
-/// not store: sparse, quantized, of a class of its own, on the meta device, conjugated, complex128.
-Result<std::optional<TorchTensor>> tensor_at(const TorchFile& file, PickleId id);
+/// for other nodes. Errors, naming it `name`: kUsage for one that lies outside its storage, and for
+/// what Cairn does not store: sparse, quantized, of a class of its own, on the meta device,
+/// conjugated, complex128.
+Result<std::optional<TorchTensor>> tensor_at(const TorchFile& file, PickleId id,
+                                             const std::string& name);
 
 /// The node of the tensor itself, in a parameter's.
 PickleId inner_tensor(const PickleGraph& graph, PickleId id);

@@ -40,7 +40,8 @@ namespace {
 
 class TensorReader {
  public:
-  explicit TensorReader(const TorchFile& file) : file_(file), graph_(file.graph) {}
+  TensorReader(const TorchFile& file, const std::string& name)
+      : file_(file), graph_(file.graph), name_(name) {}
 
   Result<TorchTensor> read(PickleId id) {
     const PickleNode& node = graph_.at(id);
@@ -49,17 +50,24 @@ class TensorReader {
     if (parts.size() < 3) return malformed("arguments are missing");
     const bool is_plain = graph_.is_global(parts[1], "torch.Tensor") ||
                           graph_.is_global(parts[1], "torch.nn.parameter.Parameter");
-    if (!is_plain) return refused(fmt::format("is a '{}'", shown(graph_.at(parts[1]).text)));
+    if (!is_plain) return not_stored(fmt::format("is a '{}'", shown(graph_.at(parts[1]).text)));
     return read_call(parts[0], graph_.at(parts[2]).items);
   }
 
  private:
-  static tl::unexpected<Error> malformed(std::string_view why) {
-    return fail(Code::kUsage, fmt::format("is malformed: {}", why));
+  /// `what`: "is sparse", ...
+  tl::unexpected<Error> refused(std::string_view what, std::string hint) const {
+    return fail(Code::kUsage, fmt::format("'{}' {}", shown(name_), what), std::move(hint));
   }
-  static tl::unexpected<Error> refused(std::string_view what) {
-    return fail(Code::kUsage, fmt::format("{}, which Cairn does not store", what),
-                "make a plain tensor of it, or leave it out");
+  tl::unexpected<Error> malformed(std::string_view why) const {
+    return refused(fmt::format("is malformed: {}", why), "");
+  }
+  tl::unexpected<Error> not_stored(std::string_view what) const {
+    return refused(fmt::format("{}, which Cairn does not store", what),
+                   "make a plain tensor of it, or leave it out");
+  }
+  tl::unexpected<Error> cut_off(std::string_view what) const {
+    return refused(what, "the file may have been cut off while it was written or copied");
   }
 
   Result<TorchTensor> read_call(PickleId callable, const std::vector<PickleId>& args) {
@@ -67,15 +75,15 @@ class TensorReader {
     const std::string& name = graph_.at(callable).text;
     const bool is_v3 = name.ends_with("_rebuild_tensor_v3");
     const bool is_v2 = name.ends_with("_rebuild_tensor_v2");
-    if (name.find("sparse") != std::string::npos) return refused("is sparse");
-    if (name.find("qtensor") != std::string::npos) return refused("is quantized");
-    if (name.find("meta") != std::string::npos) return refused("is on the meta device");
+    if (name.find("sparse") != std::string::npos) return not_stored("is sparse");
+    if (name.find("qtensor") != std::string::npos) return not_stored("is quantized");
+    if (name.find("meta") != std::string::npos) return not_stored("is on the meta device");
     if (!is_v2 && !is_v3 && !name.ends_with("_rebuild_tensor")) {
-      return refused(fmt::format("is made by '{}'", shown(name)));
+      return not_stored(fmt::format("is made by '{}'", shown(name)));
     }
     if (args.size() < (is_v3 ? 7U : is_v2 ? 6U : 4U)) return malformed("arguments are missing");
     const size_t about = is_v3 ? 7 : 6;
-    if (args.size() > about && has_bits(args[about])) return refused("is conjugated or negated");
+    if (args.size() > about && has_bits(args[about])) return not_stored("is conjugated or negated");
     CAIRN_TRY(TorchTensor made, read_view(args, is_v3 ? args[6] : kNoPickle));
     made.requires_grad = args.size() > 4 && graph_.at(args[4]).integer != 0;
     return made;
@@ -98,7 +106,7 @@ class TensorReader {
     const PickleId type = dtype == kNoPickle ? place[1] : dtype;
     const std::string& type_name = graph_.at(type).text;
     const auto known = dtype == kNoPickle ? dtype_of_storage(type_name) : dtype_of_torch(type_name);
-    if (!known) return refused(fmt::format("is of '{}'", shown(type_name)));
+    if (!known) return not_stored(fmt::format("is of '{}'", shown(type_name)));
     made.dtype = *known;
     const bool is_view = place.size() > 5 && graph_.at(place[5]).items.size() == 3;
     made.storage = graph_.at(is_view ? graph_.at(place[5]).items[0] : place[2]).text;
@@ -117,8 +125,7 @@ class TensorReader {
   Result<ByteSpan> find_storage(const std::string& key) const {
     const auto found = file_.storages.find(key);
     if (found != file_.storages.end()) return found->second;
-    return fail(Code::kUsage, fmt::format("lies in the storage '{}', which is missing", shown(key)),
-                "the file may have been cut off while it was written or copied");
+    return cut_off(fmt::format("lies in the storage '{}', which is missing", shown(key)));
   }
 
   /// Of a tuple, or of a torch.Size.
@@ -138,8 +145,8 @@ class TensorReader {
   }
 
   /// The last element decides how far the view goes.
-  static Status place_in(ByteSpan storage, uint64_t offset, const std::vector<uint64_t>& strides,
-                         TorchTensor& made) {
+  Status place_in(ByteSpan storage, uint64_t offset, const std::vector<uint64_t>& strides,
+                  TorchTensor& made) const {
     CAIRN_TRY(const uint64_t bytes, checked_bytes(made.dtype, made.shape));
     const uint64_t item = bits_per_element(made.dtype) / 8;
     std::optional<uint64_t> last = offset;
@@ -149,8 +156,7 @@ class TensorReader {
     }
     const auto end = last ? checked_mul(*last + 1, item) : std::nullopt;
     if (bytes != 0 && (!end || *end > storage.size())) {
-      return fail(Code::kUsage, "leaves its storage",
-                  "the file may have been cut off while it was written or copied");
+      return cut_off("leaves its storage");
     }
     for (const uint64_t stride : strides) {
       made.strides_bytes.push_back(bytes == 0 ? 0 : static_cast<int64_t>(stride * item));
@@ -161,13 +167,15 @@ class TensorReader {
 
   const TorchFile& file_;
   const PickleGraph& graph_;
+  const std::string& name_;
 };
 
 }  // namespace
 
-Result<std::optional<TorchTensor>> tensor_at(const TorchFile& file, PickleId id) {
+Result<std::optional<TorchTensor>> tensor_at(const TorchFile& file, PickleId id,
+                                             const std::string& name) {
   if (!is_tensor_node(file.graph, id)) return std::optional<TorchTensor>();
-  CAIRN_TRY(TorchTensor tensor, TensorReader(file).read(inner_tensor(file.graph, id)));
+  CAIRN_TRY(TorchTensor tensor, TensorReader(file, name).read(inner_tensor(file.graph, id)));
   return std::optional(std::move(tensor));
 }
 

@@ -60,18 +60,18 @@ TEST(TorchArchive, WhatIsWrittenIsParsed) {
   EXPECT_EQ(bytes, written(*archive, 3, true));
   const auto file = parse_torch_file(bytes, "x.pt");
   ASSERT_TRUE(file) << file.error().message;
-  const auto w = tensor_at(*file, file->graph.value_of(file->root, "w"));
+  const auto w = tensor_at(*file, file->graph.value_of(file->root, "w"), "x");
   ASSERT_TRUE(w && *w);
   EXPECT_EQ((*w)->dtype, Dtype::kBF16);
   EXPECT_EQ((*w)->shape, (Shape{3, 5}));
   EXPECT_EQ((*w)->data[29], 2);
   EXPECT_FALSE((*w)->requires_grad);
   EXPECT_EQ(file->graph.value_of(file->root, "w"), file->graph.value_of(file->root, "again"));
-  const auto f = tensor_at(*file, file->graph.value_of(file->root, "f"));
+  const auto f = tensor_at(*file, file->graph.value_of(file->root, "f"), "x");
   ASSERT_TRUE(f && *f);
   EXPECT_EQ((*f)->dtype, Dtype::kF8E4M3);
   EXPECT_TRUE((*f)->requires_grad);
-  const auto e = tensor_at(*file, file->graph.value_of(file->root, "e"));
+  const auto e = tensor_at(*file, file->graph.value_of(file->root, "e"), "x");
   ASSERT_TRUE(e && *e);
   EXPECT_EQ((*e)->shape, (Shape{0, 4}));
 }

@@ -41,11 +41,11 @@ TorchFile file_of(const View& view, const std::string& rebuild = "_rebuild_tenso
 }
 
 TEST(TorchFile, Views) {
-  const auto tensor = tensor_at(file_of({.offset = 1, .shape = {2}, .strides = {3}}), 8);
+  const auto tensor = tensor_at(file_of({.offset = 1, .shape = {2}, .strides = {3}}), 8, "x");
   ASSERT_TRUE(tensor);
   EXPECT_FALSE(*tensor);  // that node is none
   const TorchFile file = file_of({.offset = 1, .shape = {2}, .strides = {3}});
-  const auto view = tensor_at(file, file.root);
+  const auto view = tensor_at(file, file.root, "x");
   ASSERT_TRUE(view && *view);
   EXPECT_EQ((*view)->data, file.storages.at("0").data() + 4);
   EXPECT_EQ((*view)->strides_bytes, (std::vector<int64_t>{12}));
@@ -59,7 +59,7 @@ TEST(TorchFile, ViewsThatLeaveTheirStorage) {
         View{.shape = {2, 2}, .strides = {INT64_MAX, 1}},
         View{.offset = INT64_MAX, .shape = {}, .strides = {}}}) {
     const TorchFile file = file_of(view);
-    const auto tensor = tensor_at(file, file.root);
+    const auto tensor = tensor_at(file, file.root, "x");
     ASSERT_FALSE(tensor);
     EXPECT_THAT(tensor.error().message, HasSubstr("leaves its storage"));
   }
@@ -69,7 +69,7 @@ TEST(TorchFile, WhatIsMalformedOrNotStored) {
   for (const View& view : {View{.offset = -1}, View{.shape = {2, 3}, .strides = {1}},
                            View{.shape = {-2, 3}}, View{.strides = {-3, 1}}}) {
     const TorchFile file = file_of(view);
-    EXPECT_FALSE(tensor_at(file, file.root));
+    EXPECT_FALSE(tensor_at(file, file.root, "x"));
   }
   for (const auto& [rebuild, storage, word] :
        {std::tuple("_rebuild_sparse_tensor", "torch.FloatStorage", "sparse"),
@@ -77,13 +77,13 @@ TEST(TorchFile, WhatIsMalformedOrNotStored) {
         std::tuple("_rebuild_nested_tensor", "torch.FloatStorage", "_rebuild_nested_tensor"),
         std::tuple("_rebuild_tensor_v2", "torch.ComplexDoubleStorage", "ComplexDouble")}) {
     const TorchFile file = file_of({}, rebuild, storage);
-    EXPECT_THAT(tensor_at(file, file.root).error().message, HasSubstr(word));
+    EXPECT_THAT(tensor_at(file, file.root, "x").error().message, HasSubstr(word));
   }
 }
 
 TEST(TorchFile, EmptyTensorsLieNowhere) {
   const TorchFile file = file_of({.offset = 100, .shape = {0, 3}, .strides = {3, 1}});
-  EXPECT_TRUE(tensor_at(file, file.root));
+  EXPECT_TRUE(tensor_at(file, file.root, "x"));
 }
 
 // By PyTorch 2.13: torch.save({"w": torch.tensor([1., 2.])}, f, _use_new_zipfile_serialization=
@@ -108,7 +108,7 @@ TEST(TorchFile, TheLegacyForm) {
   ASSERT_TRUE(looks_like_torch(as_bytes(whole)));
   const auto file = parse_torch_file(as_bytes(whole), "x.pt");
   ASSERT_TRUE(file) << file.error().message;
-  const auto tensor = tensor_at(*file, file->graph.value_of(file->root, "w"));
+  const auto tensor = tensor_at(*file, file->graph.value_of(file->root, "w"), "x");
   ASSERT_TRUE(tensor && *tensor);
   EXPECT_EQ(load_le<float>({(*tensor)->data, 8}, 4), 2.0F);
   for (size_t bytes = 15; bytes < whole.size(); ++bytes) {
