@@ -123,7 +123,8 @@ def _training_of(part, model):
 def save(obj, f, partial=True):
     """Saves a dictionary under a path: the store's folder, a slash, a name. The tag is files/NAME,
     pinned, so that it is not taken for a checkpoint; one of that name is replaced.
-    partial: each rank's own; else rank 0's. Errors: as save_checkpoint."""
+    partial: each rank's own; else rank 0's.
+    Errors: as save_checkpoint."""
     store, tag = _place_of(f, create=True)
     rank, ranks = rank_in_job()
     if partial:
