@@ -6,8 +6,7 @@ import inspect
 
 from api_docstring import markdown
 from api_entry import Entry
-
-COLUMNS = 100
+from api_signature import arguments, names_of, wrapped
 
 
 class Members:
@@ -27,18 +26,24 @@ class Members:
             return self._class(source, node, full, name)
         return self._function(source, node, full, name)
 
-    def described(self, node, name, names=(), otherwise=""):
+    def asked_for(self, name):
+        """Names of a class's methods without docstrings, which another library asks for."""
+        source, node = self._module.find(name)
+        bases = _with_bases(source, node) if isinstance(node, ast.ClassDef) else ()
+        return _bare(_methods_of(bases)) if _foreign(bases) else []
+
+    def described(self, source, node, name, names=(), otherwise=""):
         """A docstring as Markdown; `otherwise` stands for one that is not there."""
         text = ast.get_docstring(node, clean=False)
         if not text and not otherwise:
             line = getattr(node, "lineno", 1)
-            self._lacking.append(f"{self._module.path}:{line}: '{name}' has no docstring")
+            self._lacking.append(f"{source.path}:{line}: '{name}' has no docstring")
         return markdown(_dedented(node, text), names) if text else otherwise
 
     def _function(self, source, node, full, label):
         code = "".join(f"@{ast.unparse(each)}\n" for each in node.decorator_list)
-        code += label if _is_property(node) else wrapped(label, _arguments(source, node))
-        text = self.described(node, full, _names_of(node.args))
+        code += label if _is_property(node) else wrapped(label, arguments(source, node))
+        text = self.described(source, node, full, names_of(node.args))
         return Entry(full, node.name, code, "python", text)
 
     def _class(self, source, node, full, label):
@@ -52,7 +57,7 @@ class Members:
         inner = [self._class(source, each, f"{full}.{each.name}", f"{label}.{each.name}")
                  for each in node.body if _is_public(each, ast.ClassDef)]
         bare = _bare(methods)
-        text = [self.described(node, full, _names_of_class(node), _fields_told(node)),
+        text = [self.described(source, node, full, _names_of_class(node), _fields_told(node)),
                 _fields_told(node) if ast.get_docstring(node) else "",
                 _interface(asked, bare) if asked and bare else ""]
         return Entry(full, node.name, _declared(source, node, label), "python",
@@ -64,31 +69,6 @@ def _dedented(node, text):
     margin = node.body[0].col_offset
     first, *rest = text.strip().split("\n")
     return "\n".join([first, *(line[margin:] for line in rest)])
-
-
-def wrapped(label, arguments):
-    """A call in lines of at most COLUMNS."""
-    lines, begin = [f"{label}("], " " * (len(label) + 1)
-    for number, each in enumerate(arguments):
-        word = each + (", " if number + 1 < len(arguments) else ")")
-        if number and len((lines[-1] + word).rstrip()) > COLUMNS:
-            lines[-1] = lines[-1].rstrip()
-            lines.append(begin)
-        lines[-1] += word
-    return "\n".join(lines) if arguments else f"{label}()"
-
-
-def interface_of(folder):
-    """(module, class, names): the methods without docstrings, which another library asks for."""
-    from api_python import Package
-
-    for module in Package(folder).public():
-        for name in module.public():
-            source, node = module.find(name)
-            bases = _with_bases(source, node) if isinstance(node, ast.ClassDef) else ()
-            bare = _bare(_methods_of(bases))
-            if bare and _foreign(bases):
-                yield module.name, name, bare
 
 
 def _with_bases(source, node):
@@ -135,7 +115,7 @@ def _declared(source, node, label):
     """A class, how it is made, and what it has that is no method."""
     begin = next((each for each in node.body if getattr(each, "name", "") == "__init__"), None)
     bases = [source.full_name(ast.unparse(base)) for base in node.bases]
-    made = _arguments(source, begin) if begin else bases
+    made = arguments(source, begin) if begin else bases
     lines = [wrapped(f"class {label}", made) if made else f"class {label}"]
     fields = [ast.unparse(each).replace("'", '"') for each, _, _ in _fields(node)]
     return "\n".join(lines + [f"    {each}" for each in fields])
@@ -167,12 +147,6 @@ def _interface(asked, names):
             + ", ".join(f"`{name}`" for name in names) + ".")
 
 
-def _names_of(arguments):
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg,
-             arguments.kwarg]
-    return {each.arg for each in every if each is not None}
-
-
 def _names_of_class(node):
     """Parameters, fields, and what methods set."""
     names = {name for _, several, _ in _fields(node) for name in several}
@@ -180,36 +154,5 @@ def _names_of_class(node):
         if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store):
             names.add(each.attr)
         elif isinstance(each, ast.FunctionDef) and each.name == "__init__":
-            names |= _names_of(each.args)
+            names |= names_of(each.args)
     return names
-
-
-def _arguments(source, node):
-    """As they are written, without self, and with numbers in place of the names of constants."""
-    told = node.args
-    is_bound = bool(told.args) and told.args[0].arg in ("self", "cls")
-    for number, default in enumerate(told.defaults):
-        told.defaults[number] = _constant(source, default)
-    told.kw_defaults[:] = [default and _constant(source, default) for default in told.kw_defaults]
-    if is_bound:
-        told = ast.arguments(told.posonlyargs, told.args[1:], told.vararg, told.kwonlyargs,
-                             told.kw_defaults, told.kwarg, told.defaults)
-    return _split(ast.unparse(told).replace("'", '"'))
-
-
-def _constant(source, default):
-    found = source.find(default.id) if isinstance(default, ast.Name) else None
-    value = found[1].value if found and isinstance(found[1], ast.Assign) else None
-    return value if isinstance(value, ast.Constant) else default
-
-
-def _split(arguments):
-    """At the commas between arguments, not at those within one."""
-    parts, depth = [""], 0
-    for char in arguments:
-        depth += (char in "([{") - (char in ")]}")
-        if char == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return [part.strip() for part in parts if part.strip()]

@@ -93,9 +93,15 @@ def sections(folder, lacking):
     made = []
     for module in Package(folder).public():
         members = Members(module, lacking)
-        made.append(Section(module.name, members.described(module.tree, module.name),
+        made.append(Section(module.name, members.described(module, module.tree, module.name),
                             [members.entry(name) for name in module.public()]))
     return made
+
+
+def interfaces(folder):
+    """(module, class, names): methods without docstrings, which another library asks for."""
+    return [(module.name, name, asked) for module in Package(folder).public()
+            for name in module.public() if (asked := Members(module, []).asked_for(name))]
 
 
 def _assigned(node):

@@ -18,7 +18,7 @@ import environment  # noqa: E402
 if __name__ == "__main__":
     environment.lacks("torch")  # goes on where it is; one test can do without
 
-import api_members  # noqa: E402
+import api_python  # noqa: E402
 from api_docstring import markdown  # noqa: E402
 from api_entry import anchors  # noqa: E402
 
@@ -100,7 +100,7 @@ class Script(unittest.TestCase):
         for path, old, said in (
                 ("python/cairn/more.py", '    """Calls.\n    two: a text."""\n', "more.py:4: 'cairn.m"),
                 ("python/cairn/more.py", '"""More."""', "more.py:1: 'cairn.more'"),
-                ("python/cairn/_kept.py", "(Base, place.Asker)", "'cairn.Kept.asked' has no"),
+                ("python/cairn/_kept.py", "(Base, place.Asker)", "_kept.py:17: 'cairn.Kept.asked'"),
                 ("python/cairn/_base.py", '        """From below."""', "'cairn.Kept.lent' has no"),
                 ("lib/cairn.h", "/* A pair. */", "cairn.h:11: 'pair' has no comment")):
             with self.subTest(said):
@@ -120,7 +120,7 @@ class Script(unittest.TestCase):
     def test_what_other_libraries_ask_for_is_theirs(self):
         """Methods that may lack a docstring are methods of those libraries, where they are here."""
         found = 0
-        for module, name, methods in api_members.interface_of(ROOT / "python/cairn"):
+        for module, name, methods in api_python.interfaces(ROOT / "python/cairn"):
             try:
                 kind = getattr(importlib.import_module(module), name)
             except ImportError:
