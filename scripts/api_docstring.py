@@ -64,11 +64,13 @@ def _joined(blocks):
 
 
 def escape(line):
-    """Text of which Markdown makes nothing else; `code` and *emphasis* are left alone."""
+    """Text of which Markdown makes nothing else; `code` and *emphasis* are left alone. Pages of
+    docs/, where the text will stand, are links."""
     parts = _KEPT.split(line)
-    return "".join(part if number % 2 else re.sub(r"([*<\[\]|]|\b_+(?=\w)|(?<=\w)_+\b)",
+    made = "".join(part if number % 2 else re.sub(r"([*<\[\]|]|\b_+(?=\w)|(?<=\w)_+\b)",
                                                   _escaped, part)
                    for number, part in enumerate(parts))
+    return re.sub(r"\bdocs/([\w/-]+\.md)\b", r"[\1](\1)", made)
 
 
 def _escaped(match):

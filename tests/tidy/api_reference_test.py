@@ -60,6 +60,8 @@ class Page(unittest.TestCase):
         self.assertEqual(len(headings), len(set(headings)), "a heading twice")
         links = re.findall(r"\]\(#([^)]+)\)", prose)
         self.assertEqual(links, list(anchors(headings[1:]).values()))
+        for page in re.findall(r"\]\(([^)#]+)\)", prose):
+            self.assertTrue((ROOT / "docs" / page).is_file(), page)
 
     def test_names_what_users_call(self):
         text = (ROOT / "docs/API.md").read_text(encoding="utf-8")
