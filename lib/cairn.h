@@ -22,6 +22,7 @@
 extern "C" {
 #endif
 
+/* What this header describes; cairn_abi() of the library must say the same. */
 #define CAIRN_ABI 1u
 
 /* The CAIRN_ABI that the library was built with. */
@@ -29,8 +30,10 @@ uint32_t cairn_abi(void);
 /* The library's version: "0.1.0". */
 const char* cairn_version_text(void);
 
+/* What calls return: 0, or the number of an error. */
 typedef int32_t cairn_status;
 
+/* Exit statuses of the program too; docs/cli/cairn.md says what each means. */
 #define CAIRN_OK 0
 #define CAIRN_FAILED 1
 #define CAIRN_USAGE 2
@@ -52,10 +55,12 @@ typedef int32_t cairn_status;
 const char* cairn_error_message(void);
 const char* cairn_error_hint(void);
 
+/* Frees text that a call has given. Null is fine. */
 void cairn_free(char* text);
 
 /* --- Stores */
 
+/* An open store. */
 typedef struct cairn_store cairn_store;
 
 /* Makes an empty store in a folder that does not exist or is empty. CAIRN_EXISTS, CAIRN_FAILED
@@ -71,6 +76,7 @@ void cairn_close(cairn_store* store);
 /* Lets other threads see how far a call has come, and stop it. */
 typedef struct cairn_watch cairn_watch;
 
+/* How far a call has come. */
 typedef struct cairn_progress {
   size_t struct_bytes;
   uint64_t total_bytes; /* 0: not known yet */
@@ -78,6 +84,7 @@ typedef struct cairn_progress {
   uint64_t new_bytes; /* of done_bytes, those that had to be written */
 } cairn_progress;
 
+/* Freed when no call uses it any more. Null is fine. */
 cairn_status cairn_watch_new(cairn_watch** watch);
 void cairn_watch_free(cairn_watch* watch);
 /* The call ends with CAIRN_CANCELLED as soon as it can; nothing is half done. */
@@ -101,16 +108,19 @@ typedef struct cairn_tensor {
   const char* parameter;        /* saves: whose; null: its own name */
 } cairn_tensor;
 
+/* Bytes kept beside the tensors, under a name. */
 typedef struct cairn_attachment {
   const char* name;
   const void* data;
   size_t bytes;
 } cairn_attachment;
 
+/* Of metadata: a name and its text. Of renames: a pattern and what it becomes. */
 typedef struct cairn_pair {
   const char *key, *value;
 } cairn_pair;
 
+/* What a save makes a tag of: its name and tensors, or parts, at least. */
 typedef struct cairn_save_request {
   size_t struct_bytes;
   const char* tag;
@@ -214,6 +224,7 @@ cairn_status cairn_sampled_box(const cairn_tensor* tensor, size_t tensor_bytes,
 
 /* --- Copying */
 
+/* One range of memory, and where it goes. */
 typedef struct cairn_move {
   void* target;
   const void* source;
@@ -227,6 +238,7 @@ cairn_status cairn_copy(const cairn_move* moves, size_t count, size_t move_bytes
 
 /* --- Loading */
 
+/* A tag that is open for reading. */
 typedef struct cairn_checkpoint cairn_checkpoint;
 
 /* A tag by its name, or `PREFIX/@newest`. CAIRN_NOT_FOUND. */
@@ -243,6 +255,7 @@ cairn_status cairn_checkpoint_describe(cairn_checkpoint* checkpoint, char** desc
 cairn_status cairn_checkpoint_attachment(cairn_checkpoint* checkpoint, const char* name, void* data,
                                          size_t bytes);
 
+/* The boxes to fill, which may be any of any tensors, and how names and dtypes may differ. */
 typedef struct cairn_load_request {
   size_t struct_bytes;
   const cairn_tensor* targets;

@@ -67,6 +67,7 @@ struct TensorSource {
   std::string parameter = {};  ///< whose weight, moment, ... it is
 };
 
+/// Bytes kept beside the tensors, under a name.
 struct AttachmentSource {
   std::string name = {};
   ByteSpan bytes = {};
@@ -77,6 +78,7 @@ struct AttachmentSource {
 using LookUp = std::function<Status(const std::vector<Digest>& wanted,
                                     std::vector<std::optional<Copy>>& found)>;
 
+/// What a save makes a tag of: its name and tensors, or parts, at least.
 struct SaveRequest {
   std::string tag = {};
   /// Boxes of one tensor may overlap where their bytes agree.
@@ -117,6 +119,7 @@ struct SaveRequest {
   CallOptions call = {};
 };
 
+/// What a save has done.
 struct SaveResult {
   std::string tag = {};
   Digest manifest;
@@ -166,6 +169,7 @@ struct Rename {
   std::string pattern, replacement;
 };
 
+/// The boxes to fill, which may be any of any tensors, and how names and dtypes may differ.
 struct LoadRequest {
   std::vector<TensorTarget> targets = {};
   std::vector<Rename> rename = {};
@@ -174,6 +178,7 @@ struct LoadRequest {
   CallOptions call = {};
 };
 
+/// What a load has done.
 struct LoadResult {
   uint64_t bytes = 0;       ///< written into targets
   uint64_t read_bytes = 0;  ///< read from packs

@@ -4,7 +4,8 @@
 class Error(Exception):
     """A call that failed. `str(error)` says what and what to do next.
 
-    code: the contract's word, "not-found" and the like; number: its exit status;
+    code: the contract's word, "not-found" and the like.
+    number: its exit status.
     message, hint: the two parts of the text; the hint may be "".
     """
 
@@ -25,24 +26,83 @@ class StateWarning(UserWarning):
     metadata keeps the text."""
 
 
-def _kind(name, code, number, what):
-    return type(name, (Error,), {"code": code, "number": number, "__doc__": what,
-                                 "__module__": __name__})
+class UsageError(Error):
+    """The request itself is wrong; change it."""
+
+    code, number = "usage", 2
 
 
-UsageError = _kind("UsageError", "usage", 2, "The request itself is wrong; change it.")
-PartialError = _kind("PartialError", "partial", 3, "Done in part; what is left is listed.")
-AuthError = _kind("AuthError", "auth", 4, "A remote refused the credentials.")
-NoStoreError = _kind("NoStoreError", "no-store", 10, "There is no store in that folder.")
-BusyError = _kind("BusyError", "busy", 11, "Another process holds what this needs.")
-CorruptError = _kind("CorruptError", "corrupt", 12, "Stored bytes are damaged.")
-NoSpaceError = _kind("NoSpaceError", "no-space", 13, "The disk is full, or a quota is.")
-NewerFormatError = _kind("NewerFormatError", "newer-format", 14, "Written by a newer Cairn.")
-NotFoundError = _kind("NotFoundError", "not-found", 15, "No such tag, tensor or attachment.")
-ExistsError = _kind("ExistsError", "exists", 16, "The name is taken.")
-UnreachableError = _kind("UnreachableError", "unreachable", 17, "A remote is down.")
-ProtectedError = _kind("ProtectedError", "protected", 18, "Refused without a permission.")
-CancelledError = _kind("CancelledError", "cancelled", 130, "The call was stopped.")
+class PartialError(Error):
+    """Done in part; what is left is listed."""
+
+    code, number = "partial", 3
+
+
+class AuthError(Error):
+    """A remote refused the credentials."""
+
+    code, number = "auth", 4
+
+
+class NoStoreError(Error):
+    """There is no store in that folder."""
+
+    code, number = "no-store", 10
+
+
+class BusyError(Error):
+    """Another process holds what this needs."""
+
+    code, number = "busy", 11
+
+
+class CorruptError(Error):
+    """Stored bytes are damaged."""
+
+    code, number = "corrupt", 12
+
+
+class NoSpaceError(Error):
+    """The disk is full, or a quota is."""
+
+    code, number = "no-space", 13
+
+
+class NewerFormatError(Error):
+    """Written by a newer Cairn."""
+
+    code, number = "newer-format", 14
+
+
+class NotFoundError(Error):
+    """No such tag, tensor or attachment."""
+
+    code, number = "not-found", 15
+
+
+class ExistsError(Error):
+    """The name is taken."""
+
+    code, number = "exists", 16
+
+
+class UnreachableError(Error):
+    """A remote is down."""
+
+    code, number = "unreachable", 17
+
+
+class ProtectedError(Error):
+    """Refused without a permission."""
+
+    code, number = "protected", 18
+
+
+class CancelledError(Error):
+    """The call was stopped."""
+
+    code, number = "cancelled", 130
+
 
 _KINDS = (Error, UsageError, PartialError, AuthError, NoStoreError, BusyError, CorruptError,
           NoSpaceError, NewerFormatError, NotFoundError, ExistsError, UnreachableError,

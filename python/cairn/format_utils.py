@@ -21,10 +21,14 @@ from .store import Store
 def torch_to_cairn(torch_save_path, tag, *, allow_pickle=False, if_exists="error", step=None):
     """Saves a file of torch.save as a tag.
 
+    tag: STORE#TAG; the store is made when there is none.
     allow_pickle: objects that are neither tensors nor plain values are kept as the pickles that
-    they are, unread; otherwise they are refused. if_exists: "error", "same" or "replace".
-    Returns what `cairn import --json` prints. Errors: UsageError for what is no such file, or holds
-    such objects; NotFoundError; ExistsError; NoSpaceError, ..."""
+    they are, unread; otherwise they are refused.
+    if_exists: "error", "same" or "replace".
+    step: of the tag.
+    Returns what `cairn import --json` prints.
+    Errors: UsageError for what is no such file, or holds such objects; NotFoundError; ExistsError;
+    NoSpaceError, ..."""
     _check_kind(torch_save_path, os.path.isdir, "a folder", "dcp_to_cairn() takes folders")
     return _import(torch_save_path, tag, allow_pickle, if_exists, step)
 
@@ -39,7 +43,9 @@ def dcp_to_cairn(dcp_checkpoint_dir, tag, *, allow_pickle=False, if_exists="erro
 def cairn_to_torch(tag, torch_save_path, *, force=False):
     """Writes a tag as a file of torch.save, which torch.load(weights_only=True) takes.
 
-    force: over a file that is there. Returns what `cairn export --json` prints.
+    tag: STORE#TAG.
+    force: over a file that is there.
+    Returns what `cairn export --json` prints.
     Errors: NoStoreError, NotFoundError, ExistsError, CorruptError, NoSpaceError, UsageError."""
     return _export(tag, torch_save_path, "torch", force)
 
@@ -104,7 +110,7 @@ def _run(arguments):
     return f"wrote '{done['path']}': {done['tensors']} tensors, {done['bytes']} bytes"
 
 
-def main():
+def _main():
     try:
         print(_run(_arguments()))
     except Error as error:
@@ -115,4 +121,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    _main()

@@ -92,7 +92,8 @@ def _before_first_run(model, call):
 def local_state_dict(part, model=None):
     """What this rank holds of a model or optimizer: its state dict, with tensors that are cut among
     ranks as this rank's own. Ranks do not talk. The tensors are the part's memory: copy what shall
-    stay. model: an optimizer's, whose state then goes by the parameters' names."""
+    stay.
+    model: an optimizer's, whose state then goes by the parameters' names."""
     training, sections = _training_of(part, model)
     (state,) = training.state(sections).values()
     return _partition.local(state)
@@ -101,7 +102,8 @@ def local_state_dict(part, model=None):
 def load_state_dict(part, state, strict=True, same_partition_load=False, model=None):
     """Fills a model or optimizer from a state dict.
     same_partition_load: from one of local_state_dict(), where ranks hold the same again; else from
-    one of whole tensors, of which each rank takes what it holds. model: as for local_state_dict().
+    one of whole tensors, of which each rank takes what it holds.
+    model: as for local_state_dict().
     Errors: UsageError naming what has another shape here, or, if strict, only one of the two has."""
     training, sections = _training_of(part, model)
     ((section, own),) = training.state(sections).items()
@@ -123,7 +125,8 @@ def _training_of(part, model):
 def save(obj, f, partial=True):
     """Saves a dictionary under a path: the store's folder, a slash, a name. The tag is files/NAME,
     pinned, so that it is not taken for a checkpoint; one of that name is replaced.
-    partial: each rank's own; else rank 0's. Errors: as save_checkpoint."""
+    partial: each rank's own; else rank 0's.
+    Errors: as save_checkpoint."""
     store, tag = _place_of(f, create=True)
     rank, ranks = rank_in_job()
     if partial:

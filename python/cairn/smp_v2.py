@@ -30,7 +30,8 @@ def async_save(state_dict, checkpoint_id=None, storage_writer=None, planner=None
     """Copies the state and returns; it is saved as a tag meanwhile, whole or not at all, and
     replaces one of that name. A save before must have been finalized, or is waited for.
     process_group: the ranks that save together; None: all of the job.
-    Returns a handle: done(), wait(), result(). Errors: what the save before failed with; UsageError."""
+    Returns a handle: done(), wait(), result().
+    Errors: what the save before failed with; UsageError."""
     _notes.tell_once("cairn.smp_v2.async_save", storage_writer=(storage_writer, None),
                      planner=(planner, None), coordinator_rank=(coordinator_rank, 0),
                      queue=(queue, None), sharded_strategy=(sharded_strategy, None),
@@ -47,8 +48,10 @@ def async_save(state_dict, checkpoint_id=None, storage_writer=None, planner=None
 
 
 def maybe_finalize_async_calls(blocking=True, process_group=None):
-    """Raises what a save failed with that has ended. blocking: waits for those under way first.
-    process_group: only saves of this one; None: all. Returns whether none is under way."""
+    """Raises what a save failed with that has ended.
+    blocking: waits for those under way first.
+    process_group: only saves of this one; None: all.
+    Returns whether none is under way."""
     savers = [saver for (_, group), saver in _savers.items() if process_group in (None, group)]
     return all([saver.wait(None if blocking else 0) for saver in savers])
 

@@ -14,7 +14,15 @@ from .errors import CorruptError, ExistsError, NoStoreError, UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Tag:
-    """What `cairn ls` says of a tag. Sizes in bytes."""
+    """What `cairn ls` says of a tag.
+
+    manifest: the digest of the checkpoint, the same for equal ones.
+    created: when it was committed, in UTC.
+    step: a number, or None.
+    logical_bytes: of all tensors.
+    new_bytes: of the chunks that the store did not hold before, decoded.
+    metadata: texts by name.
+    """
 
     tag: str
     manifest: str
@@ -54,12 +62,14 @@ def _check_choices(into, map_location, rename):
 class Store:
     """A store directory. Tags are given by name, or as Tag.
 
-    **flags of show(), diff(), forget(), gc(), check(): the command's, with '_' for '-':
-    keep_last=5 is --keep-last 5, read_data=True is --read-data.
-    Threads: any. After a fork a child opens one of its own.
+    show(), diff(), forget(), gc() and check() take the flags of their commands, with '_' for '-':
+    keep_last=5 is --keep-last 5, read_data=True is --read-data. docs/cli has a page for each.
 
+    path: the folder; as an attribute, absolute.
     create: makes an empty store when there is none.
-    Errors: NoStoreError, NewerFormatError, UsageError.
+    Threads: any, also calls at the same time. After a fork a child opens one of its own. Pickles.
+    Errors: NoStoreError, NewerFormatError, UsageError; with create ExistsError for a folder that
+    holds other files.
     """
 
     def __init__(self, path, *, create=False):
@@ -106,6 +116,7 @@ class Store:
         The tag is complete and durable when this returns, or does not exist. Nothing may write to the
         tensors until then: where that is noticed, UsageError and no tag. Tensors that share
         their memory exactly are stored once and are one tensor again after a load.
+        step: of the training; a number that policies and warnings go by.
         user_content: anything that JSON holds; read back by `user_content()`.
         metadata: short facts for people and policies; values are kept as text, a loss that is NaN
         too.
@@ -114,6 +125,7 @@ class Store:
         same checkpoint; "replace".
         effort: how hard to try to store few bytes: "fast", "balanced" (None), "small".
         pin: policies of forget() pass the tag over.
+        allow_pickle: keeps other Python objects as pickles, which a load must ask for as well.
         roles: "auto": told from the optimizers in the state, or by names; cairn.torch.roles_of();
         "none"; or a dict like a roles file (`cairn help import`).
         group: a process group of torch.distributed whose ranks all make this call; without one, all
@@ -122,7 +134,9 @@ class Store:
         compare_replicas: whether what several ranks hold is the same: "sampled", a stretch of each
         tensor, another one at each save; "all"; "none". What differs gets a StateWarning.
         Returns a dict: tag, manifest, logical_bytes, new_bytes, reused_bytes, stored_bytes, ...
-        Errors: UsageError, ExistsError, NoSpaceError, BusyError, NoStoreError, ...
+        Threads: any. The work is done in C++, without the interpreter's lock.
+        Errors: UsageError naming the key (also for sparse, quantized, complex128 and meta tensors),
+        ExistsError, NoSpaceError, BusyError, NoStoreError; UnreachableError naming ranks.
         """
         request = _saving.Request(tag, step, metadata or {}, {}, base, if_exists, roles, effort, pin)
 
@@ -144,14 +158,20 @@ class Store:
         into: a nested state, or a module, optimizer or scheduler. Its tensors are filled where they
         lie, in any strides; those on the meta device are made anew. Plain values (a learning rate, a
         step) become the tag's, unless tensors= or rename= choose: in the state that is returned, which
-        is `into` itself, so what state_dict() made goes to load_state_dict() again.
-        None: the state as it was saved, on the CPU or where map_location (a device) says.
-        tensors: a glob or several; dtype: what floats become (with `into`: lets dtypes differ);
+        is `into` itself, so what state_dict() made goes to load_state_dict() again. Shapes are the
+        tag's, of whole tensors; a DTensor gets the box that this rank holds, whoever saved it.
+        None: the state as it was saved.
+        map_location: the device of what is made, without `into`; else the CPU.
+        tensors: a glob of stored names, or several; what does not match is left out.
+        dtype: what floats become; with `into`: lets dtypes differ, elements are converted.
         rename: {regular expression: replacement} for stored names.
         strict: names that only one side has are an error (with `tensors`, those chosen that the
         state has not); else they are passed over.
         allow_pickle: loads Python objects that were saved with it; they may run any code.
-        Errors: NotFoundError, UsageError with all that does not fit, CorruptError naming the place.
+        Returns the state, or what `into` was. Every byte was checked against its digest.
+        Threads: any, also loads at the same time.
+        Errors: NotFoundError; UsageError with all that does not fit; CorruptError naming the place,
+        after which tensors of `into` may hold anything.
         """
         _check_choices(into, map_location, rename)
         checkpoint = Checkpoint(self, name_of(tag))
@@ -164,7 +184,8 @@ class Store:
         return _into.load_into(checkpoint, into, choice)
 
     def user_content(self, tag):
-        """What the tag was saved with; None without any."""
+        """What the tag was saved with as user_content; None without any.
+        Errors: NotFoundError, CorruptError."""
         content = Checkpoint(self, name_of(tag)).attachment(_saving.USER_CONTENT)
         try:
             return None if content is None else json.loads(content)
@@ -172,30 +193,36 @@ class Store:
             raise CorruptError(f"the user content of '{name_of(tag)}' is damaged: {error}") from error
 
     def tags(self, pattern=None):
-        """The tags that match a glob, newest first."""
+        """The tags that match a glob, or all, newest first: a list of Tag."""
         listed = _program.run(self.path, "ls", *([pattern] if pattern else []))["tags"]
         names = [field.name for field in dataclasses.fields(Tag)]
         return [Tag(**{**{name: row.get(name) for name in names}, "created": _time(row["created"])})
                 for row in listed]
 
     def show(self, tag, **flags):
-        """The JSON of `cairn show`: tensors, layouts, attachments, restore cost."""
+        """The JSON of `cairn show`: tensors, layouts, attachments, restore cost.
+        Errors: NotFoundError, CorruptError for damaged metadata."""
         return _program.run(self.path, "show", name_of(tag), flags=flags)
 
     def diff(self, a, b, **flags):
-        """The JSON of `cairn diff`: what changed between two tags."""
+        """The JSON of `cairn diff`: what changed between two tags.
+        Errors: NotFoundError, CorruptError."""
         return _program.run(self.path, "diff", name_of(a), name_of(b), flags=flags)
 
     def forget(self, *tags, **flags):
-        """Drops tags by name, or by policy: forget(keep_last=5). Returns what was kept and removed.
-        Errors: ProtectedError, NotFoundError."""
+        """Drops tags by name, or by policy: forget(keep_last=5); all of them in one step, or none.
+        Returns what was kept and removed. Their space comes back with gc(), or gc=True here.
+        Errors: ProtectedError for a pinned tag and the newest of a prefix, NotFoundError, BusyError."""
         return _program.run(self.path, "forget", *map(name_of, tags),
                             flags={"yes": True, **flags})
 
     def gc(self, **flags):
-        """Frees what no tag needs. Returns freed_bytes and more."""
+        """Frees what no tag needs, while others save and load. Returns freed_bytes and more.
+        Errors: BusyError while another one runs, PartialError, CorruptError."""
         return _program.run(self.path, "gc", flags={"yes": True, **flags})
 
     def check(self, **flags):
-        """Looks for damage: check(read_data=True). Returns the findings; `ok` sums them up."""
+        """Looks for damage, of data too by check(read_data=True). Returns the findings: `ok` sums
+        them up, `errors` names tags, tensors and packs. Damage is a finding, no error.
+        Errors: NotFoundError; Error for what could not be read this time."""
         return _program.run(self.path, "check", flags=flags, fine=(0, 12))

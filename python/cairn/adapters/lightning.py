@@ -38,15 +38,16 @@ _lightning = _library()
 
 class CairnCheckpointIO(_lightning.plugins.CheckpointIO):
     """Saves, loads and removes checkpoints as tags. A path's tag is what is below `root` of it, or
-    the whole of it when it is elsewhere, without ".ckpt"; a tag's name is a path too.
+    the whole of it when it is elsewhere, without ".ckpt"; a tag's name is a path too. A tag of that
+    name is replaced.
 
     store: a cairn.Store, or a path, where one is made when there is none.
     root: a folder; None: the one that the program runs in.
     async_save: save_checkpoint() copies the state and returns. What a save failed with is raised by
     the next one, or at the end.
     allow_pickle: whether checkpoints may hold what only a pickle does.
-    A tag of that name is replaced. Threads: one at a time. Errors: UsageError for paths that no tag
-    can be called; as Store.save and Store.load.
+    Threads: one at a time.
+    Errors: UsageError for paths that no tag can be called; as Store.save and Store.load.
     """
 
     def __init__(self, store, *, root=None, async_save=True, allow_pickle=False):
@@ -88,7 +89,8 @@ class CairnCheckpointIO(_lightning.plugins.CheckpointIO):
         self._saving = self._saver.save(self.tag_of(path), checkpoint, **chosen)
 
     def load_checkpoint(self, path, map_location=None, weights_only=None):
-        """weights_only: tags hold no code, unless allow_pickle lets them; then True refuses it."""
+        """The checkpoint as it was saved. weights_only: tags hold no code, unless allow_pickle lets
+        them; then True refuses it. Errors: as Store.load."""
         self._wait()
         return self.store.load(self.tag_of(path), map_location=map_location,
                                allow_pickle=self._allow_pickle and not weights_only)
@@ -154,12 +156,13 @@ class RandomNumbers(_lightning.Callback):
         _rng.restore(self._taken)
 
     def on_fit_start(self, trainer, pl_module):
-        """Setting up the strategy may have drawn some."""
+        """Restores them again: setting up the strategy may have drawn some."""
         if self._taken is not None:
             _rng.restore(self._taken)
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        """An iteration that begins within an epoch has drawn numbers that the saved run did not."""
+        """And again: an iteration that begins within an epoch has drawn numbers that the saved run
+        did not."""
         taken, self._taken = self._taken, None
         if taken is not None and self._is_within_epoch:
             _rng.restore(taken)

@@ -28,8 +28,10 @@ _STEP = re.compile(r"(\d+)$")  # of a checkpoint's name
 
 @dataclasses.dataclass
 class CairnStorageConfig(StorageConfig):
-    """store: the folder of a store, made when there is none. Checkpoint ids are tags' names; of a
-    path, what follows the first slash."""
+    """Makes a CheckpointManager save to a store. Checkpoint ids are tags' names; of a path, what
+    follows the first slash.
+
+    store: the folder of a store, made when there is none."""
 
     store: str
 
@@ -38,7 +40,10 @@ class CairnStorageConfig(StorageConfig):
 
 
 class CairnStorage(Storage):
-    """Paths are tags' names, and names of files in a tag. Threads: any; processes: any.
+    """Paths are tags' names, and names of files in a tag.
+
+    store: the folder of a store, made when there is none.
+    Threads: any; processes: any.
     Errors: OSError as torch_checkpointing has them; else as Store.save and Store.load."""
 
     mmap_fill_workers = 1  # a stream reads a tensor once when it goes from one to the next

@@ -31,9 +31,14 @@ class CairnCallback(TrainerCallback):
     """Saves model, optimizer, scheduler, scaler, random numbers and TrainerState as PREFIX/step-N
     where the Trainer would write a checkpoint folder, and at the end of the training.
 
+    store: a cairn.Store, or a path, where one is made when there is none.
+    prefix: of the tags' names; a tag of that step is replaced.
+    keep_last: all but the newest so many tags of the prefix go after a save, and their space with
+    them; pinned ones stay. None: all stay.
+    async_save: training goes on while a copy of the state is saved; what a save fails with is
+    raised by the next one, or at the end of the training.
     folders: whether the Trainer goes on writing those too. Without, a tag is saved as the next step
     begins: with all that the Trainer logged and evaluated after its own.
-    store, prefix, keep_last, async_save: as in _run.Run.
     Errors, raised in the training: UsageError for models that are cut among ranks; as Store.save.
     """
 
@@ -46,6 +51,7 @@ class CairnCallback(TrainerCallback):
 
     @property
     def store(self):
+        """The cairn.Store that the tags are in."""
         return self._run.store
 
     def folder_of_newest(self, trainer):

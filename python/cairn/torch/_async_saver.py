@@ -27,6 +27,10 @@ _POLICIES = ("wait", "skip", "error")
 class AsyncSaver:
     """Saves states to a store, one after the other, beside the training.
 
+    What a save fails with is raised once: by its handle, or by the next call here. What nobody saw
+    is logged when the program ends; it waits for the save that is under way. As a context manager
+    it closes itself.
+
     store: a cairn.Store, or a path, where one is made when there is none.
     group: a process group whose ranks all call save() together, in the same order. Without one, a
     state with tensors that are cut among ranks is saved by all ranks of the job; any other by this
@@ -39,8 +43,6 @@ class AsyncSaver:
     compare_replicas, roles, effort, allow_pickle: as in Store.save.
 
     Memory: two copies of what this rank stores, from the second save on.
-    What a save fails with is raised once: by its handle, or by the next call here. What nobody saw
-    is logged when the program ends; it waits for the save that is under way.
     Threads: one at a time. A forked child cannot save, and its end disturbs nothing.
     """
 
@@ -85,8 +87,11 @@ class AsyncSaver:
     def save(self, tag, state_dict, *, user_content=None, metadata=None, step=None, base=None,
              if_exists="error", pin=False):
         """Begins a save; arguments as for Store.save. Once this returns, the state may change.
-        Returns a handle: done(), wait(), result(), skipped.
-        Errors: what the save before failed with, if nobody was told yet; nothing is begun then.
+        Returns a handle, for any thread: done() tells whether it has ended; wait(timeout) and
+        result(timeout) wait and raise what it failed with, and result() returns what Store.save does;
+        skipped tells that nothing was saved, as the one before was still under way.
+        Errors: what the call can see, as Store.save; what the save before failed with, if nobody was
+        told yet; BusyError with back_pressure="error". Nothing is begun then.
         """
         if self._is_closed or os.getpid() != self._process:
             raise UsageError("this saver is closed" if self._is_closed else

@@ -21,6 +21,8 @@ def roles_of(model=None, optimizer=None, *, clip=None):
         store.save(tag, {"model": model.state_dict(), "optimizer": optimizer.state_dict()},
                    roles=roles)
 
+    A hook on optimizer.step() notes the numbers of each step; roles.end() takes it off.
+
     optimizer: of torch.optim, or one that looks like those; or a list of several. Those that Cairn
     does not predict are no error: their tensors are stored as differences.
     clip: the factor that the gradients of the step were multiplied with, if it is known; a save is

@@ -46,8 +46,11 @@ class Numbers:
 class Ranks:
     """(rank, size) of a job or a process group, and its way to talk.
 
-    store: a store of torch.distributed that all of them reach; name: what this talk's keys begin
-    with, the same on all ranks and no other talk's; labels: the ranks' names in messages.
+    Made by of() and alone(), for savers; most programs need none.
+
+    store: a store of torch.distributed that all of them reach.
+    name: what this talk's keys begin with, the same on all ranks and no other talk's.
+    labels: the ranks' names in messages.
     timeout: seconds that one wait may last without a sign of life of who is waited for, and half of
     the wait for an answer of one to all.
     Threads: any; saves of one group begin in the same order on all ranks. A fork may not use it.
@@ -68,7 +71,7 @@ class Ranks:
 
     @classmethod
     def alone(cls):
-        """One process."""
+        """Those of one process, with nobody to talk to."""
         return cls(0, 1)
 
     @classmethod
@@ -93,7 +96,7 @@ class Ranks:
 
     def exchange(self):
         """The next talk of these ranks: what is said in it does not meet what is said in others,
-        also when one of them ended early. All ranks begin as many. See _joining.py for others."""
+        also when one of them ended early. All ranks begin as many (_joining.py has others)."""
         self.check_process()
         return Exchange(self, f"next/{next(self._numbers.exchanges)}")
 
@@ -112,15 +115,17 @@ class Ranks:
         self.ended.set()
 
     def gather(self, value, to=0):
-        """As Exchange.gather, in a talk of its own."""
+        """The values of all ranks on the rank `to`, as a list; None on the others. They go as JSON.
+        Errors: UnreachableError naming ranks."""
         return self.exchange().gather(value, to)
 
     def broadcast(self, value=None, of=0):
-        """As Exchange.broadcast, in a talk of its own."""
+        """The value that the rank `of` gives, on all ranks. It goes as JSON.
+        Errors: UnreachableError naming ranks."""
         return self.exchange().broadcast(value, of)
 
     def named(self, ranks):
-        """named() of their labels."""
+        """Text for messages, of their labels: "ranks 3 and 5"."""
         return named([self.labels[rank] for rank in ranks])
 
     def ask(self, question, *arguments):

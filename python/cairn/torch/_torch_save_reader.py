@@ -38,7 +38,8 @@ class TorchSaveReader(dcp.StorageReader):
     checkpoint_id: the file, for calls that give none.
     group: the process group of the load, where only its rank 0 has the file: it sends the others
     their boxes. None: each rank maps the file.
-    Threads: one load at a time. Memory: the file is mapped; one of the legacy form is loaded whole.
+    Threads: one load at a time.
+    Memory: the file is mapped; one of the legacy form is loaded whole.
     Errors: NotFoundError; UsageError for what is no such file, or names what is no data.
     """
 

@@ -32,9 +32,11 @@ class StorageWriter(Placed, dcp.StorageWriter):
         dcp.save(state, storage_writer=StorageWriter("/data/store"), checkpoint_id="run7/step-100")
 
     store: a cairn.Store, or a path, where one is made when there is none and the ranks talk; None
-    where checkpoint_id is cairn:///folder/of/the/store#tag. checkpoint_id: for calls that give none.
+    where checkpoint_id is cairn:///folder/of/the/store#tag.
+    checkpoint_id: for calls that give none.
     overwrite: replaces a tag that exists, as DCP's own writers do; False raises ExistsError before
-    a byte is written. step: of the tag; None: the number of a name that ends in "step-100".
+    a byte is written.
+    step: of the tag; None: the number of a name that ends in "step-100".
     metadata, roles, effort, pin, compare_replicas: as in Store.save.
     group, timeout: for use_collectives=False: the process group of the save (None: the whole job)
     and for how many seconds its ranks wait for each other.
