@@ -31,7 +31,7 @@ static Status warn_of_idle_renames(Output& output, const ExportRequest& request)
 /// A file, by what its name ends in; or a folder.
 static ExportFormat format_of_path(const std::string& path) {
   if (path.ends_with(".safetensors")) return ExportFormat::kSafetensors;
-  static constexpr std::array<std::string_view, 4> kTorch = {".pt", ".pth", ".bin", ".ckpt"};
+  static constexpr std::array<std::string_view, 3> kTorch = {".pt", ".pth", ".ckpt"};
   const bool is_torch = std::any_of(kTorch.begin(), kTorch.end(),
                                     [&](std::string_view end) { return path.ends_with(end); });
   return is_torch ? ExportFormat::kTorch : ExportFormat::kHuggingFace;

@@ -46,8 +46,8 @@ struct Unit {
   size_t item = 0;  ///< tensor, or tensor count + attachment
   uint64_t chunk = 0;
   bool is_piece = false;
-  Box box;                      ///< in storage coordinates; of an attachment: offset and length
-  std::vector<size_t> sources;  ///< boxes of the tensor that together hold it
+  Box box = {};  ///< in storage coordinates; of an attachment: offset and length
+  std::vector<size_t> sources = {};  ///< boxes of the tensor that together hold it
 };
 
 /// What a save has: all of a tag; what one process has of it; or what several have stored.

@@ -33,12 +33,12 @@ class Export(unittest.TestCase):
             self.assertNotIn('"hint":""', error)
 
     def test_a_file_where_a_folder_shall_be_stays(self):
-        precious = self.folder / "model.pt"
+        precious = self.folder / "model.bin"
         precious.write_text("precious")
         named = self.folder / "x.safetensors"
         named.write_text("precious")
         link = self.folder / "link"
-        link.symlink_to("model.pt")
+        link.symlink_to("model.bin")
         nowhere = self.folder / "nowhere"
         nowhere.symlink_to("missing/file")
         pipe = self.folder / "pipe"
@@ -49,7 +49,7 @@ class Export(unittest.TestCase):
         self.refuse(link)
         self.refuse(nowhere)
         self.refuse(pipe)
-        self.refuse("sub/../model.pt")
+        self.refuse("sub/../model.bin")
         self.assertEqual(self.names(), before)
         self.assertEqual((precious.read_text(), named.read_text()), ("precious", "precious"))
         self.assertTrue(link.is_symlink() and nowhere.is_symlink() and pipe.is_fifo())
