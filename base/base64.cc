@@ -1,5 +1,7 @@
 #include "base/base64.h"
 
+#include <algorithm>
+
 namespace cairn {
 
 static constexpr std::string_view kDigits =

@@ -1,5 +1,6 @@
 #include "base/process.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -27,6 +28,13 @@ uint64_t process_start(int64_t pid) {
 bool process_exists(int64_t pid) {
   // Of another user: EPERM. Zero and less would mean groups of processes.
   return pid > 0 && pid <= INT32_MAX && (kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH);
+}
+
+void raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 ProcessIdentity this_process() {

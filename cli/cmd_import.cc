@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/process.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
@@ -136,6 +137,7 @@ int cmd_import(const Context& context, const ImportOptions& options) {
   const auto store = Store::open(posix_fs(), context.store);
   if (!store) return output.fail(store.error());
   report_shrunken_input();
+  raise_file_limit();  // each file stays open until it was saved
   ImportFiles files;
   auto request = make_request(context, **store, options, files);
   if (!request) return output.fail(request.error());

@@ -15,7 +15,7 @@
 #include "cli/report/tag_table.h"
 #include "cli/store_usage.h"
 #include "cli/tag_json.h"
-#include "lib/formats/new_file.h"
+#include "lib/new_file.h"
 
 namespace cairn {
 

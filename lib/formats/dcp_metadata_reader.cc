@@ -12,8 +12,6 @@ namespace cairn {
 using nlohmann::json;
 using Kind = PickleNode::Kind;
 
-static constexpr unsigned kDepthMax = 64;
-
 namespace {
 
 class MetadataReader {
@@ -86,23 +84,21 @@ class MetadataReader {
         return malformed(
             "its files are transformed (compressed, ...): save it without _extensions");
       }
-      places_[graph_.at(name).text].emplace_back(
-          numbers(field(pairs[i], "offset")).value_or(std::vector<uint64_t>()),
+      auto at = numbers(field(pairs[i], "offset")).value_or(std::vector<uint64_t>());
+      places_.try_emplace(
+          {graph_.at(name).text, std::move(at)},
           DcpPlace{file_name, static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes)});
     }
     return {};
   }
 
   const DcpPlace* find_place(const std::string& key, const std::vector<uint64_t>& offsets) const {
-    const auto found = places_.find(key);
-    if (found == places_.end()) return nullptr;
-    for (const auto& [at, place] : found->second) {
-      if (at == offsets) return &place;
-    }
-    return nullptr;
+    const auto found = places_.find({key, offsets});
+    return found == places_.end() ? nullptr : &found->second;
   }
 
   Result<DcpItem> read_item(const std::string& key, PickleId about) {
+    if (!is_utf8(key)) return malformed(fmt::format("the key '{}' is no UTF-8", shown(key)));
     DcpItem item{.key = key};
     const PickleId chunks = field(about, "chunks");
     if (chunks == kNoPickle) {
@@ -166,10 +162,12 @@ class MetadataReader {
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
       const PickleNode& path = graph_.at(pairs[i + 1]);
       if (path.kind != Kind::kTuple || path.items.empty()) return false;
+      if (path.items.size() > kNestingMax) return false;
       DcpPath keys;
       for (const PickleId part : path.items) {
         const PickleNode& key = graph_.at(part);
         if (key.kind != Kind::kText && key.kind != Kind::kInt) return false;
+        if (!is_utf8(key.text)) return false;
         keys.push_back(key.kind == Kind::kText ? StateKey(key.text) : StateKey(key.integer));
       }
       made.paths.emplace_back(graph_.at(pairs[i]).text, std::move(keys));
@@ -182,7 +180,8 @@ class MetadataReader {
     const auto value = value_of_pickle(graph_, id);
     if (value && !value->is_object()) return *value;
     const bool is_dict = node.kind == Kind::kDict;
-    if ((!is_dict && node.kind != Kind::kList && node.kind != Kind::kTuple) || depth > kDepthMax) {
+    if ((!is_dict && node.kind != Kind::kList && node.kind != Kind::kTuple) ||
+        depth > kNestingMax) {
       return malformed("its planner's data holds what JSON does not");
     }
     json parts = json::array();
@@ -199,7 +198,8 @@ class MetadataReader {
 
   const PickleGraph& graph_;
   const std::string& path_;
-  std::map<std::string, std::vector<std::pair<std::vector<uint64_t>, DcpPlace>>> places_;
+  /// By key, and where a piece begins; nowhere for values.
+  std::map<std::pair<std::string, std::vector<uint64_t>>, DcpPlace> places_;
 };
 
 }  // namespace

@@ -105,7 +105,7 @@ class MetadataWriter {
   }
 
   Result<PickleId> planner_data(const DcpMetadata& metadata) {
-    if (!metadata.planner_data.is_null()) return decoded(metadata.planner_data);
+    if (!metadata.planner_data.is_null()) return decoded(metadata.planner_data, 0);
     std::vector<PickleId> pairs;
     for (const auto& [key, path] : metadata.paths) {
       std::vector<PickleId> parts;
@@ -120,9 +120,9 @@ class MetadataWriter {
   }
 
   /// python/cairn/torch/_planner_data.py
-  Result<PickleId> decoded(const nlohmann::json& told) {
+  Result<PickleId> decoded(const nlohmann::json& told, unsigned depth) {
     if (!told.is_object()) return pickle_of_value(graph_, told);
-    const bool is_known = told.size() == 1 && told.begin()->is_array();
+    const bool is_known = told.size() == 1 && told.begin()->is_array() && depth <= kNestingMax;
     if (!is_known) return fail(Code::kCorrupt, "the planner's data is not understood");
     const std::string& kind = told.begin().key();
     std::vector<PickleId> parts;
@@ -131,7 +131,7 @@ class MetadataWriter {
       if (kind == "dict" && !is_pair)
         return fail(Code::kCorrupt, "the planner's data is not understood");
       for (size_t i = 0; i < (is_pair ? 2 : 1); ++i) {
-        CAIRN_TRY(const PickleId node, decoded(is_pair ? part[i] : part));
+        CAIRN_TRY(const PickleId node, decoded(is_pair ? part[i] : part, depth + 1));
         parts.push_back(node);
       }
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 
 #include "lib/formats/dcp_keys.h"
 #include "lib/formats/dcp_metadata.h"
@@ -40,9 +41,11 @@ class DcpExporter {
 
   Status run(const std::vector<ExportedTensor>& tensors) {
     CAIRN_TRY(state_, load_state(checkpoint_, request_, tensors));
+    warn_of_what_stays(state_, result_);
     CAIRN_CHECK(folder_.check_attachments(checkpoint_, is_state_attachment));
     CAIRN_CHECK(folder_.prepare());
     const Status written = fill();
+    files_.clear();  // what has no name yet goes
     if (!written) folder_.remove_what_was_written();
     return written;
   }
@@ -146,9 +149,19 @@ class DcpExporter {
     if (node.kind == StateNode::Kind::kBytes) {
       return load_attachment(checkpoint_, std::string(kBytesPrefix) + node.name);
     }
-    PickleGraph graph = object_graph_;
-    CAIRN_TRY(const PickleId root, pickle_of_state(graph, node, among(objects_)));
+    PickleGraph graph;
+    CAIRN_TRY(const PickleId root, pickle_of_state(graph, node, [&](const StateNode& leaf) {
+                return object_of(leaf, graph);
+              }));
     return torch_file_of(std::move(graph), root);
+  }
+
+  /// One object of all that the state has.
+  Result<PickleId> object_of(const StateNode& leaf, PickleGraph& graph) const {
+    CAIRN_TRY(const PickleId id, among(objects_)(leaf));
+    CAIRN_TRY(const Bytes pickle, write_pickle(object_graph_, id));
+    CAIRN_TRY(const PickleRead read, read_pickle(pickle, graph));
+    return read.root;
   }
 
   /// Of one without a byte.
@@ -162,16 +175,21 @@ class DcpExporter {
     item.is_tensor = true;
     item.dtype = tensor.dtype;
     item.shape = tensor.shape;
-    result_.bytes += tensor.bytes;
-    ++result_.tensors;
+    if (written_.insert(&tensor).second) {
+      result_.bytes += tensor.bytes;
+      ++result_.tensors;
+    } else if (request_.call.progress != nullptr) {
+      request_.call.progress->total_bytes += tensor.bytes;  // tied: once for each key
+    }
   }
 
   Status add_large(const DcpLeaf& leaf, DcpItem& item) {
     const ExportedTensor* tensor = tensor_of(leaf);
     if (tensor == nullptr || tensor->bytes == 0) return {};
     describe(*tensor, item);
-    CAIRN_TRY(const auto boxes, cut_slabs(tensor->dtype, tensor->shape,
-                                          checkpoint_.schema().chunk_elements, kPieceBytesMax));
+    CAIRN_TRY(const auto boxes,
+              cut_slabs(tensor->dtype, tensor->shape, checkpoint_.schema().chunk_elements,
+                        std::min(kPieceBytesMax, request_.shard_bytes_max)));
     placed_.push_back({tensor, bytes_});
     for (const Box& box : boxes) CAIRN_CHECK(add_piece(tensor->stored, box, item));
     return {};
@@ -215,7 +233,10 @@ class DcpExporter {
     }
     CAIRN_CHECK(piece.writer->add(piece.archive.data_at(0) + at, bytes));
     piece.done += bytes.size();
-    return piece.done == piece.bytes ? piece.writer->end() : Status();
+    if (piece.done < piece.bytes) return {};
+    const Status ended = piece.writer->end();
+    piece.writer.reset();
+    return ended;
   }
 
   // --- Metadata
@@ -260,6 +281,7 @@ class DcpExporter {
   DcpMetadata metadata_;
   std::deque<NewFile> files_;
   uint64_t end_ = 0;  // of the file that is being filled
+  std::set<const ExportedTensor*> written_;
   std::deque<Piece> pieces_;
   std::vector<PlacedTensor> placed_;
   uint64_t bytes_ = 0;  // of all pieces

@@ -35,7 +35,8 @@ struct ExportResult {
 /// state that the tag holds, values and all; with a choice of tensors, or names of their own, only
 /// these.
 /// Errors: kExists without `force`; kUsage for a conversion that is not possible, two tensors of
-/// one name, and dtypes that the format has not; kCorrupt; kNoSpace. Memory: a few slabs of 64 MiB.
+/// one name, and dtypes that the format has not; kCorrupt; kNoSpace. Memory: a few slabs of 64 MiB;
+/// kDcp: about a kilobyte for each piece; what is no tensor is held whole.
 Result<ExportResult> export_files(Checkpoint& checkpoint, const ExportRequest& request);
 
 }  // namespace cairn

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lib/formats/export_files.h"
-#include "lib/formats/new_file.h"
+#include "lib/new_file.h"
 
 namespace cairn {
 

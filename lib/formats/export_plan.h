@@ -22,7 +22,7 @@ struct ExportedTensor {
 Result<std::vector<ExportedTensor>> plan_export(const Checkpoint& checkpoint,
                                                 const ExportRequest& request);
 
-/// A box of a tensor, and where its bytes belong in what is written.
+/// A tensor, and where its bytes belong in what is written.
 struct PlacedTensor {
   const ExportedTensor* tensor = nullptr;
   uint64_t at = 0;

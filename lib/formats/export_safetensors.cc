@@ -7,22 +7,20 @@
 
 #include "lib/formats/export_folder.h"
 #include "lib/formats/export_formats.h"
+#include "lib/formats/hugging_face_names.h"
 #include "lib/formats/safetensors.h"
 #include "lib/formats/saved_state.h"
 
 namespace cairn {
 
-static constexpr std::string_view kIndexName = "model.safetensors.index.json";
-static constexpr std::string_view kWholeName = "model.safetensors";
-
 /// Whether Hugging Face libraries, and an import, would take the file for a part of the model.
 static bool is_model_file(const std::string& name) {
   static const std::regex shard("model-[0-9]+-of-[0-9]+\\.safetensors");
-  return name == kWholeName || name == kIndexName || std::regex_match(name, shard);
+  return name == kModelName || name == kModelIndexName || std::regex_match(name, shard);
 }
 
 static bool is_model_entry(const std::string& name) {
-  return name == kIndexName || name == kWholeName;
+  return name == kModelIndexName || name == kModelName;
 }
 
 static constexpr FolderFormat kHuggingFace = {is_model_entry, is_model_file};
@@ -110,7 +108,7 @@ class SafetensorsExporter {
     }
     for (size_t i = 0; i < shards.size(); ++i) {
       shards[i].name = shards.size() == 1
-                           ? std::string(kWholeName)
+                           ? std::string(kModelName)
                            : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
     }
     return shards;
@@ -144,7 +142,7 @@ class SafetensorsExporter {
     if (!about.is_object()) about = nlohmann::json::object();
     about["total_size"] = result_.bytes;
     const nlohmann::json index = {{"metadata", about}, {"weight_map", map}};
-    CAIRN_TRY(NewFile file, folder.create(std::string(kIndexName)));
+    CAIRN_TRY(NewFile file, folder.create(std::string(kModelIndexName)));
     CAIRN_CHECK(file.append(as_bytes(index.dump(2) + "\n")));
     CAIRN_CHECK(file.seal());
     return file;

@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include "lib/formats/export_formats.h"
-#include "lib/formats/new_file.h"
 #include "lib/formats/saved_state.h"
 #include "lib/formats/state_pickle.h"
 #include "lib/formats/state_taker.h"
 #include "lib/formats/torch_archive.h"
+#include "lib/new_file.h"
 #include "lib/strided.h"
 
 namespace cairn {
@@ -29,7 +29,7 @@ class TorchExporter {
     PickleGraph graph;
     CAIRN_TRY(const PickleId root, root_of(state, graph));
     CAIRN_TRY(const TorchArchive archive, TorchArchive::plan(std::move(graph), root, forms_));
-    warn_of_what_stays(state);
+    warn(state);
     return write(archive);
   }
 
@@ -76,7 +76,7 @@ class TorchExporter {
     return {};
   }
 
-  void warn_of_what_stays(const SavedState& state) {
+  void warn(const SavedState& state) {
     size_t count = 0;
     for (const AttachmentInfo& attachment : checkpoint_.manifest().attachments) {
       if (!is_state_attachment(attachment.name)) ++count;
@@ -85,9 +85,7 @@ class TorchExporter {
       result_.warnings.push_back(fmt::format(
           "{} attachment(s) stay behind: a file of torch.save has no place for them", count));
     }
-    if (!state.is_whole && !state.objects.empty()) {
-      result_.warnings.push_back("only tensors are written, no other values of the state");
-    }
+    warn_of_what_stays(state, result_);
   }
 
   /// Tensors can be appended when all come from the tag, one after the other.

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/utf8.h"
+#include "lib/formats/hugging_face_names.h"
 #include "lib/formats/import_sources.h"
 #include "lib/formats/safetensors.h"
 
@@ -13,10 +14,6 @@ namespace cairn {
 
 using nlohmann::json;
 
-static constexpr std::string_view kSafetensors = ".safetensors";
-static constexpr std::string_view kIndexName = "model.safetensors.index.json";
-static constexpr std::string_view kBinName = "pytorch_model.bin";
-static constexpr std::string_view kBinIndexName = "pytorch_model.bin.index.json";
 static constexpr uint64_t kIndexBytesMax = 256 * kMiB;
 // Where the pieces of cut tensors begin, in the __metadata__ of files that DCP's
 // HuggingFaceStorageWriter made (torch/distributed/checkpoint/_hf_utils.py).
@@ -170,7 +167,7 @@ static bool has_file(const std::vector<FolderEntry>& entries, std::string_view n
 }
 
 static bool is_safetensors(const FolderEntry& entry) {
-  return entry.is_file && entry.name.ends_with(kSafetensors);
+  return entry.is_file && entry.name.ends_with(kSafetensorsSuffix);
 }
 
 /// Older models, which have no safetensors.
@@ -191,13 +188,13 @@ static Status add_bin_files(ImportSources& sources, const std::string& folder,
 
 Status add_hugging_face(ImportSources& sources, const std::string& folder) {
   CAIRN_TRY(const auto entries, sources.fs().list(folder));
-  const bool has_index = has_file(entries, kIndexName);
+  const bool has_index = has_file(entries, kModelIndexName);
   if (!has_index && std::none_of(entries.begin(), entries.end(), is_safetensors)) {
     return add_bin_files(sources, folder, entries);
   }
   std::set<std::string> shards;
   if (has_index) {
-    CAIRN_CHECK(read_index(sources, join_path(folder, std::string(kIndexName)), shards));
+    CAIRN_CHECK(read_index(sources, join_path(folder, std::string(kModelIndexName)), shards));
   }
   for (const FolderEntry& entry : entries) {
     if (!is_safetensors(entry)) continue;
@@ -209,7 +206,7 @@ Status add_hugging_face(ImportSources& sources, const std::string& folder) {
     }
   }
   CAIRN_CHECK(add_other_files(sources, folder, entries, [](const std::string& name) {
-    return name == kIndexName || name.ends_with(kSafetensors);
+    return name == kModelIndexName || name.ends_with(kSafetensorsSuffix);
   }));
   std::vector<std::string> paths;
   for (const std::string& shard : shards) paths.push_back(join_path(folder, shard));

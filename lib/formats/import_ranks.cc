@@ -6,6 +6,7 @@
 #include "lib/formats/import_sources.h"
 #include "lib/formats/pickle_names.h"
 #include "lib/formats/rank_layout.h"
+#include "lib/strided.h"
 
 namespace cairn {
 
@@ -24,6 +25,11 @@ class RankImporter {
                   "'files' of the layout says how they are called");
     }
     CAIRN_CHECK(check_ranks());
+    if (!others_.empty()) {
+      sources_.warn(
+          fmt::format("{} file(s) of '{}' are not called like '{}' and passed over, such as '{}'",
+                      others_.size(), folder_, layout_.files, others_.front()));
+    }
     for (const auto& [path, ranks] : files_) CAIRN_CHECK(add_file(path, ranks));
     return sources_.add_state(std::move(root_), folder_);
   }
@@ -42,6 +48,8 @@ class RankImporter {
       } else if (const auto ranks = ranks_of_path(layout_.files, path)) {
         files_.emplace(path, *ranks);
         for (const auto& [axis, rank] : *ranks) seen_[axis].insert(rank);
+      } else {
+        others_.push_back(path);
       }
     }
     return {};
@@ -71,6 +79,7 @@ class RankImporter {
     CAIRN_TRY(TakenState taken, take_state(file, path));
     for (const NamedTensor& named : taken.tensors) CAIRN_CHECK(add_tensor(named, ranks, path));
     merge(root_, std::move(taken.root));
+    sources_.add_pickles({}, std::move(taken.objects));
     return {};
   }
 
@@ -78,7 +87,7 @@ class RankImporter {
     const TorchTensor& own = named.tensor;
     const RankCut* cut = layout_.cut_of(named.name);
     if (cut == nullptr) {
-      return sources_.add_tensor(named.name, own, own.shape, whole_box(own.shape), folder_);
+      return add_piece(named.name, own, own.shape, whole_box(own.shape), path);
     }
     const auto rank = ranks.find(cut->axis);
     if (rank == ranks.end()) {
@@ -97,9 +106,26 @@ class RankImporter {
       TorchTensor part = own;
       part.shape = piece.box.lengths;
       part.data += static_cast<int64_t>(piece.own) * own.strides_bytes[cut->dim];
-      CAIRN_CHECK(sources_.add_tensor(named.name, part, whole, std::move(piece.box), folder_));
+      CAIRN_CHECK(add_piece(named.name, part, whole, std::move(piece.box), path));
     }
     return {};
+  }
+
+  /// Once, where several ranks have it.
+  Status add_piece(const std::string& name, const TorchTensor& part, const Shape& whole, Box box,
+                   const std::string& path) {
+    const auto [first, fresh] = pieces_.try_emplace({name, box.offsets}, std::pair(part, path));
+    if (fresh) return sources_.add_tensor(name, part, whole, std::move(box), folder_);
+    const auto& [known, known_path] = first->second;
+    const bool is_same =
+        known.dtype == part.dtype && known.shape == part.shape &&
+        equal_boxes({known.data, known.strides_bytes}, {part.data, part.strides_bytes}, part.shape,
+                    bits_per_element(part.dtype) / 8);
+    if (is_same) return {};
+    return fail(
+        Code::kUsage,
+        fmt::format("'{}' is one thing in '{}' and another in '{}'", name, known_path, path),
+        "a cut of the layout says along which axis ranks have parts of it");
   }
 
   /// Dicts are united; of what both have the first counts.
@@ -124,6 +150,10 @@ class RankImporter {
   const RankLayout layout_;
   std::map<std::string, Ranks> files_;
   std::map<std::string, std::set<uint64_t>> seen_;
+  std::vector<std::string> others_;  // files that are called otherwise
+  /// By name, and where they begin: the first, and the file that has it.
+  std::map<std::pair<std::string, std::vector<uint64_t>>, std::pair<TorchTensor, std::string>>
+      pieces_;
   StateNode root_;
 };
 

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <set>
-
 #include "lib/formats/state_pickle.h"
 
 namespace cairn {
@@ -65,16 +63,14 @@ void ImportSources::add_own_text(std::string_view name, std::string_view text) {
 }
 
 Status ImportSources::add_state(StateNode root, const std::string& owner) {
-  std::set<StateKey> known;
-  for (const auto& [key, child] : root_.children) known.insert(key);
   for (auto& [key, child] : root.children) {
-    if (known.contains(key)) {
-      return fail(Code::kUsage,
-                  fmt::format("'{}' of '{}' is in another of the files too", key.dump(), owner));
+    if (!keys_.insert(key).second) {
+      return fail(Code::kUsage, fmt::format("'{}' of '{}' is in another of the files too",
+                                            name_below("", key), owner));
     }
     root_.children.emplace_back(std::move(key), std::move(child));
   }
-  owners_in_order_.push_back(owner);
+  ++states_;
   return {};
 }
 
@@ -86,13 +82,15 @@ void ImportSources::add_pickles(Bytes torch, Bytes objects) {
 Status ImportSources::merge_objects() {
   if (objects_.empty()) return {};
   PickleGraph graph;
-  std::vector<PickleId> pairs;
+  std::map<std::string, PickleId> all;  // the first of a name counts, as in add_ranks()
   for (const Bytes& objects : objects_) {
-    CAIRN_TRY(const auto found, read_objects(graph, objects));
-    for (const auto& [name, object] : found) {
-      pairs.push_back(graph.text(name));
-      pairs.push_back(object);
-    }
+    CAIRN_TRY(auto found, read_objects(graph, objects));
+    all.merge(found);
+  }
+  std::vector<PickleId> pairs;
+  for (const auto& [name, object] : all) {
+    pairs.push_back(graph.text(name));
+    pairs.push_back(object);
   }
   CAIRN_TRY(Bytes merged, write_pickle(graph, graph.dict(std::move(pairs))));
   add_own_bytes(std::string(kObjectsName), std::move(merged));
@@ -106,7 +104,7 @@ Status ImportSources::finish() {
   }
   CAIRN_CHECK(merge_objects());
   // With other files beside it, it is not what the file said.
-  const bool is_whole = owners_in_order_.size() == 1;
+  const bool is_whole = states_ == 1;
   if (is_whole && !torch_.empty()) add_own_bytes(std::string(kTorchName), std::move(torch_));
   return {};
 }

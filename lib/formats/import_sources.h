@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,8 @@ class ImportSources {
   void add_own_bytes(const std::string& name, Bytes bytes);
   void add_own_text(std::string_view name, std::string_view text);
 
-  /// A source whose tensors are those of a flat dict needs none. Errors: kUsage for a name twice.
+  /// Of a file or folder; a flat dict of its tensors where it tells nothing else. Errors: kUsage
+  /// for a key that another has.
   Status add_state(StateNode root, const std::string& owner);
   /// Of the state of one file of torch.save: what it holds beside its structure.
   void add_pickles(Bytes torch, Bytes objects);
@@ -52,8 +54,9 @@ class ImportSources {
   const ImportRequest& request_;
   ImportFiles& files_;
   std::map<std::string, std::string> owners_;  // of tensors
-  std::vector<std::string> owners_in_order_;
+  size_t states_ = 0;                          // that were added
   StateNode root_;
+  std::set<StateKey> keys_;  // at its top
   Bytes torch_;
   std::vector<Bytes> objects_;
 };

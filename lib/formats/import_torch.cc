@@ -17,8 +17,9 @@ Status add_torch(ImportSources& sources, const std::string& path) {
     const Shape& shape = named.tensor.shape;
     CAIRN_CHECK(sources.add_tensor(named.name, named.tensor, shape, whole_box(shape), path));
   }
+  CAIRN_TRY(Bytes left_out, what_structure_leaves_out(file, taken));
   CAIRN_CHECK(sources.add_state(std::move(taken.root), path));
-  sources.add_pickles(std::move(taken.torch), std::move(taken.objects));
+  sources.add_pickles(std::move(left_out), std::move(taken.objects));
   return {};
 }
 

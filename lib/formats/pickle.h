@@ -1,8 +1,8 @@
 // Python's pickles as data: a graph of nodes. Nothing that a pickle names is ever called, so any
 // may be read; what of it is taken is decided by who looks at the graph.
 //
-// Opcodes: Lib/pickletools.py of CPython, protocols 0 to 5. Written is protocol 2, as torch.save
-// does.
+// Opcodes: Lib/pickletools.py of CPython, protocols 1 to 5, without extensions and buffers outside.
+// Written is protocol 2, as torch.save does.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,9 @@ namespace cairn {
 /// The number of a node in its graph.
 using PickleId = uint32_t;
 inline constexpr PickleId kNoPickle = UINT32_MAX;
+
+/// Containers in containers, in pickles that are written and in states.
+inline constexpr unsigned kNestingMax = 512;
 
 struct PickleNode {
   enum class Kind : uint8_t {
@@ -97,7 +100,7 @@ struct PickleRead {
 /// is cut off, or has more than 2^26 nodes.
 Result<PickleRead> read_pickle(ByteSpan bytes, PickleGraph& graph);
 
-/// Errors: kUsage for a graph that holds itself, is nested deeper than 512 times, or takes more
+/// Errors: kUsage for a graph that holds itself, is nested deeper than kNestingMax, or takes more
 /// than 1 GiB.
 Result<Bytes> write_pickle(const PickleGraph& graph, PickleId root);
 

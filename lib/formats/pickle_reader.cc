@@ -220,9 +220,11 @@ class Machine {
   }
 
   void push_real_line(const std::string& line) {
-    char* end = nullptr;
-    const double value = std::strtod(line.c_str(), &end);
-    if (line.empty() || *end != 0) return refuse("a number is malformed");
+    double value = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
+    if (error != std::errc() || end != line.data() + line.size()) {
+      return refuse("a number is malformed");
+    }
     stack_.push_back(graph_.real(value));
   }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <unordered_map>
 
@@ -8,7 +9,6 @@
 
 namespace cairn {
 
-static constexpr unsigned kDepthMax = 512;
 /// Tuples of tuples can grow exponentially.
 static constexpr size_t kBytesMax = size_t{1} << 30;
 
@@ -46,19 +46,24 @@ class Writer {
 
   /// How often each node is wanted; and that the graph has an end.
   Status count(PickleId id, unsigned depth) {
-    if (depth > kDepthMax) {
-      return fail(Code::kUsage, fmt::format("it is nested deeper than {} times", kDepthMax));
-    }
     Uses& uses = uses_[id];
+    // Known below by the second time: tuples are written again, at whatever depth they are wanted.
+    if (depth + uses.height > kNestingMax) {
+      return fail(Code::kUsage, fmt::format("it is nested deeper than {} times", kNestingMax));
+    }
     ++uses.count;
     if (uses.is_open) return fail(Code::kUsage, "it holds itself");
     if (uses.count > 1) return {};
     uses.is_open = true;
     Status status;
+    unsigned height = 0;
     each_child(graph_.at(id), [&](PickleId child) {
-      if (status) status = count(child, depth + 1);
+      if (!status) return;
+      status = count(child, depth + 1);
+      height = std::max(height, uses_[child].height + 1);
     });
-    uses_[id].is_open = false;
+    uses.is_open = false;
+    uses.height = height;
     return status;
   }
 
@@ -259,6 +264,7 @@ class Writer {
 
   struct Uses {
     uint32_t count = 0;
+    uint32_t height = 0;  // of what it holds
     bool is_open = false;
     PickleId slot = kNoPickle;  // of the memo
   };

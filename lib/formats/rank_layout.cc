@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "base/glob.h"
 
@@ -71,10 +70,23 @@ class LayoutParser {
       }
       layout.files = known->second;
     }
-    const bool has_axis = std::any_of(kAxes.begin(), kAxes.end(), [&](const std::string& axis) {
-      return layout.files.find("{" + axis + "}") != std::string::npos;
-    });
-    if (!has_axis) return malformed("'files' has none of {tp}, {pp}, {dp}, {ep}");
+    return check_pattern(layout.files);
+  }
+
+  /// At least one kind of ranks, and none that is not known.
+  Status check_pattern(const std::string& pattern) const {
+    size_t count = 0;
+    for (size_t open = pattern.find('{'); open != std::string::npos;
+         open = pattern.find('{', open)) {
+      const size_t close = pattern.find('}', open);
+      if (close == std::string::npos || !is_axis(pattern.substr(open + 1, close - open - 1))) {
+        return malformed(
+            fmt::format("'files' has other braces than {{{}}}", fmt::join(kAxes, "}, {")));
+      }
+      open = close;
+      ++count;
+    }
+    if (count == 0) return malformed("'files' has none of {tp}, {pp}, {dp}, {ep}");
     return {};
   }
 

@@ -65,6 +65,17 @@ static bool holds(ByteSpan torch, const std::set<std::string>& there) {
   return true;
 }
 
+static void note_value(const StateNode& leaf, SavedState& state) {
+  const bool is_tensor =
+      leaf.kind == Kind::kTensor || leaf.kind == Kind::kArray || leaf.kind == Kind::kTied;
+  if (!is_tensor) state.has_more = true;
+}
+
+void warn_of_what_stays(const SavedState& state, ExportResult& result) {
+  if (!state.has_more) return;
+  result.warnings.push_back("only tensors are written, no other values of the state");
+}
+
 Result<SavedState> load_state(Checkpoint& checkpoint, const ExportRequest& request,
                               const std::vector<ExportedTensor>& tensors) {
   SavedState state;
@@ -72,11 +83,13 @@ Result<SavedState> load_state(Checkpoint& checkpoint, const ExportRequest& reque
   for (const ExportedTensor& tensor : tensors) there.insert(tensor.stored);
   const bool is_choice = tensors.size() < checkpoint.schema().tensors.size();
   state.is_whole = !is_choice && request.rename.empty();
+  CAIRN_TRY(StateNode root, load_root(checkpoint));
+  if (!state.is_whole) each_leaf(root, [&](const StateNode& leaf) { note_value(leaf, state); });
   if (!request.rename.empty()) {
     add_untold(state.root, tensors);
     return state;
   }
-  CAIRN_TRY(state.root, load_root(checkpoint));
+  state.root = std::move(root);
   prune(state.root, there, is_choice);
   if (state.root.kind == Kind::kDict) add_untold(state.root, tensors);
   if (is_choice) return state;

@@ -13,7 +13,8 @@ struct SavedState {
   Bytes objects;  ///< `cairn_objects.pickle`; empty without
   /// `cairn_torch.pickle`, where it holds for what is exported; empty otherwise.
   Bytes torch;
-  bool is_whole = true;  ///< nothing was left out, and all names are the stored ones
+  bool is_whole = true;   ///< all tensors are exported, under the stored names
+  bool has_more = false;  ///< the tag's state holds values that are left out
 };
 
 /// Of the tensors that are exported. Names and keys are as they are exported, StateNode::name and
@@ -22,6 +23,9 @@ struct SavedState {
 /// Errors: kCorrupt.
 Result<SavedState> load_state(Checkpoint& checkpoint, const ExportRequest& request,
                               const std::vector<ExportedTensor>& tensors);
+
+/// Adds the warning that is due where values are left out.
+void warn_of_what_stays(const SavedState& state, ExportResult& result);
 
 /// All bytes of an attachment; empty without one. Errors: kCorrupt.
 Result<Bytes> load_attachment(Checkpoint& checkpoint, std::string_view name);

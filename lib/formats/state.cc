@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 namespace cairn {
 
 using nlohmann::json;
 using Kind = StateNode::Kind;
-
-/// Containers in containers.
-static constexpr unsigned kDepthMax = 512;
 
 static constexpr std::array<std::string_view, 9> kWords = {
     "dict", "list", "tuple", "tensor", "array", "tied", "value", "object", "bytes"};
@@ -83,7 +83,7 @@ class StateParser {
   Result<StateNode> parse(const json& told, const std::string& name, unsigned depth) {
     StateNode node{.name = name};
     if (told.is_string()) return parse_leaf(told.get<std::string>(), std::move(node));
-    if (!told.is_object() || told.size() != 1 || depth > kDepthMax) return unknown(name);
+    if (!told.is_object() || told.size() != 1 || depth > kNestingMax) return unknown(name);
     const auto kind = kind_of(told.begin().key());
     const json& children = told.begin().value();
     if (kind == Kind::kTied && children.is_string()) {

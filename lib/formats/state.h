@@ -72,7 +72,7 @@ void each_leaf(const StateNode& node, const Visit& visit) {
   for (const auto& [key, child] : node.children) each_leaf(child, visit);
 }
 
-/// The two attachments, byte for byte as Python writes them.
+/// The two attachments, as Python writes them, but for numbers from 1e15 to 1e16.
 std::string structure_text(const StateNode& root);
 std::string values_text(const StateNode& root);
 /// Errors: kCorrupt for what is no structure, is nested too deeply, or lacks a value.

@@ -13,7 +13,6 @@ namespace cairn {
 
 using Kind = PickleNode::Kind;
 
-static constexpr unsigned kDepthMax = 512;
 /// Names beside one for each node: shared containers have several, and could have exponentially
 /// many.
 static constexpr size_t kOtherNamesMax = size_t{1} << 16;
@@ -25,7 +24,8 @@ class Taker {
   explicit Taker(const TorchFile& file) : file_(file), graph_(file.graph) {}
 
   Result<StateNode> take(PickleId id, const std::string& name, unsigned depth) {
-    if (depth > kDepthMax) return refuse(name, "is nested too deeply, or holds itself");
+    if (depth > kNestingMax) return refuse(name, "is nested too deeply, or holds itself");
+    if (++taken_ > graph_.size() + kOtherNamesMax) return refuse(name, "is one of too many values");
     if (is_tensor_node(graph_, id)) return take_tensor(id, name);
     const PickleNode& node = graph_.at(id);
     if (is_dict(id) && has_plain_keys(node)) return take_dict(node, name, depth);
@@ -55,8 +55,6 @@ class Taker {
   }
 
   Status claim(const std::string& name) {
-    if (claimed_.size() >= graph_.size() + kOtherNamesMax)
-      return refuse(name, "is one of too many values");
     if (!is_utf8(name)) return refuse(name, "is a name that is no UTF-8");
     if (claimed_.insert(name).second) return {};
     return fail(Code::kUsage,
@@ -83,6 +81,7 @@ class Taker {
     StateNode made{.kind = StateNode::Kind::kDict, .name = name};
     for (size_t i = 0; i + 1 < node.pairs.size(); i += 2) {
       const PickleNode& key_node = graph_.at(node.pairs[i]);
+      if (!is_utf8(key_node.text)) return refuse(name, "has a key that is no UTF-8");
       const StateKey key =
           key_node.kind == Kind::kText ? StateKey(key_node.text) : StateKey(key_node.integer);
       CAIRN_TRY(StateNode child, take(node.pairs[i + 1], name_below(name, key), depth + 1));
@@ -130,7 +129,7 @@ class Taker {
   }
 
   bool holds_tensor(PickleId id, unsigned depth) const {
-    if (depth > kDepthMax || is_tensor_node(graph_, id)) return true;
+    if (depth > kNestingMax || is_tensor_node(graph_, id)) return true;
     const PickleNode& node = graph_.at(id);
     if (node.kind == Kind::kPersistent) return true;
     if (!seen_.insert(id).second) return false;
@@ -147,6 +146,7 @@ class Taker {
 
   const TorchFile& file_;
   const PickleGraph& graph_;
+  size_t taken_ = 0;  // nodes of the state
   std::unordered_set<std::string> claimed_;
   std::unordered_map<std::string, std::vector<size_t>> by_storage_;
   mutable std::unordered_set<PickleId> seen_;
@@ -155,9 +155,9 @@ class Taker {
 }  // namespace
 
 /// The file's own graph with names in the place of tensors.
-static Result<Bytes> named_pickle(const TorchFile& file, const Taker& taker) {
+static Result<Bytes> named_pickle(const TorchFile& file, const TakenState& taken) {
   PickleGraph graph = file.graph;
-  for (const auto& [id, name] : taker.names) {
+  for (const auto& [id, name] : taken.names) {
     const PickleId named = tensor_name_node(graph, name.name, name.requires_grad);
     graph.at(id) = graph.at(named);
   }
@@ -205,18 +205,23 @@ Result<TakenState> take_state(const TorchFile& file, const std::string& path) {
   TakenState taken;
   Taker taker(file);
   CAIRN_CHECK(name_file(take_root(file, taker, taken.root), path));
-  taken.tensors = std::move(taker.tensors);
-  CAIRN_TRY(taken.torch, named_pickle(file, taker));
   if (!taker.objects.empty()) {
     CAIRN_TRY(taken.objects, objects_pickle(file, taker));
   }
+  taken.tensors = std::move(taker.tensors);
+  taken.names = std::move(taker.names);
+  return taken;
+}
+
+Result<Bytes> what_structure_leaves_out(const TorchFile& file, const TakenState& taken) {
+  CAIRN_TRY(Bytes whole, named_pickle(file, taken));
   PickleGraph plain;
   CAIRN_TRY(const auto objects, read_objects(plain, taken.objects));
   const StateNode root = is_flat(taken.root) ? without_structure(taken) : taken.root;
   CAIRN_TRY(const PickleId same, pickle_of_state(plain, root, among(objects)));
   CAIRN_TRY(const Bytes told, write_pickle(plain, same));
-  if (told == taken.torch) taken.torch.clear();
-  return taken;
+  if (told == whole) whole.clear();
+  return whole;
 }
 
 std::optional<StateNode> take_value(const TorchFile& file, const std::string& key) {

@@ -1,5 +1,4 @@
 // Plain values between pickles and JSON.
-#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -104,9 +103,11 @@ static std::optional<PickleId> pickle_of_object(PickleGraph& graph, const json& 
     return graph.add({.kind = Kind::kBytes, .text = std::string(as_text(*bytes))});
   }
   if (value.begin().key() != "float") return std::nullopt;
-  if (text == "nan") return graph.real(std::numeric_limits<double>::quiet_NaN());
   const double infinity = std::numeric_limits<double>::infinity();
-  return graph.real(text == "-inf" ? -infinity : infinity);
+  if (text == "nan") return graph.real(std::numeric_limits<double>::quiet_NaN());
+  if (text == "inf") return graph.real(infinity);
+  if (text == "-inf") return graph.real(-infinity);
+  return std::nullopt;
 }
 
 Result<PickleId> pickle_of_value(PickleGraph& graph, const json& value) {

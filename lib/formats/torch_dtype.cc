@@ -66,6 +66,13 @@ std::optional<Dtype> dtype_of_storage(std::string_view name) {
   return std::nullopt;
 }
 
+uint32_t storage_item_bytes(std::string_view name) {
+  if (const auto dtype = dtype_of_storage(name)) return bits_per_element(*dtype) / 8;
+  const std::string plain = on_host(name);
+  if (plain == "torch.ComplexDoubleStorage") return 16;
+  return plain == "torch.QInt32Storage" ? 4 : 1;
+}
+
 std::string_view storage_name(Dtype dtype) {
   for (const Row& row : kRows) {
     if (row.dtype == dtype && !row.storage.empty()) return row.storage;

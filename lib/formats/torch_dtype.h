@@ -15,6 +15,8 @@ std::string_view torch_dtype_name(Dtype dtype);
 
 /// "torch.FloatStorage". nullopt: an untyped one, or a dtype that Cairn has not.
 std::optional<Dtype> dtype_of_storage(std::string_view name);
+/// Bytes of an element; 1 for untyped storages and names of none.
+uint32_t storage_item_bytes(std::string_view name);
 /// The class that torch.save names for a tensor of the dtype: typed for those that PyTorch had
 /// before storages lost their types, "torch.storage.UntypedStorage" for later ones.
 std::string_view storage_name(Dtype dtype);

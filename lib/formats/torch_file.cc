@@ -55,8 +55,9 @@ static Result<TorchFile> parse_zip(ByteSpan file, const std::string& path) {
         "load it with torch and save it with torch.save");
   }
   TorchFile made;
-  CAIRN_TRY(const PickleRead read, read_pickle(pickle->bytes, made.graph));
-  made.root = read.root;
+  const auto read = read_pickle(pickle->bytes, made.graph);
+  if (!read) return no_torch_file(path, read.error().message);
+  made.root = read->root;
   const std::string data = folder + "/data/";
   for (const ZipEntry& entry : entries) {
     if (entry.name.starts_with(data)) {
@@ -67,12 +68,7 @@ static Result<TorchFile> parse_zip(ByteSpan file, const std::string& path) {
 }
 
 Result<TorchFile> parse_torch_file(ByteSpan file, const std::string& path) {
-  auto made = is_zip(file) ? parse_zip(file, path) : parse_torch_legacy(file, path);
-  if (!made && made.error().message.starts_with("the pickle")) {
-    made.error().message =
-        fmt::format("'{}' is no file of torch.save: {}", path, made.error().message);
-  }
-  return made;
+  return is_zip(file) ? parse_zip(file, path) : parse_torch_legacy(file, path);
 }
 
 }  // namespace cairn

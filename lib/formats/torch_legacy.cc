@@ -48,9 +48,10 @@ class LegacyReader {
   }
 
   Result<PickleId> next(PickleGraph& graph) {
-    CAIRN_TRY(const PickleRead read, read_pickle(rest_, graph));
-    rest_ = rest_.subspan(read.bytes);
-    return read.root;
+    const auto read = read_pickle(rest_, graph);
+    if (!read) return malformed(read.error().message);
+    rest_ = rest_.subspan(read->bytes);
+    return read->root;
   }
 
   /// ("storage", class, key, location, elements, view): view: None or (key, offset, elements).
@@ -60,9 +61,8 @@ class LegacyReader {
       if (graph.at(id).kind != Kind::kPersistent) continue;
       const std::vector<PickleId>& parts = graph.at(graph.at(id).items.front()).items;
       if (parts.size() < 6 || graph.at(parts[1]).kind != Kind::kGlobal) continue;
-      const auto dtype = dtype_of_storage(graph.at(parts[1]).text);
       const std::string& key = graph.at(parts[2]).text;
-      item_bytes_[key] = dtype ? bits_per_element(*dtype) / 8 : 1;
+      item_bytes_[key] = storage_item_bytes(graph.at(parts[1]).text);
       const std::vector<PickleId>& view = graph.at(parts[5]).items;
       if (view.size() != 3) continue;
       views_.push_back(

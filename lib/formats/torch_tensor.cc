@@ -154,7 +154,8 @@ class TensorReader {
       const auto way = checked_mul(made.shape[axis] - 1, strides[axis]);
       last = last && way ? checked_add(*last, *way) : std::nullopt;
     }
-    const auto end = last ? checked_mul(*last + 1, item) : std::nullopt;
+    const auto count = last ? checked_add(*last, uint64_t{1}) : std::nullopt;
+    const auto end = count ? checked_mul(*count, item) : std::nullopt;
     if (bytes != 0 && (!end || *end > storage.size())) {
       return cut_off("leaves its storage");
     }

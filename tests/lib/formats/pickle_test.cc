@@ -215,6 +215,14 @@ TEST(Pickle, WhatCannotBeWritten) {
   PickleId deep = graph.list({});
   for (int i = 0; i < 600; ++i) deep = graph.list({deep});
   EXPECT_THAT(write_pickle(graph, deep).error().message, HasSubstr("deeper"));
+  // Chains of tuples, each of which ends in the one before: seen from the top none is deep.
+  std::vector<PickleId> chains;
+  PickleId end = graph.tuple({});
+  for (int chain = 0; chain < 40; ++chain) {
+    for (int i = 0; i < 300; ++i) end = graph.tuple({end});
+    chains.push_back(end);
+  }
+  EXPECT_THAT(write_pickle(graph, graph.list(chains)).error().message, HasSubstr("deeper"));
 }
 
 TEST(PickleNames, OnlyDataIsKnown) {

@@ -38,7 +38,7 @@ TEST(StateTaker, NamesAndTies) {
             R"({"dict":[["a",{"list":["tensor",{"tied":"a.0"}]}],[7,"tensor"],["n","value"]]})");
   ASSERT_EQ(taken->tensors.size(), 2U);
   EXPECT_EQ(taken->tensors[1].name, "7");
-  EXPECT_FALSE(taken->torch.empty());  // two objects of one memory
+  EXPECT_FALSE(what_structure_leaves_out(file, *taken)->empty());  // two objects of one memory
 }
 
 TEST(StateTaker, WhatFollowsFromTheStructureIsNotKept) {
@@ -47,10 +47,11 @@ TEST(StateTaker, WhatFollowsFromTheStructureIsNotKept) {
   const PickleId betas = graph.tuple({graph.real(0.9), graph.real(0.99)});
   file.root = graph.dict(
       {graph.text("w"), tensor(graph, 4), graph.text("b"), betas, graph.text("c"), betas});
-  EXPECT_TRUE(take_state(file, "x.pt")->torch.empty());
+  EXPECT_TRUE(what_structure_leaves_out(file, *take_state(file, "x.pt"))->empty());
   TorchFile other = empty_file();
   other.root = other.graph.dict({other.graph.text("w"), tensor(other.graph, 4, true)});
-  EXPECT_FALSE(take_state(other, "x.pt")->torch.empty());  // it requires a gradient
+  // It requires a gradient.
+  EXPECT_FALSE(what_structure_leaves_out(other, *take_state(other, "x.pt"))->empty());
 }
 
 TEST(StateTaker, ObjectsAndTheirTensors) {
@@ -84,6 +85,19 @@ TEST(StateTaker, SharedContainersAreNotFollowedForEver) {
   for (int i = 0; i < 60; ++i) doubled = file.graph.list({doubled, doubled});
   file.root = doubled;
   EXPECT_THAT(take_state(file, "x.pt").error().message, HasSubstr("too many"));
+  PickleId empty = file.graph.list({});
+  for (int i = 0; i < 60; ++i) empty = file.graph.list({empty, empty});
+  file.root = empty;
+  EXPECT_THAT(take_state(file, "x.pt").error().message, HasSubstr("too many"));
+}
+
+TEST(StateTaker, NamesThatAreNoText) {
+  for (const bool is_empty : {true, false}) {
+    TorchFile file = empty_file();
+    const PickleId below = is_empty ? file.graph.list({}) : file.graph.integer(1);
+    file.root = file.graph.dict({file.graph.text("\xed\xa0\x80"), below});
+    EXPECT_THAT(take_state(file, "x.pt").error().message, HasSubstr("UTF-8"));
+  }
 }
 
 }  // namespace

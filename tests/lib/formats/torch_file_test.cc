@@ -57,7 +57,9 @@ TEST(TorchFile, ViewsThatLeaveTheirStorage) {
        {View{.offset = 1}, View{.offset = 6, .shape = {1}, .strides = {1}},
         View{.shape = {2, 3}, .strides = {4, 1}}, View{.shape = {7}, .strides = {1}},
         View{.shape = {2, 2}, .strides = {INT64_MAX, 1}},
-        View{.offset = INT64_MAX, .shape = {}, .strides = {}}}) {
+        View{.offset = INT64_MAX, .shape = {}, .strides = {}},
+        // The last element is the largest number there is.
+        View{.offset = INT64_MAX, .shape = {2, 2}, .strides = {INT64_MAX, 1}}}) {
     const TorchFile file = file_of(view);
     const auto tensor = tensor_at(file, file.root, "x");
     ASSERT_FALSE(tensor);

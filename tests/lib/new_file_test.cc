@@ -1,4 +1,4 @@
-#include "lib/formats/new_file.h"
+#include "lib/new_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
