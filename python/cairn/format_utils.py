@@ -14,7 +14,7 @@ import os
 import sys
 
 from . import _program
-from .errors import Error, UsageError
+from .errors import Error, NotFoundError, UsageError
 from .store import Store
 
 
@@ -29,19 +29,20 @@ def torch_to_cairn(torch_save_path, tag, *, allow_pickle=False, if_exists="error
     Returns what `cairn import --json` prints.
     Errors: UsageError for what is no such file, or holds such objects; NotFoundError; ExistsError;
     NoSpaceError, ..."""
-    _check_kind(torch_save_path, os.path.isdir, "a folder", "dcp_to_cairn() takes folders")
+    _check(torch_save_path, tag, os.path.isdir, "a folder", "dcp_to_cairn() takes folders")
     return _import(torch_save_path, tag, allow_pickle, if_exists, step)
 
 
 def dcp_to_cairn(dcp_checkpoint_dir, tag, *, allow_pickle=False, if_exists="error", step=None):
     """Saves a folder of torch.distributed.checkpoint as a tag, however many ranks wrote it.
     Arguments, result and errors: as torch_to_cairn()."""
-    _check_kind(dcp_checkpoint_dir, os.path.isfile, "a file", "torch_to_cairn() takes files")
+    _check(dcp_checkpoint_dir, tag, os.path.isfile, "a file", "torch_to_cairn() takes files")
     return _import(dcp_checkpoint_dir, tag, allow_pickle, if_exists, step)
 
 
 def cairn_to_torch(tag, torch_save_path, *, force=False):
-    """Writes a tag as a file of torch.save, which torch.load(weights_only=True) takes.
+    """Writes a tag as a file of torch.save, which torch.load(weights_only=True) takes, unless the tag
+    keeps objects of allow_pickle=True.
 
     tag: STORE#TAG.
     force: over a file that is there.
@@ -68,7 +69,11 @@ def _split(tag):
     return folder, name
 
 
-def _check_kind(path, is_other, what, hint):
+def _check(path, tag, is_other, what, hint):
+    """Before a store is made."""
+    _split(tag)
+    if not os.path.exists(path):
+        raise NotFoundError(f"there is no '{path}'")
     if is_other(path):
         raise UsageError(f"'{path}' is {what}", hint)
 

@@ -82,8 +82,8 @@ def _before_first_run(model, call):
 
     def run_once(module, _):
         if any(each is model for each in module.modules()):
-            hook.remove()
             call()
+            hook.remove()  # not before: what failed is tried again, and nothing runs without it
 
     # Of all modules: hooks of the model's own would come after those that put its shards together.
     hook = register_module_forward_pre_hook(run_once)
@@ -104,7 +104,8 @@ def load_state_dict(part, state, strict=True, same_partition_load=False, model=N
     same_partition_load: from one of local_state_dict(), where ranks hold the same again; else from
     one of whole tensors, of which each rank takes what it holds.
     model: as for local_state_dict().
-    Errors: UsageError naming what has another shape here, or, if strict, only one of the two has."""
+    Errors, before anything is filled: UsageError naming what has another shape here, or, if strict,
+    only one of the two has."""
     training, sections = _training_of(part, model)
     ((section, own),) = training.state(sections).items()
     filler = _partition.Filler(same_partition_load)
@@ -112,6 +113,7 @@ def load_state_dict(part, state, strict=True, same_partition_load=False, model=N
     if strict and filler.unmatched:
         raise UsageError(f"only one of the two has {sorted(filler.unmatched)}",
                          "strict=False passes them over")
+    filler.copy()
     training.take({section: filled}, strict)
 
 

@@ -109,7 +109,7 @@ class DcpTest(FormatTest):
                              ("'w'", lambda m: setattr(
                                  m.state_dict_metadata["w"].properties, "dtype", torch.float16)),
                              ("has no piece", lambda m: m.state_dict_metadata["w"].chunks.clear()),
-                             ("w", lambda m: setattr(
+                             ("'w'", lambda m: setattr(
                                  m.state_dict_metadata["w"], "size", torch.Size([9, 6]))),
                              ("folder", lambda m: setattr(
                                  next(iter(m.storage_data.values())), "relative_path", "../x")),
@@ -135,6 +135,25 @@ class DcpTest(FormatTest):
             loaded = blank(state)
             dcp.load(loaded, checkpoint_id=self.folder / name)
             self.assert_same(state, loaded)
+
+    def test_an_export_that_fails_leaves_nothing(self):
+        odd = self.folder / "odd.safetensors"
+        header = b'{"x":{"dtype":"F4","shape":[4],"data_offsets":[0,2]},"w":{"dtype":"F32","shape":[1],' \
+                 b'"data_offsets":[2,6]}}'
+        odd.write_bytes(len(header).to_bytes(8, "little") + header + bytes(6))
+        self.store_program("import", "run/step-1", str(odd))
+        with self.assertRaisesRegex(cairn.UsageError, "'x' is F4"):
+            format_utils.cairn_to_dcp(self.tag, self.folder / "dcp")
+        self.assertFalse((self.folder / "dcp").exists())
+
+    def test_tied_tensors_count_once(self):
+        weight = torch.ones(10)
+        self.store.save("run/step-1", {"a": weight, "b": weight, "step": 1})
+        done = format_utils.cairn_to_dcp(self.tag, self.folder / "dcp")
+        self.assertEqual((done["tensors"], done["bytes"]), (1, 40))
+        loaded = {"a": torch.zeros(10), "b": torch.zeros(10)}
+        dcp.load(loaded, checkpoint_id=self.folder / "dcp")
+        self.assertTrue(all(torch.equal(value, weight) for value in loaded.values()))
 
     def test_files_beside_it_and_force(self):
         folder = self.dcp_folder({"w": torch.ones(2)})
@@ -167,7 +186,7 @@ class HuggingFaceStorageTest(FormatTest):
         self.assertEqual(loaded["w"].tolist(), torch.arange(35.0).reshape(7, 5).tolist())
         self.assertEqual(self.store.show("run/hf")["metadata"].get("DCP_SHARDING_INFO"), None)
         next((self.folder / "hf").glob("shard-00001*")).unlink()
-        with self.assertRaisesRegex(cairn.UsageError, "w"):
+        with self.assertRaisesRegex(cairn.UsageError, "tensor 'w'"):
             self.store_program("import", "run/hole", str(self.folder / "hf"))
 
     def test_the_reader_takes_an_exported_folder(self):

@@ -1,10 +1,12 @@
 """What the tests of conversions share."""
 import random
+import resource
+import subprocess
 
 import package
 import torch
 
-from cairn import format_utils
+from cairn import _program, format_utils
 
 
 def a_state():
@@ -55,6 +57,15 @@ class FormatTest(package.StoreTest):
                 self.assert_same(*pair, f"{where}.{number}")
         elif a == a:  # no NaN
             self.assertEqual(a, b, where)
+
+    def cairn(self, *words, limits=None):
+        """A command on the test's store, with what it says. limits: of open files, soft and hard."""
+        def limit():
+            if limits:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+        return subprocess.run([_program.program(), "-s", self.store.path, *map(str, words)],
+                              capture_output=True, text=True, check=True, preexec_fn=limit)
 
     def torch_file(self, state, name="in.pt", **options):
         torch.save(state, self.folder / name, **options)

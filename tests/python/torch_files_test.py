@@ -127,6 +127,20 @@ class TorchTest(FormatTest):
                            rename=r"^model\.=")
         self.assertEqual(sorted(torch.load(out)), ["0.bias", "0.weight", "1.bias", "1.weight"])
 
+    def test_what_stays_behind_is_said(self):
+        self.store.save("run/step-1", {"w": torch.ones(2), "v": torch.ones(1), "epoch": 3})
+        for form, words in (("torch", ["--tensors", "w"]), ("torch", ["--rename", "w=x"]),
+                            ("dcp", ["--tensors", "w"])):
+            done = self.cairn("export", "run/step-1", self.folder / f"{form}{words[0]}", "--format", form, *words)
+            self.assertIn("only tensors", done.stderr)
+        done = self.cairn("export", "run/step-1", self.folder / "whole.pt")
+        self.assertEqual(done.stderr, "")
+
+    def test_more_files_than_may_be_open(self):
+        paths = [str(self.torch_file({f"w{i}": torch.ones(1)}, f"{i}.pt")) for i in range(80)]
+        self.cairn("import", "run/many", *paths, limits=(64, 256))
+        self.assertEqual(len(self.store.load("run/many")), 80)
+
     def test_many_files_are_one_tag(self):
         paths = [self.torch_file({f"part{i}": torch.randn(3), f"n{i}": i}, f"{i}.pt") for i in range(3)]
         self.store_program("import", "run/all", *map(str, paths))
@@ -314,9 +328,12 @@ class RankFolderTest(FormatTest):
                 torch.save({name: value.clone() for name, value in own.items()}, path)
 
     def import_ranks(self, layout, tag="run/ranks"):
+        return self.store_program("import", tag, str(self.folder / "ranks"), layout=self.layout(layout))
+
+    def layout(self, text):
         file = self.folder / "layout.json"
-        file.write_text(layout)
-        return self.store_program("import", tag, str(self.folder / "ranks"), layout=file)
+        file.write_text(text)
+        return file
 
     LAYOUT = ('{"format": "%s", "cuts": [{"match": "*.up.weight", "dim": 0, "stride": 2},'
               ' {"match": ["*.down.weight"], "dim": 1}]}')
@@ -336,6 +353,22 @@ class RankFolderTest(FormatTest):
             for name, value in (whole[0] | whole[1]).items():
                 self.assertEqual(bits_of(loaded[name]), bits_of(value), name)
 
+    def test_values_replicas_and_other_files(self):
+        folder = self.folder / "ranks/model"
+        folder.mkdir(parents=True)
+        state = {"w": torch.arange(6.0), "step": 3, "seen": {1, 2}, "raw": bytearray(b"x")}
+        for dp in range(3):
+            torch.save(state, folder / f"dp_rank_{dp:02}_tp_rank_00_pp_rank_00.pt")
+        (folder / "optim.pt").write_bytes(b"")
+        done = self.cairn("import", "run/values", folder.parent, "--layout", self.layout('{"format": "nxd"}'))
+        self.assertIn("optim.pt", done.stderr)
+        self.assert_same(state, self.store.load("run/values", allow_pickle=True))
+        format_utils.cairn_to_torch(f"{self.store.path}#run/values", self.folder / "back.pt")
+        self.assert_same(state, torch.load(self.folder / "back.pt"))
+        torch.save(state | {"w": torch.zeros(6)}, folder / "dp_rank_02_tp_rank_00_pp_rank_00.pt")
+        with self.assertRaisesRegex(cairn.UsageError, "'w' is one thing"):
+            self.import_ranks('{"format": "nxd"}')
+
     def test_what_does_not_fit(self):
         whole = [{"l.up.weight": torch.randn(16, 3), "l.norm": torch.randn(3)}]
         self.write_ranks(self.PATTERNS["nxd"], whole, {"tp": 4}, {"l.up.weight": (0, 2)})
@@ -345,7 +378,8 @@ class RankFolderTest(FormatTest):
                 (cairn.UsageError, '{"format": "nxd", "cuts": [{"match": "*.up.*", "dim": 5}]}', "axis 5"),
                 (cairn.UsageError, '{"format": "nxd"}', "l.up.weight"),
                 (cairn.UsageError, '{"format": "smp"}', "called like"),
-                (cairn.UsageError, "nonsense", "layout")):
+                (cairn.UsageError, '{"files": "{xx}.pt"}', "braces"),
+                (cairn.UsageError, "nonsense", "layout.json.*JSON")):
             with self.assertRaisesRegex(kind, word):
                 self.import_ranks(layout)
         (self.folder / "ranks/model/dp_rank_00_tp_rank_02_pp_rank_00.pt").unlink()

@@ -1,12 +1,17 @@
 """What adapters have in common: the tags of a run, all of one prefix, each saved by all ranks."""
 
+import logging
+
 from .. import _saving
 from .._checkpoint import Checkpoint
-from ..errors import NotFoundError, UsageError
+from ..errors import Error, NotFoundError, UsageError
 from ..store import Store
 from ..torch import AsyncSaver
 from ..torch._job import group_of_job, rank_in_job
 from . import _rng
+
+_log = logging.getLogger("cairn")
+MODES = ("disabled", "async", "async_with_pinned_mem")  # of TorchTitan's checkpoints
 
 
 class Run:
@@ -77,13 +82,20 @@ class Run:
         raise NotFoundError(f"there is no checkpoint below '{self.prefix}' in '{self.store.path}'",
                             "'cairn ls' lists the tags")
 
+    def last_step(self):
+        """The highest step that has a tag; None without any."""
+        return max((tag.step for tag in self.tags() if tag.step is not None), default=None)
+
     def _drop_old(self):
         self._is_untidy = False
         if self._keep_last is None or rank_in_job()[0] != 0:
             return
         old = [tag for tag in self.tags()[self._keep_last:] if not tag.pinned]
-        if old:
-            self.store.forget(*old, gc=True)
+        try:
+            if old:
+                self.store.forget(*old, gc=True)
+        except Error as error:  # the new tag is there: the training need not end for old ones
+            _log.warning("old tags of '%s' stay until the next save: %s", self.prefix, error)
 
 
 def open_of_this_size(store, tag):

@@ -19,9 +19,7 @@ from .. import _into
 from .._checkpoint import Checkpoint
 from ..errors import UsageError
 from ..torch._training import Training
-from ._run import Run
-
-_MODES = ("disabled", "async", "async_with_pinned_mem")
+from ._run import MODES, Run
 
 
 class CheckpointManager:
@@ -38,8 +36,8 @@ class CheckpointManager:
 
     def __init__(self, store, states, *, prefix="run", interval=1, keep_latest_k=None,
                  async_mode="async", enable_first_step_checkpoint=False, exclude_from_loading=()):
-        if async_mode not in _MODES:
-            raise UsageError(f"async_mode is {async_mode!r}", f"it is one of {_MODES}")
+        if async_mode not in MODES:
+            raise UsageError(f"async_mode is {async_mode!r}", f"it is one of {MODES}")
         if interval < 1:
             raise UsageError(f"interval is {interval!r}", "it counts steps, from 1 on")
         unknown = set(exclude_from_loading) - set(states)
@@ -63,16 +61,15 @@ class CheckpointManager:
         return True
 
     def load(self, step=-1):
-        """Fills the states from a step's tag; -1: the newest. Returns whether there was one.
+        """Fills the states from a step's tag; -1: the last one's. Returns whether there was one.
         Errors: NotFoundError for a step that was not saved; UsageError with what does not fit;
         CorruptError."""
         self._run.wait()
         if step == -1:
-            if not self._run.tags():
-                return False
-            tag = self._run.newest()
-        else:
-            tag = self._run.tag_of(step)
+            step = self._run.last_step()
+        if step is None:
+            return False
+        tag = self._run.tag_of(step)
         wanted = {key: each for key, each in self.states.items() if key not in self._excluded}
         choice = _into.Choice(sections=tuple(wanted))
         state = _into.load_into(Checkpoint(self._run.store, tag), self._state_of(wanted), choice)

@@ -24,9 +24,7 @@ from .._checkpoint import Checkpoint
 from ..errors import UsageError
 from ..store import Store
 from ..torch import _ids
-from ._run import Run
-
-_MODES = ("disabled", "async", "async_with_pinned_mem")
+from ._run import MODES, Run
 
 
 class CairnCheckpointManager(BaseCheckpointManager):
@@ -52,8 +50,8 @@ class CairnCheckpointManager(BaseCheckpointManager):
                 self.initial_load_path = None  # TorchTitan takes it for a remote folder
             BaseCheckpointManager.Config.__post_init__(self)
             self.initial_load_path = self.initial_load_path or path
-            if self.async_mode not in _MODES:
-                raise UsageError(f"async_mode is {self.async_mode!r}", f"it is one of {_MODES}")
+            if self.async_mode not in MODES:
+                raise UsageError(f"async_mode is {self.async_mode!r}", f"it is one of {MODES}")
 
     def __init__(self, config, *, dataloader, model_parts, optimizers, lr_schedulers, states,
                  sd_adapter, base_folder=""):
@@ -97,8 +95,8 @@ class CairnCheckpointManager(BaseCheckpointManager):
     @torch.no_grad()
     def _load(self, step=-1):
         if step == -1:
-            step = max((tag.step for tag in self._run.tags() if tag.step is not None), default=-1)
-        if step == -1:
+            step = self._run.last_step()
+        if step is None:
             return self._load_initial()
         self._fill(Checkpoint(self._run.store, self._run.tag_of(step)), self._wanted(step == 0))
         return True

@@ -11,8 +11,13 @@ def local(value):
     if isinstance(value, dict):
         return {key: local(child) for key, child in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(map(local, value))
+        return _like(value, map(local, value))
     return value
+
+
+def _like(kind, items):
+    """A list, a tuple, or a named tuple of the items."""
+    return type(kind)(*items) if hasattr(kind, "_fields") else type(kind)(items)
 
 
 class Filler:
@@ -20,16 +25,17 @@ class Filler:
 
     is_local: the values are those of local(), where ranks hold the same again; else whole tensors,
     of which each rank takes what it holds.
-    unmatched: names that only one of the two has."""
+    unmatched: names that only one of the two has. Nothing is written before copy()."""
 
     def __init__(self, is_local):
         self._is_local = is_local
         self.unmatched = []
+        self._copies = []  # (tensor, its values)
 
     def filled(self, target, value, name=""):
-        """The target with the values. Errors: UsageError naming what has another shape."""
+        """The target as it will be. Errors: UsageError naming what has another shape."""
         if _memory.is_tensor(target):
-            self._copy(target, value, name)
+            self._check(target, value, name)
             return target
         if isinstance(target, dict) and isinstance(value, dict):
             self.unmatched += [f"{name}{key}" for key in target.keys() ^ value.keys()]
@@ -38,11 +44,15 @@ class Filler:
         if isinstance(target, (list, tuple)) and type(value) is type(target):
             if len(target) != len(value):
                 raise UsageError(f"'{name}' has {len(value)} items, here are {len(target)}")
-            return type(target)(self.filled(child, given, f"{name}{number}.")
-                                for number, (child, given) in enumerate(zip(target, value)))
+            return _like(target, (self.filled(child, given, f"{name}{number}.")
+                                  for number, (child, given) in enumerate(zip(target, value))))
         return value
 
-    def _copy(self, target, value, name):
+    def copy(self):
+        for own, values in self._copies:
+            own.copy_(values)
+
+    def _check(self, target, value, name):
         name = name.rstrip(".")
         if not _memory.is_tensor(value):
             raise UsageError(f"'{name}' is a tensor here, and a {type(value).__name__} in the state")
@@ -54,4 +64,4 @@ class Filler:
                              "state", hint)
         for own, offsets in _memory.local_boxes(target):
             box = tuple(slice(start, start + length) for start, length in zip(offsets, own.shape))
-            own.detach().copy_(value[box])
+            self._copies.append((own.detach(), value[box]))

@@ -14,7 +14,7 @@ from torch.distributed.checkpoint.metadata import (BytesStorageMetadata, ChunkSt
 from torch.distributed.checkpoint.planner import LoadItemType
 from torch.futures import Future
 
-from ..errors import Error, NotFoundError, UsageError
+from ..errors import NotFoundError, UsageError
 from . import _reading, _sharing, _values
 
 
@@ -81,11 +81,14 @@ class TorchSaveReader(dcp.StorageReader):
         """What rank 0 tells of the file: an error, or its metadata and values."""
         try:
             return [None, self._open(), self._values]
-        except Error as error:  # the others wait to be told
+        except Exception as error:  # the others wait to be told
             return [error, None, {}]
 
     def _open(self):
-        flat, paths = flatten_state_dict(_load(self.checkpoint_id))
+        try:
+            flat, paths = flatten_state_dict(_load(self.checkpoint_id))
+        except ValueError as error:  # names that meet
+            raise UsageError(f"'{self.checkpoint_id}' cannot be loaded: {error}") from error
         self._tensors = {key: value for key, value in flat.items()
                          if isinstance(value, torch.Tensor)}
         self._values = {key: _values.bytes_of(value) for key, value in flat.items()
@@ -129,6 +132,7 @@ class TorchSaveReader(dcp.StorageReader):
         for item in plan.items:
             if item.type == LoadItemType.BYTE_IO:
                 planner.load_bytes(item, io.BytesIO(self._values[item.storage_index.fqn]))
+        self._tensors, self._values = {}, {}  # the file's memory
         done = Future()
         done.set_result(None)
         return done

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,7 +13,8 @@ namespace {
 using ::testing::HasSubstr;
 
 Result<RankLayout> layout_of(const std::string& text) {
-  const std::string path = std::filesystem::temp_directory_path() / "rank_layout_test.json";
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("rank_layout_test." + std::to_string(getpid()));
   std::ofstream(path) << text;
   auto layout = read_rank_layout(posix_fs(), path);
   std::filesystem::remove(path);
