@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -13,6 +14,7 @@
 #include "cli/tensor_choice.h"
 #include "lib/find_tag.h"
 #include "lib/formats/export_files.h"
+#include "lib/formats/torch_dtype.h"
 #include "lib/tensor_names.h"
 
 namespace cairn {
@@ -37,6 +39,13 @@ static ExportFormat format_of_path(const std::string& path) {
   return is_torch ? ExportFormat::kTorch : ExportFormat::kHuggingFace;
 }
 
+/// BF16, bf16 or bfloat16.
+static std::optional<Dtype> dtype_of_user(std::string name) {
+  if (const auto dtype = dtype_of_torch("torch." + name)) return dtype;
+  std::transform(name.begin(), name.end(), name.begin(), ::toupper);
+  return dtype_of_name(name);
+}
+
 static Result<ExportRequest> make_request(const Context& context, const ExportOptions& options,
                                           const Checkpoint& checkpoint) {
   if (options.path == "-") {
@@ -53,7 +62,7 @@ static Result<ExportRequest> make_request(const Context& context, const ExportOp
     return none_chosen(options.tensors, fmt::format("'{}'", checkpoint.tag().name));
   }
   if (!options.dtype.empty()) {
-    request.float_dtype = dtype_of_name(options.dtype);
+    request.float_dtype = dtype_of_user(options.dtype);
     if (!request.float_dtype || !is_float(*request.float_dtype)) {
       return fail(Code::kUsage, fmt::format("'{}' is no floating-point dtype", options.dtype),
                   "dtypes are called as in safetensors: BF16, F16, F32, F64, ...");
@@ -87,6 +96,11 @@ int cmd_export(const Context& context, const ExportOptions& options) {
   const auto store = Store::open(posix_fs(), context.store);
   if (!store) return output.fail(store.error());
   const auto tag = find_tag(**store, options.tag);
+  if (!tag && tag.error().code == Code::kNotFound && posix_fs().info(options.tag)) {
+    return output.fail(
+        {tag.error().code, tag.error().message,
+         fmt::format("the tag comes first, then the path: '{}' is a file", options.tag)});
+  }
   if (!tag) return output.fail(tag.error());
   auto checkpoint = open_tag(**store, tag->name);
   if (!checkpoint) return output.fail(checkpoint.error());

@@ -33,7 +33,12 @@ static Result<SaveRequest> make_request(const Context& context, const Store& sto
   SaveRequest request;
   request.tag = options.tag;
   CAIRN_CHECK(check_tag_name(options.tag));
-  CAIRN_TRY(files, open_import(posix_fs(), {options.paths, options.allow_pickle, options.layout}));
+  auto opened = open_import(posix_fs(), {options.paths, options.allow_pickle, options.layout});
+  if (!opened && opened.error().code == Code::kNotFound && posix_fs().info(options.tag)) {
+    opened.error().hint =
+        fmt::format("the tag comes first, then files: '{}' is a file", options.tag);
+  }
+  CAIRN_TRY(files, std::move(opened));
   for (const KeyValue& attachment : options.attachments) {
     CAIRN_CHECK(add_attachment(files, attachment.key, attachment.value));
   }

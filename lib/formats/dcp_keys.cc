@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 namespace cairn {
 
@@ -117,10 +118,51 @@ static bool has_keys(const StateNode& root,
                      [&](const DcpLeaf& leaf) { return wanted.contains(leaf.key); });
 }
 
+static StateNode* child_of(StateNode& node, std::string_view key) {
+  for (auto& [name, child] : node.children) {
+    if (name == key) return &child;
+  }
+  return nullptr;
+}
+
+/// The numbers of the groups' parameters as text; none where they are called otherwise.
+static std::set<std::string> numbers_of(StateNode& groups) {
+  std::set<std::string> numbers;
+  if (groups.kind != Kind::kList) return {};
+  for (auto& [place, group] : groups.children) {
+    const StateNode* params = child_of(group, "params");
+    if (params == nullptr || params->kind != Kind::kList) continue;
+    for (const auto& [number, param] : params->children) {
+      if (!param.value.is_number_integer()) return {};
+      numbers.insert(param.value.dump());
+    }
+  }
+  return numbers;
+}
+
+/// load_state_dict() of optimizers finds no moments under text.
+static void number_parameters(StateNode& node) {
+  for (auto& [key, child] : node.children) number_parameters(child);
+  if (node.kind != Kind::kDict) return;
+  StateNode* state = child_of(node, "state");
+  StateNode* groups = child_of(node, "param_groups");
+  if (state == nullptr || groups == nullptr || state->kind != Kind::kDict) return;
+  const std::set<std::string> numbers = numbers_of(*groups);
+  const bool are_numbers =
+      std::all_of(state->children.begin(), state->children.end(), [&](const auto& child) {
+        return child.first.is_string() && numbers.contains(child.first.template get<std::string>());
+      });
+  if (!are_numbers) return;
+  for (auto& [key, child] : state->children) key = StateKey::parse(key.get<std::string>());
+}
+
 StateNode state_of_dcp(std::vector<std::pair<std::string, StateNode>> nodes,
                        const std::map<std::string, DcpPath>& paths) {
-  const auto nested = tree_of(nodes, paths);
-  if (nested && has_keys(*nested, nodes)) return *nested;
+  auto nested = tree_of(nodes, paths);
+  if (nested && has_keys(*nested, nodes)) {
+    number_parameters(*nested);
+    return *std::move(nested);
+  }
   StateNode flat;
   for (auto& [key, node] : nodes) flat.children.emplace_back(key, std::move(node));
   return flat;

@@ -41,7 +41,7 @@ class DcpExporter {
 
   Status run(const std::vector<ExportedTensor>& tensors) {
     CAIRN_TRY(state_, load_state(checkpoint_, request_, tensors));
-    warn_of_what_stays(state_, result_);
+    warn_of_what_stays(state_.has_more, result_);
     CAIRN_CHECK(folder_.check_attachments(checkpoint_, is_state_attachment));
     CAIRN_CHECK(folder_.prepare());
     const Status written = fill();

@@ -158,6 +158,8 @@ class SafetensorsExporter {
 
 Status export_safetensors(Checkpoint& checkpoint, const ExportRequest& request,
                           const std::vector<ExportedTensor>& tensors, ExportResult& result) {
+  CAIRN_TRY(const bool has_more, holds_values(checkpoint));
+  warn_of_what_stays(has_more, result);
   return SafetensorsExporter(checkpoint, request, result).write_file(tensors);
 }
 

@@ -85,7 +85,7 @@ class TorchExporter {
       result_.warnings.push_back(fmt::format(
           "{} attachment(s) stay behind: a file of torch.save has no place for them", count));
     }
-    warn_of_what_stays(state, result_);
+    warn_of_what_stays(state.has_more, result_);
   }
 
   /// Tensors can be appended when all come from the tag, one after the other.

@@ -42,7 +42,9 @@ Result<ImportFiles> open_import(Fs& fs, const ImportRequest& request) {
   if (files.tensors.empty()) {
     return fail(Code::kUsage,
                 fmt::format("there are no tensors in '{}'", fmt::join(request.paths, "', '")),
-                "name .safetensors files, files of torch.save, or a folder with some");
+                "name .safetensors files, files of torch.save, or a folder of a model or of DCP; "
+                "folders with "
+                "a file a rank take '--layout'");
   }
   return files;
 }

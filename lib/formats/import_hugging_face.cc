@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/utf8.h"
+#include "lib/formats/dcp_metadata.h"
 #include "lib/formats/hugging_face_names.h"
 #include "lib/formats/import_sources.h"
 #include "lib/formats/safetensors.h"
@@ -186,10 +187,24 @@ static Status add_bin_files(ImportSources& sources, const std::string& folder,
   });
 }
 
+/// DCP writes `.metadata` last.
+static Status refuse_unfinished(const std::string& folder,
+                                const std::vector<FolderEntry>& entries) {
+  const bool is_dcp = std::any_of(entries.begin(), entries.end(), [](const FolderEntry& entry) {
+    return entry.name.ends_with(kDcpSuffix);
+  });
+  if (!is_dcp) return {};
+  return fail(Code::kNotFound,
+              fmt::format("'{}' has files of torch.distributed.checkpoint and no '{}'", folder,
+                          kDcpMetadataName),
+              "the save that wrote them was not finished, or a copy of them");
+}
+
 Status add_hugging_face(ImportSources& sources, const std::string& folder) {
   CAIRN_TRY(const auto entries, sources.fs().list(folder));
   const bool has_index = has_file(entries, kModelIndexName);
   if (!has_index && std::none_of(entries.begin(), entries.end(), is_safetensors)) {
+    CAIRN_CHECK(refuse_unfinished(folder, entries));
     return add_bin_files(sources, folder, entries);
   }
   std::set<std::string> shards;

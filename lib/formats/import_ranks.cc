@@ -56,15 +56,28 @@ class RankImporter {
   }
 
   /// Every rank from 0 on, or a file is missing. Data-parallel ranks may have written but one.
-  Status check_ranks() const {
+  Status check_ranks() {
+    std::string found;
     for (const auto& [axis, ranks] : seen_) {
-      if (*ranks.rbegin() + 1 == ranks.size()) continue;
+      const auto told = layout_.ranks.find(axis);
+      const uint64_t wanted = told == layout_.ranks.end() ? *ranks.rbegin() + 1 : told->second;
+      if (told == layout_.ranks.end()) {
+        found += fmt::format("{}{} of {}", found.empty() ? "" : ", ", ranks.size(), axis);
+      }
+      if (wanted == ranks.size()) continue;
       uint64_t missing = 0;
       while (ranks.contains(missing)) ++missing;
-      return fail(Code::kNotFound,
-                  fmt::format("the file of {} rank {} is missing in '{}', which has "
-                              "that of rank {}",
-                              axis, missing, folder_, *ranks.rbegin()));
+      return fail(
+          Code::kNotFound,
+          fmt::format("the file of {} rank {} is missing in '{}', where {} are wanted and {} "
+                      "are there",
+                      axis, missing, folder_, wanted, ranks.size()));
+    }
+    if (!found.empty()) {
+      sources_.warn(
+          fmt::format("the layout does not say how many ranks there were: {} are taken for "
+                      "all ('ranks' of the layout)",
+                      found));
     }
     return {};
   }

@@ -14,8 +14,10 @@ Result<ByteSpan> ImportSources::map(const std::string& path) {
 Status ImportSources::add_tensor(TensorSource source, const std::string& owner) {
   const auto [at, fresh] = owners_.try_emplace(source.name, owner);
   if (!fresh && at->second != owner) {
-    return fail(Code::kUsage, fmt::format("the tensor '{}' is in '{}' and in '{}'", source.name,
-                                          at->second, owner));
+    return fail(
+        Code::kUsage,
+        fmt::format("the tensor '{}' is in '{}' and in '{}'", source.name, at->second, owner),
+        "files of several ranks are one folder with '--layout'");
   }
   files_.tensors.push_back(std::move(source));
   return {};

@@ -39,12 +39,13 @@ class LayoutParser {
   Result<RankLayout> parse(const json& told) {
     if (!told.is_object()) return malformed("it is no JSON object");
     for (const auto& [key, value] : told.items()) {
-      if (key != "format" && key != "files" && key != "cuts") {
+      if (key != "format" && key != "files" && key != "cuts" && key != "ranks") {
         return malformed(fmt::format("'{}' is not known", key));
       }
     }
     RankLayout layout;
     CAIRN_CHECK(parse_files(told, layout));
+    CAIRN_CHECK(parse_ranks(told.value("ranks", json::object()), layout));
     const json cuts = told.value("cuts", json::array());
     if (!cuts.is_array()) return malformed("'cuts' is no list");
     for (const json& cut : cuts) CAIRN_CHECK(parse_cut(cut, layout));
@@ -87,6 +88,17 @@ class LayoutParser {
       ++count;
     }
     if (count == 0) return malformed("'files' has none of {tp}, {pp}, {dp}, {ep}");
+    return {};
+  }
+
+  Status parse_ranks(const json& told, RankLayout& layout) const {
+    if (!told.is_object()) return malformed("'ranks' is no object");
+    for (const auto& [axis, count] : told.items()) {
+      if (!is_axis(axis) || !count.is_number_unsigned()) {
+        return malformed(fmt::format("'ranks' has '{}': {}", axis, count.dump()));
+      }
+      layout.ranks.emplace(axis, count.get<uint64_t>());
+    }
     return {};
   }
 

@@ -31,6 +31,7 @@ struct RankCut {
 struct RankLayout {
   std::string files;  ///< a pattern of paths in the folder
   std::vector<RankCut> cuts;
+  std::map<std::string, uint64_t> ranks;  ///< how many there were, of the axes that it says so of
 
   /// The first that matches; null: the tensor is not cut.
   const RankCut* cut_of(const std::string& name) const;

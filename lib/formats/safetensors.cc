@@ -16,13 +16,10 @@ static std::string_view other_format(ByteSpan file) {
   struct Format {
     std::string_view magic, advice;
   };
-  static constexpr std::array<Format, 7> kFormats = {{
-      {"PK\x03\x04",
-       "it is a zip archive, as torch.save writes: load it with torch and save its "
-       "tensors with safetensors.torch.save_file"},
+  static constexpr std::array<Format, 6> kFormats = {{
       {"\x80",
-       "it looks like a pickle, as torch.save writes: load it with torch and save its "
-       "tensors with safetensors.torch.save_file"},
+       "it looks like a pickle that torch.save did not write: load it where it was made, and save "
+       "its tensors with torch.save or safetensors"},
       {"GGUF", "it is a GGUF file: import the safetensors files that it was made from"},
       {"\x89HDF", "it is an HDF5 file: save its tensors as safetensors first"},
       {"\x93NUMPY", "it is a NumPy array: save it with safetensors.numpy.save_file"},

@@ -65,14 +65,21 @@ static bool holds(ByteSpan torch, const std::set<std::string>& there) {
   return true;
 }
 
-static void note_value(const StateNode& leaf, SavedState& state) {
-  const bool is_tensor =
-      leaf.kind == Kind::kTensor || leaf.kind == Kind::kArray || leaf.kind == Kind::kTied;
-  if (!is_tensor) state.has_more = true;
+static bool has_values(const StateNode& root) {
+  bool found = false;
+  each_leaf(root, [&](const StateNode& leaf) {
+    found |= leaf.kind != Kind::kTensor && leaf.kind != Kind::kArray && leaf.kind != Kind::kTied;
+  });
+  return found;
 }
 
-void warn_of_what_stays(const SavedState& state, ExportResult& result) {
-  if (!state.has_more) return;
+Result<bool> holds_values(Checkpoint& checkpoint) {
+  CAIRN_TRY(const StateNode root, load_root(checkpoint));
+  return has_values(root);
+}
+
+void warn_of_what_stays(bool has_more, ExportResult& result) {
+  if (!has_more) return;
   result.warnings.push_back("only tensors are written, no other values of the state");
 }
 
@@ -84,7 +91,7 @@ Result<SavedState> load_state(Checkpoint& checkpoint, const ExportRequest& reque
   const bool is_choice = tensors.size() < checkpoint.schema().tensors.size();
   state.is_whole = !is_choice && request.rename.empty();
   CAIRN_TRY(StateNode root, load_root(checkpoint));
-  if (!state.is_whole) each_leaf(root, [&](const StateNode& leaf) { note_value(leaf, state); });
+  state.has_more = !state.is_whole && has_values(root);
   if (!request.rename.empty()) {
     add_untold(state.root, tensors);
     return state;

@@ -25,7 +25,9 @@ Result<SavedState> load_state(Checkpoint& checkpoint, const ExportRequest& reque
                               const std::vector<ExportedTensor>& tensors);
 
 /// Adds the warning that is due where values are left out.
-void warn_of_what_stays(const SavedState& state, ExportResult& result);
+void warn_of_what_stays(bool has_more, ExportResult& result);
+/// Whether the tag's state holds values that are no tensors. Errors: kCorrupt.
+Result<bool> holds_values(Checkpoint& checkpoint);
 
 /// All bytes of an attachment; empty without one. Errors: kCorrupt.
 Result<Bytes> load_attachment(Checkpoint& checkpoint, std::string_view name);

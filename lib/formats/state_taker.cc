@@ -40,7 +40,9 @@ class Taker {
       return StateNode{.kind = StateNode::Kind::kValue, .name = name, .value = *std::move(value)};
     }
     if (holds_tensor(id, 0))
-      return refuse(name, "holds a tensor in what is no dict, list or tuple");
+      return fail(Code::kUsage,
+                  fmt::format("'{}' holds a tensor in what is no dict, list or tuple", shown(name)),
+                  "load it where its classes are, and save a state_dict()");
     objects.emplace_back(name, id);
     return StateNode{.kind = StateNode::Kind::kObject, .name = name, .object = id};
   }

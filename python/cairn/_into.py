@@ -3,7 +3,7 @@
 import collections.abc
 import dataclasses
 
-from . import _fitting, _loading, _memory, _overlaps, _tree
+from . import _fitting, _growing, _loading, _memory, _overlaps, _tree
 from ._rooms import rooms_of
 from ._saved import SavedState
 
@@ -33,12 +33,25 @@ class Choice:
 
 def load_into(checkpoint, into, choice):
     """Fills the tensors of a nested state where they lie; those on the meta device become new ones,
-    and plain values become the tag's, in lists and dicts where they lie. With `tensors` or `rename`
+    and plain values become the tag's, in lists and dicts where they lie; empty dicts take what the
+    tag has there. With `tensors` or `rename`
     values stay as they are. Returns the state.
     Errors: UsageError with every name that does not fit, before a byte is read; for names that share
     memory and differ in the tag, after."""
-    flat = _tree.flatten(into, allow_pickle=True)
     saved = SavedState(checkpoint)
+    grown = []
+    if choice.is_whole and isinstance(into, dict):
+        grown = _growing.grow(into, saved, checkpoint.tensors)
+    try:
+        return _load_into(checkpoint, saved, into, choice)
+    except BaseException:
+        for each in grown:
+            each.clear()
+        raise
+
+
+def _load_into(checkpoint, saved, into, choice):
+    flat = _tree.flatten(into, allow_pickle=True)
     shown = _loading.shown_names(checkpoint, saved, choice.tensors, choice.rename)
     shown = {name: stored for name, stored in shown.items() if choice.is_meant(name)}
     sources = _sources_of(flat, shown)

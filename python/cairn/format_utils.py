@@ -65,7 +65,8 @@ def _split(tag):
     """(folder of the store, name of the tag)."""
     folder, mark, name = os.fspath(tag).partition("#")
     if not folder or not mark or not name:
-        raise UsageError(f"'{tag}' names no tag of a store", "write STORE#TAG: /data/store#run7/base")
+        raise UsageError(f"'{tag}' names no tag of a store",
+                         "write STORE#TAG: /data/store#run7/base; the source comes before the target")
     return folder, name
 
 
@@ -115,13 +116,21 @@ def _run(arguments):
     return f"wrote '{done['path']}': {done['tensors']} tensors, {done['bytes']} bytes"
 
 
+def _with_flags(hint):
+    """A hint of a function as the command has it."""
+    for argument, flag in (("'allow_pickle'", "'--allow-pickle'"), ("'force'", "'--force'"),
+                           ("'--if-exists replace'", "'--force'")):
+        hint = hint.replace(argument, flag)
+    return hint
+
+
 def _main():
     try:
         print(_run(_arguments()))
     except Error as error:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+            print(f"hint: {_with_flags(error.hint)}", file=sys.stderr)
         sys.exit(error.number)
 
 

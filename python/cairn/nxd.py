@@ -15,7 +15,7 @@ from . import _notes, _saving
 from .errors import NoStoreError, NotFoundError
 from .store import Store
 from .torch import AsyncSaver
-from .torch._job import group_of_job, keep_newest, newest_checkpoint
+from .torch._job import group_of_job, keep_newest, newest_checkpoint, step_of
 from .torch._training import Training
 
 _savers = {}  # a store's path -> _Saver
@@ -31,7 +31,7 @@ class _Saver:
 
     def save(self, tag, state, user_content, kept):
         self.finish()
-        self._saver.save(tag, state, user_content=user_content)
+        self._saver.save(tag, state, user_content=user_content, step=step_of(tag))
         self._kept = kept
 
     def finish(self):
@@ -67,7 +67,7 @@ def save_checkpoint(checkpoint_dir_str, tag, model=None, optimizer=None, schedul
         _savers[store.path].save(tag, state, user_content, num_kept_ckpts)
         return
     finalize_checkpoint()
-    store.save(tag, state, user_content=user_content, group=group_of_job())
+    store.save(tag, state, user_content=user_content, step=step_of(tag), group=group_of_job())
     keep_newest(store, num_kept_ckpts)
 
 

@@ -21,7 +21,7 @@ from .errors import NotFoundError, UsageError
 from .store import Store
 from .torch import _partition
 from .torch._job import (DICTIONARIES, group_of_job, keep_newest, newest_checkpoint,
-                         rank_in_job)
+                         rank_in_job, step_of)
 from .torch._training import Training
 
 
@@ -32,7 +32,7 @@ def save_checkpoint(path, tag, partial=True, model=None, optimizer=None, user_co
     _notes.tell_once("cairn.smp.save_checkpoint", translate_if_full=(translate_if_full, True))
     store = Store(path, create=True)
     store.save(tag, Training(model, optimizer).state(), user_content=user_content,
-               group=group_of_job(), if_exists="replace")
+               step=step_of(tag), group=group_of_job(), if_exists="replace")
     if partial:
         keep_newest(store, num_kept_partial_checkpoints)
 

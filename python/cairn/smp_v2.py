@@ -18,7 +18,7 @@ from . import _notes
 from .errors import UsageError
 from .store import Store
 from .torch import AsyncSaver
-from .torch._job import group_of_job
+from .torch._job import group_of_job, step_of
 
 _savers = {}  # (a store's path, a process group) -> AsyncSaver
 
@@ -44,7 +44,7 @@ def async_save(state_dict, checkpoint_id=None, storage_writer=None, planner=None
     key = (store.path, group)
     if key not in _savers:
         _savers[key] = AsyncSaver(store, group=group)
-    return _savers[key].save(tag, state_dict, if_exists="replace")
+    return _savers[key].save(tag, state_dict, step=step_of(tag), if_exists="replace")
 
 
 def maybe_finalize_async_calls(blocking=True, process_group=None):

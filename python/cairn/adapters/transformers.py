@@ -20,6 +20,7 @@ from transformers import TrainerCallback
 
 from .. import _memory
 from ..errors import NotFoundError, UsageError
+from ..store import Store
 from . import _rng
 from ._run import Run, open_of_this_size, own_states
 
@@ -132,6 +133,7 @@ def export_folder(store, tag, folder):
     """Writes a tag as a checkpoint folder of the Trainer, all but the random numbers of its ranks.
     The model's configuration is there, so from_pretrained() reads it too.
     Errors: NotFoundError, UsageError for what the callback has not saved, CorruptError."""
+    store = store if isinstance(store, Store) else Store(store)
     state = store.load(tag)
     if "trainer_state" not in state:
         raise UsageError(f"'{tag}' was not saved by CairnCallback",

@@ -1,5 +1,7 @@
 """What calls of other systems mean by "all ranks", and what they keep."""
 
+import re
+
 from torch import distributed
 
 from .. import _memory
@@ -25,6 +27,12 @@ def newest_checkpoint(store):
         if not tag.tag.startswith(DICTIONARIES):
             return tag.tag
     raise NotFoundError(f"there is no checkpoint in '{store.path}'", "'cairn ls' lists the tags")
+
+
+def step_of(tag):
+    """The number that a name like "step_7" or "run7/step-100" ends in; None without one."""
+    named = re.search(r"step[-_=]?(\d+)$", tag)
+    return int(named[1]) if named else None
 
 
 def keep_newest(store, count):

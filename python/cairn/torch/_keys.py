@@ -5,6 +5,8 @@ DCP joins the keys on the way to a leaf with '.', as Cairn does, but calls other
 a tuple, and a list that holds neither a tensor nor a dict, is one value. So DCP's keys follow from
 a structure. The structure follows from DCP's keys and the paths that its planner keeps of them,
 but for two things that DCP has forgotten: keys that were integers are text, empty dicts are gone.
+Where the keys are the numbers of an optimizer's parameters, they become integers again.
+lib/formats/dcp_keys.cc has the same rules.
 """
 
 
@@ -92,3 +94,40 @@ def _node_of(branch, is_root=False):
     if sorted(branch) != list(range(len(branch))):
         return None
     return {"list": [child for _, child in sorted(children, key=lambda pair: pair[0])]}
+
+
+def number_parameters(structure, values, name=""):
+    """Makes integers of the keys of an optimizer's state where its groups number parameters:
+    load_state_dict() finds no moments under text. values: name -> what JSON holds."""
+    if not isinstance(structure, dict) or "tied" in structure:
+        return
+    (kind, children), = structure.items()
+    pairs = children if kind == "dict" else list(enumerate(children))
+    below = dict((key, child) for key, child in pairs)
+    for key, child in pairs:
+        number_parameters(child, values, _below(name, key))
+    if kind != "dict" or "state" not in below or "param_groups" not in below:
+        return
+    numbers = _numbers_of(below["param_groups"], values, _below(name, "param_groups"))
+    state = below["state"].get("dict") if isinstance(below["state"], dict) else None
+    if state and all(key in numbers for key, _ in state):
+        state[:] = [[int(key), child] for key, child in state]
+
+
+def _numbers_of(groups, values, name):
+    """The numbers of the groups' parameters as text; none where they are called otherwise."""
+    numbers = set()
+    for number, group in enumerate(groups.get("list", ()) if isinstance(groups, dict) else ()):
+        if not isinstance(group, dict):
+            return set()
+        params = dict(map(tuple, group.get("dict", ()))).get("params")
+        for place, _ in enumerate(params.get("list", ()) if isinstance(params, dict) else ()):
+            value = values.get(f"{name}.{number}.params.{place}")
+            if type(value) is not int:
+                return set()
+            numbers.add(str(value))
+    return numbers
+
+
+def _below(name, key):
+    return f"{name}.{key}" if name else str(key)

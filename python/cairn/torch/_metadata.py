@@ -37,6 +37,7 @@ def attachments_of(metadata, told, always=False):
                 raise UsageError(f"two values of the state are called '{name}' when keys are "
                                  "joined with '.'", "rename one")
             flat.values[name] = value
+    _keys.number_parameters(structure, flat.values)
     extras = _extras_of(metadata, leaves)
     if not always and all(node == "tensor" for _, node in structure["dict"]):
         flat.structure = None

@@ -6,7 +6,6 @@ One save, as DCP calls it: all ranks reset() and plan; the coordinator looks at 
 """
 
 import dataclasses
-import re
 import uuid
 
 from torch.distributed import checkpoint as dcp
@@ -18,6 +17,7 @@ from .. import _collector, _saving
 from ..errors import UsageError
 from . import _agreement, _dealing, _metadata, _orders, _ranks, _tripwires
 from ._contribution import Contribution
+from ._job import step_of
 from ._meeting import Meeting
 from ._place import Place, Placed
 
@@ -171,5 +171,4 @@ class StorageWriter(Placed, dcp.StorageWriter):
     def _step(self):
         if self.step is not None:
             return self.step
-        named = re.search(r"step[-_=]?(\d+)$", self._place.tag)
-        return int(named[1]) if named else None
+        return step_of(self._place.tag)
