@@ -76,7 +76,8 @@ class MetadataReader {
         return malformed("a place is not understood; only those of FileSystemWriter are");
       }
       const std::string& file_name = graph_.at(file).text;
-      if (file_name.empty() || file_name.find('/') != std::string::npos) {
+      if (file_name.empty() ||
+          file_name.find_first_of(std::string_view("/\0", 2)) != std::string::npos) {
         return malformed(fmt::format("the file '{}' is not in its folder", shown(file_name)));
       }
       const PickleId transforms = field(pairs[i + 1], "transform_descriptors");
@@ -175,8 +176,9 @@ class MetadataReader {
     return true;
   }
 
-  Result<json> encoded(PickleId id, unsigned depth) const {
+  Result<json> encoded(PickleId id, unsigned depth) {
     const PickleNode& node = graph_.at(id);
+    if (++encoded_ > graph_.size()) return malformed("its planner's data is shared without end");
     const auto value = value_of_pickle(graph_, id);
     if (value && !value->is_object()) return *value;
     const bool is_dict = node.kind == Kind::kDict;
@@ -198,6 +200,7 @@ class MetadataReader {
 
   const PickleGraph& graph_;
   const std::string& path_;
+  size_t encoded_ = 0;  // nodes of the planner's data
   /// By key, and where a piece begins; nowhere for values.
   std::map<std::pair<std::string, std::vector<uint64_t>>, DcpPlace> places_;
 };

@@ -10,6 +10,7 @@
 #include "lib/formats/dcp_metadata.h"
 #include "lib/formats/export_folder.h"
 #include "lib/formats/export_formats.h"
+#include "lib/formats/hugging_face_names.h"
 #include "lib/formats/saved_state.h"
 #include "lib/formats/state_pickle.h"
 #include "lib/formats/torch_archive.h"
@@ -24,7 +25,10 @@ static bool is_dcp_entry(const std::string& name) { return name == kDcpMetadataN
 static bool is_dcp_file(const std::string& name) {
   return is_dcp_entry(name) || name.ends_with(kDcpSuffix);
 }
-static constexpr FolderFormat kDcpFolder = {is_dcp_entry, is_dcp_file};
+static bool is_model_entry(const std::string& name) {
+  return name == kModelName || name == kModelIndexName;
+}
+static constexpr FolderFormat kDcpFolder = {is_dcp_entry, is_dcp_file, is_model_entry};
 
 namespace {
 
@@ -153,7 +157,34 @@ class DcpExporter {
     CAIRN_TRY(const PickleId root, pickle_of_state(graph, node, [&](const StateNode& leaf) {
                 return object_of(leaf, graph);
               }));
-    return torch_file_of(std::move(graph), root);
+    return file_with_tensors(std::move(graph), root, node);
+  }
+
+  /// A tuple is one value to DCP, with the tensors in it: all of it is made in memory.
+  Result<Bytes> file_with_tensors(PickleGraph graph, PickleId root, const StateNode& node) {
+    std::map<std::string, ArchiveTensor> forms;
+    each_leaf(node, [&](const StateNode& leaf) {
+      const auto found = by_name_.find(leaf.kind == StateNode::Kind::kTied ? leaf.tied : leaf.name);
+      if (leaf.kind == StateNode::Kind::kValue || found == by_name_.end()) return;
+      forms.emplace(found->first, ArchiveTensor{found->second->dtype, found->second->shape});
+    });
+    CAIRN_TRY(const TorchArchive archive, TorchArchive::plan(std::move(graph), root, forms));
+    Bytes file(archive.total_bytes());
+    TorchArchive::Writer writer(archive, [&](uint64_t at, ByteSpan bytes) -> Status {
+      std::copy(bytes.begin(), bytes.end(), file.begin() + static_cast<ptrdiff_t>(at));
+      return {};
+    });
+    std::vector<PlacedTensor> placed;
+    for (size_t i = 0; i < archive.tensors().size(); ++i) {
+      const ExportedTensor& tensor = *by_name_.at(archive.tensors()[i]);
+      count(tensor);
+      if (tensor.bytes != 0) placed.push_back({&tensor, archive.data_at(i)});
+    }
+    CAIRN_CHECK(writer.begin());
+    CAIRN_CHECK(stream_tensors(checkpoint_, request_.call, placed,
+                               [&](uint64_t at, ByteSpan bytes) { return writer.add(at, bytes); }));
+    CAIRN_CHECK(writer.end());
+    return file;
   }
 
   /// One object of all that the state has.
@@ -175,6 +206,10 @@ class DcpExporter {
     item.is_tensor = true;
     item.dtype = tensor.dtype;
     item.shape = tensor.shape;
+    count(tensor);
+  }
+
+  void count(const ExportedTensor& tensor) {
     if (written_.insert(&tensor).second) {
       result_.bytes += tensor.bytes;
       ++result_.tensors;

@@ -35,6 +35,7 @@ Status ExportFolder::prepare() {
     return fail(Code::kExists, fmt::format("the folder '{}' is not empty", request_.path),
                 "choose another path, or '--force'");
   }
+  if (!is_new) CAIRN_CHECK(refuse_what_would_mix(*entries));
   CAIRN_CHECK(fs_.make_folders(request_.path));
   const auto made = fs_.info(request_.path);
   if (!made || !made->is_folder) {  // a link that leads nowhere
@@ -42,6 +43,27 @@ Status ExportFolder::prepare() {
                 "choose another path");
   }
   made_folder_ = is_new;
+  return {};
+}
+
+/// With `force`, only what an earlier export of this format left is replaced.
+Status ExportFolder::refuse_what_would_mix(const std::vector<FolderEntry>& entries) const {
+  for (const FolderEntry& entry : entries) {
+    const std::string path = join_path(request_.path, entry.name);
+    if (format_.is_of_other(entry.name)) {
+      return fail(
+          Code::kExists,
+          fmt::format("'{}' is of a checkpoint in another format, which would be read for this "
+                      "one",
+                      path),
+          "remove it, or choose another path");
+    }
+    if (entry.is_folder && format_.is_part(entry.name)) {
+      return fail(Code::kExists,
+                  fmt::format("'{}' is a folder, and called like a file of tensors", path),
+                  "choose another path");
+    }
+  }
   return {};
 }
 

@@ -12,8 +12,9 @@ namespace cairn {
 
 /// Which of a folder's files are of a format, by name.
 struct FolderFormat {
-  bool (*is_entry)(const std::string& name);  ///< where readers begin
-  bool (*is_part)(const std::string& name);   ///< what they would take for a part; entries too
+  bool (*is_entry)(const std::string& name);     ///< where readers begin
+  bool (*is_part)(const std::string& name);      ///< what they would take for a part; entries too
+  bool (*is_of_other)(const std::string& name);  ///< where readers of another format begin
 };
 
 /// Threads: one.
@@ -23,7 +24,8 @@ class ExportFolder {
                ExportResult& result)
       : fs_(fs), request_(request), format_(format), result_(result) {}
 
-  /// Makes the folder. Errors: kExists for one that is not empty, without `force`, and for a file.
+  /// Makes the folder. Errors: kExists for one that is not empty, without `force`; for one that
+  /// holds another format's checkpoint, or folders called like parts; and for a file.
   Status prepare();
 
   Result<NewFile> create(const std::string& name, NewFile::Order order = NewFile::Order::kAppend);
@@ -48,6 +50,7 @@ class ExportFolder {
 
  private:
   Status refuse_file() const;
+  Status refuse_what_would_mix(const std::vector<FolderEntry>& entries) const;
   Status check_attachment(const std::string& name) const;
   Status publish_file(NewFile& file);
   Status remove_old(bool (*is_such)(const std::string&));

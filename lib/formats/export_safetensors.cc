@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "lib/formats/dcp_metadata.h"
 #include "lib/formats/export_folder.h"
 #include "lib/formats/export_formats.h"
 #include "lib/formats/hugging_face_names.h"
@@ -23,7 +24,9 @@ static bool is_model_entry(const std::string& name) {
   return name == kModelIndexName || name == kModelName;
 }
 
-static constexpr FolderFormat kHuggingFace = {is_model_entry, is_model_file};
+static bool is_dcp_entry(const std::string& name) { return name == kDcpMetadataName; }
+
+static constexpr FolderFormat kHuggingFace = {is_model_entry, is_model_file, is_dcp_entry};
 
 namespace {
 
@@ -115,8 +118,7 @@ class SafetensorsExporter {
   }
 
   Status fill(ExportFolder& folder, const std::vector<Shard>& shards) {
-    const auto is_in_index = [](std::string_view name) { return name == kIndexMetadataName; };
-    CAIRN_CHECK(folder.check_attachments(checkpoint_, is_in_index));
+    CAIRN_CHECK(folder.check_attachments(checkpoint_, is_state_attachment));
     CAIRN_CHECK(folder.prepare());
     std::vector<NewFile> parts;
     nlohmann::json map = nlohmann::json::object();
@@ -132,7 +134,7 @@ class SafetensorsExporter {
     }
     NewFile entry = std::move(parts.back());
     parts.pop_back();
-    CAIRN_CHECK(folder.write_attachments(checkpoint_, is_in_index, parts));
+    CAIRN_CHECK(folder.write_attachments(checkpoint_, is_state_attachment, parts));
     return folder.publish(parts, entry);
   }
 
@@ -165,6 +167,8 @@ Status export_safetensors(Checkpoint& checkpoint, const ExportRequest& request,
 
 Status export_hugging_face(Checkpoint& checkpoint, const ExportRequest& request,
                            const std::vector<ExportedTensor>& tensors, ExportResult& result) {
+  CAIRN_TRY(const bool has_more, holds_values(checkpoint));
+  warn_of_what_stays(has_more, result);
   return SafetensorsExporter(checkpoint, request, result).write_folder(tensors);
 }
 

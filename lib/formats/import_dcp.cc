@@ -79,7 +79,11 @@ class DcpImporter {
                                 folder_, shown(item.key), dtype_name(item.dtype),
                                 shape_text(piece.box.lengths)));
       }
-      CAIRN_CHECK(check_box(piece.box, item.shape));
+      const Status inside = check_box(piece.box, item.shape);
+      if (!inside) {
+        return tl::unexpected(with_context(
+            inside.error(), fmt::format("reading '{}' of '{}'", shown(item.key), folder_)));
+      }
       CAIRN_CHECK(sources_.add_tensor(item.key, *tensor, item.shape, piece.box, folder_));
     }
     if (item.pieces.empty()) {

@@ -29,6 +29,10 @@ static Status add_folder(ImportSources& sources, const std::string& path) {
 static Status add_path(ImportSources& sources, const std::string& path) {
   CAIRN_TRY(const FileInfo info, sources.fs().info(path));
   if (info.is_folder) return add_folder(sources, path);
+  if (!sources.request().layout.empty()) {
+    return fail(Code::kUsage, fmt::format("'{}' is a file, and '--layout' is for folders", path),
+                "name the folder that has the files of all ranks");
+  }
   CAIRN_TRY(const MappedFile file, MappedFile::open(path));
   if (looks_like_torch(file.bytes())) return add_torch(sources, path);
   return add_safetensors(sources, {path}, path);

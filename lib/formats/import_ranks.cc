@@ -1,6 +1,7 @@
 // A folder with a file of torch.save for each rank of a job, as full tensors.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "lib/formats/import_sources.h"
@@ -90,6 +91,7 @@ class RankImporter {
       CAIRN_CHECK(check_plain(file.graph, fmt::format("'{}'", path)));
     }
     CAIRN_TRY(TakenState taken, take_state(file, path));
+    untie(taken.root, taken.tensors);
     for (const NamedTensor& named : taken.tensors) CAIRN_CHECK(add_tensor(named, ranks, path));
     merge(root_, std::move(taken.root));
     sources_.add_pickles({}, std::move(taken.objects));
@@ -139,6 +141,18 @@ class RankImporter {
         Code::kUsage,
         fmt::format("'{}' is one thing in '{}' and another in '{}'", name, known_path, path),
         "a cut of the layout says along which axis ranks have parts of it");
+  }
+
+  /// What is tied in one file may be a tensor of its own in another.
+  static void untie(StateNode& node, std::vector<NamedTensor>& tensors) {
+    for (auto& [key, child] : node.children) untie(child, tensors);
+    if (node.kind != StateNode::Kind::kTied) return;
+    const auto first = std::find_if(tensors.begin(), tensors.end(), [&](const NamedTensor& each) {
+      return each.name == node.tied;
+    });
+    NamedTensor own{node.name, first->tensor};
+    tensors.push_back(std::move(own));
+    node.kind = StateNode::Kind::kTensor;
   }
 
   /// Dicts are united; of what both have the first counts.

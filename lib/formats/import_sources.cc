@@ -100,6 +100,18 @@ Status ImportSources::merge_objects() {
 }
 
 Status ImportSources::finish() {
+  std::set<std::string> names;
+  Status status;
+  each_leaf(root_, [&](const StateNode& leaf) {
+    if (status && !names.insert(leaf.name).second) {
+      status =
+          fail(Code::kUsage,
+               fmt::format("two values of the files are called '{}' when keys are joined with '.'",
+                           leaf.name),
+               "import them as tags of their own");
+    }
+  });
+  CAIRN_CHECK(status);
   if (!is_flat(root_)) {
     add_own_text(kStructureName, structure_text(root_));
     add_own_text(kValuesName, values_text(root_));
@@ -120,6 +132,9 @@ Status add_other_files(ImportSources& sources, const std::string& folder,
       sources.warn(fmt::format("the folder '{}' is passed over", path));
     } else if (!entry.is_file) {
       sources.warn(fmt::format("'{}' is no file and passed over", path));
+    } else if (is_state_attachment(entry.name)) {
+      sources.warn(
+          fmt::format("'{}' is called like what Cairn keeps of a state, and passed over", path));
     } else if (!is_taken(entry.name)) {
       CAIRN_CHECK(sources.add_file(entry.name, path));
     }

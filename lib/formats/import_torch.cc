@@ -17,9 +17,12 @@ Status add_torch(ImportSources& sources, const std::string& path) {
     const Shape& shape = named.tensor.shape;
     CAIRN_CHECK(sources.add_tensor(named.name, named.tensor, shape, whole_box(shape), path));
   }
-  CAIRN_TRY(Bytes left_out, what_structure_leaves_out(file, taken));
+  auto left_out = what_structure_leaves_out(file, taken);
+  if (!left_out) {
+    return tl::unexpected(with_context(left_out.error(), fmt::format("reading '{}'", path)));
+  }
   CAIRN_CHECK(sources.add_state(std::move(taken.root), path));
-  sources.add_pickles(std::move(left_out), std::move(taken.objects));
+  sources.add_pickles(*std::move(left_out), std::move(taken.objects));
   return {};
 }
 

@@ -97,7 +97,7 @@ struct PickleRead {
 };
 
 /// Adds the pickle at the beginning of `bytes` to the graph. Errors: kUsage for what is no pickle,
-/// is cut off, or has more than 2^26 nodes.
+/// is cut off, or has more than 2^24 nodes.
 Result<PickleRead> read_pickle(ByteSpan bytes, PickleGraph& graph);
 
 /// Errors: kUsage for a graph that holds itself, is nested deeper than kNestingMax, or takes more

@@ -11,7 +11,7 @@
 namespace cairn {
 
 /// A node takes about 150 bytes, and an opcode of one byte may make one.
-static constexpr size_t kNodesMax = size_t{1} << 26;
+static constexpr size_t kNodesMax = size_t{1} << 24;
 
 namespace {
 

@@ -163,7 +163,7 @@ std::optional<std::map<std::string, uint64_t>> ranks_of_path(const std::string& 
 
 Result<std::vector<RankPiece>> pieces_of_rank(const RankCut& cut, const Shape& own, uint64_t rank,
                                               uint64_t ranks, Shape& whole) {
-  if (cut.dim >= own.size() || own[cut.dim] % cut.stride != 0) {
+  if (cut.dim >= own.size() || own[cut.dim] % cut.stride != 0 || own[cut.dim] < cut.stride) {
     return fail(Code::kUsage,
                 fmt::format("a tensor of shape {} cannot have been cut along axis {} "
                             "in {} part(s)",

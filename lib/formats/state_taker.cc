@@ -16,6 +16,7 @@ using Kind = PickleNode::Kind;
 /// Names beside one for each node: shared containers have several, and could have exponentially
 /// many.
 static constexpr size_t kOtherNamesMax = size_t{1} << 16;
+static constexpr size_t kNameBytesMax = size_t{1} << 28;
 
 namespace {
 
@@ -25,10 +26,14 @@ class Taker {
 
   Result<StateNode> take(PickleId id, const std::string& name, unsigned depth) {
     if (depth > kNestingMax) return refuse(name, "is nested too deeply, or holds itself");
-    if (++taken_ > graph_.size() + kOtherNamesMax) return refuse(name, "is one of too many values");
+    name_bytes_ += name.size();
+    if (++taken_ > graph_.size() + kOtherNamesMax || name_bytes_ > kNameBytesMax) {
+      return refuse(name, "is one of too many values");
+    }
     if (is_tensor_node(graph_, id)) return take_tensor(id, name);
     const PickleNode& node = graph_.at(id);
-    if (is_dict(id) && has_plain_keys(node)) return take_dict(node, name, depth);
+    const auto pairs = pairs_of(id);
+    if (pairs && has_plain_keys(*pairs)) return take_dict(*pairs, name, depth);
     if (node.kind == Kind::kList) return take_items(StateNode::Kind::kList, node, name, depth);
     if (node.kind == Kind::kTuple) return take_items(StateNode::Kind::kTuple, node, name, depth);
     if (graph_.is_call_of(id, "torch.Size") && graph_.args_of(id).size() == 1) {
@@ -66,27 +71,52 @@ class Taker {
                 "rename one");
   }
 
-  bool is_dict(PickleId id) const {
-    return graph_.at(id).kind == Kind::kDict || graph_.is_call_of(id, "collections.OrderedDict") ||
-           graph_.is_call_of(id, "collections.Counter");
+  /// Key, value, key, ... of a dict, an OrderedDict or a Counter; nullopt for others.
+  std::optional<std::vector<PickleId>> pairs_of(PickleId id) const {
+    const PickleNode& node = graph_.at(id);
+    if (node.kind == Kind::kDict) return node.pairs;
+    const bool is_known = graph_.is_call_of(id, "collections.OrderedDict") ||
+                          graph_.is_call_of(id, "collections.Counter");
+    if (!is_known || !node.items.empty()) return std::nullopt;
+    auto pairs = given_pairs(graph_.args_of(id));
+    if (pairs) pairs->insert(pairs->end(), node.pairs.begin(), node.pairs.end());
+    return pairs;
   }
 
-  bool has_plain_keys(const PickleNode& node) const {
-    for (size_t i = 0; i + 1 < node.pairs.size(); i += 2) {
-      const Kind kind = graph_.at(node.pairs[i]).kind;
+  /// What a dict is made of: nothing, a dict, or a list of pairs.
+  std::optional<std::vector<PickleId>> given_pairs(const std::vector<PickleId>& args) const {
+    if (args.empty()) return std::vector<PickleId>();
+    const PickleNode& given = graph_.at(args.front());
+    if (given.kind == Kind::kDict) return given.pairs;
+    if (args.size() > 1 || given.kind != Kind::kList) return std::nullopt;
+    std::vector<PickleId> pairs;
+    for (const PickleId item : given.items) {
+      const PickleNode& pair = graph_.at(item);
+      const bool is_pair =
+          (pair.kind == Kind::kList || pair.kind == Kind::kTuple) && pair.items.size() == 2;
+      if (!is_pair) return std::nullopt;
+      pairs.insert(pairs.end(), pair.items.begin(), pair.items.end());
+    }
+    return pairs;
+  }
+
+  bool has_plain_keys(const std::vector<PickleId>& pairs) const {
+    for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+      const Kind kind = graph_.at(pairs[i]).kind;
       if (kind != Kind::kText && kind != Kind::kInt) return false;
     }
     return true;
   }
 
-  Result<StateNode> take_dict(const PickleNode& node, const std::string& name, unsigned depth) {
+  Result<StateNode> take_dict(const std::vector<PickleId>& pairs, const std::string& name,
+                              unsigned depth) {
     StateNode made{.kind = StateNode::Kind::kDict, .name = name};
-    for (size_t i = 0; i + 1 < node.pairs.size(); i += 2) {
-      const PickleNode& key_node = graph_.at(node.pairs[i]);
+    for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+      const PickleNode& key_node = graph_.at(pairs[i]);
       if (!is_utf8(key_node.text)) return refuse(name, "has a key that is no UTF-8");
       const StateKey key =
           key_node.kind == Kind::kText ? StateKey(key_node.text) : StateKey(key_node.integer);
-      CAIRN_TRY(StateNode child, take(node.pairs[i + 1], name_below(name, key), depth + 1));
+      CAIRN_TRY(StateNode child, take(pairs[i + 1], name_below(name, key), depth + 1));
       made.children.emplace_back(key, std::move(child));
     }
     return made;
@@ -111,7 +141,7 @@ class Taker {
       return StateNode{.kind = StateNode::Kind::kTied, .name = name, .tied = known->name};
     }
     note(id, name, tensor->requires_grad);
-    by_storage_[tensor->storage].push_back(tensors.size());
+    by_address_[tensor->data].push_back(tensors.size());
     tensors.push_back({name, *std::move(tensor)});
     return StateNode{.kind = StateNode::Kind::kTensor, .name = name};
   }
@@ -122,8 +152,8 @@ class Taker {
 
   /// One that is there already, as a view of the same memory. Empty ones have none.
   const NamedTensor* find_view(const TorchTensor& tensor) const {
-    const auto found = by_storage_.find(tensor.storage);
-    if (found == by_storage_.end() || whole_box(tensor.shape).is_empty()) return nullptr;
+    const auto found = by_address_.find(tensor.data);
+    if (found == by_address_.end() || whole_box(tensor.shape).is_empty()) return nullptr;
     for (const size_t number : found->second) {
       if (tensors[number].tensor.is_same_view(tensor)) return &tensors[number];
     }
@@ -148,13 +178,34 @@ class Taker {
 
   const TorchFile& file_;
   const PickleGraph& graph_;
-  size_t taken_ = 0;  // nodes of the state
+  size_t taken_ = 0;       // nodes of the state
+  size_t name_bytes_ = 0;  // of all their names
   std::unordered_set<std::string> claimed_;
-  std::unordered_map<std::string, std::vector<size_t>> by_storage_;
+  std::unordered_map<const uint8_t*, std::vector<size_t>> by_address_;
   mutable std::unordered_set<PickleId> seen_;
 };
 
 }  // namespace
+
+/// Tensors that no key leads to: attributes of dicts and parameters.
+static Status refuse_hidden(const PickleGraph& graph, PickleId root) {
+  std::vector<PickleId> way = {root};
+  std::unordered_set<PickleId> seen;
+  while (!way.empty()) {
+    const PickleId id = way.back();
+    way.pop_back();
+    if (id == kNoPickle || !seen.insert(id).second) continue;
+    const PickleNode& node = graph.at(id);
+    if (node.kind == Kind::kPersistent && !tensor_name_at(graph, id)) {
+      return fail(Code::kUsage, "an attribute of a dict or parameter of the state is a tensor",
+                  "give it a key of its own");
+    }
+    way.insert(way.end(), node.items.begin(), node.items.end());
+    way.insert(way.end(), node.pairs.begin(), node.pairs.end());
+    way.insert(way.end(), {node.callable, node.args, node.state});
+  }
+  return {};
+}
 
 /// The file's own graph with names in the place of tensors.
 static Result<Bytes> named_pickle(const TorchFile& file, const TakenState& taken) {
@@ -163,6 +214,7 @@ static Result<Bytes> named_pickle(const TorchFile& file, const TakenState& taken
     const PickleId named = tensor_name_node(graph, name.name, name.requires_grad);
     graph.at(id) = graph.at(named);
   }
+  CAIRN_CHECK(refuse_hidden(graph, file.root));
   return write_pickle(graph, file.root);
 }
 

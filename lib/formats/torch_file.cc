@@ -42,17 +42,17 @@ static Result<TorchFile> parse_zip(ByteSpan file, const std::string& path) {
     return no_torch_file(path, "it is a TorchScript program",
                          "load it with torch.jit.load and save its state_dict()");
   }
-  const ZipEntry* order = find_entry(entries, folder + "/byteorder");
-  if (order != nullptr && as_text(order->bytes) != "little") {
-    return no_torch_file(path, "its tensors are big-endian",
-                         "load it with torch and save it on a little-endian machine");
-  }
   const auto compressed = std::find_if(entries.begin(), entries.end(),
                                        [](const ZipEntry& entry) { return !entry.is_plain; });
   if (compressed != entries.end()) {
     return no_torch_file(
         path, fmt::format("its entry '{}' is compressed or encrypted", shown(compressed->name)),
         "load it with torch and save it with torch.save");
+  }
+  const ZipEntry* order = find_entry(entries, folder + "/byteorder");
+  if (order != nullptr && as_text(order->bytes) != "little") {
+    return no_torch_file(path, "its tensors are big-endian",
+                         "load it with torch and save it on a little-endian machine");
   }
   TorchFile made;
   const auto read = read_pickle(pickle->bytes, made.graph);

@@ -10,11 +10,13 @@
 
 namespace cairn {
 
-/// 0x1950a86a20f9469cfc6c as a pickle.
-static constexpr std::string_view kMagic =
-    "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+/// 0x1950a86a20f9469cfc6c as a pickle, of any protocol.
+static constexpr std::string_view kMagic = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
-bool is_legacy_torch(ByteSpan file) { return as_text(file).starts_with(kMagic); }
+bool is_legacy_torch(ByteSpan file) {
+  const std::string_view text = as_text(file);
+  return text.starts_with("\x80") && text.size() > 2 && text.substr(2).starts_with(kMagic);
+}
 
 namespace {
 

@@ -146,6 +146,39 @@ class DcpTest(FormatTest):
             format_utils.cairn_to_dcp(self.tag, self.folder / "dcp")
         self.assertFalse((self.folder / "dcp").exists())
 
+    def test_tensors_in_tuples(self):
+        state = {"a": (torch.arange(3.0), 2, [torch.ones(2)]), "w": torch.ones(1)}
+        self.store.save("run/step-1", state)
+        format_utils.cairn_to_dcp(self.tag, self.folder / "dcp")
+        loaded = {"a": None, "w": torch.zeros(1)}
+        dcp.load(loaded, checkpoint_id=self.folder / "dcp")
+        self.assert_same(state, loaded)
+
+    def test_integers_of_an_optimizer_come_back(self):
+        state = a_state()
+        format_utils.dcp_to_cairn(self.dcp_folder(state), self.tag)
+        format_utils.cairn_to_torch(self.tag, self.folder / "back.pt")
+        back = torch.load(self.folder / "back.pt")["optimizer"]
+        self.assert_same(state["optimizer"]["state"], back["state"])
+
+    def test_one_format_over_another(self):
+        self.store.save("run/step-1", {"w": torch.ones(2)})
+        for first, second in (("dcp", "hf"), ("hf", "dcp")):
+            folder = self.folder / first
+            self.store_program("export", "run/step-1", str(folder), format=first)
+            before = sorted(path.name for path in folder.iterdir())
+            with self.assertRaisesRegex(cairn.ExistsError, "another format"):
+                self.store_program("export", "run/step-1", str(folder), format=second, force=True)
+            self.assertEqual(sorted(path.name for path in folder.iterdir()), before)
+            (folder / "x.distcp").mkdir()
+        with self.assertRaisesRegex(cairn.ExistsError, "a folder, and called"):
+            format_utils.cairn_to_dcp(self.tag, self.folder / "dcp", force=True)
+
+    def test_a_save_that_was_not_finished(self):
+        folder = self.dcp_folder({"w": torch.ones(2)})
+        (folder / ".metadata").unlink()
+        self.refused(cairn.NotFoundError, folder, "not finished", call=format_utils.dcp_to_cairn)
+
     def test_tied_tensors_count_once(self):
         weight = torch.ones(10)
         self.store.save("run/step-1", {"a": weight, "b": weight, "step": 1})

@@ -8,7 +8,7 @@ import sys
 import unittest
 import warnings
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 import package
 
@@ -68,6 +68,26 @@ class TorchTest(FormatTest):
         with self.assertRaises(cairn.UsageError):
             self.store.load("run/step-1")
         self.assertEqual(self.store.load("run/step-1", allow_pickle=True)["set"], {1, 2})
+
+    def test_dicts_that_are_made_of_something(self):
+        state = {"milestones": Counter({3: 2, 7: 1}), "w": torch.ones(2),
+                 "old": MadeOfPairs([("a", torch.ones(1)), ("b", 2)])}
+        path = self.torch_file(state)
+        format_utils.torch_to_cairn(path, self.tag)
+        loaded = self.store.load("run/step-1")
+        self.assertEqual(loaded["milestones"], {3: 2, 7: 1})
+        self.assertEqual((list(loaded["old"]), loaded["old"]["b"]), (["a", "b"], 2))
+        format_utils.cairn_to_torch(self.tag, self.folder / "out.pt")
+        back = torch.load(self.folder / "out.pt", weights_only=True)
+        self.assertEqual((back["milestones"], back["old"]["a"].item()), (Counter({3: 2, 7: 1}), 1))
+
+    def test_tensors_among_attributes(self):
+        hidden = OrderedDict(a=torch.zeros(2))
+        hidden.extra = torch.full((2,), 7.0)
+        parameter = torch.nn.Parameter(torch.ones(2))
+        parameter.extra = torch.full((2,), 7.0)
+        for value in (hidden, parameter):
+            self.refused(cairn.UsageError, self.torch_file({"x": value}), "in.pt", "attribute")
 
     def test_views(self):
         base = torch.arange(24.0).reshape(4, 6)
@@ -149,6 +169,33 @@ class TorchTest(FormatTest):
             self.store_program("import", "run/twice", str(paths[0]),
                                str(self.torch_file({"n0": 1, "w": torch.ones(1)}, "x.pt")))
 
+    def test_names_that_meet_in_two_files(self):
+        one = self.torch_file({"k.v": 1, "t": torch.ones(1)}, "1.pt")
+        other = self.torch_file({"k": {"v": 2}, "u": torch.ones(1)}, "2.pt")
+        with self.assertRaisesRegex(cairn.UsageError, "'k.v'"):
+            self.store_program("import", "run/meet", str(one), str(other))
+
+    def test_names_of_cairns_own(self):
+        """A folder from elsewhere says nothing of a state."""
+        folder = self.folder / "model"
+        folder.mkdir()
+        save_file({"w": torch.ones(2)}, folder / "model.safetensors")
+        (folder / "cairn_structure.json").write_text('{"dict":[["gone","value"]]}')
+        (folder / "cairn_torch.pickle").write_bytes(pickle.dumps({"w": 1}))
+        (folder / "notes.txt").write_text("x")
+        self.store_program("import", "run/model", str(folder))
+        self.assertEqual(list(self.store.load("run/model")), ["w"])
+        self.assertEqual([each["name"] for each in self.store.show("run/model")["attachments"]], ["notes.txt"])
+        with self.assertRaisesRegex(cairn.UsageError, "Cairn's own"):
+            self.store_program("import", "run/own", str(folder / "model.safetensors"),
+                               attach=f"cairn_values.json={folder / 'notes.txt'}")
+
+    def test_a_training_as_a_model_folder(self):
+        self.store.save("run/step-1", a_state())
+        done = self.cairn("export", "run/step-1", self.folder / "hf")
+        self.assertIn("only tensors", done.stderr)
+        self.assertEqual([path.name for path in (self.folder / "hf").iterdir()], ["model.safetensors"])
+
     def test_a_bin_folder(self):
         folder = self.folder / "model"
         folder.mkdir()
@@ -172,6 +219,16 @@ class TorchTest(FormatTest):
         format_utils.cairn_to_torch(self.tag, self.folder / "out.pt")
         with self.assertRaises(cairn.ExistsError):
             format_utils.cairn_to_torch(self.tag, self.folder / "out.pt")
+
+
+class MadeOfPairs:
+    """Pickled as Python 2 pickled an OrderedDict."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def __reduce__(self):
+        return OrderedDict, ([list(pair) for pair in self.pairs],)
 
 
 class Bad:
@@ -275,6 +332,12 @@ class HostileTest(FormatTest):
         for _ in range(40):
             doubled = [doubled, doubled]
         self.refused(cairn.UsageError, self.torch_file([doubled, torch.ones(1)]), "too")
+        for empty in ([], (), {}):
+            for _ in range(50):
+                empty = type(empty)([empty, empty]) if type(empty) is not dict else {"a": empty, "b": empty}
+            self.refused(cairn.UsageError, self.torch_file([empty, torch.ones(1)]), "too many")
+        long = "n" * 60000
+        self.refused(cairn.UsageError, self.torch_file({long: [None] * 6000, "w": torch.ones(1)}), "too many")
 
 
 def rewritten(path, entry, change):
@@ -368,6 +431,29 @@ class RankFolderTest(FormatTest):
         torch.save(state | {"w": torch.zeros(6)}, folder / "dp_rank_02_tp_rank_00_pp_rank_00.pt")
         with self.assertRaisesRegex(cairn.UsageError, "'w' is one thing"):
             self.import_ranks('{"format": "nxd"}')
+
+    def test_a_tie_of_one_rank_is_a_tensor_of_another(self):
+        weight = torch.full((3,), 5.0)
+        for stage, state in enumerate(({"embed": weight, "head": weight}, {"head": torch.full((3,), 9.0)})):
+            path = self.folder / "ranks" / f"pp{stage}.pt"
+            path.parent.mkdir(exist_ok=True)
+            torch.save(state, path)
+        with self.assertRaisesRegex(cairn.UsageError, "'head' is one thing"):
+            self.import_ranks('{"files": "pp{pp}.pt"}')
+        torch.save({"head": weight}, path)
+        self.import_ranks('{"files": "pp{pp}.pt"}')
+        self.assertEqual(self.store.load("run/ranks")["head"].tolist(), [5, 5, 5])
+
+    def test_how_many_ranks_there_were(self):
+        self.write_ranks(self.PATTERNS["nxd"], [{"w": torch.ones(4)}], {"tp": 2}, {"w": (0, 1)})
+        layout = '{"format": "nxd", "ranks": {"tp": 3, "pp": 1, "dp": 1}, "cuts": [{"match": "w", "dim": 0}]}'
+        with self.assertRaisesRegex(cairn.NotFoundError, "tp rank 2"):
+            self.import_ranks(layout)
+        self.import_ranks(layout.replace("3", "2"))
+        self.assertEqual(self.store.load("run/ranks")["w"].shape, (4,))
+        with self.assertRaisesRegex(cairn.UsageError, "is a file"):
+            path = next((self.folder / "ranks").rglob("*.pt"))
+            self.store_program("import", "run/file", str(path), layout=self.layout(layout))
 
     def test_what_does_not_fit(self):
         whole = [{"l.up.weight": torch.randn(16, 3), "l.norm": torch.randn(3)}]
