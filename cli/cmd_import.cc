@@ -13,7 +13,6 @@
 #include "lib/find_tag.h"
 #include "lib/formats/import_files.h"
 #include "lib/formats/import_memory.h"
-#include "lib/formats/state.h"
 #include "lib/save_json.h"
 #include "store/forget.h"
 #include "store/index_helper.h"
@@ -41,10 +40,6 @@ static Result<SaveRequest> make_request(const Context& context, const Store& sto
   }
   CAIRN_TRY(files, std::move(opened));
   for (const KeyValue& attachment : options.attachments) {
-    if (is_state_attachment(attachment.key)) {
-      return fail(Code::kUsage, fmt::format("'{}' is a name of Cairn's own", attachment.key),
-                  "attach it under another");
-    }
     CAIRN_CHECK(add_attachment(files, attachment.key, attachment.value));
   }
   for (const std::string& warning : files.warnings) context.output.warn(warning);

@@ -16,7 +16,8 @@ static std::string_view other_format(ByteSpan file) {
   struct Format {
     std::string_view magic, advice;
   };
-  static constexpr std::array<Format, 6> kFormats = {{
+  static constexpr std::array<Format, 7> kFormats = {{
+      {"PK\x03\x04", "it is a zip archive: 'cairn import' takes those that torch.save wrote"},
       {"\x80",
        "it looks like a pickle that torch.save did not write: load it where it was made, and save "
        "its tensors with torch.save or safetensors"},

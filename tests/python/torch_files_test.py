@@ -186,9 +186,6 @@ class TorchTest(FormatTest):
         self.store_program("import", "run/model", str(folder))
         self.assertEqual(list(self.store.load("run/model")), ["w"])
         self.assertEqual([each["name"] for each in self.store.show("run/model")["attachments"]], ["notes.txt"])
-        with self.assertRaisesRegex(cairn.UsageError, "Cairn's own"):
-            self.store_program("import", "run/own", str(folder / "model.safetensors"),
-                               attach=f"cairn_values.json={folder / 'notes.txt'}")
 
     def test_a_training_as_a_model_folder(self):
         self.store.save("run/step-1", a_state())
