@@ -158,7 +158,8 @@ class Store:
         into: a nested state, or a module, optimizer or scheduler. Its tensors are filled where they
         lie, in any strides; those on the meta device are made anew. Plain values (a learning rate, a
         step) become the tag's, unless tensors= or rename= choose: in the state that is returned, which
-        is `into` itself, so what state_dict() made goes to load_state_dict() again. Shapes are the
+        is `into` itself, so what state_dict() made goes to load_state_dict() again. Empty dicts take
+        what the tag has there, as of an optimizer that has not stepped. Shapes are the
         tag's, of whole tensors; a DTensor gets the box that this rank holds, whoever saved it.
         None: the state as it was saved.
         map_location: the device of what is made, without `into`; else the CPU.
