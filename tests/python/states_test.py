@@ -71,6 +71,32 @@ class Values(package.StoreTest):
                                     saved[1].state_dict()["state"][0]["exp_avg"]))
         self.assertEqual(schedule.last_epoch, 6)
 
+    def test_an_optimizer_that_has_not_stepped(self):
+        model = torch.nn.Linear(3, 2)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.3)
+        model(torch.ones(3)).sum().backward()
+        optimizer.step()
+        saved = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        self.store.save("a", saved)
+        self.store.save("b", optimizer.state_dict())
+        fresh = torch.nn.Linear(3, 2)
+        other = torch.optim.AdamW(fresh.parameters())
+        state = {"model": fresh.state_dict(), "optimizer": other.state_dict()}
+        self.assertIs(self.store.load("a", into=state), state)
+        other.load_state_dict(state["optimizer"])
+        third = torch.optim.AdamW(torch.nn.Linear(3, 2).parameters())
+        self.store.load("b", into=third)
+        for each in (other, third):
+            loaded = each.state_dict()
+            self.assertEqual(loaded["param_groups"], saved["optimizer"]["param_groups"])
+            for number, moments in saved["optimizer"]["state"].items():
+                for name, value in moments.items():
+                    self.assertTrue(torch.equal(loaded["state"][number][name], value))
+        state = {"model": {"w": torch.ones(1)}, "optimizer": torch.optim.AdamW(fresh.parameters()).state_dict()}
+        with self.assertRaises(cairn.UsageError):  # the model does not fit, and nothing has grown
+            self.store.load("a", into=state)
+        self.assertEqual(state["optimizer"]["state"], {})
+
     def test_tuples_are_made_anew_and_lists_filled(self):
         self.store.save("a", {"w": torch.ones(2), "t": (1, (2, 3)), "l": [4, {"x": 5}]})
         into = {"w": torch.zeros(2), "t": (0, (0, 0)), "l": [0, {"x": 0}]}
