@@ -261,6 +261,7 @@ class DcpExporter {
 
   Status take(Piece& piece, uint64_t at, ByteSpan bytes) {
     if (!piece.writer) {
+      CAIRN_CHECK(finish_files_before(piece.file));
       piece.writer.emplace(piece.archive, [this, &piece](uint64_t where, ByteSpan part) {
         return write(piece.file, piece.at + where, part);
       });
@@ -272,6 +273,13 @@ class DcpExporter {
     const Status ended = piece.writer->end();
     piece.writer.reset();
     return ended;
+  }
+
+  /// What is appended to is one file at a time: those before need their buffers no longer.
+  Status finish_files_before(size_t file) {
+    if (order_ != NewFile::Order::kAppend) return {};
+    for (; finished_ < file; ++finished_) CAIRN_CHECK(files_[finished_].seal());
+    return {};
   }
 
   // --- Metadata
@@ -315,7 +323,8 @@ class DcpExporter {
   std::map<std::string, PickleId> objects_;
   DcpMetadata metadata_;
   std::deque<NewFile> files_;
-  uint64_t end_ = 0;  // of the file that is being filled
+  size_t finished_ = 0;  // of them
+  uint64_t end_ = 0;     // of the file that is being filled
   std::set<const ExportedTensor*> written_;
   std::deque<Piece> pieces_;
   std::vector<PlacedTensor> placed_;
