@@ -44,10 +44,13 @@ class Taker {
     if (value) {
       return StateNode{.kind = StateNode::Kind::kValue, .name = name, .value = *std::move(value)};
     }
-    if (holds_tensor(id, 0))
-      return fail(Code::kUsage,
-                  fmt::format("'{}' holds a tensor in what is no dict, list or tuple", shown(name)),
+    if (holds_tensor(id, 0)) {
+      const std::string where = name.empty() ? "the state" : fmt::format("'{}'", shown(name));
+      if (pairs)
+        return fail(Code::kUsage, where + " has a key that is neither text nor an integer");
+      return fail(Code::kUsage, where + " holds a tensor in what is no dict, list or tuple",
                   "load it where its classes are, and save a state_dict()");
+    }
     objects.emplace_back(name, id);
     return StateNode{.kind = StateNode::Kind::kObject, .name = name, .object = id};
   }

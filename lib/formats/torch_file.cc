@@ -61,7 +61,7 @@ static Result<TorchFile> parse_zip(ByteSpan file, const std::string& path) {
   const std::string data = folder + "/data/";
   for (const ZipEntry& entry : entries) {
     if (entry.name.starts_with(data)) {
-      made.storages.emplace(entry.name.substr(data.size()), entry.bytes);
+      made.storages[entry.name.substr(data.size())] = entry.bytes;  // the last, as in PyTorch
     }
   }
   return made;

@@ -303,7 +303,7 @@ class HostileTest(FormatTest):
 
     def test_names_that_meet_and_odd_keys(self):
         self.refused(cairn.UsageError, self.torch_file({"a.b": torch.ones(1), "a": {"b": 2}}), "'a.b'")
-        self.refused(cairn.UsageError, self.torch_file({(1, 2): torch.ones(1)}), "tensor")
+        self.refused(cairn.UsageError, self.torch_file({(1, 2): torch.ones(1)}), "neither text nor")
 
     def test_what_is_no_checkpoint(self):
         other = self.folder / "other"
