@@ -5,7 +5,7 @@ from . import _checkpoint, _memory, _tree
 
 
 def grow(state, saved, stored):
-    """Puts tensors without memory and arrays into the empty dicts of a nested state, named as the
+    """Puts tensors without memory and arrays into the empty dicts in a nested state, named as the
     tag has them; a load makes them like those on the meta device. Values are the tag's at once.
     saved: a SavedState; stored: name -> (dtype, shape). Returns the dicts that have grown."""
     grown = []
@@ -19,7 +19,7 @@ def _visit(node, value, name, saved, stored, grown):
         return
     (kind, children), = node.items()
     if kind == "dict" and isinstance(value, dict):
-        if not value and children:
+        if not value and children and name:  # but not into an empty state
             value.update(_made(node, name, saved, stored))
             grown.append(value)
             return

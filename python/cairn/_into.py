@@ -40,7 +40,7 @@ def load_into(checkpoint, into, choice):
     memory and differ in the tag, after."""
     saved = SavedState(checkpoint)
     grown = []
-    if choice.is_whole and isinstance(into, dict):
+    if choice.is_whole and not choice.partly and isinstance(into, dict):
         grown = _growing.grow(into, saved, checkpoint.tensors)
     try:
         return _load_into(checkpoint, saved, into, choice)

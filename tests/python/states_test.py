@@ -96,6 +96,8 @@ class Values(package.StoreTest):
         with self.assertRaises(cairn.UsageError):  # the model does not fit, and nothing has grown
             self.store.load("a", into=state)
         self.assertEqual(state["optimizer"]["state"], {})
+        with self.assertRaises(cairn.UsageError):
+            self.store.load("a", into={})
 
     def test_tuples_are_made_anew_and_lists_filled(self):
         self.store.save("a", {"w": torch.ones(2), "t": (1, (2, 3)), "l": [4, {"x": 5}]})
