@@ -90,13 +90,19 @@ static Result<ExportResult> run(const Context& context, const ExportOptions& opt
   return export_files(checkpoint, request);
 }
 
+/// Of a name that was meant for a tag's.
+static bool is_file(const std::string& path) {
+  const auto info = posix_fs().info(path);
+  return info && info->is_file && !info->is_folder;
+}
+
 int cmd_export(const Context& context, const ExportOptions& options) {
   Output& output = context.output;
   const Stopwatch watch;
   const auto store = Store::open(posix_fs(), context.store);
   if (!store) return output.fail(store.error());
   const auto tag = find_tag(**store, options.tag);
-  if (!tag && tag.error().code == Code::kNotFound && posix_fs().info(options.tag)) {
+  if (!tag && tag.error().code == Code::kNotFound && is_file(options.tag)) {
     return output.fail(
         {tag.error().code, tag.error().message,
          fmt::format("the tag comes first, then the path: '{}' is a file", options.tag)});

@@ -28,13 +28,19 @@ static Result<std::optional<std::string>> base_name(const Store& store, const st
   return std::optional(tag.name);
 }
 
+/// Of a name that was meant for a tag's.
+static bool is_file(const std::string& path) {
+  const auto info = posix_fs().info(path);
+  return info && info->is_file && !info->is_folder;
+}
+
 static Result<SaveRequest> make_request(const Context& context, const Store& store,
                                         const ImportOptions& options, ImportFiles& files) {
   SaveRequest request;
   request.tag = options.tag;
   CAIRN_CHECK(check_tag_name(options.tag));
   auto opened = open_import(posix_fs(), {options.paths, options.allow_pickle, options.layout});
-  if (!opened && opened.error().code == Code::kNotFound && posix_fs().info(options.tag)) {
+  if (!opened && opened.error().code == Code::kNotFound && is_file(options.tag)) {
     opened.error().hint =
         fmt::format("the tag comes first, then files: '{}' is a file", options.tag);
   }

@@ -13,6 +13,8 @@ namespace cairn {
 
 inline constexpr std::string_view kDcpMetadataName = ".metadata";
 inline constexpr std::string_view kDcpSuffix = ".distcp";
+/// Whether readers of such a folder begin there.
+inline bool is_dcp_entry(const std::string& name) { return name == kDcpMetadataName; }
 
 /// Where a file of torch.save lies: a piece of a tensor, or a value.
 struct DcpPlace {

@@ -21,12 +21,8 @@ namespace cairn {
 /// Whoever loads a part of a piece reads all of it.
 static constexpr uint64_t kPieceBytesMax = 256 * kMiB;
 
-static bool is_dcp_entry(const std::string& name) { return name == kDcpMetadataName; }
 static bool is_dcp_file(const std::string& name) {
   return is_dcp_entry(name) || name.ends_with(kDcpSuffix);
-}
-static bool is_model_entry(const std::string& name) {
-  return name == kModelName || name == kModelIndexName;
 }
 static constexpr FolderFormat kDcpFolder = {is_dcp_entry, is_dcp_file, is_model_entry};
 
@@ -137,7 +133,7 @@ class DcpExporter {
     item.key = leaf.key;
     const ExportedTensor* tensor = tensor_of(leaf);
     if (tensor != nullptr && tensor->bytes != 0) return {};
-    CAIRN_TRY(const Bytes bytes, tensor == nullptr ? file_of_value(*leaf.node) : file_of(*tensor));
+    CAIRN_TRY(const Bytes bytes, file_of(*leaf.node));
     CAIRN_TRY(DcpPlace where, place(bytes.size()));
     CAIRN_CHECK(write(files_.size() - 1, where.offset, bytes));
     if (tensor == nullptr) {
@@ -149,7 +145,8 @@ class DcpExporter {
     return {};
   }
 
-  Result<Bytes> file_of_value(const StateNode& node) {
+  /// A value, also a tuple with the tensors in it, or a tensor without a byte: made in memory.
+  Result<Bytes> file_of(const StateNode& node) {
     if (node.kind == StateNode::Kind::kBytes) {
       return load_attachment(checkpoint_, std::string(kBytesPrefix) + node.name);
     }
@@ -160,7 +157,6 @@ class DcpExporter {
     return file_with_tensors(std::move(graph), root, node);
   }
 
-  /// A tuple is one value to DCP, with the tensors in it: all of it is made in memory.
   Result<Bytes> file_with_tensors(PickleGraph graph, PickleId root, const StateNode& node) {
     std::map<std::string, ArchiveTensor> forms;
     each_leaf(node, [&](const StateNode& leaf) {
@@ -193,13 +189,6 @@ class DcpExporter {
     CAIRN_TRY(const Bytes pickle, write_pickle(object_graph_, id));
     CAIRN_TRY(const PickleRead read, read_pickle(pickle, graph));
     return read.root;
-  }
-
-  /// Of one without a byte.
-  static Result<Bytes> file_of(const ExportedTensor& tensor) {
-    PickleGraph graph;
-    const PickleId root = tensor_name_node(graph, tensor.stored, false);
-    return torch_file_of(std::move(graph), root, {{tensor.stored, {tensor.dtype, tensor.shape}}});
   }
 
   void describe(const ExportedTensor& tensor, DcpItem& item) {

@@ -17,14 +17,8 @@ namespace cairn {
 /// Whether Hugging Face libraries, and an import, would take the file for a part of the model.
 static bool is_model_file(const std::string& name) {
   static const std::regex shard("model-[0-9]+-of-[0-9]+\\.safetensors");
-  return name == kModelName || name == kModelIndexName || std::regex_match(name, shard);
+  return is_model_entry(name) || std::regex_match(name, shard);
 }
-
-static bool is_model_entry(const std::string& name) {
-  return name == kModelIndexName || name == kModelName;
-}
-
-static bool is_dcp_entry(const std::string& name) { return name == kDcpMetadataName; }
 
 static constexpr FolderFormat kHuggingFace = {is_model_entry, is_model_file, is_dcp_entry};
 

@@ -189,17 +189,4 @@ Status TorchArchive::Writer::end() {
   return put(archive_.layout_.directory_at(), archive_.layout_.directory(checksums_));
 }
 
-Result<Bytes> torch_file_of(PickleGraph graph, PickleId root,
-                            const std::map<std::string, ArchiveTensor>& empty_tensors) {
-  CAIRN_TRY(const TorchArchive archive, TorchArchive::plan(std::move(graph), root, empty_tensors));
-  Bytes file;
-  TorchArchive::Writer writer(archive, [&](uint64_t, ByteSpan bytes) -> Status {
-    append_bytes(file, bytes);
-    return {};
-  });
-  CAIRN_CHECK(writer.begin());
-  CAIRN_CHECK(writer.end());
-  return file;
-}
-
 }  // namespace cairn

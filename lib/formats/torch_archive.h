@@ -67,8 +67,4 @@ class TorchArchive {
   std::vector<std::string> tensors_;
 };
 
-/// The whole file of an object without tensors, or whose tensors are all empty. Errors: as plan().
-Result<Bytes> torch_file_of(PickleGraph graph, PickleId root,
-                            const std::map<std::string, ArchiveTensor>& empty_tensors = {});
-
 }  // namespace cairn

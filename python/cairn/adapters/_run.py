@@ -116,3 +116,10 @@ def open_of_this_size(store, tag):
 def own_states():
     """{rank: states of its random number generators}, of this rank."""
     return {f"rank_{rank_in_job()[0]}": _rng.states()}
+
+
+def owner_of(optimizer, modules):
+    """The module that all parameters of an optimizer are of; None without one."""
+    stepped = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    return next((module for module in modules
+                 if stepped <= set(map(id, module.parameters()))), None)

@@ -21,7 +21,7 @@ from ..torch._job import group_of_job, rank_in_job
 from ..torch._training import Training
 from . import _rng
 from ._data_places import places_of, take_places
-from ._run import open_of_this_size
+from ._run import open_of_this_size, owner_of
 
 _OWN_ENGINES = (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 
@@ -114,15 +114,9 @@ def _tensors_of(accelerator):
     models = accelerator._models
     parts = {f"model_{number}": (Training(model), "model") for number, model in enumerate(models)}
     for number, optimizer in enumerate(accelerator._optimizers):
-        owner = next((model for model in models if _steps(optimizer, model)), None)
+        owner = owner_of(optimizer, models)
         parts[f"optimizer_{number}"] = (Training(owner, optimizer.optimizer), "optimizer")
     return parts
-
-
-def _steps(optimizer, model):
-    """Whether all that an optimizer steps are parameters of a model."""
-    own = set(map(id, model.parameters()))
-    return all(id(each) in own for group in optimizer.param_groups for each in group["params"])
 
 
 def _shared_of(accelerator):

@@ -19,7 +19,7 @@ from .. import _into
 from .._checkpoint import Checkpoint
 from ..errors import UsageError
 from ..torch._training import Training
-from ._run import MODES, Run
+from ._run import MODES, Run, owner_of
 
 
 class CheckpointManager:
@@ -95,8 +95,8 @@ class CheckpointManager:
         """(what saves and loads a state, the section that it is there)."""
         each = self.states[key]
         if isinstance(each, optim.Optimizer):
-            model = next((module for module in self.states.values() if _is_of(each, module)), None)
-            return Training(model=model, optimizer=each), "optimizer"
+            modules = [part for part in self.states.values() if isinstance(part, nn.Module)]
+            return Training(model=owner_of(each, modules), optimizer=each), "optimizer"
         return Training(model=each), "model"
 
     def maybe_wait_for_saving(self):
@@ -106,11 +106,3 @@ class CheckpointManager:
     def close(self):
         """Waits for the save under way, and gives the memory back. Errors: what it failed with."""
         self._run.close()
-
-
-def _is_of(optimizer, module):
-    """Whether the optimizer steps parameters of the module."""
-    if not isinstance(module, nn.Module):
-        return False
-    own = set(module.parameters())
-    return any(parameter in own for group in optimizer.param_groups for parameter in group["params"])

@@ -9,6 +9,8 @@ Where the keys are the numbers of an optimizer's parameters, they become integer
 lib/formats/dcp_keys.cc has the same rules.
 """
 
+from .. import _tree
+
 
 def is_tensor(node):
     """A tensor as DCP sees it, tied or not; arrays of NumPy are values to it."""
@@ -105,10 +107,10 @@ def number_parameters(structure, values, name=""):
     pairs = children if kind == "dict" else list(enumerate(children))
     below = dict((key, child) for key, child in pairs)
     for key, child in pairs:
-        number_parameters(child, values, _below(name, key))
+        number_parameters(child, values, _tree.below(name, key))
     if kind != "dict" or "state" not in below or "param_groups" not in below:
         return
-    numbers = _numbers_of(below["param_groups"], values, _below(name, "param_groups"))
+    numbers = _numbers_of(below["param_groups"], values, _tree.below(name, "param_groups"))
     state = below["state"].get("dict") if isinstance(below["state"], dict) else None
     if state and all(key in numbers for key, _ in state):
         state[:] = [[int(key), child] for key, child in state]
@@ -127,7 +129,3 @@ def _numbers_of(groups, values, name):
                 return set()
             numbers.add(str(value))
     return numbers
-
-
-def _below(name, key):
-    return f"{name}.{key}" if name else str(key)

@@ -89,9 +89,10 @@ TEST(TorchArchive, WhatCannotBePlanned) {
 TEST(TorchArchive, ValuesAlone) {
   PickleGraph graph;
   const PickleId root = graph.dict({graph.text("step"), graph.integer(3)});
-  const auto bytes = torch_file_of(std::move(graph), root);
-  ASSERT_TRUE(bytes);
-  const auto file = parse_torch_file(*bytes, "x");
+  const auto archive = TorchArchive::plan(std::move(graph), root, {});
+  ASSERT_TRUE(archive);
+  const Bytes bytes = written(*archive, 1, false);
+  const auto file = parse_torch_file(bytes, "x");
   ASSERT_TRUE(file);
   EXPECT_EQ(file->graph.at(file->graph.value_of(file->root, "step")).integer, 3);
 }
