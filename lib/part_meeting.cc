@@ -255,11 +255,15 @@ class MeetingOfParts {
     return {};
   }
 
-  /// Takes the announcement away, unless the part is united.
+  /// Takes the announcement away. Where the part was united meanwhile, as one that has learned it.
   Status give_up() const {
-    CAIRN_TRY(const auto lock, this->lock());
+    CAIRN_TRY(auto lock, this->lock());
     CAIRN_TRY(const auto outcome, read_outcome());
-    if (!outcome) (void)store_.fs().remove(own_path_).has_value();
+    if (outcome) {
+      lock.reset();
+      return leave(*outcome);
+    }
+    (void)store_.fs().remove(own_path_).has_value();
     return {};
   }
 
