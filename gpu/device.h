@@ -1,0 +1,75 @@
+// The device that work is enqueued on: its facts, its memory, its streams, and what it says when
+// something fails. One of two libraries stands behind it: CUDA's runtime (gpu/cuda), or the host
+// itself running the same kernels (gpu/simt).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace cairn::gpu {
+
+/// A queue of the device. The handle is the caller's (a cudaStream_t); nullptr is the default one.
+struct Stream {
+  void* handle = nullptr;
+};
+
+struct DeviceFacts {
+  std::string name;
+  unsigned multiprocessors = 1;
+  uint64_t memory_bytes = 0;
+  int major = 0, minor = 0;  ///< compute capability
+};
+
+/// The calling thread's current device. Errors: kFailed with the reason and what to do: no driver,
+/// one that is too old, no device. Threads: any. Asks the driver once for each device.
+Result<DeviceFacts> device_facts();
+
+/// Memory of the current device. Aligned to 256 bytes.
+class DeviceMemory {
+ public:
+  DeviceMemory() = default;
+  /// Errors: kNoSpace when the device has no such room. Synchronises, as all of the driver's own
+  /// allocations do; the calls of gpu/gpu.h never allocate.
+  static Result<DeviceMemory> allocate(uint64_t bytes);
+  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }
+  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~DeviceMemory();
+
+  uint8_t* data() const { return data_; }
+  uint64_t size() const { return size_; }
+
+ private:
+  void swap(DeviceMemory& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  uint8_t* data_ = nullptr;
+  uint64_t size_ = 0;
+};
+
+// Enqueued, in the order of the stream. Host memory that is not pinned is copied before the call
+// returns (up) or makes it wait (down). Errors: kFailed.
+Status copy_up(Stream stream, void* device, ByteSpan host);
+Status copy_down(Stream stream, MutableBytes host, const void* device);
+Status copy_within(Stream stream, void* to, const void* from, uint64_t bytes);
+Status fill_zeros(Stream stream, void* device, uint64_t bytes);
+/// Waits for all that was enqueued. Errors: kFailed with what failed of it.
+Status synchronize(Stream stream);
+
+/// Takes away an error that earlier work of the program left behind, ours or not, so that it is
+/// reported once and not by whoever comes next. Errors: kFailed telling it. An error after which
+/// the device takes no more work stays, and the message says so.
+Status take_error();
+
+/// The status of a launch (gpu/kernel.h) by its error number, which is cleared.
+Status launched(const char* kernel, int error_number);
+
+}  // namespace cairn::gpu

@@ -1,0 +1,70 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/digest_kernel.h"
+#include "gpu/digest_plan.h"
+
+namespace cairn::gpu {
+
+static constexpr uint64_t kBytesMost = uint64_t{1} << 50;
+
+static Result<uint64_t> content_bytes(const Tile& tile, size_t number) {
+  uint64_t bytes = 0;
+  if (__builtin_mul_overflow(tile.row_bytes, tile.rows, &bytes) || bytes > kBytesMost) {
+    return fail(Code::kUsage,
+                fmt::format("tile {} of {} rows of {} bytes is larger than a digest can be of",
+                            number, tile.rows, tile.row_bytes));
+  }
+  return bytes;
+}
+
+/// Rows without gaps are one row.
+static Tile merged_rows(const Tile& tile, uint64_t bytes) {
+  const bool is_one =
+      tile.rows <= 1 || bytes == 0 || tile.stride_bytes == static_cast<int64_t>(tile.row_bytes);
+  return is_one ? Tile{tile.data, bytes, 0, 1} : tile;
+}
+
+/// Whether all leaves are whole, in one piece and at multiples of 16.
+static bool is_plain(const Tile& tile) {
+  const auto address = reinterpret_cast<uintptr_t>(tile.data);
+  return tile.row_bytes > 0 && tile.row_bytes % kDigestLeafBytes == 0 && address % 16 == 0 &&
+         tile.stride_bytes % 16 == 0;
+}
+
+Result<DigestPlan> DigestPlan::make(std::span<const Tile> tiles) {
+  DigestPlan plan;
+  plan.tiles_ = tiles.size();
+  std::vector<uint64_t> nodes(tiles.size());
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    CAIRN_TRY(const uint64_t bytes, content_bytes(tiles[i], i));
+    plan.bytes_ += bytes;
+    if (plan.bytes_ > kBytesMost) {
+      return fail(Code::kUsage,
+                  fmt::format("{} tiles are more bytes than one plan takes: 2^50", tiles.size()));
+    }
+    nodes[i] = std::max<uint64_t>(1, (bytes + kDigestLeafBytes - 1) / kDigestLeafBytes);
+    const Tile merged = merged_rows(tiles[i], bytes);
+    plan.is_plain_ = plan.is_plain_ && is_plain(merged);
+    append_bytes(plan.image_, as_bytes(&merged, sizeof merged));
+  }
+  // Where the nodes of each tile begin, level by level; a tile of which one is left has none more.
+  while (true) {
+    uint64_t begin = 0;
+    for (uint64_t& count : nodes) {
+      append_le(plan.image_, begin);
+      begin += count;
+      count = count > 1 ? (count + kNodesJoined - 1) / kNodesJoined : 0;
+    }
+    append_le(plan.image_, begin);
+    plan.nodes_[plan.joins_] = begin;
+    if (std::all_of(nodes.begin(), nodes.end(), [](uint64_t count) { return count == 0; })) break;
+    ++plan.joins_;
+  }
+  return plan;
+}
+
+uint64_t DigestPlan::workspace_bytes() const { return kDigestValueBytes * (nodes_[0] + nodes_[1]); }
+
+}  // namespace cairn::gpu

@@ -1,0 +1,29 @@
+#include "gpu/enqueue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace cairn::gpu {
+
+Status check_room(const char* what, DeviceSpan span, uint64_t bytes) {
+  if (span.bytes < bytes) {
+    return fail(Code::kUsage, fmt::format("{}: {} bytes of device memory are needed, {} were given",
+                                          what, bytes, span.bytes));
+  }
+  if (reinterpret_cast<uintptr_t>(span.data) % 16 != 0) {
+    return fail(Code::kUsage, fmt::format("{}: its device memory begins at {}, which is no "
+                                          "multiple of 16",
+                                          what, fmt::ptr(span.data)));
+  }
+  return {};
+}
+
+Shape shape_for(uint64_t items, Share share) {
+  static constexpr uint64_t kBlocksMost = (uint64_t{1} << 31) - 1;
+  const unsigned threads = share.multiprocessors == 0 ? 256 : 1024;
+  const uint64_t most = share.multiprocessors == 0 ? kBlocksMost : share.multiprocessors;
+  return {static_cast<unsigned>(std::min((items + threads - 1) / threads, most)), threads};
+}
+
+}  // namespace cairn::gpu

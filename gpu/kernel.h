@@ -1,0 +1,65 @@
+// What the sources of kernels begin with. nvcc compiles them for devices; a host compiler compiles
+// the same files against gpu/simt/words.h, and tests run every kernel that way too.
+#pragma once
+
+#include <cstdint>
+#include <tuple>
+#include <utility>
+
+#include "base/error.h"
+#include "gpu/device.h"
+
+#ifdef __CUDACC__
+#include <cuda_runtime.h>
+#define CAIRN_DEVICE __device__ __forceinline__
+#else
+#include "gpu/simt/words.h"
+#define CAIRN_DEVICE inline
+#endif
+
+namespace cairn::gpu {
+
+inline constexpr unsigned kWarp = 32;
+inline constexpr unsigned kWholeWarp = 0xffffffff;
+
+/// The block's T in shared memory, not initialized. A kernel names one T only.
+/// T: no constructors, at most 48 KiB.
+template <class T>
+CAIRN_DEVICE T& shared() {
+#ifdef __CUDACC__
+  __shared__ T memory;
+  return memory;
+#else
+  static_assert(sizeof(T) <= simt::kBlockMemoryBytes);
+  return *static_cast<T*>(simt::block_memory());
+#endif
+}
+
+/// A grid of one dimension. REQUIRES: 1 to 2^31 - 1 blocks of 1 to 32 whole warps.
+struct Shape {
+  unsigned blocks = 1;
+  unsigned threads = 256;  ///< of a block
+};
+
+/// Enqueues a kernel. Its parameters are copied. Errors: kFailed for what the device said, which
+/// may be of work that was enqueued before.
+template <class... Parameters, class... Arguments>
+Status launch(Stream stream, const Shape& shape, const char* name, void (*kernel)(Parameters...),
+              Arguments&&... arguments) {
+  std::tuple<Parameters...> values(std::forward<Arguments>(arguments)...);
+#ifdef __CUDACC__
+  return std::apply(
+      [&](auto&... value) {
+        void* pointers[] = {&value...};
+        return launched(name, cudaLaunchKernel(reinterpret_cast<const void*>(kernel),
+                                               dim3(shape.blocks), dim3(shape.threads), pointers, 0,
+                                               static_cast<cudaStream_t>(stream.handle)));
+      },
+      values);
+#else
+  static_cast<void>(stream);
+  return simt::run_grid(name, shape.blocks, shape.threads, [&] { std::apply(kernel, values); });
+#endif
+}
+
+}  // namespace cairn::gpu

@@ -1,0 +1,47 @@
+// A stack of its own for each thread of a kernel, so that it can stop at a barrier and go on later.
+#pragma once
+
+#include <ucontext.h>
+
+#include <cstddef>
+#include <memory>
+
+namespace cairn::gpu::simt {
+
+/// Threads: one at a time, the one that made it.
+class Fiber {
+ public:
+  using Entry = void (*)(void* argument);
+
+  Fiber() = default;
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  /// The next resume() begins `entry`. What ran before and did not end is dropped where it stood:
+  /// nothing on its stack is destroyed.
+  void prepare(Entry entry, void* argument);
+  /// Runs it until it suspends or ends.
+  void resume();
+  /// REQUIRES: called by what runs in it. Returns at the next resume().
+  void suspend();
+  bool has_ended() const { return has_ended_; }
+
+ private:
+  static void begin(unsigned low, unsigned high);
+
+  std::unique_ptr<std::byte[]> stack_;
+  ucontext_t own_, caller_;
+  Entry entry_ = nullptr;
+  void* argument_ = nullptr;
+  bool has_ended_ = true;
+  void* tsan_own_ = nullptr;     ///< what ThreadSanitizer takes for this thread
+  void* tsan_caller_ = nullptr;  ///< and for the one that resumed it
+};
+
+// Order that barriers make, for ThreadSanitizer: what was done before order_release(object) is seen
+// after order_acquire(object). Nothing in other builds.
+void order_release(void* object);
+void order_acquire(void* object);
+
+}  // namespace cairn::gpu::simt

@@ -1,0 +1,237 @@
+#include "gpu/simt/run_grid.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "gpu/simt/fiber.h"
+
+namespace cairn::gpu::simt {
+
+namespace {
+
+constexpr unsigned kThreadsMost = 1024;
+constexpr unsigned kBlocksAtOnce = 3;  // most that are under way together
+
+// Words at which threads wait for each other.
+constexpr const char* kBlockBarrier = "__syncthreads";
+constexpr const char* kWarpBarrier = "__syncwarp";
+constexpr const char* kExchange = "an exchange of lanes";
+
+struct Block;
+
+struct Thread {
+  Fiber fiber;
+  Block* block = nullptr;
+  unsigned number = 0;
+  const char* waits_in = nullptr;  ///< of the words below; nullptr while it can go on
+  uint64_t given = 0;
+  std::array<uint64_t, kWarpLanes> taken{};
+  int count = 0;
+};
+
+/// A set of threads that wait for each other: a block, or a warp.
+struct Meeting {
+  unsigned arrived = 0;
+  const char* word = nullptr;
+};
+
+struct Block {
+  unsigned number = 0;
+  unsigned ended = 0;
+  std::vector<std::unique_ptr<Thread>> threads;
+  Meeting all;
+  std::vector<Meeting> warps;
+  int votes = 0;  ///< at the barrier that is met now
+  int count = 0;  ///< of the last barrier
+  std::unique_ptr<uint64_t[]> memory;
+};
+
+struct Grid {
+  std::string_view name;
+  unsigned blocks = 0, threads = 0;
+  const std::function<void()>* body = nullptr;
+  std::mt19937_64 random;
+  std::vector<Thread*> runnable;
+
+  size_t draw(size_t below) { return random() % below; }
+  void start(Block& block, unsigned number);
+  void step();
+  void meet(Meeting& meeting, Thread& self, const char* word, unsigned first, unsigned count);
+  static void take_values(Thread& thread);
+  std::string describe_deadlock(const std::vector<std::unique_ptr<Block>>& under_way) const;
+};
+
+thread_local Grid* current_grid = nullptr;
+thread_local Thread* current_thread = nullptr;
+std::atomic<uint64_t> schedule_seed{1};
+
+void run_body(void*) {
+  (*current_grid->body)();
+  order_release(current_grid);
+}
+
+void Grid::start(Block& block, unsigned number) {
+  block.number = number;
+  block.ended = 0;
+  block.all = {};
+  block.votes = 0;
+  // Anew for each block: what another one did there has nothing to do with it.
+  block.memory = std::make_unique_for_overwrite<uint64_t[]>(kBlockMemoryBytes / 8);
+  std::fill_n(block.memory.get(), kBlockMemoryBytes / 8, 0xDEADBEEFCAFEF00D);
+  block.warps.assign(threads / kWarpLanes, {});
+  while (block.threads.size() < threads) block.threads.push_back(std::make_unique<Thread>());
+  for (unsigned i = 0; i < threads; ++i) {
+    Thread& thread = *block.threads[i];
+    thread.block = &block;
+    thread.number = i;
+    thread.waits_in = nullptr;
+    thread.fiber.prepare(run_body, nullptr);
+    runnable.push_back(&thread);
+  }
+}
+
+/// Lets one thread run until it waits or ends.
+void Grid::step() {
+  std::swap(runnable[draw(runnable.size())], runnable.back());
+  Thread& thread = *runnable.back();
+  runnable.pop_back();
+  current_thread = &thread;
+  thread.fiber.resume();
+  current_thread = nullptr;
+  if (thread.fiber.has_ended()) ++thread.block->ended;
+}
+
+/// The thread comes to where others are to come too, and goes on after the last of them has come.
+void Grid::meet(Meeting& meeting, Thread& self, const char* word, unsigned first, unsigned count) {
+  self.waits_in = word;
+  if (meeting.arrived == 0) meeting.word = word;
+  // Threads that meet at different words wait in vain, as they may on a device.
+  if (meeting.word == word && ++meeting.arrived == count) {
+    meeting = {};
+    if (word == kBlockBarrier) self.block->count = std::exchange(self.block->votes, 0);
+    for (unsigned i = first; i < first + count; ++i) {
+      Thread& thread = *self.block->threads[i];
+      thread.waits_in = nullptr;
+      thread.count = self.block->count;
+      if (word == kExchange) take_values(thread);
+      runnable.push_back(&thread);
+    }
+  }
+  self.fiber.suspend();
+}
+
+/// What all lanes of its warp gave, before any of them gives again.
+void Grid::take_values(Thread& thread) {
+  const unsigned warp = thread.number / kWarpLanes * kWarpLanes;
+  for (unsigned lane = 0; lane < kWarpLanes; ++lane) {
+    thread.taken[lane] = thread.block->threads[warp + lane]->given;
+  }
+}
+
+std::string Grid::describe_deadlock(const std::vector<std::unique_ptr<Block>>& under_way) const {
+  for (const auto& block : under_way) {
+    for (const auto& waiting : block->threads) {
+      if (waiting->waits_in == nullptr) continue;
+      for (const auto& other : block->threads) {
+        const bool is_met = waiting->waits_in == kBlockBarrier ||
+                            other->number / kWarpLanes == waiting->number / kWarpLanes;
+        if (!is_met) continue;
+        if (!other->fiber.has_ended() && other->waits_in == waiting->waits_in) continue;
+        return fmt::format(
+            "kernel {}, block {}: thread {} waits in {} for thread {}, which {}", name,
+            block->number, waiting->number, waiting->waits_in, other->number,
+            other->fiber.has_ended() ? "has ended" : fmt::format("waits in {}", other->waits_in));
+      }
+    }
+  }
+  return fmt::format("kernel {}: all threads wait", name);
+}
+
+}  // namespace
+
+void set_schedule(uint64_t seed) { schedule_seed = seed; }
+
+Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
+                const std::function<void()>& body) {
+  if (threads == 0 || threads > kThreadsMost || threads % kWarpLanes != 0 || blocks == 0 ||
+      blocks > 0x7fffffff) {
+    return fail(Code::kUsage, fmt::format("kernel {}: {} blocks of {} threads: no such grid", name,
+                                          blocks, threads));
+  }
+  Grid grid{name, blocks, threads, &body, std::mt19937_64(schedule_seed), {}};
+  // Kept from grid to grid: stacks cost more than what most tests run on them.
+  thread_local std::vector<std::unique_ptr<Block>> kept;
+  while (kept.size() < kBlocksAtOnce) kept.push_back(std::make_unique<Block>());
+  std::vector<std::unique_ptr<Block>> under_way, idle;
+  const unsigned at_once = 1 + static_cast<unsigned>(grid.draw(kBlocksAtOnce));
+  current_grid = &grid;
+  unsigned next = 0;
+  // Not in the order of their numbers: devices start blocks in any.
+  const unsigned turn = static_cast<unsigned>(grid.draw(blocks));
+  idle.swap(kept);
+  while (next < blocks || !under_way.empty()) {
+    while (next < blocks && under_way.size() < at_once) {
+      under_way.push_back(std::move(idle.back()));
+      idle.pop_back();
+      grid.start(*under_way.back(), (turn + next++) % blocks);
+    }
+    if (grid.runnable.empty()) break;
+    grid.step();
+    for (size_t i = 0; i < under_way.size(); ++i) {
+      if (under_way[i]->ended < threads) continue;
+      idle.push_back(std::move(under_way[i]));
+      under_way.erase(under_way.begin() + static_cast<ptrdiff_t>(i));
+      break;
+    }
+  }
+  current_grid = nullptr;
+  order_acquire(&grid);  // the caller sees what all threads did
+  const bool is_stuck = !under_way.empty();
+  const std::string stuck = is_stuck ? grid.describe_deadlock(under_way) : std::string();
+  for (auto& block : under_way) idle.push_back(std::move(block));
+  kept.swap(idle);
+  if (is_stuck) return fail(Code::kFailed, stuck);
+  return {};
+}
+
+Index thread_index() { return {current_thread->number}; }
+Index block_index() { return {current_thread->block->number}; }
+Index block_size() { return {current_grid->threads}; }
+Index grid_size() { return {current_grid->blocks}; }
+
+int block_barrier(int vote) {
+  Thread& self = *current_thread;
+  Block& block = *self.block;
+  if (vote != 0) ++block.votes;
+  order_release(&block.all);
+  current_grid->meet(block.all, self, kBlockBarrier, 0, current_grid->threads);
+  order_acquire(&block.all);
+  return self.count;
+}
+
+void warp_barrier() {
+  Thread& self = *current_thread;
+  Meeting& warp = self.block->warps[self.number / kWarpLanes];
+  order_release(&warp);
+  current_grid->meet(warp, self, kWarpBarrier, self.number / kWarpLanes * kWarpLanes, kWarpLanes);
+  order_acquire(&warp);
+}
+
+const uint64_t* warp_exchange(uint64_t value) {
+  Thread& self = *current_thread;
+  self.given = value;
+  current_grid->meet(self.block->warps[self.number / kWarpLanes], self, kExchange,
+                     self.number / kWarpLanes * kWarpLanes, kWarpLanes);
+  return self.taken.data();
+}
+
+void* block_memory() { return current_thread->block->memory.get(); }
+
+}  // namespace cairn::gpu::simt

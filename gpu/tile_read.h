@@ -1,0 +1,87 @@
+// Reads the content of a tile sixteen bytes at a time, whatever its alignment. For kernels.
+#pragma once
+
+#include "gpu/kernel.h"
+#include "gpu/tile.h"
+
+namespace cairn::gpu {
+
+/// Sixteen bytes at any address. Only words that hold one of them are read, so no read is outside
+/// the memory that holds them.
+CAIRN_DEVICE uint4 load16(const uint8_t* from) {
+  const auto address = reinterpret_cast<uintptr_t>(from);
+  if ((address & 15) == 0) return *reinterpret_cast<const uint4*>(from);
+  const unsigned shift = 8 * (address & 3);
+  const auto* words = reinterpret_cast<const unsigned*>(from - (address & 3));
+  unsigned w[5] = {words[0], words[1], words[2], words[3], 0};
+  if (shift != 0) w[4] = words[4];
+  return make_uint4(__funnelshift_r(w[0], w[1], shift), __funnelshift_r(w[1], w[2], shift),
+                    __funnelshift_r(w[2], w[3], shift), __funnelshift_r(w[3], w[4], shift));
+}
+
+/// A place in the content of a tile.
+class TileCursor {
+ public:
+  /// REQUIRES: offset <= the content's bytes.
+  CAIRN_DEVICE TileCursor(const Tile& tile, uint64_t offset)
+      : row_bytes_(tile.row_bytes),
+        gap_bytes_(tile.stride_bytes - static_cast<int64_t>(tile.row_bytes)) {
+    const uint64_t row = tile.rows > 1 ? offset / tile.row_bytes : 0;
+    const uint64_t column = offset - row * tile.row_bytes;
+    at_ = tile.data + static_cast<int64_t>(row) * tile.stride_bytes + column;
+    run_ = tile.row_bytes - column;
+  }
+
+  CAIRN_DEVICE const uint8_t* here() const { return at_; }
+  /// Bytes of the row from here on.
+  CAIRN_DEVICE uint64_t run() const { return run_; }
+
+  /// The next `bytes` (1 to 16), followed by zeros.
+  CAIRN_DEVICE uint4 take(unsigned bytes) {
+    if (bytes == 16 && run_ >= 16) {
+      const uint4 value = load16(at_);
+      step(16);
+      return value;
+    }
+    unsigned words[4] = {0, 0, 0, 0};
+#pragma unroll 1
+    for (unsigned i = 0; i < bytes; ++i) {
+      // Written so that the words stay in registers.
+      const unsigned byte = unsigned{*at_} << (8 * (i % 4));
+      words[0] |= i / 4 == 0 ? byte : 0;
+      words[1] |= i / 4 == 1 ? byte : 0;
+      words[2] |= i / 4 == 2 ? byte : 0;
+      words[3] |= i / 4 == 3 ? byte : 0;
+      step(1);
+    }
+    return make_uint4(words[0], words[1], words[2], words[3]);
+  }
+
+ private:
+  /// REQUIRES: bytes <= run().
+  CAIRN_DEVICE void step(unsigned bytes) {
+    at_ += bytes;
+    run_ -= bytes;
+    if (run_ > 0) return;
+    at_ += gap_bytes_;
+    run_ = row_bytes_;
+  }
+
+  const uint8_t* at_;
+  uint64_t run_;
+  uint64_t row_bytes_;
+  int64_t gap_bytes_;
+};
+
+/// The number of the last of `count` ranges that begins at or before `place`.
+/// REQUIRES: first[0] <= place < first[count].
+CAIRN_DEVICE uint64_t find_range(const uint64_t* first, uint64_t count, uint64_t place) {
+  uint64_t low = 0, high = count;
+  while (high - low > 1) {
+    const uint64_t middle = (low + high) / 2;
+    (first[middle] <= place ? low : high) = middle;
+  }
+  return low;
+}
+
+}  // namespace cairn::gpu
