@@ -38,7 +38,8 @@ class DeviceMemory {
   static Result<DeviceMemory> allocate(uint64_t bytes);
   DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }
   DeviceMemory& operator=(DeviceMemory&& other) noexcept {
-    swap(other);
+    DeviceMemory taken(std::move(other));
+    swap(taken);
     return *this;
   }
   ~DeviceMemory();

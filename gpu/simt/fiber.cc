@@ -31,12 +31,12 @@ void Fiber::prepare(Entry entry, void* argument) {
   has_ended_ = false;
   if (tsan_own_ != nullptr) {
     __tsan_destroy_fiber(tsan_own_);
-    stack_.reset();  // to the sanitizer it holds what a thread wrote that this one knows nothing of
+    stack_ = {};  // holds what another thread wrote, for all that the sanitizer knows
   }
-  if (!stack_) stack_ = std::make_unique_for_overwrite<std::byte[]>(kStackBytes);
+  if (stack_.data() == nullptr) stack_ = FreshMemory(kStackBytes);
   tsan_own_ = __tsan_create_fiber(0);  // knows what its maker has seen
   getcontext(&own_);
-  own_.uc_stack.ss_sp = stack_.get();
+  own_.uc_stack.ss_sp = stack_.data();
   own_.uc_stack.ss_size = kStackBytes;
   own_.uc_link = nullptr;
   // makecontext passes numbers of the size of an int only.

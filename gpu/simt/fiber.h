@@ -3,8 +3,7 @@
 
 #include <ucontext.h>
 
-#include <cstddef>
-#include <memory>
+#include "gpu/simt/fresh_memory.h"
 
 namespace cairn::gpu::simt {
 
@@ -30,7 +29,7 @@ class Fiber {
  private:
   static void begin(unsigned low, unsigned high);
 
-  std::unique_ptr<std::byte[]> stack_;
+  FreshMemory stack_;
   ucontext_t own_, caller_;
   Entry entry_ = nullptr;
   void* argument_ = nullptr;

@@ -50,7 +50,7 @@ struct Block {
   std::vector<Meeting> warps;
   int votes = 0;  ///< at the barrier that is met now
   int count = 0;  ///< of the last barrier
-  std::unique_ptr<uint64_t[]> memory;
+  FreshMemory memory;
 };
 
 struct Grid {
@@ -83,8 +83,9 @@ void Grid::start(Block& block, unsigned number) {
   block.all = {};
   block.votes = 0;
   // Anew for each block: what another one did there has nothing to do with it.
-  block.memory = std::make_unique_for_overwrite<uint64_t[]>(kBlockMemoryBytes / 8);
-  std::fill_n(block.memory.get(), kBlockMemoryBytes / 8, 0xDEADBEEFCAFEF00D);
+  block.memory = FreshMemory(kBlockMemoryBytes);
+  std::fill_n(static_cast<uint64_t*>(block.memory.data()), kBlockMemoryBytes / 8,
+              0xDEADBEEFCAFEF00D);
   block.warps.assign(threads / kWarpLanes, {});
   while (block.threads.size() < threads) block.threads.push_back(std::make_unique<Thread>());
   for (unsigned i = 0; i < threads; ++i) {
@@ -232,6 +233,6 @@ const uint64_t* warp_exchange(uint64_t value) {
   return self.taken.data();
 }
 
-void* block_memory() { return current_thread->block->memory.get(); }
+void* block_memory() { return current_thread->block->memory.data(); }
 
 }  // namespace cairn::gpu::simt
