@@ -1,6 +1,7 @@
 #include "gpu/simt/fiber.h"
 
 #include <cstdint>
+#include <utility>
 
 #ifdef CAIRN_SIMT_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -25,15 +26,16 @@ Fiber::~Fiber() {
   if (tsan_own_ != nullptr) __tsan_destroy_fiber(tsan_own_);
 }
 
-void Fiber::prepare(Entry entry, void* argument) {
-  entry_ = entry;
-  argument_ = argument;
-  has_ended_ = false;
+bool Fiber::prepare(Entry entry, void* argument) {
   if (tsan_own_ != nullptr) {
-    __tsan_destroy_fiber(tsan_own_);
+    __tsan_destroy_fiber(std::exchange(tsan_own_, nullptr));
     stack_ = {};  // holds what another thread wrote, for all that the sanitizer knows
   }
   if (stack_.data() == nullptr) stack_ = FreshMemory(kStackBytes);
+  if (stack_.data() == nullptr) return false;
+  entry_ = entry;
+  argument_ = argument;
+  has_ended_ = false;
   tsan_own_ = __tsan_create_fiber(0);  // knows what its maker has seen
   getcontext(&own_);
   own_.uc_stack.ss_sp = stack_.data();
@@ -43,6 +45,7 @@ void Fiber::prepare(Entry entry, void* argument) {
   const auto self = reinterpret_cast<uintptr_t>(this);
   makecontext(&own_, reinterpret_cast<void (*)()>(begin), 2, static_cast<unsigned>(self),
               static_cast<unsigned>(self >> 32));
+  return true;
 }
 
 void Fiber::begin(unsigned low, unsigned high) {

@@ -18,8 +18,8 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
 
   /// The next resume() begins `entry`. What ran before and did not end is dropped where it stood:
-  /// nothing on its stack is destroyed.
-  void prepare(Entry entry, void* argument);
+  /// nothing on its stack is destroyed. False where there is no room for a stack.
+  bool prepare(Entry entry, void* argument);
   /// Runs it until it suspends or ends.
   void resume();
   /// REQUIRES: called by what runs in it. Returns at the next resume().

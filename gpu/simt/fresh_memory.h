@@ -5,8 +5,6 @@
 #include <sys/mman.h>
 
 #include <cstddef>
-#include <cstdint>
-#include <new>
 #include <utility>
 
 namespace cairn::gpu::simt {
@@ -14,9 +12,10 @@ namespace cairn::gpu::simt {
 class FreshMemory {
  public:
   FreshMemory() = default;
+  /// Without data where there is no room.
   explicit FreshMemory(size_t bytes) : bytes_(bytes) {
     data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data_ == MAP_FAILED) throw std::bad_alloc();
+    if (data_ == MAP_FAILED) data_ = nullptr;
   }
   FreshMemory(FreshMemory&& other) noexcept { swap(other); }
   FreshMemory& operator=(FreshMemory&& other) noexcept {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <utility>
@@ -61,7 +62,8 @@ struct Grid {
   std::vector<Thread*> runnable;
 
   size_t draw(size_t below) { return random() % below; }
-  void start(Block& block, unsigned number);
+  Status run();
+  bool start(Block& block, unsigned number);
   void step();
   void meet(Meeting& meeting, Thread& self, const char* word, unsigned first, unsigned count);
   static void take_values(Thread& thread);
@@ -77,13 +79,43 @@ void run_body(void*) {
   order_release(current_grid);
 }
 
-void Grid::start(Block& block, unsigned number) {
+Status Grid::run() {
+  // Kept from grid to grid: stacks cost more than what most tests run on them.
+  thread_local std::vector<std::unique_ptr<Block>> idle;
+  while (idle.size() < kBlocksAtOnce) idle.push_back(std::make_unique<Block>());
+  std::vector<std::unique_ptr<Block>> under_way;
+  const size_t at_once = 1 + draw(kBlocksAtOnce);
+  const size_t turn = draw(blocks);  // not in the order of their numbers: devices start any first
+  Status status;
+  for (unsigned next = 0; status && (next < blocks || !under_way.empty());) {
+    while (status && next < blocks && under_way.size() < at_once) {
+      under_way.push_back(std::move(idle.back()));
+      idle.pop_back();
+      const bool has_room =
+          start(*under_way.back(), static_cast<unsigned>((turn + next++) % blocks));
+      if (!has_room) status = fail(Code::kNoSpace, fmt::format("kernel {}: no memory", name));
+    }
+    if (runnable.empty()) status = fail(Code::kFailed, describe_deadlock(under_way));
+    if (status) step();
+    const auto ended = std::find_if(under_way.begin(), under_way.end(),
+                                    [&](const auto& block) { return block->ended == threads; });
+    if (ended == under_way.end()) continue;
+    idle.push_back(std::move(*ended));
+    under_way.erase(ended);
+  }
+  std::move(under_way.begin(), under_way.end(), std::back_inserter(idle));
+  return status;
+}
+
+/// False where there is no memory for it.
+bool Grid::start(Block& block, unsigned number) {
   block.number = number;
   block.ended = 0;
   block.all = {};
   block.votes = 0;
   // Anew for each block: what another one did there has nothing to do with it.
   block.memory = FreshMemory(kBlockMemoryBytes);
+  if (block.memory.data() == nullptr) return false;
   std::fill_n(static_cast<uint64_t*>(block.memory.data()), kBlockMemoryBytes / 8,
               0xDEADBEEFCAFEF00D);
   block.warps.assign(threads / kWarpLanes, {});
@@ -93,9 +125,10 @@ void Grid::start(Block& block, unsigned number) {
     thread.block = &block;
     thread.number = i;
     thread.waits_in = nullptr;
-    thread.fiber.prepare(run_body, nullptr);
+    if (!thread.fiber.prepare(run_body, nullptr)) return false;
     runnable.push_back(&thread);
   }
+  return true;
 }
 
 /// Lets one thread run until it waits or ends.
@@ -167,39 +200,11 @@ Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
                                           blocks, threads));
   }
   Grid grid{name, blocks, threads, &body, std::mt19937_64(schedule_seed), {}};
-  // Kept from grid to grid: stacks cost more than what most tests run on them.
-  thread_local std::vector<std::unique_ptr<Block>> kept;
-  while (kept.size() < kBlocksAtOnce) kept.push_back(std::make_unique<Block>());
-  std::vector<std::unique_ptr<Block>> under_way, idle;
-  const unsigned at_once = 1 + static_cast<unsigned>(grid.draw(kBlocksAtOnce));
   current_grid = &grid;
-  unsigned next = 0;
-  // Not in the order of their numbers: devices start blocks in any.
-  const unsigned turn = static_cast<unsigned>(grid.draw(blocks));
-  idle.swap(kept);
-  while (next < blocks || !under_way.empty()) {
-    while (next < blocks && under_way.size() < at_once) {
-      under_way.push_back(std::move(idle.back()));
-      idle.pop_back();
-      grid.start(*under_way.back(), (turn + next++) % blocks);
-    }
-    if (grid.runnable.empty()) break;
-    grid.step();
-    for (size_t i = 0; i < under_way.size(); ++i) {
-      if (under_way[i]->ended < threads) continue;
-      idle.push_back(std::move(under_way[i]));
-      under_way.erase(under_way.begin() + static_cast<ptrdiff_t>(i));
-      break;
-    }
-  }
+  const Status status = grid.run();
   current_grid = nullptr;
   order_acquire(&grid);  // the caller sees what all threads did
-  const bool is_stuck = !under_way.empty();
-  const std::string stuck = is_stuck ? grid.describe_deadlock(under_way) : std::string();
-  for (auto& block : under_way) idle.push_back(std::move(block));
-  kept.swap(idle);
-  if (is_stuck) return fail(Code::kFailed, stuck);
-  return {};
+  return status;
 }
 
 Index thread_index() { return {current_thread->number}; }
