@@ -4,6 +4,7 @@
 
 #include "base/digest_kernel.h"
 #include "gpu/digest_plan.h"
+#include "gpu/dirty_set.h"
 
 namespace cairn::gpu {
 
@@ -40,6 +41,7 @@ Result<DigestPlan> DigestPlan::make(std::span<const Tile> tiles) {
   for (size_t i = 0; i < tiles.size(); ++i) {
     CAIRN_TRY(const uint64_t bytes, content_bytes(tiles[i], i));
     plan.bytes_ += bytes;
+    plan.slab_bytes_ += slab_bytes(bytes);
     if (plan.bytes_ > kBytesMost) {
       return fail(Code::kUsage,
                   fmt::format("{} tiles are more bytes than one plan takes: 2^50", tiles.size()));

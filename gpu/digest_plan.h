@@ -28,7 +28,8 @@ class DigestPlan {
   static Result<DigestPlan> make(std::span<const Tile> tiles);
 
   uint64_t tiles() const { return tiles_; }
-  uint64_t bytes() const { return bytes_; }  ///< of all tiles
+  uint64_t bytes() const { return bytes_; }                 ///< of all tiles
+  uint64_t slab_bytes_most() const { return slab_bytes_; }  ///< of a slab of all (gpu/dirty.h)
   /// What the device must know. To be copied there, to an address that is a multiple of 16.
   ByteSpan image() const { return image_; }
   uint64_t workspace_bytes() const;
@@ -37,7 +38,7 @@ class DigestPlan {
   friend Status digest(Stream stream, const DigestPlan& plan, DeviceSpan image,
                        DeviceSpan workspace, DeviceSpan out, Share share);
 
-  uint64_t tiles_ = 0, bytes_ = 0;
+  uint64_t tiles_ = 0, bytes_ = 0, slab_bytes_ = 0;
   unsigned joins_ = 0;
   bool is_plain_ = true;  ///< all leaves are whole, in one piece and at multiples of 16
   std::array<uint64_t, kJoinsMost + 1> nodes_{};  ///< of all tiles: leaves, then of each join

@@ -13,6 +13,7 @@ TESTED_BY = {
     "gpu/cuda/device.cc": "tests/gpu/digest_plan_test.cc",
     "gpu/digest.cu": "tests/gpu/digest_plan_test.cc",
     "gpu/enqueue.cc": "tests/gpu/digest_plan_test.cc",
+    "gpu/gather.cu": "tests/gpu/dirty_test.cc",
     "gpu/simt/fiber.cc": "tests/gpu/simt/run_grid_test.cc",
     "gpu/simt/host_device.cc": "tests/gpu/digest_plan_test.cc",
     # One digest, whatever the kernel: the test runs all that the machine has.
