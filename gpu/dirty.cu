@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(kListThreads)
 Status find_dirty(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpan digests,
                   DeviceSpan previous, DeviceSpan set) {
   const uint64_t chunks = plan.tiles();
-  CAIRN_CHECK(check_room("the image of a digest plan", image, plan.image().size()));
+  CAIRN_CHECK(check_room("the image of a digest plan", image, plan.layout().bytes()));
   CAIRN_CHECK(check_room("the digests", digests, 32 * chunks));
   if (previous.bytes != 0) CAIRN_CHECK(check_room("the digests of before", previous, 32 * chunks));
   CAIRN_CHECK(check_room("the set of dirty chunks", set, dirty_set_bytes(chunks)));
@@ -81,7 +81,7 @@ Status find_dirty(Stream stream, const DigestPlan& plan, DeviceSpan image, Devic
   CAIRN_CHECK(launch(stream, shape_for(chunks, {}), "mark_dirty", mark_dirty,
                      reinterpret_cast<const uint4*>(digests.data), before, chunks, marks.words));
   return launch(stream, {1, kListThreads}, "list_dirty", list_dirty,
-                reinterpret_cast<const Tile*>(image.data), chunks, marks);
+                reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()), chunks, marks);
 }
 
 }  // namespace cairn::gpu

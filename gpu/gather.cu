@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(1024)
 
 Status gather(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpan set,
               uint64_t begin, DeviceSpan slab, Share share) {
-  CAIRN_CHECK(check_room("the image of a digest plan", image, plan.image().size()));
+  CAIRN_CHECK(check_room("the image of a digest plan", image, plan.layout().bytes()));
   CAIRN_CHECK(check_room("the set of dirty chunks", set, dirty_set_bytes(plan.tiles())));
   CAIRN_CHECK(check_room("the slab", slab, 0));
   CAIRN_CHECK(check_multiple("the beginning of a window of a slab", begin, kSlabAlignment));
@@ -91,7 +91,7 @@ Status gather(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpa
   const uint64_t units =
       (std::min(slab.bytes, plan.slab_bytes_most()) + kUnitBytes - 1) / kUnitBytes;
   return launch(stream, shape_for(units * kWarp, share), "gather_dirty", gather_dirty,
-                reinterpret_cast<const Tile*>(image.data), dirty_set(set.data, plan.tiles()),
+                reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()), dirty_set(set.data, plan.tiles()),
                 Window{begin, begin + slab.bytes, slab.data});
 }
 
