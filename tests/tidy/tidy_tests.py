@@ -9,6 +9,10 @@ TESTED_FOLDERS = {"base", "store", "store/gc", "store/index", "lib", "cli", "gpu
 # Files whose behaviour another file's test shows, with that test. A line goes when the file gets
 # a test of its own; the test must be there.
 TESTED_BY = {
+    # The same cuts, whatever the kernel.
+    "base/chunker_avx2.cc": "tests/base/chunker_test.cc",
+    "base/chunker_avx512.cc": "tests/base/chunker_test.cc",
+    "base/chunker_portable.cc": "tests/base/chunker_test.cc",
     # One digest, whatever the kernel: the test runs all that the machine has.
     "base/digest_avx2.cc": "tests/base/digest_test.cc",
     "base/digest_avx512.cc": "tests/base/digest_test.cc",
