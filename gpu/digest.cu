@@ -138,7 +138,8 @@ __global__ void __launch_bounds__(1024) join_nodes(Trees trees, Level from, Leve
                     values + kDigestValueBytes * pair);
       }
       if (nodes_left % 2 == 1) {  // the last one waits for the next level
-        const auto* last = reinterpret_cast<const uint4*>(values + kDigestValueBytes * (nodes_left - 1));
+        const auto* last =
+            reinterpret_cast<const uint4*>(values + kDigestValueBytes * (nodes_left - 1));
         auto* place = reinterpret_cast<uint4*>(values + kDigestValueBytes * (nodes_left / 2));
         place[0] = last[0];
         place[1] = last[1];
@@ -178,8 +179,8 @@ Status digest(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpa
     CAIRN_CHECK(launch(stream, leaf_shape, "hash_leaves", hash_leaves<false>, trees, level(0)));
   }
   for (unsigned join = 1; join <= layout.joins; ++join) {
-    CAIRN_CHECK(launch(stream, shape_for(plan.nodes_[join], share), "join_nodes", join_nodes,
-                       trees, level(join - 1), level(join)));
+    CAIRN_CHECK(launch(stream, shape_for(plan.nodes_[join], share), "join_nodes", join_nodes, trees,
+                       level(join - 1), level(join)));
   }
   return {};
 }

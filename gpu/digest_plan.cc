@@ -20,10 +20,6 @@ static Result<uint64_t> content_bytes(const Tile& tile, size_t number) {
   return bytes;
 }
 
-static uint64_t leaves_of(uint64_t bytes) {
-  return std::max<uint64_t>(1, (bytes + kDigestLeafBytes - 1) / kDigestLeafBytes);
-}
-
 /// Rows without gaps are one row.
 static Tile merged_rows(const Tile& tile, uint64_t bytes) {
   const bool is_one =
@@ -38,11 +34,6 @@ static bool is_plain(const Tile& tile) {
          tile.stride_bytes % 16 == 0;
 }
 
-/// Nodes of the next level.
-static uint64_t joined(uint64_t nodes) {
-  return nodes > 1 ? (nodes + kNodesJoined - 1) / kNodesJoined : 0;
-}
-
 static tl::unexpected<Error> too_many_bytes(uint64_t tiles) {
   return fail(Code::kUsage,
               fmt::format("{} tiles are more bytes than one plan takes: 2^50", tiles));
@@ -51,7 +42,7 @@ static tl::unexpected<Error> too_many_bytes(uint64_t tiles) {
 Result<DigestPlan> DigestPlan::make(std::span<const Tile> tiles) {
   DigestPlan plan;
   plan.layout_.capacity = tiles.size();
-  std::vector<uint64_t> nodes(tiles.size());
+  std::vector<uint64_t> sizes;
   append_le<uint64_t>(plan.image_, tiles.size());
   plan.image_.resize(plan.layout_.tiles_at());
   for (size_t i = 0; i < tiles.size(); ++i) {
@@ -59,23 +50,21 @@ Result<DigestPlan> DigestPlan::make(std::span<const Tile> tiles) {
     plan.bytes_ += bytes;
     if (plan.bytes_ > kBytesMost) return too_many_bytes(tiles.size());
     plan.slab_bytes_ += slab_bytes(bytes);
-    nodes[i] = leaves_of(bytes);
+    sizes.push_back(bytes);
     const Tile merged = merged_rows(tiles[i], bytes);
     plan.is_plain_ = plan.is_plain_ && is_plain(merged);
     append_bytes(plan.image_, as_bytes(&merged, sizeof merged));
   }
-  // A tile of which one node is left has none on the levels above.
-  for (unsigned level = 0;; ++level) {
+  const uint64_t largest = sizes.empty() ? 0 : *std::max_element(sizes.begin(), sizes.end());
+  while (digest_nodes(largest, plan.layout_.joins) > 1) ++plan.layout_.joins;
+  for (unsigned level = 0; level <= plan.layout_.joins; ++level) {
     uint64_t begin = 0;
-    for (uint64_t& count : nodes) {
+    for (const uint64_t bytes : sizes) {
       append_le(plan.image_, begin);
-      begin += count;
-      count = joined(count);
+      begin += digest_nodes(bytes, level);
     }
     append_le(plan.image_, begin);
     plan.nodes_[level] = begin;
-    plan.layout_.joins = level;
-    if (std::all_of(nodes.begin(), nodes.end(), [](uint64_t count) { return count == 0; })) break;
   }
   return plan;
 }
@@ -89,11 +78,10 @@ Result<DigestPlan> DigestPlan::make_for(uint64_t tiles, uint64_t tile_bytes, uin
   plan.bytes_ = bytes;
   plan.slab_bytes_ = bytes + kSlabAlignment * tiles;
   plan.is_plain_ = false;
+  while (digest_nodes(tile_bytes, plan.layout_.joins) > 1) ++plan.layout_.joins;
   plan.nodes_[0] = bytes / kDigestLeafBytes + tiles;
-  for (uint64_t nodes = joined(leaves_of(tile_bytes)); nodes > 0; nodes = joined(nodes)) {
-    ++plan.layout_.joins;
-    plan.nodes_[plan.layout_.joins] =
-        std::min(nodes * tiles, plan.nodes_[plan.layout_.joins - 1] / kNodesJoined + tiles);
+  for (unsigned level = 1; level <= plan.layout_.joins; ++level) {
+    plan.nodes_[level] = plan.nodes_[level - 1] / kNodesJoined + tiles;
   }
   return plan;
 }

@@ -81,7 +81,8 @@ Status find_dirty(Stream stream, const DigestPlan& plan, DeviceSpan image, Devic
   CAIRN_CHECK(launch(stream, shape_for(chunks, {}), "mark_dirty", mark_dirty,
                      reinterpret_cast<const uint4*>(digests.data), before, chunks, marks.words));
   return launch(stream, {1, kListThreads}, "list_dirty", list_dirty,
-                reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()), chunks, marks);
+                reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()), chunks,
+                marks);
 }
 
 }  // namespace cairn::gpu

@@ -91,8 +91,8 @@ Status gather(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpa
   const uint64_t units =
       (std::min(slab.bytes, plan.slab_bytes_most()) + kUnitBytes - 1) / kUnitBytes;
   return launch(stream, shape_for(units * kWarp, share), "gather_dirty", gather_dirty,
-                reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()), dirty_set(set.data, plan.tiles()),
-                Window{begin, begin + slab.bytes, slab.data});
+                reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()),
+                dirty_set(set.data, plan.tiles()), Window{begin, begin + slab.bytes, slab.data});
 }
 
 }  // namespace cairn::gpu
