@@ -42,7 +42,7 @@ CAIRN_DEVICE void copy_content(const Tile& tile, uint64_t offset, uint64_t bytes
     for (; vector + (kInFlight - 1) * kWarp < whole; vector += kInFlight * kWarp) {
       uint4 values[kInFlight];
       for (unsigned i = 0; i < kInFlight; ++i) {
-        values[i] = plain_vector(tile, offset + 16 * (vector + i * kWarp));
+        values[i] = *plain_vector_at(tile, offset + 16 * (vector + i * kWarp));
       }
       for (unsigned i = 0; i < kInFlight; ++i) out[vector + i * kWarp] = values[i];
     }

@@ -38,10 +38,10 @@ CAIRN_DEVICE bool has_plain_vectors(const Tile& tile) {
           15) == 0;
 }
 /// REQUIRES: has_plain_vectors(tile), an offset that is a multiple of 16, sixteen bytes from there.
-CAIRN_DEVICE uint4 plain_vector(const Tile& tile, uint64_t offset) {
+CAIRN_DEVICE uint4* plain_vector_at(const Tile& tile, uint64_t offset) {
   const uint64_t row = row_of(tile, offset);
-  return *reinterpret_cast<const uint4*>(tile.data + static_cast<int64_t>(row) * tile.stride_bytes +
-                                         (offset - row * tile.row_bytes));
+  return reinterpret_cast<uint4*>(tile.data + static_cast<int64_t>(row) * tile.stride_bytes +
+                                  (offset - row * tile.row_bytes));
 }
 
 /// A place in the content of a tile.

@@ -135,6 +135,26 @@ TEST_F(DirtyChunks, OfEveryKindOfTile) {
   in_any_order([&] { expect_found(std::vector<bool>(tiles_.size(), true)); });
 }
 
+TEST_F(DirtyChunks, ReachPastFourGibibytes) {
+  // One row over and over: the contents of the tiles are 15 GiB, of 300 KiB of memory.
+  for (uint64_t i = 0; i < 3; ++i) add(16 * i, 1 << 16, 0, 80000);
+  const DigestPlan plan = must(DigestPlan::make(tiles_));
+  const OnDevice image(plan.image()), digests(Bytes(96)), set(dirty_set_bytes(3));
+  must(find_dirty({}, plan, image.span(), digests.span(), {}, set.span()));
+  const OnDevice window(4096);
+  for (const uint64_t begin : {(uint64_t{80000} << 16) - 2048, uint64_t{3} << 32}) {
+    must(gather({}, plan, image.span(), set.span(), begin, window.span()));
+    Bytes wanted;
+    for (uint64_t place = begin; place < begin + 4096; place += 16) {
+      const uint64_t tile = place / (uint64_t{80000} << 16),
+                     offset = place % (uint64_t{80000} << 16);
+      const auto from = content_.begin() + static_cast<ptrdiff_t>(16 * tile + offset % (1 << 16));
+      wanted.insert(wanted.end(), from, from + 16);
+    }
+    EXPECT_EQ(window.content(), wanted) << begin;
+  }
+}
+
 TEST_F(DirtyChunks, WithoutDigestsOfBeforeAreAll) {
   add_random(40);
   const DigestPlan plan = must(DigestPlan::make(tiles_));
