@@ -34,8 +34,8 @@ static std::string hint_of(cudaError_t error) {
   }
   switch (static_cast<int>(error)) {
     case cudaErrorInsufficientDriver:
-      return "the driver is older than the CUDA runtime in this program: update the driver, or go "
-             "on without the device";
+      return "there is no NVIDIA driver here, or one that is older than the CUDA runtime in this "
+             "program: install or update it, or go on without the device";
     case cudaErrorNoDevice:
     case cudaErrorStubLibrary:
       return "there is no NVIDIA driver or no device here; what a device does, the host does too";
