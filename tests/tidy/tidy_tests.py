@@ -11,10 +11,12 @@ TESTED_FOLDERS = {"base", "store", "store/gc", "store/index", "lib", "cli", "gpu
 TESTED_BY = {
     # What kernels do is shown through the calls that enqueue them.
     "gpu/cuda/device.cc": "tests/gpu/digest_plan_test.cc",
+    "gpu/cuda/event_timer.cc": "tests/gpu/timer_test.cc",
     "gpu/digest.cu": "tests/gpu/digest_plan_test.cc",
     "gpu/enqueue.cc": "tests/gpu/digest_plan_test.cc",
     "gpu/simt/fiber.cc": "tests/gpu/simt/run_grid_test.cc",
     "gpu/simt/host_device.cc": "tests/gpu/digest_plan_test.cc",
+    "gpu/simt/wall_timer.cc": "tests/gpu/timer_test.cc",
     # One digest, whatever the kernel: the test runs all that the machine has.
     "base/digest_avx2.cc": "tests/base/digest_test.cc",
     "base/digest_avx512.cc": "tests/base/digest_test.cc",
