@@ -10,6 +10,7 @@ DATA = 64  # bytes that costs are given for
 
 # A multiprocessor of compute capability 9.0; an H200 has 132 of them, at 1.98 GHz under load.
 MULTIPROCESSORS, CLOCK = 132, 1.98e9
+STATED_SHARED = 1 << 10  # of the system, in what cuobjdump states from 9.0 on
 ISSUED = 128  # instructions of threads in a clock
 LANES = {"alu": 64, "double": 64, "slow": 16}  # of them on one pipe
 REGISTERS, WARPS, BLOCKS, PARTITIONS = 65536, 64, 32, 4
@@ -33,17 +34,12 @@ def occupancy(registers, threads, shared):
     return blocks * warps / WARPS
 
 
-@dataclasses.dataclass
-class Cost:
-    """Of one kernel; figures without an architecture are of MAIN."""
-    name: str
-    registers: dict = dataclasses.field(default_factory=dict)  # by architecture
-    spills: dict = dataclasses.field(default_factory=dict)
-    stack: dict = dataclasses.field(default_factory=dict)
-    shared: int = 0
-    pipes: dict = dataclasses.field(default_factory=dict)  # instructions of the hot loop
-    around: int = 0
-    loaded: int = 0  # bytes, by a turn of the hot loop
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """Of the hot loop, by one thread; without a loop, the whole kernel."""
+    pipes: dict  # instructions
+    loaded: int  # bytes of global memory
+    around: int  # instructions of the kernel that are not in it
 
     def per_data(self, pipe, data_bytes):
         count = sum(self.pipes.values()) if pipe == "all" else self.pipes.get(pipe, 0)
@@ -55,21 +51,48 @@ class Cost:
                      + [self.per_data(pipe, data_bytes) / lanes for pipe, lanes in LANES.items()])
         return MULTIPROCESSORS * CLOCK * DATA / clocks
 
-    def proposed(self):
+
+@dataclasses.dataclass
+class Cost:
+    """Of one kernel; figures without an architecture are of MAIN."""
+    name: str
+    registers: dict = dataclasses.field(default_factory=dict)  # by architecture
+    spills: dict = dataclasses.field(default_factory=dict)
+    shared: int = 0
+    code: list = dataclasses.field(default_factory=list)
+
+    def turn(self, depth=0):
+        loop = kernel_sass.hot_loop(self.code, depth)
+        hot = [each for each in self.code if loop is None or each.at in loop.own]
+        return Turn(kernel_sass.by_pipe(hot), sum(each.loaded_bytes for each in hot),
+                    len(self.code) - len(hot))
+
+    def proposed(self, depth=0):
         """Limits that hold it where it is, with a little room; tests/gpu/kernel_limits.py."""
-        data_bytes = self.loaded or 16
+        turn = self.turn(depth)
+        data_bytes = turn.loaded or 16
         share = occupancy(self.registers[MAIN], 256, self.shared)
         return Limits(threads=256, bytes=data_bytes, registers=max(self.registers.values()),
-                      alu=with_room(self.per_data("alu", data_bytes)),
-                      all=with_room(self.per_data("all", data_bytes)),
-                      around=with_room(self.around), occupancy=share,
+                      alu=with_room(turn.per_data("alu", data_bytes)),
+                      all=with_room(turn.per_data("all", data_bytes)),
+                      around=with_room(turn.around), occupancy=share, depth=depth,
                       spills=max(self.spills.values()), shared=self.shared)
+
+    def proposals(self):
+        """A row of limits for each loop that may be meant, the likeliest first."""
+        depths = sorted({loop.depth for loop in kernel_sass.loops(self.code)})
+        rows = [row(self.name, self.proposed())]
+        if len(depths) > 1:
+            rows.append("or, where the loop that does the work is another one:")
+            rows += [row(self.name, self.proposed(depth)) for depth in depths]
+        return "\n".join(rows)
 
     def too_much(self, limits):
         """What is above its limit, a line each."""
-        figures = [("ALU instructions per 64 bytes", self.per_data("alu", limits.bytes), limits.alu),
-                   ("instructions per 64 bytes", self.per_data("all", limits.bytes), limits.all),
-                   ("instructions around the hot loop", self.around, limits.around),
+        turn = self.turn(limits.depth)
+        figures = [("ALU instructions per 64 bytes", turn.per_data("alu", limits.bytes), limits.alu),
+                   ("instructions per 64 bytes", turn.per_data("all", limits.bytes), limits.all),
+                   ("instructions around the hot loop", turn.around, limits.around),
                    ("bytes of shared memory", self.shared, limits.shared)]
         for architecture in self.registers:
             where = f" on sm_{architecture}"
@@ -88,9 +111,8 @@ def with_room(count):
 def row(name, limits):
     """A row of LIMITS as it is written there."""
     fields = {field.name: getattr(limits, field.name) for field in dataclasses.fields(Limits)}
-    left_out = {"spills", "shared"}
     given = ", ".join(f"{key}={value:g}" for key, value in fields.items()
-                      if value or key not in left_out)
+                      if value or key not in ("depth", "spills", "shared"))
     return f'    "{name}": Limits({given}),'
 
 
@@ -105,21 +127,13 @@ def measure(inspector, objects, architectures=ARCHITECTURES):
             raise ValueError(f"kernels of one name: {sorted(names.values())}")
         for mangled, name in names.items():
             cost = costs.setdefault(name, Cost(name))
-            cost.registers[architecture], cost.stack[architecture], shared = usage[mangled]
+            cost.registers[architecture], shared = usage[mangled]
             cost.spills[architecture] = sum(each.name in kernel_sass.SPILLS
                                             for each in code[mangled])
             if architecture == MAIN:
-                cost.shared = shared
-                _add_loop(cost, code[mangled])
+                cost.shared = max(0, shared - STATED_SHARED)
+                cost.code = code[mangled]
     return costs
-
-
-def _add_loop(cost, code):
-    loop = kernel_sass.hot_loop(code)
-    hot = [each for each in code if loop is None or each.at in loop.own]
-    cost.pipes = kernel_sass.by_pipe(hot)
-    cost.loaded = sum(each.loaded_bytes for each in hot)
-    cost.around = len(code) - len(hot)
 
 
 HEADINGS = ("kernel", "registers sm_80, 90, 100", "spills", "shared", "ALU", "IMAD, FMA", "memory",
@@ -127,14 +141,14 @@ HEADINGS = ("kernel", "registers sm_80, 90, 100", "spills", "shared", "ALU", "IM
 
 
 def cells(cost, limits):
-    data = limits.bytes
-    per = {pipe: cost.per_data(pipe, data) for pipe in ("alu", "fma", "memory", "all")}
+    turn = cost.turn(limits.depth)
+    per = {pipe: turn.per_data(pipe, limits.bytes) for pipe in ("alu", "fma", "memory", "all")}
     other = per["all"] - per["alu"] - per["fma"] - per["memory"]
     share = occupancy(cost.registers[MAIN], limits.threads, cost.shared)
     return (cost.name, ", ".join(map(str, cost.registers.values())), str(sum(cost.spills.values())),
             str(cost.shared), f"{per['alu']:.0f}", f"{per['fma']:.0f}", f"{per['memory']:.1f}",
-            f"{other:.1f}", f"{per['all']:.0f}", str(cost.around), f"{share:.0%}",
-            f"{cost.ceiling(data) / 1e9:,.0f}")
+            f"{other:.1f}", f"{per['all']:.0f}", str(turn.around), f"{share:.0%}",
+            f"{turn.ceiling(limits.bytes) / 1e9:,.0f}")
 
 
 def table(costs, is_markdown):
@@ -159,7 +173,7 @@ def judge(costs, limits=None):
             wrong += cost.too_much(limits[name])
         else:
             wrong.append(f"{name}: give it limits; add to tests/gpu/kernel_limits.py\n"
-                         + row(name, cost.proposed()))
+                         + cost.proposals())
     wrong += [f"{name}: has limits in tests/gpu/kernel_limits.py and is no kernel"
               for name in sorted(limits.keys() - costs.keys())]
     return wrong

@@ -8,6 +8,7 @@ prints the row to add here, with what was measured; give it thought before you t
   alu, all       instructions of the hot loop per 64 bytes at most: on the ALU pipe, and on all
   around         instructions of the whole kernel outside of the hot loop at most
   occupancy      warps on a multiprocessor of those that it can hold at least
+  depth          of the hot loop in other loops, where another one is meant than what is found
   spills         instructions that move registers to memory and back at most (0 if left out)
   shared         bytes of shared memory of a block at most (0 if left out)
 
@@ -28,6 +29,7 @@ class Limits:
     all: float
     around: int
     occupancy: float
+    depth: int = 0
     spills: int = 0
     shared: int = 0
 

@@ -29,7 +29,7 @@ ENDS = {"EXIT", "RET", "BRX", "JMX", "BPT"}
 INSTRUCTION = re.compile(r"^\s+/\*(?P<at>[0-9a-f]{4,})\*/\s+(?:@(?P<if>!?U?P\w+)\s+)?"
                          r"(?P<name>[A-Z][\w.]*)\s*(?P<rest>[^;]*);", re.MULTILINE)
 FUNCTION = re.compile(r"^\s+Function : (\S+)$", re.MULTILINE)
-RESOURCES = re.compile(r"^ Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+)", re.MULTILINE)
+RESOURCES = re.compile(r"^ Function (\S+):\s+REG:(\d+) STACK:\d+ SHARED:(\d+)", re.MULTILINE)
 TARGET = re.compile(r"\b0x([0-9a-f]+)$")
 
 
@@ -78,7 +78,7 @@ def _instructions(text):
 
 
 def resources(usage):
-    """(registers, bytes of stack, bytes of shared memory) of each function, by mangled name."""
+    """(registers, bytes of shared memory) of each function, by mangled name."""
     return {name: tuple(map(int, numbers)) for name, *numbers in RESOURCES.findall(usage)}
 
 
@@ -158,14 +158,16 @@ def _body(head, tail, before):
     return body
 
 
-def hot_loop(code):
+def hot_loop(code, depth=0):
     """The loop that does the work, None where there is none.
 
     It is the innermost of those with at least half as many instructions of their own (without those
     of loops within) as the one with the most; of several as deep, the one with the most. So neither
-    a search within the work nor what is done once for much work counts as the work.
+    a search within the work nor what is done once for much work counts as the work. Where that is
+    another one than meant, as with a short copy after much preparation: that of `depth` with the
+    most.
     """
-    found = loops(code)
+    found = [loop for loop in loops(code) if depth in (0, loop.depth)]
     if not found:
         return None
     most = max(len(loop.own) for loop in found)

@@ -70,6 +70,10 @@ class Loops(unittest.TestCase):
                          {"alu": 1, "fma": 1, "memory": 1, "uniform": 1, "control": 2})
         self.assertEqual(sum(each.loaded_bytes for each in hot), 16)
 
+    def test_of_a_depth(self):
+        for depth, begin in ((1, 0x0), (2, 0x10), (3, 0x30)):
+            self.assertEqual(min(kernel_sass.hot_loop(self.code, depth).body), begin)
+
     def test_none(self):
         code = kernel_sass.functions("\t\tFunction : straight\n        /*0000*/    EXIT ;\n")
         self.assertIsNone(kernel_sass.hot_loop(code["straight"]))
@@ -93,8 +97,8 @@ class Figures(unittest.TestCase):
                              (registers, threads, shared))
 
     def test_ceiling(self):
-        cost = kernel_costs.Cost("of BLAKE3", pipes={"alu": 569, "fma": 125})
-        self.assertAlmostEqual(cost.ceiling(64) / 1e9, 1881, delta=1)
+        turn = kernel_costs.Turn({"alu": 569, "fma": 125}, loaded=64, around=0)
+        self.assertAlmostEqual(turn.ceiling(64) / 1e9, 1881, delta=1)
 
 
 class Planted(unittest.TestCase):
@@ -119,7 +123,7 @@ class Planted(unittest.TestCase):
 
     def test_as_it_was(self):
         self.assertEqual(list(self.before), ["stir<2>"])
-        self.assertEqual(self.before["stir<2>"].loaded, 16)
+        self.assertEqual(self.before["stir<2>"].turn().loaded, 16)
         self.assertEqual(self.before["stir<2>"].spills[kernel_costs.MAIN], 0)
         self.assertEqual(self.wrong_of(self.before), "")
 
