@@ -46,7 +46,7 @@ class Turn:
         return count * DATA / data_bytes
 
     def ceiling(self, data_bytes):
-        """Bytes a second that an H200's instructions allow, whatever its memory does."""
+        """Bytes a second that the instructions of an H200 allow, whatever its memory does."""
         clocks = max([self.per_data("all", data_bytes) / ISSUED]
                      + [self.per_data(pipe, data_bytes) / lanes for pipe, lanes in LANES.items()])
         return MULTIPROCESSORS * CLOCK * DATA / clocks

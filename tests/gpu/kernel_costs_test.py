@@ -4,8 +4,8 @@ no device is needed.
 
     tests/gpu/kernel_costs_test.py build/gpu/libcairn_gpu_cuda.a [--markdown]
 
-Prints what each costs: registers, spills, instructions of the hot loop by pipe per 64 bytes of data,
-and the rate up to which instructions would let an H200 go, whatever its memory does.
+Prints what each costs: registers, spills, instructions of the hot loop by pipe per 64 bytes of
+data, and the rate up to which instructions would let an H200 go, whatever its memory does.
 Exit status 77: no tools to read machine code with, no code for sm_90, or too much where another
 compiler made it than that of the limits.
 """

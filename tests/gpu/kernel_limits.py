@@ -2,8 +2,9 @@
 prints the row to add here, with what was measured; give it thought before you take it over:
 
   threads        of a block as it is usually launched, for the occupancy
-  bytes          that a thread gets done in one turn of the hot loop (kernel_sass.hot_loop): proposed
-                 is what the loop loads, which is too much where it loads in one of several ways
+  bytes          that a thread gets done in one turn of the hot loop (kernel_sass.hot_loop), as the
+                 kernel's rate counts them; proposed is what the loop loads, which is too much where
+                 it loads in one of several ways
   registers      at most, on any architecture
   alu, all       instructions of the hot loop per 64 bytes at most: on the ALU pipe, and on all
   around         instructions of the whole kernel outside of the hot loop at most
@@ -12,8 +13,8 @@ prints the row to add here, with what was measured; give it thought before you t
   spills         instructions that move registers to memory and back at most (0 if left out)
   shared         bytes of shared memory of a block at most (0 if left out)
 
-All but registers and spills is of compute capability 9.0. Another release of the compiler makes other
-code, so with another one than CUDA's of these figures a cost above its limit is no failure.
+All but registers and spills is of compute capability 9.0. Another release of CUDA's compiler makes
+other code: with another one than that of these figures, what is above its limit is no failure.
 """
 import dataclasses
 

@@ -1,7 +1,7 @@
 """The tools that kernels are looked at with, and what they say of a library.
 
-cuobjdump and nvdisasm come with some installations of CUDA; scripts/setup --tests puts those of PyPI
-into .venv for the others.
+cuobjdump and nvdisasm come with some installations of CUDA; for the others scripts/setup --tests
+puts those of PyPI into .venv.
 """
 import os
 import re
@@ -91,7 +91,8 @@ class Inspector:
 
 def plain_name(demangled):
     name = re.sub(r"\(anonymous namespace\)::|\bcairn::|\bgpu::", "", demangled)
-    name = re.sub(r"\((?:unsigned |signed )?(?:bool|char|short|int|long)(?: long)?\)(?=-?\w)", "", name)
+    cast = r"\((?:unsigned |signed )?(?:bool|char|short|int|long)(?: long)?\)(?=-?\w)"
+    name = re.sub(cast, "", name)
     depth = 0
     for i, letter in enumerate(name):  # parameters begin at the first ( that is in no <>
         depth += (letter == "<") - (letter == ">")
