@@ -57,6 +57,7 @@ class Cost:
     """Of one kernel; figures without an architecture are of MAIN."""
     name: str
     registers: dict = dataclasses.field(default_factory=dict)  # by architecture
+    stack: dict = dataclasses.field(default_factory=dict)  # bytes
     spills: dict = dataclasses.field(default_factory=dict)
     shared: int = 0
     code: list = dataclasses.field(default_factory=list)
@@ -76,7 +77,8 @@ class Cost:
                       alu=with_room(turn.per_data("alu", data_bytes)),
                       all=with_room(turn.per_data("all", data_bytes)),
                       around=with_room(turn.around), occupancy=share, depth=depth,
-                      spills=max(self.spills.values()), shared=self.shared)
+                      stack=max(self.stack.values()), spills=max(self.spills.values()),
+                      shared=self.shared)
 
     def proposals(self):
         """A row of limits for each loop that may be meant, the likeliest first."""
@@ -90,13 +92,15 @@ class Cost:
     def too_much(self, limits):
         """What is above its limit, a line each."""
         turn = self.turn(limits.depth)
-        figures = [("ALU instructions per 64 bytes", turn.per_data("alu", limits.bytes), limits.alu),
-                   ("instructions per 64 bytes", turn.per_data("all", limits.bytes), limits.all),
+        alu, all_pipes = (turn.per_data(pipe, limits.bytes) for pipe in ("alu", "all"))
+        figures = [("ALU instructions per 64 bytes", alu, limits.alu),
+                   ("instructions per 64 bytes", all_pipes, limits.all),
                    ("instructions around the hot loop", turn.around, limits.around),
                    ("bytes of shared memory", self.shared, limits.shared)]
         for architecture in self.registers:
             where = f" on sm_{architecture}"
             figures += [("registers" + where, self.registers[architecture], limits.registers),
+                        ("bytes of stack" + where, self.stack[architecture], limits.stack),
                         ("spills" + where, self.spills[architecture], limits.spills)]
         share = occupancy(self.registers[MAIN], limits.threads, self.shared)
         figures.append(("of the warps unused", 1 - share, 1 - limits.occupancy))
@@ -110,9 +114,9 @@ def with_room(count):
 
 def row(name, limits):
     """A row of LIMITS as it is written there."""
-    fields = {field.name: getattr(limits, field.name) for field in dataclasses.fields(Limits)}
-    given = ", ".join(f"{key}={value:g}" for key, value in fields.items()
-                      if value or key not in ("depth", "spills", "shared"))
+    given = ", ".join(f"{field.name}={getattr(limits, field.name):g}"
+                      for field in dataclasses.fields(Limits)
+                      if getattr(limits, field.name) != field.default)
     return f'    "{name}": Limits({given}),'
 
 
@@ -127,7 +131,7 @@ def measure(inspector, objects, architectures=ARCHITECTURES):
             raise ValueError(f"kernels of one name: {sorted(names.values())}")
         for mangled, name in names.items():
             cost = costs.setdefault(name, Cost(name))
-            cost.registers[architecture], shared = usage[mangled]
+            cost.registers[architecture], cost.stack[architecture], shared = usage[mangled]
             cost.spills[architecture] = sum(each.name in kernel_sass.SPILLS
                                             for each in code[mangled])
             if architecture == MAIN:
@@ -136,8 +140,8 @@ def measure(inspector, objects, architectures=ARCHITECTURES):
     return costs
 
 
-HEADINGS = ("kernel", "registers sm_80, 90, 100", "spills", "shared", "ALU", "IMAD, FMA", "memory",
-            "other", "all", "around", "occupancy", "ceiling GB/s")
+HEADINGS = ("kernel", "registers sm_80, 90, 100", "stack", "spills", "shared", "ALU",
+            "IMAD, FMA", "memory", "other", "all", "around", "occupancy", "ceiling GB/s")
 
 
 def cells(cost, limits):
@@ -145,10 +149,10 @@ def cells(cost, limits):
     per = {pipe: turn.per_data(pipe, limits.bytes) for pipe in ("alu", "fma", "memory", "all")}
     other = per["all"] - per["alu"] - per["fma"] - per["memory"]
     share = occupancy(cost.registers[MAIN], limits.threads, cost.shared)
-    return (cost.name, ", ".join(map(str, cost.registers.values())), str(sum(cost.spills.values())),
-            str(cost.shared), f"{per['alu']:.0f}", f"{per['fma']:.0f}", f"{per['memory']:.1f}",
-            f"{other:.1f}", f"{per['all']:.0f}", str(turn.around), f"{share:.0%}",
-            f"{turn.ceiling(limits.bytes) / 1e9:,.0f}")
+    return (cost.name, ", ".join(map(str, cost.registers.values())), str(max(cost.stack.values())),
+            str(max(cost.spills.values())), str(cost.shared), f"{per['alu']:.0f}",
+            f"{per['fma']:.0f}", f"{per['memory']:.1f}", f"{other:.1f}", f"{per['all']:.0f}",
+            str(turn.around), f"{share:.0%}", f"{turn.ceiling(limits.bytes) / 1e9:,.0f}")
 
 
 def table(costs, is_markdown):

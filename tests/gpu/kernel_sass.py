@@ -11,8 +11,8 @@ import re
 # What is not here is control: branches, barriers, reads of special registers.
 PIPES = {
     "alu": "IADD3 IADD LOP3 LOP SHF SHL SHR PRMT LEA ISETP SEL VIADD VIADDMNMX VIMNMX VIMNMX3 "
-           "IMNMX IABS MOV FSETP FSEL FMNMX FMNMX3 FSET PLOP3 VOTE BMSK SGXT CS2R P2R R2P ICMP VABSDIFF "
-           "VABSDIFF4 HSETP2 HMNMX2 VHMNMX I2FP F2FP",
+           "IMNMX IABS MOV FSETP FSEL FMNMX FMNMX3 FSET PLOP3 VOTE BMSK SGXT CS2R P2R R2P ICMP "
+           "VABSDIFF VABSDIFF4 HSETP2 HMNMX2 VHMNMX I2FP F2FP",
     "fma": "IMAD IMUL IDP IDP4A FFMA FMUL FADD FSWZADD HFMA2 HMUL2 HADD2 FFMA2 FADD2 FMUL2",
     "memory": "LD ST LDG STG LDS STS LDSM STSM LDL STL LDGSTS ATOM ATOMG ATOMS RED REDG REDAS SHFL "
               "MATCH LDC UBLKCP UBLKRED UTMALDG UTMASTG",
@@ -29,7 +29,8 @@ ENDS = {"EXIT", "RET", "BRX", "JMX", "BPT"}
 INSTRUCTION = re.compile(r"^\s+/\*(?P<at>[0-9a-f]{4,})\*/\s+(?:@(?P<if>!?U?P\w+)\s+)?"
                          r"(?P<name>[A-Z][\w.]*)\s*(?P<rest>[^;]*);", re.MULTILINE)
 FUNCTION = re.compile(r"^\s+Function : (\S+)$", re.MULTILINE)
-RESOURCES = re.compile(r"^ Function (\S+):\s+REG:(\d+) STACK:\d+ SHARED:(\d+)", re.MULTILINE)
+RESOURCES = re.compile(r"^ Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+)",
+                       re.MULTILINE)
 TARGET = re.compile(r"\b0x([0-9a-f]+)$")
 
 
@@ -78,7 +79,7 @@ def _instructions(text):
 
 
 def resources(usage):
-    """(registers, bytes of shared memory) of each function, by mangled name."""
+    """(registers, bytes of stack, bytes of shared memory) of each function, by mangled name."""
     return {name: tuple(map(int, numbers)) for name, *numbers in RESOURCES.findall(usage)}
 
 
