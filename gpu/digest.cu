@@ -9,18 +9,18 @@ namespace cairn::gpu {
 
 namespace {
 
+/// What kernels know of a plan. How many tiles there are, the image tells: a kernel may have made
+/// them.
+struct Trees {
+  const uint64_t* count;
+  const Tile* tiles;
+  uint8_t* digests;
+};
+
 /// Nodes of one level: those of tile i begin at first[i].
 struct Level {
   const uint64_t* first;
-  uint64_t nodes;
   uint8_t* values;
-};
-
-/// What kernels know of a plan.
-struct Trees {
-  const Tile* tiles;
-  uint64_t count;
-  uint8_t* digests;
 };
 
 CAIRN_DEVICE uint64_t first_thread() { return uint64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
@@ -83,8 +83,9 @@ CAIRN_DEVICE NodeValue leaf_value(TileCursor cursor, const Leaf& leaf) {
 /// Leaves that are plain, or those that are not: apart, each kernel has registers enough.
 template <bool kPlain>
 __global__ void __launch_bounds__(1024) hash_leaves(Trees trees, Level leaves) {
-  for (uint64_t node = first_thread(); node < leaves.nodes; node += all_threads()) {
-    const uint64_t number = find_range(leaves.first, trees.count, node);
+  const uint64_t count = *trees.count, nodes = leaves.first[count];
+  for (uint64_t node = first_thread(); node < nodes; node += all_threads()) {
+    const uint64_t number = find_range(leaves.first, count, node);
     const Tile& tile = trees.tiles[number];
     const uint64_t offset = (node - leaves.first[number]) * kDigestLeafBytes;
     const uint64_t left = tile.row_bytes * tile.rows - offset;
@@ -118,32 +119,34 @@ CAIRN_DEVICE NodeValue parent_value(const uint8_t* children, unsigned flags) {
 
 /// Joins up to kNodesJoined nodes, pair by pair and level by level, where their values lie.
 __global__ void __launch_bounds__(1024) join_nodes(Trees trees, Level from, Level to) {
-  for (uint64_t node = first_thread(); node < to.nodes; node += all_threads()) {
-    const uint64_t number = find_range(to.first, trees.count, node);
+  const uint64_t count = *trees.count, nodes = to.first[count];
+  for (uint64_t node = first_thread(); node < nodes; node += all_threads()) {
+    const uint64_t number = find_range(to.first, count, node);
     const uint64_t group = node - to.first[number];
     const uint64_t begin = from.first[number] + group * kNodesJoined;
     const uint64_t left = from.first[number + 1] - begin;
-    unsigned count = left < kNodesJoined ? static_cast<unsigned>(left) : kNodesJoined;
+    unsigned nodes_left = left < kNodesJoined ? static_cast<unsigned>(left) : kNodesJoined;
     const bool is_root = to.first[number + 1] - to.first[number] == 1;
     uint8_t* out =
         is_root ? trees.digests + kDigestValueBytes * number : to.values + kDigestValueBytes * node;
     uint8_t* values = from.values + kDigestValueBytes * begin;
 #pragma unroll 1
-    while (count > 2) {
+    while (nodes_left > 2) {
 #pragma unroll 1
-      for (unsigned pair = 0; pair < count / 2; ++pair) {
+      for (unsigned pair = 0; pair < nodes_left / 2; ++pair) {
         store_value(parent_value(values + 2 * kDigestValueBytes * pair, 0),
                     values + kDigestValueBytes * pair);
       }
-      if (count % 2 == 1) {  // the last one waits for the next level
-        const auto* last = reinterpret_cast<const uint4*>(values + kDigestValueBytes * (count - 1));
-        auto* place = reinterpret_cast<uint4*>(values + kDigestValueBytes * (count / 2));
+      if (nodes_left % 2 == 1) {  // the last one waits for the next level
+        const auto* last =
+            reinterpret_cast<const uint4*>(values + kDigestValueBytes * (nodes_left - 1));
+        auto* place = reinterpret_cast<uint4*>(values + kDigestValueBytes * (nodes_left / 2));
         place[0] = last[0];
         place[1] = last[1];
       }
-      count = (count + 1) / 2;
+      nodes_left = (nodes_left + 1) / 2;
     }
-    if (count == 2) {
+    if (nodes_left == 2) {
       store_value(parent_value(values, is_root ? kDigestRoot : 0u), out);
     } else {  // a group of one node
       const auto* only = reinterpret_cast<const uint4*>(values);
@@ -157,23 +160,25 @@ __global__ void __launch_bounds__(1024) join_nodes(Trees trees, Level from, Leve
 
 Status digest(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpan workspace,
               DeviceSpan out, Share share) {
-  if (plan.tiles_ == 0) return {};
-  CAIRN_CHECK(check_room("the image of a digest plan", image, plan.image_.size()));
+  const DigestImage& layout = plan.layout_;
+  if (layout.capacity == 0) return {};
+  CAIRN_CHECK(check_room("the image of a digest plan", image, layout.bytes()));
   CAIRN_CHECK(check_room("the workspace of a digest", workspace, plan.workspace_bytes()));
-  CAIRN_CHECK(check_room("the digests", out, kDigestValueBytes * plan.tiles_));
-  const Trees trees{reinterpret_cast<const Tile*>(image.data), plan.tiles_, out.data};
-  const auto* first = reinterpret_cast<const uint64_t*>(trees.tiles + plan.tiles_);
+  CAIRN_CHECK(check_room("the digests", out, kDigestValueBytes * layout.capacity));
+  const Trees trees{reinterpret_cast<const uint64_t*>(image.data),
+                    reinterpret_cast<const Tile*>(image.data + layout.tiles_at()), out.data};
   // Values of a level are read by the next join alone, so two places take turns.
   uint8_t* const places[2] = {workspace.data, workspace.data + kDigestValueBytes * plan.nodes_[0]};
   auto level = [&](unsigned number) {
-    return Level{first + number * (plan.tiles_ + 1), plan.nodes_[number], places[number % 2]};
+    return Level{reinterpret_cast<const uint64_t*>(image.data + layout.level_at(number)),
+                 places[number % 2]};
   };
   const Shape leaf_shape = shape_for(plan.nodes_[0], share);
   CAIRN_CHECK(launch(stream, leaf_shape, "hash_leaves", hash_leaves<true>, trees, level(0)));
   if (!plan.is_plain_) {
     CAIRN_CHECK(launch(stream, leaf_shape, "hash_leaves", hash_leaves<false>, trees, level(0)));
   }
-  for (unsigned join = 1; join <= plan.joins_; ++join) {
+  for (unsigned join = 1; join <= layout.joins; ++join) {
     CAIRN_CHECK(launch(stream, shape_for(plan.nodes_[join], share), "join_nodes", join_nodes, trees,
                        level(join - 1), level(join)));
   }

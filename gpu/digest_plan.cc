@@ -4,6 +4,7 @@
 
 #include "base/digest_kernel.h"
 #include "gpu/digest_plan.h"
+#include "gpu/dirty_set.h"
 
 namespace cairn::gpu {
 
@@ -33,34 +34,54 @@ static bool is_plain(const Tile& tile) {
          tile.stride_bytes % 16 == 0;
 }
 
+static tl::unexpected<Error> too_many_bytes(uint64_t tiles) {
+  return fail(Code::kUsage,
+              fmt::format("{} tiles are more bytes than one plan takes: 2^50", tiles));
+}
+
 Result<DigestPlan> DigestPlan::make(std::span<const Tile> tiles) {
   DigestPlan plan;
-  plan.tiles_ = tiles.size();
-  std::vector<uint64_t> nodes(tiles.size());
+  plan.layout_.capacity = tiles.size();
+  std::vector<uint64_t> sizes;
+  append_le<uint64_t>(plan.image_, tiles.size());
+  plan.image_.resize(plan.layout_.tiles_at());
   for (size_t i = 0; i < tiles.size(); ++i) {
     CAIRN_TRY(const uint64_t bytes, content_bytes(tiles[i], i));
     plan.bytes_ += bytes;
-    if (plan.bytes_ > kBytesMost) {
-      return fail(Code::kUsage,
-                  fmt::format("{} tiles are more bytes than one plan takes: 2^50", tiles.size()));
-    }
-    nodes[i] = std::max<uint64_t>(1, (bytes + kDigestLeafBytes - 1) / kDigestLeafBytes);
+    if (plan.bytes_ > kBytesMost) return too_many_bytes(tiles.size());
+    plan.slab_bytes_ += slab_bytes(bytes);
+    sizes.push_back(bytes);
     const Tile merged = merged_rows(tiles[i], bytes);
     plan.is_plain_ = plan.is_plain_ && is_plain(merged);
     append_bytes(plan.image_, as_bytes(&merged, sizeof merged));
   }
-  // Where the nodes of each tile begin, level by level; a tile of which one is left has none more.
-  while (true) {
+  const uint64_t largest = sizes.empty() ? 0 : *std::max_element(sizes.begin(), sizes.end());
+  while (digest_nodes(largest, plan.layout_.joins) > 1) ++plan.layout_.joins;
+  for (unsigned level = 0; level <= plan.layout_.joins; ++level) {
     uint64_t begin = 0;
-    for (uint64_t& count : nodes) {
+    for (const uint64_t bytes : sizes) {
       append_le(plan.image_, begin);
-      begin += count;
-      count = count > 1 ? (count + kNodesJoined - 1) / kNodesJoined : 0;
+      begin += digest_nodes(bytes, level);
     }
     append_le(plan.image_, begin);
-    plan.nodes_[plan.joins_] = begin;
-    if (std::all_of(nodes.begin(), nodes.end(), [](uint64_t count) { return count == 0; })) break;
-    ++plan.joins_;
+    plan.nodes_[level] = begin;
+  }
+  return plan;
+}
+
+Result<DigestPlan> DigestPlan::make_for(uint64_t tiles, uint64_t tile_bytes, uint64_t bytes) {
+  if (bytes > kBytesMost || tile_bytes > kBytesMost || tiles > kBytesMost) {
+    return too_many_bytes(tiles);
+  }
+  DigestPlan plan;
+  plan.layout_.capacity = tiles;
+  plan.bytes_ = bytes;
+  plan.slab_bytes_ = bytes + kSlabAlignment * tiles;
+  plan.is_plain_ = false;
+  while (digest_nodes(tile_bytes, plan.layout_.joins) > 1) ++plan.layout_.joins;
+  plan.nodes_[0] = bytes / kDigestLeafBytes + tiles;
+  for (unsigned level = 1; level <= plan.layout_.joins; ++level) {
+    plan.nodes_[level] = plan.nodes_[level - 1] / kNodesJoined + tiles;
   }
   return plan;
 }

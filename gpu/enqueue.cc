@@ -19,6 +19,11 @@ Status check_room(const char* what, DeviceSpan span, uint64_t bytes) {
   return {};
 }
 
+Status check_multiple(const char* what, uint64_t number, uint64_t unit) {
+  if (number % unit == 0) return {};
+  return fail(Code::kUsage, fmt::format("{}: {} is no multiple of {}", what, number, unit));
+}
+
 Shape shape_for(uint64_t items, Share share) {
   static constexpr uint64_t kBlocksMost = (uint64_t{1} << 31) - 1;
   const unsigned threads = share.multiprocessors == 0 ? 256 : 1024;

@@ -19,6 +19,31 @@ CAIRN_DEVICE uint4 load16(const uint8_t* from) {
                     __funnelshift_r(w[2], w[3], shift), __funnelshift_r(w[3], w[4], shift));
 }
 
+/// The row of a place in the content. REQUIRES: rows that are not empty.
+CAIRN_DEVICE uint64_t row_of(const Tile& tile, uint64_t offset) {
+  if (tile.rows <= 1) return 0;
+  // Division of 32 bits is several times faster.
+  if ((offset | tile.row_bytes) >> 32 == 0) {
+    return static_cast<unsigned>(offset) / static_cast<unsigned>(tile.row_bytes);
+  }
+  return offset / tile.row_bytes;
+}
+
+/// Whether every sixteen bytes of the content at a multiple of 16 lie in one piece and aligned, but
+/// for the last ones.
+CAIRN_DEVICE bool has_plain_vectors(const Tile& tile) {
+  const uint64_t row_bytes = tile.rows <= 1 ? 0 : tile.row_bytes;
+  return ((reinterpret_cast<uintptr_t>(tile.data) | row_bytes |
+           static_cast<uint64_t>(tile.stride_bytes)) &
+          15) == 0;
+}
+/// REQUIRES: has_plain_vectors(tile), an offset that is a multiple of 16, sixteen bytes from there.
+CAIRN_DEVICE uint4 plain_vector(const Tile& tile, uint64_t offset) {
+  const uint64_t row = row_of(tile, offset);
+  return *reinterpret_cast<const uint4*>(tile.data + static_cast<int64_t>(row) * tile.stride_bytes +
+                                         (offset - row * tile.row_bytes));
+}
+
 /// A place in the content of a tile.
 class TileCursor {
  public:
@@ -26,7 +51,7 @@ class TileCursor {
   CAIRN_DEVICE TileCursor(const Tile& tile, uint64_t offset)
       : row_bytes_(tile.row_bytes),
         gap_bytes_(tile.stride_bytes - static_cast<int64_t>(tile.row_bytes)) {
-    const uint64_t row = tile.rows > 1 ? offset / tile.row_bytes : 0;
+    const uint64_t row = row_of(tile, offset);
     const uint64_t column = offset - row * tile.row_bytes;
     at_ = tile.data + static_cast<int64_t>(row) * tile.stride_bytes + column;
     run_ = tile.row_bytes - column;

@@ -1,7 +1,6 @@
 #include "gpu/simt/fiber.h"
 
 #include <cstdint>
-#include <utility>
 
 #ifdef CAIRN_SIMT_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -19,6 +18,9 @@ static constexpr unsigned __tsan_switch_to_fiber_no_sync = 1;
 
 namespace cairn::gpu::simt {
 
+void order_release(void* object) { __tsan_release(object); }
+void order_acquire(void* object) { __tsan_acquire(object); }
+
 // Kernels keep little on the stack; a sanitizer's frames are larger.
 static constexpr size_t kStackBytes = size_t{64} << 10;
 
@@ -27,16 +29,13 @@ Fiber::~Fiber() {
 }
 
 bool Fiber::prepare(Entry entry, void* argument) {
-  if (tsan_own_ != nullptr) {
-    __tsan_destroy_fiber(std::exchange(tsan_own_, nullptr));
-    stack_ = {};  // holds what another thread wrote, for all that the sanitizer knows
-  }
   if (stack_.data() == nullptr) stack_ = FreshMemory(kStackBytes);
   if (stack_.data() == nullptr) return false;
   entry_ = entry;
   argument_ = argument;
   has_ended_ = false;
-  tsan_own_ = __tsan_create_fiber(0);  // knows what its maker has seen
+  if (tsan_own_ == nullptr) tsan_own_ = __tsan_create_fiber(0);
+  order_release(this);
   getcontext(&own_);
   own_.uc_stack.ss_sp = stack_.data();
   own_.uc_stack.ss_size = kStackBytes;
@@ -50,6 +49,7 @@ bool Fiber::prepare(Entry entry, void* argument) {
 
 void Fiber::begin(unsigned low, unsigned high) {
   auto* self = reinterpret_cast<Fiber*>(uintptr_t{high} << 32 | low);
+  order_acquire(self);  // knows what its maker has seen
   self->entry_(self->argument_);
   self->has_ended_ = true;
   self->suspend();
@@ -65,8 +65,5 @@ void Fiber::suspend() {
   __tsan_switch_to_fiber(tsan_caller_, __tsan_switch_to_fiber_no_sync);
   swapcontext(&own_, &caller_);
 }
-
-void order_release(void* object) { __tsan_release(object); }
-void order_acquire(void* object) { __tsan_acquire(object); }
 
 }  // namespace cairn::gpu::simt

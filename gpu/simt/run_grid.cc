@@ -28,7 +28,7 @@ constexpr const char* kExchange = "an exchange of lanes";
 struct Block;
 
 struct Thread {
-  Fiber fiber;
+  Fiber* fiber = nullptr;
   Block* block = nullptr;
   unsigned number = 0;
   const char* waits_in = nullptr;  ///< of the words below; nullptr while it can go on
@@ -46,7 +46,8 @@ struct Meeting {
 struct Block {
   unsigned number = 0;
   unsigned ended = 0;
-  std::vector<std::unique_ptr<Thread>> threads;
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<Thread> threads;
   Meeting all;
   std::vector<Meeting> warps;
   int votes = 0;  ///< at the barrier that is met now
@@ -119,13 +120,16 @@ bool Grid::start(Block& block, unsigned number) {
   std::fill_n(static_cast<uint64_t*>(block.memory.data()), kBlockMemoryBytes / 8,
               0xDEADBEEFCAFEF00D);
   block.warps.assign(threads / kWarpLanes, {});
-  while (block.threads.size() < threads) block.threads.push_back(std::make_unique<Thread>());
+  block.threads.assign(threads, {});
+  while (block.fibers.size() < threads) block.fibers.push_back(std::make_unique<Fiber>());
+  // Another stack each time, so that few races between blocks pass for order of their stacks.
+  const size_t turn = draw(block.fibers.size());
   for (unsigned i = 0; i < threads; ++i) {
-    Thread& thread = *block.threads[i];
+    Thread& thread = block.threads[i];
     thread.block = &block;
     thread.number = i;
-    thread.waits_in = nullptr;
-    if (!thread.fiber.prepare(run_body, nullptr)) return false;
+    thread.fiber = block.fibers[(i + turn) % block.fibers.size()].get();
+    if (!thread.fiber->prepare(run_body, nullptr)) return false;
     runnable.push_back(&thread);
   }
   return true;
@@ -137,9 +141,9 @@ void Grid::step() {
   Thread& thread = *runnable.back();
   runnable.pop_back();
   current_thread = &thread;
-  thread.fiber.resume();
+  thread.fiber->resume();
   current_thread = nullptr;
-  if (thread.fiber.has_ended()) ++thread.block->ended;
+  if (thread.fiber->has_ended()) ++thread.block->ended;
 }
 
 /// The thread comes to where others are to come too, and goes on after the last of them has come.
@@ -151,37 +155,36 @@ void Grid::meet(Meeting& meeting, Thread& self, const char* word, unsigned first
     meeting = {};
     if (word == kBlockBarrier) self.block->count = std::exchange(self.block->votes, 0);
     for (unsigned i = first; i < first + count; ++i) {
-      Thread& thread = *self.block->threads[i];
+      Thread& thread = self.block->threads[i];
       thread.waits_in = nullptr;
       thread.count = self.block->count;
       if (word == kExchange) take_values(thread);
       runnable.push_back(&thread);
     }
   }
-  self.fiber.suspend();
+  self.fiber->suspend();
 }
 
 /// What all lanes of its warp gave, before any of them gives again.
 void Grid::take_values(Thread& thread) {
   const unsigned warp = thread.number / kWarpLanes * kWarpLanes;
   for (unsigned lane = 0; lane < kWarpLanes; ++lane) {
-    thread.taken[lane] = thread.block->threads[warp + lane]->given;
+    thread.taken[lane] = thread.block->threads[warp + lane].given;
   }
 }
 
 std::string Grid::describe_deadlock(const std::vector<std::unique_ptr<Block>>& under_way) const {
   for (const auto& block : under_way) {
-    for (const auto& waiting : block->threads) {
-      if (waiting->waits_in == nullptr) continue;
-      for (const auto& other : block->threads) {
-        const bool is_met = waiting->waits_in == kBlockBarrier ||
-                            other->number / kWarpLanes == waiting->number / kWarpLanes;
-        if (!is_met) continue;
-        if (!other->fiber.has_ended() && other->waits_in == waiting->waits_in) continue;
-        return fmt::format(
-            "kernel {}, block {}: thread {} waits in {} for thread {}, which {}", name,
-            block->number, waiting->number, waiting->waits_in, other->number,
-            other->fiber.has_ended() ? "has ended" : fmt::format("waits in {}", other->waits_in));
+    for (const Thread& waiting : block->threads) {
+      if (waiting.waits_in == nullptr) continue;
+      for (const Thread& other : block->threads) {
+        const bool is_met = waiting.waits_in == kBlockBarrier ||
+                            other.number / kWarpLanes == waiting.number / kWarpLanes;
+        const bool has_ended = other.fiber->has_ended();
+        if (!is_met || (!has_ended && other.waits_in == waiting.waits_in)) continue;
+        return fmt::format("kernel {}, block {}: thread {} waits in {} for thread {}, which {}",
+                           name, block->number, waiting.number, waiting.waits_in, other.number,
+                           has_ended ? "has ended" : fmt::format("waits in {}", other.waits_in));
       }
     }
   }

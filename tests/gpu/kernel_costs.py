@@ -62,36 +62,39 @@ class Cost:
     shared: int = 0
     code: list = dataclasses.field(default_factory=list)
 
-    def turn(self, depth=0):
+    def turn(self, depth=0, shortest=False):
         loop = kernel_sass.hot_loop(self.code, depth)
-        hot = [each for each in self.code if loop is None or each.at in loop.own]
+        if loop is not None:
+            taken = kernel_sass.shortest_turn(self.code, loop) if shortest else loop.own
+        hot = [each for each in self.code if loop is None or each.at in taken]
         return Turn(kernel_sass.by_pipe(hot), sum(each.loaded_bytes for each in hot),
                     len(self.code) - len(hot))
 
-    def proposed(self, depth=0):
+    def proposed(self, depth=0, shortest=False):
         """Limits that hold it where it is, with a little room; tests/gpu/kernel_limits.py."""
-        turn = self.turn(depth)
+        turn = self.turn(depth, shortest)
         data_bytes = turn.loaded or 16
         share = occupancy(self.registers[MAIN], 256, self.shared)
         return Limits(threads=256, bytes=data_bytes, registers=max(self.registers.values()),
                       alu=with_room(turn.per_data("alu", data_bytes)),
                       all=with_room(turn.per_data("all", data_bytes)),
                       around=with_room(turn.around), occupancy=share, depth=depth,
-                      stack=max(self.stack.values()), spills=max(self.spills.values()),
+                      shortest=shortest, stack=max(self.stack.values()), spills=max(self.spills.values()),
                       shared=self.shared)
 
     def proposals(self):
         """A row of limits for each loop that may be meant, the likeliest first."""
         depths = sorted({loop.depth for loop in kernel_sass.loops(self.code)})
         rows = [row(self.name, self.proposed())]
-        if len(depths) > 1:
-            rows.append("or, where the loop that does the work is another one:")
-            rows += [row(self.name, self.proposed(depth)) for depth in depths]
+        if depths:
+            rows.append("or with the shortest way around the loop, or one of another depth:")
+            rows += [row(self.name, self.proposed(0, True))]
+            rows += [row(self.name, self.proposed(depth)) for depth in depths if len(depths) > 1]
         return "\n".join(rows)
 
     def too_much(self, limits):
         """What is above its limit, a line each."""
-        turn = self.turn(limits.depth)
+        turn = self.turn(limits.depth, limits.shortest)
         alu, all_pipes = (turn.per_data(pipe, limits.bytes) for pipe in ("alu", "all"))
         figures = [("ALU instructions per 64 bytes", alu, limits.alu),
                    ("instructions per 64 bytes", all_pipes, limits.all),
@@ -114,9 +117,10 @@ def with_room(count):
 
 def row(name, limits):
     """A row of LIMITS as it is written there."""
-    given = ", ".join(f"{field.name}={getattr(limits, field.name):g}"
-                      for field in dataclasses.fields(Limits)
-                      if getattr(limits, field.name) != field.default)
+    values = {field.name: getattr(limits, field.name) for field in dataclasses.fields(Limits)
+              if getattr(limits, field.name) != field.default}
+    given = ", ".join(f"{key}={value}" if isinstance(value, bool) else f"{key}={value:g}"
+                      for key, value in values.items())
     return f'    "{name}": Limits({given}),'
 
 
@@ -145,7 +149,7 @@ HEADINGS = ("kernel", "registers sm_80, 90, 100", "stack", "spills", "shared", "
 
 
 def cells(cost, limits):
-    turn = cost.turn(limits.depth)
+    turn = cost.turn(limits.depth, limits.shortest)
     per = {pipe: turn.per_data(pipe, limits.bytes) for pipe in ("alu", "fma", "memory", "all")}
     other = per["all"] - per["alu"] - per["fma"] - per["memory"]
     share = occupancy(cost.registers[MAIN], limits.threads, cost.shared)

@@ -5,6 +5,7 @@ What is read is the text of CUDA's own tools: `cuobjdump -sass` (which runs nvdi
 """
 import collections
 import dataclasses
+import heapq
 import re
 
 # Where an instruction is executed on compute capability 8.0 to 10.0, by the first part of its name.
@@ -85,6 +86,7 @@ def resources(usage):
 
 @dataclasses.dataclass(frozen=True)
 class Loop:
+    head: int  # address of the instruction that each turn begins with
     body: frozenset  # addresses of its instructions, those of loops within too
     own: frozenset  # the same without them
     depth: int  # 1: in no other
@@ -102,12 +104,14 @@ def loops(code):
     for block, heads in after.items():
         for head in heads & dominators.get(block, set()):
             bodies[head] |= _body(head, block, before)
-    spans = [frozenset(at for block in body for at in blocks[block]) for body in bodies.values()]
+    spans = {head: frozenset(at for block in body for at in blocks[block])
+             for head, body in bodies.items()}
     found = []
-    for span in spans:
-        inner = frozenset().union(*(other for other in spans if other < span))
-        found.append(Loop(span, span - inner, sum(span <= other for other in spans)))
-    return sorted(found, key=lambda loop: (loop.depth, min(loop.body)))
+    for head, span in spans.items():
+        inner = frozenset().union(*(other for other in spans.values() if other < span))
+        depth = sum(span <= other for other in spans.values())
+        found.append(Loop(head, span, span - inner, depth))
+    return sorted(found, key=lambda loop: (loop.depth, loop.head))
 
 
 def _blocks(code):
@@ -174,6 +178,22 @@ def hot_loop(code, depth=0):
     most = max(len(loop.own) for loop in found)
     large = [loop for loop in found if 2 * len(loop.own) >= most]
     return max(large, key=lambda loop: (loop.depth, len(loop.own)))
+
+
+def shortest_turn(code, loop):
+    """Addresses of the fewest instructions that lead once around a loop, past what is seldom done;
+    loops within are gone through at most once."""
+    blocks, after = _blocks(code)
+    waiting, seen = [(len(blocks[loop.head]), (loop.head,))], set()
+    while True:
+        length, way = heapq.heappop(waiting)
+        block = way[-1]
+        if loop.head in after[block]:
+            return frozenset(at for each in way for at in blocks[each])
+        if block not in seen:
+            seen.add(block)
+            for to in after[block] & loop.body:
+                heapq.heappush(waiting, (length + len(blocks[to]), (*way, to)))
 
 
 def by_pipe(instructions):

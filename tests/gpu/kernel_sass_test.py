@@ -32,6 +32,17 @@ NESTED = """
         /*00f0*/                   NOP ;
 """
 
+FORKED = """
+\t\tFunction : forked
+        /*0000*/              @!P1 BRA 0x40 ;
+        /*0010*/                   MOV R1, R2 ;
+        /*0020*/                   MOV R2, R3 ;
+        /*0030*/                   BRA 0x50 ;
+        /*0040*/                   MOV R3, R4 ;
+        /*0050*/               @P0 BRA 0x0 ;
+        /*0060*/                   EXIT ;
+"""
+
 PLANTED = r"""
 template <int kRounds>
 __global__ void stir(const uint4* __restrict__ from, uint4* to, unsigned count) {
@@ -58,7 +69,7 @@ class Loops(unittest.TestCase):
 
     def test_nest(self):
         loops = kernel_sass.loops(self.code)
-        self.assertEqual([(min(loop.body), max(loop.body), loop.depth, len(loop.own))
+        self.assertEqual([(loop.head, max(loop.body), loop.depth, len(loop.own))
                           for loop in loops if max(loop.body) < 0xb0],
                          [(0x0, 0xa0, 1, 3), (0x10, 0x80, 2, 6), (0x30, 0x40, 3, 2)])
 
@@ -73,6 +84,13 @@ class Loops(unittest.TestCase):
     def test_of_a_depth(self):
         for depth, begin in ((1, 0x0), (2, 0x10), (3, 0x30)):
             self.assertEqual(min(kernel_sass.hot_loop(self.code, depth).body), begin)
+
+    def test_the_shortest_turn(self):
+        way = kernel_sass.shortest_turn(self.code, kernel_sass.hot_loop(self.code))
+        self.assertEqual(sorted(way), list(range(0x10, 0x90, 0x10)))
+        forked = kernel_sass.functions(FORKED)["forked"]
+        way = kernel_sass.shortest_turn(forked, kernel_sass.hot_loop(forked))
+        self.assertEqual(sorted(way), [0x00, 0x40, 0x50])
 
     def test_none(self):
         code = kernel_sass.functions("\t\tFunction : straight\n        /*0000*/    EXIT ;\n")
@@ -144,7 +162,7 @@ class Planted(unittest.TestCase):
     def test_without_limits_it_says_which(self):
         (wrong,) = kernel_costs.judge(self.before, {})
         self.assertIn("stir<2>: give it limits", wrong)
-        line = wrong.splitlines()[-1]
+        line = wrong.splitlines()[1]
         limits = eval(f"{{{line}}}", {"Limits": kernel_costs.Limits})  # as in the table
         self.assertEqual(kernel_costs.judge(self.before, limits), [])
 

@@ -1,0 +1,32 @@
+// How a set of dirty chunks lies in memory. For gpu/dirty.h and its kernels.
+#pragma once
+
+#include "gpu/dirty.h"
+
+namespace cairn::gpu {
+
+inline constexpr uint64_t kSlabAlignment = 16;
+
+/// Where chunks after one of `bytes` may begin.
+constexpr uint64_t slab_bytes(uint64_t bytes) {
+  return (bytes + kSlabAlignment - 1) / kSlabAlignment * kSlabAlignment;
+}
+
+/// The head, then the bits in words of 32, then the chunks.
+struct DirtySet {
+  DirtyHead* head;
+  unsigned* words;
+  DirtyChunk* chunks;
+};
+
+constexpr uint64_t dirty_words(uint64_t chunks) { return (chunks + 31) / 32; }
+constexpr uint64_t dirty_mark_end(uint64_t chunks) {
+  return slab_bytes(sizeof(DirtyHead) + 4 * dirty_words(chunks));
+}
+inline DirtySet dirty_set(uint8_t* memory, uint64_t chunks) {
+  return {reinterpret_cast<DirtyHead*>(memory),
+          reinterpret_cast<unsigned*>(memory + sizeof(DirtyHead)),
+          reinterpret_cast<DirtyChunk*>(memory + dirty_mark_end(chunks))};
+}
+
+}  // namespace cairn::gpu
