@@ -79,8 +79,8 @@ class Cost:
                       alu=with_room(turn.per_data("alu", data_bytes)),
                       all=with_room(turn.per_data("all", data_bytes)),
                       around=with_room(turn.around), occupancy=share, depth=depth,
-                      shortest=shortest, stack=max(self.stack.values()), spills=max(self.spills.values()),
-                      shared=self.shared)
+                      shortest=shortest, stack=max(self.stack.values()),
+                      spills=max(self.spills.values()), shared=self.shared)
 
     def proposals(self):
         """A row of limits for each loop that may be meant, the likeliest first."""

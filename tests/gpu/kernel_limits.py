@@ -10,8 +10,8 @@ prints the row to add here, with what was measured; give it thought before you t
   around         instructions of the whole kernel that are not counted in these at most
   occupancy      warps on a multiprocessor of those that it can hold at least
   depth          of the hot loop in other loops, where another one is meant than what is found
-  shortest       True: of the shortest way around the loop, where what is seldom done or done otherwise
-                 (data at odd addresses) is much of its code
+  shortest       True: of the shortest way around the loop, where what is seldom done or done
+                 otherwise (data at odd addresses) is much of its code
   stack          bytes of memory that a thread keeps variables in at most (0 if left out)
   spills         instructions that move registers there and back at most (0 if left out)
   shared         bytes of shared memory of a block at most (0 if left out)

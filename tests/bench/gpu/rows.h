@@ -12,5 +12,9 @@ std::span<const Row> bench_rows();
 Prepared digest_chunks(const BenchData& data, uint64_t chunk_bytes, Share share);
 /// 512 columns of a matrix of BF16 with 8192.
 Prepared digest_columns(const BenchData& data);
+Prepared gather_half(const BenchData& data);
+/// Tensors of 64 MiB into chunks of 64 KiB on average.
+Prepared cut_tensors(const BenchData& data);
+Prepared cut_and_digest(const BenchData& data);
 
 }  // namespace cairn::gpu
