@@ -46,16 +46,17 @@ CAIRN_DEVICE void hash_block(NodeValue& value, const Leaf& leaf, unsigned block,
 
 /// A whole leaf that lies in one piece, at a multiple of 16: each block is loaded while the one
 /// before is hashed.
-CAIRN_DEVICE NodeValue plain_leaf_value(const uint4* at, const Leaf& leaf) {
+CAIRN_DEVICE NodeValue plain_leaf_value(const uint8_t* at, const Leaf& leaf) {
   static constexpr unsigned kBlocks = kDigestLeafBytes / kDigestBlockBytes;
   NodeValue value = start_value();
-  uint4 next[4] = {at[0], at[1], at[2], at[3]};
+  uint4 next[4];
+  for (unsigned quad = 0; quad < 4; ++quad) next[quad] = load_vector(at + 16 * quad);
 #pragma unroll 1
   for (unsigned block = 0; block < kBlocks; ++block) {
     const uint4 quads[4] = {next[0], next[1], next[2], next[3]};
     if (block + 1 < kBlocks) {
-      at += 4;
-      for (unsigned quad = 0; quad < 4; ++quad) next[quad] = at[quad];
+      at += kDigestBlockBytes;
+      for (unsigned quad = 0; quad < 4; ++quad) next[quad] = load_vector(at + 16 * quad);
     }
     hash_block(value, leaf, block, quads);
   }
@@ -99,7 +100,7 @@ __global__ void __launch_bounds__(1024) hash_leaves(Trees trees, Level leaves) {
     if (is_plain != kPlain) continue;
     NodeValue value;
     if constexpr (kPlain) {
-      value = plain_leaf_value(reinterpret_cast<const uint4*>(cursor.here()), leaf);
+      value = plain_leaf_value(cursor.here(), leaf);
     } else {
       value = leaf_value(cursor, leaf);
     }

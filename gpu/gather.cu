@@ -42,7 +42,7 @@ CAIRN_DEVICE void copy_content(const Tile& tile, uint64_t offset, uint64_t bytes
     for (; vector + (kInFlight - 1) * kWarp < whole; vector += kInFlight * kWarp) {
       uint4 values[kInFlight];
       for (unsigned i = 0; i < kInFlight; ++i) {
-        values[i] = *plain_vector_at(tile, offset + 16 * (vector + i * kWarp));
+        values[i] = load_vector(plain_vector_at(tile, offset + 16 * (vector + i * kWarp)));
       }
       for (unsigned i = 0; i < kInFlight; ++i) out[vector + i * kWarp] = values[i];
     }
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(1024)
     uint64_t number = find_chunk(set.chunks, head.count, at);
     for (uint64_t place = at; place < unit_end; ++number) {
       const DirtyChunk dirty = set.chunks[number];
-      const Tile& tile = tiles[dirty.chunk];
+      const Tile tile = tiles[dirty.chunk];
       const uint64_t content = tile.row_bytes * tile.rows;
       const uint64_t chunk_end = dirty.offset + slab_bytes(content);
       const uint64_t offset = place - dirty.offset;

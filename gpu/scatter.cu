@@ -105,7 +105,8 @@ CAIRN_DEVICE uint64_t copy_plain_vectors(const ScatterPiece& piece, const uint8_
     uint4 values[kInFlight];
     for (unsigned i = 0; i < kInFlight; ++i) values[i] = from[first + i * kWarp + lane_number()];
     for (unsigned i = 0; i < kInFlight; ++i) {
-      *plain_vector_at(piece.to, 16 * (first + i * kWarp + lane_number())) = values[i];
+      const uint64_t offset = 16 * (first + i * kWarp + lane_number());
+      *reinterpret_cast<uint4*>(plain_vector_at(piece.to, offset)) = values[i];
     }
   }
   return first;
@@ -117,7 +118,7 @@ __global__ void __launch_bounds__(1024)
   for (uint64_t unit = uint64_t{blockIdx.x} * (blockDim.x / kWarp) + warp_number(); unit < units;
        unit += warps) {
     const uint64_t number = find_range(pieces.first_units, pieces.count, unit);
-    const ScatterPiece& piece = pieces.pieces[number];
+    const ScatterPiece piece = pieces.pieces[number];
     const uint64_t bytes = piece.to.row_bytes * piece.to.rows;
     const uint64_t begin = (unit - pieces.first_units[number]) * kScatterVectors;
     const uint64_t end = begin + kScatterVectors, whole = bytes / 16;

@@ -6,11 +6,16 @@
 
 namespace cairn::gpu {
 
+/// Sixteen bytes at a multiple of 16, of memory that nobody writes to while the kernel runs.
+CAIRN_DEVICE uint4 load_vector(const uint8_t* from) {
+  return __ldg(reinterpret_cast<const uint4*>(from));
+}
+
 /// Sixteen bytes at any address. Only words that hold one of them are read, so no read is outside
 /// the memory that holds them.
 CAIRN_DEVICE uint4 load16(const uint8_t* from) {
   const auto address = reinterpret_cast<uintptr_t>(from);
-  if ((address & 15) == 0) return *reinterpret_cast<const uint4*>(from);
+  if ((address & 15) == 0) return load_vector(from);
   const unsigned shift = 8 * (address & 3);
   const auto* words = reinterpret_cast<const unsigned*>(from - (address & 3));
   unsigned w[5] = {words[0], words[1], words[2], words[3], 0};
@@ -38,10 +43,10 @@ CAIRN_DEVICE bool has_plain_vectors(const Tile& tile) {
           15) == 0;
 }
 /// REQUIRES: has_plain_vectors(tile), an offset that is a multiple of 16, sixteen bytes from there.
-CAIRN_DEVICE uint4* plain_vector_at(const Tile& tile, uint64_t offset) {
+CAIRN_DEVICE uint8_t* plain_vector_at(const Tile& tile, uint64_t offset) {
   const uint64_t row = row_of(tile, offset);
-  return reinterpret_cast<uint4*>(tile.data + static_cast<int64_t>(row) * tile.stride_bytes +
-                                  (offset - row * tile.row_bytes));
+  return tile.data + static_cast<int64_t>(row) * tile.stride_bytes +
+         (offset - row * tile.row_bytes);
 }
 
 /// A place in the content of a tile.

@@ -93,6 +93,11 @@ T atomicOr(T* address, T value) {
   return __atomic_fetch_or(address, value, __ATOMIC_RELAXED);
 }
 
+template <class T>
+T __ldg(const T* address) {
+  return *address;
+}
+
 inline int __popc(unsigned x) { return std::popcount(x); }
 inline int __popcll(unsigned long long x) { return std::popcount(x); }
 inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
