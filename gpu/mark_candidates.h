@@ -83,7 +83,8 @@ CAIRN_DEVICE RoundVotes vote(const FourMixes& mixes, unsigned hash_before, unsig
 /// all lanes of the warp, which come here together.
 CAIRN_DEVICE unsigned mark_candidates(const DeviceSpan& content, uint64_t first, unsigned threshold,
                                       RoundMarks* marks) {
-  static constexpr unsigned kInFlight = 4;  // rounds whose words are loaded before the first is mixed
+  static constexpr unsigned kInFlight =
+      4;  // rounds whose words are loaded before the first is mixed
   // A cut at the end of the content needs no candidate: words before it only.
   const uint64_t words = content.bytes == 0 ? 0 : (content.bytes - 1) / kWordBytes;
   const bool is_plain = reinterpret_cast<uintptr_t>(content.data) % 16 == 0 &&
@@ -101,10 +102,8 @@ CAIRN_DEVICE unsigned mark_candidates(const DeviceSpan& content, uint64_t first,
     const uint64_t at = first + round * kRoundWords + 4 * lane_number();
     uint4 loaded[kInFlight];
     if (is_plain) {  // or else nothing is loaded before what came before has arrived
-      const uint8_t* vectors = content.data + kWordBytes * at;
-      for (unsigned i = 0; i < kInFlight; ++i) {
-        loaded[i] = load_vector(vectors + kWordBytes * kRoundWords * i);
-      }
+      const auto* vectors = reinterpret_cast<const uint4*>(content.data + kWordBytes * at);
+      for (unsigned i = 0; i < kInFlight; ++i) loaded[i] = vectors[i * kWarp];
     } else {
       for (unsigned i = 0; i < kInFlight; ++i) {
         loaded[i] = four_words(content, at + i * kRoundWords);

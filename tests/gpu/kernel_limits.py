@@ -53,8 +53,11 @@ LIMITS = {
                          occupancy=1),
     "list_dirty": Limits(threads=1024, bytes=4, registers=32, alu=1877, all=3885, around=82,
                          occupancy=1, shared=512),  # 32 marks a turn
-    "gather_dirty": Limits(threads=256, bytes=128, registers=64, alu=15, all=40, around=640,
+    "gather_dirty": Limits(threads=256, bytes=128, registers=64, alu=16, all=40, around=640,
                            occupancy=0.5, shortest=True),  # read and written
+    # Back into tensors: what takes sixteen bytes at a time where they are aligned.
+    "scatter_pieces": Limits(threads=256, bytes=16, registers=62, alu=107, all=253, around=1330,
+                             occupancy=0.5, shortest=True),
     # Cuts: the first is for all bytes, the others for candidates, some in a MiB.
     "mark_segments": Limits(threads=256, bytes=64, registers=64, alu=178, all=301, around=1020,
                             occupancy=0.5, shortest=True),
