@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""bundle_gpu.py targets BUILD, bundle_gpu.py copy BUILD OUT: the tests of kernels on a device and
+their benchmark, for a machine that has a driver and none of the packages."""
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def programs(build):
+    """Tests of suite gpu, and the benchmark."""
+    listed = subprocess.run(["meson", "introspect", build, "--tests"], check=True,
+                            capture_output=True, text=True).stdout
+    tests = [Path(test["cmd"][0]) for test in json.loads(listed) if "cairn:gpu" in test["suite"]]
+    if not tests:
+        raise SystemExit("bundle: built without CUDA's nvcc, so there are no tests for a device")
+    return tests + [Path(build).resolve() / "tests/bench/gpu_bench"]
+
+
+def copy(build, out):
+    out.mkdir(parents=True, exist_ok=True)
+    for program in programs(build) + [ROOT / "tests/gpu/run_all"]:
+        shutil.copy2(program, out / program.name)
+        if program.name != "run_all":
+            subprocess.run(["strip", out / program.name], check=True)
+    print(f"{out}: {sum(file.stat().st_size for file in out.iterdir()) >> 20} MiB; there: ./run_all")
+
+
+def main():
+    what, build = sys.argv[1], sys.argv[2]
+    if what == "targets":
+        print("\n".join(str(path.relative_to(Path(build).resolve())) for path in programs(build)))
+    else:
+        copy(build, Path(sys.argv[3]))
+
+
+if __name__ == "__main__":
+    main()
