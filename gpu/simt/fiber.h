@@ -3,8 +3,6 @@
 // before: a thread made anew each time would cost it ten times as much.
 #pragma once
 
-#include <ucontext.h>
-
 #include "gpu/simt/fresh_memory.h"
 
 namespace cairn::gpu::simt {
@@ -29,10 +27,14 @@ class Fiber {
   bool has_ended() const { return has_ended_; }
 
  private:
-  static void begin(unsigned low, unsigned high);
+  using Place = void* [5];  ///< as __builtin_setjmp wants it
+
+  static void run(unsigned low, unsigned high);
+  void begin();
 
   FreshMemory stack_;
-  ucontext_t own_, caller_;
+  Place own_place_, caller_place_;
+  bool has_begun_ = false;  ///< its own place is on the stack
   Entry entry_ = nullptr;
   void* argument_ = nullptr;
   bool has_ended_ = true;
