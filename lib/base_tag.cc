@@ -81,6 +81,39 @@ std::optional<std::vector<Copy>> BaseTag::equal_copies(size_t item, uint64_t chu
   return std::vector<Copy>(copies.begin(), copies.end());
 }
 
+/// Where all chunks of an item lie that are not cut in pieces; those that can be read.
+BaseTag::ChunkRefs BaseTag::read_chunk_refs(size_t number) {
+  ChunkRefs refs;
+  for (uint64_t chunk = 0; chunk < checkpoint_->chunk_count(number); ++chunk) {
+    const PagePlan::Place place = checkpoint_->plan().place(number, chunk);
+    const auto page = checkpoint_->page(place.page);
+    if (!page) continue;
+    const auto* digest = std::get_if<Digest>(&(*page)->page.entries[place.entry]);
+    if (digest == nullptr) continue;
+    refs.push_back(
+        {*digest, {static_cast<uint32_t>(place.page), (*page)->first_slots[place.entry]}});
+  }
+  std::sort(refs.begin(), refs.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  return refs;
+}
+
+std::optional<Copy> BaseTag::moved_copy(size_t item, const Digest& digest) {
+  const std::optional<size_t> number = base_items_[item];
+  if (!number) return std::nullopt;
+  std::optional<CopyRef> found;
+  {
+    const std::lock_guard lock(chunk_refs_mutex_);
+    const auto [refs, fresh] = chunk_refs_.try_emplace(*number);
+    if (fresh) refs->second = read_chunk_refs(*number);
+    const auto at = std::lower_bound(
+        refs->second.begin(), refs->second.end(), digest,
+        [](const auto& each, const Digest& wanted) { return each.first < wanted; });
+    if (at != refs->second.end() && at->first == digest) found = at->second;
+  }
+  return found ? copy_of(*found) : std::nullopt;
+}
+
 std::optional<BaseUnit> BaseTag::unit_at(size_t item, uint64_t chunk, const Box* piece) {
   const auto place = place_of(item, chunk);
   if (!place) return std::nullopt;

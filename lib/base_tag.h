@@ -54,6 +54,10 @@ class BaseTag {
   std::optional<std::vector<Copy>> equal_copies(size_t item, uint64_t chunk,
                                                 const ChunkEntry& entry);
 
+  /// The copy of a whole chunk of that digest, wherever in the base's attachment it lies: content
+  /// cuts make chunks move. nullopt when there is none, or it cannot be read.
+  std::optional<Copy> moved_copy(size_t item, const Digest& digest);
+
   /// The copy at the same place and of the same box, whatever its bytes are. `piece`: nullptr for
   /// whole chunks. nullopt when there is none, it lies in its page, or it cannot be read.
   std::optional<BaseUnit> unit_at(size_t item, uint64_t chunk, const Box* piece);
@@ -89,11 +93,16 @@ class BaseTag {
   std::optional<Reference> equal_layout(const Digest& layout) const;
 
  private:
+  using ChunkRefs = std::vector<std::pair<Digest, CopyRef>>;
+
   explicit BaseTag(std::unique_ptr<Checkpoint> checkpoint);
+  ChunkRefs read_chunk_refs(size_t number);
 
   std::unique_ptr<Checkpoint> checkpoint_;
   std::vector<std::optional<size_t>> base_items_;  // per new item, its number in the base
   std::map<std::pair<Digest, Digest>, size_t> page_numbers_;  // by page and locator
+  std::mutex chunk_refs_mutex_;
+  std::map<size_t, ChunkRefs> chunk_refs_;  // by item of the base, in order of digests
   mutable std::mutex unread_mutex_;
   std::set<std::pair<uint32_t, uint32_t>> unread_;  // by page and slot
 };

@@ -52,8 +52,12 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
   budget_ = RestoreBudget(base, plan, groups_, request.restore_budget);
 }
 
+/// About: of an attachment's, the average.
 uint64_t ChunkSaver::chunk_bytes(size_t item) const {
-  if (item >= plan_.tensors.size()) return plan_.opaque_chunk_bytes;
+  if (item >= plan_.tensors.size()) {
+    const AttachmentInfo& attachment = plan_.attachment_infos[item - plan_.tensors.size()];
+    return ceil_div(attachment.bytes, attachment.edges.count());
+  }
   const PlannedTensor& tensor = plan_.tensors[item];
   return tensor.grid.chunk_box(0).elements() * tensor.form.item_bytes;
 }
@@ -64,7 +68,6 @@ std::vector<std::vector<ChunkSaver::JobPart>> ChunkSaver::make_jobs(
   std::vector<std::vector<JobPart>> jobs;
   uint64_t room_bytes = 0, room_chunks = 0;
   for (const SaveGroup& group : groups) {
-    // Every chunk of an item has about the same size: the first one's decides.
     uint64_t bytes = 1;
     for (const size_t item : group.items) bytes += chunk_bytes(item);
     for (uint64_t first = 0; first < group.chunks;) {
@@ -243,8 +246,18 @@ void ChunkSaver::settle_item(size_t item, const ChunkUnits& chunk, std::span<Dig
       return pages_.take_from_base(place);
     }
     if (!copies && units[0].unit.is_piece) keep_equal_pieces(item, chunk, units);
+    if (!copies && units[0].is_wanted && item >= plan_.tensors.size()) take_moved(units[0]);
   }
   if (is_inline && item < plan_.tensors.size()) writer_.count_inline(units[0].bytes);
+}
+
+/// A chunk of an attachment that the base has at another place: what lies before it has grown or
+/// shrunk. Copies of attachments are made from no others, so it is as good as one looked up.
+void ChunkSaver::take_moved(DigestedUnit& unit) {
+  const auto copy = base_->moved_copy(unit.unit.item, unit.digest);
+  if (!copy || !copy->bases.empty() || !tables_.holds(*copy, unit.digest)) return;
+  writer_.reuse(unit.digest, *copy);
+  unit.is_wanted = false;
 }
 
 /// Where some pieces of a chunk are the base's and others are not, or not here.

@@ -63,6 +63,7 @@ class ChunkSaver {
   bool must_stand_alone(size_t item) const;
   ChunkEntry entry_of(std::span<const DigestedUnit> units) const;
   void settle_item(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units);
+  void take_moved(DigestedUnit& unit);
   void keep_equal_pieces(size_t item, const ChunkUnits& chunk, std::span<DigestedUnit> units);
   bool must_renew(size_t item, const ChunkUnits& chunk, std::span<const Copy> copies);
   Status look_up(const std::vector<ChunkUnits>& chunks);

@@ -126,9 +126,9 @@ class TensorDiff {
 
 }  // namespace
 
-/// Attachments are cut alike in all tags of a store, and never in pieces.
+/// All tags of a store cut by one rule, so that other edges are other bytes; and never in pieces.
 static Result<bool> equal_attachments(Checkpoint& a, size_t in_a, Checkpoint& b, size_t in_b) {
-  if (a.attachment(in_a).bytes != b.attachment(in_b).bytes) return false;
+  if (a.attachment(in_a).edges != b.attachment(in_b).edges) return false;
   for (uint64_t chunk = 0; chunk < a.chunk_count(in_a); ++chunk) {
     const auto place_a = a.plan().place(in_a, chunk), place_b = b.plan().place(in_b, chunk);
     CAIRN_TRY(const auto page_a, a.page(place_a.page));

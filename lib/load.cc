@@ -304,14 +304,13 @@ static Status read_runs(Checkpoint& checkpoint, std::string_view name,
     return fail(Code::kNotFound,
                 fmt::format("tag '{}' has no attachment '{}'", checkpoint.tag().name, name));
   }
-  const uint64_t run_bytes = checkpoint.store().config().opaque_chunk_bytes;
-  uint64_t left = checkpoint.attachment(*item).bytes;
+  const ChunkEdges& edges = checkpoint.attachment(*item).edges;
   PackReader packs(checkpoint.store());
   AlignedBuffer room, decoded_room;
   Bytes kept;
-  for (uint64_t chunk = 0; left > 0; ++chunk) {
+  for (uint64_t chunk = 0; chunk < edges.count(); ++chunk) {
     const PagePlan::Place place = checkpoint.plan().place(*item, chunk);
-    const uint64_t wanted = std::min(left, run_bytes);
+    const uint64_t wanted = edges.length(chunk);
     const auto run = read_where_it_is(checkpoint, [&](Checkpoint& where) -> Result<ByteSpan> {
       CAIRN_TRY(const auto page, where.page(place.page));
       // Where it is inline, its bytes are the page's: they are copied before the page may go.
@@ -326,7 +325,6 @@ static Status read_runs(Checkpoint& checkpoint, std::string_view name,
           fmt::format("reading attachment '{}' of tag '{}'", name, checkpoint.tag().name)));
     }
     CAIRN_CHECK(sink(*run));
-    left -= wanted;
   }
   return {};
 }

@@ -47,8 +47,9 @@ struct Part {
   uint32_t weights_age = 0;    ///< as in TagFacts
   Schema schema;               ///< of the tensors it has boxes of
   Layout layout;
-  std::vector<AttachmentInfo> attachments;  ///< in increasing order of names
-  std::vector<PartUnit> units = {};         ///< by item, then by chunk
+  /// In increasing order of names; of a part just decoded, as decode_manifest leaves them.
+  std::vector<AttachmentInfo> attachments;
+  std::vector<PartUnit> units = {};  ///< by item, then by chunk
   /// Of the units that are stored, in order. A base on the page of all zeros is the unit whose
   /// number is the slot.
   Locator copies = {};

@@ -43,8 +43,8 @@ void PartView::join(uint32_t own, size_t item) {
 bool PartView::is_of_plan(const PartUnit& unit) const {
   const size_t tensors = part_.schema.tensors.size();
   if (unit.item < tensors) return true;
-  return part_.attachments[unit.item - tensors].bytes ==
-         plan_.attachment_infos[items_[unit.item] - plan_.tensors.size()].bytes;
+  return part_.attachments[unit.item - tensors].edges ==
+         plan_.attachment_infos[items_[unit.item] - plan_.tensors.size()].edges;
 }
 
 std::string PartView::holder(size_t item) const {

@@ -22,7 +22,8 @@ class PartView {
   const Part& part() const { return part_; }
   /// The plan's item that an item of the part is.
   size_t item_of(const PartUnit& unit) const { return items_[unit.item]; }
-  /// False for an attachment that has another length in the plan: none of its units is of use.
+  /// False for an attachment that is cut otherwise in the plan, having another length or other
+  /// bytes: none of its units is of use.
   bool is_of_plan(const PartUnit& unit) const;
   /// "rank 3", of a tensor by who wrote it; "part 3" of an attachment.
   std::string holder(size_t item) const;

@@ -26,8 +26,7 @@ static bool has_units_for_all(const Part& part, const Config& config) {
     }
   }
   for (const AttachmentInfo& attachment : part.attachments) {
-    chunks +=
-        static_cast<double>(attachment.bytes) / static_cast<double>(config.opaque_chunk_bytes);
+    chunks += static_cast<double>(attachment.edges.count());
   }
   return chunks <= static_cast<double>(part.units.size());
 }
@@ -40,6 +39,7 @@ static Result<Part> read_part(FilePool& files, const std::string& name, const Co
                 "whoever stores a part must live until the save is done; save again");
   }
   CAIRN_TRY(Part part, decode_part(*bytes));
+  CAIRN_CHECK(settle_edges(part.attachments, config));
   if (part.session != reference.file.session) {
     return fail(Code::kCorrupt, fmt::format("'{}' is the part of another session", name));
   }

@@ -131,9 +131,8 @@ std::vector<SaveGroup> group_items(const SavePlan& plan) {
     if (!taken[item] && chunks > 0) groups.push_back({{item}, chunks});
   }
   for (size_t i = 0; i < plan.attachments.size(); ++i) {
-    const uint64_t chunks =
-        attachment_chunk_count(plan.attachment_infos[i], plan.opaque_chunk_bytes);
     const size_t item = plan.tensors.size() + i;
+    const uint64_t chunks = plan.chunk_count(item);
     if (chunks > 0 && plan.is_here(item)) groups.push_back({{item}, chunks});
   }
   return groups;

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base/chunker.h"
 #include "base/utf8.h"
 #include "lib/cover.h"
 #include "lib/strided.h"
@@ -199,9 +200,15 @@ static Status plan_tensors(const std::vector<Given>& boxes, const Config& config
   return {};
 }
 
+static ChunkEdges cut_attachment(ByteSpan bytes, const Config& config) {
+  const uint64_t chunk_bytes = config.opaque_chunk_bytes;
+  if (!has_content_cuts(config)) return ChunkEdges::runs(bytes.size(), chunk_bytes);
+  return ChunkEdges::told(cut_content(bytes, ChunkRule::of_average(chunk_bytes)));
+}
+
 /// Those of the request and of the parts, in order.
 static Status plan_attachments(const SaveRequest& request, std::span<const Part> parts,
-                               SavePlan& plan) {
+                               const Config& config, SavePlan& plan) {
   struct Known {
     AttachmentInfo info;
     ByteSpan bytes;
@@ -216,7 +223,7 @@ static Status plan_attachments(const SaveRequest& request, std::span<const Part>
     return fail(Code::kUsage, fmt::format("attachment '{}' is given twice", known.info.name));
   };
   for (const auto& [name, bytes] : request.attachments) {
-    CAIRN_CHECK(add({{name, bytes.size()}, bytes, std::nullopt}));
+    CAIRN_CHECK(add({{name, bytes.size(), cut_attachment(bytes, config)}, bytes, std::nullopt}));
   }
   for (uint32_t part = 0; part < parts.size(); ++part) {
     for (const AttachmentInfo& info : parts[part].attachments) CAIRN_CHECK(add({info, {}, part}));
@@ -257,7 +264,6 @@ static Result<SavePlan> plan_of(SaveKind kind, const SaveRequest& request,
                                 std::span<const Part> parts, const Config& config) {
   SavePlan plan;
   plan.kind = kind;
-  plan.opaque_chunk_bytes = config.opaque_chunk_bytes;
   std::vector<Given> boxes;
   for (const TensorSource& source : request.tensors) boxes.push_back({&source, std::nullopt});
   for (uint32_t part = 0; part < parts.size(); ++part) {
@@ -266,11 +272,11 @@ static Result<SavePlan> plan_of(SaveKind kind, const SaveRequest& request,
     }
   }
   CAIRN_CHECK(plan_tensors(boxes, config, plan));
-  CAIRN_CHECK(plan_attachments(request, parts, plan));
+  CAIRN_CHECK(plan_attachments(request, parts, config, plan));
   CAIRN_CHECK(check_metadata(request.metadata));
   CAIRN_CHECK(check_metadata(request.file_metadata));
   plan_layout(boxes, plan);
-  plan.pages = plan_pages(plan.schema, plan.attachment_infos, plan.opaque_chunk_bytes);
+  plan.pages = plan_pages(plan.schema, plan.attachment_infos);
   return plan;
 }
 

@@ -69,7 +69,6 @@ struct SavePlan {
   std::optional<Layout> layout;  ///< unset when one writer held every tensor whole
   uint64_t logical_bytes = 0;    ///< of a part: those of its boxes
   uint64_t attachment_bytes = 0;
-  uint64_t opaque_chunk_bytes = 0;
 
   /// Of a tensor, or of an attachment.
   const std::string& name(size_t item) const;

@@ -13,14 +13,13 @@ bool SavePlan::is_here(size_t item) const {
 
 uint64_t SavePlan::chunk_count(size_t item) const {
   if (item < tensors.size()) return tensors[item].grid.chunk_count();
-  return attachment_chunk_count(attachment_infos[item - tensors.size()], opaque_chunk_bytes);
+  return attachment_infos[item - tensors.size()].edges.count();
 }
 
 Box SavePlan::chunk_box(size_t item, uint64_t chunk) const {
   if (item < tensors.size()) return tensors[item].grid.chunk_box(chunk);
-  const uint64_t offset = chunk * opaque_chunk_bytes;
-  const uint64_t bytes = attachment_infos[item - tensors.size()].bytes;
-  return {{offset}, {std::min(opaque_chunk_bytes, bytes - offset)}};
+  const ChunkEdges& edges = attachment_infos[item - tensors.size()].edges;
+  return {{edges.begin(chunk)}, {edges.length(chunk)}};
 }
 
 const std::string& SavePlan::name(size_t item) const {

@@ -61,15 +61,14 @@ class Rules {
   }
 
   void check_attachments() {
-    const uint64_t run_bytes = checkpoint_.store().config().opaque_chunk_bytes;
     const size_t tensors = schema().tensors.size();
     for (size_t number = 0; number < manifest().attachments.size(); ++number) {
       const AttachmentInfo& attachment = manifest().attachments[number];
       check_item_name(attachment.name, "an attachment");
       attachment_bytes_ += attachment.bytes;
+      const ChunkEdges& edges = attachment.edges;
       check_chunks(tensors + number, 1, nullptr, [&](uint64_t chunk) {
-        const uint64_t begin = chunk * run_bytes;
-        return Box{{begin}, {std::min(run_bytes, attachment.bytes - begin)}};
+        return Box{{edges.begin(chunk)}, {edges.length(chunk)}};
       });
     }
   }

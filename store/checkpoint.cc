@@ -28,10 +28,15 @@ static auto read_as(const Store& store, const TagEntry& tag, const Reference& re
   return decoded;
 }
 
+static Result<Manifest> settled_manifest(ByteSpan bytes, const Config& config) {
+  CAIRN_TRY(Manifest manifest, decode_manifest(bytes));
+  CAIRN_CHECK(settle_edges(manifest.attachments, config));
+  return manifest;
+}
+
 /// Whether the chunks find room in as many pages. Asked before the pages are planned, which takes
 /// memory for as many chunks as a damaged schema says.
-static bool fits_pages(const Schema& schema, const Manifest& manifest,
-                       uint64_t opaque_chunk_bytes) {
+static bool fits_pages(const Schema& schema, const Manifest& manifest) {
   uint64_t room = manifest.pages.size() * kPageEntriesMax;
   const auto take = [&](uint64_t chunks) {
     const bool fits = chunks <= room;
@@ -41,9 +46,7 @@ static bool fits_pages(const Schema& schema, const Manifest& manifest,
   return std::all_of(schema.tensors.begin(), schema.tensors.end(),
                      [&](const TensorInfo& tensor) { return take(tensor.chunk_count); }) &&
          std::all_of(manifest.attachments.begin(), manifest.attachments.end(),
-                     [&](const AttachmentInfo& attachment) {
-                       return take(attachment_chunk_count(attachment, opaque_chunk_bytes));
-                     });
+                     [&](const AttachmentInfo& each) { return take(each.edges.count()); });
 }
 
 Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const Store& store, const TagEntry& tag) {
@@ -53,16 +56,15 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const Store& store, const T
 Result<std::unique_ptr<Checkpoint>> Checkpoint::read(const Store& store, const TagEntry& tag) {
   std::unique_ptr<Checkpoint> checkpoint(new Checkpoint(store, tag));
   Checkpoint& self = *checkpoint;
-  CAIRN_TRY(self.manifest_, read_as(store, tag, tag.manifest, decode_manifest));
+  CAIRN_TRY(self.manifest_, read_as(store, tag, tag.manifest, [&](ByteSpan bytes) {
+              return settled_manifest(bytes, store.config());
+            }));
   CAIRN_TRY(self.schema_, read_as(store, tag, tag.schema, decode_schema));
   CAIRN_TRY(self.table_, read_as(store, tag, tag.table, [&](ByteSpan bytes) {
               return decode_locator_table(bytes, self.manifest_.pages);
             }));
-  const uint64_t opaque_chunk_bytes = store.config().opaque_chunk_bytes;
-  const bool fits = fits_pages(self.schema_, self.manifest_, opaque_chunk_bytes);
-  if (fits) {
-    self.plan_ = plan_pages(self.schema_, self.manifest_.attachments, opaque_chunk_bytes);
-  }
+  const bool fits = fits_pages(self.schema_, self.manifest_);
+  if (fits) self.plan_ = plan_pages(self.schema_, self.manifest_.attachments);
   if (!fits || tag.schema.digest != self.manifest_.schema ||
       tag.manifest.digest != self.table_.manifest ||
       self.plan_.pages.size() != self.manifest_.pages.size()) {
@@ -99,7 +101,7 @@ const std::string& Checkpoint::item_name(size_t item) const {
 
 uint64_t Checkpoint::chunk_count(size_t item) const {
   if (is_tensor(item)) return schema_.tensors[item].chunk_count;
-  return attachment_chunk_count(attachment(item), store_.config().opaque_chunk_bytes);
+  return attachment(item).edges.count();
 }
 
 Digest LoadedPage::digest_of(uint32_t slot) const {

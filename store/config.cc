@@ -2,13 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/chunk_rule.h"
 #include "store/sealed_json.h"
 
 namespace cairn {
 
 using nlohmann::json;
+
+bool has_content_cuts(const Config& config) {
+  const std::vector<std::string>& names = config.features.read;
+  return std::find(names.begin(), names.end(), kContentCuts) != names.end();
+}
+
+uint64_t attachment_chunk_bytes_max(const Config& config) {
+  const uint64_t bytes = config.opaque_chunk_bytes;
+  return has_content_cuts(config) ? ChunkRule::of_average(bytes).max_bytes : bytes;
+}
 
 Status check_config(const Config& config) {
   const uint64_t elements = config.chunk_elements;
@@ -24,6 +36,11 @@ Status check_config(const Config& config) {
   if (config.opaque_chunk_bytes == 0 || config.opaque_chunk_bytes > kGiB) {
     return fail(Code::kUsage, fmt::format("opaque chunks of {} bytes: not from 1 byte to 1 GiB",
                                           config.opaque_chunk_bytes));
+  }
+  if (has_content_cuts(config) && !ChunkRule::is_average(config.opaque_chunk_bytes)) {
+    return fail(Code::kUsage,
+                fmt::format("content cuts every {} bytes: not a multiple of 16 from {} to {}",
+                            config.opaque_chunk_bytes, kAverageBytesMin, kAverageBytesMax));
   }
   return {};
 }
@@ -63,12 +80,13 @@ static std::vector<std::string> names_of(const json& object, const char* key) {
   return names;
 }
 
-/// This version knows no feature at all, so any name is one too many.
 static Status refuse_unknown(const std::vector<std::string>& names, std::string_view doing) {
-  if (names.empty()) return {};
+  const auto unknown = std::find_if(names.begin(), names.end(),
+                                    [](const std::string& name) { return name != kContentCuts; });
+  if (unknown == names.end()) return {};
   return fail(Code::kNewerFormat,
               fmt::format("the store needs the feature '{}' for {}, which this version lacks",
-                          names.front(), doing),
+                          *unknown, doing),
               "use a newer cairn");
 }
 

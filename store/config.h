@@ -16,6 +16,8 @@ inline constexpr uint64_t kChunkElementsMin = 1024;
 inline constexpr uint64_t kChunkElementsMax = uint64_t{1} << 24;
 inline constexpr uint64_t kPackBytesMin = kMiB;
 inline constexpr uint64_t kPackBytesMax = 64 * kGiB;
+/// The feature of stores whose attachments are cut where their content says.
+inline constexpr char kContentCuts[] = "content_cuts";
 
 struct Features {
   std::vector<std::string> read, write, collect;
@@ -25,14 +27,18 @@ struct Config {
   SessionId store_id;
   std::string created;                          ///< RFC 3339, UTC
   uint64_t chunk_elements = uint64_t{1} << 19;  ///< power of two in the bounds above
-  uint64_t opaque_chunk_bytes = kMiB;
-  uint64_t pack_bytes = 256 * kMiB;  ///< a data pack is closed after this many bytes
-  Features features;
+  uint64_t opaque_chunk_bytes = 256 * kKiB;     ///< of attachments: all, or cut by content about
+  uint64_t pack_bytes = 256 * kMiB;             ///< a data pack is closed after this many bytes
+  Features features = {{kContentCuts}, {}, {}};
 };
 
+/// Whether attachments are cut where their content says, not in runs of one length.
+bool has_content_cuts(const Config& config);
+/// No chunk of an attachment is longer.
+uint64_t attachment_chunk_bytes_max(const Config& config);
 /// No chunk decodes to more: an item of the largest dtypes has 8 bytes.
 inline uint64_t chunk_bytes_max(const Config& config) {
-  return std::max(config.chunk_elements * 8, config.opaque_chunk_bytes);
+  return std::max(config.chunk_elements * 8, attachment_chunk_bytes_max(config));
 }
 
 /// Errors: kUsage when a value is out of its bounds.

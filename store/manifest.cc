@@ -4,7 +4,8 @@
 
 namespace cairn {
 
-static constexpr uint32_t kVersion = 1;
+/// The second one tells how attachments are cut; a manifest without any is of the first.
+enum Version : uint32_t { kPlain = 1, kTellsEdges = 2 };
 static constexpr uint32_t kHasStep = 1;
 enum Section : uint8_t { kUser = 0, kFile = 1 };
 
@@ -16,10 +17,33 @@ static void append_section(Bytes& bytes, Section section, const Metadata& metada
   }
 }
 
+static bool tells_edges(const Manifest& manifest) {
+  return !manifest.attachments.empty() && manifest.attachments.front().edges.are_told();
+}
+
+static void append_edges(Bytes& bytes, const ChunkEdges& edges) {
+  append_le(bytes, edges.count());
+  for (uint64_t chunk = 0; chunk < edges.count(); ++chunk) {
+    append_le(bytes, static_cast<uint32_t>(edges.length(chunk)));
+  }
+}
+
+static ChunkEdges take_edges(WireReader& reader, uint64_t bytes) {
+  std::vector<uint64_t> ends(reader.take_count(reader.take<uint64_t>(), sizeof(uint32_t)));
+  uint64_t end = 0;
+  for (uint64_t& each : ends) {
+    const auto length = reader.take<uint32_t>();
+    if (length == 0) reader.reject("has an attachment with an empty chunk");
+    each = end += length;
+  }
+  if (end != bytes) reader.reject("has an attachment that its chunks do not make up");
+  return ChunkEdges::told(std::move(ends));
+}
+
 Bytes encode_manifest(const Manifest& manifest) {
   Bytes bytes;
   append_bytes(bytes, as_bytes("MANI"));
-  append_le(bytes, kVersion);
+  append_le<uint32_t>(bytes, tells_edges(manifest) ? kTellsEdges : kPlain);
   append_le<uint32_t>(bytes, manifest.step ? kHasStep : 0);
   for (const size_t count : {manifest.metadata.size() + manifest.file_metadata.size(),
                              manifest.attachments.size(), manifest.pages.size()}) {
@@ -32,6 +56,7 @@ Bytes encode_manifest(const Manifest& manifest) {
   for (const AttachmentInfo& attachment : manifest.attachments) {
     append_string16(bytes, attachment.name);
     append_le(bytes, attachment.bytes);
+    if (tells_edges(manifest)) append_edges(bytes, attachment.edges);
   }
   for (const Digest& page : manifest.pages) append_digest(bytes, page);
   return bytes;
@@ -40,7 +65,7 @@ Bytes encode_manifest(const Manifest& manifest) {
 Result<Manifest> decode_manifest(ByteSpan bytes) {
   WireReader reader(bytes, "a manifest");
   reader.expect("MANI");
-  reader.expect_version(kVersion);
+  const uint32_t version = reader.take_version(kPlain, kTellsEdges);
   const auto flags = reader.take<uint32_t>();
   if (flags > kHasStep) reader.reject("has unknown flags");
   const auto metadata_count = reader.take<uint32_t>();
@@ -57,11 +82,13 @@ Result<Manifest> decode_manifest(ByteSpan bytes) {
     (section == kUser ? manifest.metadata : manifest.file_metadata)[std::move(key)] =
         reader.take_string32();
   }
+  if (version == kTellsEdges && attachment_count == 0) reader.reject("tells how nothing is cut");
   manifest.attachments.resize(reader.take_count(attachment_count, 10));
   for (size_t i = 0; i < manifest.attachments.size() && reader.ok(); ++i) {
     AttachmentInfo& attachment = manifest.attachments[i];
     attachment.name = reader.take_string16();
     attachment.bytes = reader.take<uint64_t>();
+    if (version == kTellsEdges) attachment.edges = take_edges(reader, attachment.bytes);
     if (i > 0 && attachment.name <= manifest.attachments[i - 1].name) {
       reader.reject("does not list its attachments in order");
     }

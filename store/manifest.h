@@ -10,15 +10,11 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "store/attachment.h"
 
 namespace cairn {
 
 using Metadata = std::map<std::string, std::string>;
-
-struct AttachmentInfo {
-  std::string name;
-  uint64_t bytes = 0;
-};
 
 struct Manifest {
   std::optional<int64_t> step;
@@ -29,7 +25,9 @@ struct Manifest {
   std::vector<Digest> pages;                ///< those of the tensors, then of the attachments
 };
 
+/// REQUIRES: of all attachments or of none the edges are told.
 Bytes encode_manifest(const Manifest& manifest);
+/// Where attachments are cut in runs, their edges are to be settled (settle_edges).
 Result<Manifest> decode_manifest(ByteSpan bytes);
 
 }  // namespace cairn

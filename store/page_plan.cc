@@ -54,17 +54,12 @@ PagePlan::Place PagePlan::place(size_t item, uint64_t chunk) const {
   return {first.page + entry / kPageEntriesMax, static_cast<uint32_t>(entry % kPageEntriesMax)};
 }
 
-uint64_t attachment_chunk_count(const AttachmentInfo& attachment, uint64_t opaque_chunk_bytes) {
-  return ceil_div(attachment.bytes, opaque_chunk_bytes);
-}
-
-PagePlan plan_pages(const Schema& schema, const std::vector<AttachmentInfo>& attachments,
-                    uint64_t opaque_chunk_bytes) {
+PagePlan plan_pages(const Schema& schema, const std::vector<AttachmentInfo>& attachments) {
   Planner planner;
   for (const TensorInfo& tensor : schema.tensors) planner.add(tensor.name, tensor.chunk_count);
   planner.close();
   for (const AttachmentInfo& attachment : attachments) {
-    planner.add(attachment.name, attachment_chunk_count(attachment, opaque_chunk_bytes));
+    planner.add(attachment.name, attachment.edges.count());
   }
   return planner.take();
 }

@@ -35,9 +35,6 @@ struct PagePlan {
   Place place(size_t item, uint64_t chunk) const;
 };
 
-uint64_t attachment_chunk_count(const AttachmentInfo& attachment, uint64_t opaque_chunk_bytes);
-
-PagePlan plan_pages(const Schema& schema, const std::vector<AttachmentInfo>& attachments,
-                    uint64_t opaque_chunk_bytes);
+PagePlan plan_pages(const Schema& schema, const std::vector<AttachmentInfo>& attachments);
 
 }  // namespace cairn

@@ -85,8 +85,7 @@ class Thinning {
 
  private:
   Status write_pages(MetaWriter& metas, const Schema& schema, LocatorTable& table) {
-    const PagePlan plan =
-        plan_pages(schema, old_.manifest().attachments, store_.config().opaque_chunk_bytes);
+    const PagePlan plan = plan_pages(schema, old_.manifest().attachments);
     std::map<FileId, uint64_t> uses;
     for (const auto& runs : plan.pages) {
       Page page;

@@ -44,14 +44,18 @@ class WireReader {
   void expect(std::string_view magic) {
     if (as_text(take_bytes(magic.size())) != magic) reject("does not begin with its magic");
   }
-  /// Fails the read unless the next u32 is `known`. Bytes that match their digest and have a larger
-  /// version are not damaged but newer, and the two need different answers: kNewerFormat.
-  void expect_version(uint32_t known) {
+  /// The next u32; fails the read unless it is a version from `oldest` to `newest`. Bytes that
+  /// match their digest and have a larger one are not damaged but newer, and the two need different
+  /// answers: kNewerFormat.
+  uint32_t take_version(uint32_t oldest, uint32_t newest) {
     const auto version = take<uint32_t>();
-    if (!ok() || version == known) return;
-    is_newer_ = version > known;
+    if (!ok() || (version >= oldest && version <= newest)) return version;
+    is_newer_ = version > newest;
     reject("has the unknown version " + std::to_string(version));
+    return version;
   }
+  /// Fails the read unless the next u32 is `known`.
+  void expect_version(uint32_t known) { take_version(known, known); }
   /// Fails the read; the first reason stays.
   void reject(std::string_view why) {
     if (why_.empty()) why_ = why;

@@ -68,7 +68,7 @@ void cut(benchmark::State& state, const ChunkerKernel* kernel, uint64_t average)
 /// Every word is looked at, as where the candidates are found a part at a time.
 void candidates(benchmark::State& state, const ChunkerKernel* kernel) {
   const ByteSpan content = ByteSpan(large()).first(static_cast<size_t>(state.range(0)));
-  const uint32_t threshold = ChunkRule::of_average(kMiB).threshold;
+  const uint32_t threshold = ChunkRule::of_average(256 * kKiB).threshold;
   use_chunker_kernel(kernel);
   for (auto step : state) {
     benchmark::DoNotOptimize(find_candidates(content, 0, content.size() / 4, threshold));
@@ -91,12 +91,12 @@ void register_all() {
     benchmark::RegisterBenchmark("read", read)->Arg(size);
     for (const ChunkerKernel* kernel : chunker_kernels()) {
       const std::string name = kernel->name;
-      benchmark::RegisterBenchmark(("cut/" + name).c_str(), cut, kernel, kMiB)->Arg(size);
+      benchmark::RegisterBenchmark(("cut/" + name).c_str(), cut, kernel, 256 * kKiB)->Arg(size);
       benchmark::RegisterBenchmark(("cut_64k/" + name).c_str(), cut, kernel, 64 * kKiB)->Arg(size);
       benchmark::RegisterBenchmark(("candidates/" + name).c_str(), candidates, kernel)->Arg(size);
     }
   }
-  for (const uint64_t average : {4 * kKiB, 64 * kKiB, kMiB}) {
+  for (const uint64_t average : {4 * kKiB, 64 * kKiB, 256 * kKiB}) {
     const std::string suffix = "/" + std::to_string(average);
     const auto add = [&](const std::string& name, Bytes (*make)(size_t)) {
       benchmark::RegisterBenchmark((name + suffix).c_str(), mean, make, average)->Iterations(1);

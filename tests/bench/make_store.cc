@@ -63,7 +63,7 @@ class Maker {
           {fmt::format("layer.{:06}", i), kDtypeU8, {count * kChunkBytes}, count});
     }
     schema_.chunk_elements = kChunkBytes;
-    plan_ = plan_pages(schema_, {}, config.opaque_chunk_bytes);
+    plan_ = plan_pages(schema_, {});
   }
 
   void run() {

@@ -217,7 +217,7 @@ class Server {
     return {{"error", failed.error().message}};
   }
 
-  static constexpr uint64_t kChunkElements = Config{}.chunk_elements;
+  inline static const uint64_t kChunkElements = Config{}.chunk_elements;
 
   std::vector<Tensor> tensors_;
   std::vector<AlignedBuffer> targets_;

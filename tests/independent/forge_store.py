@@ -12,9 +12,10 @@ from types import SimpleNamespace as Record
 
 import numpy as np
 
+from content_cuts import content_cuts
 from store_format import (
-    DTYPES, HAS_LAYOUT, HAS_STEP, INLINE_BYTES, LIBZSTD, RAW, REMOVED, ZERO, ZSTD, digest, grid,
-    page_plan, storage_shape, tile, volume)
+    CONTENT_CUTS, DTYPES, HAS_LAYOUT, HAS_STEP, INLINE_BYTES, LIBZSTD, RAW, REMOVED, ZERO, ZSTD,
+    digest, grid, page_plan, storage_shape, tile, volume)
 
 UNKNOWN = 200  # an encoding
 CODES = {name: code for code, (name, _) in DTYPES.items()}
@@ -73,12 +74,15 @@ class Pack:
 
 
 class Forge:
-    """`change`: kind of a metadata object -> function of its bytes that makes them others."""
+    """`change`: kind of a metadata object -> function of its bytes that makes them others.
+    `content_cuts`: attachments are cut by their content, else in runs."""
 
-    def __init__(self, folder, session=bytes(range(16, 32)), chunk_elements=1024):
+    def __init__(self, folder, session=bytes(range(16, 32)), chunk_elements=1024,
+                 content_cuts=False):
         self.folder, self.session, self.chunk_elements = folder, session, chunk_elements
         self.meta, self.packs = Pack("meta", session, 0), Pack("packs", session, 1)
-        self.store_id, self.commit, self.format, self.features = bytes(range(16)), 0, 1, []
+        self.store_id, self.commit, self.format = bytes(range(16)), 0, 1
+        self.content_cuts, self.features = content_cuts, [CONTENT_CUTS] * content_cuts
         self.run_bytes, self.change, self.slots = 1 << 20, {}, {}  # page's digest -> copies
 
     def object(self, kind, data):
@@ -177,8 +181,8 @@ class Forge:
                 for key in tensors}
         chunks = {key: self.tensor_chunks(held, cuts.get(key), iter(ways[key]))
                   for key, held in tensors.items()}
-        runs = {key: [self.entry([(None, data[at:at + self.run_bytes])], repeat(encoding))
-                      for at in range(0, len(data), self.run_bytes)]
+        runs = {key: [self.entry([(None, data[begin:end])], repeat(encoding))
+                      for begin, end in self.cuts(data)]
                 for key, data in attachments.items()}
         pages = self.pages(chunks) + self.pages(runs)
         schema = self.schema(tensors, chunks)
@@ -192,6 +196,13 @@ class Forge:
         entry = self.tag_entry(name, flags, step or 0, sizes, manifest + schema + table + layout)
         self.object(7, entry)
         return Record(entry=entry, pages=pages)
+
+    def cuts(self, data):
+        """[(begin, end)] of an attachment's chunks."""
+        if not self.content_cuts:
+            return [(at, at + self.run_bytes) for at in range(0, len(data), self.run_bytes)]
+        ends = list(accumulate(content_cuts(data, self.run_bytes)))
+        return list(zip([0, *ends], ends))
 
     def pages(self, chunks):
         """The pages of {name: entries}."""
@@ -208,10 +219,14 @@ class Forge:
         return self.object(2, data)
 
     def manifest(self, step, schema, attachments, pages):
-        numbers = 1, step is not None, 0, len(attachments), len(pages), step or 0
+        tells_cuts = self.content_cuts and bool(attachments)
+        numbers = 1 + tells_cuts, step is not None, 0, len(attachments), len(pages), step or 0
         data = b"MANI" + struct.pack("<IIIIIq", *numbers) + schema[40:]
         for key, held in attachments.items():
             data += string(key) + struct.pack("<Q", len(held))
+            if tells_cuts:
+                lengths = [end - begin for begin, end in self.cuts(held)]
+                data += struct.pack(f"<Q{len(lengths)}I", len(lengths), *lengths)
         return self.object(1, data + b"".join(page[40:] for page, *_ in pages))
 
     def layout(self, tensors, cuts):

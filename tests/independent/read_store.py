@@ -8,8 +8,8 @@ import numpy as np
 
 from copy_chains import Chains
 from store_format import (
-    FILE, FORMAT, INLINE_BYTES, REFERENCE, REMOVED, Cursor, Damage, Record,
-    UnknownEncoding, ceil_div, digest, inside, need, page_plan, read_boxes, read_locator,
+    CONTENT_CUTS, FILE, FORMAT, INLINE_BYTES, PAGE_ENTRIES, REFERENCE, REMOVED, Cursor, Damage,
+    Record, UnknownEncoding, digest, inside, need, page_plan, read_boxes, read_locator,
     read_locator_table, read_manifest, read_page, read_schema, read_tag_entry, reference,
     sealed_json, tile, volume)
 
@@ -20,10 +20,14 @@ class Store:
     def __init__(self, folder):
         self.folder, self.files = Path(folder), {}
         self.config = config = sealed_json(self.file("config"), "config")
-        need(config["format"] <= FORMAT and not config["features"]["read"], "of a newer format")
+        features = config["features"]["read"]
+        need(config["format"] <= FORMAT and set(features) <= {CONTENT_CUTS}, "of a newer format")
         self.chunk_elements, self.run_bytes = config["chunk_elements"], config["opaque_chunk_bytes"]
+        self.content_cuts = CONTENT_CUTS in features
         need(self.chunk_elements in [1 << n for n in range(10, 25)], "config: chunk_elements")
         need(1 <= self.run_bytes <= 1 << 30, "config: opaque_chunk_bytes")
+        need(not self.content_cuts or self.run_bytes in range(256, (1 << 28) + 1, 16),
+             "config: content cuts every opaque_chunk_bytes")
         self.tags = self.read_root()
 
     def file(self, name):
@@ -77,19 +81,21 @@ class Store:
         tensors = read_schema(self.object(entry.schema, "schema"), self.chunk_elements)
         table = read_locator_table(
             self.object(entry.table, "locator table"), entry.manifest.digest, manifest.pages)
-        runs = {key: ceil_div(size, self.run_bytes) for key, size in manifest.attachments.items()}
-        plan = page_plan((t.name, t.chunks) for t in tensors) + page_plan(runs.items())
+        runs = {key: self.runs(*held, PAGE_ENTRIES * len(manifest.pages))
+                for key, held in manifest.attachments.items()}
+        plan = page_plan((t.name, t.chunks) for t in tensors) + page_plan(
+            (key, len(lengths)) for key, lengths in runs.items())
         pages = [self.page(*place, f"page {n}") for n, place in enumerate(table.pages)]
         own = pages[:table.own]
         need([len(page) for page in own] == plan, "manifest: pages not of its tensors")
         self.chains = Chains(self.part, table, pages)
         rest = iter([chunk for page in own for chunk in page])
         held = [(t, self.tensor(t, list(islice(rest, t.chunks)))) for t in tensors]
-        attached = {key: self.attachment(key, size, list(islice(rest, runs[key])))
-                    for key, size in manifest.attachments.items()}
+        attached = {key: self.attachment(key, lengths, list(islice(rest, len(lengths))))
+                    for key, lengths in runs.items()}
         return Record(manifest=entry.manifest.digest.hex(), step=manifest.step, tensors=held,
-                      metadata=manifest.metadata, attachments=attached, table=table, pages=pages,
-                      chains=self.chains)
+                      metadata=manifest.metadata, attachments=attached, runs=runs, table=table,
+                      pages=pages, chains=self.chains)
 
     def page(self, page, locator, what):
         """The entries of a page: [(kind, payload, copies)]."""
@@ -129,10 +135,20 @@ class Store:
         need(all(inside(box, whole) for box, _ in pieces), f"{what}: a piece outside of it")
         return pieces
 
-    def attachment(self, name, size, chunks):
+    def runs(self, size, lengths, most):
+        """The lengths of an attachment's chunks, at most so many: `lengths` where they are told."""
+        need((lengths is not None) == self.content_cuts, "manifest: of another kind of store")
+        if lengths is None:
+            full, rest = divmod(size, self.run_bytes)
+            need(full <= most, "manifest: pages not of its attachments")
+            return [self.run_bytes] * full + [rest] * (rest > 0)
+        need(max(lengths, default=0) <= 4 * self.run_bytes, "manifest: a chunk that is too long")
+        return lengths
+
+    def attachment(self, name, lengths, chunks):
         out = b""
-        for kind, payload, copies in chunks:
-            here, what = min(self.run_bytes, size - len(out)), f"attachment '{name}' at {len(out)}"
+        for here, (kind, payload, copies) in zip(lengths, chunks):
+            what = f"attachment '{name}' at {len(out)}"
             need(kind == (1 if here <= INLINE_BYTES else 0), f"{what}: an entry of kind {kind}")
             out += self.chunk(payload, *(copies or [None]), here, what)
         return out

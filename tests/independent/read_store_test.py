@@ -269,6 +269,21 @@ class Forged(Case):
             self.kept(forge, "zstd", tensors, attachments, step=-5, encoding=ZSTD)]))
         self.compare()
 
+    def test_content_cuts(self):
+        """Read the same, and by the program cut the same."""
+        text = b"again and again. " * 9000
+        attachments = {"none": b"", "few": b"few", "text": text, "zero": bytes(70000),
+                       "noise": content("noise", 200003)}
+        forge = Forge(self.store, content_cuts=True)
+        forge.run_bytes = 4096
+        forge.close([], [self.kept(forge, f"{way}", {"w": tensor("w", "U8", [3])}, attachments,
+                                   encoding=way) for way in (RAW, ZSTD)])
+        self.compare()
+        manifest = self.cairn.json("show", "0")["manifest"]
+        self.save("again", {"w": tensor("w", "U8", [3])}, attachments=attachments)
+        self.compare()
+        self.assertEqual(self.cairn.json("show", "again")["manifest"], manifest)
+
     def test_pieces_and_layouts(self):
         tensors = {"m": tensor("m", "F32", [100, 90]), "v": tensor("v", "BF16", [3001]),
                    "c": tensor("c", "U8", [9, 20, 30]), "one": tensor("one", "F32", [10, 10])}
@@ -378,6 +393,18 @@ BROKEN = [
 ]
 
 
+# The same with content cuts. The attachment is one chunk of 300 bytes.
+BROKEN_CUTS = [
+    ("do not make up", instead(struct.pack("<QI", 1, 300), struct.pack("<QI", 1, 299))),
+    ("do not make up", instead(struct.pack("<QI", 1, 300), struct.pack("<QII", 2, 300, 0))),
+    ("in the middle of a field", instead(struct.pack("<QI", 1, 300), struct.pack("<QI", 99, 300))),
+    ("too long", lambda data: data.replace(struct.pack("<QQI", 300, 1, 300),
+                                           struct.pack("<QQI", 20000, 1, 20000))),
+    ("of another kind", lambda data: data.replace(struct.pack("<QI", 1, 300), b"", 1).replace(
+        b"MANI\2", b"MANI\1")),
+    ("without attachments", lambda data: data[:16] + bytes(4) + data[20:64] + data[-64:]),
+]
+
 # What the program's check says of them, where that is not "damaged": what is newer is not, and what
 # a reader never looks at is nothing.
 NEWER, OK = 14, 0
@@ -387,8 +414,10 @@ OTHERWISE = {"dtype 99": NEWER, "its layout and its flag": OK}
 class Broken(Case):
     """Every digest is right, but a rule is broken: Damage that says which."""
 
-    def assert_damage(self, message, folder, change=None, **held):
-        forge = Forge(folder)
+    def assert_damage(self, message, folder, change=None, content_cuts=False, **held):
+        forge = Forge(folder, content_cuts=content_cuts)
+        if content_cuts:
+            forge.run_bytes = 4096
         forge.change = change or {}
         forge.close([], [forge.save("t", **held)])
         with self.assertRaisesRegex(Damage, message):
@@ -411,6 +440,13 @@ class Broken(Case):
         for number, (message, kind, change) in enumerate(BROKEN):
             with self.subTest(message, kind=kind):
                 self.assert_damage(message, self.folder / f"{number}", {kind: change}, **held)
+
+    def test_content_cuts(self):
+        held = {"tensors": {"w": tensor("w", "U8", [700])}, "attachments": {"p": bytes(300)}}
+        for number, (message, change) in enumerate(BROKEN_CUTS):
+            with self.subTest(message, number=number):
+                self.assert_damage(message, self.folder / f"{number}", {MANIFEST: change},
+                                   content_cuts=True, **held)
 
     def test_small_chunks_are_inline(self):
         held = {"tensors": {"w": tensor("w", "U8", [200])}}

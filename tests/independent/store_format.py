@@ -13,6 +13,7 @@ import numpy as np
 
 FILE, REFERENCE = "16sI4x", "16sI4xQQ32s"  # layouts of struct
 FORMAT, INLINE_BYTES, MAX_RANK, MAX_BASES, PAGE_ENTRIES, LAST_AXIS_LEAST = 1, 256, 16, 8, 4096, 512
+CONTENT_CUTS = "content_cuts"  # a feature
 REMOVED, PINNED, HAS_STEP, HAS_LAYOUT = 1, 2, 4, 8
 RAW, ZERO, ZSTD, PLANES, DELTA, SPARSE, DERIVED, REPLAY = range(8)
 DTYPES = dict(enumerate([
@@ -45,10 +46,12 @@ class Cursor:
     """Takes fields off the front of some bytes, never past their end. Layouts are those of struct,
     little-endian, with x for reserved bytes, which must be zero."""
 
-    def __init__(self, data, what, magic=b"", version=1):
+    def __init__(self, data, what, magic=b"", version=1, newest=1):
         self.data, self.what, self.at = memoryview(data), what, 0
         need(self.take(len(magic)) == magic, f"{what}: does not begin with {magic.decode()}")
-        need(not magic or not version or self.number("I") == version, f"{what}: an unknown version")
+        if magic and version:
+            self.version = self.number("I")
+            need(version <= self.version <= newest, f"{what}: an unknown version")
 
     def take(self, count):
         need(count <= len(self.data) - self.at, f"{self.what}: ends in the middle of a field")
@@ -179,14 +182,25 @@ def read_schema(data, chunk_elements):
     return tensors
 
 
+def read_lengths(c):
+    """(length of an attachment, those of its chunks or None where they are not told)"""
+    size = c.number("Q")
+    if c.version == 1:
+        return size, None
+    lengths = [c.number("I") for _ in range(c.number("Q"))]
+    need(all(lengths) and sum(lengths) == size, "manifest: chunks that do not make up their whole")
+    return size, lengths
+
+
 def read_manifest(data):
-    c = Cursor(data, "manifest", b"MANI")
+    c = Cursor(data, "manifest", b"MANI", newest=2)
     flags, *counts, page_count, step, schema = c.get("IIIIq32s")
     metadata = {(c.number("B"), c.string("I")): c.string("I") for _ in range(counts[0])}
-    attachments = {c.string("H"): c.number("Q") for _ in range(counts[1])}
+    attachments = {c.string("H"): read_lengths(c) for _ in range(counts[1])}
     pages = [page for page, in c.many(page_count, "32s")]
     c.end()
     need([len(metadata), len(attachments)] == counts, "manifest: a name twice")
+    need(c.version == 1 or attachments, "manifest: of version 2 without attachments")
     need(all(section <= 1 for section, _ in metadata), "manifest: an unknown section of metadata")
     need(flags <= 1 and (flags or step == 0), "manifest: unknown flags, or a step without its own")
     return Record(step=step if flags else None, schema=schema, metadata=metadata,

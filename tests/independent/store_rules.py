@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 
+from content_cuts import content_cuts
 from copy_decoder import check_seal
 from store_format import (
     FILE, HAS_LAYOUT, HAS_STEP, MAX_BASES, REMOVED, REPLAY, ZSTD, Cursor, Record, digest, file_name,
@@ -92,6 +93,9 @@ def check_tag(store, name, tag):
     has_layout = bool(entry.flags & HAS_LAYOUT)
     need(has_layout == (entry.layout != NO_REFERENCE), f"tag '{name}': its layout and its flag")
     check_stored(tag, f"tag '{name}'")
+    for key, data in tag.attachments.items() if store.content_cuts else ():
+        need(tag.runs[key] == content_cuts(data, store.run_bytes),
+             f"tag '{name}': attachment '{key}' is cut otherwise than its content says")
     if has_layout:
         check_layout(store.object(entry.layout, "layout"), tensors)
 

@@ -23,6 +23,7 @@ class AnyLife : public PartsFixture, public testing::WithParamInterface<unsigned
     Config config;
     config.chunk_elements = 1024;
     config.opaque_chunk_bytes = 4096;
+    if (GetParam() % 4 == 0) config.features = {};  // attachments in runs, as stores once were
     ASSERT_TRUE(Store::init(posix_fs(), path(), config));
     store_ = *Store::open(posix_fs(), path());
     random_.seed(GetParam());
@@ -176,9 +177,10 @@ class AnyLife : public PartsFixture, public testing::WithParamInterface<unsigned
   Attachments any_attachments() {
     if (!attachments_.empty() && coin()) return attachments_.begin()->second;
     Attachments attachments;
-    const uint64_t sizes[] = {0, 200, 4096, 4097, 15000};
+    const uint64_t sizes[] = {0, 200, 4096, 4097, 15000, 40000};
     for (unsigned i = below(4); i > 0; --i) {
-      attachments[fmt::format("file{}", i)] = noise(sizes[below(5)], below(3));
+      Bytes& bytes = attachments[fmt::format("file{}", i)] = noise(sizes[below(6)], below(3));
+      if (coin()) bytes.insert(bytes.begin(), 4 * below(9), 0);  // all behind it moves
     }
     return attachments;
   }

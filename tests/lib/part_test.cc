@@ -8,8 +8,8 @@
 namespace cairn {
 
 static auto fields(const AttachmentInfo& attachment) {
-  const auto& [name, bytes] = attachment;
-  return std::tie(name, bytes);
+  const auto& [name, bytes, edges] = attachment;
+  return std::tie(name, bytes, edges);
 }
 static auto fields(const LayoutBox& box) {
   const auto& [writer, offsets, lengths] = box;
@@ -87,6 +87,8 @@ void refuses(const Part& part, std::string_view words) {
 TEST(Part, ReadsWhatItWrote) {
   RandomValues random(1);
   Part part = small_part(random);
+  expect_read_back(part, encode_part(part), decode_part);
+  part.attachments = {{"note", 300, ChunkEdges::told({300})}};
   expect_read_back(part, encode_part(part), decode_part);
   part.step.reset();
   part.base.reset();

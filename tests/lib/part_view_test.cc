@@ -69,8 +69,8 @@ TEST_F(PartViews, UnitsMustBeOfThePlan) {
   refuses("a copy of what lies in its page");
 }
 
-TEST_F(PartViews, AnAttachmentOfAnotherLengthIsNoneOfThePlan) {
-  parts_[1].attachments = {{"note", 77}};
+TEST_F(PartViews, AnAttachmentThatIsCutOtherwiseIsNoneOfThePlan) {
+  parts_[1].attachments = {{"note", 5, ChunkEdges::told({3, 5})}};
   parts_[1].units.push_back({2, 12345, {}, Bytes(5), false});
   SaveRequest request;
   request.tag = "t";

@@ -32,7 +32,12 @@ Config random_config(RandomValues& random) {
   config.store_id = random.session();
   config.created = random.text(30);
   config.chunk_elements = kChunkElementsMin << random.below(15);
-  config.opaque_chunk_bytes = 1 + random.below(kGiB);
+  if (random.coin()) {
+    config.opaque_chunk_bytes = 256 + 16 * random.below((uint64_t{1} << 24) - 15);
+  } else {
+    config.features.read.clear();
+    config.opaque_chunk_bytes = 1 + random.below(kGiB);
+  }
   config.pack_bytes = kPackBytesMin + random.below(kPackBytesMax - kPackBytesMin + 1);
   for (uint64_t i = random.below(3); i > 0; --i) config.features.write.push_back(random.text(9));
   for (uint64_t i = random.below(3); i > 0; --i) config.features.collect.push_back(random.text(9));
@@ -79,6 +84,7 @@ TEST(Config, ValuesOutOfBoundsAreRefusedBeforeWritingAndAfterReading) {
     Config config;
     config.chunk_elements = row.chunk_elements;
     config.opaque_chunk_bytes = row.opaque_chunk_bytes;
+    config.features.read.clear();
     config.pack_bytes = row.pack_bytes;
     const Status status = check_config(config);
     const auto decoded = decode(as_bytes(encode_config(config)));
@@ -88,6 +94,33 @@ TEST(Config, ValuesOutOfBoundsAreRefusedBeforeWritingAndAfterReading) {
     EXPECT_EQ(status.error().code, Code::kUsage);
     EXPECT_EQ(decoded.error().code, Code::kCorrupt);
   }
+}
+
+TEST(Config, ContentCutsNeedAnAverageThatCanBeCut) {
+  for (const uint64_t bytes : {256, 272, 4096, 1 << 20, 1 << 28}) {
+    Config config;
+    config.opaque_chunk_bytes = bytes;
+    EXPECT_TRUE(check_config(config)) << bytes;
+    EXPECT_TRUE(has_content_cuts(*decode(as_bytes(encode_config(config)))));
+    EXPECT_EQ(attachment_chunk_bytes_max(config), 4 * bytes);
+    config.features = {};
+    EXPECT_EQ(attachment_chunk_bytes_max(config), bytes);
+  }
+  for (const uint64_t bytes : {1, 240, 1000, (1 << 28) + 16, 1 << 30}) {
+    Config config;
+    config.opaque_chunk_bytes = bytes;
+    EXPECT_EQ(check_config(config).error().code, Code::kUsage) << bytes;
+    EXPECT_EQ(decode(as_bytes(encode_config(config))).error().code, Code::kCorrupt) << bytes;
+  }
+}
+
+TEST(Config, TheLongestChunkIsATensorsOrAnAttachments) {
+  Config config;
+  EXPECT_EQ(chunk_bytes_max(config), 4 * kMiB);
+  config.chunk_elements = 1024;
+  EXPECT_EQ(chunk_bytes_max(config), kMiB);
+  config.opaque_chunk_bytes = 256;
+  EXPECT_EQ(chunk_bytes_max(config), 8192u);
 }
 
 TEST(Config, DamageIsNamed) {
