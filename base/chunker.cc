@@ -50,12 +50,12 @@ std::vector<uint64_t> cut_content(ByteSpan content, const ChunkRule& rule) {
   std::vector<uint64_t> ends;
   const uint64_t bytes = content.size(), words = bytes / kWordBytes;
   for (uint64_t begin = 0; begin < bytes; begin = ends.back()) {
+    const uint64_t left = bytes - begin, last = begin + std::min(left, rule.max_bytes);
     // No cut is sought where it would leave less than the least: a quarter is never looked at.
-    const uint64_t last = begin + rule.max_bytes;
-    const uint64_t from = (begin + rule.min_bytes) / kWordBytes - 1;
+    const uint64_t from = (begin + std::min(left, rule.min_bytes)) / kWordBytes - 1;
     const uint64_t to = std::min(words, last / kWordBytes);
     const uint64_t found = find_low(content, from, to, rule.threshold);
-    ends.push_back(found < to ? (found + 1) * kWordBytes : std::min(last, bytes));
+    ends.push_back(found < to ? (found + 1) * kWordBytes : last);
   }
   return ends;
 }

@@ -94,4 +94,11 @@ CAIRN_DEVICE void store_value(const NodeValue& value, uint8_t* to) {
   quads[1] = make_uint4(h[4], h[5], h[6], h[7]);
 }
 
+CAIRN_DEVICE void copy_value(const uint8_t* from, uint8_t* to) {
+  const auto* quads = reinterpret_cast<const uint4*>(from);
+  const uint4 low = quads[0], high = quads[1];
+  reinterpret_cast<uint4*>(to)[0] = low;
+  reinterpret_cast<uint4*>(to)[1] = high;
+}
+
 }  // namespace cairn::gpu

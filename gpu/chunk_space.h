@@ -26,37 +26,39 @@ struct Start {
 struct Link {
   unsigned next;
   unsigned chunks;
+  uint64_t leaves;  ///< of the digests of these chunks
 };
 
-/// Where the chain enters a run of kLinkedStarts.
+/// Where the chain enters a run of kLinkedStarts, and what is before it.
 struct Entry {
-  unsigned start;   ///< kNoStart where it passes them by
-  unsigned chunks;  ///< before it
+  unsigned start;  ///< kNoStart where it passes them by
+  unsigned chunks;
+  uint64_t leaves;
 };
 
 /// For each round of a segment, the candidates among its words as four votes of the lanes: bit l of
 /// vote j is word 4 l + j.
-struct RoundMarks {
+struct alignas(16) RoundMarks {
   unsigned votes[4];
 };
 
 /// Parts of the workspace, in order; each at a multiple of 16.
 struct ChunkSpace {
-  uint64_t starts = 0;  ///< how many, set by place_groups; 16 bytes
   uint64_t segments = 0, buffers = 0, starts_most = 0;
 
   uint64_t groups() const { return (segments + kGroupSegments - 1) / kGroupSegments; }
   uint64_t runs() const { return (starts_most + kLinkedStarts - 1) / kLinkedStarts; }
 
+  uint64_t count_at() const { return 0; }  ///< of starts
   uint64_t groups_at() const { return 16; }
-  uint64_t counts_at() const { return groups_at() + padded(8 * groups()); }
+  uint64_t counts_at() const { return groups_at() + padded(4 * groups()); }
   uint64_t marks_at() const { return counts_at() + padded(4 * segments); }
   uint64_t roots_at() const { return marks_at() + sizeof(RoundMarks) * kSegmentRounds * segments; }
   uint64_t starts_at() const { return roots_at() + padded(4 * (buffers + 1)); }
   uint64_t links_at() const { return starts_at() + sizeof(Start) * starts_most; }
-  uint64_t exits_at() const { return links_at() + padded(sizeof(Link) * starts_most); }
-  uint64_t entries_at() const { return exits_at() + padded(sizeof(Link) * starts_most); }
-  uint64_t bytes() const { return entries_at() + padded(sizeof(Entry) * runs()); }
+  uint64_t exits_at() const { return links_at() + sizeof(Link) * starts_most; }
+  uint64_t entries_at() const { return exits_at() + sizeof(Link) * starts_most; }
+  uint64_t bytes() const { return entries_at() + sizeof(Entry) * runs(); }
 
  private:
   static uint64_t padded(uint64_t bytes) { return (bytes + 15) / 16 * 16; }

@@ -5,6 +5,7 @@
 #include "gpu/kernel.h"
 #include "gpu/mark_candidates.h"
 #include "gpu/scan.h"
+#include "gpu/search.h"
 #include "gpu/tile_read.h"
 
 namespace cairn::gpu {
@@ -22,7 +23,7 @@ struct Contents {
 /// What the kernels share, in the workspace (ChunkSpace).
 struct Work {
   uint64_t* starts_count;
-  uint64_t* groups;  ///< candidates of each; then how many are before it
+  unsigned* groups;  ///< candidates of each; then how many are before it
   unsigned* counts;  ///< candidates of each segment
   RoundMarks* marks;
   unsigned* roots;  ///< the start that each buffer begins with
@@ -32,40 +33,36 @@ struct Work {
   Entry* entries;
 };
 
-/// The head of the chunks.
-struct CutHead {
-  uint64_t count;
-  uint64_t status;
+/// What comes of it: the image of a digest.
+struct Cuts {
+  DigestHead* head;
+  Tile* tiles;
+  uint64_t* leaves_before;
 };
 
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(1024)
     mark_segments(Contents contents, uint64_t segments, unsigned threshold, Work work) {
-  const uint64_t warps = uint64_t{gridDim.x} * (blockDim.x / kWarp);
-  for (uint64_t segment = uint64_t{blockIdx.x} * (blockDim.x / kWarp) + warp_number();
-       segment < segments; segment += warps) {
+  for (uint64_t segment = first_warp(); segment < segments; segment += all_warps()) {
     const uint64_t number = find_range(contents.first_segments, contents.count, segment);
     const uint64_t first = (segment - contents.first_segments[number]) * kSegmentWords;
     const unsigned found = mark_candidates(contents.buffers[number], first, threshold,
                                            work.marks + segment * kSegmentRounds);
     if (lane_number() != 0) continue;
     work.counts[segment] = found;
-    // Of 64 bits in two halves: no group has 2^32 candidates.
-    if (found != 0) {
-      atomicAdd(reinterpret_cast<unsigned*>(work.groups + segment / kGroupSegments), found);
-    }
+    if (found != 0) atomicAdd(work.groups + segment / kGroupSegments, found);
   }
 }
 
 /// How many candidates are before each group; by one block.
 __global__ void __launch_bounds__(kOneBlock)
-    place_groups(Work work, uint64_t groups, uint64_t buffers, uint64_t starts_most,
-                 CutHead* head) {
+    place_groups(Work work, uint64_t groups, uint64_t buffers, uint64_t starts_most, Cuts cuts) {
   auto& memory = shared<BlockSumMemory<uint64_t>>();
   uint64_t before = 0;
   for (uint64_t first = 0; first < groups; first += kOneBlock) {
     const uint64_t group = first + threadIdx.x;
-    const auto sum = block_sum(group < groups ? work.groups[group] : 0, memory);
-    if (group < groups) work.groups[group] = before + sum.before;
+    const auto sum = block_sum<uint64_t>(group < groups ? work.groups[group] : 0, memory);
+    // Of too many candidates nothing is used.
+    if (group < groups) work.groups[group] = static_cast<unsigned>(before + sum.before);
     before += sum.total;
     __syncthreads();
   }
@@ -73,45 +70,59 @@ __global__ void __launch_bounds__(kOneBlock)
   const bool has_room = before + buffers <= starts_most;
   *work.starts_count = has_room ? before + buffers : 0;
   work.roots[buffers] = static_cast<unsigned>(has_room ? before + buffers : 0);
-  *head = {0, has_room ? kCutsMade : kTooManyCandidates};
+  *cuts.head = {0, has_room ? kCutsMade : kTooManyCandidates};
 }
 
-/// Writes the candidates of a segment behind each other.
-CAIRN_DEVICE void list_segment(const RoundMarks* marks, uint64_t word, uint64_t buffer,
+/// Writes the candidates of a segment behind each other, a round for each lane of a warp.
+CAIRN_DEVICE void list_segment(const RoundMarks* marks, uint64_t first_word, uint64_t buffer,
                                Start* starts) {
-  for (unsigned round = 0; round < kSegmentRounds; ++round) {
-    const RoundMarks& mark = marks[round];
-    unsigned lanes = mark.votes[0] | mark.votes[1] | mark.votes[2] | mark.votes[3];
-    for (; lanes != 0; lanes &= lanes - 1) {
-      const auto lane = static_cast<unsigned>(__ffs(static_cast<int>(lanes)) - 1);
-      for (unsigned i = 0; i < 4; ++i) {
-        if ((mark.votes[i] >> lane & 1) == 0) continue;
-        const uint64_t number = word + round * kRoundWords + 4 * lane + i;
-        *starts++ = {kWordBytes * (number + 1), buffer};
-      }
+  const RoundMarks mark = marks[lane_number()];
+  unsigned found = 0;
+  for (unsigned i = 0; i < 4; ++i) found += static_cast<unsigned>(__popc(mark.votes[i]));
+  starts += warp_sum_up_to(found) - found;
+  unsigned lanes = mark.votes[0] | mark.votes[1] | mark.votes[2] | mark.votes[3];
+  for (; lanes != 0; lanes &= lanes - 1) {
+    const auto lane = static_cast<unsigned>(__ffs(static_cast<int>(lanes)) - 1);
+    for (unsigned i = 0; i < 4; ++i) {
+      if ((mark.votes[i] >> lane & 1) == 0) continue;
+      const uint64_t word = first_word + lane_number() * kRoundWords + 4 * lane + i;
+      *starts++ = {kWordBytes * (word + 1), buffer};
     }
   }
 }
 
-/// A block for each group, a thread for each of its segments.
+struct ListMemory {
+  BlockSumMemory<unsigned> sums;
+  unsigned before[kGroupSegments];  ///< candidates of the group before each segment
+};
+
+/// A block for each group: a thread counts for each of its segments, then a warp lists each.
 __global__ void __launch_bounds__(kGroupSegments)
-    list_starts(Contents contents, uint64_t segments, Work work) {
-  auto& memory = shared<BlockSumMemory<unsigned>>();
-  const uint64_t segment = uint64_t{blockIdx.x} * kGroupSegments + threadIdx.x;
-  const unsigned found = segment < segments ? work.counts[segment] : 0;
-  const auto sum = block_sum(found, memory);
-  if (segment >= segments || *work.starts_count == 0) return;
-  const uint64_t number = find_range(contents.first_segments, contents.count, segment);
-  const uint64_t first = contents.first_segments[number];
-  // The buffers up to this one have a start each that is no candidate.
-  const uint64_t place = work.groups[blockIdx.x] + sum.before + number;
-  if (segment == first) {
-    work.starts[place] = {0, number};
-    work.roots[number] = static_cast<unsigned>(place);
+    list_starts(Contents contents, uint64_t segments, uint64_t groups, Work work) {
+  auto& memory = shared<ListMemory>();
+  if (*work.starts_count == 0) return;
+  for (uint64_t group = blockIdx.x; group < groups; group += gridDim.x) {
+    const uint64_t first_segment = group * kGroupSegments, mine = first_segment + threadIdx.x;
+    memory.before[threadIdx.x] =
+        block_sum(mine < segments ? work.counts[mine] : 0u, memory.sums).before;
+    __syncthreads();
+    for (unsigned i = warp_number(); i < kGroupSegments; i += blockDim.x / kWarp) {
+      const uint64_t segment = first_segment + i;
+      if (segment >= segments) break;
+      const uint64_t number = find_range(contents.first_segments, contents.count, segment);
+      const uint64_t first = contents.first_segments[number];
+      // The buffers before this one have a start each that is no candidate.
+      const uint64_t place = work.groups[group] + memory.before[i] + number;
+      if (segment == first && lane_number() == 0) {
+        work.starts[place] = {0, number};
+        work.roots[number] = static_cast<unsigned>(place);
+      }
+      if (work.counts[segment] == 0) continue;
+      list_segment(work.marks + segment * kSegmentRounds, (segment - first) * kSegmentWords, number,
+                   work.starts + place + 1);
+    }
+    __syncthreads();
   }
-  if (found == 0) return;
-  list_segment(work.marks + segment * kSegmentRounds, (segment - first) * kSegmentWords, number,
-               work.starts + place + 1);
 }
 
 /// The first start from `low` on, below `high`, at `position` or behind it; `high` if there is
@@ -135,186 +146,172 @@ CAIRN_DEVICE unsigned find_start(const Start* starts, unsigned low, unsigned hig
   return low;
 }
 
-__global__ void __launch_bounds__(256) link_starts(Contents contents, ChunkRule rule, Work work) {
-  const uint64_t count = *work.starts_count;
-  for (uint64_t i = uint64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count;
-       i += uint64_t{gridDim.x} * blockDim.x) {
-    const Start start = work.starts[i];
-    const uint64_t bytes = contents.buffers[start.buffer].bytes;
-    const unsigned end = work.roots[start.buffer + 1];
-    Link link{static_cast<unsigned>(i) + 1, bytes == 0 ? 0u : 1u};
-    for (uint64_t position = start.position;;) {
-      link.next = find_start(work.starts, link.next, end, position + rule.min_bytes);
-      if (link.next < end && work.starts[link.next].position <= position + rule.max_bytes) break;
-      position += rule.max_bytes;  // cut without a candidate
-      if (position >= bytes) {
-        link.next = end;
-        break;
-      }
-      ++link.chunks;
-    }
-    work.links[i] = link;
+/// What begins at a start, up to the start that is next on a chain through it.
+CAIRN_DEVICE Link link_from(const Start& start, unsigned after, unsigned end, uint64_t bytes,
+                            const ChunkRule& rule, const Start* starts) {
+  Link link{after, 0, 0};
+  uint64_t position = start.position;
+  if (position == bytes) return link;  // an empty buffer
+  while (true) {
+    link.next = position + rule.min_bytes < bytes
+                    ? find_start(starts, link.next, end, position + rule.min_bytes)
+                    : end;
+    const uint64_t stop = link.next < end ? starts[link.next].position : bytes;
+    // Cut without a candidate, as often as one more chunk does not reach it.
+    const uint64_t forced = (stop - position - 1) / rule.max_bytes;
+    link.chunks += static_cast<unsigned>(forced);
+    link.leaves += forced * leaves_of(rule.max_bytes);
+    position += forced * rule.max_bytes;
+    // The candidate may have come too near by that; what is left of a buffer never is.
+    if (link.next < end && stop - position < rule.min_bytes) continue;
+    ++link.chunks;
+    link.leaves += leaves_of(stop - position);
+    return link;
   }
 }
 
-struct LinkMemory {
+__global__ void __launch_bounds__(1024) link_starts(Contents contents, ChunkRule rule, Work work) {
+  const uint64_t count = *work.starts_count;
+  for (uint64_t i = first_thread(); i < count; i += all_threads()) {
+    const Start start = work.starts[i];
+    work.links[i] = link_from(start, static_cast<unsigned>(i) + 1, work.roots[start.buffer + 1],
+                              contents.buffers[start.buffer].bytes, rule, work.starts);
+  }
+}
+
+struct ContractMemory {
   Link links[kLinkedStarts];
 };
 
-/// Where the chain from each start leaves its run, and the chunks until there.
+/// Where the chain from each start leaves its run, and what is until there.
 __global__ void __launch_bounds__(kLinkedStarts) contract_links(Work work) {
-  LinkMemory& memory = shared<LinkMemory>();
+  auto& memory = shared<ContractMemory>();
   const uint64_t count = *work.starts_count;
-  const uint64_t first = uint64_t{blockIdx.x} * kLinkedStarts;
-  if (first >= count) return;
-  const uint64_t i = first + threadIdx.x;
-  Link link = i < count ? work.links[i] : Link{kNoStart, 0};
-  for (unsigned reach = 1; reach < kLinkedStarts; reach *= 2) {
-    memory.links[threadIdx.x] = link;
-    __syncthreads();
-    if (link.next < first + kLinkedStarts && link.next < count) {
-      const Link& further = memory.links[link.next - first];
-      link = {further.next, link.chunks + further.chunks};
+  for (uint64_t run = blockIdx.x; run * kLinkedStarts < count; run += gridDim.x) {
+    const uint64_t first = run * kLinkedStarts, i = first + threadIdx.x;
+    Link link = i < count ? work.links[i] : Link{kNoStart, 0, 0};
+    for (unsigned reach = 1; reach < kLinkedStarts; reach *= 2) {
+      memory.links[threadIdx.x] = link;
+      __syncthreads();
+      if (link.next < first + kLinkedStarts && link.next < count) {
+        const Link& further = memory.links[link.next - first];
+        link = {further.next, link.chunks + further.chunks, link.leaves + further.leaves};
+      }
+      __syncthreads();
     }
-    __syncthreads();
+    if (i < count) work.exits[i] = link;
+    if (threadIdx.x == 0) work.entries[run] = {kNoStart, 0, 0};
   }
-  if (i < count) work.exits[i] = link;
-  if (threadIdx.x == 0) work.entries[blockIdx.x] = {kNoStart, 0};
 }
 
 /// One thread; a step for each run.
-__global__ void walk_links(Work work, CutHead* head) {
+__global__ void __launch_bounds__(kWarp) walk_links(Work work, Cuts cuts) {
   if (threadIdx.x != 0) return;
   const uint64_t count = *work.starts_count;
-  unsigned start = 0, chunks = 0;
-  while (start < count) {
-    work.entries[start / kLinkedStarts] = {start, chunks};
-    const Link exit = work.exits[start];
-    start = exit.next;
-    chunks += exit.chunks;
+  Entry at{0, 0, 0};
+  while (at.start < count) {
+    work.entries[at.start / kLinkedStarts] = at;
+    const Link exit = work.exits[at.start];
+    at = {exit.next, at.chunks + exit.chunks, at.leaves + exit.leaves};
   }
-  head->count = chunks;
+  cuts.head->tiles = at.chunks;
+  cuts.leaves_before[at.chunks] = at.leaves;
 }
 
 struct EmitMemory {
   Link links[kLinkedStarts];
-  unsigned chunks_before[kLinkedStarts];
+  Entry before[kLinkedStarts];  ///< kNoStart for starts that the chain does not touch
 };
 
 /// The chunks from a start to the next one on the chain.
 CAIRN_DEVICE void emit_chunks(const DeviceSpan& buffer, uint64_t begin, uint64_t end,
-                              const Link& link, uint64_t max_bytes, Tile* tiles) {
-  for (unsigned i = 0; i < link.chunks; ++i) {
-    const uint64_t bytes = i + 1 < link.chunks ? max_bytes : end - begin;
-    tiles[i] = {buffer.data + begin, bytes, 0, 1};
+                              const Entry& before, unsigned chunks, uint64_t max_bytes,
+                              const Cuts& cuts) {
+  uint64_t leaves = before.leaves;
+  for (unsigned i = 0; i < chunks; ++i) {
+    const uint64_t bytes = i + 1 < chunks ? max_bytes : end - begin;
+    cuts.tiles[before.chunks + i] = {buffer.data + begin, bytes, 0, 1};
+    cuts.leaves_before[before.chunks + i] = leaves;
     begin += bytes;
+    leaves += leaves_of(bytes);
   }
 }
 
 /// The tiles of a run of starts: one thread finds which of them the chain touches, then each of
 /// these writes its own.
-__global__ void __launch_bounds__(kLinkedStarts)
-    emit_tiles(Contents contents, ChunkRule rule, Work work, Tile* tiles) {
-  EmitMemory& memory = shared<EmitMemory>();
+__global__ void __launch_bounds__(kLinkedStarts, 1)
+    emit_tiles(Contents contents, ChunkRule rule, Work work, Cuts cuts) {
+  auto& memory = shared<EmitMemory>();
   const uint64_t count = *work.starts_count;
-  const uint64_t first = uint64_t{blockIdx.x} * kLinkedStarts;
-  if (first >= count) return;
-  const Entry entry = work.entries[blockIdx.x];
-  const uint64_t i = first + threadIdx.x;
-  memory.links[threadIdx.x] = i < count ? work.links[i] : Link{kNoStart, 0};
-  memory.chunks_before[threadIdx.x] = kNoStart;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    unsigned start = entry.start, chunks = entry.chunks;
-    while (start < first + kLinkedStarts && start < count) {
-      memory.chunks_before[start - first] = chunks;
-      const Link& link = memory.links[start - first];
-      start = link.next;
-      chunks += link.chunks;
+  for (uint64_t run = blockIdx.x; run * kLinkedStarts < count; run += gridDim.x) {
+    const uint64_t first = run * kLinkedStarts, i = first + threadIdx.x;
+    memory.links[threadIdx.x] = i < count ? work.links[i] : Link{kNoStart, 0, 0};
+    memory.before[threadIdx.x].start = kNoStart;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      Entry at = work.entries[run];
+      while (at.start < first + kLinkedStarts && at.start < count) {
+        memory.before[at.start - first] = at;
+        const Link& link = memory.links[at.start - first];
+        at = {link.next, at.chunks + link.chunks, at.leaves + link.leaves};
+      }
     }
+    __syncthreads();
+    const Entry before = memory.before[threadIdx.x];
+    if (before.start != kNoStart) {
+      const Start start = work.starts[i];
+      const Link& link = memory.links[threadIdx.x];
+      const DeviceSpan buffer = contents.buffers[start.buffer];
+      const bool is_last = link.next == work.roots[start.buffer + 1];
+      emit_chunks(buffer, start.position, is_last ? buffer.bytes : work.starts[link.next].position,
+                  before, link.chunks, rule.max_bytes, cuts);
+    }
+    __syncthreads();
   }
-  __syncthreads();
-  if (memory.chunks_before[threadIdx.x] == kNoStart) return;
-  const Start start = work.starts[i];
-  const Link& link = memory.links[threadIdx.x];
-  const DeviceSpan& buffer = contents.buffers[start.buffer];
-  const bool is_last = link.next == work.roots[start.buffer + 1];
-  emit_chunks(buffer, start.position, is_last ? buffer.bytes : work.starts[link.next].position,
-              link, rule.max_bytes, tiles + memory.chunks_before[threadIdx.x]);
 }
 
-/// For each level of the digest's trees, where the nodes of each tile begin; by one block.
-__global__ void __launch_bounds__(kOneBlock)
-    lay_out_nodes(const CutHead* head, const Tile* tiles, uint64_t* first, uint64_t capacity,
-                  unsigned joins) {
-  constexpr unsigned kTiles = 8;  // of a thread, between two barriers
-  auto& memory = shared<BlockSumMemory<uint64_t>>();
-  const uint64_t count = head->count;
-  for (unsigned level = 0; level <= joins; ++level, first += capacity + 1) {
-    uint64_t begin = 0;
-    for (uint64_t round = 0; round < count; round += kOneBlock * kTiles) {
-      const uint64_t mine = round + threadIdx.x * kTiles;
-      uint64_t nodes[kTiles], sum = 0;
-      for (unsigned i = 0; i < kTiles; ++i) {
-        nodes[i] = mine + i < count ? digest_nodes(tiles[mine + i].row_bytes, level) : 0;
-        sum += nodes[i];
-      }
-      const auto sums = block_sum(sum, memory);
-      uint64_t place = begin + sums.before;
-      for (unsigned i = 0; i < kTiles; ++i) {
-        if (mine + i < count) first[mine + i] = place;
-        place += nodes[i];
-      }
-      begin += sums.total;
-      __syncthreads();
-    }
-    if (threadIdx.x == 0) first[count] = begin;
-  }
+Work work_in(const ChunkSpace& space, uint8_t* at) {
+  return {reinterpret_cast<uint64_t*>(at + space.count_at()),
+          reinterpret_cast<unsigned*>(at + space.groups_at()),
+          reinterpret_cast<unsigned*>(at + space.counts_at()),
+          reinterpret_cast<RoundMarks*>(at + space.marks_at()),
+          reinterpret_cast<unsigned*>(at + space.roots_at()),
+          reinterpret_cast<Start*>(at + space.starts_at()),
+          reinterpret_cast<Link*>(at + space.links_at()),
+          reinterpret_cast<Link*>(at + space.exits_at()),
+          reinterpret_cast<Entry*>(at + space.entries_at())};
 }
 
 }  // namespace
 
 Status cut(Stream stream, const ChunkPlan& plan, DeviceSpan image, DeviceSpan workspace,
            DeviceSpan chunks, Share share) {
-  const ChunkSpace space{0, plan.segments_, plan.buffers_, plan.starts_most_};
+  const ChunkSpace space{plan.segments_, plan.buffers_, plan.starts_most_};
   const DigestImage& layout = plan.chunks_.layout();
   CAIRN_CHECK(check_room("the image of a chunk plan", image, plan.image_.size()));
   CAIRN_CHECK(check_room("the workspace of a cut", workspace, space.bytes()));
   CAIRN_CHECK(check_room("the chunks", chunks, layout.bytes()));
-  CAIRN_CHECK(fill_zeros(stream, chunks.data, layout.tiles_at()));
-  if (plan.buffers_ == 0) return {};
+  if (plan.buffers_ == 0) return fill_zeros(stream, chunks.data, sizeof(DigestHead));
   const auto* buffers = reinterpret_cast<const DeviceSpan*>(image.data);
   const Contents contents{buffers, reinterpret_cast<const uint64_t*>(buffers + plan.buffers_),
                           plan.buffers_};
-  uint8_t* const at = workspace.data;
-  const Work work{reinterpret_cast<uint64_t*>(at),
-                  reinterpret_cast<uint64_t*>(at + space.groups_at()),
-                  reinterpret_cast<unsigned*>(at + space.counts_at()),
-                  reinterpret_cast<RoundMarks*>(at + space.marks_at()),
-                  reinterpret_cast<unsigned*>(at + space.roots_at()),
-                  reinterpret_cast<Start*>(at + space.starts_at()),
-                  reinterpret_cast<Link*>(at + space.links_at()),
-                  reinterpret_cast<Link*>(at + space.exits_at()),
-                  reinterpret_cast<Entry*>(at + space.entries_at())};
-  auto* head = reinterpret_cast<CutHead*>(chunks.data);
-  auto* tiles = reinterpret_cast<Tile*>(chunks.data + layout.tiles_at());
-  auto* first = reinterpret_cast<uint64_t*>(chunks.data + layout.level_at(0));
-  const auto runs = static_cast<unsigned>(space.runs());
-  CAIRN_CHECK(fill_zeros(stream, work.groups, 8 * space.groups()));
+  const Work work = work_in(space, workspace.data);
+  const Cuts cuts{reinterpret_cast<DigestHead*>(chunks.data),
+                  reinterpret_cast<Tile*>(chunks.data + layout.tiles_at()),
+                  reinterpret_cast<uint64_t*>(chunks.data + layout.leaves_at())};
+  const Shape runs = shape_of_blocks(space.runs(), kLinkedStarts, share);
+  CAIRN_CHECK(fill_zeros(stream, work.groups, sizeof(unsigned) * space.groups()));
   CAIRN_CHECK(launch(stream, shape_for(plan.segments_ * kWarp, share), "mark_segments",
                      mark_segments, contents, plan.segments_, plan.rule_.threshold, work));
   CAIRN_CHECK(launch(stream, {1, kOneBlock}, "place_groups", place_groups, work, space.groups(),
-                     plan.buffers_, plan.starts_most_, head));
-  CAIRN_CHECK(launch(stream, {static_cast<unsigned>(space.groups()), kGroupSegments}, "list_starts",
-                     list_starts, contents, plan.segments_, work));
+                     plan.buffers_, plan.starts_most_, cuts));
+  CAIRN_CHECK(launch(stream, shape_of_blocks(space.groups(), kGroupSegments, share), "list_starts",
+                     list_starts, contents, plan.segments_, space.groups(), work));
   CAIRN_CHECK(launch(stream, shape_for(plan.starts_most_, share), "link_starts", link_starts,
                      contents, plan.rule_, work));
-  CAIRN_CHECK(launch(stream, {runs, kLinkedStarts}, "contract_links", contract_links, work));
-  CAIRN_CHECK(launch(stream, {1, kWarp}, "walk_links", walk_links, work, head));
-  CAIRN_CHECK(launch(stream, {runs, kLinkedStarts}, "emit_tiles", emit_tiles, contents, plan.rule_,
-                     work, tiles));
-  return launch(stream, {1, kOneBlock}, "lay_out_nodes", lay_out_nodes, head, tiles, first,
-                layout.capacity, layout.joins);
+  CAIRN_CHECK(launch(stream, runs, "contract_links", contract_links, work));
+  CAIRN_CHECK(launch(stream, {1, kWarp}, "walk_links", walk_links, work, cuts));
+  return launch(stream, runs, "emit_tiles", emit_tiles, contents, plan.rule_, work, cuts);
 }
 
 }  // namespace cairn::gpu

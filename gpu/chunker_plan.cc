@@ -6,14 +6,15 @@
 
 namespace cairn::gpu {
 
-static constexpr uint64_t kBytesMost = uint64_t{1} << 50;
 static constexpr uint64_t kStartsMost = uint64_t{1} << 31;
 /// How many times the candidates of content of chance there is room for, and how many anyway.
 static constexpr uint64_t kRoomForCandidates = 4, kRoomAnyway = 4096;
 
 Result<ChunkPlan> ChunkPlan::make(std::span<const DeviceSpan> buffers, const ChunkRule& rule) {
-  if (rule.min_bytes == 0 || rule.min_bytes % kWordBytes != 0 || rule.max_bytes < rule.min_bytes ||
-      rule.max_bytes % kWordBytes != 0) {
+  const bool is_rule = rule.min_bytes > 0 && rule.min_bytes % kWordBytes == 0 &&
+                       rule.min_bytes <= rule.max_bytes && rule.max_bytes % kWordBytes == 0 &&
+                       rule.max_bytes <= kTileBytesMost;
+  if (!is_rule) {
     return fail(Code::kUsage, fmt::format("chunks of {} to {} bytes: no such rule", rule.min_bytes,
                                           rule.max_bytes));
   }
@@ -21,14 +22,16 @@ Result<ChunkPlan> ChunkPlan::make(std::span<const DeviceSpan> buffers, const Chu
   plan.rule_ = rule;
   plan.buffers_ = buffers.size();
   uint64_t bytes = 0, words = 0, chunks = 0, chunk_bytes = 0;
+  LeafKinds kinds{false, true, false};  // cuts are at multiples of 4
   Bytes first_segments;
   for (const DeviceSpan& buffer : buffers) {
     append_bytes(plan.image_, as_bytes(&buffer, sizeof buffer));
     append_le(first_segments, plan.segments_);
-    if (buffer.bytes > kBytesMost || (bytes += buffer.bytes) > kBytesMost) {
+    if (buffer.bytes > kTileBytesMost || (bytes += buffer.bytes) > kTileBytesMost) {
       return fail(Code::kUsage, fmt::format("{} buffers are more bytes than one plan takes: 2^50",
                                             buffers.size()));
     }
+    kinds.other = kinds.other || reinterpret_cast<uintptr_t>(buffer.data) % kWordBytes != 0;
     words += buffer.bytes / kWordBytes;
     chunks += (buffer.bytes + rule.min_bytes - 1) / rule.min_bytes;
     chunk_bytes = std::max(chunk_bytes, std::min(buffer.bytes, rule.max_bytes));
@@ -47,12 +50,12 @@ Result<ChunkPlan> ChunkPlan::make(std::span<const DeviceSpan> buffers, const Chu
                             rule.min_bytes),
                 "cut fewer buffers at a time");
   }
-  CAIRN_TRY(plan.chunks_, DigestPlan::make_for(chunks, chunk_bytes, bytes));
+  CAIRN_TRY(plan.chunks_, DigestPlan::make_for(chunks, chunk_bytes, bytes, kinds));
   return plan;
 }
 
 uint64_t ChunkPlan::workspace_bytes() const {
-  return ChunkSpace{0, segments_, buffers_, starts_most_}.bytes();
+  return ChunkSpace{segments_, buffers_, starts_most_}.bytes();
 }
 
 Result<std::optional<std::vector<std::vector<uint64_t>>>> read_cuts(
@@ -62,8 +65,10 @@ Result<std::optional<std::vector<std::vector<uint64_t>>>> read_cuts(
     return fail(Code::kCorrupt, fmt::format("the chunks that a device cut: {}", what));
   };
   if (chunks.size() < image.tiles_at()) return damaged("no head");
-  const auto count = load_le<uint64_t>(chunks);
-  if (load_le<uint64_t>(chunks, 8) == kTooManyCandidates) return std::nullopt;
+  const auto head = load_le<DigestHead>(chunks);
+  if (head.status == kTooManyCandidates) return std::nullopt;
+  if (head.status != kCutsMade) return damaged("an unknown status");
+  const uint64_t count = head.tiles;
   if (count > (chunks.size() - image.tiles_at()) / sizeof(Tile)) return damaged("fewer than told");
   std::vector<std::vector<uint64_t>> ends(buffers.size());
   uint64_t number = 0;

@@ -1,37 +1,34 @@
+#include "gpu/digest_plan.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/digest_kernel.h"
-#include "gpu/digest_plan.h"
 #include "gpu/dirty_set.h"
 
 namespace cairn::gpu {
 
-static constexpr uint64_t kBytesMost = uint64_t{1} << 50;
-
-static Result<uint64_t> content_bytes(const Tile& tile, size_t number) {
-  uint64_t bytes = 0;
-  if (__builtin_mul_overflow(tile.row_bytes, tile.rows, &bytes) || bytes > kBytesMost) {
-    return fail(Code::kUsage,
-                fmt::format("tile {} of {} rows of {} bytes is larger than a digest can be of",
-                            number, tile.rows, tile.row_bytes));
+static void add_kinds(const Tile& tile, LeafKinds& kinds) {
+  const bool is_one = tile.rows == 1;
+  // Rows that are no whole leaves have leaves that cross them.
+  if (!is_one && tile.row_bytes % kDigestLeafBytes != 0) kinds.other = true;
+  const auto places = reinterpret_cast<uintptr_t>(tile.data) |
+                      (is_one ? 0 : static_cast<uint64_t>(tile.stride_bytes) | tile.row_bytes);
+  if (places % 4 != 0) {
+    kinds.other = true;
+  } else if (places % 16 != 0) {
+    kinds.words = true;
+  } else {
+    kinds.plain = kinds.plain || tile.row_bytes >= kDigestLeafBytes;
+    kinds.words = kinds.words || tile.row_bytes % kDigestLeafBytes != 0 || tile.row_bytes == 0;
   }
-  return bytes;
 }
 
-/// Rows without gaps are one row.
-static Tile merged_rows(const Tile& tile, uint64_t bytes) {
-  const bool is_one =
-      tile.rows <= 1 || bytes == 0 || tile.stride_bytes == static_cast<int64_t>(tile.row_bytes);
-  return is_one ? Tile{tile.data, bytes, 0, 1} : tile;
-}
-
-/// Whether all leaves are whole, in one piece and at multiples of 16.
-static bool is_plain(const Tile& tile) {
-  const auto address = reinterpret_cast<uintptr_t>(tile.data);
-  return tile.row_bytes > 0 && tile.row_bytes % kDigestLeafBytes == 0 && address % 16 == 0 &&
-         tile.stride_bytes % 16 == 0;
+static unsigned joins_of(uint64_t leaves) {
+  unsigned joins = 0;
+  while (nodes_of(leaves, joins) > 1) ++joins;
+  return joins;
 }
 
 static tl::unexpected<Error> too_many_bytes(uint64_t tiles) {
@@ -42,50 +39,46 @@ static tl::unexpected<Error> too_many_bytes(uint64_t tiles) {
 Result<DigestPlan> DigestPlan::make(std::span<const Tile> tiles) {
   DigestPlan plan;
   plan.layout_.capacity = tiles.size();
-  std::vector<uint64_t> sizes;
-  append_le<uint64_t>(plan.image_, tiles.size());
-  plan.image_.resize(plan.layout_.tiles_at());
+  const DigestHead head{tiles.size(), 0};
+  append_bytes(plan.image_, as_bytes(&head, sizeof head));
+  Bytes leaves_before;
+  uint64_t most_leaves = 1;
   for (size_t i = 0; i < tiles.size(); ++i) {
-    CAIRN_TRY(const uint64_t bytes, content_bytes(tiles[i], i));
+    const auto tile = merged_rows(tiles[i]);
+    if (!tile) return tl::unexpected(with_context(tile.error(), fmt::format("in tile {}", i)));
+    const uint64_t bytes = tile->row_bytes * tile->rows, leaves = leaves_of(bytes);
     plan.bytes_ += bytes;
-    if (plan.bytes_ > kBytesMost) return too_many_bytes(tiles.size());
+    if (plan.bytes_ > kTileBytesMost) return too_many_bytes(tiles.size());
     plan.slab_bytes_ += slab_bytes(bytes);
-    sizes.push_back(bytes);
-    const Tile merged = merged_rows(tiles[i], bytes);
-    plan.is_plain_ = plan.is_plain_ && is_plain(merged);
-    append_bytes(plan.image_, as_bytes(&merged, sizeof merged));
+    add_kinds(*tile, plan.kinds_);
+    append_bytes(plan.image_, as_bytes(&*tile, sizeof *tile));
+    append_le(leaves_before, plan.leaves_);
+    plan.leaves_ += leaves;
+    most_leaves = std::max(most_leaves, leaves);
   }
-  const uint64_t largest = sizes.empty() ? 0 : *std::max_element(sizes.begin(), sizes.end());
-  while (digest_nodes(largest, plan.layout_.joins) > 1) ++plan.layout_.joins;
-  for (unsigned level = 0; level <= plan.layout_.joins; ++level) {
-    uint64_t begin = 0;
-    for (const uint64_t bytes : sizes) {
-      append_le(plan.image_, begin);
-      begin += digest_nodes(bytes, level);
-    }
-    append_le(plan.image_, begin);
-    plan.nodes_[level] = begin;
-  }
+  append_le(leaves_before, plan.leaves_);
+  append_bytes(plan.image_, leaves_before);
+  plan.joins_ = joins_of(most_leaves);
   return plan;
 }
 
-Result<DigestPlan> DigestPlan::make_for(uint64_t tiles, uint64_t tile_bytes, uint64_t bytes) {
-  if (bytes > kBytesMost || tile_bytes > kBytesMost || tiles > kBytesMost) {
+Result<DigestPlan> DigestPlan::make_for(uint64_t tiles, uint64_t tile_bytes, uint64_t bytes,
+                                        LeafKinds kinds) {
+  if (bytes > kTileBytesMost || tile_bytes > kTileBytesMost || tiles > kTileBytesMost) {
     return too_many_bytes(tiles);
   }
   DigestPlan plan;
   plan.layout_.capacity = tiles;
   plan.bytes_ = bytes;
   plan.slab_bytes_ = bytes + kSlabAlignment * tiles;
-  plan.is_plain_ = false;
-  while (digest_nodes(tile_bytes, plan.layout_.joins) > 1) ++plan.layout_.joins;
-  plan.nodes_[0] = bytes / kDigestLeafBytes + tiles;
-  for (unsigned level = 1; level <= plan.layout_.joins; ++level) {
-    plan.nodes_[level] = plan.nodes_[level - 1] / kNodesJoined + tiles;
-  }
+  plan.leaves_ = bytes / kDigestLeafBytes + tiles;
+  plan.joins_ = joins_of(leaves_of(tile_bytes));
+  plan.kinds_ = kinds;
   return plan;
 }
 
-uint64_t DigestPlan::workspace_bytes() const { return kDigestValueBytes * (nodes_[0] + nodes_[1]); }
+uint64_t DigestPlan::workspace_bytes() const {
+  return kDigestValueBytes * (leaves_ + first_node(tiles(), leaves_, 1));
+}
 
 }  // namespace cairn::gpu

@@ -7,7 +7,8 @@
 namespace cairn::gpu {
 
 uint64_t dirty_set_bytes(uint64_t chunks) {
-  return dirty_mark_end(chunks) + sizeof(DirtyChunk) * chunks;
+  return dirty_mark_end(chunks) + sizeof(DirtyChunk) * chunks +
+         sizeof(DirtyHead) * dirty_groups(chunks);
 }
 
 uint64_t dirty_mark_bytes(uint64_t chunks) { return dirty_mark_end(chunks); }

@@ -1,5 +1,6 @@
 #include "gpu/dirty.h"
 
+#include "base/digest_kernel.h"
 #include "gpu/dirty_set.h"
 #include "gpu/enqueue.h"
 #include "gpu/kernel.h"
@@ -9,80 +10,115 @@ namespace cairn::gpu {
 
 namespace {
 
-constexpr unsigned kListThreads = 1024;
+struct DigestedTiles {
+  const DigestHead* head;
+  const Tile* tiles;
+  const uint4* digests;
+  const uint4* previous;  ///< or none
+  uint64_t capacity;
 
-/// A bit for each chunk whose digest is another than before.
-__global__ void __launch_bounds__(256)
-    mark_dirty(const uint4* digests, const uint4* previous, uint64_t chunks, unsigned* words) {
-  const uint64_t chunk = uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  bool is_dirty = chunk < chunks;
-  if (is_dirty && previous != nullptr) {
+  CAIRN_DEVICE bool is_dirty(uint64_t chunk) const {
+    if (chunk >= head->tiles) return false;
+    if (previous == nullptr) return true;
     unsigned difference = 0;
     for (unsigned half = 0; half < 2; ++half) {
       const uint4 now = digests[2 * chunk + half], before = previous[2 * chunk + half];
       difference |=
           (now.x ^ before.x) | (now.y ^ before.y) | (now.z ^ before.z) | (now.w ^ before.w);
     }
-    is_dirty = difference != 0;
+    return difference != 0;
   }
-  const unsigned word = __ballot_sync(kWholeWarp, is_dirty);
-  if (lane_number() == 0 && chunk < chunks) words[chunk / 32] = word;
-}
-
-struct ListMemory {
-  BlockSumMemory<uint64_t> counts, bytes;
+  CAIRN_DEVICE uint64_t slab_bytes_of(uint64_t chunk) const {
+    return slab_bytes(tiles[chunk].row_bytes * tiles[chunk].rows);
+  }
 };
 
-/// The marked chunks with their places, by one block, a word of marks for each thread at a time:
-/// few chunks are dirty, and 32,768 are looked at between two barriers.
-__global__ void __launch_bounds__(kListThreads)
-    list_dirty(const Tile* tiles, uint64_t chunks, DirtySet set) {
-  ListMemory& memory = shared<ListMemory>();
-  const auto slab_bytes_of = [&](uint64_t chunk) {
-    return slab_bytes(tiles[chunk].row_bytes * tiles[chunk].rows);
-  };
-  const uint64_t words = dirty_words(chunks);
-  DirtyHead head;
-  for (uint64_t first = 0; first < words; first += kListThreads) {
-    const uint64_t number = first + threadIdx.x;
-    const unsigned word = number < words ? set.words[number] : 0;
-    uint64_t bytes = 0;
-    for (unsigned left = word; left != 0; left &= left - 1) {
-      bytes += slab_bytes_of(32 * number + __ffs(static_cast<int>(left)) - 1);
-    }
-    const auto counts = block_sum<uint64_t>(__popc(word), memory.counts);
-    const auto sizes = block_sum<uint64_t>(bytes, memory.bytes);
-    uint64_t place = head.count + counts.before, offset = head.bytes + sizes.before;
-    for (unsigned left = word; left != 0; left &= left - 1) {
-      const uint64_t chunk = 32 * number + __ffs(static_cast<int>(left)) - 1;
-      set.chunks[place++] = {chunk, offset};
-      offset += slab_bytes_of(chunk);
-    }
-    head.count += counts.total;
-    head.bytes += sizes.total;
+struct CountMemory {
+  BlockSumMemory<unsigned> counts;
+  BlockSumMemory<uint64_t> bytes;
+};
+
+/// The chunk's place among the dirty ones of its group, for all threads of a block together.
+struct PlaceInGroup {
+  BlockSum<unsigned> counts;
+  BlockSum<uint64_t> bytes;
+};
+CAIRN_DEVICE PlaceInGroup place_in_group(const DigestedTiles& tiles, uint64_t chunk, bool is_dirty,
+                                         CountMemory& memory) {
+  const auto counts = block_sum<unsigned>(is_dirty ? 1 : 0, memory.counts);
+  return {counts, block_sum<uint64_t>(is_dirty ? tiles.slab_bytes_of(chunk) : 0, memory.bytes)};
+}
+
+/// A bit for each chunk whose digest is another than before; how many a group has.
+__global__ void __launch_bounds__(kDirtyGroup) mark_dirty(DigestedTiles tiles, DirtySet set) {
+  auto& memory = shared<CountMemory>();
+  for (uint64_t group = blockIdx.x; group < dirty_groups(tiles.capacity); group += gridDim.x) {
+    const uint64_t chunk = group * kDirtyGroup + threadIdx.x;
+    const bool is_dirty = tiles.is_dirty(chunk);
+    const unsigned word = __ballot_sync(kWholeWarp, is_dirty);
+    if (lane_number() == 0 && chunk < tiles.capacity) set.words[chunk / 32] = word;
+    const PlaceInGroup place = place_in_group(tiles, chunk, is_dirty, memory);
+    if (threadIdx.x == 0) set.groups[group] = {place.counts.total, place.bytes.total};
     __syncthreads();
   }
-  if (threadIdx.x == 0) *set.head = head;
+}
+
+/// What all groups before each have; by one block.
+__global__ void __launch_bounds__(kDirtyGroup) place_dirty(uint64_t groups, DirtySet set) {
+  auto& memory = shared<CountMemory>();
+  DirtyHead before;
+  for (uint64_t first = 0; first < groups; first += kDirtyGroup) {
+    const uint64_t group = first + threadIdx.x;
+    const DirtyHead own = group < groups ? set.groups[group] : DirtyHead{};
+    const auto counts = block_sum(static_cast<unsigned>(own.count), memory.counts);
+    const auto bytes = block_sum(own.bytes, memory.bytes);
+    if (group < groups)
+      set.groups[group] = {before.count + counts.before, before.bytes + bytes.before};
+    before.count += counts.total;
+    before.bytes += bytes.total;
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) *set.head = before;
+}
+
+/// The marked chunks, in order, with their places.
+__global__ void __launch_bounds__(kDirtyGroup) list_dirty(DigestedTiles tiles, DirtySet set) {
+  auto& memory = shared<CountMemory>();
+  for (uint64_t group = blockIdx.x; group < dirty_groups(tiles.capacity); group += gridDim.x) {
+    const uint64_t chunk = group * kDirtyGroup + threadIdx.x;
+    const bool is_dirty = chunk < tiles.capacity && (set.words[chunk / 32] >> chunk % 32 & 1) != 0;
+    const PlaceInGroup place = place_in_group(tiles, chunk, is_dirty, memory);
+    const DirtyHead before = set.groups[group];
+    if (is_dirty) {
+      set.chunks[before.count + place.counts.before] = {chunk, before.bytes + place.bytes.before};
+    }
+    __syncthreads();
+  }
 }
 
 }  // namespace
 
 Status find_dirty(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpan digests,
-                  DeviceSpan previous, DeviceSpan set) {
+                  DeviceSpan previous, DeviceSpan set, Share share) {
   const uint64_t chunks = plan.tiles();
   CAIRN_CHECK(check_room("the image of a digest plan", image, plan.layout().bytes()));
-  CAIRN_CHECK(check_room("the digests", digests, 32 * chunks));
-  if (previous.bytes != 0) CAIRN_CHECK(check_room("the digests of before", previous, 32 * chunks));
+  CAIRN_CHECK(check_room("the digests", digests, kDigestValueBytes * chunks));
+  if (previous.bytes != 0) {
+    CAIRN_CHECK(check_room("the digests of before", previous, kDigestValueBytes * chunks));
+  }
   CAIRN_CHECK(check_room("the set of dirty chunks", set, dirty_set_bytes(chunks)));
   if (chunks == 0) return fill_zeros(stream, set.data, sizeof(DirtyHead));
+  const DigestedTiles tiles{
+      reinterpret_cast<const DigestHead*>(image.data),
+      reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()),
+      reinterpret_cast<const uint4*>(digests.data),
+      previous.bytes == 0 ? nullptr : reinterpret_cast<const uint4*>(previous.data), chunks};
   const DirtySet marks = dirty_set(set.data, chunks);
-  const auto* before =
-      previous.bytes == 0 ? nullptr : reinterpret_cast<const uint4*>(previous.data);
-  CAIRN_CHECK(launch(stream, shape_for(chunks, {}), "mark_dirty", mark_dirty,
-                     reinterpret_cast<const uint4*>(digests.data), before, chunks, marks.words));
-  return launch(stream, {1, kListThreads}, "list_dirty", list_dirty,
-                reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()), chunks,
-                marks);
+  const Shape shape = shape_of_blocks(dirty_groups(chunks), kDirtyGroup, share);
+  CAIRN_CHECK(launch(stream, shape, "mark_dirty", mark_dirty, tiles, marks));
+  CAIRN_CHECK(
+      launch(stream, {1, kDirtyGroup}, "place_dirty", place_dirty, dirty_groups(chunks), marks));
+  return launch(stream, shape, "list_dirty", list_dirty, tiles, marks);
 }
 
 }  // namespace cairn::gpu

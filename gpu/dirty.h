@@ -28,7 +28,7 @@ struct DirtyChunk {
 
 /// The bytes that a set of dirty ones among `chunks` takes.
 uint64_t dirty_set_bytes(uint64_t chunks);
-/// Those at its beginning that the host needs.
+/// Those at its beginning that the host needs: the head and the bits.
 uint64_t dirty_mark_bytes(uint64_t chunks);
 /// What they say. Errors: kCorrupt when `marks` is no such memory.
 Result<std::vector<DirtyChunk>> read_dirty(ByteSpan marks, std::span<const Tile> tiles);
@@ -37,12 +37,6 @@ Result<std::vector<DirtyChunk>> read_dirty(ByteSpan marks, std::span<const Tile>
 /// Without `previous` (no bytes) all are. Errors: kUsage when a span is too small or not aligned to
 /// 16 bytes; kFailed.
 Status find_dirty(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpan digests,
-                  DeviceSpan previous, DeviceSpan set);
-
-/// Copies `slab.bytes` of the slab of a set, from byte `begin` of it on: the contents of dirty
-/// tiles, zeros between them. A slab that is too large for one span is gathered in several.
-/// Errors: kUsage for a span or a `begin` that is not at a multiple of 16; kFailed.
-Status gather(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpan set,
-              uint64_t begin, DeviceSpan slab, Share share = {});
+                  DeviceSpan previous, DeviceSpan set, Share share = {});
 
 }  // namespace cairn::gpu

@@ -24,11 +24,15 @@ Status check_multiple(const char* what, uint64_t number, uint64_t unit) {
   return fail(Code::kUsage, fmt::format("{}: {} is no multiple of {}", what, number, unit));
 }
 
-Shape shape_for(uint64_t items, Share share) {
+Shape shape_of_blocks(uint64_t blocks, unsigned threads, Share share) {
   static constexpr uint64_t kBlocksMost = (uint64_t{1} << 31) - 1;
-  const unsigned threads = share.multiprocessors == 0 ? 256 : 1024;
   const uint64_t most = share.multiprocessors == 0 ? kBlocksMost : share.multiprocessors;
-  return {static_cast<unsigned>(std::min((items + threads - 1) / threads, most)), threads};
+  return {static_cast<unsigned>(std::min({blocks, most, kBlocksMost})), threads};
+}
+
+Shape shape_for(uint64_t items, Share share) {
+  const unsigned threads = share.multiprocessors == 0 ? 256 : 1024;
+  return shape_of_blocks((items + threads - 1) / threads, threads, share);
 }
 
 }  // namespace cairn::gpu

@@ -12,9 +12,13 @@ Status check_room(const char* what, DeviceSpan span, uint64_t bytes);
 /// Errors: kUsage, telling what the number is, when it is no multiple of `unit`.
 Status check_multiple(const char* what, uint64_t number, uint64_t unit);
 
-/// A grid for kernels whose threads each take every so-manieth of `items`. With a share, as many
-/// blocks as multiprocessors may be taken, each of which fills one. REQUIRES: items > 0, a kernel
-/// that may have 1024 threads.
+// Grids for kernels that take their work in strides. With a share there are as many blocks as
+// multiprocessors may be taken.
+
+/// A thread for each of `items`, or fewer. With a share each block has 1024 threads, so that it
+/// fills a multiprocessor. REQUIRES: items > 0, a kernel bounded by 1024 threads.
 Shape shape_for(uint64_t items, Share share);
+/// A block of so many threads for each of `blocks`, or fewer. REQUIRES: blocks > 0.
+Shape shape_of_blocks(uint64_t blocks, unsigned threads, Share share);
 
 }  // namespace cairn::gpu

@@ -1,10 +1,11 @@
+#include "gpu/gather.h"
+
 #include <algorithm>
 
-#include "gpu/dirty.h"
 #include "gpu/dirty_set.h"
 #include "gpu/enqueue.h"
 #include "gpu/kernel.h"
-#include "gpu/scan.h"
+#include "gpu/search.h"
 #include "gpu/tile_read.h"
 
 namespace cairn::gpu {
@@ -21,16 +22,6 @@ struct Window {
   uint64_t begin, end;
   uint8_t* data;  ///< of `begin`
 };
-
-/// The number of the last dirty chunk that begins at or before `place`. REQUIRES: count > 0.
-CAIRN_DEVICE uint64_t find_chunk(const DirtyChunk* chunks, uint64_t count, uint64_t place) {
-  uint64_t low = 0, high = count;
-  while (high - low > 1) {
-    const uint64_t middle = (low + high) / 2;
-    (chunks[middle].offset <= place ? low : high) = middle;
-  }
-  return low;
-}
 
 /// Copies `bytes` of a tile's content from `offset` on, both multiples of 16 but for the content's
 /// end, which zeros follow.
@@ -58,11 +49,11 @@ __global__ void __launch_bounds__(1024)
     gather_dirty(const Tile* tiles, DirtySet set, Window window) {
   const DirtyHead head = *set.head;
   const uint64_t end = head.bytes < window.end ? head.bytes : window.end;
-  const uint64_t warps = uint64_t{gridDim.x} * (blockDim.x / kWarp);
-  const uint64_t warp = uint64_t{blockIdx.x} * (blockDim.x / kWarp) + warp_number();
-  for (uint64_t at = window.begin + warp * kUnitBytes; at < end; at += warps * kUnitBytes) {
+  for (uint64_t at = window.begin + first_warp() * kUnitBytes; at < end;
+       at += all_warps() * kUnitBytes) {
     const uint64_t unit_end = at + kUnitBytes < end ? at + kUnitBytes : end;
-    uint64_t number = find_chunk(set.chunks, head.count, at);
+    uint64_t number =
+        find_range_by(head.count, at, [&](uint64_t i) { return set.chunks[i].offset; });
     for (uint64_t place = at; place < unit_end; ++number) {
       const DirtyChunk dirty = set.chunks[number];
       const Tile tile = tiles[dirty.chunk];
@@ -86,13 +77,13 @@ Status gather(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpa
   CAIRN_CHECK(check_room("the slab", slab, 0));
   CAIRN_CHECK(check_multiple("the beginning of a window of a slab", begin, kSlabAlignment));
   CAIRN_CHECK(check_multiple("the bytes of a window of a slab", slab.bytes, kSlabAlignment));
-  if (plan.tiles() == 0 || slab.bytes == 0) return {};
+  if (plan.tiles() == 0 || slab.bytes == 0 || begin >= plan.slab_bytes_most()) return {};
   // How much there is, only the device knows: a grid for all that could be.
-  const uint64_t units =
-      (std::min(slab.bytes, plan.slab_bytes_most()) + kUnitBytes - 1) / kUnitBytes;
+  const uint64_t bytes = std::min(slab.bytes, plan.slab_bytes_most() - begin);
+  const uint64_t units = (bytes + kUnitBytes - 1) / kUnitBytes;
   return launch(stream, shape_for(units * kWarp, share), "gather_dirty", gather_dirty,
                 reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()),
-                dirty_set(set.data, plan.tiles()), Window{begin, begin + slab.bytes, slab.data});
+                dirty_set(set.data, plan.tiles()), Window{begin, begin + bytes, slab.data});
 }
 
 }  // namespace cairn::gpu

@@ -35,6 +35,14 @@ CAIRN_DEVICE T& shared() {
 #endif
 }
 
+// The part of the work that a thread, or a warp, begins with, and how many there are.
+CAIRN_DEVICE uint64_t first_thread() { return uint64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
+CAIRN_DEVICE uint64_t all_threads() { return uint64_t{gridDim.x} * blockDim.x; }
+CAIRN_DEVICE uint64_t first_warp() { return first_thread() / kWarp; }
+CAIRN_DEVICE uint64_t all_warps() { return all_threads() / kWarp; }
+CAIRN_DEVICE unsigned lane_number() { return threadIdx.x % kWarp; }
+CAIRN_DEVICE unsigned warp_number() { return threadIdx.x / kWarp; }
+
 /// A grid of one dimension. REQUIRES: 1 to 2^31 - 1 blocks of 1 to 32 whole warps.
 struct Shape {
   unsigned blocks = 1;

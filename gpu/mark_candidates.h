@@ -3,7 +3,8 @@
 // With g the mix of a word, the hash is h(i) = g(i) + 2 h(i - 1) modulo 2^32, so it is the sum of
 // g(i - k) 2^k over the last 32 words. A lane has four words next to each other, which it sums up
 // by itself; the sums of eight lanes, shifted, are the hash at its last word, and they are added by
-// doubling. What lanes of the round before had is kept, so every word is read and mixed once.
+// doubling. What lanes of the round before had is kept, so of a segment every word is read and
+// mixed once.
 #pragma once
 
 #include "base/chunk_rule.h"
@@ -79,8 +80,8 @@ CAIRN_DEVICE RoundVotes vote(const FourMixes& mixes, unsigned hash_before, unsig
   return votes;
 }
 
-/// Marks the candidates among the kSegmentWords from `first` on and returns how many they are, to
-/// all lanes of the warp, which come here together.
+/// Marks the candidates among the kSegmentWords from `first` on, if there are any, and returns how
+/// many they are, to all lanes of the warp, which come here together.
 CAIRN_DEVICE unsigned mark_candidates(const DeviceSpan& content, uint64_t first, unsigned threshold,
                                       RoundMarks* marks) {
   static constexpr unsigned kInFlight =
@@ -101,7 +102,7 @@ CAIRN_DEVICE unsigned mark_candidates(const DeviceSpan& content, uint64_t first,
   for (unsigned round = 0; round < kSegmentRounds; round += kInFlight) {
     const uint64_t at = first + round * kRoundWords + 4 * lane_number();
     uint4 loaded[kInFlight];
-    if (is_plain) {  // or else nothing is loaded before what came before has arrived
+    if (is_plain) {  // no branch between the loads, so all are under way together
       const auto* vectors = reinterpret_cast<const uint4*>(content.data + kWordBytes * at);
       for (unsigned i = 0; i < kInFlight; ++i) loaded[i] = vectors[i * kWarp];
     } else {
@@ -121,7 +122,7 @@ CAIRN_DEVICE unsigned mark_candidates(const DeviceSpan& content, uint64_t first,
       carry = sums;
     }
   }
-  marks[lane_number()] = mine;
+  if (found != 0) marks[lane_number()] = mine;  // nobody looks at those of others
   return found;
 }
 

@@ -5,9 +5,6 @@
 
 namespace cairn::gpu {
 
-CAIRN_DEVICE unsigned lane_number() { return threadIdx.x % kWarp; }
-CAIRN_DEVICE unsigned warp_number() { return threadIdx.x / kWarp; }
-
 /// The sum of the values of all lanes up to this one. All lanes of the warp come here together.
 template <class T>
 CAIRN_DEVICE T warp_sum_up_to(T value) {

@@ -1,8 +1,8 @@
 #include "gpu/element_math.h"
 #include "gpu/enqueue.h"
 #include "gpu/kernel.h"
-#include "gpu/scan.h"
 #include "gpu/scatter_plan.h"
+#include "gpu/search.h"
 #include "gpu/tile_read.h"
 
 namespace cairn::gpu {
@@ -114,9 +114,7 @@ CAIRN_DEVICE uint64_t copy_plain_vectors(const ScatterPiece& piece, const uint8_
 
 __global__ void __launch_bounds__(1024)
     scatter_pieces(Pieces pieces, uint64_t units, const uint8_t* slab) {
-  const uint64_t warps = uint64_t{gridDim.x} * (blockDim.x / kWarp);
-  for (uint64_t unit = uint64_t{blockIdx.x} * (blockDim.x / kWarp) + warp_number(); unit < units;
-       unit += warps) {
+  for (uint64_t unit = first_warp(); unit < units; unit += all_warps()) {
     const uint64_t number = find_range(pieces.first_units, pieces.count, unit);
     const ScatterPiece piece = pieces.pieces[number];
     const uint64_t bytes = piece.to.row_bytes * piece.to.rows;

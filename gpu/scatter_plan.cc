@@ -6,19 +6,13 @@
 
 namespace cairn::gpu {
 
-static constexpr uint64_t kBytesMost = uint64_t{1} << 50;
-
-/// What is wrong with a piece; empty when nothing is.
-static std::string_view fault_of(const ScatterPiece& piece, uint64_t& bytes) {
+/// What is wrong with a piece, its rows merged; empty when nothing is.
+static std::string_view fault_of(const ScatterPiece& piece) {
   const Tile& to = piece.to;
-  if (__builtin_mul_overflow(to.row_bytes, to.rows, &bytes) || bytes > kBytesMost) {
-    return "is larger than a scatter can make";
-  }
-  if (piece.slab_offset % 16 != 0 || piece.slab_offset > kBytesMost) {
-    return "begins in the slab at no multiple of 16";
-  }
-  if (to.rows > 1 && (to.stride_bytes < 0 ? -to.stride_bytes : to.stride_bytes) <
-                         static_cast<int64_t>(to.row_bytes)) {
+  if (piece.slab_offset > kTileBytesMost) return "begins too far in the slab";
+  if (piece.slab_offset % 16 != 0) return "begins in the slab at no multiple of 16";
+  const auto row_bytes = static_cast<int64_t>(to.row_bytes);
+  if (to.rows > 1 && to.stride_bytes < row_bytes && to.stride_bytes > -row_bytes) {
     return "has rows that overlap";
   }
   const bool is_kept = piece.from == piece.as;
@@ -29,24 +23,22 @@ static std::string_view fault_of(const ScatterPiece& piece, uint64_t& bytes) {
   return {};
 }
 
-/// Rows without gaps are one row.
-static Tile merged_rows(const Tile& tile, uint64_t bytes) {
-  const bool is_one =
-      tile.rows <= 1 || bytes == 0 || tile.stride_bytes == static_cast<int64_t>(tile.row_bytes);
-  return is_one ? Tile{tile.data, bytes, 0, 1} : tile;
-}
-
 Result<ScatterPlan> ScatterPlan::make(std::span<const ScatterPiece> pieces) {
   ScatterPlan plan;
   plan.pieces_ = pieces.size();
   Bytes first_units;
   for (size_t i = 0; i < pieces.size(); ++i) {
     ScatterPiece piece = pieces[i];
-    uint64_t bytes = 0;
-    if (const auto fault = fault_of(piece, bytes); !fault.empty()) {
+    const auto merged = merged_rows(piece.to);
+    if (!merged) {
+      return tl::unexpected(
+          with_context(merged.error(), fmt::format("in piece {} of a scatter", i)));
+    }
+    piece.to = *merged;
+    if (const auto fault = fault_of(piece); !fault.empty()) {
       return fail(Code::kUsage, fmt::format("piece {} of a scatter {}", i, fault));
     }
-    piece.to = merged_rows(piece.to, bytes);
+    const uint64_t bytes = piece.to.row_bytes * piece.to.rows;
     if (piece.from == piece.as) piece.from = piece.as = Element::kBytes;
     append_bytes(plan.image_, as_bytes(&piece, sizeof piece));
     append_le(first_units, plan.units_);

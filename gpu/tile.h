@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/error.h"
+
 namespace cairn::gpu {
 
 /// `rows` rows of `row_bytes` bytes, each `stride_bytes` (negative or 0 too, when only read) after
@@ -14,6 +16,12 @@ struct Tile {
   int64_t stride_bytes = 0;
   uint64_t rows = 1;
 };
+
+inline constexpr uint64_t kTileBytesMost = uint64_t{1} << 50;  ///< of all that one plan takes
+
+/// The same content, as one row where no gaps are between rows. Errors: kUsage for a content, or
+/// rows farther from each other, than kTileBytesMost.
+Result<Tile> merged_rows(const Tile& tile);
 
 /// Memory of the device, lent for a call and all that it enqueues.
 struct DeviceSpan {

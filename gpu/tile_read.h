@@ -103,15 +103,4 @@ class TileCursor {
   int64_t gap_bytes_;
 };
 
-/// The number of the last of `count` ranges that begins at or before `place`.
-/// REQUIRES: first[0] <= place < first[count].
-CAIRN_DEVICE uint64_t find_range(const uint64_t* first, uint64_t count, uint64_t place) {
-  uint64_t low = 0, high = count;
-  while (high - low > 1) {
-    const uint64_t middle = (low + high) / 2;
-    (first[middle] <= place ? low : high) = middle;
-  }
-  return low;
-}
-
 }  // namespace cairn::gpu

@@ -119,6 +119,21 @@ TEST(DeviceChunker, CutsByRulesOfTests) {
   cuts.expect_cut({4, 40, 1u << 30});
 }
 
+TEST(DeviceChunker, CutsByRulesAtTheirLimits) {
+  DeviceCuts cuts({random_content(10'000, 7), Bytes(5'000), {}});
+  cuts.expect_cut({uint64_t{1} << 50, uint64_t{1} << 50, 1u << 28});
+  cuts.expect_cut({4, uint64_t{1} << 50, 1u << 24});
+  cuts.expect_cut({4, 4, 0});
+  // A candidate that is reached by forced cuts, and then too near.
+  cuts.expect_cut({400, 404, 1u << 23});
+  cuts.expect_cut({36, 40, 1u << 26});
+}
+
+TEST(DeviceChunker, OnFewMultiprocessors) {
+  DeviceCuts cuts({random_content(300 << 10, 9), random_content(100 << 10, 10)});
+  for (const unsigned share : {1, 2, 3}) cuts.expect_cut(ChunkRule::of_average(256), Share{share});
+}
+
 TEST(DeviceChunker, SaysWhenCandidatesAreTooMany) {
   // A word whose hash, repeated, is low: h = -g modulo 2^32.
   const ChunkRule rule = ChunkRule::of_average(65536);
@@ -146,6 +161,8 @@ TEST(DeviceChunker, RefusesWhatDoesNotFit) {
   EXPECT_TRUE(refused({{nullptr, 100}}, {0, 4, 0}));
   EXPECT_TRUE(refused({{nullptr, 100}}, {8, 4, 0}));
   EXPECT_TRUE(refused({{nullptr, 100}}, {6, 12, 0}));
+  EXPECT_TRUE(refused({{nullptr, 100}}, {4, ~uint64_t{3}, 0}));
+  EXPECT_TRUE(refused({{nullptr, 100}}, {~uint64_t{3}, ~uint64_t{3}, 0}));
   EXPECT_TRUE(refused({{nullptr, uint64_t{1} << 51}}, rule));
   EXPECT_TRUE(refused({{nullptr, uint64_t{1} << 63}, {nullptr, uint64_t{1} << 63}}, rule));
   EXPECT_TRUE(refused({{nullptr, uint64_t{1} << 40}}, {4, 8, 0}));
@@ -169,6 +186,9 @@ TEST(DeviceCutsRead, ThatContradictTheBuffersAreRefused) {
     return read_cuts(bytes, buffers).error().code == Code::kCorrupt;
   };
   EXPECT_TRUE(damaged(Bytes(15)));
+  Bytes unknown = chunks(2, {front, back});
+  unknown[8] = 7;
+  EXPECT_TRUE(damaged(unknown));
   EXPECT_TRUE(damaged(chunks(3, {front, back})));
   EXPECT_TRUE(damaged(chunks(1, {front, back})));
   EXPECT_TRUE(damaged(chunks(2, {back, front})));

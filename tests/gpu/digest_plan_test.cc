@@ -126,6 +126,8 @@ TEST(DeviceDigest, OfNothing) {
 TEST(DeviceDigest, RefusesWhatDoesNotFit) {
   const Tile huge{nullptr, uint64_t{1} << 40, 0, uint64_t{1} << 40};
   EXPECT_EQ(DigestPlan::make(std::vector{huge}).error().code, Code::kUsage);
+  const Tile far{nullptr, 1, INT64_MAX, 1 << 20};
+  EXPECT_EQ(DigestPlan::make(std::vector{far}).error().code, Code::kUsage);
   const Tile large{nullptr, uint64_t{1} << 49, 0, 1};
   EXPECT_TRUE(DigestPlan::make(std::vector{large}));
   EXPECT_EQ(DigestPlan::make(std::vector{large, large, large}).error().code, Code::kUsage);

@@ -1,6 +1,8 @@
 #include "gpu/dirty.h"
 
+#include "gpu/chunker_plan.h"
 #include "gpu/dirty_set.h"
+#include "gpu/gather.h"
 #include "tests/gpu/kernel_fixture.h"
 
 namespace cairn::gpu {
@@ -162,6 +164,45 @@ TEST_F(DirtyChunks, WithoutDigestsOfBeforeAreAll) {
   const OnDevice set(dirty_set_bytes(40));
   must(find_dirty({}, plan, image.span(), digests.span(), {}, set.span()));
   expect_set(std::vector<bool>(40, true), set);
+}
+
+TEST_F(DirtyChunks, OfTilesThatTheDeviceMade) {
+  const std::vector<DeviceSpan> buffers = {memory_.span()};
+  const ChunkPlan chunks = must(ChunkPlan::make(buffers, ChunkRule::of_average(4096)));
+  const DigestPlan& plan = chunks.chunks();
+  const OnDevice image(chunks.image()), made(chunks.chunks_bytes());
+  const OnDevice workspace(std::max(chunks.workspace_bytes(), plan.workspace_bytes()));
+  must(cut({}, chunks, image.span(), workspace.span(), made.span()));
+  const OnDevice digests(32 * plan.tiles()), set(dirty_set_bytes(plan.tiles()));
+  must(digest({}, plan, made.span(), workspace.span(), digests.span()));
+  must(find_dirty({}, plan, made.span(), digests.span(), {}, set.span()));
+  const auto ends = must(read_cuts(made.content(), buffers));
+  uint64_t begin = 0;
+  for (const uint64_t end : ends->at(0)) {
+    add(begin, end - begin);
+    begin = end;
+  }
+  ASSERT_LT(tiles_.size(), plan.tiles());
+  const auto head = load_le<DirtyHead>(set.content());
+  EXPECT_EQ(head.count, tiles_.size());
+  Bytes wanted;
+  for (size_t i = 0; i < tiles_.size(); ++i) append_bytes(wanted, padded(i));
+  EXPECT_EQ(head.bytes, wanted.size());
+  const OnDevice slab(wanted.size());
+  must(gather({}, plan, made.span(), set.span(), 0, slab.span()));
+  EXPECT_EQ(slab.content(), wanted);
+}
+
+TEST_F(DirtyChunks, BehindTheEndOfTheSlabThereIsNothing) {
+  add_random(10);
+  const DigestPlan plan = must(DigestPlan::make(tiles_));
+  const OnDevice image(plan.image()), digests(Bytes(320)), set(dirty_set_bytes(10));
+  must(find_dirty({}, plan, image.span(), digests.span(), {}, set.span()));
+  const OnDevice slab(Bytes(64, 0xEE));
+  for (const uint64_t begin : {plan.slab_bytes_most(), ~uint64_t{15}, ~uint64_t{15} - 32}) {
+    must(gather({}, plan, image.span(), set.span(), begin, slab.span()));
+    EXPECT_EQ(slab.content(), Bytes(64, 0xEE));
+  }
 }
 
 TEST_F(DirtyChunks, OfNoTiles) { expect_found({}); }

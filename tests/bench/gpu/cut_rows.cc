@@ -51,7 +51,7 @@ class CutTensors final : public Operation {
 
   Status check(size_t turn) override {
     const Part& part = of_turn(turn);
-    Bytes head(part.plan.chunks().layout().level_at(0));
+    Bytes head(part.plan.chunks().layout().leaves_at());
     CAIRN_CHECK(copy_down({}, head, chunks_.data()));
     CAIRN_CHECK(synchronize({}));
     CAIRN_TRY(const auto cuts, read_cuts(head, part.contents));

@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "gpu/dirty.h"
+#include "gpu/gather.h"
 #include "tests/bench/gpu/rows.h"
 #include "tests/bench/gpu/tiled.h"
 
