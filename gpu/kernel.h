@@ -12,9 +12,11 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #define CAIRN_DEVICE __device__ __forceinline__
+#define CAIRN_DEVICE_CALL static __device__ __noinline__
 #else
 #include "gpu/simt/words.h"
 #define CAIRN_DEVICE inline
+#define CAIRN_DEVICE_CALL inline
 #endif
 
 namespace cairn::gpu {

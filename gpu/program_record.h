@@ -1,0 +1,62 @@
+// A replay program (base/replay/program.h) with its scalars as kernels run it: registers have
+// become places in the shared memory of a block.
+//
+// Every thread has each register that differs from item to item, for four items: register r of
+// thread t is slot r * kProgramThreads + t. A scalar is one slot, four times the same.
+#pragma once
+
+#include <cstdint>
+
+#include "base/replay/program.h"
+#include "base/replay/replay.h"
+
+namespace cairn::gpu {
+
+inline constexpr unsigned kProgramThreads = 256;
+inline constexpr unsigned kThreadRegisters = 8;  ///< four inputs and four temporaries
+inline constexpr unsigned kThreadSlots = kThreadRegisters * kProgramThreads;
+inline constexpr unsigned kScalarSlots = 6;
+inline constexpr unsigned kResultSlot = (kThreadRegisters - 1) * kProgramThreads;
+
+struct alignas(16) Floats4 {
+  float of[4];
+};
+
+/// The slot of thread t is first + (t & mask).
+struct OperandRecord {
+  uint16_t first, mask;
+};
+struct alignas(16) StepRecord {
+  ReplayOp op;
+  uint8_t reserved;
+  uint16_t to;  ///< of thread 0; a temporary
+  OperandRecord a, b, c;
+};
+
+struct ProgramRecord {
+  StepRecord steps[16];
+  Floats4 scalars[kScalarSlots];
+  double wide[2];
+  uint32_t step_count;
+  uint32_t inputs;
+  ReplayDtype dtypes[4];  ///< of the inputs
+  ReplayDtype result;
+  uint8_t has_gradient;
+  uint8_t reserved[2];
+  int32_t faint;  ///< faint_gradient() of rules that have one
+  uint32_t first_scalar;
+};
+
+/// Items of the inputs in device memory: bases, then the gradient.
+struct InputPointers {
+  uint8_t* of[4];
+};
+
+/// A second program that runs on the same registers has its scalars kScalarSlots after the first's.
+enum class ProgramPlace : uint8_t { kFirst, kSecond };
+
+/// REQUIRES: as many scalars as the program has.
+ProgramRecord program_record(const ReplayParameters& parameters, const ReplayProgram& program,
+                             ProgramPlace place);
+
+}  // namespace cairn::gpu
