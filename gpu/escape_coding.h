@@ -42,6 +42,7 @@ class EscapeCoding {
     auto* const values = reinterpret_cast<U*>(memory.values);
 #pragma unroll
     for (unsigned round = 0; round < kTileRounds; ++round) {
+      if (escapes_among(codes[round]) == 0) continue;
       unsigned place = places.first[round];
 #pragma unroll
       for (unsigned i = 0; i < kItems; ++i) {

@@ -33,9 +33,7 @@ class ItemGroup {
         items_(load_items4(result(), chunk.items + first * item_bytes(result()), count)) {}
 
   CAIRN_DEVICE Gradients4 guess() const {
-    const uint8_t* const* bases = chunk_.inputs.of;
-    const InputPointers inputs{
-        {chunk_.items, const_cast<uint8_t*>(bases[0]), const_cast<uint8_t*>(bases[1]), nullptr}};
+    const InputPointers inputs{{chunk_.items, chunk_.inputs.of[0], chunk_.inputs.of[1]}};
     load_inputs(slots(), memory_.guesser, memory_.guesser.inputs, inputs, first_, count_);
     const Floats4 guessed = run_program(slots(), memory_.guesser);
     Gradients4 gradients;

@@ -1,8 +1,8 @@
 // Predictions that one base gives item by item: itself, or cast to another dtype. For kernels.
 //
-// A source loads what predicts the items of a thread in a round, and combines it with items to
+// A source loads what predicts the items of a thread in all rounds, and combines it with items to
 // residuals and with residuals to items. It has nothing to load for items that are not there, whose
-// residuals are 0.
+// residuals are 0. A multiprocessor shall have registers for kBlocks blocks.
 #pragma once
 
 #include "base/encodings/item_math.h"
@@ -12,24 +12,32 @@ namespace cairn::gpu {
 
 struct NoMemory {};
 
+/// Calls with the words of both, of which each has whole items.
 template <class U, class Combine>
 CAIRN_DEVICE ItemVector<U> combined(const ItemVector<U>& a, const ItemVector<U>& b,
                                     Combine combine) {
   ItemVector<U> result{};
+  if constexpr (sizeof(U) == 8) {
 #pragma unroll
-  for (unsigned i = 0; i < ItemVector<U>::kItems; ++i) result.put(i, combine(a.at(i), b.at(i)));
+    for (unsigned i = 0; i < 2; ++i) result.put(i, combine(a.at(i), b.at(i)));
+  } else {
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) result.words[i] = combine(a.words[i], b.words[i]);
+  }
   return result;
 }
 
 template <bool kIsFloat, class U>
-CAIRN_DEVICE ItemVector<U> residuals_of(const ItemVector<U>& items,
-                                        const ItemVector<U>& prediction) {
-  return combined(items, prediction, [](U a, U b) { return residual_of<kIsFloat, U>(a, b); });
+CAIRN_DEVICE ItemVector<U> residual_vector(const ItemVector<U>& items,
+                                           const ItemVector<U>& prediction) {
+  return combined(items, prediction,
+                  [](auto a, auto b) { return residuals_of<kIsFloat, U, decltype(a)>(a, b); });
 }
 template <bool kIsFloat, class U>
-CAIRN_DEVICE ItemVector<U> corrected_by(const ItemVector<U>& residuals,
-                                        const ItemVector<U>& prediction) {
-  return combined(prediction, residuals, [](U a, U b) { return corrected<kIsFloat, U>(a, b); });
+CAIRN_DEVICE ItemVector<U> corrected_vector(const ItemVector<U>& prediction,
+                                            const ItemVector<U>& residuals) {
+  return combined(prediction, residuals,
+                  [](auto a, auto b) { return corrected<kIsFloat, U, decltype(a)>(a, b); });
 }
 
 template <class U>
@@ -44,24 +52,28 @@ class PlainSource {
  public:
   using Item = U;
   using Memory = NoMemory;
+  static constexpr unsigned kBlocks = 4;
   using Loaded = ItemVector<U>;
 
   CAIRN_DEVICE PlainSource(const TransformWork& work, const TileItems<U>&, Memory&)
       : combination_(work.combination) {}
 
-  CAIRN_DEVICE Loaded load(const TileItems<U>& tile, unsigned round) const {
-    if (combination_ == Combination::kItself) return {};
-    const uint64_t at = (tile.first + tile.offset(round)) * sizeof(U);
-    return load_items<U>(tile.chunk.inputs.of[0] + at, tile.present(round));
+  CAIRN_DEVICE void load(const TileItems<U>& tile, Loaded (&loaded)[kTileRounds]) const {
+#pragma unroll
+    for (unsigned round = 0; round < kTileRounds; ++round) {
+      const uint64_t at = (tile.first + tile.offset(round)) * sizeof(U);
+      const unsigned count = combination_ == Combination::kItself ? 0 : tile.present(round);
+      loaded[round] = load_items<U>(tile.chunk.inputs.of[0] + at, count);
+    }
   }
   CAIRN_DEVICE ItemVector<U> residuals(const ItemVector<U>& items, const Loaded& base) const {
-    if (combination_ == Combination::kFloats) return residuals_of<true>(items, base);
-    if (combination_ == Combination::kIntegers) return residuals_of<false>(items, base);
+    if (combination_ == Combination::kFloats) return residual_vector<true>(items, base);
+    if (combination_ == Combination::kIntegers) return residual_vector<false>(items, base);
     return xor_of(items, base);  // an item itself is itself XOR 0
   }
   CAIRN_DEVICE ItemVector<U> items(const ItemVector<U>& residuals, const Loaded& base) const {
-    if (combination_ == Combination::kFloats) return corrected_by<true>(residuals, base);
-    if (combination_ == Combination::kIntegers) return corrected_by<false>(residuals, base);
+    if (combination_ == Combination::kFloats) return corrected_vector<true>(base, residuals);
+    if (combination_ == Combination::kIntegers) return corrected_vector<false>(base, residuals);
     return xor_of(residuals, base);
   }
 
@@ -75,6 +87,7 @@ class DerivedSource {
  public:
   using Item = U;
   using Memory = NoMemory;
+  static constexpr unsigned kBlocks = 4;
   static constexpr bool kIsNarrow = sizeof(U) == 2;
   /// As many words as the base has of the items of a vector.
   struct Loaded {
@@ -84,7 +97,19 @@ class DerivedSource {
   CAIRN_DEVICE DerivedSource(const TransformWork& work, const TileItems<U>&, Memory&)
       : is_bf16_(work.is_bf16) {}
 
-  CAIRN_DEVICE Loaded load(const TileItems<U>& tile, unsigned round) const {
+  CAIRN_DEVICE void load(const TileItems<U>& tile, Loaded (&loaded)[kTileRounds]) const {
+#pragma unroll
+    for (unsigned round = 0; round < kTileRounds; ++round) loaded[round] = load(tile, round);
+  }
+  CAIRN_DEVICE ItemVector<U> residuals(const ItemVector<U>& items, const Loaded& base) const {
+    return residual_vector<true>(items, prediction(base));
+  }
+  CAIRN_DEVICE ItemVector<U> items(const ItemVector<U>& residuals, const Loaded& base) const {
+    return corrected_vector<true>(prediction(base), residuals);
+  }
+
+ private:
+  CAIRN_DEVICE static Loaded load(const TileItems<U>& tile, unsigned round) {
     const uint64_t first = tile.first + tile.offset(round);
     const unsigned count = tile.present(round);
     if constexpr (kIsNarrow) {
@@ -103,14 +128,6 @@ class DerivedSource {
       return {{few.words[0], few.words[1]}};
     }
   }
-  CAIRN_DEVICE ItemVector<U> residuals(const ItemVector<U>& items, const Loaded& base) const {
-    return residuals_of<true>(items, prediction(base));
-  }
-  CAIRN_DEVICE ItemVector<U> items(const ItemVector<U>& residuals, const Loaded& base) const {
-    return corrected_by<true>(residuals, prediction(base));
-  }
-
- private:
   CAIRN_DEVICE ItemVector<U> prediction(const Loaded& base) const {
     return is_bf16_ ? cast<true>(base) : cast<false>(base);
   }

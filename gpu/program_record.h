@@ -13,7 +13,8 @@
 namespace cairn::gpu {
 
 inline constexpr unsigned kProgramThreads = 256;
-inline constexpr unsigned kThreadRegisters = 8;  ///< four inputs and four temporaries
+inline constexpr unsigned kInputRegisters = 3;   ///< no rule has more
+inline constexpr unsigned kThreadRegisters = 7;  ///< inputs, then four temporaries
 inline constexpr unsigned kThreadSlots = kThreadRegisters * kProgramThreads;
 inline constexpr unsigned kScalarSlots = 6;
 inline constexpr unsigned kResultSlot = (kThreadRegisters - 1) * kProgramThreads;
@@ -39,23 +40,22 @@ struct ProgramRecord {
   double wide[2];
   uint32_t step_count;
   uint32_t inputs;
-  ReplayDtype dtypes[4];  ///< of the inputs
+  ReplayDtype dtypes[kInputRegisters];
   ReplayDtype result;
-  uint8_t has_gradient;
-  uint8_t reserved[2];
+  uint32_t has_gradient;
   int32_t faint;  ///< faint_gradient() of rules that have one
   uint32_t first_scalar;
 };
 
 /// Items of the inputs in device memory: bases, then the gradient.
 struct InputPointers {
-  uint8_t* of[4];
+  uint8_t* of[kInputRegisters];
 };
 
 /// A second program that runs on the same registers has its scalars kScalarSlots after the first's.
 enum class ProgramPlace : uint8_t { kFirst, kSecond };
 
-/// REQUIRES: as many scalars as the program has.
+/// REQUIRES: as many scalars as the program has, at most kInputRegisters inputs.
 ProgramRecord program_record(const ReplayParameters& parameters, const ReplayProgram& program,
                              ProgramPlace place);
 

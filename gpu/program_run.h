@@ -165,15 +165,15 @@ CAIRN_DEVICE void set_input(Floats4* slots, unsigned input, const Floats4& float
 /// loads are under way before the first is waited for.
 CAIRN_DEVICE void load_inputs(Floats4* slots, const ProgramRecord& program, unsigned inputs,
                               const InputPointers& from, uint64_t first, unsigned count) {
-  RawItems4 raw[kScalars];
+  RawItems4 raw[kInputRegisters];
 #pragma unroll
-  for (unsigned i = 0; i < kScalars; ++i) {
+  for (unsigned i = 0; i < kInputRegisters; ++i) {
     if (i >= inputs) continue;
     const ReplayDtype dtype = program.dtypes[i];
     raw[i] = load_items4(dtype, from.of[i] + first * item_bytes(dtype), count);
   }
 #pragma unroll
-  for (unsigned i = 0; i < kScalars; ++i) {
+  for (unsigned i = 0; i < kInputRegisters; ++i) {
     if (i < inputs) set_input(slots, i, floats_of(program.dtypes[i], raw[i]));
   }
 }

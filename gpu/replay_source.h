@@ -12,9 +12,11 @@ class ReplaySource {
  public:
   using Item = U;
   using Loaded = ItemVector<U>;
+  static constexpr unsigned kBlocks = 4;  // with fewer registers it spills
   struct Memory {
     ProgramRegisters registers;
     ProgramRecord program;
+    alignas(16) U predictions[TileItems<U>::kItems];
   };
   static_assert(kTileThreads == kProgramThreads);
 
@@ -25,33 +27,43 @@ class ReplaySource {
     __syncthreads();
   }
 
-  CAIRN_DEVICE Loaded load(const TileItems<U>& tile, unsigned round) const {
-    Floats4* const slots = memory_.registers.slots;
-    const uint64_t first = tile.first + tile.offset(round);
-    const unsigned present = tile.present(round);
-    ItemVector<U> prediction{};
-#pragma unroll
-    for (unsigned group = 0; group < ItemVector<U>::kItems; group += 4) {
-      const unsigned count = present < group ? 0 : present - group;
-      load_inputs(slots, memory_.program, memory_.program.inputs, tile.chunk.inputs, first + group,
-                  count < 4 ? count : 4);
-      const Floats4 results = run_program(slots, memory_.program);
-#pragma unroll
-      for (unsigned i = 0; i < 4; ++i) {
-        const auto item = static_cast<U>(item_of(memory_.program.result, results.of[i]));
-        prediction.put(group + i, i < count ? item : U{0});
-      }
+  /// Four items at a time, in a loop that is not unrolled: its code is long, and no array that it
+  /// fills could stay in registers. Each thread reads only what it has written.
+  CAIRN_DEVICE void load(const TileItems<U>& tile, Loaded (&loaded)[kTileRounds]) const {
+    constexpr unsigned kGroups = ItemVector<U>::kItems / 4;  // of a vector
+#pragma unroll 1
+    for (unsigned number = 0; number < kTileRounds * kGroups; ++number) {
+      const unsigned begin = tile.offset(number / kGroups) + number % kGroups * 4;
+      const unsigned left = begin < tile.count ? tile.count - begin : 0;
+      predict(tile, begin, left < 4 ? left : 4);
     }
-    return prediction;
+#pragma unroll
+    for (unsigned round = 0; round < kTileRounds; ++round) {
+      const auto* from = reinterpret_cast<const uint8_t*>(&memory_.predictions[tile.offset(round)]);
+      loaded[round] = load_items<U>(from, ItemVector<U>::kItems);
+    }
   }
   CAIRN_DEVICE ItemVector<U> residuals(const ItemVector<U>& items, const Loaded& prediction) const {
-    return residuals_of<true>(items, prediction);
+    return residual_vector<true>(items, prediction);
   }
   CAIRN_DEVICE ItemVector<U> items(const ItemVector<U>& residuals, const Loaded& prediction) const {
-    return corrected_by<true>(residuals, prediction);
+    return corrected_vector<true>(prediction, residuals);
   }
 
  private:
+  /// The four items from `begin` on, zeros for those from `count` on.
+  CAIRN_DEVICE void predict(const TileItems<U>& tile, unsigned begin, unsigned count) const {
+    Floats4* const slots = memory_.registers.slots;
+    const ProgramRecord& program = memory_.program;
+    load_inputs(slots, program, program.inputs, tile.chunk.inputs, tile.first + begin, count);
+    const Floats4 results = run_program(slots, program);
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) {
+      const auto item = static_cast<U>(item_of(program.result, results.of[i]));
+      memory_.predictions[begin + i] = i < count ? item : U{0};
+    }
+  }
+
   Memory& memory_;
 };
 

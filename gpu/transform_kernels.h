@@ -25,33 +25,33 @@ CAIRN_DEVICE void wait_for_memory() {
 }
 
 template <class Source, class Coding>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, Source::kBlocks)
     encode_tiles(TransformWork work, CodedMemory coded) {
   using U = typename Source::Item;
   auto& memory = shared<TileMemory<Source, Coding>>();
   for (uint64_t number = blockIdx.x; number < work.tiles; number += gridDim.x) {
     const TileItems<U> tile(work, number);
     const Source source(work, tile, memory.source);
-    ItemVector<U> items[kTileRounds];
     typename Source::Loaded loaded[kTileRounds];
+    source.load(tile, loaded);
+    ItemVector<U> residuals[kTileRounds];  // items first; all loads before the first use
 #pragma unroll
     for (unsigned round = 0; round < kTileRounds; ++round) {
-      items[round] = load_items<U>(tile.items(round), tile.present(round));
-      loaded[round] = source.load(tile, round);
+      residuals[round] = load_items<U>(tile.items(round), tile.present(round));
     }
 #pragma unroll
     for (unsigned round = 0; round < kTileRounds; ++round) {
-      items[round] = source.residuals(items[round], loaded[round]);
+      residuals[round] = source.residuals(residuals[round], loaded[round]);
     }
     wait_for_memory<typename Source::Memory>();
-    Coding::put(coded, tile, items, memory.coding);
+    Coding::put(coded, tile, residuals, memory.coding);
     wait_for_memory<typename Source::Memory, typename Coding::Memory>();
   }
 }
 
 /// Items may be the base itself: a thread has loaded what it overwrites.
 template <class Source, class Coding>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, Source::kBlocks)
     decode_tiles(TransformWork work, CodedMemory coded) {
   using U = typename Source::Item;
   auto& memory = shared<TileMemory<Source, Coding>>();
@@ -59,8 +59,7 @@ __global__ void __launch_bounds__(kTileThreads)
     const TileItems<U> tile(work, number);
     const Source source(work, tile, memory.source);
     typename Source::Loaded loaded[kTileRounds];
-#pragma unroll
-    for (unsigned round = 0; round < kTileRounds; ++round) loaded[round] = source.load(tile, round);
+    source.load(tile, loaded);
     wait_for_memory<typename Source::Memory>();
     ItemVector<U> residuals[kTileRounds];
     if (Coding::take(coded, tile, residuals, memory.coding)) {

@@ -103,7 +103,8 @@ Status TransformPlan::add(const TransformChunk& chunk, size_t number) {
 static ChunkRecord chunk_record(const Transform& transform, const TransformChunk& chunk,
                                 uint64_t coded) {
   ChunkRecord record{chunk.items, {}, chunk.count, coded, chunk.program};
-  for (size_t i = 0; i < 3; ++i) record.inputs.of[i] = const_cast<uint8_t*>(chunk.bases[i]);
+  for (size_t i = 0; i < kInputRegisters; ++i)
+    record.inputs.of[i] = const_cast<uint8_t*>(chunk.bases[i]);
   if (transform.prediction == Prediction::kReplay && chunk.count > 0) {
     const ReplayParameters& parameters = transform.programs[chunk.program];
     const auto program = replay_program(parameters.rule, parameters.variant);

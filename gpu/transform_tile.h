@@ -32,7 +32,7 @@ struct TileItems {
 
   uint64_t number;  ///< of the tile in its plan
   uint64_t chunk_number;
-  ChunkRecord chunk;
+  const ChunkRecord& chunk;
   uint64_t first;  ///< its first item in the chunk
   unsigned count;  ///< items, fewer than kItems at the end of a chunk
 

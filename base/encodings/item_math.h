@@ -9,33 +9,58 @@
 namespace cairn {
 namespace {  // NOLINT(google-build-namespaces): one copy for each instruction set, see above
 
-template <bool kIsFloat, class U>
-[[gnu::always_inline]] constexpr U rank_of(U item) {
-  if constexpr (!kIsFloat) return item;
-  constexpr int kTop = 8 * sizeof(U) - 1;
-  const U is_negative = static_cast<U>(-(item >> kTop));  // all bits or none
-  return static_cast<U>(item ^ (is_negative | U{1} << kTop));
+/// Numbers of type U side by side in a word of type W; one, where both are the same.
+template <class U, class W>
+struct Packed {
+  static constexpr int kTop = 8 * sizeof(U) - 1;
+  static constexpr W kOnes = static_cast<W>(static_cast<W>(-1) / static_cast<U>(-1));
+  static constexpr W kTops = static_cast<W>(kOnes << kTop);
+  static constexpr W kOthers = static_cast<W>(~kTops);
+
+  /// All bits of each number of which the highest one is set, and none of the others.
+  [[gnu::always_inline]] static constexpr W spread_tops(W word) {
+    return spread_ones(static_cast<W>(word >> kTop));
+  }
+  /// The same of the lowest bit.
+  [[gnu::always_inline]] static constexpr W spread_ones(W word) {
+    return static_cast<W>(static_cast<W>(word & kOnes) * static_cast<U>(-1));
+  }
+  // No carry goes from one number to the next.
+  [[gnu::always_inline]] static constexpr W sum(W a, W b) {
+    if constexpr (sizeof(U) == sizeof(W)) return static_cast<W>(a + b);
+    return ((a & kOthers) + (b & kOthers)) ^ ((a ^ b) & kTops);
+  }
+  [[gnu::always_inline]] static constexpr W difference(W a, W b) {
+    if constexpr (sizeof(U) == sizeof(W)) return static_cast<W>(a - b);
+    return ((a | kTops) - (b & kOthers)) ^ ((a ^ ~b) & kTops);
+  }
+};
+
+template <bool kIsFloat, class U, class W = U>
+[[gnu::always_inline]] constexpr W ranks_of(W items) {
+  using P = Packed<U, W>;
+  return kIsFloat ? static_cast<W>(items ^ (P::spread_tops(items) | P::kTops)) : items;
 }
 /// The inverse.
-template <bool kIsFloat, class U>
-[[gnu::always_inline]] constexpr U item_of_rank(U rank) {
-  if constexpr (!kIsFloat) return rank;
-  constexpr int kTop = 8 * sizeof(U) - 1;
-  const U was_negative = static_cast<U>((rank >> kTop) - 1);
-  return static_cast<U>(rank ^ (was_negative | U{1} << kTop));
+template <bool kIsFloat, class U, class W = U>
+[[gnu::always_inline]] constexpr W items_of_ranks(W ranks) {
+  using P = Packed<U, W>;
+  const W were_negative = P::spread_tops(static_cast<W>(~ranks));
+  return kIsFloat ? static_cast<W>(ranks ^ (were_negative | P::kTops)) : ranks;
 }
 
-template <bool kIsFloat, class U>
-[[gnu::always_inline]] constexpr U residual_of(U item, U prediction) {
-  constexpr int kTop = 8 * sizeof(U) - 1;
-  const U d = static_cast<U>(rank_of<kIsFloat>(item) - rank_of<kIsFloat>(prediction));
-  return static_cast<U>(static_cast<U>(d << 1) ^ static_cast<U>(-(d >> kTop)));
+template <bool kIsFloat, class U, class W = U>
+[[gnu::always_inline]] constexpr W residuals_of(W items, W prediction) {
+  using P = Packed<U, W>;
+  const W d = P::difference(ranks_of<kIsFloat, U, W>(items), ranks_of<kIsFloat, U, W>(prediction));
+  return static_cast<W>((static_cast<W>(d << 1) & ~P::kOnes) ^ P::spread_tops(d));
 }
-/// The item of which this is the residual.
-template <bool kIsFloat, class U>
-[[gnu::always_inline]] constexpr U corrected(U prediction, U residual) {
-  const U d = static_cast<U>((residual >> 1) ^ static_cast<U>(-(residual & 1)));
-  return item_of_rank<kIsFloat>(static_cast<U>(rank_of<kIsFloat>(prediction) + d));
+/// The items of which these are the residuals.
+template <bool kIsFloat, class U, class W = U>
+[[gnu::always_inline]] constexpr W corrected(W prediction, W residuals) {
+  using P = Packed<U, W>;
+  const W d = static_cast<W>((residuals >> 1 & P::kOthers) ^ P::spread_ones(residuals));
+  return items_of_ranks<kIsFloat, U, W>(P::sum(ranks_of<kIsFloat, U, W>(prediction), d));
 }
 
 [[gnu::always_inline]] constexpr uint16_t bf16_of(uint32_t bits) {

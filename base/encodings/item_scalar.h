@@ -29,7 +29,7 @@ struct Scalar {
                        uint8_t* residuals, ResidualCounts& counts) {
     U bits = 0;
     for (size_t at = 0; at < count * sizeof(U); at += sizeof(U)) {
-      const U z = residual_of<kIsFloat>(load<U>(items + at), load<U>(prediction + at));
+      const U z = residuals_of<kIsFloat, U>(load<U>(items + at), load<U>(prediction + at));
       store(residuals + at, z);
       counts.zeros += z == 0;
       counts.ones += z == 1;
@@ -41,7 +41,7 @@ struct Scalar {
   template <bool kIsFloat>
   static void correct(const uint8_t* residuals, size_t count, uint8_t* items) {
     for (size_t at = 0; at < count * sizeof(U); at += sizeof(U)) {
-      store(items + at, corrected<kIsFloat>(load<U>(items + at), load<U>(residuals + at)));
+      store(items + at, corrected<kIsFloat, U>(load<U>(items + at), load<U>(residuals + at)));
     }
   }
 

@@ -83,7 +83,7 @@ TEST_P(TransformReplay, GivesTheBitsOfThePredictorForEveryProgram) {
   const Transform transform = every_program(random, Coding::kPlanes, GetParam());
   ASSERT_GE(transform.programs.size(), 120u);
 #ifdef CAIRN_SIMT_TSAN
-  const size_t step = 11;
+  const size_t step = 17;
 #else
   const size_t step = 1;
 #endif
@@ -95,11 +95,16 @@ TEST_P(TransformReplay, GivesTheBitsOfThePredictorForEveryProgram) {
 }
 
 TEST_P(TransformReplay, OfEveryLengthAndCoding) {
+#ifdef CAIRN_SIMT_TSAN
+  constexpr size_t kCounts[] = {0, 5, 4097};
+#else
+  constexpr size_t kCounts[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 4095, 4097, 8193};
+#endif
   std::mt19937 random(10 + GetParam());
   for (const Coding coding : kCodings) {
     const Transform transform = every_program(random, coding, GetParam());
     std::vector<HostChunk> chunks;
-    for (const size_t count : {0, 1, 2, 3, 4, 5, 7, 8, 9, 4095, 4097, 8193}) {
+    for (const size_t count : kCounts) {
       const auto program = static_cast<uint32_t>(random() % transform.programs.size());
       chunks.push_back(random_chunk(random, transform, program, count));
     }
@@ -121,7 +126,7 @@ TEST_P(TransformReplay, InAnyOrder) {
 INSTANTIATE_TEST_SUITE_P(OfItems, TransformReplay, testing::Values(2, 4));
 
 TEST(TransformReplay, ItemsThatTheStepMadeAreItsResiduals) {
-  const AdamStep step(9000, 3);
+  const AdamStep step(4000, 3);
   const std::vector<HostChunk> chunks = {{step.v, {step.m, step.old_m, step.old_v}},
                                          {step.w, {step.old_w, step.m, step.v}, {}, 1}};
   Transform transform{Prediction::kReplay, Coding::kSparse, {4, true}};
@@ -259,6 +264,11 @@ TEST(FindGradients, InAnyOrder) {
 }
 
 TEST(FindGradients, OfAnyItemsInAnyDtypes) {
+#ifdef CAIRN_SIMT_TSAN
+  constexpr uint32_t kTurn = 7;
+#else
+  constexpr uint32_t kTurn = 1;
+#endif
   std::mt19937 random(11);
   for (const uint8_t bytes : {4, 2}) {
     Transform transform = every_program(random, Coding::kPlanes, bytes);
@@ -266,7 +276,7 @@ TEST(FindGradients, OfAnyItemsInAnyDtypes) {
       return !replay_program(parameters.rule, parameters.variant)->has_gradient;
     });
     std::vector<HostChunk> chunks;
-    for (uint32_t i = 0; i < transform.programs.size(); ++i) {
+    for (uint32_t i = 0; i < transform.programs.size(); i += kTurn) {
       for (uint32_t& scalar : transform.programs[i].scalars) {
         scalar = bits_of(std::uniform_real_distribution<float>(-1, 1)(random));
       }
