@@ -39,7 +39,7 @@ class EscapeCoding {
       store_codes(coded, tile, round, codes[round]);
     }
     const Places places = places_of(codes, memory.sums);
-    auto* const values = reinterpret_cast<U*>(memory.values);
+    auto* const values = aligned<U>(memory.values);
 #pragma unroll
     for (unsigned round = 0; round < kTileRounds; ++round) {
       if (escapes_among(codes[round]) == 0) continue;
@@ -58,7 +58,7 @@ class EscapeCoding {
     const uint64_t offset = memory.offset;
     if (offset + 16 * uint64_t{vectors} > coded.slab_bytes) return;
     for (unsigned i = threadIdx.x; i < vectors; i += kTileThreads) {
-      reinterpret_cast<uint4*>(coded.slab + offset)[i] = reinterpret_cast<uint4*>(memory.values)[i];
+      aligned<uint4>(coded.slab + offset)[i] = aligned<uint4>(memory.values)[i];
     }
   }
 
@@ -76,7 +76,7 @@ class EscapeCoding {
       if (threadIdx.x == 0) or_atomically(&coded.state->damaged, 1);
       return false;
     }
-    const auto* const values = reinterpret_cast<const U*>(coded.slab + run.offset);
+    const auto* const values = aligned<const U>(coded.slab + run.offset);
 #pragma unroll
     for (unsigned round = 0; round < kTileRounds; ++round) {
       unsigned place = places.first[round];
@@ -115,7 +115,7 @@ class EscapeCoding {
   CAIRN_DEVICE static unsigned* code_word(const CodedMemory& coded, const TileItems<U>& tile,
                                           unsigned round) {
     const uint64_t word = (tile.first + tile.offset(round)) * kBits / 32;
-    return reinterpret_cast<unsigned*>(coded.codes + tile.chunk.coded) + word;
+    return aligned<unsigned>(coded.codes + tile.chunk.coded) + word;
   }
   /// Lanes beside each other join theirs to words. Words without an item are not there.
   CAIRN_DEVICE static void store_codes(const CodedMemory& coded, const TileItems<U>& tile,

@@ -1,8 +1,10 @@
 // Predictions that one base gives item by item: itself, or cast to another dtype. For kernels.
 //
-// A source loads what predicts the items of a thread in all rounds, and combines it with items to
-// residuals and with residuals to items. It has nothing to load for items that are not there, whose
-// residuals are 0. A multiprocessor shall have registers for kBlocks blocks.
+// A source is made for a tile, with memory that the block shares: scratch until it is made, kept
+// until it has loaded. It then loads what predicts the items of a thread in all rounds, and
+// combines it with items to residuals and with residuals to items. It has nothing to load for items
+// that are not there, whose residuals are 0. A multiprocessor shall have registers for kBlocks
+// blocks.
 #pragma once
 
 #include "base/encodings/item_math.h"
@@ -51,11 +53,12 @@ template <class U>
 class PlainSource {
  public:
   using Item = U;
-  using Memory = NoMemory;
+  using Scratch = NoMemory;
+  using Kept = NoMemory;
   static constexpr unsigned kBlocks = 4;
   using Loaded = ItemVector<U>;
 
-  CAIRN_DEVICE PlainSource(const TransformWork& work, const TileItems<U>&, Memory&)
+  CAIRN_DEVICE PlainSource(const TransformWork& work, const TileItems<U>&, Scratch&, Kept&)
       : combination_(work.combination) {}
 
   CAIRN_DEVICE void load(const TileItems<U>& tile, Loaded (&loaded)[kTileRounds]) const {
@@ -86,15 +89,16 @@ template <class U>
 class DerivedSource {
  public:
   using Item = U;
-  using Memory = NoMemory;
-  static constexpr unsigned kBlocks = 4;
+  using Scratch = NoMemory;
+  using Kept = NoMemory;
+  static constexpr unsigned kBlocks = sizeof(U) == 2 ? 3 : 4;
   static constexpr bool kIsNarrow = sizeof(U) == 2;
   /// As many words as the base has of the items of a vector.
   struct Loaded {
     unsigned words[kIsNarrow ? 8 : 2];
   };
 
-  CAIRN_DEVICE DerivedSource(const TransformWork& work, const TileItems<U>&, Memory&)
+  CAIRN_DEVICE DerivedSource(const TransformWork& work, const TileItems<U>&, Scratch&, Kept&)
       : is_bf16_(work.is_bf16) {}
 
   CAIRN_DEVICE void load(const TileItems<U>& tile, Loaded (&loaded)[kTileRounds]) const {
@@ -121,7 +125,7 @@ class DerivedSource {
     } else {
       const uint8_t* base = tile.chunk.inputs.of[0] + first * 2;
       if (count == 4) {
-        const uint2 both = *reinterpret_cast<const uint2*>(base);
+        const uint2 both = *aligned<const uint2>(base);
         return {{both.x, both.y}};
       }
       const auto few = load_items<uint16_t>(base, count);

@@ -37,13 +37,13 @@ struct ItemVector {
 template <class U>
 CAIRN_DEVICE ItemVector<U> load_items(const uint8_t* from, unsigned count) {
   if (count == ItemVector<U>::kItems) {
-    const uint4 all = *reinterpret_cast<const uint4*>(from);
+    const uint4 all = *aligned<const uint4>(from);
     return {{all.x, all.y, all.z, all.w}};
   }
   ItemVector<U> items{};
 #pragma unroll
   for (unsigned i = 0; i < ItemVector<U>::kItems; ++i) {
-    if (i < count) items.put(i, reinterpret_cast<const U*>(from)[i]);
+    if (i < count) items.put(i, aligned<const U>(from)[i]);
   }
   return items;
 }
@@ -53,12 +53,12 @@ template <class U>
 CAIRN_DEVICE void store_items(const ItemVector<U>& items, unsigned count, uint8_t* to) {
   const unsigned(&w)[4] = items.words;
   if (count == ItemVector<U>::kItems) {
-    *reinterpret_cast<uint4*>(to) = make_uint4(w[0], w[1], w[2], w[3]);
+    *aligned<uint4>(to) = make_uint4(w[0], w[1], w[2], w[3]);
     return;
   }
 #pragma unroll
   for (unsigned i = 0; i < ItemVector<U>::kItems; ++i) {
-    if (i < count) reinterpret_cast<U*>(to)[i] = items.at(i);
+    if (i < count) aligned<U>(to)[i] = items.at(i);
   }
 }
 
@@ -82,29 +82,28 @@ struct PlaneVector {
   // All bytes of a plane at once, at a multiple of kItems.
   CAIRN_DEVICE void store(unsigned plane, uint8_t* to) const {
     const unsigned(&w)[4] = words;
-    if constexpr (sizeof(U) == 1)
-      *reinterpret_cast<uint4*>(to) = make_uint4(w[0], w[1], w[2], w[3]);
+    if constexpr (sizeof(U) == 1) *aligned<uint4>(to) = make_uint4(w[0], w[1], w[2], w[3]);
     if constexpr (sizeof(U) == 2) {
-      *reinterpret_cast<uint2*>(to) = make_uint2(w[2 * plane], w[2 * plane + 1]);
+      *aligned<uint2>(to) = make_uint2(w[2 * plane], w[2 * plane + 1]);
     }
-    if constexpr (sizeof(U) == 4) *reinterpret_cast<unsigned*>(to) = w[plane];
+    if constexpr (sizeof(U) == 4) *aligned<unsigned>(to) = w[plane];
     if constexpr (sizeof(U) == 8) {
-      *reinterpret_cast<uint16_t*>(to) = static_cast<uint16_t>(w[plane / 2] >> (16 * (plane % 2)));
+      *aligned<uint16_t>(to) = static_cast<uint16_t>(w[plane / 2] >> (16 * (plane % 2)));
     }
   }
   /// REQUIRES: the plane is 0.
   CAIRN_DEVICE void load(unsigned plane, const uint8_t* from) {
     if constexpr (sizeof(U) == 1) {
-      const uint4 all = *reinterpret_cast<const uint4*>(from);
+      const uint4 all = *aligned<const uint4>(from);
       words[0] = all.x, words[1] = all.y, words[2] = all.z, words[3] = all.w;
     }
     if constexpr (sizeof(U) == 2) {
-      const uint2 both = *reinterpret_cast<const uint2*>(from);
+      const uint2 both = *aligned<const uint2>(from);
       words[2 * plane] = both.x, words[2 * plane + 1] = both.y;
     }
-    if constexpr (sizeof(U) == 4) words[plane] = *reinterpret_cast<const unsigned*>(from);
+    if constexpr (sizeof(U) == 4) words[plane] = *aligned<const unsigned>(from);
     if constexpr (sizeof(U) == 8) {
-      words[plane / 2] |= unsigned{*reinterpret_cast<const uint16_t*>(from)} << (16 * (plane % 2));
+      words[plane / 2] |= unsigned{*aligned<const uint16_t>(from)} << (16 * (plane % 2));
     }
   }
 };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -35,6 +36,16 @@ CAIRN_DEVICE T& shared() {
   static_assert(sizeof(T) <= simt::kBlockMemoryBytes);
   return *static_cast<T*>(simt::block_memory());
 #endif
+}
+
+/// Memory as T's, at a multiple of their size: devices fail at any other address, the host as one
+/// must not forgive it.
+template <class T>
+CAIRN_DEVICE T* aligned(std::conditional_t<std::is_const_v<T>, const uint8_t, uint8_t>* memory) {
+#ifndef __CUDACC__
+  if (reinterpret_cast<uintptr_t>(memory) % sizeof(T) != 0) __builtin_trap();
+#endif
+  return reinterpret_cast<T*>(memory);
 }
 
 /// A grid of one dimension. REQUIRES: 1 to 2^31 - 1 blocks of 1 to 32 whole warps.

@@ -113,22 +113,22 @@ CAIRN_DEVICE RawItems4 load_items4(ReplayDtype dtype, const uint8_t* items, unsi
   RawItems4 raw{};
   if (dtype == ReplayDtype::kF32) {
     if (count == 4) {
-      const uint4 all = *reinterpret_cast<const uint4*>(items);
+      const uint4 all = *aligned<const uint4>(items);
       return {{all.x, all.y, all.z, all.w}};
     }
 #pragma unroll
     for (unsigned i = 0; i < 4; ++i) {
-      if (i < count) raw.words[i] = reinterpret_cast<const unsigned*>(items)[i];
+      if (i < count) raw.words[i] = aligned<const unsigned>(items)[i];
     }
   } else {
     if (count == 4) {
-      const uint2 both = *reinterpret_cast<const uint2*>(items);
+      const uint2 both = *aligned<const uint2>(items);
       return {{both.x, both.y, 0, 0}};
     }
 #pragma unroll
     for (unsigned i = 0; i < 4; ++i) {
       if (i >= count) continue;
-      raw.words[i / 2] |= unsigned{reinterpret_cast<const uint16_t*>(items)[i]} << (16 * (i % 2));
+      raw.words[i / 2] |= unsigned{aligned<const uint16_t>(items)[i]} << (16 * (i % 2));
     }
   }
   return raw;

@@ -11,11 +11,14 @@
 
 namespace cairn::gpu {
 
-/// What a block shares: its source is done with it when its coding begins.
+/// What a block shares: its source is done with its scratch memory when the coding begins.
 template <class Source, class Coding>
-union TileMemory {
-  typename Source::Memory source;
-  typename Coding::Memory coding;
+struct TileMemory {
+  union {
+    typename Source::Scratch scratch;
+    typename Coding::Memory coding;
+  };
+  typename Source::Kept kept;
 };
 
 /// Between the uses of memory that the threads share; nothing to wait for without.
@@ -31,7 +34,7 @@ __global__ void __launch_bounds__(kTileThreads, Source::kBlocks)
   auto& memory = shared<TileMemory<Source, Coding>>();
   for (uint64_t number = blockIdx.x; number < work.tiles; number += gridDim.x) {
     const TileItems<U> tile(work, number);
-    const Source source(work, tile, memory.source);
+    const Source source(work, tile, memory.scratch, memory.kept);
     typename Source::Loaded loaded[kTileRounds];
     source.load(tile, loaded);
     ItemVector<U> residuals[kTileRounds];  // items first; all loads before the first use
@@ -43,9 +46,9 @@ __global__ void __launch_bounds__(kTileThreads, Source::kBlocks)
     for (unsigned round = 0; round < kTileRounds; ++round) {
       residuals[round] = source.residuals(residuals[round], loaded[round]);
     }
-    wait_for_memory<typename Source::Memory>();
+    wait_for_memory<typename Source::Scratch>();
     Coding::put(coded, tile, residuals, memory.coding);
-    wait_for_memory<typename Source::Memory, typename Coding::Memory>();
+    wait_for_memory<typename Source::Scratch, typename Coding::Memory>();
   }
 }
 
@@ -57,19 +60,19 @@ __global__ void __launch_bounds__(kTileThreads, Source::kBlocks)
   auto& memory = shared<TileMemory<Source, Coding>>();
   for (uint64_t number = blockIdx.x; number < work.tiles; number += gridDim.x) {
     const TileItems<U> tile(work, number);
-    const Source source(work, tile, memory.source);
-    typename Source::Loaded loaded[kTileRounds];
-    source.load(tile, loaded);
-    wait_for_memory<typename Source::Memory>();
+    const Source source(work, tile, memory.scratch, memory.kept);
+    wait_for_memory<typename Source::Scratch>();
     ItemVector<U> residuals[kTileRounds];
     if (Coding::take(coded, tile, residuals, memory.coding)) {
+      typename Source::Loaded loaded[kTileRounds];
+      source.load(tile, loaded);
 #pragma unroll
       for (unsigned round = 0; round < kTileRounds; ++round) {
         store_items(source.items(residuals[round], loaded[round]), tile.present(round),
                     tile.items(round));
       }
     }
-    wait_for_memory<typename Source::Memory, typename Coding::Memory>();
+    wait_for_memory<typename Source::Scratch, typename Coding::Memory>();
   }
 }
 

@@ -13,8 +13,13 @@ TESTED_BY = {
     "gpu/cuda/device.cc": "tests/gpu/digest_plan_test.cc",
     "gpu/digest.cu": "tests/gpu/digest_plan_test.cc",
     "gpu/enqueue.cc": "tests/gpu/digest_plan_test.cc",
+    "gpu/find_gradients.cu": "tests/gpu/transform_replay_test.cc",
+    "gpu/program_record.cc": "tests/gpu/transform_replay_test.cc",
+    "gpu/replay.cu": "tests/gpu/transform_replay_test.cc",
     "gpu/simt/fiber.cc": "tests/gpu/simt/run_grid_test.cc",
     "gpu/simt/host_device.cc": "tests/gpu/digest_plan_test.cc",
+    "gpu/transform.cu": "tests/gpu/transform_plan_test.cc",
+    "gpu/transform_calls.cc": "tests/gpu/transform_plan_test.cc",
     # One digest, whatever the kernel: the test runs all that the machine has.
     "base/digest_avx2.cc": "tests/base/digest_test.cc",
     "base/digest_avx512.cc": "tests/base/digest_test.cc",
