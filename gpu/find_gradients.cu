@@ -16,6 +16,11 @@ struct FinderMemory {
   ProgramRecord program, guesser;
 };
 
+/// One copy of the code for all places.
+CAIRN_DEVICE_CALL Floats4 run_apart(Floats4* slots, const ProgramRecord& program) {
+  return run_program(slots, program);
+}
+
 /// A gradient for each of four items.
 struct Gradients4 {
   uint16_t of[4];
@@ -35,7 +40,7 @@ class ItemGroup {
   CAIRN_DEVICE Gradients4 guess() const {
     const InputPointers inputs{{chunk_.items, chunk_.inputs.of[0], chunk_.inputs.of[1]}};
     load_inputs(slots(), memory_.guesser, memory_.guesser.inputs, inputs, first_, count_);
-    const Floats4 guessed = run_program(slots(), memory_.guesser);
+    const Floats4 guessed = run_apart(slots(), memory_.guesser);
     Gradients4 gradients;
 #pragma unroll
     for (unsigned i = 0; i < 4; ++i) gradients.of[i] = bf16_of(__float_as_uint(guessed.of[i]));
@@ -51,7 +56,7 @@ class ItemGroup {
 #pragma unroll
     for (unsigned i = 0; i < 4; ++i) floats.of[i] = __uint_as_float(f32_of_bf16(gradients.of[i]));
     set_input(slots(), bases(), floats);
-    const Floats4 results = run_program(slots(), memory_.program);
+    const Floats4 results = run_apart(slots(), memory_.program);
     unsigned given = 0;
 #pragma unroll
     for (unsigned i = 0; i < 4; ++i) {

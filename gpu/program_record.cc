@@ -6,14 +6,16 @@
 
 namespace cairn::gpu {
 
+static constexpr uint32_t kSlotBytes = sizeof(Floats4);
+
 static OperandRecord operand(uint8_t register_number, unsigned first_scalar) {
   if (register_number >= kScalars && register_number < kTemporaries) {
-    return {static_cast<uint16_t>(first_scalar + register_number - kScalars), 0};
+    return {kSlotBytes * (first_scalar + register_number - kScalars), 0};
   }
   const unsigned own = register_number < kScalars
                            ? register_number
                            : register_number - kTemporaries + kInputRegisters;
-  return {static_cast<uint16_t>(own * kProgramThreads), kProgramThreads - 1};
+  return {kSlotBytes * own * kProgramThreads, kSlotBytes};
 }
 
 ProgramRecord program_record(const ReplayParameters& parameters, const ReplayProgram& program,

@@ -23,14 +23,13 @@ struct alignas(16) Floats4 {
   float of[4];
 };
 
-/// The slot of thread t is first + (t & mask).
+/// In bytes from slot 0 on: that of thread t is at first + t * scale.
 struct OperandRecord {
-  uint16_t first, mask;
+  uint32_t first, scale;
 };
 struct alignas(16) StepRecord {
   ReplayOp op;
-  uint8_t reserved;
-  uint16_t to;  ///< of thread 0; a temporary
+  uint32_t to;  ///< a temporary of thread 0, in bytes
   OperandRecord a, b, c;
 };
 

@@ -38,7 +38,8 @@ CAIRN_DEVICE float apply_op(float a, float b, float c, double x, double y) {
 }
 
 CAIRN_DEVICE const Floats4& operand(const Floats4* slots, OperandRecord record) {
-  return slots[record.first + (threadIdx.x & record.mask)];
+  const auto* bytes = reinterpret_cast<const uint8_t*>(slots);
+  return *aligned<const Floats4>(bytes + record.first + threadIdx.x * record.scale);
 }
 
 /// Reads what the operation takes and no more: scratch memory is what limits a program.
@@ -55,7 +56,8 @@ CAIRN_DEVICE void take_step(Floats4* slots, const StepRecord& step, const double
   Floats4 result;
 #pragma unroll
   for (unsigned i = 0; i < 4; ++i) result.of[i] = apply_op<kOp>(a.of[i], b.of[i], c.of[i], x, y);
-  slots[step.to + threadIdx.x] = result;
+  auto* const to = reinterpret_cast<uint8_t*>(slots) + step.to;
+  aligned<Floats4>(to)[threadIdx.x] = result;
 }
 
 CAIRN_DEVICE void take_any_step(Floats4* slots, const StepRecord& step, const double* wide) {
@@ -87,10 +89,9 @@ CAIRN_DEVICE void take_any_step(Floats4* slots, const StepRecord& step, const do
   }
 }
 
-/// What the thread's inputs give, each NaN canonical. A call of its own: kernels run programs at
-/// several places. Each thread uses its own registers, so no two wait for each other.
-/// REQUIRES: the program's scalars in their slots.
-CAIRN_DEVICE_CALL Floats4 run_program(Floats4* slots, const ProgramRecord& program) {
+/// What the thread's inputs give, each NaN canonical. Each thread uses its own registers, so no two
+/// wait for each other. REQUIRES: the program's scalars in their slots.
+CAIRN_DEVICE Floats4 run_program(Floats4* slots, const ProgramRecord& program) {
 #pragma unroll 1
   for (unsigned i = 0; i < program.step_count; ++i) {
     take_any_step(slots, program.steps[i], program.wide);
