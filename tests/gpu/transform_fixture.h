@@ -203,9 +203,9 @@ inline void expect_coded(const Transform& transform, std::span<const HostChunk> 
 }
 
 inline void expect_counts(const Transform& transform, std::span<const HostChunk> chunks,
-                          const TransformPlan& plan, DeviceSpan image) {
+                          const TransformPlan& plan, DeviceSpan image, Share share) {
   const OnDevice counts(plan.counts_bytes());
-  must(count_residuals({}, plan, image, counts.span()));
+  must(count_residuals({}, plan, image, counts.span(), share));
   const Bytes content = counts.content();
   for (size_t i = 0; i < chunks.size(); ++i) {
     ChunkCounts met;
@@ -236,7 +236,7 @@ inline void expect_round_trip(const Transform& transform, std::span<const HostCh
   const CodedOnDevice made(plan);
   must(encode({}, plan, image.span(), made.spans(), share));
   ASSERT_NO_FATAL_FAILURE(expect_coded(transform, chunks, plan, made));
-  ASSERT_NO_FATAL_FAILURE(expect_counts(transform, chunks, plan, image.span()));
+  ASSERT_NO_FATAL_FAILURE(expect_counts(transform, chunks, plan, image.span(), share));
   device.spoil_items(chunks);
   must(decode({}, plan, image.span(), made.spans(), share));
   ASSERT_EQ(made.state_now().damaged, 0u);

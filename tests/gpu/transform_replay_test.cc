@@ -259,7 +259,7 @@ TEST(FindGradients, GivesThoseOfTheHost) {
 }
 
 TEST(FindGradients, InAnyOrder) {
-  const GradientCase made = gradient_case(900, 9);
+  const GradientCase made = gradient_case(4100, 9);
   in_any_order([&] { expect_gradients(made.transform, made.chunks, Share{1}); });
 }
 
