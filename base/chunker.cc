@@ -51,9 +51,9 @@ std::vector<uint64_t> cut_content(ByteSpan content, const ChunkRule& rule) {
   const uint64_t bytes = content.size(), words = bytes / kWordBytes;
   for (uint64_t begin = 0; begin < bytes; begin = ends.back()) {
     const uint64_t left = bytes - begin, last = begin + std::min(left, rule.max_bytes);
-    // No cut is sought where it would leave less than the least: a quarter is never looked at.
-    const uint64_t from = (begin + std::min(left, rule.min_bytes)) / kWordBytes - 1;
     const uint64_t to = std::min(words, last / kWordBytes);
+    // No cut is sought where it would leave less than the least: a quarter is never looked at.
+    const uint64_t from = left <= rule.min_bytes ? to : (begin + rule.min_bytes) / kWordBytes - 1;
     const uint64_t found = find_low(content, from, to, rule.threshold);
     ends.push_back(found < to ? (found + 1) * kWordBytes : last);
   }
@@ -77,8 +77,8 @@ std::vector<uint64_t> cut_at_candidates(std::span<const uint64_t> candidates, ui
   std::vector<uint64_t> ends;
   auto next = candidates.begin();
   for (uint64_t begin = 0; begin < bytes; begin = ends.back()) {
-    next = std::lower_bound(next, candidates.end(), begin + rule.min_bytes);
-    const uint64_t last = std::min(begin + rule.max_bytes, bytes);
+    const uint64_t left = bytes - begin, last = begin + std::min(left, rule.max_bytes);
+    next = std::lower_bound(next, candidates.end(), begin + std::min(left, rule.min_bytes));
     ends.push_back(next != candidates.end() && *next <= last ? *next : last);
   }
   return ends;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -12,9 +13,11 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 #define CAIRN_DEVICE __device__ __forceinline__
+#define CAIRN_DEVICE_CALL static __device__ __noinline__
 #else
 #include "gpu/simt/words.h"
 #define CAIRN_DEVICE inline
+#define CAIRN_DEVICE_CALL inline
 #endif
 
 namespace cairn::gpu {
@@ -42,6 +45,16 @@ CAIRN_DEVICE uint64_t first_warp() { return first_thread() / kWarp; }
 CAIRN_DEVICE uint64_t all_warps() { return all_threads() / kWarp; }
 CAIRN_DEVICE unsigned lane_number() { return threadIdx.x % kWarp; }
 CAIRN_DEVICE unsigned warp_number() { return threadIdx.x / kWarp; }
+
+/// Memory as T's, at a multiple of their size: devices fail at any other address, the host as one
+/// must not forgive it.
+template <class T>
+CAIRN_DEVICE T* aligned(std::conditional_t<std::is_const_v<T>, const uint8_t, uint8_t>* memory) {
+#ifndef __CUDACC__
+  if (reinterpret_cast<uintptr_t>(memory) % sizeof(T) != 0) __builtin_trap();
+#endif
+  return reinterpret_cast<T*>(memory);
+}
 
 /// A grid of one dimension. REQUIRES: 1 to 2^31 - 1 blocks of 1 to 32 whole warps.
 struct Shape {

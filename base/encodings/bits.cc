@@ -227,7 +227,7 @@ bool correct_bits(ByteSpan stream, const SizeClasses& classes, ItemForm form, Mu
     using U = decltype(item);
     const auto correct = [&]<bool kIsFloat>() {
       return change_each<U>(stream, classes, items, [](U prediction, U value) {
-        return Scalar<U>::template corrected<kIsFloat>(prediction, static_cast<U>(value + 1));
+        return corrected<kIsFloat, U>(prediction, static_cast<U>(value + 1));
       });
     };
     return form.is_float ? correct.template operator()<true>()

@@ -48,7 +48,7 @@ bool change_each(ByteSpan gaps, ByteSpan values, MutableBytes items, const Chang
 template <class U, bool kIsFloat>
 bool correct(ByteSpan gaps, ByteSpan values, MutableBytes items) {
   return change_each<U>(gaps, values, items, [](U prediction, U value) {
-    return Scalar<U>::template corrected<kIsFloat>(prediction, static_cast<U>(value + 1));
+    return corrected<kIsFloat, U>(prediction, static_cast<U>(value + 1));
   });
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/encodings/item_kernel.h"
+#include "base/encodings/item_math.h"
 
 namespace cairn {
 namespace {  // NOLINT(google-build-namespaces): one copy for each instruction set, see above
@@ -23,37 +24,12 @@ template <class T>
 
 template <class U>
 struct Scalar {
-  static constexpr int kTop = 8 * sizeof(U) - 1;
-
-  template <bool kIsFloat>
-  [[gnu::always_inline]] static U rank(U u) {
-    if constexpr (!kIsFloat) return u;
-    const U is_negative = static_cast<U>(-(u >> kTop));  // all bits or none
-    return static_cast<U>(u ^ (is_negative | U{1} << kTop));
-  }
-  template <bool kIsFloat>
-  [[gnu::always_inline]] static U of_rank(U rank) {
-    if constexpr (!kIsFloat) return rank;
-    const U was_negative = static_cast<U>((rank >> kTop) - 1);
-    return static_cast<U>(rank ^ (was_negative | U{1} << kTop));
-  }
-  template <bool kIsFloat>
-  [[gnu::always_inline]] static U residual(U item, U prediction) {
-    const U d = static_cast<U>(rank<kIsFloat>(item) - rank<kIsFloat>(prediction));
-    return static_cast<U>(static_cast<U>(d << 1) ^ static_cast<U>(-(d >> kTop)));
-  }
-  template <bool kIsFloat>
-  [[gnu::always_inline]] static U corrected(U prediction, U residual) {
-    const U d = static_cast<U>((residual >> 1) ^ static_cast<U>(-(residual & 1)));
-    return of_rank<kIsFloat>(static_cast<U>(rank<kIsFloat>(prediction) + d));
-  }
-
   template <bool kIsFloat>
   static void subtract(const uint8_t* items, const uint8_t* prediction, size_t count,
                        uint8_t* residuals, ResidualCounts& counts) {
     U bits = 0;
     for (size_t at = 0; at < count * sizeof(U); at += sizeof(U)) {
-      const U z = residual<kIsFloat>(load<U>(items + at), load<U>(prediction + at));
+      const U z = residuals_of<kIsFloat, U>(load<U>(items + at), load<U>(prediction + at));
       store(residuals + at, z);
       counts.zeros += z == 0;
       counts.ones += z == 1;
@@ -65,7 +41,7 @@ struct Scalar {
   template <bool kIsFloat>
   static void correct(const uint8_t* residuals, size_t count, uint8_t* items) {
     for (size_t at = 0; at < count * sizeof(U); at += sizeof(U)) {
-      store(items + at, corrected<kIsFloat>(load<U>(items + at), load<U>(residuals + at)));
+      store(items + at, corrected<kIsFloat, U>(load<U>(items + at), load<U>(residuals + at)));
     }
   }
 
@@ -184,40 +160,6 @@ inline void find_places(const ClassMarks& marks, unsigned number, const uint16_t
       numbers[i] = static_cast<uint16_t>(64 * (first + word) + bit);
     }
   }
-}
-
-[[gnu::always_inline]] inline uint16_t bf16_of(uint32_t bits) {
-  if ((bits & 0x7fffffff) > 0x7f800000) return static_cast<uint16_t>(bits >> 16 | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-[[gnu::always_inline]] inline uint16_t f16_of(uint32_t bits) {
-  const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
-  uint32_t half;
-  if (magnitude > 0x7f800000) {
-    half = 0x7e00 | (magnitude >> 13 & 0x3ff);
-  } else if (magnitude >= 0x477ff000) {
-    half = 0x7c00;  // 65520 and more round to infinity
-  } else if (magnitude >= 0x38800000) {
-    half = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
-  } else if (magnitude < 0x33000000) {
-    half = 0;  // below half of the smallest
-  } else {
-    // In units of 2^-24, the distance of subnormals.
-    const uint32_t mantissa = (magnitude & 0x7fffff) | 0x800000;
-    const uint32_t shift = 126 - (magnitude >> 23);
-    half = (mantissa + (1u << (shift - 1)) - 1 + (mantissa >> shift & 1)) >> shift;
-  }
-  return static_cast<uint16_t>(sign | half);
-}
-
-[[gnu::always_inline]] inline uint32_t f32_of_f16(uint16_t bits) {
-  const uint32_t sign = uint32_t{bits & 0x8000u} << 16, magnitude = bits & 0x7fffu;
-  if (magnitude >= 0x7c00) return sign | 0x7f800000 | (magnitude & 0x3ff) << 13;
-  if (magnitude >= 0x0400) return sign | ((magnitude << 13) + 0x38000000);
-  if (magnitude == 0) return sign;
-  const uint32_t shift = static_cast<uint32_t>(__builtin_clz(magnitude)) - 8;
-  return sign | (((magnitude << shift) & 0x7fffff) | (126 - shift) << 23);
 }
 
 inline void bf16_from_f32(const uint8_t* in, size_t count, uint8_t* out) {

@@ -9,16 +9,14 @@
 namespace cairn {
 namespace {
 
-constexpr size_t kRun = 4096;   // items at a time
 constexpr int kFaintBits = 19;  // what a gradient adds below the item before: its last bits
-constexpr std::array<int, 4> kNeighbours = {1, -1, 2, -2};
 
 class GradientFinder {
  public:
   GradientFinder(const Predictor& predictor, const ReplayParameters& parameters)
       : predictor_(predictor),
         guesser_(gradient_guesser(parameters)),
-        exponent_(gradient_exponent(parameters)),
+        faint_(faint_gradient(parameters)),
         width_(item_bytes(parameters.result)),
         base_width_(item_bytes(parameters.bases[0])) {}
 
@@ -31,8 +29,8 @@ class GradientFinder {
     predict(gradient);
     if (collect_wrong() != 0) {
       std::copy(gradient.begin(), gradient.end(), guess_.begin());
-      for (const int step : kNeighbours) {
-        if (!try_neighbours(step, gradient)) break;
+      for (unsigned attempt = 0; attempt < kGradientNeighbours; ++attempt) {
+        if (!try_neighbours(gradient_neighbour(attempt), gradient)) break;
       }
     }
     if (has_faint(gradient)) try_zeros(gradient);
@@ -75,8 +73,6 @@ class GradientFinder {
     wrong_count_ = left;
     return left > 0;
   }
-  /// Whether a gradient is so small beside the item before that it may be what rounding left of
-  /// none.
   bool has_faint(ByteSpan gradient) const {
     return base_width_ == 4 ? count_faint<uint32_t>(gradient) > 0
                             : count_faint<uint16_t>(gradient) > 0;
@@ -84,12 +80,11 @@ class GradientFinder {
   template <class U>
   unsigned count_faint(ByteSpan gradient) const {
     constexpr unsigned kExponent = 8 * sizeof(U) - 9;  // where it begins, of F32 and BF16
-    const int faint = kFaintBits + exponent_;
     unsigned count = 0;
     for (size_t i = 0; i < count_; ++i) {
       const int size = load_le<uint16_t>(gradient, 2 * i) >> 7 & 0xff;
       const int past = static_cast<int>(load_le<U>(bases_[0], sizeof(U) * i) >> kExponent & 0xff);
-      count += static_cast<unsigned>(size != 0) & static_cast<unsigned>(size < past - faint);
+      count += static_cast<unsigned>(size != 0) & static_cast<unsigned>(size < past - faint_);
     }
     return count;
   }
@@ -103,25 +98,29 @@ class GradientFinder {
 
   const Predictor& predictor_;
   const Predictor guesser_;
-  const int exponent_;  ///< of what a gradient of 1 adds
+  const int faint_;
   const size_t width_, base_width_;
   size_t count_ = 0, wrong_count_ = 0;
   ByteSpan items_;
   std::array<ByteSpan, 2> bases_;
-  std::array<uint8_t, 4 * kRun> predicted_;
-  std::array<uint8_t, 2 * kRun> guess_;
-  std::array<uint16_t, kRun + 1> wrong_;
+  std::array<uint8_t, 4 * kGradientRun> predicted_;
+  std::array<uint8_t, 2 * kGradientRun> guess_;
+  std::array<uint16_t, kGradientRun + 1> wrong_;
 };
 
 }  // namespace
+
+int faint_gradient(const ReplayParameters& parameters) {
+  return kFaintBits + gradient_exponent(parameters);
+}
 
 Bytes find_gradient(const Predictor& predictor, const ReplayParameters& parameters, ByteSpan items,
                     std::span<const ByteSpan> bases) {
   const size_t width = item_bytes(parameters.result), count = items.size() / width;
   Bytes gradient(2 * count);
   GradientFinder finder(predictor, parameters);
-  for (size_t first = 0; first < count; first += kRun) {
-    const size_t items_here = std::min(kRun, count - first);
+  for (size_t first = 0; first < count; first += kGradientRun) {
+    const size_t items_here = std::min(kGradientRun, count - first);
     std::array<ByteSpan, 3> inputs = {items.subspan(first * width, items_here * width)};
     for (size_t i = 0; i < bases.size(); ++i) {
       const size_t base_width = item_bytes(parameters.bases[i]);

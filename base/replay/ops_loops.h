@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "base/replay/op_bits.h"
 #include "base/replay/ops.h"
 
 namespace cairn {
@@ -14,12 +15,6 @@ namespace {
 
 inline uint32_t bits_of(float value) { return __builtin_bit_cast(uint32_t, value); }
 inline float float_of(uint32_t bits) { return __builtin_bit_cast(float, bits); }
-
-inline float to_bf16(float value) {
-  const uint32_t bits = bits_of(value);
-  const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
-  return float_of((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : rounded);
-}
 
 template <ReplayOp kOp>
 inline float apply(float a, float b, float c, double x, double y) {
@@ -32,7 +27,7 @@ inline float apply(float a, float b, float c, double x, double y) {
   if constexpr (kOp == ReplayOp::kFnma) return __builtin_fmaf(-a, b, c);
   if constexpr (kOp == ReplayOp::kMax) return a < b ? b : a;
   if constexpr (kOp == ReplayOp::kSign) return a > 0 ? 1.0f : a < 0 ? -1.0f : a;
-  if constexpr (kOp == ReplayOp::kBf16) return to_bf16(a);
+  if constexpr (kOp == ReplayOp::kBf16) return float_of(rounded_to_bf16(bits_of(a)));
   if constexpr (kOp == ReplayOp::kLin64) return static_cast<float>(x * a + y * b);
   if constexpr (kOp == ReplayOp::kSqr64) return static_cast<float>(x * a + (y * b) * b);
 }
@@ -51,8 +46,7 @@ void loop(float* to, const float* a, const float* b, const float* c, const doubl
 void canonical_loop(float* values) {
   values = static_cast<float*>(__builtin_assume_aligned(values, 64));
   for (size_t i = 0; i < kRegisterItems; ++i) {
-    const uint32_t bits = bits_of(values[i]);
-    values[i] = float_of((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : bits);
+    values[i] = float_of(canonical(bits_of(values[i])));
   }
 }
 

@@ -18,6 +18,7 @@ class Predictor {
   /// A program that is no rule's.
   Predictor(const ReplayParameters& parameters, const ReplayProgram& program);
 
+  const ReplayParameters& parameters() const { return parameters_; }
   const ReplayProgram& program() const { return program_; }
   /// Bases, and the gradient where the rule has one.
   size_t inputs() const { return program_.bases + (program_.has_gradient ? 1u : 0u); }

@@ -218,6 +218,27 @@ size_t new_chunks(ByteSpan before, ByteSpan after, const ChunkRule& rule) {
                        [&](const Bytes& chunk) { return !known.contains(chunk); });
 }
 
+TEST(Chunker, CutsByRulesAtTheirLimits) {
+  constexpr uint64_t kNoEnd = ~uint64_t{3};
+  const Bytes content = noise(999, 4);
+  for (const ChunkRule& rule : {ChunkRule{64, 256, ~0u}, ChunkRule{64, 256, 0}, ChunkRule{4, 4, 0},
+                                ChunkRule{4, kNoEnd, 1u << 27}, ChunkRule{kNoEnd, kNoEnd, ~0u}}) {
+    for (size_t bytes = 0; bytes <= content.size(); bytes += 27) {
+      const ByteSpan part = ByteSpan(content).first(bytes);
+      const auto candidates = find_candidates(part, 0, bytes / 4, rule.threshold);
+      const auto ends = cut_content(part, rule);
+      EXPECT_EQ(ends, cut_at_candidates(candidates, bytes, rule));
+      uint64_t begin = 0;
+      for (const uint64_t end : ends) {
+        EXPECT_LE(end - begin, rule.max_bytes);
+        EXPECT_TRUE(end - begin >= rule.min_bytes || end == bytes) << begin << " to " << end;
+        begin = end;
+      }
+      EXPECT_EQ(begin, bytes);
+    }
+  }
+}
+
 TEST(Chunker, ResynchronisesBehindAChange) {
   const ChunkRule rule = ChunkRule::of_average(1024);
   std::mt19937 random(9);

@@ -25,6 +25,11 @@ TESTED_BY = {
     "base/chunker_avx2.cc": "tests/base/chunker_test.cc",
     "base/chunker_avx512.cc": "tests/base/chunker_test.cc",
     "base/chunker_portable.cc": "tests/base/chunker_test.cc",
+    "gpu/find_gradients.cu": "tests/gpu/transform_replay_test.cc",
+    "gpu/program_record.cc": "tests/gpu/transform_replay_test.cc",
+    "gpu/replay.cu": "tests/gpu/transform_replay_test.cc",
+    "gpu/transform.cu": "tests/gpu/transform_plan_test.cc",
+    "gpu/transform_calls.cc": "tests/gpu/transform_plan_test.cc",
     # One digest, whatever the kernel: the test runs all that the machine has.
     "base/digest_avx2.cc": "tests/base/digest_test.cc",
     "base/digest_avx512.cc": "tests/base/digest_test.cc",
