@@ -43,7 +43,7 @@ struct Cuts {
 __global__ void __launch_bounds__(1024)
     mark_segments(Contents contents, uint64_t segments, unsigned threshold, Work work) {
   for (uint64_t segment = first_warp(); segment < segments; segment += all_warps()) {
-    const uint64_t number = find_range(contents.first_segments, contents.count, segment);
+    const uint64_t number = find_range_together(contents.first_segments, contents.count, segment);
     const uint64_t first = (segment - contents.first_segments[number]) * kSegmentWords;
     const unsigned found = mark_candidates(contents.buffers[number], first, threshold,
                                            work.marks + segment * kSegmentRounds);
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(kGroupSegments)
     for (unsigned i = warp_number(); i < kGroupSegments; i += blockDim.x / kWarp) {
       const uint64_t segment = first_segment + i;
       if (segment >= segments) break;
-      const uint64_t number = find_range(contents.first_segments, contents.count, segment);
+      const uint64_t number = find_range_together(contents.first_segments, contents.count, segment);
       const uint64_t first = contents.first_segments[number];
       // The buffers before this one have a start each that is no candidate.
       const uint64_t place = work.groups[group] + memory.before[i] + number;

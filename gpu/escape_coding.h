@@ -4,8 +4,8 @@
 // a map of the items that are not 0. For kernels.
 #pragma once
 
-#include "gpu/block_scan.h"
 #include "gpu/coded_memory.h"
+#include "gpu/scan.h"
 #include "gpu/transform_tile.h"
 
 namespace cairn::gpu {
@@ -26,7 +26,7 @@ class EscapeCoding {
   static_assert(kBits == 1 || kBits == 2);
   struct Memory {
     alignas(16) uint8_t values[kTileBytes];
-    uint64_t sums[kTileWarps];
+    BlockSumMemory<uint64_t, kTileWarps> sums;
     uint64_t offset;
   };
 
@@ -143,19 +143,19 @@ class EscapeCoding {
   };
   /// Waits for all threads of the block.
   CAIRN_DEVICE static Places places_of(const unsigned (&codes)[kTileRounds],
-                                       uint64_t (&sums)[kTileWarps]) {
+                                       BlockSumMemory<uint64_t, kTileWarps>& sums) {
     static_assert(kTileRounds == 4 && TileItems<U>::kItems / kTileRounds < 1u << 16);
     uint64_t found = 0;  // of each round, in 16 bits
 #pragma unroll
     for (unsigned round = 0; round < kTileRounds; ++round) {
       found |= uint64_t{escapes_among(codes[round])} << (16 * round);
     }
-    const ScannedSum scanned = scan_block(found, sums);
+    const BlockSum<uint64_t> scanned = block_sum(found, sums);
     Places places{{}, 0};
 #pragma unroll
     for (unsigned round = 0; round < kTileRounds; ++round) {
       places.first[round] = places.all + (scanned.before >> (16 * round) & 0xffff);
-      places.all += scanned.all >> (16 * round) & 0xffff;
+      places.all += scanned.total >> (16 * round) & 0xffff;
     }
     return places;
   }

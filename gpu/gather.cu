@@ -48,14 +48,15 @@ CAIRN_DEVICE void copy_content(const Tile& tile, uint64_t offset, uint64_t bytes
 __global__ void __launch_bounds__(1024)
     gather_dirty(const Tile* tiles, DirtySet set, Window window) {
   const DirtyHead head = *set.head;
+  const DirtyChunk* const chunks = set.chunks;
   const uint64_t end = head.bytes < window.end ? head.bytes : window.end;
   for (uint64_t at = window.begin + first_warp() * kUnitBytes; at < end;
        at += all_warps() * kUnitBytes) {
     const uint64_t unit_end = at + kUnitBytes < end ? at + kUnitBytes : end;
     uint64_t number =
-        find_range_by(head.count, at, [&](uint64_t i) { return set.chunks[i].offset; });
+        find_range_by(head.count, at, [chunks](uint64_t i) { return chunks[i].offset; });
     for (uint64_t place = at; place < unit_end; ++number) {
-      const DirtyChunk dirty = set.chunks[number];
+      const DirtyChunk dirty = chunks[number];
       const Tile tile = tiles[dirty.chunk];
       const uint64_t content = tile.row_bytes * tile.rows;
       const uint64_t chunk_end = dirty.offset + slab_bytes(content);

@@ -15,9 +15,10 @@ CAIRN_DEVICE T warp_sum_up_to(T value) {
   return value;
 }
 
-template <class T>
+/// Of blocks of kWarps warps, or at most that many where these are more than a few.
+template <class T, unsigned kWarps = kWarp>
 struct BlockSumMemory {
-  T of_warps[kWarp];
+  T of_warps[kWarps];
 };
 
 template <class T>
@@ -26,12 +27,22 @@ struct BlockSum {
   T total;
 };
 
-/// All threads of the block come here together; `memory` is free again after the next barrier.
-template <class T>
-CAIRN_DEVICE BlockSum<T> block_sum(T value, BlockSumMemory<T>& memory) {
+/// Several numbers may share a value if none of their sums reaches the next one's bits. All threads
+/// of the block come here together; `memory` is free again after the next barrier.
+template <class T, unsigned kWarps>
+CAIRN_DEVICE BlockSum<T> block_sum(T value, BlockSumMemory<T, kWarps>& memory) {
   const T up_to = warp_sum_up_to(value);
   if (lane_number() == kWarp - 1) memory.of_warps[warp_number()] = up_to;
   __syncthreads();
+  if constexpr (kWarps <= 8) {
+    BlockSum<T> sum{up_to - value, T{0}};
+#pragma unroll
+    for (unsigned warp = 0; warp < kWarps; ++warp) {
+      if (warp < warp_number()) sum.before += memory.of_warps[warp];
+      sum.total += memory.of_warps[warp];
+    }
+    return sum;
+  }
   const unsigned warps = blockDim.x / kWarp;
   T of_warps = lane_number() < warps ? memory.of_warps[lane_number()] : T{0};
   of_warps = warp_sum_up_to(of_warps);

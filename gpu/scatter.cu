@@ -115,7 +115,7 @@ CAIRN_DEVICE uint64_t copy_plain_vectors(const ScatterPiece& piece, const uint8_
 __global__ void __launch_bounds__(1024)
     scatter_pieces(Pieces pieces, uint64_t units, const uint8_t* slab) {
   for (uint64_t unit = first_warp(); unit < units; unit += all_warps()) {
-    const uint64_t number = find_range(pieces.first_units, pieces.count, unit);
+    const uint64_t number = find_range_together(pieces.first_units, pieces.count, unit);
     const ScatterPiece piece = pieces.pieces[number];
     const uint64_t bytes = piece.to.row_bytes * piece.to.rows;
     const uint64_t begin = (unit - pieces.first_units[number]) * kScatterVectors;

@@ -21,4 +21,20 @@ CAIRN_DEVICE uint64_t find_range(const uint64_t* first, uint64_t count, uint64_t
   return find_range_by(count, place, [&](uint64_t i) { return first[i]; });
 }
 
+/// The same where all lanes of the warp ask for one place: they look at 32 ranges at a time, four
+/// steps for a million.
+CAIRN_DEVICE uint64_t find_range_together(const uint64_t* first, uint64_t count, uint64_t place) {
+  uint64_t low = 0;
+  while (count > 1) {
+    const uint64_t step = (count + kWarp - 1) / kWarp;
+    const uint64_t probe = step * lane_number();
+    const bool is_before = probe < count && first[low + probe] <= place;
+    const unsigned before = static_cast<unsigned>(__popc(__ballot_sync(kWholeWarp, is_before)));
+    const uint64_t skipped = step * (before - 1);
+    low += skipped;
+    count = count - skipped < step ? count - skipped : step;
+  }
+  return low;
+}
+
 }  // namespace cairn::gpu

@@ -4,18 +4,12 @@
 
 namespace cairn::gpu {
 
-/// Blocks that a multiprocessor holds of kTileThreads: all its 2048 threads.
-static constexpr uint64_t kBlocksOfOne = 2048 / kTileThreads;
-static constexpr uint64_t kBlocksMost = (uint64_t{1} << 31) - 1;
-
 class TransformEnqueuer {
  public:
   TransformEnqueuer(Stream stream, const TransformPlan& plan, DeviceSpan image, Share share)
       : plan_(plan), image_(image) {
-    const uint64_t most =
-        share.multiprocessors == 0 ? kBlocksMost : share.multiprocessors * kBlocksOfOne;
     call_.stream = stream;
-    call_.shape = {static_cast<unsigned>(std::min(plan.tiles_, most)), kTileThreads};
+    call_.shape = shape_of_blocks(plan.tiles_, kTileThreads, share);
     call_.coding = plan.transform_.coding;
     call_.work = {
         reinterpret_cast<const ChunkRecord*>(image.data),

@@ -4,26 +4,10 @@
 
 #include "gpu/item_vector.h"
 #include "gpu/kernel.h"
+#include "gpu/search.h"
 #include "gpu/transform_work.h"
 
 namespace cairn::gpu {
-
-/// The number of the last of `count` ranges that begins at or before `place`. All lanes of the warp
-/// ask the same and look at 32 places at a time: four steps for a million ranges.
-/// REQUIRES: first[0] <= place < first[count].
-CAIRN_DEVICE uint64_t find_range_together(const uint64_t* first, uint64_t count, uint64_t place) {
-  uint64_t low = 0;
-  while (count > 1) {
-    const uint64_t step = (count + kWarp - 1) / kWarp;
-    const uint64_t probe = step * (threadIdx.x % kWarp);
-    const bool is_before = probe < count && first[low + probe] <= place;
-    const unsigned before = static_cast<unsigned>(__popc(__ballot_sync(kWholeWarp, is_before)));
-    const uint64_t skipped = step * (before - 1);
-    low += skipped;
-    count = count - skipped < step ? count - skipped : step;
-  }
-  return low;
-}
 
 template <class U>
 struct TileItems {

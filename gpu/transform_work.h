@@ -11,6 +11,7 @@ namespace cairn::gpu {
 /// Bytes of items that a block of threads takes at a time: kTileRounds times 16 for each of
 /// kTileThreads. A power of two, so tiles do not cross the format's blocks.
 inline constexpr unsigned kTileThreads = 256;
+inline constexpr unsigned kTileWarps = kTileThreads / 32;
 inline constexpr unsigned kTileRounds = 4;
 inline constexpr unsigned kTileBytes = 16 * kTileThreads * kTileRounds;
 
