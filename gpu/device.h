@@ -26,7 +26,7 @@ struct DeviceFacts {
 };
 
 /// The calling thread's current device. Errors: kFailed with the reason and what to do: no driver,
-/// one that is too old, no device. Threads: any. Asks the driver once for each device.
+/// one that is too old, no device. Threads: any. Takes some milliseconds.
 Result<DeviceFacts> device_facts();
 
 /// Memory of the current device. Aligned to 256 bytes.

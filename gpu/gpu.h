@@ -14,10 +14,11 @@
 // program. Threads: calls may come from any; what they enqueue is ordered by its stream alone.
 #pragma once
 
-#include "gpu/chunker_plan.h"  // contents cut where they say: cut(), read_cuts()
-#include "gpu/device.h"        // facts, memory, copies, errors
-#include "gpu/digest_plan.h"   // digest()
-#include "gpu/dirty.h"         // find_dirty(), read_dirty()
-#include "gpu/gather.h"        // gather()
-#include "gpu/scatter_plan.h"  // scatter(): a slab's contents into tensors, other dtypes
-#include "gpu/tile.h"          // tensors as rows; how much of a device to take
+#include "gpu/chunker_plan.h"    // contents cut where they say: cut(), read_cuts()
+#include "gpu/device.h"          // facts, memory, copies, errors
+#include "gpu/digest_plan.h"     // digest()
+#include "gpu/dirty.h"           // find_dirty(), read_dirty()
+#include "gpu/gather.h"          // gather()
+#include "gpu/scatter_plan.h"    // scatter(): a slab's contents into tensors, other dtypes
+#include "gpu/tile.h"            // tensors as rows; how much of a device to take
+#include "gpu/transform_plan.h"  // encode(), decode(), count_residuals(), find_gradients()

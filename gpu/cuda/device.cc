@@ -1,9 +1,10 @@
 #include "gpu/device.h"
 
-#include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
 #include <utility>
+
+#include "gpu/cuda/cuda_status.h"
 
 namespace cairn::gpu {
 
@@ -49,8 +50,7 @@ static std::string hint_of(cudaError_t error) {
   }
 }
 
-static Status status_of(cudaError_t error, std::string_view doing) {
-  if (error == cudaSuccess) return {};
+Status cuda_failure(cudaError_t error, std::string_view doing) {
   static_cast<void>(cudaGetLastError());  // reported here, and by nobody else
   const Code code = error == cudaErrorMemoryAllocation ? Code::kNoSpace : Code::kFailed;
   return fail(code,
@@ -63,10 +63,11 @@ static cudaStream_t cuda(Stream stream) { return static_cast<cudaStream_t>(strea
 
 Result<DeviceFacts> device_facts() {
   int device = 0;
-  CAIRN_CHECK(status_of(cudaGetDevice(&device), "asking for the current CUDA device"));
+  CAIRN_CHECK(cuda_status(cudaGetDevice(&device), "asking for the current CUDA device"));
   cudaDeviceProp properties;
-  CAIRN_CHECK(status_of(cudaGetDeviceProperties(&properties, device),
-                        fmt::format("asking for the properties of CUDA device {}", device)));
+  CAIRN_CHECK(cuda_status(cudaGetDeviceProperties(&properties, device), [&] {
+    return fmt::format("asking for the properties of CUDA device {}", device);
+  }));
   return DeviceFacts{properties.name, static_cast<unsigned>(properties.multiProcessorCount),
                      properties.totalGlobalMem, properties.major, properties.minor};
 }
@@ -75,8 +76,9 @@ Result<DeviceMemory> DeviceMemory::allocate(uint64_t bytes) {
   DeviceMemory memory;
   if (bytes == 0) return memory;
   void* data = nullptr;
-  CAIRN_CHECK(status_of(cudaMalloc(&data, bytes),
-                        fmt::format("allocating {} bytes of device memory", bytes)));
+  CAIRN_CHECK(cuda_status(cudaMalloc(&data, bytes), [&] {
+    return fmt::format("allocating {} bytes of device memory", bytes);
+  }));
   memory.data_ = static_cast<uint8_t*>(data);
   memory.size_ = bytes;
   return memory;
@@ -87,38 +89,39 @@ DeviceMemory::~DeviceMemory() {
 }
 
 Status copy_up(Stream stream, void* device, ByteSpan host) {
-  return status_of(
+  return cuda_status(
       cudaMemcpyAsync(device, host.data(), host.size(), cudaMemcpyHostToDevice, cuda(stream)),
-      fmt::format("copying {} bytes to the device", host.size()));
+      [&] { return fmt::format("copying {} bytes to the device", host.size()); });
 }
 
 Status copy_down(Stream stream, MutableBytes host, const void* device) {
-  return status_of(
+  return cuda_status(
       cudaMemcpyAsync(host.data(), device, host.size(), cudaMemcpyDeviceToHost, cuda(stream)),
-      fmt::format("copying {} bytes from the device", host.size()));
+      [&] { return fmt::format("copying {} bytes from the device", host.size()); });
 }
 
 Status copy_within(Stream stream, void* to, const void* from, uint64_t bytes) {
-  return status_of(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda(stream)),
-                   fmt::format("copying {} bytes on the device", bytes));
+  return cuda_status(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda(stream)),
+                     [&] { return fmt::format("copying {} bytes on the device", bytes); });
 }
 
 Status fill_zeros(Stream stream, void* device, uint64_t bytes) {
-  return status_of(cudaMemsetAsync(device, 0, bytes, cuda(stream)),
-                   fmt::format("clearing {} bytes on the device", bytes));
+  return cuda_status(cudaMemsetAsync(device, 0, bytes, cuda(stream)),
+                     [&] { return fmt::format("clearing {} bytes on the device", bytes); });
 }
 
 Status synchronize(Stream stream) {
-  return status_of(cudaStreamSynchronize(cuda(stream)), "waiting for the device");
+  return cuda_status(cudaStreamSynchronize(cuda(stream)), "waiting for the device");
 }
 
 Status take_error() {
-  return status_of(cudaGetLastError(), "an earlier call of this program left an error");
+  return cuda_status(cudaGetLastError(), "an earlier call of this program left an error");
 }
 
 Status launched(const char* name, int error_number) {
   if (error_number == cudaSuccess) return {};
-  return status_of(static_cast<cudaError_t>(error_number), fmt::format("starting kernel {}", name));
+  return cuda_status(static_cast<cudaError_t>(error_number),
+                     [&] { return fmt::format("starting kernel {}", name); });
 }
 
 }  // namespace cairn::gpu

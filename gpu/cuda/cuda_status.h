@@ -1,0 +1,28 @@
+// What CUDA's runtime says, as values.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <string_view>
+#include <type_traits>
+
+#include "base/error.h"
+
+namespace cairn::gpu {
+
+/// The failure that an error number is, which is taken away from the runtime: it is told here, and
+/// by nobody else. REQUIRES: not cudaSuccess.
+Status cuda_failure(cudaError_t error, std::string_view doing);
+
+/// `doing` is a text, or a call that makes one where it is needed.
+template <class Doing>
+Status cuda_status(cudaError_t error, const Doing& doing) {
+  if (error == cudaSuccess) return {};
+  if constexpr (std::is_invocable_v<Doing>) {
+    return cuda_failure(error, doing());
+  } else {
+    return cuda_failure(error, doing);
+  }
+}
+
+}  // namespace cairn::gpu
