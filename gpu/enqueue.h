@@ -13,7 +13,7 @@ Status check_room(const char* what, DeviceSpan span, uint64_t bytes);
 Status check_multiple(const char* what, uint64_t number, uint64_t unit);
 
 // Grids for kernels that take their work in strides. With a share there are as many blocks as
-// multiprocessors may be taken.
+// multiprocessors may be taken, for a device spreads blocks over all it has.
 
 /// A thread for each of `items`, or fewer. With a share each block has 1024 threads, so that it
 /// fills a multiprocessor. REQUIRES: items > 0, a kernel bounded by 1024 threads.

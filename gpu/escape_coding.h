@@ -56,7 +56,7 @@ class EscapeCoding {
     __syncthreads();
     // Where the slab is full nothing more is written; its state tells how much was asked for.
     const uint64_t offset = memory.offset;
-    if (offset + 16 * uint64_t{vectors} > coded.slab_bytes) return;
+    if (!fits(offset, 16 * uint64_t{vectors}, coded.slab_bytes)) return;
     for (unsigned i = threadIdx.x; i < vectors; i += kTileThreads) {
       aligned<uint4>(coded.slab + offset)[i] = aligned<uint4>(memory.values)[i];
     }
@@ -168,8 +168,11 @@ class EscapeCoding {
     return offset;
   }
   CAIRN_DEVICE static bool is_sound(const EscapedRun& run, unsigned count, uint64_t slab_bytes) {
-    return run.count == count && run.offset % 16 == 0 && run.offset <= slab_bytes &&
-           count * sizeof(U) <= slab_bytes - run.offset;
+    return run.count == count && run.offset % 16 == 0 &&
+           fits(run.offset, count * sizeof(U), slab_bytes);
+  }
+  CAIRN_DEVICE static bool fits(uint64_t offset, uint64_t bytes, uint64_t slab_bytes) {
+    return offset <= slab_bytes && bytes <= slab_bytes - offset;
   }
 };
 

@@ -46,7 +46,8 @@ CAIRN_DEVICE NodeValue plain_leaf_value(const uint8_t* at, const Leaf& leaf) {
   return value;
 }
 
-/// Vectors of sixteen bytes at multiples of 16 that hold a leaf, of which each is loaded once.
+/// Vectors of sixteen bytes at multiples of 16 that hold a leaf, of which each is loaded once; of
+/// those at its ends, the words that hold some of it.
 class LeafVectors {
  public:
   /// `at` is a multiple of 4.
@@ -54,13 +55,13 @@ class LeafVectors {
       : phase_(static_cast<unsigned>(reinterpret_cast<uintptr_t>(at) % 16 / 4)),
         next_(at - 4 * phase_),
         end_(at + bytes),
-        last_(load()) {}
+        last_(load(phase_)) {}
 
   /// The next sixteen words of the leaf, zeros behind its end.
   CAIRN_DEVICE void take_block(unsigned (&words)[16], unsigned bytes) {
     unsigned loaded[20];
     set(loaded, 0, last_);
-    for (unsigned quad = 1; quad < 5; ++quad) set(loaded, quad, load());
+    for (unsigned quad = 1; quad < 5; ++quad) set(loaded, quad, load(0));
     last_ = make_uint4(loaded[16], loaded[17], loaded[18], loaded[19]);
     // One word further, then two: in place, so that all stay in registers.
     for (unsigned i = 0; i < 19; ++i) loaded[i] = (phase_ & 1) != 0 ? loaded[i + 1] : loaded[i];
@@ -78,11 +79,23 @@ class LeafVectors {
     words[4 * quad + 2] = vector.z;
     words[4 * quad + 3] = vector.w;
   }
-  /// Vectors without a byte of the leaf are not read.
-  CAIRN_DEVICE uint4 load() {
-    const uint4 vector = next_ < end_ ? load_vector(next_) : make_uint4(0, 0, 0, 0);
+  /// The next vector, without its first `skipped` words.
+  CAIRN_DEVICE uint4 load(unsigned skipped) {
+    uint4 vector = make_uint4(0, 0, 0, 0);
+    if (skipped == 0 && next_ + 16 <= end_) {
+      vector = load_vector(next_);
+    } else if (next_ < end_) {
+      if (skipped == 0) vector.x = load_word(0);
+      if (skipped <= 1) vector.y = load_word(1);
+      if (skipped <= 2) vector.z = load_word(2);
+      vector.w = load_word(3);
+    }
     next_ += 16;
     return vector;
+  }
+  CAIRN_DEVICE unsigned load_word(unsigned number) const {
+    const uint8_t* at = next_ + 4 * number;
+    return at < end_ ? __ldg(reinterpret_cast<const unsigned*>(at)) : 0;
   }
 
   unsigned phase_;  ///< words before the leaf in its first vector

@@ -15,7 +15,7 @@ CAIRN_DEVICE T warp_sum_up_to(T value) {
   return value;
 }
 
-/// Of blocks of kWarps warps, or at most that many where these are more than a few.
+/// Of blocks of kWarps warps; of up to 32 where that is not said.
 template <class T, unsigned kWarps = kWarp>
 struct BlockSumMemory {
   T of_warps[kWarps];

@@ -39,6 +39,7 @@ class TransformEnqueuer {
 
   Status count(DeviceSpan counts) {
     CAIRN_CHECK(check_room("the counts of a transform", counts, plan_.counts_bytes()));
+    CAIRN_CHECK(check_image());
     if (plan_.chunks() == 0) return {};
     CAIRN_CHECK(fill_zeros(call_.stream, counts.data, plan_.counts_bytes()));
     call_.coded.counts = reinterpret_cast<ChunkCounts*>(counts.data);

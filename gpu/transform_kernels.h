@@ -66,10 +66,11 @@ __global__ void __launch_bounds__(kTileThreads, Source::kBlocks)
     if (Coding::take(coded, tile, residuals, memory.coding)) {
       typename Source::Loaded loaded[kTileRounds];
       source.load(tile, loaded);
+      uint8_t* const to = tile.chunk.items + tile.first * sizeof(U);
 #pragma unroll
       for (unsigned round = 0; round < kTileRounds; ++round) {
         store_items(source.items(residuals[round], loaded[round]), tile.present(round),
-                    tile.items(round));
+                    to + tile.offset(round) * sizeof(U));
       }
     }
     wait_for_memory<typename Source::Scratch, typename Coding::Memory>();
@@ -98,7 +99,7 @@ Status launch_with(const TransformCall& call) {
       return decodes ? launch_kernel("decode_quads", decode_tiles<Source, EscapeCoding<U, 2>>)
                      : launch_kernel("encode_quads", encode_tiles<Source, EscapeCoding<U, 2>>);
   }
-  return {};
+  return fail(Code::kBug, "a transform of a coding that is not known");
 }
 
 }  // namespace cairn::gpu

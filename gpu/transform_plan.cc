@@ -8,11 +8,11 @@
 
 namespace cairn::gpu {
 
-static constexpr uint64_t kBytesMost = uint64_t{1} << 50;
-
 static unsigned code_bits(Coding coding, unsigned item_bytes) {
   return coding == Coding::kPlanes ? 8 * item_bytes : coding == Coding::kQuads ? 2 : 1;
 }
+
+static bool is_known(ReplayDtype dtype) { return dtype <= ReplayDtype::kF16; }
 
 static Status check_program(const ReplayParameters& parameters, unsigned item_width, size_t i) {
   const auto program = replay_program(parameters.rule, parameters.variant);
@@ -24,6 +24,11 @@ static Status check_program(const ReplayParameters& parameters, unsigned item_wi
     return fail(Code::kUsage, fmt::format("program {}: {} scalars instead of {}", i,
                                           parameters.scalars.size(), program->words()));
   }
+  bool knows_dtypes = is_known(parameters.result);
+  for (size_t base = 0; base < program->bases; ++base) {
+    knows_dtypes = knows_dtypes && is_known(parameters.bases[base]);
+  }
+  if (!knows_dtypes) return fail(Code::kUsage, fmt::format("program {}: an unknown dtype", i));
   if (item_bytes(parameters.result) != item_width) {
     return fail(Code::kUsage, fmt::format("program {} makes items of {} bytes, the plan is for {}",
                                           i, item_bytes(parameters.result), item_width));
@@ -35,6 +40,16 @@ static Status check_transform(const Transform& transform) {
   const unsigned bytes = transform.form.bytes;
   if (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) {
     return fail(Code::kUsage, fmt::format("items of {} bytes", bytes));
+  }
+  if (transform.prediction > Prediction::kReplay || transform.coding > Coding::kQuads) {
+    return fail(Code::kUsage, fmt::format("prediction {}, coding {}: one is not known",
+                                          static_cast<int>(transform.prediction),
+                                          static_cast<int>(transform.coding)));
+  }
+  const bool makes_floats =
+      transform.prediction == Prediction::kDerived || transform.prediction == Prediction::kReplay;
+  if (makes_floats && !transform.form.is_float) {
+    return fail(Code::kUsage, "casts and programs make floats, the plan is for integers");
   }
   if (transform.prediction == Prediction::kDerived) {
     if (!is_known(transform.cast) || target_bytes(transform.cast) != bytes) {
@@ -77,7 +92,8 @@ static Result<Taken> taken_by(const Transform& transform, const TransformChunk& 
 /// Checks a chunk and gives it its tiles and its place among the coded bytes.
 Status TransformPlan::add(const TransformChunk& chunk, size_t number) {
   const unsigned item_bytes = transform_.form.bytes;
-  if (chunk.count > kBytesMost / item_bytes || (items_ + chunk.count) > kBytesMost / item_bytes) {
+  if (chunk.count > kTileBytesMost / item_bytes ||
+      (items_ + chunk.count) > kTileBytesMost / item_bytes) {
     return fail(Code::kUsage, fmt::format("chunk {} of {} items of {} bytes: more bytes than one "
                                           "plan takes: 2^50",
                                           number, chunk.count, item_bytes));

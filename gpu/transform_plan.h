@@ -4,7 +4,8 @@
 // truth.
 //
 // A plan is made for chunks that are treated alike, its image is copied to the device, and every
-// call below enqueues one kernel and nothing else. A block of threads takes 16 KiB of items.
+// call below enqueues one kernel (counting clears its counts before). A block of 256 threads takes
+// 16 KiB of items; with a share there is one such block for each multiprocessor.
 #pragma once
 
 #include <optional>
@@ -45,7 +46,9 @@ struct Transform {
 };
 
 /// Items one after the other in device memory. All addresses are multiples of 16 bytes; no byte but
-/// those of items is read or written, and only decode() writes items.
+/// those of items is read or written, and only decode() writes items. What a call writes is no base
+/// and no gradient of another chunk of its plan (of two chunks that are made from each other the
+/// second takes a plan of its own), and chunks do not overlap.
 struct TransformChunk {
   uint8_t* items = nullptr;
   uint64_t count = 0;  ///< of items, bases and gradients

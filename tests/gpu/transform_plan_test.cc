@@ -289,6 +289,24 @@ TEST(TransformPlan, RefusesWhatCanNotBe) {
                       {there, 1, {there}}));
   EXPECT_TRUE(refused({Prediction::kDerived, Coding::kPlanes, {4, true}, static_cast<Cast>(9)},
                       {there, 1, {there}}));
+  // Casts and programs make floats.
+  EXPECT_TRUE(refused({Prediction::kDerived, Coding::kPlanes, {2, false}, Cast::kF32ToBf16},
+                      {there, 1, {there}}));
+  EXPECT_TRUE(refused({Prediction::kItself, static_cast<Coding>(3), {2, true}}, {there, 1}));
+  EXPECT_TRUE(refused({static_cast<Prediction>(5), Coding::kPlanes, {2, true}}, {there, 1}));
+}
+
+TEST(TransformPlan, AStateThatWasNotClearedWritesNothingOutsideTheSlab) {
+  const std::vector<HostChunk> chunks = {plain_chunk({2, true}, 1000, {"all", 1, 2}, 1)};
+  ChunksOnDevice device(chunks, 2);
+  const Transform transform{Prediction::kItself, Coding::kSparse, {2, true}};
+  const TransformPlan plan = must(TransformPlan::make(transform, device.chunks()));
+  const OnDevice image(plan.image());
+  const CodedOnDevice made(plan);
+  const uint64_t top = ~uint64_t{0} - 63;
+  must(copy_up({}, made.spans().state.data, as_bytes(&top, sizeof top)));
+  must(encode({}, plan, image.span(), made.spans()));
+  must(synchronize({}));
 }
 
 TEST(TransformPlan, CallsRefuseWhatIsTooSmall) {
@@ -312,7 +330,9 @@ TEST(TransformPlan, CallsRefuseWhatIsTooSmall) {
   EXPECT_TRUE(is_usage(encode({}, plan, image.span(), spans)));
   const DeviceSpan less{image.data(), plan.image().size() - 1};
   EXPECT_TRUE(is_usage(encode({}, plan, less, made.spans())));
+  const Bytes before = counts.content();
   EXPECT_TRUE(is_usage(count_residuals({}, plan, less, counts.span())));
+  EXPECT_EQ(counts.content(), before);
   EXPECT_TRUE(is_usage(count_residuals({}, plan, image.span(), {counts.data(), 8})));
   EXPECT_TRUE(is_usage(find_gradients({}, plan, less)));
 }
