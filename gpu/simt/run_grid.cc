@@ -73,6 +73,7 @@ struct Grid {
 
 thread_local Grid* current_grid = nullptr;
 thread_local Thread* current_thread = nullptr;
+thread_local unsigned most_blocks = 0;
 std::atomic<uint64_t> schedule_seed{1};
 
 void run_body(void*) {
@@ -193,6 +194,8 @@ std::string Grid::describe_deadlock(const std::vector<std::unique_ptr<Block>>& u
 
 }  // namespace
 
+unsigned largest_grid() { return std::exchange(most_blocks, 0); }
+
 void set_schedule(uint64_t seed) { schedule_seed = seed; }
 
 Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
@@ -203,6 +206,7 @@ Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
                                           blocks, threads));
   }
   Grid grid{name, blocks, threads, &body, std::mt19937_64(schedule_seed), {}};
+  most_blocks = std::max(most_blocks, blocks);
   current_grid = &grid;
   const Status status = grid.run();
   current_grid = nullptr;

@@ -32,6 +32,9 @@ Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
 /// The order of all grids to come, for tests. Threads: any.
 void set_schedule(uint64_t seed);
 
+/// The blocks of the largest grid since the last call, for tests. Threads: the one that runs grids.
+unsigned largest_grid();
+
 // What the thread that is running now is, and what it does with others. REQUIRES: inside a grid.
 Index thread_index();
 Index block_index();
