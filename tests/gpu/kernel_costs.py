@@ -15,6 +15,7 @@ ISSUED = 128  # instructions of threads in a clock
 LANES = {"alu": 64, "double": 64, "slow": 16}  # of them on one pipe
 REGISTERS, WARPS, BLOCKS, PARTITIONS = 65536, 64, 32, 4
 REGISTER_UNIT = 256  # of a warp
+THREADS = 1024  # of a block, at most
 SHARED, SHARED_UNIT, SHARED_RESERVED = 228 << 10, 128, 1 << 10
 
 
@@ -22,13 +23,17 @@ def rounded_up(value, unit):
     return -(-value // unit) * unit
 
 
+def warps_of_registers(registers):
+    if not registers:
+        return WARPS
+    of_warp = rounded_up(registers * 32, REGISTER_UNIT)
+    return REGISTERS // PARTITIONS // of_warp * PARTITIONS
+
+
 def occupancy(registers, threads, shared):
     """Warps on a multiprocessor, of those that it can hold."""
     warps = -(-threads // 32)
-    of_registers = WARPS
-    if registers:
-        of_warp = rounded_up(registers * 32, REGISTER_UNIT)
-        of_registers = REGISTERS // PARTITIONS // of_warp * PARTITIONS
+    of_registers = warps_of_registers(registers)
     of_block = rounded_up(shared + SHARED_RESERVED, SHARED_UNIT)
     blocks = min(WARPS // warps, of_registers // warps, SHARED // of_block, BLOCKS)
     return blocks * warps / WARPS
@@ -59,6 +64,7 @@ class Cost:
     registers: dict = dataclasses.field(default_factory=dict)  # by architecture
     stack: dict = dataclasses.field(default_factory=dict)  # bytes
     spills: dict = dataclasses.field(default_factory=dict)
+    threads: dict = dataclasses.field(default_factory=dict)  # a block that a launch may have
     shared: int = 0
     code: list = dataclasses.field(default_factory=list)
 
@@ -79,8 +85,9 @@ class Cost:
                       alu=with_room(turn.per_data("alu", data_bytes)),
                       all=with_room(turn.per_data("all", data_bytes)),
                       around=with_room(turn.around), occupancy=share, depth=depth,
-                      shortest=shortest, stack=max(self.stack.values()),
-                      spills=max(self.spills.values()), shared=self.shared)
+                      shortest=shortest, launched=min(self.threads.values()),
+                      stack=max(self.stack.values()), spills=max(self.spills.values()),
+                      shared=self.shared)
 
     def proposals(self):
         """A row of limits for each loop that may be meant, the likeliest first."""
@@ -107,8 +114,12 @@ class Cost:
                         ("spills" + where, self.spills[architecture], limits.spills)]
         share = occupancy(self.registers[MAIN], limits.threads, self.shared)
         figures.append(("of the warps unused", 1 - share, 1 - limits.occupancy))
-        return [f"{self.name}: {measured:g} {what}, {most:g} allowed"
-                for what, measured, most in figures if measured > most + 1e-9]
+        launched = max(limits.threads, limits.launched)
+        wrong = [f"{self.name}: {measured:g} {what}, {most:g} allowed"
+                 for what, measured, most in figures if measured > most + 1e-9]
+        return wrong + [f"{self.name}: launched in blocks of {launched} threads, which fails on "
+                        f"sm_{architecture}: at most {most} (__launch_bounds__)"
+                        for architecture, most in self.threads.items() if launched > most]
 
 
 def with_room(count):
@@ -130,12 +141,15 @@ def measure(inspector, objects, architectures=ARCHITECTURES):
     for architecture in architectures:
         code = kernel_sass.functions(inspector.sass(objects, architecture))
         usage = kernel_sass.resources(inspector.usage(objects, architecture))
+        bounds = kernel_sass.launch_bounds(inspector.elf(objects, architecture))
         names = {mangled: inspector.plain_name(mangled) for mangled in code}
         if len(set(names.values())) < len(names):
             raise ValueError(f"kernels of one name: {sorted(names.values())}")
         for mangled, name in names.items():
             cost = costs.setdefault(name, Cost(name))
             cost.registers[architecture], cost.stack[architecture], shared = usage[mangled]
+            of_registers = 32 * warps_of_registers(cost.registers[architecture])
+            cost.threads[architecture] = min(bounds.get(mangled, THREADS), of_registers)
             cost.spills[architecture] = sum(each.name in kernel_sass.SPILLS
                                             for each in code[mangled])
             if architecture == MAIN:

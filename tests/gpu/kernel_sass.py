@@ -1,7 +1,7 @@
 """Machine code of kernels as numbers: loops, instructions by pipe, registers, memory.
 
-What is read is the text of CUDA's own tools: `cuobjdump -sass` (which runs nvdisasm) and
-`cuobjdump -res-usage`. The tools themselves are found by kernel_tools.py.
+What is read is the text of CUDA's own tools: `cuobjdump -sass` (which runs nvdisasm), `cuobjdump
+-res-usage` and `cuobjdump -elf`. The tools themselves are found by kernel_tools.py.
 """
 import collections
 import dataclasses
@@ -32,6 +32,8 @@ INSTRUCTION = re.compile(r"^\s+/\*(?P<at>[0-9a-f]{4,})\*/\s+(?:@(?P<if>!?U?P\w+)
 FUNCTION = re.compile(r"^\s+Function : (\S+)$", re.MULTILINE)
 RESOURCES = re.compile(r"^ Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+)",
                        re.MULTILINE)
+BOUNDS = re.compile(r"^\.nv\.info\.(?P<name>\S+)$|EIATTR_MAX_THREADS\s+Format:\s+\S+\s+"
+                    r"Value:\s+0x(?P<threads>[0-9a-f]+) 0x1 0x1\b", re.MULTILINE)
 TARGET = re.compile(r"\b0x([0-9a-f]+)$")
 
 
@@ -82,6 +84,17 @@ def _instructions(text):
 def resources(usage):
     """(registers, bytes of stack, bytes of shared memory) of each function, by mangled name."""
     return {name: tuple(map(int, numbers)) for name, *numbers in RESOURCES.findall(usage)}
+
+
+def launch_bounds(elf):
+    """Threads that a block may have, by mangled name, of functions that are compiled for so many."""
+    bounds, name = {}, None
+    for match in BOUNDS.finditer(elf):
+        if match["name"]:
+            name = match["name"]
+        else:
+            bounds[name] = int(match["threads"], 16)
+    return bounds
 
 
 @dataclasses.dataclass(frozen=True)

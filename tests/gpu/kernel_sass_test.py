@@ -45,7 +45,7 @@ FORKED = """
 
 PLANTED = r"""
 template <int kRounds>
-__global__ void stir(const uint4* __restrict__ from, uint4* to, unsigned count) {
+__global__ void BOUND stir(const uint4* __restrict__ from, uint4* to, unsigned count) {
   unsigned v[24];
   for (int i = 0; i < 24; ++i) v[i] = i * threadIdx.x;
 #pragma unroll 1
@@ -103,6 +103,8 @@ class Figures(unittest.TestCase):
                 ("void cairn::gpu::(anonymous namespace)::hash<true>(cairn::gpu::Trees)",
                  "hash<true>"),
                 ("cairn::gpu::(anonymous namespace)::join(unsigned int*)", "join"),
+                ("void cairn::gpu::hash<(cairn::gpu::(anonymous namespace)::Kind)2>(Kind)",
+                 "hash<2>"),
                 ("void cairn::gpu::cast<(unsigned int)4, cairn::gpu::Bf16>(void (*)(int))",
                  "cast<4, Bf16>")):
             self.assertEqual(kernel_tools.plain_name(demangled), plain)
@@ -130,9 +132,9 @@ class Planted(unittest.TestCase):
         cls.before = cls.costs(cls)
         cls.limits = {name: cost.proposed() for name, cost in cls.before.items()}
 
-    def costs(self, extra=0, flags=()):
+    def costs(self, extra=0, bound="", flags=()):
         source = Path(self.folder.name, "planted.cu")
-        source.write_text(f"#define EXTRA {extra}\n{PLANTED}")
+        source.write_text(f"#define EXTRA {extra}\n#define BOUND {bound}\n{PLANTED}")
         made = kernel_tools.compile_kernels(source, self.folder.name, *flags)
         return kernel_costs.measure(self.inspector, [made], [kernel_costs.MAIN])
 
@@ -158,6 +160,10 @@ class Planted(unittest.TestCase):
         limits = {"stir<2>": dataclasses.replace(self.limits["stir<2>"], **less)}
         self.assertRegex("\n".join(kernel_costs.judge(self.before, limits)),
                          r"stir<2>: \d+ registers on sm_90")
+
+    def test_bounded_by_fewer_threads_than_it_is_launched_with(self):
+        wrong = self.wrong_of(self.costs(bound="__launch_bounds__(256)"))
+        self.assertRegex(wrong, r"stir<2>: launched in blocks of 1024 threads.* sm_90: at most 256")
 
     def test_without_limits_it_says_which(self):
         (wrong,) = kernel_costs.judge(self.before, {})

@@ -61,6 +61,9 @@ class Inspector:
     def usage(self, objects, architecture):
         return self._of_all(objects, "-res-usage", "-arch", f"sm_{architecture}")
 
+    def elf(self, objects, architecture):
+        return self._of_all(objects, "-elf", "-arch", f"sm_{architecture}")
+
     def objects(self, library, folder):
         """The members of an archive, extracted into `folder` unless they lie beside it."""
         if Path(library).suffix != ".a":
@@ -73,7 +76,7 @@ class Inspector:
         return [Path(folder, member) for member in members]
 
     def plain_name(self, mangled):
-        """hash_leaves<true> of a name with namespaces, parameters and hashes of files."""
+        """hash_leaves<1> of a name with namespaces, parameters and hashes of files."""
         name = output(self._tools["c++filt"], mangled).strip()
         return plain_name(name)
 
@@ -91,8 +94,8 @@ class Inspector:
 
 def plain_name(demangled):
     name = re.sub(r"\(anonymous namespace\)::|\bcairn::|\bgpu::", "", demangled)
-    cast = r"\((?:unsigned |signed )?(?:bool|char|short|int|long)(?: long)?\)(?=-?\w)"
-    name = re.sub(cast, "", name)
+    number = r"(?:unsigned |signed )?(?:bool|char|short|int|long)(?: long)?"
+    name = re.sub(rf"\((?:{number}|[A-Z]\w*)\)(?=-?\w)", "", name)  # casts; enums begin so
     depth = 0
     for i, letter in enumerate(name):  # parameters begin at the first ( that is in no <>
         depth += (letter == "<") - (letter == ">")
