@@ -55,7 +55,7 @@ class PlainSource {
   using Item = U;
   using Scratch = NoMemory;
   using Kept = NoMemory;
-  static constexpr unsigned kBlocks = sizeof(U) == 1 ? 3 : 4;
+  static constexpr unsigned kBlocks = 4;
   using Loaded = ItemVector<U>;
 
   CAIRN_DEVICE PlainSource(const TransformWork& work, const TileItems<U>&, Scratch&, Kept&)

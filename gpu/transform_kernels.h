@@ -66,11 +66,10 @@ __global__ void __launch_bounds__(kTileThreads, Source::kBlocks)
     if (Coding::take(coded, tile, residuals, memory.coding)) {
       typename Source::Loaded loaded[kTileRounds];
       source.load(tile, loaded);
-      uint8_t* const to = tile.chunk.items + tile.first * sizeof(U);
 #pragma unroll
       for (unsigned round = 0; round < kTileRounds; ++round) {
         store_items(source.items(residuals[round], loaded[round]), tile.present(round),
-                    to + tile.offset(round) * sizeof(U));
+                    tile.items(round));
       }
     }
     wait_for_memory<typename Source::Scratch, typename Coding::Memory>();

@@ -60,7 +60,7 @@ TRANSFORMS = """
     encode  plain        1  quads          64  1485  2270     126
     encode  plain        1  counts         62  1268  1767      56
     decode  plain        1  planes         60   979  1678      59
-    decode  plain        1  sparse         64  1515  2473      59     24      12
+    decode  plain        1  sparse         64  1515  2473      59     40      20
     decode  plain        1  quads          64  1552  2500      60     40      10
     encode  plain        2  planes         64   654  1084      59
     encode  plain        2  sparse         64   966  1538     127
@@ -144,8 +144,8 @@ LIMITS = {
     # of rows: 144 bytes to see, of which it loads 64 in one of several ways.
     "hash_leaves<1>": Limits(threads=256, bytes=64, registers=64, alu=597, all=742, around=295,
                              occupancy=0.5),
-    "hash_leaves<2>": Limits(threads=256, bytes=64, registers=64, alu=739, all=968, around=309,
-                             occupancy=0.5),
+    "hash_leaves<2>": Limits(threads=256, bytes=64, registers=64, alu=670, all=885, around=540,
+                             occupancy=0.5, shortest=True),  # words picked out of vectors
     "hash_leaves<4>": Limits(threads=256, bytes=64, registers=64, alu=723, all=925, around=412,
                              occupancy=0.5),
     "join_nodes": Limits(threads=256, bytes=64, registers=62, alu=582, all=700, around=895,
@@ -165,12 +165,12 @@ LIMITS = {
     "scatter_pieces": Limits(threads=256, bytes=16, registers=62, alu=107, all=253, around=1313,
                              occupancy=0.5, shortest=True),
     # Cuts: the first is for all bytes, the others for candidates, some in a MiB.
-    "mark_segments": Limits(threads=256, bytes=64, registers=64, alu=178, all=300, around=995,
+    "mark_segments": Limits(threads=256, bytes=64, registers=64, alu=178, all=300, around=1015,
                             occupancy=0.5, shortest=True),
     "place_groups": Limits(threads=1024, bytes=8, registers=31, alu=506, all=947, around=44,
                            occupancy=1, shared=256),
     "list_starts": Limits(threads=256, launched=256, bytes=16, registers=29, alu=82, all=229,
-                          around=453, occupancy=1, depth=3, shared=1152),  # a start
+                          around=470, occupancy=1, depth=3, shared=1152),  # a start
     "link_starts": Limits(threads=256, bytes=8, registers=30, alu=229, all=743, around=170,
                           occupancy=1),
     "contract_links": Limits(threads=1024, bytes=16, registers=28, alu=323, all=861, around=22,
