@@ -83,6 +83,7 @@ CAIRN_DEVICE float f32_of_f64(uint64_t bits) {
   return __double2float_rn(__longlong_as_double(static_cast<long long>(bits)));
 }
 
+/// REQUIRES: is_float(element).
 CAIRN_DEVICE float f32_of(uint64_t bits, Element element) {
   const auto low = static_cast<unsigned>(bits);
   if (element == Element::kF32) return __uint_as_float(low);
@@ -92,12 +93,73 @@ CAIRN_DEVICE float f32_of(uint64_t bits, Element element) {
   return f32_of_eighth(low, element);
 }
 
-/// REQUIRES: is_wide(element).
-CAIRN_DEVICE uint64_t element_of(float value, Element element) {
+/// REQUIRES: a float, as a target.
+CAIRN_DEVICE uint64_t float_element(float value, Element element) {
   if (element == Element::kF32) return __float_as_uint(value);
   if (element == Element::kBF16) return brain_of_f32(value);
   if (element == Element::kF16) return half_of_f32(value);
   return f64_of_f32(value);
+}
+
+/// An integer's value; that of kU64 as it is taken for signed.
+CAIRN_DEVICE int64_t integer_of(uint64_t bits, Element element) {
+  if (element == Element::kBool) return (bits & 0xff) != 0 ? 1 : 0;
+  if (element == Element::kI8) return static_cast<int8_t>(bits);
+  if (element == Element::kI16) return static_cast<int16_t>(bits);
+  if (element == Element::kI32) return static_cast<int32_t>(bits);
+  return static_cast<int64_t>(bits);
+}
+
+/// A float, or a double, as T: towards zero, the nearest T where there is none, 0 for NaNs.
+template <class T, class Float>
+CAIRN_DEVICE uint64_t saturated(Float value) {
+  constexpr T kMost = static_cast<T>(T(-1) < T(0) ? ~uint64_t{0} >> (65 - 8 * sizeof(T))
+                                                  : ~uint64_t{0} >> (64 - 8 * sizeof(T)));
+  constexpr T kLeast = static_cast<T>(~kMost);  // of unsigned ones 0
+  if (value != value) return 0;
+  // The largest value is rounded up by the conversion, hence >=.
+  if (value >= static_cast<Float>(kMost)) return static_cast<uint64_t>(kMost);
+  if (value <= static_cast<Float>(kLeast)) return static_cast<uint64_t>(kLeast);
+  return static_cast<uint64_t>(static_cast<T>(value));
+}
+
+/// REQUIRES: an integer.
+template <class Float>
+CAIRN_DEVICE uint64_t integer_element(Float value, Element element) {
+  if (element == Element::kBool) return value != 0 ? 1 : 0;
+  if (element == Element::kU8) return saturated<uint8_t>(value);
+  if (element == Element::kI8) return saturated<int8_t>(value);
+  if (element == Element::kU16) return saturated<uint16_t>(value);
+  if (element == Element::kI16) return saturated<int16_t>(value);
+  if (element == Element::kU32) return saturated<uint32_t>(value);
+  if (element == Element::kI32) return saturated<int32_t>(value);
+  if (element == Element::kU64) return saturated<uint64_t>(value);
+  return saturated<int64_t>(value);
+}
+
+/// What an integer becomes.
+CAIRN_DEVICE uint64_t element_of_integer(int64_t value, bool is_unsigned, Element as) {
+  if (as == Element::kBool) return value != 0 ? 1 : 0;
+  if (is_integer(as)) return static_cast<uint64_t>(value);
+  const auto positive = static_cast<uint64_t>(value);
+  if (as == Element::kF64) {
+    return static_cast<uint64_t>(__double_as_longlong(is_unsigned ? static_cast<double>(positive)
+                                                                  : static_cast<double>(value)));
+  }
+  return float_element(is_unsigned ? static_cast<float>(positive) : static_cast<float>(value), as);
+}
+
+/// The element that another one becomes, in the low bytes; what is above them means nothing.
+/// REQUIRES: is_target(as), `from` is not kBytes.
+CAIRN_DEVICE uint64_t converted_element(uint64_t bits, Element from, Element as) {
+  if (is_integer(from)) {
+    return element_of_integer(integer_of(bits, from), from == Element::kU64, as);
+  }
+  if (!is_integer(as)) return float_element(f32_of(bits, from), as);
+  if (from == Element::kF64) {
+    return integer_element(__longlong_as_double(static_cast<long long>(bits)), as);
+  }
+  return integer_element(f32_of(bits, from), as);
 }
 
 }  // namespace cairn::gpu

@@ -29,13 +29,14 @@ CAIRN_DEVICE uint4 converted(const uint8_t* from, Element source, Element target
   const unsigned in = element_bytes(source), out = element_bytes(target);
   uint64_t halves[2] = {0, 0};
   const unsigned in_half = 8 / out;
+  const uint64_t mask = ~uint64_t{0} >> (64 - 8 * out);
 #pragma unroll
   for (unsigned half = 0; half < 2; ++half) {
     for (unsigned i = 0; i < in_half; ++i) {
       const unsigned number = half * in_half + i;
       if (number >= elements) break;
       const uint64_t bits = load_element(from + number * in, in);
-      halves[half] |= element_of(f32_of(bits, source), target) << (8 * out * i);
+      halves[half] |= (converted_element(bits, source, target) & mask) << (8 * out * i);
     }
   }
   return make_uint4(static_cast<unsigned>(halves[0]), static_cast<unsigned>(halves[0] >> 32),

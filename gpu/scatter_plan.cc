@@ -16,7 +16,7 @@ static std::string_view fault_of(const ScatterPiece& piece) {
     return "has rows that overlap";
   }
   const bool is_kept = piece.from == piece.as;
-  if (!is_kept && (piece.from == Element::kBytes || !is_wide(piece.as))) {
+  if (!is_kept && (piece.from == Element::kBytes || !is_target(piece.as))) {
     return "is to become a dtype that is not made on a device";
   }
   if (to.row_bytes % element_bytes(piece.as) != 0) return "has rows of no whole elements";

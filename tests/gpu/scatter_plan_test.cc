@@ -1,5 +1,6 @@
 #include "gpu/scatter_plan.h"
 
+#include <cmath>
 #include <optional>
 
 #include "lib/convert.h"
@@ -21,13 +22,30 @@ const std::vector<std::pair<Element, Dtype>> kSources = {{Element::kF8E5M2, Dtyp
                                                          {Element::kF16, Dtype::kF16},
                                                          {Element::kBF16, Dtype::kBF16},
                                                          {Element::kF32, Dtype::kF32},
-                                                         {Element::kF64, Dtype::kF64}};
+                                                         {Element::kF64, Dtype::kF64},
+                                                         {Element::kBool, Dtype::kBool},
+                                                         {Element::kU8, Dtype::kU8},
+                                                         {Element::kI8, Dtype::kI8},
+                                                         {Element::kU16, Dtype::kU16},
+                                                         {Element::kI16, Dtype::kI16},
+                                                         {Element::kU32, Dtype::kU32},
+                                                         {Element::kI32, Dtype::kI32},
+                                                         {Element::kU64, Dtype::kU64},
+                                                         {Element::kI64, Dtype::kI64}};
 
 /// Every pattern of 8 and 16 bits; of the wider ones some of each kind.
 Bytes all_elements(Element element) {
   const unsigned bytes = element_bytes(element);
   if (bytes == 8) {
     Bytes content = random_content(8 * 3000, 1);
+    // Near the bounds of integers, as doubles and as they are.
+    for (int power = 0; power < 66; ++power) {
+      for (const double near : {-1.0, -0.5, 0.0, 0.5, 1.0}) {
+        for (const double sign : {1.0, -1.0})
+          append_le(content, sign * std::ldexp(1.0, power) + near);
+      }
+      append_le(content, (uint64_t{1} << power % 64) - 1);
+    }
     for (uint64_t i = 0; i < 3000; ++i) {
       const auto near_f32 = static_cast<double>(load_le<float>(content, 8 * i));
       if (i % 2 == 0) store_le(MutableBytes(content), 8 * i, near_f32 * (1 + 0x1p-30));
@@ -40,6 +58,13 @@ Bytes all_elements(Element element) {
   }
   if (bytes == 4) {
     Bytes content = random_content(4 * 6000, 2);
+    for (int power = 0; power < 66; ++power) {
+      for (const float near : {-1.0f, -0.5f, 0.0f, 0.5f, 1.0f}) {
+        for (const float sign : {1.0f, -1.0f}) {
+          append_le(content, sign * std::ldexp(1.0f, power) + near);
+        }
+      }
+    }
     for (uint32_t exponent = 0; exponent < 512; ++exponent) {
       for (const uint32_t low : {0x0u, 0x1u, 0xfffu, 0x1000u, 0x1001u, 0x8000u, 0x7fffffu}) {
         append_le(content, exponent << 23 | low);
@@ -61,7 +86,7 @@ TEST(DeviceScatter, ConvertsAsTheHostDoes) {
     const uint64_t elements = content.size() / element_bytes(from);
     const OnDevice slab(content);
     for (const auto& [as, target] : kSources) {
-      if (!is_wide(as) || as == from) continue;
+      if (!is_target(as) || as == from) continue;
       SCOPED_TRACE(testing::Message() << dtype_name(source) << " to " << dtype_name(target));
       Bytes wanted(elements * element_bytes(as));
       convert(source, content.data(), target, wanted.data(), elements);
@@ -94,7 +119,8 @@ class DrawnPieces {
 
   void add(const OnDevice& target) {
     const auto [from, source] = kSources[draw(kSources.size())];
-    const auto [as, wide] = draw(2) == 0 ? kSources[5 + draw(4)] : std::pair(from, source);
+    const auto [as, wide] =
+        draw(2) == 0 ? kSources[5 + draw(kSources.size() - 5)] : std::pair(from, source);
     const unsigned in = element_bytes(from), out = element_bytes(as);
     const uint64_t rows = 1 + draw(12), row_elements = 1 + draw(draw(2) == 0 ? 20 : 400);
     const uint64_t row_bytes = row_elements * out, gap = draw(3) * out;
