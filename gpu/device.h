@@ -61,6 +61,7 @@ class DeviceMemory {
 Status copy_up(Stream stream, void* device, ByteSpan host);
 Status copy_down(Stream stream, MutableBytes host, const void* device);
 Status copy_within(Stream stream, void* to, const void* from, uint64_t bytes);
+/// Does nothing while kernels are loaded.
 Status fill_zeros(Stream stream, void* device, uint64_t bytes);
 /// Waits for all that was enqueued. Errors: kFailed with what failed of it.
 Status synchronize(Stream stream);
@@ -69,6 +70,19 @@ Status synchronize(Stream stream);
 /// reported once and not by whoever comes next. Errors: kFailed telling it. An error after which
 /// the device takes no more work stays, and the message says so.
 Status take_error();
+
+/// CUDA loads a kernel when it is first called, which takes memory of the device and may wait for
+/// it. Calls of gpu/gpu.h that a thread makes while one of these lives load the kernels that they
+/// would enqueue and enqueue nothing, so that no call in a training step is a first one.
+class KernelLoading {
+ public:
+  KernelLoading();
+  ~KernelLoading();
+  KernelLoading(const KernelLoading&) = delete;
+  KernelLoading& operator=(const KernelLoading&) = delete;
+  /// Of the calling thread.
+  static bool is_on();
+};
 
 /// The status of a launch (gpu/kernel.h) by its error number, which is cleared.
 Status launched(const char* kernel, int error_number);

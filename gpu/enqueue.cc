@@ -6,6 +6,12 @@
 
 namespace cairn::gpu {
 
+static thread_local unsigned loadings = 0;
+
+KernelLoading::KernelLoading() { ++loadings; }
+KernelLoading::~KernelLoading() { --loadings; }
+bool KernelLoading::is_on() { return loadings > 0; }
+
 Status check_room(const char* what, DeviceSpan span, uint64_t bytes) {
   if (span.bytes < bytes) {
     return fail(Code::kUsage, fmt::format("{}: {} bytes of device memory are needed, {} were given",

@@ -10,6 +10,9 @@
 //   find_dirty(..., digests, previous, set)           which of them changed
 //   gather(..., set, begin, slab)                     their contents, side by side
 //
+// The first call of a kernel in a process may allocate and wait after all: KernelLoading
+// (gpu/device.h) takes that beforehand.
+//
 // The same sources are built for devices (by nvcc) and for the host (gpu/simt), never both into one
 // program. Threads: calls may come from any; what they enqueue is ordered by its stream alone.
 #pragma once

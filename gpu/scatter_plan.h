@@ -1,5 +1,5 @@
-// Puts contents from a slab where tensors have them: rows of any stride, another float dtype if
-// that is wanted.
+// Puts contents from a slab where tensors have them: rows of any stride, another dtype if that is
+// wanted.
 #pragma once
 
 #include <span>

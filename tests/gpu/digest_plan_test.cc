@@ -138,6 +138,22 @@ TEST(DeviceDigest, OfEmptyTilesReadsNoMemory) {
   }
 }
 
+TEST(DeviceDigest, LoadsItsKernelsAndEnqueuesNothing) {
+  const OnDevice memory(random_content(4096, 9));
+  const DigestPlan plan = must(DigestPlan::make(std::vector{Tile{memory.data(), 4096}}));
+  const OnDevice image(plan.image()), workspace(plan.workspace_bytes());
+  const OnDevice out(Bytes(32, 0xEE)), zeros(Bytes(32, 0xEE));
+  {
+    const KernelLoading loading;
+    must(digest({}, plan, image.span(), workspace.span(), out.span()));
+    must(fill_zeros({}, zeros.data(), 32));
+  }
+  EXPECT_EQ(out.content(), Bytes(32, 0xEE));
+  EXPECT_EQ(zeros.content(), Bytes(32, 0xEE));
+  must(digest({}, plan, image.span(), workspace.span(), out.span()));
+  EXPECT_NE(out.content(), Bytes(32, 0xEE));
+}
+
 TEST(DeviceDigest, RefusesWhatDoesNotFit) {
   const Tile huge{nullptr, uint64_t{1} << 40, 0, uint64_t{1} << 40};
   EXPECT_EQ(DigestPlan::make(std::vector{huge}).error().code, Code::kUsage);

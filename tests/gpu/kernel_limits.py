@@ -162,7 +162,7 @@ LIMITS = {
     "gather_dirty": Limits(threads=256, bytes=128, registers=64, alu=16, all=40, around=607,
                            occupancy=0.5, shortest=True, stack=16, spills=7),
     # Back into tensors: what takes sixteen bytes at a time where they are aligned.
-    "scatter_pieces": Limits(threads=256, bytes=16, registers=62, alu=107, all=253, around=1313,
+    "scatter_pieces": Limits(threads=256, bytes=16, registers=64, alu=75, all=140, around=2300,
                              occupancy=0.5, shortest=True),
     # Cuts: the first is for all bytes, the others for candidates, some in a MiB.
     "mark_segments": Limits(threads=256, bytes=64, registers=64, alu=178, all=300, around=1015,
