@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "gpu/tile.h"
 
 namespace cairn::gpu {
 
@@ -29,7 +30,8 @@ struct DeviceFacts {
 /// one that is too old, no device. Threads: any. Takes some milliseconds.
 Result<DeviceFacts> device_facts();
 
-/// Memory of the current device. Aligned to 256 bytes.
+/// Memory of the current device. Aligned to 256 bytes. It is given back at the end of its life, for
+/// which the device waits for what is enqueued.
 class DeviceMemory {
  public:
   DeviceMemory() = default;
@@ -46,6 +48,8 @@ class DeviceMemory {
 
   uint8_t* data() const { return data_; }
   uint64_t size() const { return size_; }
+  /// Lent, as calls want it.
+  DeviceSpan span() const { return {data_, size_}; }
 
  private:
   void swap(DeviceMemory& other) noexcept {
@@ -73,7 +77,8 @@ Status take_error();
 
 /// CUDA loads a kernel when it is first called, which takes memory of the device and may wait for
 /// it. Calls of gpu/gpu.h that a thread makes while one of these lives load the kernels that they
-/// would enqueue and enqueue nothing, so that no call in a training step is a first one.
+/// would enqueue and enqueue nothing, so that no call in a training step is a first one. Their
+/// spans must be as large as ever, whatever they hold; copies are made as ever.
 class KernelLoading {
  public:
   KernelLoading();

@@ -47,6 +47,9 @@ Result<DigestPlan> DigestPlan::make(std::span<const Tile> tiles) {
     const auto tile = merged_rows(tiles[i]);
     if (!tile) return tl::unexpected(with_context(tile.error(), fmt::format("in tile {}", i)));
     const uint64_t bytes = tile->row_bytes * tile->rows, leaves = leaves_of(bytes);
+    if (bytes > 0 && tile->data == nullptr) {
+      return fail(Code::kUsage, fmt::format("tile {} of {} bytes has no memory", i, bytes));
+    }
     plan.bytes_ += bytes;
     if (plan.bytes_ > kTileBytesMost) return too_many_bytes(tiles.size());
     plan.slab_bytes_ += slab_bytes(bytes);

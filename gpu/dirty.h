@@ -30,7 +30,8 @@ struct DirtyChunk {
 uint64_t dirty_set_bytes(uint64_t chunks);
 /// Those at its beginning that the host needs: the head and the bits.
 uint64_t dirty_mark_bytes(uint64_t chunks);
-/// What they say. Errors: kCorrupt when `marks` is no such memory.
+/// What they say; DirtyHead at their beginning has the size of the slab. Errors: kCorrupt when
+/// `marks` is no such memory.
 Result<std::vector<DirtyChunk>> read_dirty(ByteSpan marks, std::span<const Tile> tiles);
 
 /// Fills `set` with the tiles of `plan` whose digests (32 bytes each) are others than before.

@@ -7,8 +7,13 @@
 //
 //   plan = DigestPlan::make(tiles)                    once; copy_up(plan.image())
 //   digest(stream, plan, image, workspace, digests)   BLAKE3 of every chunk
-//   find_dirty(..., digests, previous, set)           which of them changed
+//   find_dirty(..., digests, previous, set)           which of them changed; previous = {} at first
+//   copy_down(stream, marks, set.data)                dirty_mark_bytes(tiles) of the set
 //   gather(..., set, begin, slab)                     their contents, side by side
+//   synchronize(stream); read_dirty(marks, tiles)     which chunk lies where in the slab
+//   swap(digests, previous)
+//
+// tests/gpu/gpu_step.cc is that, whole.
 //
 // The first call of a kernel in a process may allocate and wait after all: KernelLoading
 // (gpu/device.h) takes that beforehand.

@@ -4,6 +4,7 @@ Exit status 1 when a test failed or none ran.
 """
 
 import json
+import os
 import re
 import sys
 
@@ -23,6 +24,9 @@ def skip_reasons(entry: dict) -> list[str]:
 
 
 def main(path: str) -> int:
+    if not os.path.exists(path):
+        print("\nno tests ran\n\n0 passed, 0 failed, 0 skipped")
+        return 1
     with open(path, encoding="utf-8") as file:
         entries = [json.loads(line) for line in file]
     skipped = [(entry["name"], reason) for entry in entries for reason in skip_reasons(entry)]

@@ -159,7 +159,9 @@ TEST(DeviceDigest, RefusesWhatDoesNotFit) {
   EXPECT_EQ(DigestPlan::make(std::vector{huge}).error().code, Code::kUsage);
   const Tile far{nullptr, 1, INT64_MAX, 1 << 20};
   EXPECT_EQ(DigestPlan::make(std::vector{far}).error().code, Code::kUsage);
-  const Tile large{nullptr, uint64_t{1} << 49, 0, 1};
+  uint8_t byte = 0;
+  EXPECT_EQ(DigestPlan::make(std::vector{Tile{nullptr, 1}}).error().code, Code::kUsage);
+  const Tile large{&byte, uint64_t{1} << 49, 0, 1};
   EXPECT_TRUE(DigestPlan::make(std::vector{large}));
   EXPECT_EQ(DigestPlan::make(std::vector{large, large, large}).error().code, Code::kUsage);
 

@@ -95,6 +95,12 @@ Result<nlohmann::ordered_json> measure_rows(const Options& options) {
     rows.push_back(json_of(row, *figures));
     copy = figures->copy_gb_per_s;
   }
+  if (rows.empty()) {
+    std::string names;
+    for (const Row& row : bench_rows()) names += fmt::format("\n  {}", row.name);
+    return fail(Code::kUsage, fmt::format("no operation has '{}' in its name; there are:{}",
+                                          options.only, names));
+  }
   std::cout << fmt::format("\nA copy within the device, beside the last: {} GB/s, read + written. ",
                            text(copy, 0))
             << "Results were equal to the host's.\n";
@@ -105,15 +111,18 @@ Status run(const Options& options, const DeviceFacts& facts) {
   print_heading(facts, options);
   CAIRN_TRY(auto rows, measure_rows(options));
   if (options.json.empty()) return {};
-  std::ofstream(options.json) << nlohmann::ordered_json{{"device", facts.name},
-                                                        {"multiprocessors", facts.multiprocessors},
-                                                        {"is_simulated", kIsSimulated},
-                                                        {"buffer_bytes", options.mib * kMiB},
-                                                        {"buffers", options.buffers},
-                                                        {"rounds", options.rounds},
-                                                        {"rows", std::move(rows)}}
-                                     .dump(1)
-                              << '\n';
+  std::ofstream file(options.json);
+  file << nlohmann::ordered_json{{"device", facts.name},
+                                 {"multiprocessors", facts.multiprocessors},
+                                 {"is_simulated", kIsSimulated},
+                                 {"buffer_bytes", options.mib * kMiB},
+                                 {"buffers", options.buffers},
+                                 {"rounds", options.rounds},
+                                 {"rows", std::move(rows)}}
+              .dump(1)
+       << '\n';
+  file.close();
+  if (!file) return fail(Code::kFailed, fmt::format("writing {}", options.json));
   return {};
 }
 
@@ -138,6 +147,7 @@ int main(int count, char** words) {
   }
   if (const auto status = run(options, *facts); !status) {
     std::cerr << "gpu_bench: " << status.error().message << '\n';
+    if (!status.error().hint.empty()) std::cerr << status.error().hint << '\n';
     return 1;
   }
   return 0;
