@@ -46,8 +46,8 @@ struct alignas(16) RoundMarks {
 struct ChunkSpace {
   uint64_t segments = 0, buffers = 0, starts_most = 0;
 
-  uint64_t groups() const { return (segments + kGroupSegments - 1) / kGroupSegments; }
-  uint64_t runs() const { return (starts_most + kLinkedStarts - 1) / kLinkedStarts; }
+  uint64_t groups() const { return ceil_div(segments, kGroupSegments); }
+  uint64_t runs() const { return ceil_div(starts_most, kLinkedStarts); }
 
   uint64_t count_at() const { return 0; }  ///< of starts
   uint64_t groups_at() const { return 16; }
@@ -61,7 +61,7 @@ struct ChunkSpace {
   uint64_t bytes() const { return entries_at() + sizeof(Entry) * runs(); }
 
  private:
-  static uint64_t padded(uint64_t bytes) { return (bytes + 15) / 16 * 16; }
+  static uint64_t padded(uint64_t bytes) { return round_up(bytes, 16); }
 };
 
 }  // namespace cairn::gpu

@@ -35,8 +35,7 @@ Result<ChunkPlan> ChunkPlan::make(std::span<const DeviceSpan> buffers, const Chu
     words += buffer.bytes / kWordBytes;
     chunks += (buffer.bytes + rule.min_bytes - 1) / rule.min_bytes;
     chunk_bytes = std::max(chunk_bytes, std::min(buffer.bytes, rule.max_bytes));
-    plan.segments_ +=
-        std::max<uint64_t>(1, (buffer.bytes / kWordBytes + kSegmentWords - 1) / kSegmentWords);
+    plan.segments_ += std::max<uint64_t>(1, ceil_div(buffer.bytes / kWordBytes, kSegmentWords));
   }
   append_le(first_segments, plan.segments_);
   append_bytes(plan.image_, first_segments);

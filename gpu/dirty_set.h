@@ -8,16 +8,12 @@ namespace cairn::gpu {
 inline constexpr uint64_t kSlabAlignment = 16;
 
 /// Where chunks after one of `bytes` may begin.
-constexpr uint64_t slab_bytes(uint64_t bytes) {
-  return (bytes + kSlabAlignment - 1) / kSlabAlignment * kSlabAlignment;
-}
+constexpr uint64_t slab_bytes(uint64_t bytes) { return round_up(bytes, kSlabAlignment); }
 
 inline constexpr unsigned kDirtyGroup = 1024;  ///< chunks that a block of threads takes at a time
 
-constexpr uint64_t dirty_groups(uint64_t chunks) {
-  return (chunks + kDirtyGroup - 1) / kDirtyGroup;
-}
-constexpr uint64_t dirty_words(uint64_t chunks) { return (chunks + 31) / 32; }
+constexpr uint64_t dirty_groups(uint64_t chunks) { return ceil_div(chunks, kDirtyGroup); }
+constexpr uint64_t dirty_words(uint64_t chunks) { return ceil_div(chunks, 32); }
 constexpr uint64_t dirty_mark_end(uint64_t chunks) {
   return slab_bytes(sizeof(DirtyHead) + 4 * dirty_words(chunks));
 }

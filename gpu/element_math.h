@@ -1,6 +1,7 @@
 // The arithmetic of gpu/element.h. For kernels.
 #pragma once
 
+#include "base/encodings/item_math.h"
 #include "gpu/element.h"
 #include "gpu/kernel.h"
 
@@ -14,32 +15,10 @@ CAIRN_DEVICE float power_of_two(int exponent) {
   return __uint_as_float(static_cast<unsigned>(exponent + 127) << 23);
 }
 
-CAIRN_DEVICE float f32_of_half(unsigned bits) {
-  const unsigned sign = (bits & 0x8000) << 16, exponent = bits >> 10 & 0x1f,
-                 mantissa = bits & 0x3ff;
-  if (exponent == 31) return __uint_as_float(sign | 0x7f800000 | mantissa << 13);
-  if (exponent != 0) return __uint_as_float(sign | (exponent + 112) << 23 | mantissa << 13);
-  const float value = __fmul_rn(static_cast<float>(mantissa), power_of_two(-24));
-  return __uint_as_float(__float_as_uint(value) | sign);
-}
-
+/// As lib/convert.h: of NaNs nothing is kept but the sign.
 CAIRN_DEVICE unsigned half_of_f32(float value) {
-  const unsigned bits = __float_as_uint(value), sign = bits >> 16 & 0x8000;
-  const unsigned magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return sign | 0x7e00;
-  if (magnitude >= 0x477ff000) return sign | 0x7c00;  // 65520 and more round to infinity
-  if (magnitude < 0x38800000) {
-    // Subnormal: adding 0.5 puts the value's units of 2^-24 into the low bits, rounded to even.
-    const float shifted = __fadd_rn(__uint_as_float(magnitude), 0.5f);
-    return sign | (__float_as_uint(shifted) - 0x3f000000);
-  }
-  return sign | (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
-}
-
-CAIRN_DEVICE unsigned brain_of_f32(float value) {
   const unsigned bits = __float_as_uint(value);
-  if (is_nan(bits)) return bits >> 16 | 0x40;
-  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return is_nan(bits) ? (bits >> 16 & 0x8000) | 0x7e00 : f16_of(bits);
 }
 
 CAIRN_DEVICE float f32_of_eighth(unsigned bits, Element element) {
@@ -87,8 +66,8 @@ CAIRN_DEVICE float f32_of_f64(uint64_t bits) {
 CAIRN_DEVICE float f32_of(uint64_t bits, Element element) {
   const auto low = static_cast<unsigned>(bits);
   if (element == Element::kF32) return __uint_as_float(low);
-  if (element == Element::kBF16) return __uint_as_float(low << 16);
-  if (element == Element::kF16) return f32_of_half(low);
+  if (element == Element::kBF16) return __uint_as_float(f32_of_bf16(static_cast<uint16_t>(low)));
+  if (element == Element::kF16) return __uint_as_float(f32_of_f16(static_cast<uint16_t>(low)));
   if (element == Element::kF64) return f32_of_f64(bits);
   return f32_of_eighth(low, element);
 }
@@ -96,7 +75,7 @@ CAIRN_DEVICE float f32_of(uint64_t bits, Element element) {
 /// REQUIRES: a float, as a target.
 CAIRN_DEVICE uint64_t float_element(float value, Element element) {
   if (element == Element::kF32) return __float_as_uint(value);
-  if (element == Element::kBF16) return brain_of_f32(value);
+  if (element == Element::kBF16) return bf16_of(__float_as_uint(value));
   if (element == Element::kF16) return half_of_f32(value);
   return f64_of_f32(value);
 }

@@ -38,7 +38,7 @@ Shape shape_of_blocks(uint64_t blocks, unsigned threads, Share share) {
 
 Shape shape_for(uint64_t items, Share share) {
   const unsigned threads = share.multiprocessors == 0 ? 256 : 1024;
-  return shape_of_blocks((items + threads - 1) / threads, threads, share);
+  return shape_of_blocks(ceil_div(items, threads), threads, share);
 }
 
 }  // namespace cairn::gpu

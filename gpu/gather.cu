@@ -81,7 +81,7 @@ Status gather(Stream stream, const DigestPlan& plan, DeviceSpan image, DeviceSpa
   if (plan.tiles() == 0 || slab.bytes == 0 || begin >= plan.slab_bytes_most()) return {};
   // How much there is, only the device knows: a grid for all that could be.
   const uint64_t bytes = std::min(slab.bytes, plan.slab_bytes_most() - begin);
-  const uint64_t units = (bytes + kUnitBytes - 1) / kUnitBytes;
+  const uint64_t units = ceil_div(bytes, kUnitBytes);
   return launch(stream, shape_for(units * kWarp, share), "gather_dirty", gather_dirty,
                 reinterpret_cast<const Tile*>(image.data + plan.layout().tiles_at()),
                 dirty_set(set.data, plan.tiles()), Window{begin, begin + bytes, slab.data});

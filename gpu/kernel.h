@@ -77,9 +77,9 @@ Status launch(Stream stream, const Shape& shape, const char* name, void (*kernel
           return launched(name, cudaFuncGetAttributes(&attributes, function));
         }
         void* pointers[] = {&value...};
-        return launched(name, cudaLaunchKernel(reinterpret_cast<const void*>(kernel),
-                                               dim3(shape.blocks), dim3(shape.threads), pointers, 0,
-                                               static_cast<cudaStream_t>(stream.handle)));
+        return launched(
+            name, cudaLaunchKernel(function, dim3(shape.blocks), dim3(shape.threads), pointers, 0,
+                                   static_cast<cudaStream_t>(stream.handle)));
       },
       values);
 #else

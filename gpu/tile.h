@@ -7,10 +7,10 @@
 
 namespace cairn::gpu {
 
-/// A chunk of a tensor's grid (lib/grid.h) where the digest is to be the store's. `rows` rows of
-/// `row_bytes` bytes, each `stride_bytes` (negative or 0 too, when only read) after the last. Its
-/// content is the rows put one after the other. Any alignment; fastest where the address, the rows
-/// and the stride are multiples of 16 bytes.
+/// `rows` rows of `row_bytes` bytes, each `stride_bytes` (negative or 0 too, when only read) after
+/// the last. Its content is the rows put one after the other. Any alignment; fastest where the
+/// address, the rows and the stride are multiples of 16 bytes. For a digest to be the store's it is
+/// one chunk of a tensor's grid (lib/grid.h).
 struct Tile {
   uint8_t* data = nullptr;
   uint64_t row_bytes = 0;

@@ -17,7 +17,7 @@ Result<DeviceMemory> DeviceMemory::allocate(uint64_t bytes) {
   if (bytes == 0) return memory;
   memory.size_ = bytes;
   if (bytes <= SIZE_MAX / 2) {
-    const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    const size_t rounded = round_up(bytes, kAlignment);
     memory.data_ = static_cast<uint8_t*>(std::aligned_alloc(kAlignment, rounded));
   }
   if (memory.data_ != nullptr) return memory;

@@ -11,9 +11,6 @@
 
 // NOLINTBEGIN(bugprone-reserved-identifier): the names are CUDA's
 #define __global__
-#define __device__
-#define __host__
-#define __forceinline__ inline
 #define __launch_bounds__(...)
 
 #define threadIdx (::cairn::gpu::simt::thread_index())
@@ -33,7 +30,6 @@ inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 
 inline void __syncthreads() { simt::block_barrier(); }
-inline int __syncthreads_count(int vote) { return simt::block_barrier(vote); }
 inline int __syncthreads_or(int vote) { return simt::block_barrier(vote) != 0; }
 inline void __syncwarp(unsigned = ~0u) { simt::warp_barrier(); }
 
@@ -64,12 +60,6 @@ T __shfl_up_sync(unsigned, T value, unsigned delta) {
   return simt::lane() < delta ? value : simt::from_word<T>(taken[simt::lane() - delta]);
 }
 template <class T>
-T __shfl_down_sync(unsigned, T value, unsigned delta) {
-  const uint64_t* taken = simt::warp_exchange(simt::as_word(value));
-  const unsigned from = simt::lane() + delta;
-  return from >= simt::kWarpLanes ? value : simt::from_word<T>(taken[from]);
-}
-template <class T>
 T __shfl_xor_sync(unsigned, T value, unsigned mask) {
   return simt::from_word<T>(simt::warp_exchange(simt::as_word(value))[simt::lane() ^ mask]);
 }
@@ -82,7 +72,6 @@ inline unsigned __ballot_sync(unsigned, int vote) {
   return votes;
 }
 inline int __any_sync(unsigned mask, int vote) { return __ballot_sync(mask, vote) != 0; }
-inline int __all_sync(unsigned mask, int vote) { return __ballot_sync(mask, vote) == ~0u; }
 
 template <class T>
 T atomicAdd(T* address, T value) {
@@ -99,8 +88,6 @@ T __ldg(const T* address) {
 }
 
 inline int __popc(unsigned x) { return std::popcount(x); }
-inline int __popcll(unsigned long long x) { return std::popcount(x); }
-inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
 inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1; }
 inline unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
   return static_cast<unsigned>(((uint64_t{high} << 32) | low) >> (shift & 31));

@@ -135,14 +135,14 @@ def row(name, limits):
     return f'    "{name}": Limits({given}),'
 
 
-def measure(inspector, objects, architectures=ARCHITECTURES):
+def measure(disassembler, objects, architectures=ARCHITECTURES):
     """The costs of all kernels of a library, by plain name."""
     costs = {}
     for architecture in architectures:
-        code = kernel_sass.functions(inspector.sass(objects, architecture))
-        usage = kernel_sass.resources(inspector.usage(objects, architecture))
-        bounds = kernel_sass.launch_bounds(inspector.elf(objects, architecture))
-        names = {mangled: inspector.plain_name(mangled) for mangled in code}
+        code = kernel_sass.functions(disassembler.sass(objects, architecture))
+        usage = kernel_sass.resources(disassembler.usage(objects, architecture))
+        bounds = kernel_sass.launch_bounds(disassembler.elf(objects, architecture))
+        names = {mangled: disassembler.plain_name(mangled) for mangled in code}
         if len(set(names.values())) < len(names):
             raise ValueError(f"kernels of one name: {sorted(names.values())}")
         for mangled, name in names.items():

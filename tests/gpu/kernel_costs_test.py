@@ -23,14 +23,14 @@ def main():
     parser.add_argument("--markdown", action="store_true", help="the table for docs/GPU.md")
     options = parser.parse_args()
     try:
-        inspector = kernel_tools.Inspector()
+        disassembler = kernel_tools.Disassembler()
         release = kernel_tools.nvcc_release(kernel_tools.find("nvcc")["nvcc"])
     except kernel_tools.Missing as missing:
         print(f"skipped: {missing}")
         return 77
     with kernel_tools.scratch() as folder:
-        objects = inspector.objects(options.library, folder)
-        costs = kernel_costs.measure(inspector, objects)
+        objects = disassembler.objects(options.library, folder)
+        costs = kernel_costs.measure(disassembler, objects)
     if not all(kernel_costs.MAIN in cost.registers for cost in costs.values()):
         print(f"skipped: no code for sm_{kernel_costs.MAIN} in the library (meson option "
               "gpu_architectures)")

@@ -126,7 +126,7 @@ class Planted(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.inspector = kernel_tools.Inspector()
+        cls.disassembler = kernel_tools.Disassembler()
         cls.folder = kernel_tools.scratch()
         cls.addClassCleanup(cls.folder.cleanup)
         cls.before = cls.costs(cls)
@@ -136,7 +136,7 @@ class Planted(unittest.TestCase):
         source = Path(self.folder.name, "planted.cu")
         source.write_text(f"#define EXTRA {extra}\n#define BOUND {bound}\n{PLANTED}")
         made = kernel_tools.compile_kernels(source, self.folder.name, *flags)
-        return kernel_costs.measure(self.inspector, [made], [kernel_costs.MAIN])
+        return kernel_costs.measure(self.disassembler, [made], [kernel_costs.MAIN])
 
     def wrong_of(self, costs):
         return "\n".join(kernel_costs.judge(costs, self.limits))

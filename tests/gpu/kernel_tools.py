@@ -47,7 +47,7 @@ def nvcc_release(nvcc):
     return match[1] if match else "?"
 
 
-class Inspector:
+class Disassembler:
     """What cuobjdump says of a library or an object."""
 
     def __init__(self):

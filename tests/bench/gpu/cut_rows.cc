@@ -43,10 +43,9 @@ class CutTensors final : public Operation {
 
   Status enqueue(Stream stream, size_t turn) override {
     const Part& part = of_turn(turn);
-    CAIRN_CHECK(cut(stream, part.plan, span_of(part.image), span_of(workspace_), span_of(chunks_)));
+    CAIRN_CHECK(cut(stream, part.plan, part.image.span(), workspace_.span(), chunks_.span()));
     if (digests_.size() == 0) return {};
-    return digest(stream, part.plan.chunks(), span_of(chunks_), span_of(workspace_),
-                  span_of(digests_));
+    return digest(stream, part.plan.chunks(), chunks_.span(), workspace_.span(), digests_.span());
   }
 
   Status check(size_t turn) override {

@@ -23,8 +23,7 @@ class DigestTiles final : public Operation {
 
   Status enqueue(Stream stream, size_t turn) override {
     const Tiled& part = parts_[turn % parts_.size()];
-    return digest(stream, part.plan, span_of(part.image), span_of(workspace_), span_of(digests_),
-                  share_);
+    return digest(stream, part.plan, part.image.span(), workspace_.span(), digests_.span(), share_);
   }
 
   Status check(size_t turn) override {

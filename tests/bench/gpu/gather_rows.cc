@@ -27,7 +27,7 @@ class GatherHalf final : public Operation {
 
   Status enqueue(Stream stream, size_t turn) override {
     const Tiled& part = of_turn(turn);
-    return gather(stream, part.plan, span_of(part.image), span_of(set_), 0, span_of(slab_));
+    return gather(stream, part.plan, part.image.span(), set_.span(), 0, slab_.span());
   }
 
   Status check(size_t turn) override {
@@ -61,8 +61,8 @@ class GatherHalf final : public Operation {
     CAIRN_TRY(set_, DeviceMemory::allocate(dirty_set_bytes(chunks)));
     CAIRN_CHECK(copy_up({}, old_digests.data(), before));
     CAIRN_CHECK(copy_up({}, new_digests.data(), now));
-    CAIRN_CHECK(find_dirty({}, part.plan, span_of(part.image), span_of(new_digests),
-                           span_of(old_digests), span_of(set_)));
+    CAIRN_CHECK(find_dirty({}, part.plan, part.image.span(), new_digests.span(), old_digests.span(),
+                           set_.span()));
     Bytes marks(dirty_mark_bytes(chunks));
     CAIRN_CHECK(copy_down({}, marks, set_.data()));
     CAIRN_CHECK(synchronize({}));

@@ -54,11 +54,11 @@ void print_heading(const DeviceFacts& facts, const Options& options) {
                "|---|---|---|---|---|---|---|\n";
 }
 
-void print_row(const Row& row, const Figures* figures) {
+void print_row(const Row& row, const Figures& figures) {
   std::cout << fmt::format("| {} | {} | {} | {} | {:.0f} | {:.0f} | {} |\n", row.name,
-                           figures ? text(figures->gb_per_s, 0) : "", counted_text(row.counted),
-                           figures ? text(figures->times_copy, 3) : "", row.must, row.aim,
-                           figures ? verdict(row, figures->gb_per_s.median) : "not there yet")
+                           text(figures.gb_per_s, 0), counted_text(row.counted),
+                           text(figures.times_copy, 3), row.must, row.aim,
+                           verdict(row, figures.gb_per_s.median))
             << std::flush;
 }
 
@@ -82,16 +82,12 @@ Result<nlohmann::ordered_json> measure_rows(const Options& options) {
   Spread copy;
   for (const Row& row : bench_rows()) {
     if (std::string_view(row.name).find(options.only) == std::string_view::npos) continue;
-    if (row.prepare == nullptr) {
-      print_row(row, nullptr);
-      continue;
-    }
     auto figures = [&]() -> Result<Figures> {
       CAIRN_TRY(const auto operation, row.prepare(data));
       return measure(*operation, data, options.rounds);
     }();
     if (!figures) return tl::unexpected<Error>(with_context(figures.error(), row.name));
-    print_row(row, &*figures);
+    print_row(row, *figures);
     rows.push_back(json_of(row, *figures));
     copy = figures->copy_gb_per_s;
   }

@@ -39,7 +39,6 @@ struct Row {
   const char* name;
   Counted counted;
   double must, aim;  ///< GB/s, on an H200
-  /// nullptr: asked for, and not there yet.
   Prepared (*prepare)(const BenchData& data);
 };
 

@@ -6,8 +6,6 @@
 
 namespace cairn::gpu {
 
-inline DeviceSpan span_of(const DeviceMemory& memory) { return {memory.data(), memory.size()}; }
-
 /// The tiles that cover a buffer.
 std::vector<Tile> chunk_tiles(uint8_t* data, uint64_t bytes, uint64_t chunk_bytes);
 /// 512 columns each of a matrix of BF16 with 8192, of so many bytes where it has rows enough.

@@ -72,9 +72,7 @@ struct Coded {
     CAIRN_TRY(made.slab, DeviceMemory::allocate(plan.slab_bytes_most() / 8));
     return made;
   }
-  CodedSpans spans() const {
-    return {span_of(coded), span_of(runs), span_of(slab), span_of(state)};
-  }
+  CodedSpans spans() const { return {coded.span(), runs.span(), slab.span(), state.span()}; }
   /// Errors: kFailed when the slab was too small or something did not fit.
   Result<TransformState> sound_state() const {
     TransformState now;
@@ -136,7 +134,7 @@ class EncodeChanged final : public Operation {
     if (coding_ != Coding::kPlanes) {
       CAIRN_CHECK(fill_zeros(stream, coded_.state.data(), coded_.state.size()));
     }
-    return encode(stream, planned.plan, span_of(planned.image), coded_.spans());
+    return encode(stream, planned.plan, planned.image.span(), coded_.spans());
   }
 
   Status check(size_t turn) override {
@@ -225,7 +223,7 @@ class DecodeReplay final : public Operation {
 
   Status enqueue(Stream stream, size_t turn) override {
     const Part& part = of_turn(turn);
-    return decode(stream, part.planned.plan, span_of(part.planned.image), part.coded.spans());
+    return decode(stream, part.planned.plan, part.planned.image.span(), part.coded.spans());
   }
 
   Status check(size_t turn) override {
@@ -297,7 +295,7 @@ class DecodeReplay final : public Operation {
     const Coded& coded = part.coded;
     CAIRN_CHECK(fill_zeros({}, coded.coded.data(), coded.coded.size()));
     CAIRN_CHECK(fill_zeros({}, coded.runs.data(), coded.runs.size()));
-    const DeviceSpan image = span_of(part.planned.image);
+    const DeviceSpan image = part.planned.image.span();
     CAIRN_CHECK(decode({}, part.planned.plan, image, coded.spans()));
     CAIRN_CHECK(
         copy_changed(items_.data(), items_.data(), bytes_, [](MutableBytes items, uint64_t offset) {
