@@ -32,6 +32,7 @@
 #include "base/progress_counters.h"
 #include "lib/dtype.h"
 #include "lib/optimizer_facts.h"
+#include "lib/staging.h"
 #include "lib/tensor.h"
 #include "store/checkpoint.h"
 #include "store/commit.h"
@@ -65,6 +66,8 @@ struct TensorSource {
   uint32_t writer = 0;         ///< the rank that holds it, for the layout
   Role role = Role::kNone;     ///< to the optimizer; a tensor's first box decides
   std::string parameter = {};  ///< whose weight, moment, ... it is
+  /// In whose memory `data` is; unset: the host's. Boxes on devices do not overlap in part.
+  std::optional<uint32_t> device = {};
 };
 
 /// Bytes kept beside the tensors, under a name.
@@ -116,6 +119,10 @@ struct SaveRequest {
   /// Called when all bytes were read, before the tag is made visible; an error ends the save. For
   /// sources that can tell whether they have changed meanwhile, like files: are_still may be set.
   std::function<Status()> check_sources = {};
+  DeviceChoices devices = {};  ///< for tensors on devices
+  /// Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they
+  /// may change then, or go. Not called when the call fails before.
+  std::function<void()> fence = {};
   CallOptions call = {};
 };
 
@@ -133,6 +140,7 @@ struct SaveResult {
   /// What is odd about the state that was saved, no error; kept in the tag's metadata too
   /// (`cairn.warnings`, lib/tripwires.h).
   std::vector<std::string> warnings = {};
+  std::vector<std::string> notes = {};  ///< about how it was done, like a device without room
   double elapsed_s = 0;
 };
 
@@ -152,6 +160,7 @@ struct TensorTarget {
   Box box = {};
   void* data = nullptr;                     ///< the box's first element
   std::vector<int64_t> strides_bytes = {};  ///< as in TensorSource
+  std::optional<uint32_t> device = {};      ///< as in TensorSource
 };
 
 /// How the names asked for differ from those stored.
@@ -175,6 +184,7 @@ struct LoadRequest {
   std::vector<Rename> rename = {};
   bool strict = false;  ///< stored tensors that are not asked for are an error
   bool cast = false;    ///< allow dtypes to differ
+  DeviceChoices devices = {};
   CallOptions call = {};
 };
 

@@ -6,7 +6,6 @@
 
 #include "base/pipeline.h"
 #include "gpu/chunk_digester.h"
-#include "lib/step_facts.h"
 #include "lib/strided.h"
 #include "store/chain_reader.h"
 
@@ -16,41 +15,20 @@ namespace cairn {
 /// enough that gathered chunks stay in the cache.
 static constexpr uint64_t kJobBytes = 2 * kMiB;
 static constexpr size_t kJobChunksMax = 256;
-/// Attachments are text and JSON more often than not.
-static constexpr int kAttachmentZstdLevel = 3;
-
-/// Consecutive chunks of one group.
-struct ChunkSaver::JobPart {
-  const SaveGroup* group = nullptr;
-  uint64_t first = 0, count = 0;
-};
-
-/// Where little time may be spent, what stands by itself is encoded while the disk is busy anyway.
-std::function<bool()> ChunkSaver::time_to_encode() const {
-  if (request_.effort != Effort::kFast || request_.zstd_level != 0) return nullptr;
-  return [this] { return writer_.is_disk_behind(); };
-}
 
 ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
                        BaseTag* base, ChunkWriter& writer, PackTables& tables, SavedPages& pages,
-                       bool weights_direct)
-    : store_(store),
-      request_(request),
+                       StagedSave* staged, bool weights_direct)
+    : request_(request),
       plan_(plan),
       base_(base),
+      staged_(staged),
       writer_(writer),
-      weights_direct_(weights_direct),
-      encoder_({request.effort, request.zstd_level, request.optimizer.predict, time_to_encode()}),
-      opaque_encoder_({request.effort, kAttachmentZstdLevel, false}),
-      base_memory_(request.base_memory, plan),
-      budget_(nullptr, plan, {}, request.restore_budget),
-      groups_(group_items(plan)),
-      facts_(step_facts_of(request, plan)),
+      groups_(group_items(plan, staged)),
+      budget_(base, plan, groups_, request.restore_budget),
+      clusters_(store, request, plan, base, budget_, writer, pages, weights_direct),
       pages_(pages),
-      tables_(tables),
-      packs_(store) {
-  budget_ = RestoreBudget(base, plan, groups_, request.restore_budget);
-}
+      tables_(tables) {}
 
 /// About: of an attachment's, the average.
 uint64_t ChunkSaver::chunk_bytes(size_t item) const {
@@ -63,22 +41,22 @@ uint64_t ChunkSaver::chunk_bytes(size_t item) const {
 }
 
 /// Cuts the chunks of all groups into parts, and the parts into jobs.
-std::vector<std::vector<ChunkSaver::JobPart>> ChunkSaver::make_jobs(
-    std::span<const SaveGroup> groups) const {
-  std::vector<std::vector<JobPart>> jobs;
+std::vector<ChunkSaver::Job> ChunkSaver::make_jobs(
+    std::span<const SaveGroup* const> groups) const {
+  std::vector<Job> jobs;
   uint64_t room_bytes = 0, room_chunks = 0;
-  for (const SaveGroup& group : groups) {
+  for (const SaveGroup* group : groups) {
     uint64_t bytes = 1;
-    for (const size_t item : group.items) bytes += chunk_bytes(item);
-    for (uint64_t first = 0; first < group.chunks;) {
+    for (const size_t item : group->items) bytes += chunk_bytes(item);
+    for (uint64_t first = 0; first < group->chunks;) {
       if (room_bytes == 0 || room_chunks == 0) {
         jobs.emplace_back();
         room_bytes = kJobBytes;
         room_chunks = kJobChunksMax;
       }
       const uint64_t count =
-          std::min({group.chunks - first, room_chunks, ceil_div(room_bytes, bytes)});
-      jobs.back().push_back({&group, first, count});
+          std::min({group->chunks - first, room_chunks, ceil_div(room_bytes, bytes)});
+      jobs.back().push_back({group, first, count});
       room_bytes -= std::min(room_bytes, count * bytes);
       room_chunks -= count;
       first += count;
@@ -104,22 +82,7 @@ std::optional<DigestInput> ChunkSaver::rows_of(const Unit& unit) const {
   return DigestInput{at.data, rows->row_bytes, rows->stride_bytes, rows->rows};
 }
 
-/// The unit's bytes one after the other, those that were digested: as they lie where nothing writes
-/// to them and they do, else in `room`. Whoever reads them twice reads the same.
-Result<ByteSpan> ChunkSaver::bytes_of(const DigestedUnit& digested, AlignedBuffer& room) const {
-  const bool is_tensor = digested.unit.item < plan_.tensors.size();
-  const bool is_still = request_.are_still || !is_tensor;
-  if (is_still && digested.rows.rows <= 1) return ByteSpan(digested.rows.data, digested.bytes);
-  if (room.size() < digested.bytes) room = AlignedBuffer(digested.bytes);
-  const MutableBytes bytes = room.span().first(digested.bytes);
-  gather(plan_, digested.unit, bytes);
-  if (is_still || digested.digest == blake3(bytes)) return ByteSpan(bytes);
-  return fail(Code::kUsage,
-              fmt::format("tensor '{}' changed while it was saved", plan_.name(digested.unit.item)),
-              "let nothing write to it until the call returns, or save a copy");
-}
-
-ChunkSaver::ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chunk) const {
+ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chunk) const {
   ChunkUnits units{&group, chunk, {}};
   for (const size_t item : group.items) {
     const PagePlan::Place place = plan_.pages.place(item, chunk);
@@ -128,22 +91,23 @@ ChunkSaver::ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chu
       const OwnPlace own{place.page, place.entry, number++};
       // What is in no pack of its own is told with the part.
       if (!plan_.is_small_piece(unit)) {
-        units.units.push_back({std::move(unit), own, 0, {}, {}, false});
+        const uint64_t bytes = plan_.unit_bytes(unit);
+        units.units.push_back({std::move(unit), own, bytes});
       }
     }
   }
   return units;
 }
 
-/// Fills in rows and digests. Units that cannot be hashed where they lie are gathered first; they
-/// stay in the thread's room until its next call.
-Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks) const {
+/// Fills in rows and digests of what is in the host's memory. Units that cannot be hashed where they
+/// lie are gathered first, into `room`.
+Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) const {
   std::vector<DigestedUnit*> units, scattered;
   uint64_t scattered_bytes = 0;
   for (ChunkUnits& chunk : chunks) {
     for (DigestedUnit& unit : chunk.units) {
+      if (plan_.is_on_device(unit.unit)) continue;
       units.push_back(&unit);
-      unit.bytes = plan_.unit_bytes(unit.unit);
       if (const auto rows = rows_of(unit.unit)) {
         unit.rows = *rows;
       } else {
@@ -152,7 +116,6 @@ Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks) const {
       }
     }
   }
-  thread_local AlignedBuffer room;
   if (room.size() < scattered_bytes) room = AlignedBuffer(scattered_bytes);
   uint64_t taken = 0;
   for (DigestedUnit* unit : scattered) {
@@ -168,22 +131,38 @@ Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks) const {
   return {};
 }
 
-Status ChunkSaver::save_job(const std::vector<JobPart>& parts) {
-  if (request_.call.stop != nullptr && *request_.call.stop) {
-    return fail(Code::kCancelled, "the save was stopped");
-  }
+std::vector<ChunkUnits> ChunkSaver::units_of(const Job& job) const {
   std::vector<ChunkUnits> chunks;
-  for (const auto& [group, first, count] : parts) {
+  for (const auto& [group, first, count] : job) {
     for (uint64_t i = 0; i < count; ++i) chunks.push_back(units_of(*group, first + i));
   }
-  CAIRN_CHECK(digest(chunks));
+  return chunks;
+}
+
+Status ChunkSaver::check_not_stopped() const {
+  if (request_.call.stop == nullptr || !*request_.call.stop) return {};
+  return fail(Code::kCancelled, "the save was stopped");
+}
+
+Status ChunkSaver::decide(std::vector<ChunkUnits>& chunks) {
   for (ChunkUnits& chunk : chunks) settle(chunk);
-  CAIRN_CHECK(look_up(chunks));
-  for (ChunkUnits& chunk : chunks) CAIRN_CHECK(write_new(chunk));
+  return look_up(chunks);
+}
+
+Status ChunkSaver::store(const ChunkUnits& chunk) {
+  CAIRN_CHECK(clusters_.write_new(chunk));
   if (request_.call.progress == nullptr) return {};
-  for (const ChunkUnits& chunk : chunks) {
-    for (const DigestedUnit& unit : chunk.units) request_.call.progress->done_bytes += unit.bytes;
-  }
+  for (const DigestedUnit& unit : chunk.units) request_.call.progress->done_bytes += unit.bytes;
+  return {};
+}
+
+Status ChunkSaver::save_job(const Job& job) {
+  CAIRN_CHECK(check_not_stopped());
+  std::vector<ChunkUnits> chunks = units_of(job);
+  thread_local AlignedBuffer room;
+  CAIRN_CHECK(digest(chunks, room));
+  CAIRN_CHECK(decide(chunks));
+  for (const ChunkUnits& chunk : chunks) CAIRN_CHECK(store(chunk));
   return {};
 }
 
@@ -197,13 +176,6 @@ void ChunkSaver::settle(ChunkUnits& chunk) {
   }
 }
 
-/// Whether the item's copies must not be made from those of other tensors.
-bool ChunkSaver::must_stand_alone(size_t item) const {
-  if (!weights_direct_ || item >= plan_.tensors.size()) return false;
-  const TensorSource& source = *plan_.tensors[item].first;
-  return is_weight(source.role, source.dtype);
-}
-
 /// Whether the base's copies of a chunk would not do although it is the same: where chains end all
 /// members begin anew, for some are made from others.
 bool ChunkSaver::must_renew(size_t item, const ChunkUnits& chunk, std::span<const Copy> copies) {
@@ -211,7 +183,7 @@ bool ChunkSaver::must_renew(size_t item, const ChunkUnits& chunk, std::span<cons
                                      [](const Copy& copy) { return !copy.bases.empty(); });
   if (!has_bases) return false;
   if (budget_.is_due(*chunk.group, chunk.chunk)) return true;
-  return must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk);
+  return clusters_.must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk);
 }
 
 ChunkEntry ChunkSaver::entry_of(std::span<const DigestedUnit> units) const {
@@ -264,7 +236,7 @@ void ChunkSaver::take_moved(DigestedUnit& unit) {
 void ChunkSaver::keep_equal_pieces(size_t item, const ChunkUnits& chunk,
                                    std::span<DigestedUnit> units) {
   const bool begins_anew = budget_.is_due(*chunk.group, chunk.chunk) ||
-                           (must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk));
+                           (clusters_.must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk));
   for (DigestedUnit& unit : units) {
     const auto before = base_->unit_at(item, chunk.chunk, &unit.unit.box);
     if (!before || before->digest != unit.digest) continue;
@@ -319,176 +291,74 @@ bool ChunkSaver::are_there(size_t item, uint64_t chunk, std::span<const Copy> co
   return all;
 }
 
-/// Puts units of the same box together, one of each item.
-Status ChunkSaver::write_new(ChunkUnits& chunk) {
-  const std::vector<DigestedUnit>& units = chunk.units;
-  std::vector<bool> taken(units.size());
-  for (size_t first = 0; first < units.size(); ++first) {
-    if (taken[first]) continue;
-    std::vector<size_t> cluster;
-    bool is_wanted = false;
-    for (size_t u = first; u < units.size(); ++u) {
-      const bool belongs = !taken[u] && units[u].unit.is_piece == units[first].unit.is_piece &&
-                           (u == first || units[u].unit.box == units[first].unit.box);
-      if (!belongs) continue;
-      taken[u] = true;
-      cluster.push_back(u);
-      is_wanted = is_wanted || units[u].is_wanted;
+/// The steps of chunks with tensors on devices, for whoever brings their bytes.
+class ChunkSaver::Steps final : public ChunkSteps {
+ public:
+  Steps(ChunkSaver& saver, std::vector<Job> jobs) : saver_(saver), jobs_(std::move(jobs)) {}
+
+  uint64_t jobs() const override { return jobs_.size(); }
+  Result<std::vector<ChunkUnits>> prepare(uint64_t job) override {
+    CAIRN_CHECK(saver_.check_not_stopped());
+    std::vector<ChunkUnits> chunks = saver_.units_of(jobs_[job]);
+    AlignedBuffer room;
+    CAIRN_CHECK(saver_.digest(chunks, room));
+    if (room.size() > 0) {
+      const std::lock_guard lock(mutex_);
+      rooms_.push_back(std::move(room));
     }
-    if (is_wanted) CAIRN_CHECK(write_cluster(chunk, cluster));
+    return chunks;
   }
-  return {};
-}
+  Status decide(std::vector<ChunkUnits>& chunks) override { return saver_.decide(chunks); }
+  Status store(const ChunkUnits& chunk) override { return saver_.store(chunk); }
 
-static ItemForm form_of(const TensorSource& source) {
-  // Sub-byte elements are taken by the byte; the halves of a complex number are floats.
-  const uint32_t bits = bits_per_element(source.dtype);
-  if (bits < 8) return {};
-  const auto bytes = static_cast<uint8_t>(source.dtype == Dtype::kC64 ? 4 : bits / 8);
-  return {bytes, is_float(source.dtype)};
-}
+ private:
+  ChunkSaver& saver_;
+  const std::vector<Job> jobs_;
+  std::mutex mutex_;
+  std::vector<AlignedBuffer> rooms_;  // of the host's units, for as long as chunks point there
+};
 
-Result<Cluster> ChunkSaver::cluster_of(const ChunkUnits& chunk, std::span<const size_t> numbers) {
-  thread_local std::vector<AlignedBuffer> rooms;
-  if (rooms.size() < numbers.size()) rooms.resize(numbers.size());
-  Cluster cluster;
-  for (const size_t number : numbers) {
-    const DigestedUnit& unit = chunk.units[number];
-    Member& member = cluster.emplace_back();
-    member.item = unit.unit.item;
-    member.digest = unit.digest;
-    member.place = unit.place;
-    member.is_tensor = unit.unit.item < plan_.tensors.size();
-    member.is_inline = !unit.unit.is_piece && unit.bytes <= kInlineBytesMax;
-    member.is_wanted = unit.is_wanted;
-    CAIRN_TRY(member.now, bytes_of(unit, rooms[cluster.size() - 1]));
-    if (!member.is_tensor) continue;
-    const TensorSource& source = *plan_.tensors[unit.unit.item].first;
-    member.role = source.role;
-    member.dtype = source.dtype;
-    member.form = form_of(source);
-    if (base_ == nullptr) continue;
-    member.base =
-        base_->unit_at(unit.unit.item, chunk.chunk, unit.unit.is_piece ? &unit.unit.box : nullptr);
-    if (member.base && member.base->decoded_bytes != unit.bytes) member.base.reset();
-    if (member.base && must_stand_alone(member.item) &&
-        !base_->stands_alone(member.item, chunk.chunk)) {
-      member.base.reset();
-    }
-  }
-  return cluster;
-}
-
-/// What the caller has of the base at the same boxes.
-void ChunkSaver::recall_before(const ChunkUnits& chunk, std::span<const size_t> numbers,
-                               Cluster& cluster) const {
-  if (base_memory_.is_empty()) return;
-  thread_local std::vector<AlignedBuffer> rooms;
-  if (rooms.size() < cluster.size()) rooms.resize(cluster.size());
-  for (size_t i = 0; i < cluster.size(); ++i) {
-    Member& member = cluster[i];
-    if (!member.base) continue;
-    const uint64_t bytes = member.base->decoded_bytes;
-    if (rooms[i].size() < bytes) rooms[i] = AlignedBuffer(bytes);
-    const MutableBytes room = rooms[i].span().first(bytes);
-    const Box& box = chunk.units[numbers[i]].unit.box;
-    if (base_memory_.recall(member.item, box, member.base->digest, room)) member.before = room;
-  }
-}
-
-/// The bytes of the base at the same boxes. What cannot be read is not built upon.
-void ChunkSaver::read_before(Cluster& cluster) {
-  thread_local std::vector<AlignedBuffer> rooms;
-  if (rooms.size() < cluster.size()) rooms.resize(cluster.size());
-  std::vector<CopyRef> refs;
-  std::vector<size_t> members;
-  for (size_t i = 0; i < cluster.size(); ++i) {
-    if (!cluster[i].base || !cluster[i].before.empty()) continue;
-    refs.push_back(cluster[i].base->ref);
-    members.push_back(i);
-  }
-  if (refs.empty()) return;
-  const auto keep = [&](size_t number, ByteSpan decoded) -> Status {
-    const size_t i = members[number];
-    if (rooms[i].size() < decoded.size()) rooms[i] = AlignedBuffer(decoded.size());
-    std::copy(decoded.begin(), decoded.end(), rooms[i].data());
-    cluster[i].before = rooms[i].span().first(decoded.size());
-    return {};
-  };
-  if (ChainReader(base_->checkpoint(), packs_).read(refs, keep)) return;
-  for (const size_t i : members) {
-    cluster[i].before = {};
-    base_->note_unread(cluster[i].base->ref);
-  }
-}
-
-Status ChunkSaver::write_cluster(const ChunkUnits& chunk, std::span<const size_t> numbers) {
-  CAIRN_TRY(Cluster cluster, cluster_of(chunk, numbers));
-  const bool is_keyframe = base_ == nullptr || budget_.is_due(*chunk.group, chunk.chunk);
-  if (!is_keyframe) {
-    recall_before(chunk, numbers, cluster);
-    read_before(cluster);
-  }
-  const bool weights_first = is_keyframe || weights_direct_;
-  // A weight that stands by itself must be there before its master is made from it.
-  for (const bool weights : {true, false}) {
-    for (size_t i = 0; i < cluster.size(); ++i) {
-      const bool is_first = weights_first && is_weight(cluster[i].role, cluster[i].dtype);
-      if (!cluster[i].is_wanted || is_first != weights) continue;
-      CAIRN_CHECK(store_member(cluster, i, weights_first));
-    }
-  }
-  return {};
-}
-
-Status ChunkSaver::store_member(const Cluster& cluster, size_t number, bool weights_first) {
-  const Member& member = cluster[number];
-  if (!member.is_tensor) {
-    if (!writer_.claim(member.digest, true)) return {};
-    return write_opaque(member);
-  }
-  // Of a chunk that is stored, or about to be, nothing is to be encoded; but copies made from
-  // others of this save do for those alone that nothing is made from.
-  const bool is_alone = cluster.size() == 1;
-  if (is_alone && !writer_.claim(member.digest, !must_stand_alone(member.item))) return {};
-  CAIRN_TRY(auto chunk, encoder_.encode(cluster, number, facts_[member.item], weights_first));
-  const bool is_own =
-      chunk && std::any_of(chunk->bases.begin(), chunk->bases.end(), [](const CopyBase& base) {
-        return std::holds_alternative<OwnPlace>(base);
-      });
-  if (is_own) {
-    CAIRN_TRY(ChunkCopy own,
-              writer_.write_own(member.digest, member.now.size(), *std::move(chunk)));
-    pages_.set_copy(member.place, std::move(own));
-    return {};
-  }
-  if (!is_alone && !writer_.claim(member.digest, false)) return {};
-  if (!chunk) return writer_.write_raw(member.digest, member.now, true);
-  return writer_.write(member.digest, member.now.size(), *std::move(chunk), true);
-}
-
-Status ChunkSaver::write_opaque(const Member& member) {
-  CAIRN_TRY(auto chunk, opaque_encoder_.encode({member}, 0, {}, true));
-  if (!chunk) return writer_.write_raw(member.digest, member.now, false);
-  return writer_.write(member.digest, member.now.size(), *std::move(chunk), false);
-}
-
-Status ChunkSaver::run_jobs(std::span<const SaveGroup> groups) {
+Status ChunkSaver::run_on_host(std::span<const SaveGroup* const> groups) {
   const auto jobs = make_jobs(groups);
   return parallel_for(jobs.size(), request_.call.threads,
                       [&](uint64_t job) { return save_job(jobs[job]); });
+}
+
+/// Whether a device has any tensor of the group.
+bool ChunkSaver::is_on_device(const SaveGroup& group) const {
+  return std::any_of(group.items.begin(), group.items.end(), [&](size_t item) {
+    if (item >= plan_.tensors.size()) return false;
+    const auto& boxes = plan_.tensors[item].boxes;
+    return std::any_of(boxes.begin(), boxes.end(),
+                       [](const SourceBox& box) { return box.device.has_value(); });
+  });
 }
 
 Status ChunkSaver::run() {
   if (request_.call.progress != nullptr) {
     request_.call.progress->total_bytes = plan_.bytes_here();
   }
-  // Tensors that stand alone may use what those of the groups have stored.
-  const auto alone = std::find_if(groups_.begin(), groups_.end(),
-                                  [](const SaveGroup& group) { return group.items.size() == 1; });
-  const size_t joined = static_cast<size_t>(alone - groups_.begin());
-  CAIRN_CHECK(run_jobs(std::span(groups_).first(joined)));
-  return run_jobs(std::span(groups_).subspan(joined));
+  // Tensors that stand alone come last: they may use what those of the groups have stored.
+  std::vector<const SaveGroup*> on_devices, joined, alone;
+  for (const SaveGroup& group : groups_) {
+    auto& of_its_kind =
+        is_on_device(group) ? on_devices : (group.items.size() > 1 ? joined : alone);
+    of_its_kind.push_back(&group);
+  }
+  if (!on_devices.empty()) {
+    Steps steps(*this, make_jobs(on_devices));
+    CAIRN_CHECK(staged_->run(plan_, steps, request_.call, [&] {
+      if (joined.empty() && alone.empty()) call_fence();
+    }));
+  }
+  CAIRN_CHECK(run_on_host(joined));
+  CAIRN_CHECK(run_on_host(alone));
+  call_fence();
+  return {};
+}
+
+void ChunkSaver::call_fence() {
+  if (request_.fence && !std::exchange(is_fence_called_, true)) request_.fence();
 }
 
 }  // namespace cairn

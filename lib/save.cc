@@ -15,6 +15,7 @@
 #include "lib/read_parts.h"
 #include "lib/save_plan.h"
 #include "lib/save_session.h"
+#include "lib/staged_request.h"
 #include "lib/stored_chunks.h"
 #include "lib/tag_metadata.h"
 #include "lib/tripwires.h"
@@ -26,8 +27,8 @@ namespace {
 /// One save on its way through the steps.
 class Save {
  public:
-  Save(const Store& store, const SaveRequest& request, const Stopwatch& watch)
-      : store_(store), request_(request), watch_(watch) {}
+  Save(const Store& store, const SaveRequest& request, StagedSave* staged, const Stopwatch& watch)
+      : store_(store), request_(request), staged_(staged), watch_(watch) {}
 
   Result<SaveResult> run() {
     warnings_ = request_.warnings;
@@ -44,7 +45,9 @@ class Save {
   }
 
   /// Whether it was refused because copies that it reused are gone, and their bytes are still here.
-  bool lost_reused() const { return failure_.lost_reused && parts_.empty(); }
+  bool lost_reused() const {
+    return failure_.lost_reused && parts_.empty() && staged_ == nullptr;
+  }
   /// The tag to compare with of which something could not be read.
   std::string damaged_base() const { return session_ ? session_->damaged_base() : ""; }
 
@@ -67,7 +70,7 @@ class Save {
   Result<TagEntry> write() {
     BaseTag* const base = session_->base();
     if (!parts_.empty()) CAIRN_CHECK(check_parts_base(parts_, request_, base));
-    StoredChunks chunks(store_, request_, plan_, *session_);
+    StoredChunks chunks(store_, request_, plan_, *session_, staged_);
     CAIRN_CHECK(chunks.store());
     CAIRN_TRY(merged_, merge_parts(parts_, plan_, base, chunks.pages()));
     warnings_.insert(warnings_.end(), merged_.warnings.begin(), merged_.warnings.end());
@@ -192,6 +195,7 @@ class Save {
       if (result.unread_chunks > 0) result.damaged_base = base->tag().name;
     }
     result.warnings = std::move(warnings_);
+    if (staged_ != nullptr) result.notes = staged_->notes();
     result.elapsed_s = watch_.seconds();
     session_->end();
     return result;
@@ -199,6 +203,7 @@ class Save {
 
   const Store& store_;
   const SaveRequest& request_;
+  StagedSave* const staged_;
   const Stopwatch& watch_;
   std::vector<Part> parts_;
   SavePlan plan_;
@@ -211,9 +216,11 @@ class Save {
 
 }  // namespace
 
-static Result<SaveResult> save_or_again(const Store& store, const SaveRequest& request) {
+static Result<SaveResult> save_or_again(const Store& store, const SaveRequest& given) {
   const Stopwatch watch;
-  Save first(store, request, watch);
+  CAIRN_TRY(const auto staged, StagedRequest::of(given, store.config().chunk_elements));
+  const SaveRequest& request = staged.request();
+  Save first(store, request, staged.staged(), watch);
   auto saved = first.run();
   if (saved || !first.lost_reused()) return saved;
   // The bytes are still here: write them, as a session of its own, whatever stands in the store.
@@ -223,7 +230,7 @@ static Result<SaveResult> save_or_again(const Store& store, const SaveRequest& r
   if (again.call.progress != nullptr) {
     again.call.progress->done_bytes = again.call.progress->new_bytes = 0;
   }
-  auto saved_again = Save(store, again, watch).run();
+  auto saved_again = Save(store, again, nullptr, watch).run();
   if (saved_again) saved_again->damaged_base = first.damaged_base();
   return saved_again;
 }

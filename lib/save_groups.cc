@@ -43,7 +43,8 @@ namespace {
 /// Finds the F32 tensors that narrower ones are roundings of.
 class Pairing {
  public:
-  Pairing(const SavePlan& plan, std::vector<bool>& taken) : plan_(plan), taken_(taken) {
+  Pairing(const SavePlan& plan, StagedSave* staged, std::vector<bool>& taken)
+      : plan_(plan), staged_(staged), taken_(taken) {
     for (size_t item = 0; item < plan.tensors.size(); ++item) {
       if (is_free(item, Dtype::kF32)) wide_.emplace(plan.tensors[item].first->shape, item);
     }
@@ -79,7 +80,7 @@ class Pairing {
     return held == tensor.boxes.end() ? nullptr : &*held;
   }
   /// Looks at the first items of the last axis in the first box that has any.
-  static bool is_rounding(const PlannedTensor& narrow, const PlannedTensor& wide, Cast cast) {
+  bool is_rounding(const PlannedTensor& narrow, const PlannedTensor& wide, Cast cast) const {
     constexpr size_t kSampleItems = 32;
     const SourceBox *const first = first_box(narrow), *const second = first_box(wide);
     if (first == nullptr || second == nullptr) return false;
@@ -87,23 +88,34 @@ class Pairing {
     if (a.box != b.box || a.box.lengths.empty()) return false;
     const size_t count = std::min<size_t>(kSampleItems, a.box.lengths.back());
     uint8_t items[kSampleItems * 2], sources[kSampleItems * 4], rounded[kSampleItems * 2];
-    for (size_t i = 0; i < count; ++i) {
-      const auto at = static_cast<int64_t>(i);
-      std::memcpy(items + 2 * i, a.data + at * a.strides_bytes.back(), 2);
-      std::memcpy(sources + 4 * i, b.data + at * b.strides_bytes.back(), 4);
-    }
+    if (!look(a, {items, 2 * count}, 2) || !look(b, {sources, 4 * count}, 4)) return false;
     cast_items(cast, {sources, 4 * count}, {rounded, 2 * count});
     return std::memcmp(items, rounded, 2 * count) == 0;
   }
 
+  /// Reads the first items of the last axis; false when they cannot be had.
+  bool look(const SourceBox& box, MutableBytes items, size_t item_bytes) const {
+    const int64_t stride = box.strides_bytes.back();
+    if (box.device) {
+      return staged_ != nullptr && stride == static_cast<int64_t>(item_bytes) &&
+             staged_->peek(box, items);
+    }
+    for (size_t at = 0; at < items.size(); at += item_bytes) {
+      std::memcpy(&items[at], box.data + static_cast<int64_t>(at / item_bytes) * stride,
+                  item_bytes);
+    }
+    return true;
+  }
+
   const SavePlan& plan_;
+  StagedSave* const staged_;
   std::vector<bool>& taken_;
   std::multimap<Shape, size_t> wide_;
 };
 
 }  // namespace
 
-std::vector<SaveGroup> group_items(const SavePlan& plan) {
+std::vector<SaveGroup> group_items(const SavePlan& plan, StagedSave* staged) {
   using Key = std::pair<std::string_view, Shape>;
   std::map<Key, std::map<size_t, size_t>> by_parameter;  // place in the group -> item
   std::vector<bool> taken(plan.tensors.size());
@@ -120,7 +132,7 @@ std::vector<SaveGroup> group_items(const SavePlan& plan) {
     for (const auto& [place, item] : members) group.items.push_back(item);
     group.chunks = plan.tensors[group.items.front()].grid.chunk_count();
   }
-  Pairing pairing(plan, taken);
+  Pairing pairing(plan, staged, taken);
   for (size_t item = 0; item < plan.tensors.size(); ++item) {
     if (auto pair = pairing.pair(item)) groups.push_back(*std::move(pair));
   }

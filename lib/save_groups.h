@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/save_plan.h"
+#include "lib/staging.h"
 
 namespace cairn {
 
@@ -19,6 +20,7 @@ struct SaveGroup {
 /// items come first. In a group the order is: exp_avg, exp_avg_sq, max_exp_avg_sq, master, weight.
 /// Tensors without a role are paired by their bits: a BF16 or F16 tensor with an F32 one of the
 /// same shape that it is a rounding of, as far as a sample shows.
-std::vector<SaveGroup> group_items(const SavePlan& plan);
+/// `staged`: brings that sample from devices; null: what is there is not paired.
+std::vector<SaveGroup> group_items(const SavePlan& plan, StagedSave* staged = nullptr);
 
 }  // namespace cairn

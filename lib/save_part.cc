@@ -4,6 +4,7 @@
 #include "lib/part.h"
 #include "lib/save_plan.h"
 #include "lib/save_session.h"
+#include "lib/staged_request.h"
 #include "lib/stored_chunks.h"
 #include "store/tag_name.h"
 
@@ -112,8 +113,9 @@ class PartTeller {
 
 /// Stores the chunks, and tells the part in a metadata pack. Returns its name.
 static Result<std::string> store_part(const Store& store, const SaveRequest& request,
-                                      const SavePlan& plan, SaveSession& session) {
-  StoredChunks chunks(store, request, plan, session);
+                                      const SavePlan& plan, SaveSession& session,
+                                      StagedSave* staged) {
+  StoredChunks chunks(store, request, plan, session, staged);
   CAIRN_CHECK(chunks.store());
   CAIRN_CHECK(chunks.finish());
   Part part{.session = session.id(),
@@ -137,13 +139,15 @@ static Result<std::string> store_part(const Store& store, const SaveRequest& req
   return part_name(told);
 }
 
-Result<std::unique_ptr<SavedPart>> save_part(const Store& store, const SaveRequest& request) {
+Result<std::unique_ptr<SavedPart>> save_part(const Store& store, const SaveRequest& given) {
   return guard_memory([&]() -> Result<std::unique_ptr<SavedPart>> {
-    CAIRN_CHECK(check_tag_name(request.tag));
+    CAIRN_CHECK(check_tag_name(given.tag));
     CAIRN_CHECK(check_may_write(store.config()));
+    CAIRN_TRY(const auto staged, StagedRequest::of(given, store.config().chunk_elements));
+    const SaveRequest& request = staged.request();
     CAIRN_TRY(const SavePlan plan, plan_part(request, store.config()));
     CAIRN_TRY(auto session, SaveSession::begin(store, request, request.base));
-    auto name = guard_memory([&] { return store_part(store, request, plan, *session); });
+    auto name = guard_memory([&] { return store_part(store, request, plan, *session, staged.staged()); });
     if (!name) {
       session->remove_files();
       return tl::unexpected(name.error());

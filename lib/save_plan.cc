@@ -62,6 +62,7 @@ Result<SourceBox> source_box(const StorageForm& form, const TensorSource& source
   }
   box.data = static_cast<const uint8_t*>(source.data);
   box.writer = source.writer;
+  box.device = source.device;
   return box;
 }
 
@@ -111,6 +112,11 @@ static Status check_overlap(const PlannedTensor& tensor, SaveKind kind, const So
                             const SourceBox& b) {
   const auto common = intersect(a.box, b.box);
   if (!common) return {};
+  if (a.device || b.device) {
+    return fail(Code::kUsage,
+                fmt::format("boxes {} and {} overlap on a device", a.box.text(), b.box.text()),
+                "give each element once: what they share is not compared there");
+  }
   if (kind != SaveKind::kWhole) {
     return fail(Code::kUsage,
                 fmt::format("boxes {} of rank {} and {} of rank {} overlap", a.box.text(), a.writer,

@@ -26,6 +26,7 @@ struct SourceBox {
   const uint8_t* data = nullptr;
   std::vector<int64_t> strides_bytes;
   uint32_t writer = 0;
+  std::optional<uint32_t> device = {};  ///< whose memory it is; unset: the host's
   /// The part of the save that has stored it; unset: its bytes are here.
   std::optional<uint32_t> part = {};
 };
@@ -82,11 +83,14 @@ struct SavePlan {
   /// The unit or units of one chunk, in the order of their copies; of a part, those that it has.
   std::vector<Unit> units_of(size_t item, uint64_t chunk) const;
   uint64_t unit_bytes(const Unit& unit) const;
+  /// Whether any of its bytes are on a device.
+  bool is_on_device(const Unit& unit) const;
   /// Whether it is a part's piece of a chunk that lies in its page, where it is told whole.
   bool is_small_piece(const Unit& unit) const;
 };
 
-/// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit, and its bytes are here.
+/// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit, and its bytes are here, in
+/// the host's memory.
 void gather(const SavePlan& plan, const Unit& unit, MutableBytes room);
 
 /// Errors: kUsage naming tensor and boxes: malformed names, dtypes or shapes that differ between

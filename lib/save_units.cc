@@ -83,6 +83,13 @@ std::vector<Unit> SavePlan::units_of(size_t item, uint64_t chunk) const {
   return pieces_of(tensor, unit);
 }
 
+bool SavePlan::is_on_device(const Unit& unit) const {
+  if (unit.item >= tensors.size()) return false;
+  const std::vector<SourceBox>& boxes = tensors[unit.item].boxes;
+  return std::any_of(unit.sources.begin(), unit.sources.end(),
+                     [&](size_t source) { return boxes[source].device.has_value(); });
+}
+
 uint64_t SavePlan::unit_bytes(const Unit& unit) const {
   return unit.item >= tensors.size() ? unit.box.lengths[0]
                                      : unit.box.elements() * tensors[unit.item].form.item_bytes;

@@ -10,13 +10,13 @@ static BaseTag* matched_base(const SavePlan& plan, const SaveSession& session) {
 }
 
 StoredChunks::StoredChunks(const Store& store, const SaveRequest& request, const SavePlan& plan,
-                           SaveSession& session)
+                           SaveSession& session, StagedSave* staged)
     : request_(request),
       packs_(session.packs()),
       tables_(store),
       writer_(packs_, session.id(), request.call.progress),
       pages_(plan, matched_base(plan, session), writer_, tables_),
-      saver_(store, request, plan, session.base(), writer_, tables_, pages_,
+      saver_(store, request, plan, session.base(), writer_, tables_, pages_, staged,
              session.weights_age(request) == 0) {}
 
 Status StoredChunks::finish() {

@@ -9,9 +9,9 @@ namespace cairn {
 /// Threads: one at a time.
 class StoredChunks {
  public:
-  /// REQUIRES: all outlive this.
+  /// `staged`: brings what is on devices; null where nothing is. REQUIRES: all outlive this.
   StoredChunks(const Store& store, const SaveRequest& request, const SavePlan& plan,
-               SaveSession& session);
+               SaveSession& session, StagedSave* staged);
 
   /// Fills in the pages with all chunks whose bytes are here; stores what is new of them.
   Status store() { return saver_.run(); }

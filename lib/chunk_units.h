@@ -1,0 +1,32 @@
+// The chunks of a save on their way: what they are, where their bytes lie, what was decided of them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/digest.h"
+#include "lib/chunk_writer.h"
+#include "lib/save_groups.h"
+#include "lib/save_plan.h"
+
+namespace cairn {
+
+/// A unit, where its bytes lie, and what they are.
+struct DigestedUnit {
+  Unit unit;
+  OwnPlace place;
+  uint64_t bytes = 0;
+  DigestInput rows = {};   ///< in the host's memory; unset while they are only on a device
+  bool is_copied = false;  ///< they are a copy that nobody changes
+  Digest digest = {};
+  bool is_wanted = false;  ///< it is to be stored
+};
+
+/// Chunks of the items of a group that are encoded together.
+struct ChunkUnits {
+  const SaveGroup* group = nullptr;
+  uint64_t chunk = 0;
+  std::vector<DigestedUnit> units;  ///< of all items, in the group's order
+};
+
+}  // namespace cairn
