@@ -10,14 +10,11 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "gpu/pinned_memory.h"
+#include "gpu/stream.h"
 #include "gpu/tile.h"
 
 namespace cairn::gpu {
-
-/// A queue of the device. The handle is the caller's (a cudaStream_t); nullptr is the default one.
-struct Stream {
-  void* handle = nullptr;
-};
 
 struct DeviceFacts {
   std::string name;
@@ -29,6 +26,28 @@ struct DeviceFacts {
 /// The calling thread's current device. Errors: kFailed with the reason and what to do: no driver,
 /// one that is too old, no device. Threads: any. Takes some milliseconds.
 Result<DeviceFacts> device_facts();
+
+/// 0 where no driver or no device is, which is no error. Errors: kFailed. Threads: any.
+Result<unsigned> device_count();
+/// Of the calling thread. Errors: kFailed as for device_facts().
+Result<unsigned> current_device();
+
+/// Makes a device the calling thread's current one for as long as it lives, and then the one that
+/// was before. Threads: the one that entered; scopes end in the reverse of their order.
+class DeviceScope {
+ public:
+  /// Errors: kFailed, also when there is no such device.
+  static Result<DeviceScope> enter(unsigned device);
+  DeviceScope(DeviceScope&& other) noexcept
+      : before_(other.before_), is_entered_(std::exchange(other.is_entered_, false)) {}
+  DeviceScope& operator=(DeviceScope&&) = delete;
+  ~DeviceScope();
+
+ private:
+  explicit DeviceScope(unsigned before) : before_(before), is_entered_(true) {}
+  unsigned before_;
+  bool is_entered_;
+};
 
 /// Memory of the current device. Aligned to 256 bytes. It is given back at the end of its life, for
 /// which the device waits for what is enqueued.
@@ -60,8 +79,10 @@ class DeviceMemory {
   uint64_t size_ = 0;
 };
 
-// Enqueued, in the order of the stream. Host memory that is not pinned is copied before the call
-// returns (up) or makes it wait (down). Errors: kFailed.
+// Enqueued, in the order of the stream. Pinned host memory (PinnedMemory, or pinned by others) is
+// read and written by the device when the stream comes to it: the caller keeps it as it is until
+// then, and knows by an Event or synchronize(). Other host memory is copied before the call returns
+// (up) or makes it wait until the stream is there (down). Errors: kFailed.
 Status copy_up(Stream stream, void* device, ByteSpan host);
 Status copy_down(Stream stream, MutableBytes host, const void* device);
 Status copy_within(Stream stream, void* to, const void* from, uint64_t bytes);

@@ -85,7 +85,7 @@ Result<DeviceMemory> DeviceMemory::allocate(uint64_t bytes) {
 }
 
 DeviceMemory::~DeviceMemory() {
-  if (data_ != nullptr) static_cast<void>(cudaFree(data_));
+  if (data_ != nullptr) drop_error(cudaFree(data_));
 }
 
 Status copy_up(Stream stream, void* device, ByteSpan host) {

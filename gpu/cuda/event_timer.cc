@@ -11,7 +11,7 @@ struct Timer::Marks {
   Marks& operator=(const Marks&) = delete;
   ~Marks() {
     for (cudaEvent_t event : {begin, end}) {
-      if (event != nullptr) static_cast<void>(cudaEventDestroy(event));
+      if (event != nullptr) drop_error(cudaEventDestroy(event));
     }
   }
 };

@@ -12,6 +12,18 @@ static constexpr uint64_t kAlignment = 256;
 
 Result<DeviceFacts> device_facts() { return DeviceFacts{"host (simulated)", 3, 0, 9, 0}; }
 
+static thread_local unsigned current = 0;
+
+Result<unsigned> device_count() { return 2u; }
+Result<unsigned> current_device() { return current; }
+Result<DeviceScope> DeviceScope::enter(unsigned device) {
+  if (device >= 2) return fail(Code::kFailed, fmt::format("there is no device {}", device));
+  return DeviceScope(std::exchange(current, device));
+}
+DeviceScope::~DeviceScope() {
+  if (is_entered_) current = before_;
+}
+
 Result<DeviceMemory> DeviceMemory::allocate(uint64_t bytes) {
   DeviceMemory memory;
   if (bytes == 0) return memory;

@@ -42,5 +42,28 @@ TEST(Device, MemoryMoves) {
   EXPECT_EQ(second.data(), nullptr);
 }
 
+TEST(Device, ScopesNest) {
+  const unsigned count = must(device_count()), before = must(current_device());
+  ASSERT_LT(before, count);
+  {
+    DeviceScope outer = must(DeviceScope::enter(count - 1));
+    EXPECT_EQ(must(current_device()), count - 1);
+    const DeviceScope moved = std::move(outer);
+    {
+      const DeviceScope inner = must(DeviceScope::enter(0));
+      EXPECT_EQ(must(current_device()), 0u);
+    }
+    EXPECT_EQ(must(current_device()), count - 1);
+  }
+  EXPECT_EQ(must(current_device()), before);
+}
+
+TEST(Device, OneThatIsNotThereIsToldOnce) {
+  const unsigned before = must(current_device());
+  EXPECT_FALSE(DeviceScope::enter(must(device_count())));
+  EXPECT_EQ(must(current_device()), before);
+  EXPECT_TRUE(take_error());
+}
+
 }  // namespace
 }  // namespace cairn::gpu

@@ -21,6 +21,12 @@ TEST_F(WithoutADevice, TheReasonAndWhatToDoAreTold) {
   EXPECT_FALSE(facts.error().hint.empty());
 }
 
+TEST_F(WithoutADevice, ThereAreNone) {
+  const auto count = device_count();
+  ASSERT_TRUE(count) << count.error().message;
+  EXPECT_EQ(*count, 0u);
+}
+
 TEST_F(WithoutADevice, EveryCallFailsAndNoneIsFatal) {
   EXPECT_FALSE(DeviceMemory::allocate(100));
   uint8_t host[64] = {};
@@ -28,6 +34,10 @@ TEST_F(WithoutADevice, EveryCallFailsAndNoneIsFatal) {
   EXPECT_FALSE(copy_down({}, MutableBytes(host), host));
   EXPECT_FALSE(fill_zeros({}, host, 64));
   EXPECT_FALSE(synchronize({}));
+  EXPECT_FALSE(PinnedMemory::allocate(100));
+  EXPECT_FALSE(OwnStream::make());
+  EXPECT_FALSE(Event::make());
+  EXPECT_FALSE(DeviceScope::enter(0));
 
   const auto plan = DigestPlan::make(std::vector{Tile{host, 64}});
   ASSERT_TRUE(plan);

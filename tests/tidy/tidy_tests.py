@@ -12,6 +12,9 @@ TESTED_BY = {
     # What kernels do is shown through the calls that enqueue them.
     "gpu/chunker.cu": "tests/gpu/chunker_plan_test.cc",
     "gpu/cuda/device.cc": "tests/gpu/device_test.cc",
+    "gpu/cuda/device_scope.cc": "tests/gpu/device_test.cc",
+    "gpu/cuda/pinned_memory.cc": "tests/gpu/stream_test.cc",
+    "gpu/cuda/stream.cc": "tests/gpu/stream_test.cc",
     "gpu/cuda/event_timer.cc": "tests/gpu/timer_test.cc",
     "gpu/digest.cu": "tests/gpu/digest_plan_test.cc",
     "gpu/enqueue.cc": "tests/gpu/digest_plan_test.cc",
@@ -20,6 +23,7 @@ TESTED_BY = {
     "gpu/tile.cc": "tests/gpu/digest_plan_test.cc",
     "gpu/simt/fiber.cc": "tests/gpu/simt/run_grid_test.cc",
     "gpu/simt/host_device.cc": "tests/gpu/device_test.cc",
+    "gpu/simt/host_streams.cc": "tests/gpu/stream_test.cc",
     "gpu/simt/wall_timer.cc": "tests/gpu/timer_test.cc",
     # The same cuts, whatever the kernel.
     "base/chunker_avx2.cc": "tests/base/chunker_test.cc",
