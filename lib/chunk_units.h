@@ -29,4 +29,10 @@ struct ChunkUnits {
   std::vector<DigestedUnit> units;  ///< of all items, in the group's order
 };
 
+/// What is said of a tensor that was other bytes when it was digested than when it was copied.
+inline tl::unexpected<Error> changed_while_saved(const std::string& name) {
+  return fail(Code::kUsage, "tensor '" + name + "' changed while it was saved",
+              "let nothing write to it until the call returns, or says so, or save a copy");
+}
+
 }  // namespace cairn

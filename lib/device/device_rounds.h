@@ -1,0 +1,81 @@
+// The loop of a save over chunks with tensors on devices. A round is as many of them as the lanes
+// can digest at a time:
+//   begin    its digests are enqueued, while the host still works on the round before
+//   decide   they have come; the host's own code compares, and says what is wanted
+//   fetch    wanted chunks are gathered slab by slab, and cross over
+//   store    another thread waits for slabs and stores what is in them
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+
+#include "lib/cairn.hpp"
+#include "lib/chunk_units.h"
+#include "lib/device/device_staging.h"
+#include "lib/device/landing.h"
+#include "lib/device/lane_digests.h"
+#include "lib/device/slab_storing.h"
+
+namespace cairn {
+
+/// Threads: run() once; it uses threads of its own.
+class DeviceRounds {
+ public:
+  DeviceRounds(DeviceStaging& staging, const std::map<unsigned, Lane*>& lanes, Slots& slots,
+               const SavePlan& plan, ChunkSteps& steps, const CallOptions& call)
+      : staging_(staging),
+        lanes_(lanes),
+        slots_(slots),
+        plan_(plan),
+        steps_(steps),
+        call_(call),
+        storing_(plan, steps, call, slots.count() + 1) {}
+
+  /// `fence`: called when the devices read the tensors no more.
+  Status run(const std::function<void()>& fence);
+
+ private:
+  /// A unit of which some bytes are on a device.
+  struct Piece {
+    DigestedUnit* unit = nullptr;
+    Content content;
+    Lane* lane = nullptr;  ///< null: carried by plain copies
+  };
+  struct Job {
+    std::vector<ChunkUnits> chunks;
+    std::vector<std::vector<Piece>> pieces;  // by chunk
+  };
+  struct Round {
+    std::vector<Job> jobs;
+    std::map<Lane*, std::vector<Piece*>> by_lane;
+    std::map<Lane*, LaneDigests> digests;
+    std::vector<Piece*> carried;
+  };
+
+  Status run_rounds();
+  Status prepare_more();
+  Result<Job> prepare(uint64_t job);
+  Lane* lane_of(const Content& content) const;
+  Result<Round> begin_round();
+  Status take_digests(Round& round);
+  Status decide(Round& round);
+  Status fetch(Round& round);
+  Status send(Window window, std::vector<Piece> pieces);
+  Status carry(const Piece& piece, MutableBytes to) const;
+  Status wait_until_read();
+
+  DeviceStaging& staging_;
+  const std::map<unsigned, Lane*>& lanes_;
+  Slots& slots_;
+  const SavePlan& plan_;
+  ChunkSteps& steps_;
+  const CallOptions& call_;
+  SlabStoring storing_;
+  uint64_t next_job_ = 0;
+  std::deque<Job> prepared_;
+  unsigned rounds_ = 0;
+  std::map<Lane*, unsigned> slabs_;  // filled so far
+};
+
+}  // namespace cairn

@@ -1,0 +1,48 @@
+#include "lib/device/device_save.h"
+
+#include <fmt/format.h>
+
+#include "lib/device/device_rounds.h"
+#include "lib/device/glance.h"
+
+namespace cairn {
+
+Result<std::unique_ptr<StagedSave>> DeviceSave::begin(DeviceStaging& staging,
+                                                      const DeviceChoices& choices,
+                                                      std::vector<TensorSource>& tensors,
+                                                      uint64_t chunk_elements) {
+  std::unique_ptr<DeviceSave> save(new DeviceSave(staging));
+  for (const TensorSource& tensor : tensors) {
+    if (!tensor.device || save->lanes_.contains(*tensor.device)) continue;
+    CAIRN_TRY(Lane* const lane, staging.begin_lane(*tensor.device, choices));
+    save->lanes_.emplace(*tensor.device, lane);
+  }
+  CAIRN_TRY(save->glanced_, glance(staging, save->lanes_, tensors, chunk_elements));
+  return save;
+}
+
+Status DeviceSave::peek(const SourceBox& box, MutableBytes bytes) {
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(*box.device));
+  const gpu::Stream stream = lanes_.at(*box.device)->work();
+  CAIRN_CHECK(gpu::copy_down(stream, bytes, box.data));
+  return gpu::synchronize(stream);
+}
+
+Status DeviceSave::run(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
+                       const std::function<void()>& fence) {
+  CAIRN_TRY(Slots* const slots, staging_.slots());
+  return DeviceRounds(staging_, lanes_, *slots, plan, steps, call).run(fence);
+}
+
+std::vector<std::string> DeviceSave::notes() const {
+  std::vector<std::string> notes;
+  for (const auto& [device, lane] : lanes_) {
+    if (lane->has_room()) continue;
+    notes.push_back(fmt::format("device {} has no {} bytes of memory to work with: all of its "
+                                "tensors were copied, and hashed by the host",
+                                device, staging_.options().device_bytes));
+  }
+  return notes;
+}
+
+}  // namespace cairn

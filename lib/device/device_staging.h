@@ -1,0 +1,41 @@
+// The Staging of builds that have kernels: a lane for each device that was met, and the slots that
+// all of them share.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "lib/device/lane.h"
+#include "lib/device/slots.h"
+#include "lib/staging.h"
+
+namespace cairn {
+
+class DeviceStaging final : public Staging {
+ public:
+  explicit DeviceStaging(const StagingOptions& options) : options_(options) {}
+
+  Status lend(unsigned device, void* memory, uint64_t bytes) override;
+  Result<std::unique_ptr<StagedSave>> begin_save(const DeviceChoices& choices,
+                                                 std::vector<TensorSource>& tensors,
+                                                 uint64_t chunk_elements) override;
+
+  // For the call under way, which holds `in_use()`.
+
+  std::unique_lock<std::mutex> in_use() { return std::unique_lock(mutex_); }
+  /// The device's lane, begun behind the caller's stream. Errors: kFailed.
+  Result<Lane*> begin_lane(unsigned device, const DeviceChoices& choices);
+  /// Errors: kNoSpace.
+  Result<Slots*> slots();
+  const StagingOptions& options() const { return options_; }
+
+ private:
+  const StagingOptions options_;
+  std::mutex mutex_;
+  std::map<unsigned, Lane> lanes_;
+  std::map<unsigned, gpu::DeviceSpan> lent_;
+  std::unique_ptr<Slots> slots_;
+};
+
+}  // namespace cairn

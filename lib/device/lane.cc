@@ -1,0 +1,102 @@
+#include "lib/device/lane.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/digest.h"
+
+namespace cairn {
+
+static constexpr uint64_t kPieceBytes = 2048;  // fewer a piece, and slabs are not full
+static constexpr uint64_t kPiecesLeast = 64, kPiecesMost = 16384;
+
+uint64_t slab_pieces_most(const StagingOptions& options) {
+  return std::clamp(options.slab_bytes / kPieceBytes, kPiecesLeast, kPiecesMost);
+}
+
+uint64_t digests_room(uint64_t tiles, uint64_t bytes) {
+  // The image and the digests; nodes of 32 bytes for each leaf, and for 16 of these, and so on.
+  const uint64_t leaves = bytes / 1024 + tiles;
+  return 96 * tiles + 35 * leaves + 32 * 16 * tiles / 4 + 8 * Arena::kAlignment;
+}
+
+/// Beside what a slab holds: digests of it, and what it is gathered by.
+static uint64_t slab_overhead(const StagingOptions& options) {
+  const uint64_t pieces = slab_pieces_most(options);
+  return digests_room(pieces, options.slab_bytes) + gpu::DigestImage{pieces}.bytes() +
+         gpu::dirty_set_bytes(pieces) + sizeof(Digest) * pieces + 8 * Arena::kAlignment;
+}
+
+Result<Lane> Lane::make(unsigned device, const StagingOptions& options) {
+  Lane lane;
+  lane.device_ = device;
+  lane.options_ = options;
+  CAIRN_TRY(lane.work_, gpu::OwnStream::make());
+  CAIRN_TRY(lane.copies_, gpu::OwnStream::make());
+  CAIRN_TRY(lane.caller_, gpu::Event::make());
+  for (gpu::Event& event : lane.copied_) {
+    CAIRN_TRY(event, gpu::Event::make());
+  }
+  return lane;
+}
+
+Status Lane::begin(gpu::Stream caller) {
+  CAIRN_CHECK(caller_.record(caller));
+  CAIRN_CHECK(gpu::wait_for(work_.stream(), caller_));
+  return find_room();
+}
+
+Status Lane::find_room() {
+  has_room_ = false;
+  if (lent_.bytes == 0 && own_.size() == 0) {
+    auto memory = gpu::DeviceMemory::allocate(options_.device_bytes);
+    if (!memory && memory.error().code == Code::kNoSpace) return {};
+    if (!memory) return tl::unexpected(memory.error());
+    own_ = *std::move(memory);
+  }
+  const gpu::DeviceSpan memory = lent_.bytes != 0 ? lent_ : own_.span();
+  const uint64_t slab = round_up(options_.slab_bytes + slab_overhead(options_), Arena::kAlignment);
+  if (memory.bytes < 3 * slab) return {};
+  const uint64_t digests = (memory.bytes - 2 * slab) / 2 / Arena::kAlignment * Arena::kAlignment;
+  for (unsigned i = 0; i < 2; ++i) {
+    slabs_[i] = Arena({memory.data + i * slab, slab});
+    digests_[i] = Arena({memory.data + 2 * slab + i * digests, digests});
+  }
+  has_room_ = true;
+  return {};
+}
+
+Result<MutableBytes> Lane::told(unsigned turn, uint64_t bytes) {
+  gpu::PinnedMemory& memory = told_[turn % 2];
+  if (memory.size() < bytes) {
+    CAIRN_TRY(memory, gpu::PinnedMemory::allocate(round_up(bytes, kMiB)));
+  }
+  return memory.span().first(bytes);
+}
+
+Status Lane::finish() const {
+  const Status worked = gpu::synchronize(work_.stream());
+  const Status copied = gpu::synchronize(copies_.stream());
+  return worked ? copied : worked;
+}
+
+Result<gpu::DeviceSpan> take_room(Arena& arena, uint64_t bytes) {
+  const auto room = arena.take(bytes);
+  if (room) return *room;
+  return fail(Code::kNoSpace, fmt::format("no {} bytes are left of the {} that a device's work has",
+                                          bytes, arena.bytes()));
+}
+
+Result<gpu::DeviceSpan> enqueue_digests(const Lane& lane, Arena& arena,
+                                        std::span<const gpu::Tile> tiles) {
+  CAIRN_TRY(const gpu::DigestPlan plan, gpu::DigestPlan::make(tiles));
+  CAIRN_TRY(const gpu::DeviceSpan image, take_room(arena, plan.image().size()));
+  CAIRN_TRY(const gpu::DeviceSpan workspace, take_room(arena, plan.workspace_bytes()));
+  CAIRN_TRY(const gpu::DeviceSpan out, take_room(arena, sizeof(Digest) * tiles.size()));
+  CAIRN_CHECK(gpu::copy_up(lane.work(), image.data, plan.image()));
+  CAIRN_CHECK(gpu::digest(lane.work(), plan, image, workspace, out, lane.share()));
+  return out;
+}
+
+}  // namespace cairn
