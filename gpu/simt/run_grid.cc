@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "gpu/simt/faults.h"
 #include "gpu/simt/fiber.h"
 
 namespace cairn::gpu::simt {
@@ -196,15 +197,23 @@ std::string Grid::describe_deadlock(const std::vector<std::unique_ptr<Block>>& u
 
 unsigned largest_grid() { return std::exchange(most_blocks, 0); }
 
-void set_schedule(uint64_t seed) { schedule_seed = seed; }
+void set_schedule(uint64_t seed) {
+  schedule_seed = seed;
+  set_queue_schedule(seed);
+}
 
-Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
-                const std::function<void()>& body) {
+Status check_grid(std::string_view name, unsigned blocks, unsigned threads) {
   if (threads == 0 || threads > kThreadsMost || threads % kWarpLanes != 0 || blocks == 0 ||
       blocks > 0x7fffffff) {
     return fail(Code::kUsage, fmt::format("kernel {}: {} blocks of {} threads: no such grid", name,
                                           blocks, threads));
   }
+  return {};
+}
+
+Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
+                const std::function<void()>& body) {
+  CAIRN_CHECK(check_grid(name, blocks, threads));
   Grid grid{name, blocks, threads, &body, std::mt19937_64(schedule_seed), {}};
   most_blocks = std::max(most_blocks, blocks);
   current_grid = &grid;

@@ -44,7 +44,7 @@ TEST(DeviceStream, EventsMakeOrderBetweenStreams) {
     const Bytes content = random_content(kBytes, 3);
     PinnedMemory pinned = must(PinnedMemory::allocate(kBytes));
     std::copy(content.begin(), content.end(), pinned.data());
-    const OnDevice first(Bytes(kBytes)), second(Bytes(kBytes));
+    const OnDevice first(kBytes), second(kBytes);
     must(synchronize({}));
     const OwnStream a = must(OwnStream::make()), b = must(OwnStream::make());
     Event event = must(Event::make());
