@@ -18,6 +18,8 @@ namespace simt {
 
 namespace {
 
+constexpr uint64_t kBytesMost = uint64_t{1} << 39;  // no device has as much
+
 struct Allocation {
   uint64_t bytes = 0;
   std::optional<unsigned> device;  ///< none: pinned
@@ -55,7 +57,7 @@ Memories& memories() {
 uint8_t* allocate(uint64_t bytes, size_t alignment, std::optional<unsigned> device) {
   Memories& all = memories();
   const std::lock_guard guard(all.lock);
-  if (all.allowed == 0 || bytes > SIZE_MAX / 2) return nullptr;
+  if (all.allowed == 0 || bytes > kBytesMost) return nullptr;
   if (device && (bytes > all.most || all.used(*device) > all.most - bytes)) return nullptr;
   auto* const data =
       static_cast<uint8_t*>(std::aligned_alloc(alignment, round_up(bytes, alignment)));
