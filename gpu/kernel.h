@@ -14,11 +14,13 @@
 #include <cuda_runtime.h>
 #define CAIRN_DEVICE __device__ __forceinline__
 #define CAIRN_DEVICE_CALL static __device__ __noinline__
+#define CAIRN_CONSTANT __grid_constant__  // a parameter that is read where it lies
 #else
 #include "gpu/simt/queues.h"
 #include "gpu/simt/words.h"
 #define CAIRN_DEVICE inline
 #define CAIRN_DEVICE_CALL inline
+#define CAIRN_CONSTANT
 #endif
 
 namespace cairn::gpu {
