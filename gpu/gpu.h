@@ -23,6 +23,7 @@
 #pragma once
 
 #include "gpu/chunker_plan.h"    // contents cut where they say: cut(), read_cuts()
+#include "gpu/copy_box.h"        // copy_boxes(): transposed tensors, chunks of several boxes
 #include "gpu/device.h"          // facts, memory, copies, errors
 #include "gpu/digest_plan.h"     // digest()
 #include "gpu/dirty.h"           // find_dirty(), read_dirty()

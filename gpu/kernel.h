@@ -14,10 +14,13 @@
 #include <cuda_runtime.h>
 #define CAIRN_DEVICE __device__ __forceinline__
 #define CAIRN_DEVICE_CALL static __device__ __noinline__
+#define CAIRN_CONSTANT __grid_constant__  // a parameter that is read where it lies
 #else
+#include "gpu/simt/queues.h"
 #include "gpu/simt/words.h"
 #define CAIRN_DEVICE inline
 #define CAIRN_DEVICE_CALL inline
+#define CAIRN_CONSTANT
 #endif
 
 namespace cairn::gpu {
@@ -83,9 +86,9 @@ Status launch(Stream stream, const Shape& shape, const char* name, void (*kernel
       },
       values);
 #else
-  static_cast<void>(stream);
   if (KernelLoading::is_on()) return {};
-  return simt::run_grid(name, shape.blocks, shape.threads, [&] { std::apply(kernel, values); });
+  return simt::launch_grid(stream, name, shape.blocks, shape.threads,
+                           [kernel, values] { std::apply(kernel, values); });
 #endif
 }
 

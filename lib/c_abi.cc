@@ -56,6 +56,7 @@ static Status read_place(const cairn_tensor& given, Place& place) {
   if (given.lengths != nullptr) place.box.lengths = axes(given.lengths);
   if (given.strides_bytes != nullptr) place.strides_bytes = axes(given.strides_bytes);
   place.data = given.data;
+  if (given.device != 0) place.device = given.device - 1;
   return {};
 }
 
@@ -68,6 +69,21 @@ Result<std::vector<Place>> places_of(const std::vector<cairn_tensor>& given) {
 
 template Result<std::vector<TensorSource>> places_of(const std::vector<cairn_tensor>& given);
 template Result<std::vector<TensorTarget>> places_of(const std::vector<cairn_tensor>& given);
+
+Result<std::vector<CallerStream>> streams_of(const cairn_stream* first, size_t count,
+                                             size_t element_bytes) {
+  std::vector<CallerStream> streams;
+  CAIRN_CHECK(check_given(first, count, "the streams"));
+  if (count > 0 && element_bytes < sizeof(cairn_stream)) {
+    return fail(Code::kUsage, "the stream_bytes of the request are not set");
+  }
+  const auto* at = reinterpret_cast<const uint8_t*>(first);
+  for (size_t i = 0; i < count; ++i, at += element_bytes) {
+    const auto stream = grown<cairn_stream>(at, element_bytes);
+    streams.push_back({stream.device, stream.handle});
+  }
+  return streams;
+}
 
 CallOptions call_of(uint32_t threads, cairn_watch* watch) {
   CallOptions call;

@@ -24,6 +24,10 @@ struct cairn_checkpoint {
   std::unique_ptr<cairn::Checkpoint> checkpoint;
 };
 
+struct cairn_staging {
+  std::unique_ptr<cairn::Staging> staging;
+};
+
 struct cairn_watch {
   cairn::ProgressCounters counters;
   std::atomic<bool> stop{false};
@@ -81,6 +85,10 @@ Status check_given(const T* first, size_t count, std::string_view what) {
 /// Errors: kUsage naming the tensor.
 template <class Place>
 Result<std::vector<Place>> places_of(const std::vector<cairn_tensor>& given);
+
+/// Elements of a caller's array. Errors: kUsage for an array of unknown size.
+Result<std::vector<CallerStream>> streams_of(const cairn_stream* first, size_t count,
+                                             size_t element_bytes);
 
 CallOptions call_of(uint32_t threads, cairn_watch* watch);
 

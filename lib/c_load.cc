@@ -17,6 +17,9 @@ static Status read_request(const cairn_load_request& given, LoadRequest& request
   request.strict = given.strict != 0;
   request.cast = given.cast != 0;
   request.call = call_of(given.threads, given.watch);
+  if (given.staging != nullptr) request.devices.staging = given.staging->staging.get();
+  CAIRN_TRY(request.devices.streams,
+            streams_of(given.streams, given.stream_count, given.stream_bytes));
   return {};
 }
 

@@ -101,6 +101,15 @@ static Status read_choices(const cairn_save_request& given, SaveRequest& request
   return {};
 }
 
+static Status read_devices(const cairn_save_request& given, SaveRequest& request) {
+  if (given.staging != nullptr) request.devices.staging = given.staging->staging.get();
+  CAIRN_TRY(request.devices.streams,
+            streams_of(given.streams, given.stream_count, given.stream_bytes));
+  if (given.fence == nullptr) return {};
+  request.fence = [fence = given.fence, context = given.fence_context] { fence(context); };
+  return {};
+}
+
 /// Views what the caller's request points to.
 static Result<SaveRequest> read_request(const cairn_save_request& given) {
   SaveRequest request;
@@ -116,6 +125,7 @@ static Result<SaveRequest> read_request(const cairn_save_request& given) {
   }
   CAIRN_CHECK(read_extras(given, request));
   CAIRN_CHECK(read_choices(given, request));
+  CAIRN_CHECK(read_devices(given, request));
   // Names that match nothing are no matter: tensors may say their roles themselves.
   CAIRN_CHECK(give_roles(given.roles == nullptr ? kRolesByName : given.roles,
                          "the roles of the request", request.metadata, request.tensors,

@@ -91,6 +91,41 @@ void cairn_watch_free(cairn_watch* watch);
 void cairn_watch_stop(cairn_watch* watch);
 void cairn_watch_read(const cairn_watch* watch, cairn_progress* progress);
 
+/* --- Devices */
+
+/* How many devices the library reads and fills tensors on: 0 where there are none, and where it was
+ * built without kernels. */
+cairn_status cairn_devices(uint32_t* count);
+
+/* What calls with tensors on devices work with; kept from call to call, for as long as the training
+ * lives. One call at a time uses it; another one waits. */
+typedef struct cairn_staging cairn_staging;
+
+/* Fields of 0 mean their defaults. */
+typedef struct cairn_staging_options {
+  size_t struct_bytes;
+  uint64_t pinned_bytes;    /* of the host's memory, 512 MiB: slabs that wait for the disk; a save that
+                               has more to store waits for it, and its fence too */
+  uint64_t slab_bytes;      /* what travels at a time, 32 MiB */
+  uint64_t device_bytes;    /* of each device's memory, 256 MiB */
+  uint32_t multiprocessors; /* of each device, at most; 0: all */
+} cairn_staging_options;
+
+/* A queue of a device on which the caller has enqueued what makes, or still reads, its tensors. */
+typedef struct cairn_stream {
+  void* handle;    /* a cudaStream_t; null: the device's default stream */
+  uint32_t device; /* CUDA's number */
+} cairn_stream;
+
+/* CAIRN_FAILED where there is no device, or the library was built without kernels; CAIRN_USAGE. */
+cairn_status cairn_staging_new(const cairn_staging_options* options, cairn_staging** staging);
+/* Memory of a device (CUDA's number) to work with instead of some that the staging allocates; it
+ * must live until other memory is lent, or the staging is freed. 0 bytes: no longer. */
+cairn_status cairn_staging_lend(cairn_staging* staging, uint32_t device, void* memory,
+                                size_t bytes);
+/* No call uses it any more. Null is fine. */
+void cairn_staging_free(cairn_staging* staging);
+
 /* --- Saving */
 
 /* One box of one tensor in memory: what a save reads, or a load fills. */
@@ -106,6 +141,7 @@ typedef struct cairn_tensor {
   void* data;                   /* the box's first element, any alignment; saves only read it */
   const char* role;             /* saves: "weight", "master", "exp_avg", ...; null: by its name */
   const char* parameter;        /* saves: whose; null: its own name */
+  uint32_t device;              /* whose memory `data` is: 0: the host's; else 1 + CUDA's number */
 } cairn_tensor;
 
 /* Bytes kept beside the tensors, under a name. */
@@ -160,6 +196,15 @@ typedef struct cairn_save_request {
   /* Not 0: nothing writes to the tensors before the call returns. Else what is stored is copied and
    * digested once more, and a chunk that has changed in between makes the save fail. */
   int32_t still;
+  /* For tensors on devices. The call begins when what was enqueued on `streams` before is done; for a
+   * device that is not among them: on its default stream. None may be capturing a graph. */
+  cairn_staging* staging;
+  const cairn_stream* streams;
+  size_t stream_count, stream_bytes; /* stream_bytes: sizeof(cairn_stream) */
+  /* Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they may
+   * change then, or go. Not called when the call fails before. May be null. */
+  void (*fence)(void* context);
+  void* fence_context;
 } cairn_save_request;
 
 /* Saves the boxes as one tag: all of it or nothing. `result`: the JSON of `cairn import --json`.
@@ -267,6 +312,10 @@ typedef struct cairn_load_request {
   int32_t cast;   /* dtypes may differ: elements are converted */
   uint32_t threads;
   cairn_watch* watch; /* may be null */
+  /* For targets on devices, as for saves. When the call returns they are filled, for all streams. */
+  cairn_staging* staging;
+  const cairn_stream* streams;
+  size_t stream_count, stream_bytes;
 } cairn_load_request;
 
 /* Fills the targets; every byte was checked against its digest. `result`: {"bytes", "read_bytes",

@@ -4,7 +4,7 @@ namespace cairn {
 
 nlohmann::ordered_json save_json(const SaveResult& saved) {
   const TagFacts& facts = saved.facts;
-  return {{"tag", saved.tag},
+  nlohmann::ordered_json told{{"tag", saved.tag},
           {"manifest", saved.manifest.hex()},
           {"tensors", facts.tensors},
           {"logical_bytes", facts.logical_bytes},
@@ -20,6 +20,8 @@ nlohmann::ordered_json save_json(const SaveResult& saved) {
           {"unread_chunks", saved.unread_chunks},
           {"warnings", saved.warnings},
           {"elapsed_s", saved.elapsed_s}};
+  if (!saved.notes.empty()) told["notes"] = saved.notes;
+  return told;
 }
 
 }  // namespace cairn

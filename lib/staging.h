@@ -92,6 +92,9 @@ class Staging {
                                                          uint64_t chunk_elements) = 0;
 };
 
+/// How many devices a Staging can serve: 0 where there is none, or this build has no kernels.
+Result<unsigned> count_devices();
+
 /// A Staging for the devices of this process. Errors: kUsage for bounds that nothing fits in;
 /// kFailed where this build has no kernels, or there is no device.
 Result<std::unique_ptr<Staging>> open_staging(const StagingOptions& options);

@@ -1,63 +1,122 @@
-// The host as a device: its memory is the host's, and what is enqueued is done at once.
+// The host as a device: its memory is the host's, and its streams are queues (gpu/simt/queues.h).
 #include "gpu/device.h"
-
-#include <cstdlib>
-#include <cstring>
 
 #include <fmt/format.h>
 
+#include <atomic>
+#include <cstring>
+
+#include "gpu/simt/devices.h"
+#include "gpu/simt/faults.h"
+#include "gpu/simt/queues.h"
+
 namespace cairn::gpu {
 
-static constexpr uint64_t kAlignment = 256;
-
-Result<DeviceFacts> device_facts() { return DeviceFacts{"host (simulated)", 3, 0, 9, 0}; }
-
+static constexpr unsigned kDevices = 2;
+static std::atomic<unsigned> device_number{kDevices};
 static thread_local unsigned current = 0;
 
-Result<unsigned> device_count() { return 2u; }
-Result<unsigned> current_device() { return current; }
+namespace simt {
+
+unsigned devices() { return device_number; }
+unsigned current_device_number() { return current; }
+void set_devices(unsigned count) { device_number = count; }
+
+void clear_faults() {
+  set_devices(kDevices);
+  set_memory(kNever);
+  fail_allocations_after(kNever);
+  mend_devices();
+}
+
+}  // namespace simt
+
+Result<DeviceFacts> device_facts() {
+  CAIRN_CHECK(simt::check_devices("asking for the current CUDA device"));
+  return DeviceFacts{"host (simulated)", 3, 0, 9, 0};
+}
+
+Result<unsigned> device_count() { return simt::devices(); }
+
+Result<unsigned> current_device() {
+  CAIRN_CHECK(simt::check_devices("asking for the current CUDA device"));
+  return current;
+}
+
 Result<DeviceScope> DeviceScope::enter(unsigned device) {
-  if (device >= 2) return fail(Code::kFailed, fmt::format("there is no device {}", device));
+  const std::string doing = fmt::format("making CUDA device {} the current one", device);
+  CAIRN_CHECK(simt::check_devices(doing));
+  if (device >= simt::devices()) {
+    return fail(Code::kFailed, fmt::format("{}: invalid device ordinal (simulated)", doing));
+  }
   return DeviceScope(std::exchange(current, device));
 }
+
 DeviceScope::~DeviceScope() {
   if (is_entered_) current = before_;
 }
 
-Result<DeviceMemory> DeviceMemory::allocate(uint64_t bytes) {
-  DeviceMemory memory;
-  if (bytes == 0) return memory;
-  memory.size_ = bytes;
-  if (bytes <= SIZE_MAX / 2) {
-    const size_t rounded = round_up(bytes, kAlignment);
-    memory.data_ = static_cast<uint8_t*>(std::aligned_alloc(kAlignment, rounded));
-  }
-  if (memory.data_ != nullptr) return memory;
-  memory.size_ = 0;
-  return fail(Code::kNoSpace, fmt::format("allocating {} bytes of device memory", bytes));
-}
-
-DeviceMemory::~DeviceMemory() { std::free(data_); }
-
-static Status copy(void* to, const void* from, uint64_t bytes) {
+static void move_bytes(void* to, const void* from, uint64_t bytes) {
   if (bytes != 0) std::memmove(to, from, bytes);
-  return {};
 }
 
-Status copy_up(Stream, void* device, ByteSpan host) {
-  return copy(device, host.data(), host.size());
+static Status check_side(Stream stream, const void* data, uint64_t bytes, std::string_view doing) {
+  CAIRN_TRY(const unsigned device, simt::device_of(stream, doing));
+  return simt::check_memory(device, data, bytes, doing);
 }
-Status copy_down(Stream, MutableBytes host, const void* device) {
-  return copy(host.data(), device, host.size());
+
+Status copy_up(Stream stream, void* device, ByteSpan host) {
+  const std::string doing = fmt::format("copying {} bytes to the device", host.size());
+  CAIRN_CHECK(check_side(stream, device, host.size(), doing));
+  if (stream.handle == nullptr || simt::is_pinned(host)) {
+    return simt::enqueue(stream, doing, [device, host]() -> Status {
+      move_bytes(device, host.data(), host.size());
+      return {};
+    });
+  }
+  return simt::enqueue(stream, doing,
+                       [device, taken = Bytes(host.begin(), host.end())]() -> Status {
+                         move_bytes(device, taken.data(), taken.size());
+                         return {};
+                       });
 }
-Status copy_within(Stream, void* to, const void* from, uint64_t bytes) {
-  return copy(to, from, bytes);
+
+Status copy_down(Stream stream, MutableBytes host, const void* device) {
+  const std::string doing = fmt::format("copying {} bytes from the device", host.size());
+  CAIRN_CHECK(check_side(stream, device, host.size(), doing));
+  CAIRN_CHECK(simt::enqueue(stream, doing, [device, host]() -> Status {
+    move_bytes(host.data(), device, host.size());
+    return {};
+  }));
+  if (simt::is_pinned(host)) return {};
+  return synchronize(stream);
 }
-Status fill_zeros(Stream, void* device, uint64_t bytes) {
-  if (bytes != 0 && !KernelLoading::is_on()) std::memset(device, 0, bytes);
-  return {};
+
+Status copy_within(Stream stream, void* to, const void* from, uint64_t bytes) {
+  const std::string doing = fmt::format("copying {} bytes on the device", bytes);
+  CAIRN_CHECK(check_side(stream, to, bytes, doing));
+  CAIRN_CHECK(check_side(stream, from, bytes, doing));
+  return simt::enqueue(stream, doing, [to, from, bytes]() -> Status {
+    move_bytes(to, from, bytes);
+    return {};
+  });
 }
-Status synchronize(Stream) { return {}; }
-Status take_error() { return {}; }
+
+Status fill_zeros(Stream stream, void* device, uint64_t bytes) {
+  if (KernelLoading::is_on()) return {};
+  const std::string doing = fmt::format("clearing {} bytes on the device", bytes);
+  CAIRN_CHECK(check_side(stream, device, bytes, doing));
+  return simt::enqueue(stream, doing, [device, bytes]() -> Status {
+    if (bytes != 0) std::memset(device, 0, bytes);
+    return {};
+  });
+}
+
+Status synchronize(Stream stream) {
+  CAIRN_TRY(const auto end, simt::end_of(stream, "waiting for the device"));
+  return simt::wait_until(end, "waiting for the device");
+}
+
+Status take_error() { return simt::check_devices("an earlier call of this program left an error"); }
 
 }  // namespace cairn::gpu

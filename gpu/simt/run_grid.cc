@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "gpu/simt/faults.h"
 #include "gpu/simt/fiber.h"
 
 namespace cairn::gpu::simt {
@@ -61,10 +62,12 @@ struct Grid {
   const std::function<void()>* body = nullptr;
   std::mt19937_64 random;
   std::vector<Thread*> runnable;
+  bool is_abandoned = false;
 
   size_t draw(size_t below) { return random() % below; }
   Status run();
   bool start(Block& block, unsigned number);
+  void abandon(const std::vector<std::unique_ptr<Block>>& under_way);
   void step();
   void meet(Meeting& meeting, Thread& self, const char* word, unsigned first, unsigned count);
   static void take_values(Thread& thread);
@@ -105,8 +108,19 @@ Status Grid::run() {
     idle.push_back(std::move(*ended));
     under_way.erase(ended);
   }
+  if (!status) abandon(under_way);
   std::move(under_way.begin(), under_way.end(), std::back_inserter(idle));
   return status;
+}
+
+/// The caller is to see what threads did that go no further, as it sees what others did.
+void Grid::abandon(const std::vector<std::unique_ptr<Block>>& under_way) {
+  is_abandoned = true;
+  for (const auto& block : under_way) {
+    for (const Thread& thread : block->threads) {
+      if (thread.waits_in != nullptr) thread.fiber->resume();
+    }
+  }
 }
 
 /// False where there is no memory for it.
@@ -164,6 +178,10 @@ void Grid::meet(Meeting& meeting, Thread& self, const char* word, unsigned first
     }
   }
   self.fiber->suspend();
+  while (is_abandoned) {
+    order_release(this);
+    self.fiber->suspend();
+  }
 }
 
 /// What all lanes of its warp gave, before any of them gives again.
@@ -196,16 +214,24 @@ std::string Grid::describe_deadlock(const std::vector<std::unique_ptr<Block>>& u
 
 unsigned largest_grid() { return std::exchange(most_blocks, 0); }
 
-void set_schedule(uint64_t seed) { schedule_seed = seed; }
+void set_schedule(uint64_t seed) {
+  schedule_seed = seed;
+  set_queue_schedule(seed);
+}
 
-Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
-                const std::function<void()>& body) {
+Status check_grid(std::string_view name, unsigned blocks, unsigned threads) {
   if (threads == 0 || threads > kThreadsMost || threads % kWarpLanes != 0 || blocks == 0 ||
       blocks > 0x7fffffff) {
     return fail(Code::kUsage, fmt::format("kernel {}: {} blocks of {} threads: no such grid", name,
                                           blocks, threads));
   }
-  Grid grid{name, blocks, threads, &body, std::mt19937_64(schedule_seed), {}};
+  return {};
+}
+
+Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
+                const std::function<void()>& body) {
+  CAIRN_CHECK(check_grid(name, blocks, threads));
+  Grid grid{name, blocks, threads, &body, std::mt19937_64(schedule_seed), {}, false};
   most_blocks = std::max(most_blocks, blocks);
   current_grid = &grid;
   const Status status = grid.run();

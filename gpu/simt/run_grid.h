@@ -29,7 +29,11 @@ struct Index {
 Status run_grid(std::string_view name, unsigned blocks, unsigned threads,
                 const std::function<void()>& body);
 
-/// The order of all grids to come, for tests. Threads: any.
+/// The shape's errors alone.
+Status check_grid(std::string_view name, unsigned blocks, unsigned threads);
+
+/// The order of all grids to come, and of what is enqueued in streams (faults.h), for tests.
+/// Threads: any.
 void set_schedule(uint64_t seed);
 
 /// The blocks of the largest grid since the last call, for tests. Threads: the one that runs grids.

@@ -1,12 +1,17 @@
-// What is enqueued on the host is done at once, so its clock tells.
+// The host that is the device does what is enqueued, so its clock tells when.
 #include "base/clock.h"
+#include "gpu/simt/queues.h"
 #include "gpu/timer.h"
 
 namespace cairn::gpu {
 
 struct Timer::Marks {
-  Stopwatch watch;
-  double seconds = 0;
+  struct Times {
+    Stopwatch watch;
+    double seconds = 0;
+  };
+  std::shared_ptr<Times> times = std::make_shared<Times>();  ///< the queue's too
+  simt::Point end;
 };
 
 Timer::Timer(std::unique_ptr<Marks> marks) : marks_(std::move(marks)) {}
@@ -16,16 +21,25 @@ Timer::~Timer() = default;
 
 Result<Timer> Timer::make() { return Timer(std::make_unique<Marks>()); }
 
-Status Timer::begin(Stream) {
-  marks_->watch = Stopwatch();
+Status Timer::begin(Stream stream) {
+  return simt::enqueue(stream, "marking the begin of work", [times = marks_->times]() -> Status {
+    times->watch = Stopwatch();
+    return {};
+  });
+}
+
+Status Timer::end(Stream stream) {
+  CAIRN_CHECK(simt::enqueue(stream, "marking the end of work", [times = marks_->times]() -> Status {
+    times->seconds = times->watch.seconds();
+    return {};
+  }));
+  CAIRN_TRY(marks_->end, simt::end_of(stream, "marking the end of work"));
   return {};
 }
 
-Status Timer::end(Stream) {
-  marks_->seconds = marks_->watch.seconds();
-  return {};
+Result<double> Timer::seconds() {
+  CAIRN_CHECK(simt::wait_until(marks_->end, "waiting for work to be timed"));
+  return marks_->times->seconds;
 }
-
-Result<double> Timer::seconds() { return marks_->seconds; }
 
 }  // namespace cairn::gpu

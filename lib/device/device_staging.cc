@@ -58,6 +58,8 @@ static Status check_options(const StagingOptions& options) {
               fmt::format("slabs of {} bytes: they have 64 KiB to 4 GiB", options.slab_bytes));
 }
 
+Result<unsigned> count_devices() { return gpu::device_count(); }
+
 Result<std::unique_ptr<Staging>> open_staging(const StagingOptions& options) {
   CAIRN_CHECK(check_options(options));
   CAIRN_TRY(const gpu::DeviceFacts facts, gpu::device_facts());

@@ -1,5 +1,7 @@
 #include "gpu/stream.h"
 
+#include <thread>
+
 #include "tests/gpu/kernel_fixture.h"
 
 namespace cairn::gpu {
@@ -44,7 +46,7 @@ TEST(DeviceStream, EventsMakeOrderBetweenStreams) {
     const Bytes content = random_content(kBytes, 3);
     PinnedMemory pinned = must(PinnedMemory::allocate(kBytes));
     std::copy(content.begin(), content.end(), pinned.data());
-    const OnDevice first(Bytes(kBytes)), second(Bytes(kBytes));
+    const OnDevice first(kBytes), second(kBytes);
     must(synchronize({}));
     const OwnStream a = must(OwnStream::make()), b = must(OwnStream::make());
     Event event = must(Event::make());
@@ -60,6 +62,46 @@ TEST(DeviceStream, EventsMakeOrderBetweenStreams) {
     must(synchronize(a.stream()));
     EXPECT_EQ(first.content(), Bytes(kBytes));
     EXPECT_EQ(second.content(), content);
+  });
+}
+
+TEST(DeviceStream, ThreadsHaveStreamsOfTheirOwn) {
+  std::vector<std::thread> threads;
+  for (uint64_t number = 0; number < 4; ++number) {
+    threads.emplace_back([number] {
+      constexpr uint64_t kBytes = 64 << 10;
+      const OwnStream stream = must(OwnStream::make());
+      Event done = must(Event::make());
+      const OnDevice memory(kBytes);
+      const PinnedMemory pinned = must(PinnedMemory::allocate(kBytes));
+      for (uint64_t round = 0; round < 20; ++round) {
+        const Bytes content = random_content(kBytes, 20 * number + round);
+        std::copy(content.begin(), content.end(), pinned.data());
+        must(copy_up(stream.stream(), memory.data(), pinned.span()));
+        must(copy_down(stream.stream(), pinned.span().subspan(8), memory.data()));
+        must(done.record(stream.stream()));
+        must(done.wait());
+        ASSERT_TRUE(std::equal(content.begin(), content.end() - 8, pinned.data() + 8));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+/// One thread enqueues, another waits and reads.
+TEST(DeviceStream, AnotherThreadMayWait) {
+  in_any_order([] {
+    const Bytes content = random_content(10'000, 4);
+    const OnDevice memory(content);
+    const PinnedMemory pinned = must(PinnedMemory::allocate(10'000));
+    const OwnStream stream = must(OwnStream::make());
+    Event done = must(Event::make());
+    must(copy_down(stream.stream(), pinned.span(), memory.data()));
+    must(done.record(stream.stream()));
+    std::thread([&] {
+      must(done.wait());
+      EXPECT_TRUE(std::equal(content.begin(), content.end(), pinned.data()));
+    }).join();
   });
 }
 

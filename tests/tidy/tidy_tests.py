@@ -23,6 +23,7 @@ TESTED_BY = {
     "gpu/tile.cc": "tests/gpu/digest_plan_test.cc",
     "gpu/simt/fiber.cc": "tests/gpu/simt/run_grid_test.cc",
     "gpu/simt/host_device.cc": "tests/gpu/device_test.cc",
+    "gpu/simt/host_memory.cc": "tests/gpu/simt/faults_test.cc",
     "gpu/simt/host_streams.cc": "tests/gpu/stream_test.cc",
     "gpu/simt/wall_timer.cc": "tests/gpu/timer_test.cc",
     # The same cuts, whatever the kernel.

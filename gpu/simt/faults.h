@@ -1,0 +1,43 @@
+// What tests do to the simulated devices: schedules of their streams, and what goes wrong. All is
+// of the process. Threads: any.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "gpu/stream.h"
+
+namespace cairn::gpu::simt {
+
+inline constexpr uint64_t kNever = UINT64_MAX;
+
+/// The order of what is enqueued from now on in streams of our own; set_schedule() (run_grid.h)
+/// sets it too. Of three seeds that follow each other one (2, 5, ...) lets nothing run before
+/// somebody waits for it, one (3, 6, ...) all at once, and one some of it, as it draws.
+void set_queue_schedule(uint64_t seed);
+
+/// How many there are; 2 unless set. Each has its own memory.
+void set_devices(unsigned count);
+/// Bytes that each can allocate in all; unless set, no limit but the host's.
+void set_memory(uint64_t bytes);
+/// The next `count` allocations of device memory or pinned memory are made; all others are
+/// kNoSpace.
+void fail_allocations_after(uint64_t count);
+/// All calls fail with kFailed and this message, like after an error that CUDA keeps. What is
+/// enqueued is lost. Memory can be given back.
+void break_devices(const std::string& message);
+/// The same after `count` more tasks (kernels, copies) of streams of our own have run: whoever
+/// waits learns of it, maybe another thread than the one whose task it was.
+void break_devices_after(uint64_t count, const std::string& message);
+void mend_devices();
+/// As if its owner had destroyed it: what it has is still done, and calls with it fail.
+void destroy_stream(Stream stream);
+/// Nothing more of the stream runs until it is released, as behind a kernel that does not end: who
+/// must not wait for a stream is seen not to. A wait that needs it is an error, not a hang.
+void hold_stream(Stream stream);
+void release_stream(Stream stream);
+
+/// Takes back what the calls above did, but for streams and the schedule.
+void clear_faults();
+
+}  // namespace cairn::gpu::simt
