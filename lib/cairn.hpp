@@ -193,6 +193,7 @@ struct LoadResult {
   uint64_t bytes = 0;       ///< written into targets
   uint64_t read_bytes = 0;  ///< read from packs
   uint64_t chunks = 0;      ///< each read once
+  std::vector<std::string> notes = {};  ///< as in SaveResult
   double elapsed_s = 0;
 };
 

@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "lib/tensor.h"
 
@@ -19,10 +21,10 @@ namespace cairn {
 
 struct CallOptions;
 struct ChunkUnits;
-struct LoadRequest;
 struct SaveRequest;
 struct SavePlan;
 struct SourceBox;
+struct TargetBox;
 struct TensorSource;
 
 /// Bounds of the memory that a Staging keeps, and how much of a device it takes.
@@ -78,6 +80,30 @@ class StagedSave {
   virtual std::vector<std::string> notes() const = 0;
 };
 
+/// A chunk or piece of a checkpoint on its way to a device.
+struct StagedUnit {
+  unsigned device = 0;
+  uint64_t bytes = 0;       ///< decoded
+  uint64_t item_bytes = 1;  ///< as stored
+  Box box = {};             ///< what they are, row-major, in storage coordinates
+  std::vector<const TargetBox*> targets = {};  ///< on that device, which want some of it
+  std::optional<Digest> digest = {};           ///< to be checked; unset: it has been
+  std::function<Error()> corrupt = {};         ///< what is said when it is another
+};
+
+/// One load under way. Threads: any.
+class StagedLoad {
+ public:
+  virtual ~StagedLoad() = default;
+  /// `fill` puts the unit's bytes into memory that the device reads; they are checked, converted and
+  /// copied to the targets some time before finish() returns. Waits for room.
+  /// Errors: fill's; the device's; those of units before.
+  virtual Status put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) = 0;
+  /// Waits for all units. Errors: as put().
+  virtual Status finish() = 0;
+  virtual std::vector<std::string> notes() const = 0;
+};
+
 /// Threads: one call at a time; another one waits.
 class Staging {
  public:
@@ -90,6 +116,8 @@ class Staging {
   virtual Result<std::unique_ptr<StagedSave>> begin_save(const DeviceChoices& choices,
                                                          std::vector<TensorSource>& tensors,
                                                          uint64_t chunk_elements) = 0;
+  virtual Result<std::unique_ptr<StagedLoad>> begin_load(
+      const DeviceChoices& choices, const std::vector<TargetBox>& targets) = 0;
 };
 
 /// How many devices a Staging can serve: 0 where there is none, or this build has no kernels.

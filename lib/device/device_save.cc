@@ -1,7 +1,5 @@
 #include "lib/device/device_save.h"
 
-#include <fmt/format.h>
-
 #include "lib/device/device_rounds.h"
 #include "lib/device/glance.h"
 
@@ -37,10 +35,7 @@ Status DeviceSave::run(const SavePlan& plan, ChunkSteps& steps, const CallOption
 std::vector<std::string> DeviceSave::notes() const {
   std::vector<std::string> notes;
   for (const auto& [device, lane] : lanes_) {
-    if (lane->has_room()) continue;
-    notes.push_back(fmt::format("device {} has no {} bytes of memory to work with: all of its "
-                                "tensors were copied, and hashed by the host",
-                                device, staging_.options().device_bytes));
+    if (!lane->has_room()) notes.push_back(staging_.no_room_note(device));
   }
   return notes;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/digest.h"
+#include "lib/device/device_load.h"
 #include "lib/device/device_save.h"
 
 namespace cairn {
@@ -49,6 +50,17 @@ Result<std::unique_ptr<StagedSave>> DeviceStaging::begin_save(const DeviceChoice
                                                               std::vector<TensorSource>& tensors,
                                                               uint64_t chunk_elements) {
   return DeviceSave::begin(*this, choices, tensors, chunk_elements);
+}
+
+Result<std::unique_ptr<StagedLoad>> DeviceStaging::begin_load(
+    const DeviceChoices& choices, const std::vector<TargetBox>& targets) {
+  return DeviceLoad::begin(*this, choices, targets);
+}
+
+std::string DeviceStaging::no_room_note(unsigned device) const {
+  return fmt::format("device {} has no {} bytes of memory to work with: its tensors went by plain "
+                     "copies, and the host hashed them",
+                     device, options_.device_bytes);
 }
 
 static Status check_options(const StagingOptions& options) {

@@ -49,6 +49,7 @@ Status Lane::begin(gpu::Stream caller) {
 
 Status Lane::find_room() {
   has_room_ = false;
+  memory_ = {};
   if (lent_.bytes == 0 && own_.size() == 0) {
     auto memory = gpu::DeviceMemory::allocate(options_.device_bytes);
     if (!memory && memory.error().code == Code::kNoSpace) return {};
@@ -63,6 +64,7 @@ Status Lane::find_room() {
     slabs_[i] = Arena({memory.data + i * slab, slab});
     digests_[i] = Arena({memory.data + 2 * slab + i * digests, digests});
   }
+  memory_ = memory;
   has_room_ = true;
   return {};
 }

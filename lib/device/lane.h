@@ -35,6 +35,8 @@ class Lane {
 
   unsigned device() const { return device_; }
   bool has_room() const { return has_room_; }
+  /// All that it works with; empty without room.
+  gpu::DeviceSpan memory() const { return memory_; }
   gpu::Stream work() const { return work_.stream(); }
   gpu::Stream copies() const { return copies_.stream(); }
   gpu::Share share() const { return {options_.multiprocessors}; }
@@ -57,6 +59,7 @@ class Lane {
   gpu::Event caller_;
   gpu::DeviceMemory own_;
   gpu::DeviceSpan lent_;
+  gpu::DeviceSpan memory_;
   bool has_room_ = false;
   std::array<Arena, 2> slabs_, digests_;
   std::array<gpu::Event, 2> copied_;
