@@ -132,17 +132,22 @@ Status carry_box(gpu::Stream stream, const StridedSource& from, const StridedTar
   return carrier.carry({from.data, to.data, 0}, run, run_bytes);
 }
 
-Status carry_down(const Content& content, gpu::Stream stream, MutableBytes to) {
+Status carry_down(const Content& content, unsigned device, gpu::Stream stream, MutableBytes to) {
   for (size_t i = 0; i < content.boxes.size(); ++i) {
+    if (content.memories[i] != device) continue;
     const PlacedBox& box = content.boxes[i];
-    const StridedTarget target{to.data() + box.offset, box.strides_bytes};
-    if (!content.memories[i]) {
-      copy_box(box.memory, target, box.lengths, box.item_bytes);
-    } else {
-      CAIRN_CHECK(carry_box(stream, box.memory, target, box.lengths, box.item_bytes, true));
-    }
+    CAIRN_CHECK(carry_box(stream, box.memory, {to.data() + box.offset, box.strides_bytes},
+                          box.lengths, box.item_bytes, true));
   }
   return gpu::synchronize(stream);
+}
+
+void copy_host_boxes(const Content& content, MutableBytes to) {
+  for (size_t i = 0; i < content.boxes.size(); ++i) {
+    if (content.memories[i]) continue;
+    const PlacedBox& box = content.boxes[i];
+    copy_box(box.memory, {to.data() + box.offset, box.strides_bytes}, box.lengths, box.item_bytes);
+  }
 }
 
 }  // namespace cairn

@@ -99,14 +99,17 @@ Status DeviceRounds::take_digests(Round& round) {
   return {};
 }
 
-/// By plain copies of any of the devices, which read all memory.
+/// By plain copies, of all memories that have some of it.
 Status DeviceRounds::carry(const Piece& piece, MutableBytes to) const {
-  for (const auto& memory : piece.content.memories) {
-    if (memory) CAIRN_CHECK(lanes_.at(*memory)->wait_for_caller());
+  const auto& memories = piece.content.memories;
+  copy_host_boxes(piece.content, to);
+  for (const auto& [device, lane] : lanes_) {
+    if (std::find(memories.begin(), memories.end(), device) == memories.end()) continue;
+    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
+    CAIRN_CHECK(lane->wait_for_caller());
+    CAIRN_CHECK(carry_down(piece.content, device, lane->copies(), to));
   }
-  const Lane& lane = *lanes_.at(piece.content.device.value_or(lanes_.begin()->first));
-  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane.device()));
-  return carry_down(piece.content, lane.copies(), to);
+  return {};
 }
 
 static bool is_any_wanted(const ChunkUnits& chunk) {
