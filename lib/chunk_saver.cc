@@ -309,6 +309,12 @@ class ChunkSaver::Steps final : public ChunkSteps {
     return chunks;
   }
   Status decide(std::vector<ChunkUnits>& chunks) override { return saver_.decide(chunks); }
+  std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) override {
+    return saver_.clusters_.base_digests(chunk);
+  }
+  Status recall(const ChunkUnits& chunk, std::span<const MutableBytes> rooms) override {
+    return saver_.clusters_.recall(chunk, rooms);
+  }
   Status store(const ChunkUnits& chunk) override { return saver_.store(chunk); }
 
  private:
@@ -347,7 +353,7 @@ Status ChunkSaver::run() {
   }
   if (!on_devices.empty()) {
     Steps steps(*this, make_jobs(on_devices));
-    CAIRN_CHECK(staged_->run(plan_, steps, request_.call, [&] {
+    CAIRN_CHECK(staged_->run(plan_, request_.base_memory, steps, request_.call, [&] {
       if (joined.empty() && alone.empty()) call_fence();
     }));
   }

@@ -62,6 +62,11 @@ class ChunkSteps {
   virtual Result<std::vector<ChunkUnits>> prepare(uint64_t job) = 0;
   /// REQUIRES: all digests are there.
   virtual Status decide(std::vector<ChunkUnits>& chunks) = 0;
+  /// The digest of what the base has of each unit's box; unset where it has nothing to build upon.
+  virtual std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) = 0;
+  /// What the base has of each unit's box. REQUIRES: base_digests() are all there; rooms of the
+  /// units' sizes. Errors: kCorrupt when it cannot be read.
+  virtual Status recall(const ChunkUnits& chunk, std::span<const MutableBytes> rooms) = 0;
   /// Stores what is wanted. REQUIRES: rows of all units of a chunk of which any is wanted.
   virtual Status store(const ChunkUnits& chunk) = 0;
 };
@@ -73,9 +78,10 @@ class StagedSave {
   /// Brings the first bytes at a place of the host's or a device's memory. Errors: the device's.
   virtual Status peek(const SourceBox& box, MutableBytes bytes) = 0;
   /// Does all steps for all jobs. `fence` is called once no byte of a device is to be read any more.
+  /// `bases`: the tensors as the base tag has them; those on devices need not be sent whole.
   /// Errors: the steps'; kUsage naming a tensor that has changed meanwhile; the device's.
-  virtual Status run(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
-                     const std::function<void()>& fence) = 0;
+  virtual Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
+                     const CallOptions& call, const std::function<void()>& fence) = 0;
   /// What the caller should know, such as that a device had no room.
   virtual std::vector<std::string> notes() const = 0;
 };

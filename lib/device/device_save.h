@@ -18,8 +18,8 @@ class DeviceSave final : public StagedSave {
                                                    uint64_t chunk_elements);
 
   Status peek(const SourceBox& box, MutableBytes bytes) override;
-  Status run(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
-             const std::function<void()>& fence) override;
+  Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
+             const CallOptions& call, const std::function<void()>& fence) override;
   std::vector<std::string> notes() const override;
 
  private:

@@ -10,6 +10,7 @@
 #include "lib/chunk_units.h"
 #include "lib/device/landing.h"
 #include "lib/device/slots.h"
+#include "lib/device/sparse_codes.h"
 
 namespace cairn {
 
@@ -28,6 +29,9 @@ struct Window {
   Slots::Slot slot;
   std::vector<Landed> landed;
   std::vector<Carried> carried;
+  /// If there are any, of each unit of each chunk: all that has come of them.
+  std::vector<SparseCodes> codes;
+  gpu::Event codes_landed;
 };
 
 /// Threads: one gives; run by one of its own.
@@ -46,6 +50,8 @@ class SlabStoring {
  private:
   void run();
   Status store(Window& window);
+  Status store_coded(Window& window);
+  Status store_coded(ChunkUnits& chunk, std::span<const SparseCodes> codes);
   Status check(const DigestedUnit& unit, const Digest& landed) const;
 
   const SavePlan& plan_;
