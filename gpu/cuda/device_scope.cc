@@ -26,11 +26,14 @@ Result<unsigned> current_device() {
   return static_cast<unsigned>(device);
 }
 
+Status use_device(unsigned device) {
+  return cuda_status(cudaSetDevice(static_cast<int>(device)),
+                     [&] { return fmt::format("making CUDA device {} the current one", device); });
+}
+
 Result<DeviceScope> DeviceScope::enter(unsigned device) {
   CAIRN_TRY(const unsigned before, current_device());
-  CAIRN_CHECK(cuda_status(cudaSetDevice(static_cast<int>(device)), [&] {
-    return fmt::format("making CUDA device {} the current one", device);
-  }));
+  CAIRN_CHECK(use_device(device));
   return DeviceScope(before);
 }
 
