@@ -195,7 +195,10 @@ class Save {
       if (result.unread_chunks > 0) result.damaged_base = base->tag().name;
     }
     result.warnings = std::move(warnings_);
-    if (staged_ != nullptr) result.notes = staged_->notes();
+    if (staged_ != nullptr) {
+      result.notes = staged_->notes();
+      result.brought_bytes = staged_->brought_bytes();
+    }
     result.elapsed_s = watch_.seconds();
     session_->end();
     return result;

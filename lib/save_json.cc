@@ -20,6 +20,7 @@ nlohmann::ordered_json save_json(const SaveResult& saved) {
           {"unread_chunks", saved.unread_chunks},
           {"warnings", saved.warnings},
           {"elapsed_s", saved.elapsed_s}};
+  if (saved.brought_bytes > 0) told["brought_bytes"] = saved.brought_bytes;
   if (!saved.notes.empty()) told["notes"] = saved.notes;
   return told;
 }

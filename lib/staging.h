@@ -82,6 +82,8 @@ class StagedSave {
   /// Errors: the steps'; kUsage naming a tensor that has changed meanwhile; the device's.
   virtual Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
                      const CallOptions& call, const std::function<void()>& fence) = 0;
+  /// Bytes that came from devices to the host.
+  virtual uint64_t brought_bytes() const = 0;
   /// What the caller should know, such as that a device had no room.
   virtual std::vector<std::string> notes() const = 0;
 };

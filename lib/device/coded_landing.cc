@@ -39,12 +39,12 @@ Result<CodedLanding> CodedLanding::begin(Lane& lane, unsigned turn, std::vector<
   for (auto& [item_bytes, group] : by_width) {
     group.item_bytes = item_bytes;
     CAIRN_CHECK(landing.encode(group, arena));
-    CAIRN_CHECK(gpu::copy_down(lane.work(), states.first(sizeof(gpu::TransformState)),
+    CAIRN_CHECK(lane.bring(lane.work(), states.first(sizeof(gpu::TransformState)),
                                group.spans.state.data));
     states = states.subspan(sizeof(gpu::TransformState));
     landing.groups_.push_back(std::move(group));
   }
-  CAIRN_CHECK(gpu::copy_down(lane.work(), landing.told_.first(landing.digests_.bytes),
+  CAIRN_CHECK(lane.bring(lane.work(), landing.told_.first(landing.digests_.bytes),
                              landing.digests_.data));
   CAIRN_TRY(landing.seen_, gpu::Event::make());
   CAIRN_CHECK(landing.seen_.record(lane.work()));
@@ -110,7 +110,7 @@ Result<LandedCodes> CodedLanding::send_codes() {
   const auto copy = [&](gpu::DeviceSpan from, uint64_t bytes) -> Result<ByteSpan> {
     const MutableBytes to = host.first(bytes);
     host = host.subspan(bytes);
-    CAIRN_CHECK(gpu::copy_down(lane_->copies(), to, from.data));
+    CAIRN_CHECK(lane_->bring(lane_->copies(), to, from.data));
     return ByteSpan(to);
   };
   for (size_t g = 0; g < groups_.size(); ++g) {

@@ -33,6 +33,12 @@ Status DeviceSave::run(const SavePlan& plan, std::span<const TensorSource> bases
   return DeviceRounds(staging_, lanes_, *slots, plan, bases, steps, call).run(fence);
 }
 
+uint64_t DeviceSave::brought_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [device, lane] : lanes_) bytes += lane->brought_bytes();
+  return bytes;
+}
+
 std::vector<std::string> DeviceSave::notes() const {
   std::vector<std::string> notes;
   for (const auto& [device, lane] : lanes_) {

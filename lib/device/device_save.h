@@ -20,6 +20,7 @@ class DeviceSave final : public StagedSave {
   Status peek(const SourceBox& box, MutableBytes bytes) override;
   Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
              const CallOptions& call, const std::function<void()>& fence) override;
+  uint64_t brought_bytes() const override;
   std::vector<std::string> notes() const override;
 
  private:

@@ -88,8 +88,8 @@ Result<Landing> Landing::send(Lane& lane, unsigned turn, const Gathered& gathere
   CAIRN_CHECK(gpu::wait_for(lane.copies(), filled));
   const uint64_t bytes = gathered.memory.bytes;
   const MutableBytes told = host.subspan(bytes, sizeof(Digest) * contents.size());
-  CAIRN_CHECK(gpu::copy_down(lane.copies(), host.first(bytes), gathered.memory.data));
-  CAIRN_CHECK(gpu::copy_down(lane.copies(), told, digests.data));
+  CAIRN_CHECK(lane.bring(lane.copies(), host.first(bytes), gathered.memory.data));
+  CAIRN_CHECK(lane.bring(lane.copies(), told, digests.data));
   CAIRN_CHECK(landing.landed_.record(lane.copies()));
   CAIRN_CHECK(lane.copied(turn).record(lane.copies()));
   landing.digests_ = told;

@@ -42,6 +42,7 @@ Result<Lane> Lane::make(unsigned device, const StagingOptions& options) {
 }
 
 Status Lane::begin(gpu::Stream caller) {
+  brought_bytes_ = 0;
   CAIRN_CHECK(caller_.record(caller));
   CAIRN_CHECK(gpu::wait_for(work_.stream(), caller_));
   return find_room();
@@ -75,6 +76,11 @@ Result<MutableBytes> Lane::told(unsigned turn, uint64_t bytes) {
     CAIRN_TRY(memory, gpu::PinnedMemory::allocate(round_up(bytes, kMiB)));
   }
   return memory.span().first(bytes);
+}
+
+Status Lane::bring(gpu::Stream stream, MutableBytes to, const void* from) {
+  count_brought(to.size());
+  return gpu::copy_down(stream, to, from);
 }
 
 Status Lane::finish() const {

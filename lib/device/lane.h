@@ -47,6 +47,12 @@ class Lane {
   /// Pinned, of at least so many bytes, one for each area of digests. Errors: kNoSpace.
   Result<MutableBytes> told(unsigned turn, uint64_t bytes);
 
+  /// Enqueues a copy to the host, and counts it. Errors: kFailed.
+  Status bring(gpu::Stream stream, MutableBytes to, const void* from);
+  void count_brought(uint64_t bytes) { brought_bytes_ += bytes; }
+  /// What came to the host since begin().
+  uint64_t brought_bytes() const { return brought_bytes_; }
+
   /// Waits until nothing that was enqueued here is under way. Errors: kFailed with what failed.
   Status finish() const;
 
@@ -61,6 +67,7 @@ class Lane {
   gpu::DeviceSpan lent_;
   gpu::DeviceSpan memory_;
   bool has_room_ = false;
+  uint64_t brought_bytes_ = 0;
   std::array<Arena, 2> slabs_, digests_;
   std::array<gpu::Event, 2> copied_;
   std::array<gpu::PinnedMemory, 2> told_;

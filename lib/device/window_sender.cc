@@ -184,6 +184,7 @@ Status WindowSender::carry(const StagedPiece& piece, MutableBytes to) const {
     CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
     CAIRN_CHECK(lane->wait_for_caller());
     CAIRN_CHECK(carry_down(piece.content, device, lane->copies(), to));
+    lane->count_brought(to.size());
   }
   return {};
 }

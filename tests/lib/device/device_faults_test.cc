@@ -176,7 +176,7 @@ TEST_F(DeviceFaultsTest, ADeviceMayBreakAtAnyTask) {
     request.base = "none";
     request.tensors = on_device(request.tensors);
     request.devices.staging = staging_.get();
-    simt::break_devices_after(count, "an illegal address");
+    simt::break_device_after(count, "an illegal address");
     const auto saved = save(*store_, request);
     if (saved) {
       simt::clear_faults();
@@ -203,7 +203,7 @@ TEST_F(DeviceFaultsTest, ABrokenDeviceDoesNotBreakLoads) {
     request.devices.staging = staging_.get();
     request.targets.push_back({"w", Dtype::kBF16, shape_, whole_box(shape_), there.data(), {}, 0});
     auto checkpoint = gpu::must(open_tag(*store_, "t"));
-    simt::break_devices_after(count, "an illegal address");
+    simt::break_device_after(count, "an illegal address");
     const auto loaded = load(*checkpoint, request);
     simt::clear_faults();
     if (loaded) break;
