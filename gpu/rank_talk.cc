@@ -75,13 +75,13 @@ static std::vector<ReplicaSide> sides(unsigned size, const Of& of) {
   return found;
 }
 
-/// "rank 3 from those of ranks 0 and 1".
+/// "rank 3 differs from that of ranks 0 and 1".
 static std::string named_difference(const std::vector<ReplicaSide>& sides) {
   std::vector<unsigned> odd;
   for (size_t i = 1; i < sides.size(); ++i)
     odd.insert(odd.end(), sides[i].ranks.begin(), sides[i].ranks.end());
   std::sort(odd.begin(), odd.end());
-  return fmt::format("{} from that of {}", named_ranks(odd), named_ranks(sides[0].ranks));
+  return fmt::format("{} differs from that of {}", named_ranks(odd), named_ranks(sides[0].ranks));
 }
 
 Status agree(Transport& transport, std::string_view what, const Status& own, const Digest& digest) {
@@ -112,7 +112,7 @@ Status agree(Transport& transport, std::string_view what, const Status& own, con
     return told;
   });
   if (by_digest.size() == 1) return {};
-  return fail(Code::kUsage, fmt::format("the {} of {} differs", what, named_difference(by_digest)),
+  return fail(Code::kUsage, fmt::format("the {} of {}", what, named_difference(by_digest)),
               "all ranks must name the same in the same order");
 }
 

@@ -68,6 +68,8 @@ Status NcclTransport::prepare() {
 }
 
 NcclTransport::~NcclTransport() {
+  // Giving memory back waits for the device, where a caller's communicator may hang for good.
+  if (!is_own_ && !status_) new DeviceMemory(std::move(staging_));
   if (is_own_ && communicator_ != nullptr) library_->comm_destroy(communicator_);
 }
 
@@ -86,37 +88,39 @@ Error NcclTransport::failed(int result, const char* doing) {
   const char* more = communicator_ == nullptr ? nullptr : library_->get_last_error(communicator_);
   std::string message = fmt::format("{} over NCCL: {}", doing, said == nullptr ? "?" : said);
   if (more != nullptr && *more != 0) message += fmt::format(" ({})", more);
-  return {result == kNcclRemoteError ? Code::kUnreachable : Code::kFailed, std::move(message),
+  const bool is_far = result == kNcclRemoteError;
+  if (is_far && options_.beside != nullptr) message += find_missing();
+  return {is_far ? Code::kUnreachable : Code::kFailed, std::move(message),
           "NCCL_DEBUG=WARN tells more"};
 }
 
-/// Ranks that wait here are at the end of their time too, so they meet beside NCCL, if they can.
 Error NcclTransport::timed_out(const char* doing) {
   Error error{Code::kUnreachable,
               fmt::format("{} over NCCL was not done within {}", doing, seconds(options_.timeout)),
               "see whether all ranks still run; a longer time-out waits longer"};
-  if (options_.beside == nullptr) {
+  if (options_.beside != nullptr) {
+    error.message += find_missing();
+  } else {
     error.message += "; NCCL does not say which rank is missing";
     error.hint = "give the transport the job's CPU group too, and it names the rank";
-    return error;
   }
+  return error;
+}
+
+/// Ranks that come here are at the end of their time too, or about to be: they meet beside NCCL.
+std::string NcclTransport::find_missing() {
   const uint64_t mine = operations_;
   std::vector<uint64_t> all(size_);
   const Status met = options_.beside->all_gather(
       as_bytes(&mine, sizeof mine),
       {static_cast<uint8_t*>(static_cast<void*>(all.data())), size_ * sizeof mine});
-  if (!met) {
-    error.message += "; " + met.error().message;
-    return error;
-  }
+  if (!met) return "; " + met.error().message;
   std::vector<unsigned> behind;
   const uint64_t most = *std::max_element(all.begin(), all.end());
   for (unsigned rank = 0; rank < size_; ++rank)
     if (all[rank] < most) behind.push_back(rank);
-  error.message += behind.empty() ? "; all ranks answer and wait as well: see the network between "
-                                    "their devices"
-                                  : fmt::format("; behind the others: {}", named_ranks(behind));
-  return error;
+  if (!behind.empty()) return fmt::format("; behind the others: {}", named_ranks(behind));
+  return "; all ranks answer and wait as well: see the network between their devices";
 }
 
 /// What has gone wrong since, on any rank that NCCL knows of.

@@ -18,8 +18,8 @@ struct NcclOptions {
   /// For all_gather(): its own stream of the caller, and how much device memory it takes.
   Stream stream;
   uint64_t staging_bytes = 8 * kMiB;
-  /// After a time-out ranks meet here, to find out who is missing: NCCL does not say. The job's CPU
-  /// group, used for nothing else meanwhile; lives longer than the transport.
+  /// Where ranks meet to find out who is missing, for NCCL does not say. The job's CPU group, used
+  /// for nothing else meanwhile; lives longer than the transport.
   Transport* beside = nullptr;
 };
 
@@ -61,6 +61,7 @@ class NcclTransport final : public Transport {
   Status look(bool& in_progress, const char* doing);
   Error failed(int result, const char* doing);
   Error timed_out(const char* doing);
+  std::string find_missing();
   /// Keeps the first error.
   Status broken_by(Error error);
   void abort();
