@@ -39,9 +39,8 @@ static void deal(std::span<const WantedBox> boxes, BucketPlan& plan) {
   });
   for (const uint32_t box : order) {
     const std::vector<unsigned>& ranks = boxes[box].ranks;
-    const unsigned reader = *std::min_element(ranks.begin(), ranks.end(), [&](auto a, auto b) {
-      return plan.bytes[a] < plan.bytes[b];
-    });
+    const unsigned reader = *std::min_element(
+        ranks.begin(), ranks.end(), [&](auto a, auto b) { return plan.bytes[a] < plan.bytes[b]; });
     plan.readers[box] = reader;
     plan.bytes[reader] += boxes[box].bytes;
   }
@@ -58,8 +57,8 @@ class Filler {
   void add(uint32_t box, const WantedBox& wanted, unsigned reader) {
     uint64_t offset = 0;
     do {  // a box without bytes has one part too
-      if (buckets_.empty() || buckets_.back().ranks != wanted.ranks ||
-          end() >= bytes_most_ || (offset == 0 && must_be_whole(wanted.bytes)))
+      if (buckets_.empty() || buckets_.back().ranks != wanted.ranks || end() >= bytes_most_ ||
+          (offset == 0 && must_be_whole(wanted.bytes)))
         buckets_.push_back({reader, wanted.ranks, {}, 0});
       const uint64_t place = end();
       const uint64_t bytes = std::min(wanted.bytes - offset, bytes_most_ - place);

@@ -18,8 +18,9 @@ static Status check(const HeldState& state) {
                 fmt::format("{} units are more than {}", units, ReplicaTable::kUnitsMost));
   if (state.held.size() != unit_map_words(units) ||
       (units % 64 != 0 && state.held.back() >> (units % 64) != 0))
-    return fail(Code::kUsage, fmt::format("a map of {} words for {} units, or with bits beyond them",
-                                          state.held.size(), units));
+    return fail(Code::kUsage,
+                fmt::format("a map of {} words for {} units, or with bits beyond them",
+                            state.held.size(), units));
   uint64_t held = 0;
   for (const uint64_t word : state.held) held += static_cast<uint64_t>(std::popcount(word));
   if (held != state.digests.size())
@@ -55,10 +56,10 @@ static Result<std::vector<UnitMap>> gather_maps(Transport& transport, const Unit
   for (uint64_t at = 0; at < mine.size(); at += most) {
     const uint64_t words = std::min(most, mine.size() - at), bytes = words * sizeof(uint64_t);
     all.resize(words * transport.size());
-    CAIRN_CHECK(transport.all_gather(as_bytes(&mine[at], bytes),
-                                     MutableBytes(static_cast<uint8_t*>(static_cast<void*>(
-                                                      all.data())),
-                                                  bytes * transport.size())));
+    CAIRN_CHECK(
+        transport.all_gather(as_bytes(&mine[at], bytes),
+                             MutableBytes(static_cast<uint8_t*>(static_cast<void*>(all.data())),
+                                          bytes * transport.size())));
     for (size_t rank = 0; rank < maps.size(); ++rank)
       maps[rank].insert(maps[rank].end(), &all[rank * words], &all[rank * words] + words);
   }
@@ -81,14 +82,14 @@ static Status gather_digests(Transport& transport, std::span<const Digest> mine,
       std::copy_n(mine.begin() + static_cast<ptrdiff_t>(at), std::min(count, mine.size() - at),
                   own.begin());
     all.resize(count * table.ranks());
-    CAIRN_CHECK(transport.all_gather(
-        as_bytes(own.data(), count * sizeof(Digest)),
-        MutableBytes(all.data()->bytes.data(), all.size() * sizeof(Digest))));
+    CAIRN_CHECK(
+        transport.all_gather(as_bytes(own.data(), count * sizeof(Digest)),
+                             MutableBytes(all.data()->bytes.data(), all.size() * sizeof(Digest))));
     for (unsigned rank = 0; rank < table.ranks(); ++rank) {
       const uint64_t held = table.held(rank);
       if (held <= at) continue;
-      CAIRN_CHECK(table.add(
-          rank, std::span(all).subspan(rank * count, std::min(count, held - at))));
+      CAIRN_CHECK(
+          table.add(rank, std::span(all).subspan(rank * count, std::min(count, held - at))));
     }
   }
   return table.settle();

@@ -31,10 +31,10 @@ struct HeldState {
 
 inline constexpr uint64_t kRoundBytes = 16 * kMiB;  ///< of what all ranks tell in one round
 
-/// `state`: this rank's, or why it has none. Errors: this rank's; that of another, naming it; kUsage
-/// naming ranks that list other units, or what of the state is malformed; the transport's. An error
-/// comes to all ranks that can be reached. Disagreements of replicas are no error: they are in the
-/// plan, and the caller's to judge.
+/// `state`: this rank's, or why it has none. Errors: this rank's; that of another, naming it;
+/// kUsage naming ranks that list other units, or what of the state is malformed; the transport's.
+/// An error comes to all ranks that can be reached. Disagreements of replicas are no error: they
+/// are in the plan, and the caller's to judge.
 Result<ExchangePlan> agree_on_writers(Transport& transport, const Result<HeldState>& state);
 
 }  // namespace cairn::gpu

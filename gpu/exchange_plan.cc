@@ -19,8 +19,14 @@ class Dealer {
  public:
   Dealer(std::span<const ExchangeUnit> units, const Twins& twins, const WriterJobs& jobs,
          RankSets& sets)
-      : units_(units), twins_(twins), jobs_(jobs), sets_(sets), load_(sets.rank_count()),
-        saved_(sets.rank_count()), queues_(sets.size()), first_writer_(twins.count, kNone),
+      : units_(units),
+        twins_(twins),
+        jobs_(jobs),
+        sets_(sets),
+        load_(sets.rank_count()),
+        saved_(sets.rank_count()),
+        queues_(sets.size()),
+        first_writer_(twins.count, kNone),
         counted_(twins.count, kNone) {
     plan_.writers.resize(units.size());
     plan_.same_as.resize(units.size());

@@ -59,17 +59,19 @@ Status HostTransport::answered(HostAnswer answer, const HostWait& wait,
                                std::span<const uint8_t> missing) const {
   const std::string_view said(wait.message, strnlen(wait.message, sizeof wait.message));
   switch (answer) {
-    case HostAnswer::kDone: return {};
+    case HostAnswer::kDone:
+      return {};
     case HostAnswer::kFailed:
       return fail(Code::kFailed,
                   fmt::format("the job's CPU group: {}", said.empty() ? "failed" : said));
-    case HostAnswer::kTimedOut: break;
+    case HostAnswer::kTimedOut:
+      break;
   }
   std::vector<unsigned> ranks;
   for (unsigned rank = 0; rank < missing.size(); ++rank)
     if (missing[rank] != 0) ranks.push_back(rank);
-  const std::string who = ranks.empty() ? "some rank (the group does not say which)"
-                                        : named_ranks(ranks);
+  const std::string who =
+      ranks.empty() ? "some rank (the group does not say which)" : named_ranks(ranks);
   return fail(Code::kUnreachable,
               fmt::format("{} did not answer rank {} within {} s", who, group_.rank,
                           static_cast<double>(options_.timeout.count()) / 1000),

@@ -33,7 +33,9 @@ uint32_t RankSets::number(std::span<const uint64_t> bits) {
   const uint64_t hash = hash_of(bits);
   const auto [begin, end] = by_hash_.equal_range(hash);
   for (auto it = begin; it != end; ++it)
-    if (std::equal(bits.begin(), bits.end(), &bits_[it->second * words_])) return it->second;
+    if (std::equal(bits.begin(), bits.end(),
+                   bits_.begin() + static_cast<ptrdiff_t>(it->second * words_)))
+      return it->second;
   const auto set = static_cast<uint32_t>(members_.size());
   bits_.insert(bits_.end(), bits.begin(), bits.end());
   std::vector<unsigned>& members = members_.emplace_back();

@@ -11,6 +11,7 @@ namespace cairn::gpu {
 Result<ReplicaTable> ReplicaTable::make(uint64_t units, std::span<const UnitMap> maps) {
   if (units > kUnitsMost)
     return fail(Code::kUsage, fmt::format("{} units are more than {}", units, kUnitsMost));
+  if (maps.empty()) return fail(Code::kUsage, "no rank holds anything: there is none");
   ReplicaTable table(static_cast<unsigned>(maps.size()));
   const unsigned over = units % 64;
   for (size_t rank = 0; rank < maps.size(); ++rank) {

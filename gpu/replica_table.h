@@ -40,8 +40,8 @@ class ReplicaTable {
  public:
   static constexpr uint64_t kUnitsMost = uint64_t{1} << 31;
 
-  /// `maps`: one of each rank. Errors: kUsage for more units than kUnitsMost, a map of another
-  /// length or with bits beyond the units, a unit that no rank holds; each names what.
+  /// `maps`: one of each rank. Errors: kUsage for no map, more units than kUnitsMost, a map of
+  /// another length or with bits beyond the units, a unit that no rank holds; each names what.
   static Result<ReplicaTable> make(uint64_t units, std::span<const UnitMap> maps);
 
   uint64_t units() const { return holders_.size(); }

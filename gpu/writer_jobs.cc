@@ -27,7 +27,10 @@ Sorted counting_sort(size_t size, size_t keys, const KeyOf& key_of) {
 class JobMaker {
  public:
   JobMaker(std::span<const ExchangeUnit> units, const Twins& twins, ReplicaTable& table)
-      : units_(units), twins_(twins), table_(table), counted_(twins.count, kNobody),
+      : units_(units),
+        twins_(twins),
+        table_(table),
+        counted_(twins.count, kNobody),
         first_alone_(twins.count, kNobody) {
     made_.job_of.resize(units.size());
   }
@@ -112,8 +115,8 @@ Result<WriterJobs> make_jobs(std::span<const ExchangeUnit> units, const Twins& t
       return fail(Code::kUsage, fmt::format("units up to {} have more than 2^63 bytes", i));
     bytes += units[i].bytes;
   }
-  Sorted clusters = counting_sort(units.size(), units.size(),
-                                  [&](uint32_t unit) { return units[unit].cluster; });
+  Sorted clusters =
+      counting_sort(units.size(), units.size(), [&](uint32_t unit) { return units[unit].cluster; });
   JobMaker maker(units, twins, table);
   for (size_t i = 0; i < units.size(); ++i) {
     const uint32_t count = clusters.begins[i + 1] - clusters.begins[i];

@@ -61,8 +61,7 @@ Result<std::shared_ptr<const NcclLibrary>> NcclLibrary::load(void* handle,
   if (made->get_version != nullptr && made->get_version(&made->version_) != kNcclSuccess)
     return fail(Code::kFailed, fmt::format("{} does not tell its version", name));
   if (made->get_version != nullptr && made->version_ < kOldest)
-    return fail(Code::kFailed,
-                fmt::format("{} is NCCL {}", name, version_text(made->version_)),
+    return fail(Code::kFailed, fmt::format("{} is NCCL {}", name, version_text(made->version_)),
                 fmt::format("Cairn needs {} or newer", version_text(kOldest)));
   if (!lacking.empty())
     return fail(Code::kFailed, fmt::format("{} lacks {}", name, fmt::join(lacking, ", ")));

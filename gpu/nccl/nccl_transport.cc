@@ -73,13 +73,13 @@ NcclTransport::~NcclTransport() {
   if (is_own_ && communicator_ != nullptr) library_->comm_destroy(communicator_);
 }
 
-void NcclTransport::abort() {
+void NcclTransport::give_up() {
   if (is_own_ && communicator_ != nullptr) library_->comm_abort(std::exchange(communicator_, {}));
 }
 
 Status NcclTransport::broken_by(Error error) {
   if (status_) status_ = tl::unexpected(std::move(error));
-  abort();
+  give_up();
   return status_;
 }
 
@@ -141,14 +141,15 @@ Status NcclTransport::wait(const std::function<Result<bool>()>& is_over, const c
     if (*over) return {};
     const auto waited = Clock::now() - begin;
     if (waited >= options_.timeout) {
-      abort();  // what hangs on the device ends
+      give_up();  // what hangs on the device ends
       return broken_by(timed_out(doing));
     }
     // Short waits are not made longer, long ones take no processor.
     if (looks < 100)
       std::this_thread::yield();
     else
-      std::this_thread::sleep_for(std::min<Clock::duration>(waited / 16, std::chrono::milliseconds(5)));
+      std::this_thread::sleep_for(
+          std::min<Clock::duration>(waited / 16, std::chrono::milliseconds(5)));
   }
 }
 
@@ -193,9 +194,9 @@ Status NcclTransport::gather_piece(ByteSpan own, MutableBytes all, uint64_t at, 
   uint8_t* mine = staging_.data() + bytes * size_;
   CAIRN_CHECK(copy_up(stream, mine, own.subspan(at, bytes)));
   ++operations_;
-  CAIRN_CHECK(settled(library_->all_gather(mine, staging_.data(), bytes, kNcclUint8, communicator_,
-                                           stream.handle),
-                      "beginning an all-gather"));
+  CAIRN_CHECK(settled(
+      library_->all_gather(mine, staging_.data(), bytes, kNcclUint8, communicator_, stream.handle),
+      "beginning an all-gather"));
   CAIRN_CHECK(finish(stream));
   for (unsigned rank = 0; rank < size_; ++rank)
     CAIRN_CHECK(copy_down(stream, all.subspan(rank * own.size() + at, bytes),

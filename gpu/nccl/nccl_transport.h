@@ -28,8 +28,8 @@ struct NcclOptions {
 class NcclTransport final : public Transport {
  public:
   /// Of the caller, who destroys it, and uses it for nothing else between two calls of which other
-  /// ranks may see another order. Errors: kUsage for options without is_done, or a rank or size that
-  /// is not that of `beside`; kNoSpace; what NCCL says.
+  /// ranks may see another order. Errors: kUsage for options without is_done, or a rank or size
+  /// that is not that of `beside`; kNoSpace; what NCCL says.
   static Result<std::unique_ptr<NcclTransport>> use(std::shared_ptr<const NcclLibrary> library,
                                                     NcclComm communicator,
                                                     const NcclOptions& options);
@@ -64,7 +64,7 @@ class NcclTransport final : public Transport {
   std::string find_missing();
   /// Keeps the first error.
   Status broken_by(Error error);
-  void abort();
+  void give_up();
 
   std::shared_ptr<const NcclLibrary> library_;
   NcclOptions options_;

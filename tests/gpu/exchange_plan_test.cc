@@ -102,7 +102,7 @@ TEST(ExchangePlan, ASmallContentOfManyClustersDoesNotGatherThem) {
 
 TEST(ExchangePlan, AWriterIsOfTheMajority) {
   DrawnState state = replicated(4, {{10, 0}, {10, 1}});
-  state.digests[0][0] = numbered_digest(77);  // alone against three
+  state.digests[0][0] = numbered_digest(77);                        // alone against three
   state.digests[0][1] = state.digests[2][1] = numbered_digest(78);  // two against two
   const ExchangePlan plan = plan_of(state);
   ASSERT_EQ(plan.disagreements.size(), 2u);
@@ -115,7 +115,8 @@ TEST(ExchangePlan, AWriterIsOfTheMajority) {
 TEST(ExchangePlan, SaysWhatIsMalformed) {
   DrawnState state = replicated(2, {{10, 0}, {10, 2}});
   ReplicaTable table = must(table_of(state));
-  EXPECT_EQ(plan_exchange(state.units, table).error().message, "unit 1 is of cluster 2, of 2 units");
+  EXPECT_EQ(plan_exchange(state.units, table).error().message,
+            "unit 1 is of cluster 2, of 2 units");
   state.units = {{10, 0}};
   EXPECT_EQ(plan_exchange(state.units, table).error().code, Code::kUsage);
   state.units = {{INT64_MAX, 0}, {1, 1}};
@@ -134,8 +135,8 @@ TEST(ExchangePlan, IsQuick) {
     ReplicaTable table = must(table_of(state));
     const double told = all.seconds();
     const ExchangePlan plan = must(plan_exchange(state.units, table));
-    std::printf("10^6 units on 8 ranks, clusters of %u: digests in %.3f s, plan in %.3f s\n", cluster,
-                told, all.seconds() - told);
+    std::printf("10^6 units on 8 ranks, clusters of %u: digests in %.3f s, plan in %.3f s\n",
+                cluster, told, all.seconds() - told);
     const uint64_t written = cluster == 1 ? 750'000 : 1'000'000;
     EXPECT_EQ(plan.bytes, std::vector<uint64_t>(8, written / 8 << 20));
     EXPECT_LT(all.seconds(), 20);  // of a machine that does other things too

@@ -41,9 +41,8 @@ std::vector<Bytes> FakeGroup::fetch(uint64_t call, const std::vector<unsigned>& 
   std::unique_lock lock(mutex_);
   const std::map<unsigned, Bytes>& brought = calls_[call].brought;
   const auto is_missing = [&](unsigned rank) { return brought.count(rank) == 0; };
-  changed_.wait_for(lock, faults_.timeout, [&] {
-    return std::none_of(wanted.begin(), wanted.end(), is_missing);
-  });
+  changed_.wait_for(lock, faults_.timeout,
+                    [&] { return std::none_of(wanted.begin(), wanted.end(), is_missing); });
   std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(missing), is_missing);
   std::vector<Bytes> got;
   if (missing.empty())
@@ -128,8 +127,8 @@ HostAnswer FakeHostGroup::broadcast(void* context, uint8_t* data, uint64_t bytes
                                     HostWait* wait) {
   const auto* self = static_cast<const FakeHostGroup*>(context);
   const ByteSpan content = root == self->rank_ ? ByteSpan(data, bytes) : ByteSpan();
-  const auto call = self->group_.bring(
-      self->rank_, fmt::format("broadcast of {} by {}", bytes, root), content);
+  const auto call =
+      self->group_.bring(self->rank_, fmt::format("broadcast of {} by {}", bytes, root), content);
   if (!call) return told(call.error(), wait);
   std::vector<unsigned> missing;
   const std::vector<Bytes> got = self->group_.fetch(*call, {root}, missing);

@@ -63,8 +63,8 @@ TEST(HostTransport, WhoIsMissingIsNamedAndStaysSo) {
     for (const unsigned rank : {0, 2}) {
       ASSERT_FALSE(ended[rank]);
       EXPECT_EQ(ended[rank].error().code, Code::kUnreachable);
-      EXPECT_EQ(ended[rank].error().message, "rank 1 did not answer rank " +
-                                                 std::to_string(rank) + " within 0.08 s");
+      EXPECT_EQ(ended[rank].error().message,
+                "rank 1 did not answer rank " + std::to_string(rank) + " within 0.08 s");
     }
     EXPECT_EQ(ended[1].error().message, "the job's CPU group: died");
   }

@@ -60,9 +60,9 @@ Status run(Scene& scene, Transport& transport) {
   how.take = [&](const Bucket& bucket, Stream stream, DeviceSpan room) -> Status {
     if (mine.takes++ == mine.fails_at_take) return fail(Code::kFailed, "no kernel");
     for (const BucketPart& part : bucket.parts)
-      CAIRN_CHECK(copy_down(
-          stream, MutableBytes(mine.got[part.box]).subspan(part.offset, part.bytes),
-          room.data + part.place));
+      CAIRN_CHECK(copy_down(stream,
+                            MutableBytes(mine.got[part.box]).subspan(part.offset, part.bytes),
+                            room.data + part.place));
     return {};
   };
   return pass_on(transport, scene.plan, how);
@@ -157,8 +157,8 @@ TEST(PassOn, OtherPlansAreNamed) {
   Scene scene = draw_scene(4, 3), other = draw_scene(4, 3);
   other.window = scene.window + 1;
   FakeGroup group(3);
-  const auto ended = over_fake(
-      group, [&](auto& each) { return run(each.rank() == 0 ? other : scene, each); });
+  const auto ended =
+      over_fake(group, [&](auto& each) { return run(each.rank() == 0 ? other : scene, each); });
   for (const Status& status : ended)
     EXPECT_EQ(status.error().message,
               "the plan of buckets of rank 0 differs from that of ranks 1 and 2");

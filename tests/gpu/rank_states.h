@@ -80,8 +80,8 @@ inline DrawnState draw_state(uint64_t seed, const Drawing& drawing) {
     }
     --left;
     uint64_t like = happens(drawing.twins) && unit > 0 ? random() % unit : unit;
-    state.units.push_back({like == unit ? random() % 1000 : state.units[like].bytes,
-                           static_cast<uint32_t>(cluster)});
+    state.units.push_back(
+        {like == unit ? random() % 1000 : state.units[like].bytes, static_cast<uint32_t>(cluster)});
     contents.push_back(like == unit ? numbered_digest(unit) : contents[like]);
     const bool differs = holders.size() > 1 && happens(drawing.differing);
     if (differs) state.planted.insert(unit);

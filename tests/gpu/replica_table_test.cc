@@ -44,7 +44,8 @@ TEST(ReplicaTable, SaysWhatIsMalformed) {
   EXPECT_EQ(message(3, {{0b101}, {0b001}}), "no rank holds unit 1");
   EXPECT_EQ(message(3, {{0b111}, {0b1000}}), "rank 1 holds units beyond all 3");
   EXPECT_EQ(message(3, {{}}), "rank 0 has a map of 0 words for 3 units");
-  EXPECT_EQ(message(uint64_t{1} << 40, {}), "1099511627776 units are more than 2147483648");
+  EXPECT_EQ(message(uint64_t{1} << 40, {{}}), "1099511627776 units are more than 2147483648");
+  EXPECT_EQ(message(0, {}), "no rank holds anything: there is none");
   EXPECT_TRUE(must(ReplicaTable::make(0, std::vector<UnitMap>(2))).settle());
 }
 

@@ -165,7 +165,7 @@ int ncclCommGetAsyncError(void* handle, int* state) {
   const bool is_early = communicator->faults.is_in_progress && ++communicator->looks < 5;
   const bool fails =
       communicator->rank == communicator->faults.failing_rank && communicator->begun > 0;
-  *state = fails                                             ? communicator->faults.error
+  *state = fails                                       ? communicator->faults.error
            : is_early || !communicator->are_all_here() ? kNcclInProgress
                                                        : kNcclSuccess;
   return kNcclSuccess;
@@ -199,8 +199,8 @@ int ncclCommUserRank(void* handle, int* rank) {
 
 int ncclAllGather(const void* own, void* all, size_t count, int type, void* handle, void* stream) {
   if (type != cairn::gpu::kNcclUint8) return 4;
-  return begin(handle, {0, static_cast<const uint8_t*>(own), static_cast<uint8_t*>(all), count, -1,
-                        stream});
+  return begin(
+      handle, {0, static_cast<const uint8_t*>(own), static_cast<uint8_t*>(all), count, -1, stream});
 }
 
 int ncclBroadcast(const void* from, void* to, size_t count, int type, int root, void* handle,

@@ -9,11 +9,11 @@ extern "C" {
 
 /// What goes wrong from now on, in all communicators that are made afterwards.
 struct FakeNcclFaults {
-  unsigned delay_us = 0;    ///< at most, before what is enqueued is done
-  int missing_rank = -1;    ///< which does not come
-  uint64_t missing_at = 0;  ///< to this of its operations; 0: nor to the making
-  int failing_rank = -1;    ///< which is told an error
-  int error = 0;            ///< of this number
+  unsigned delay_us = 0;        ///< at most, before what is enqueued is done
+  int missing_rank = -1;        ///< which does not come
+  uint64_t missing_at = 0;      ///< to this of its operations; 0: nor to the making
+  int failing_rank = -1;        ///< which is told an error
+  int error = 0;                ///< of this number
   bool is_in_progress = false;  ///< calls return ncclInProgress at first
   int version = 22304;
 };
