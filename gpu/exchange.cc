@@ -96,8 +96,8 @@ static Status gather_digests(Transport& transport, std::span<const Digest> mine,
 }
 
 static Result<ReplicaTable> gather(Transport& transport, const HeldState& state) {
-  CAIRN_TRY(const std::vector<UnitMap> maps, gather_maps(transport, state.held));
-  CAIRN_TRY(ReplicaTable table, ReplicaTable::make(state.units.size(), maps));
+  CAIRN_TRY(std::vector<UnitMap> maps, gather_maps(transport, state.held));
+  CAIRN_TRY(ReplicaTable table, ReplicaTable::make(state.units.size(), std::move(maps)));
   CAIRN_CHECK(gather_digests(transport, state.digests, table));
   return table;
 }

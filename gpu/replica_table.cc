@@ -8,23 +8,23 @@
 
 namespace cairn::gpu {
 
-Result<ReplicaTable> ReplicaTable::make(uint64_t units, std::span<const UnitMap> maps) {
+Result<ReplicaTable> ReplicaTable::make(uint64_t units, std::vector<UnitMap> maps) {
   if (units > kUnitsMost)
     return fail(Code::kUsage, fmt::format("{} units are more than {}", units, kUnitsMost));
   if (maps.empty()) return fail(Code::kUsage, "no rank holds anything: there is none");
   ReplicaTable table(static_cast<unsigned>(maps.size()));
   const unsigned over = units % 64;
   for (size_t rank = 0; rank < maps.size(); ++rank) {
-    const UnitMap& map = maps[rank];
+    UnitMap& map = maps[rank];
     if (map.size() != unit_map_words(units))
       return fail(Code::kUsage, fmt::format("rank {} has a map of {} words for {} units", rank,
                                             map.size(), units));
     if (over != 0 && map.back() >> over != 0)
       return fail(Code::kUsage, fmt::format("rank {} holds units beyond all {}", rank, units));
     Cursor& cursor = table.cursors_.emplace_back();
-    cursor.map = map;
     for (const uint64_t word : map) cursor.held += static_cast<uint64_t>(std::popcount(word));
     if (!map.empty()) cursor.rest = map[0];
+    cursor.map = std::move(map);
   }
   CAIRN_CHECK(table.find_holders(units));
   table.digests_.resize(units);

@@ -42,7 +42,7 @@ class ReplicaTable {
 
   /// `maps`: one of each rank. Errors: kUsage for no map, more units than kUnitsMost, a map of
   /// another length or with bits beyond the units, a unit that no rank holds; each names what.
-  static Result<ReplicaTable> make(uint64_t units, std::span<const UnitMap> maps);
+  static Result<ReplicaTable> make(uint64_t units, std::vector<UnitMap> maps);
 
   uint64_t units() const { return holders_.size(); }
   unsigned ranks() const { return static_cast<unsigned>(cursors_.size()); }

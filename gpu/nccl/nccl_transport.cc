@@ -11,6 +11,9 @@ namespace cairn::gpu {
 
 using Clock = std::chrono::steady_clock;
 
+static constexpr uint64_t kAligned =
+    16;  // pieces of device memory, which NCCL then copies in vectors
+
 static std::string seconds(std::chrono::milliseconds time) {
   return fmt::format("{} s", static_cast<double>(time.count()) / 1000);
 }
@@ -209,7 +212,8 @@ Status NcclTransport::all_gather(ByteSpan own, MutableBytes all) {
   if (own.size() * size_ != all.size())
     return fail(Code::kUsage, fmt::format("{} bytes of each of {} ranks for {} bytes of all",
                                           own.size(), size_, all.size()));
-  const uint64_t share = staging_.size() / (size_ + 1);
+  uint64_t share = staging_.size() / (size_ + 1);
+  if (share > kAligned) share = share / kAligned * kAligned;
   for (uint64_t at = 0; at < own.size(); at += share) {
     Status done = gather_piece(own, all, at, std::min<uint64_t>(share, own.size() - at));
     if (!done) return broken_by(std::move(done).error());
