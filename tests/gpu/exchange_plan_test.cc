@@ -89,6 +89,23 @@ TEST(ExchangePlan, OneContentIsWrittenOnce) {
   EXPECT_EQ(plan.same_as, std::vector<uint32_t>(40, 0));
 }
 
+TEST(ExchangePlan, AContentThatARankWritesAnywayIsThatRanks) {
+  DrawnState state = replicated(2, {{10, 0}, {10, 0}, {10, 2}});
+  for (auto& digests : state.digests) digests[2] = digests[1];
+  const ExchangePlan plan = plan_of(state);
+  EXPECT_EQ(plan.writers, (std::vector<uint32_t>{0, 0, 0}));
+  EXPECT_EQ(plan.same_as, (std::vector<uint32_t>{0, 1, 1}));
+  EXPECT_EQ(plan.bytes, (std::vector<uint64_t>{20, 0}));
+}
+
+TEST(ExchangePlan, OneContentGoesToWhoHoldsItTwice) {
+  DrawnState state{3, {{10, 0}, {10, 1}}, {{0b01}, {0b11}, {0b10}}, {}, {}};
+  state.digests = {{Digest()}, {Digest(), Digest()}, {Digest()}};
+  const ExchangePlan plan = plan_of(state);
+  EXPECT_EQ(plan.writers, (std::vector<uint32_t>{1, 1}));
+  EXPECT_EQ(plan.bytes, (std::vector<uint64_t>{0, 10, 0}));
+}
+
 TEST(ExchangePlan, ASmallContentOfManyClustersDoesNotGatherThem) {
   // As a step counter beside each parameter.
   std::vector<ExchangeUnit> units;
