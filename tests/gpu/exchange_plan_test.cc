@@ -156,7 +156,7 @@ TEST(ExchangePlan, IsQuick) {
                 cluster, told, all.seconds() - told);
     const uint64_t written = cluster == 1 ? 750'000 : 1'000'000;
     EXPECT_EQ(plan.bytes, std::vector<uint64_t>(8, written / 8 << 20));
-    EXPECT_LT(all.seconds(), 20);  // of a machine that does other things too
+    EXPECT_LT(all.seconds(), 60);  // of a machine that does other things too
   }
 }
 

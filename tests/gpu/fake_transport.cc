@@ -12,7 +12,8 @@
 
 namespace cairn::gpu {
 
-FakeGroup::FakeGroup(unsigned size, const FakeFaults& faults) : faults_(faults), calls_made_(size) {
+FakeGroup::FakeGroup(unsigned size, const FakeFaults& faults)
+    : faults_(faults), calls_made_(size), gone_(size) {
   for (unsigned rank = 0; rank < size; ++rank) random_.emplace_back(faults.seed * 1000 + rank);
 }
 
@@ -25,8 +26,11 @@ Result<uint64_t> FakeGroup::bring(unsigned rank, const std::string& kind, ByteSp
     }
   }
   const uint64_t number = calls_made_[rank];
-  if (static_cast<int>(rank) == faults_.dying && number >= faults_.dies_at)
+  if (static_cast<int>(rank) == faults_.dying && number >= faults_.dies_at) {
+    gone_[rank] = true;
+    changed_.notify_all();
     return fail(Code::kCancelled, "died");
+  }
   ++calls_made_[rank];
   Call& call = calls_[number];
   if (call.brought.empty()) call.kind = kind;
@@ -36,11 +40,21 @@ Result<uint64_t> FakeGroup::bring(unsigned rank, const std::string& kind, ByteSp
   return number;
 }
 
+void FakeGroup::leave(unsigned rank) {
+  const std::lock_guard lock(mutex_);
+  gone_[rank] = true;
+  changed_.notify_all();
+}
+
 std::vector<Bytes> FakeGroup::fetch(uint64_t call, const std::vector<unsigned>& wanted,
                                     std::vector<unsigned>& missing) {
   std::unique_lock lock(mutex_);
   const std::map<unsigned, Bytes>& brought = calls_[call].brought;
   const auto is_missing = [&](unsigned rank) { return brought.count(rank) == 0; };
+  changed_.wait_for(lock, std::chrono::seconds(60), [&] {
+    return std::none_of(wanted.begin(), wanted.end(),
+                        [&](unsigned rank) { return is_missing(rank) && !gone_[rank]; });
+  });
   changed_.wait_for(lock, faults_.timeout,
                     [&] { return std::none_of(wanted.begin(), wanted.end(), is_missing); });
   std::copy_if(wanted.begin(), wanted.end(), std::back_inserter(missing), is_missing);
@@ -148,7 +162,9 @@ std::vector<Status> on_ranks(unsigned ranks, const std::function<Status(unsigned
 std::vector<Status> over_fake(FakeGroup& group, const std::function<Status(Transport&)>& work) {
   return on_ranks(group.size(), [&](unsigned rank) {
     FakeTransport transport(group, rank);
-    return work(transport);
+    Status ended = work(transport);
+    group.leave(rank);
+    return ended;
   });
 }
 
@@ -158,7 +174,9 @@ std::vector<Status> over_host(FakeGroup& group, uint64_t buffer_bytes,
     FakeHostGroup host(group, rank);
     CAIRN_TRY(auto transport,
               HostTransport::make(host.lent(), {group.faults().timeout, buffer_bytes}));
-    return work(*transport);
+    Status ended = work(*transport);
+    group.leave(rank);
+    return ended;
   });
 }
 

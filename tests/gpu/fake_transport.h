@@ -19,6 +19,7 @@ namespace cairn::gpu {
 struct FakeFaults {
   uint64_t seed = 1;
   unsigned delay_us = 0;  ///< at most, before each call of each rank
+  /// For ranks that will not come; those that are late on a busy machine are waited for longer.
   std::chrono::milliseconds timeout{20'000};
   int dying = -1;        ///< a rank
   uint64_t dies_at = 0;  ///< the call that it does not come to; 0: it never comes
@@ -37,6 +38,8 @@ class FakeGroup {
   /// The number of a rank's next call, to which it brings these bytes: at once, nobody waits. kind:
   /// what all ranks must call there. Errors: kCancelled for the rank that dies.
   Result<uint64_t> bring(unsigned rank, const std::string& kind, ByteSpan bytes);
+  /// The rank makes no more calls.
+  void leave(unsigned rank);
   /// What the others of `wanted` brought there. missing: those that did not in time; nothing then.
   std::vector<Bytes> fetch(uint64_t call, const std::vector<unsigned>& wanted,
                            std::vector<unsigned>& missing);
@@ -50,6 +53,7 @@ class FakeGroup {
   const FakeFaults faults_;
   std::vector<uint64_t> calls_made_;
   std::vector<std::mt19937_64> random_;
+  std::vector<bool> gone_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<uint64_t, Call> calls_;

@@ -135,12 +135,12 @@ TEST(NcclTransport, AMissingRankIsATimeOut) {
     FakeNcclFaults faults;
     faults.missing_rank = 1;
     faults.missing_at = at;
-    const auto ended = over_nccl(3, faults, gather_and_broadcast, 80ms);
+    const auto ended = over_nccl(3, faults, gather_and_broadcast, 400ms);
     for (const unsigned rank : {0, 2}) {
       ASSERT_FALSE(ended[rank]);
       EXPECT_EQ(ended[rank].error().code, Code::kUnreachable);
       EXPECT_NE(ended[rank].error().message.find(
-                    "over NCCL was not done within 0.08 s; NCCL does not say which rank"),
+                    "over NCCL was not done within 0.4 s; NCCL does not say which rank"),
                 std::string::npos);
     }
     EXPECT_EQ(counts().aborted, 3);
@@ -154,12 +154,12 @@ TEST(NcclTransport, BesideItTheMissingRankIsNamed) {
   faults.missing_at = 2;
   FakeGroup dead(3, {1, 0, 100ms, 1, 0});  // it is dead there too
   for (const unsigned rank : {0, 2}) {
-    const auto ended = over_nccl(3, faults, gather_and_broadcast, 80ms, &dead);
+    const auto ended = over_nccl(3, faults, gather_and_broadcast, 400ms, &dead);
     EXPECT_NE(ended[rank].error().message.find("; rank 1 did not come"), std::string::npos);
     break;
   }
   FakeGroup alive(3, {1, 0, 5s});
-  const auto ended = over_nccl(3, faults, gather_and_broadcast, 80ms, &alive);
+  const auto ended = over_nccl(3, faults, gather_and_broadcast, 400ms, &alive);
   for (const Status& status : ended)
     EXPECT_NE(status.error().message.find("all ranks answer and wait as well"), std::string::npos);
 }
@@ -182,7 +182,7 @@ TEST(NcclTransport, BesideItALateRankIsNamed) {
         }
         return {};
       },
-      80ms, &group);
+      400ms, &group);
   for (const Status& status : ended)
     EXPECT_NE(status.error().message.find("; behind the others: rank 2"), std::string::npos);
 }
@@ -194,7 +194,7 @@ TEST(NcclTransport, WhatNcclSaysIsTheError) {
   faults.missing_at = 2;
   for (const int error : {3, 6}) {
     faults.error = error;
-    const auto ended = over_nccl(2, faults, gather_and_broadcast, 200ms);
+    const auto ended = over_nccl(2, faults, gather_and_broadcast, 400ms);
     EXPECT_EQ(ended[0].error().code, error == 6 ? Code::kUnreachable : Code::kFailed);
     EXPECT_NE(ended[0].error().message.find(error == 6 ? "remote process" : "internal error"),
               std::string::npos);
@@ -218,7 +218,7 @@ TEST(NcclTransport, WhatIsBrokenStaysSo) {
         EXPECT_FALSE(transport.finish({}));
         return {};
       },
-      60ms);
+      400ms);
 }
 
 /// The caller's communicators.
@@ -240,7 +240,7 @@ TEST(NcclTransport, ACallersCommunicatorIsLeftToTheCaller) {
     set_faults(&faults);
     const std::vector<NcclComm> lent = make_communicators(3);
     const auto ended = on_ranks(3, [&](unsigned rank) -> Status {
-      CAIRN_TRY(auto transport, NcclTransport::use(library, lent[rank], options_of(rank, 100ms)));
+      CAIRN_TRY(auto transport, NcclTransport::use(library, lent[rank], options_of(rank, 400ms)));
       EXPECT_EQ(transport->rank(), rank);
       EXPECT_EQ(transport->size(), 3u);
       return gather_and_broadcast(*transport);
