@@ -312,6 +312,13 @@ class ChunkSaver::Steps final : public ChunkSteps {
   std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) override {
     return saver_.clusters_.base_digests(chunk);
   }
+  std::optional<TransferRecipes> recipes(const ChunkUnits& chunk) override {
+    return saver_.clusters_.recipes(chunk);
+  }
+  void learn(const ChunkUnits& chunk, std::span<const ByteSpan> now,
+             std::span<const ByteSpan> before) override {
+    saver_.clusters_.learn(chunk, now, before);
+  }
   Status recall(const ChunkUnits& chunk, std::span<const MutableBytes> rooms) override {
     return saver_.clusters_.recall(chunk, rooms);
   }

@@ -17,7 +17,7 @@
 #include "lib/save_groups.h"
 #include "lib/save_plan.h"
 #include "lib/saved_pages.h"
-#include "lib/staging.h"
+#include "lib/staged_calls.h"
 #include "store/pack_tables.h"
 
 namespace cairn {

@@ -33,7 +33,7 @@ class DeviceRounds {
         steps_(steps),
         call_(call),
         storing_(plan, steps, call, slots.count() + 1),
-        sender_(staging.options(), plan, lanes, slots, storing_) {}
+        sender_(staging.options(), lanes, slots, steps, storing_) {}
 
   /// `fence`: called when the devices read the tensors no more.
   Status run(const std::function<void()>& fence);

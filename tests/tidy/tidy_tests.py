@@ -29,6 +29,8 @@ TESTED_BY = {
     "gpu/simt/wall_timer.cc": "tests/gpu/timer_test.cc",
     # The way of chunks between devices and the host is shown by saves and loads.
     "lib/device/coded_landing.cc": "tests/lib/device/resident_bases_test.cc",
+    "lib/device/rebuild.cc": "tests/lib/device/resident_bases_test.cc",
+    "lib/transfer_recipes.cc": "tests/lib/device/resident_bases_test.cc",
     "lib/device/device_rounds.cc": "tests/lib/device/device_save_test.cc",
     "lib/device/device_staging.cc": "tests/lib/device/device_faults_test.cc",
     "lib/device/glance.cc": "tests/lib/device/device_save_test.cc",
