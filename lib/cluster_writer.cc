@@ -144,7 +144,7 @@ void ClusterWriter::learn(const ChunkUnits& chunk, std::span<const ByteSpan> now
     member.now = now[i];
     member.before = before[i];
   }
-  recipe_book_.learn(encoder_, cluster, facts_of(chunk), weights_direct_);
+  recipe_book_.learn(encoder_, cluster, facts_of(chunk));
 }
 
 std::vector<std::optional<Digest>> ClusterWriter::base_digests(const ChunkUnits& chunk) const {

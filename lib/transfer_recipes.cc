@@ -58,10 +58,10 @@ std::optional<TransferRecipes> RecipeBook::find(const Cluster& cluster,
 }
 
 void RecipeBook::learn(ClusterEncoder& encoder, const Cluster& cluster,
-                       std::span<const StepFacts> facts, bool weights_first) {
+                       std::span<const StepFacts> facts) {
   TransferRecipes recipes;
   for (size_t i = 0; i < cluster.size(); ++i) {
-    recipes.push_back(recipe_of(cluster, i, encoder.find_way(cluster, i, facts[i], weights_first)));
+    recipes.push_back(recipe_of(cluster, i, encoder.find_way(cluster, i, facts[i], false)));
   }
   Kind kind = kind_of(cluster, facts);
   const std::lock_guard lock(mutex_);

@@ -32,9 +32,9 @@ class RecipeBook {
   /// nullopt when none of that kind was learnt. `facts`: of each member.
   std::optional<TransferRecipes> find(const Cluster& cluster,
                                       std::span<const StepFacts> facts) const;
-  /// From one cluster's bytes. REQUIRES: all members have now and before.
-  void learn(ClusterEncoder& encoder, const Cluster& cluster, std::span<const StepFacts> facts,
-             bool weights_first);
+  /// From one cluster's bytes, whatever the ways in which it may be stored. REQUIRES: all members
+  /// have now and before.
+  void learn(ClusterEncoder& encoder, const Cluster& cluster, std::span<const StepFacts> facts);
 
  private:
   /// What clusters have in common that recipes suit.
