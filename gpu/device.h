@@ -38,20 +38,21 @@ Result<unsigned> current_device();
 Status use_device(unsigned device);
 
 /// Makes a device the calling thread's current one for as long as it lives, and then the one that
-/// was before, which is not touched. Threads: the one that entered; scopes end in the reverse of
-/// their order.
+/// was before, which is not touched. While it lives the thread may also do what CUDA forbids to it
+/// because another one captures a graph, such as allocating. Threads: the one that entered; scopes
+/// end in the reverse of their order.
 class DeviceScope {
  public:
   /// Errors: kFailed, also when there is no such device.
   static Result<DeviceScope> enter(unsigned device);
   DeviceScope(DeviceScope&& other) noexcept
-      : before_(other.before_), is_entered_(std::exchange(other.is_entered_, false)) {}
+      : kept_(other.kept_), is_entered_(std::exchange(other.is_entered_, false)) {}
   DeviceScope& operator=(DeviceScope&&) = delete;
   ~DeviceScope();
 
  private:
-  explicit DeviceScope(unsigned before) : before_(before), is_entered_(true) {}
-  unsigned before_;
+  explicit DeviceScope(unsigned kept) : kept_(kept), is_entered_(true) {}
+  unsigned kept_;  ///< what is put back
   bool is_entered_;
 };
 

@@ -110,12 +110,18 @@ Result<DeviceScope> DeviceScope::enter(unsigned device) {
     return fail(Code::kFailed,
                 fmt::format("CUDA device {} cannot be made the current one", device));
   }
-  return DeviceScope(device);
+  // A graph that another thread captures is not ours to break, nor does what we do here touch it.
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  drop_error(cudaThreadExchangeStreamCaptureMode(&mode));
+  return DeviceScope(static_cast<unsigned>(mode));
 }
 
 DeviceScope::~DeviceScope() {
+  if (!is_entered_) return;
+  auto mode = static_cast<cudaStreamCaptureMode>(kept_);
+  drop_error(cudaThreadExchangeStreamCaptureMode(&mode));
   CUcontext context = nullptr;
-  if (is_entered_) static_cast<void>(Driver::calls().pop(&context));
+  static_cast<void>(Driver::calls().pop(&context));
 }
 
 }  // namespace cairn::gpu

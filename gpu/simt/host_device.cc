@@ -60,7 +60,7 @@ Result<DeviceScope> DeviceScope::enter(unsigned device) {
 }
 
 DeviceScope::~DeviceScope() {
-  if (is_entered_) current = before_;
+  if (is_entered_) current = kept_;
 }
 
 static void move_bytes(void* to, const void* from, uint64_t bytes) {

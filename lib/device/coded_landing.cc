@@ -136,7 +136,7 @@ Status CodedLanding::encode(Group& group, Arena& arena) {
 Status CodedLanding::look(Arena& arena) {
   std::vector<gpu::Tile> tiles = now_.tiles;
   tiles.insert(tiles.end(), before_.tiles.begin(), before_.tiles.end());
-  CAIRN_TRY(digests_, enqueue_digests(*lane_, arena, tiles));
+  CAIRN_TRY(digests_, enqueue_digests(*lane_, lane_->work(), arena, tiles));
   constexpr uint64_t kStateBytes = sizeof(gpu::TransformState);
   told_ = host_.last(digests_.bytes + kStateBytes * groups_.size());
   CAIRN_CHECK(lane_->bring(lane_->work(), told_.first(digests_.bytes), digests_.data));

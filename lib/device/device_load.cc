@@ -150,7 +150,7 @@ Status DeviceLoad::send(Inflow& inflow, const std::shared_ptr<Slab>& slab) {
     slab->checked.push_back(&filled);
   }
   if (!tiles.empty()) {
-    CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane, work, tiles));
+    CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane, lane.work(), work, tiles));
     const MutableBytes told = slab->slot.span().subspan(slab->bytes, digests.bytes);
     CAIRN_CHECK(gpu::copy_down(lane.work(), told, digests.data));
     slab->told = told;

@@ -12,29 +12,33 @@ namespace cairn {
 
 Status DeviceStaging::lend(unsigned device, void* memory, uint64_t bytes) {
   const auto held = in_use();
-  const gpu::DeviceSpan span{static_cast<uint8_t*>(memory), bytes};
   if (bytes > 0 && reinterpret_cast<uintptr_t>(memory) % Arena::kAlignment != 0) {
     return fail(Code::kUsage, fmt::format("memory of device {} that is lent is not aligned to {} "
                                           "bytes",
                                           device, Arena::kAlignment));
   }
-  lent_[device] = span;
-  if (const auto lane = lanes_.find(device); lane != lanes_.end()) lane->second.lend(span);
+  CAIRN_TRY(Lane* const lane, lane_of(device));
+  lane->lend({static_cast<uint8_t*>(memory), bytes});
   return {};
 }
 
-Result<Lane*> DeviceStaging::begin_lane(unsigned device, const DeviceChoices& choices) {
+/// Makes what is kept for a device, and for all: pinning memory takes long, so who lends some
+/// memory beforehand does not wait for it at the first save.
+Result<Lane*> DeviceStaging::lane_of(unsigned device) {
+  if (const auto known = lanes_.find(device); known != lanes_.end()) return &known->second;
   CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
-  auto lane = lanes_.find(device);
-  if (lane == lanes_.end()) {
-    CAIRN_TRY(Lane made, Lane::make(device, options_));
-    lane = lanes_.emplace(device, std::move(made)).first;
-    lane->second.lend(lent_[device]);
-  }
+  CAIRN_CHECK(slots());
+  CAIRN_TRY(Lane made, Lane::make(device, options_));
+  return &lanes_.emplace(device, std::move(made)).first->second;
+}
+
+Result<Lane*> DeviceStaging::begin_lane(unsigned device, const DeviceChoices& choices) {
+  CAIRN_TRY(Lane* const lane, lane_of(device));
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
   const auto stream = std::find_if(choices.streams.begin(), choices.streams.end(),
                                    [&](const CallerStream& each) { return each.device == device; });
-  CAIRN_CHECK(lane->second.begin({stream == choices.streams.end() ? nullptr : stream->handle}));
-  return &lane->second;
+  CAIRN_CHECK(lane->begin({stream == choices.streams.end() ? nullptr : stream->handle}));
+  return lane;
 }
 
 Result<Slots*> DeviceStaging::slots() {

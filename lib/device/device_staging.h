@@ -28,17 +28,18 @@ class DeviceStaging final : public Staging {
   std::unique_lock<std::mutex> in_use() { return std::unique_lock(mutex_); }
   /// The device's lane, begun behind the caller's stream. Errors: kFailed.
   Result<Lane*> begin_lane(unsigned device, const DeviceChoices& choices);
-  /// Errors: kNoSpace.
+  /// REQUIRES: the current device is one of the call's. Errors: kNoSpace.
   Result<Slots*> slots();
   /// What is told of a device whose lane has no room.
   std::string no_room_note(unsigned device) const;
   const StagingOptions& options() const { return options_; }
 
  private:
+  Result<Lane*> lane_of(unsigned device);
+
   const StagingOptions options_;
   std::mutex mutex_;
   std::map<unsigned, Lane> lanes_;
-  std::map<unsigned, gpu::DeviceSpan> lent_;
   std::unique_ptr<Slots> slots_;
 };
 

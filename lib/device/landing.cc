@@ -73,7 +73,7 @@ Result<Landing> Landing::begin(Lane& lane, unsigned turn, std::span<const Conten
   CAIRN_CHECK(gpu::wait_for(lane.work(), lane.copied(turn)));
   arena.clear();
   CAIRN_TRY(const Gathered slab, gather_contents(lane, arena, contents));
-  CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane, arena, slab.tiles));
+  CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane, lane.work(), arena, slab.tiles));
   return send(lane, turn, slab, contents, digests, host);
 }
 

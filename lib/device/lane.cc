@@ -32,6 +32,7 @@ Result<Lane> Lane::make(unsigned device, const StagingOptions& options) {
   Lane lane;
   lane.device_ = device;
   lane.options_ = options;
+  CAIRN_TRY(lane.hashing_, gpu::OwnStream::make());
   CAIRN_TRY(lane.work_, gpu::OwnStream::make());
   CAIRN_TRY(lane.copies_, gpu::OwnStream::make());
   CAIRN_TRY(lane.caller_, gpu::Event::make());
@@ -44,6 +45,7 @@ Result<Lane> Lane::make(unsigned device, const StagingOptions& options) {
 Status Lane::begin(gpu::Stream caller) {
   brought_bytes_ = 0;
   CAIRN_CHECK(caller_.record(caller));
+  CAIRN_CHECK(gpu::wait_for(hashing_.stream(), caller_));
   CAIRN_CHECK(gpu::wait_for(work_.stream(), caller_));
   return find_room();
 }
@@ -84,9 +86,13 @@ Status Lane::bring(gpu::Stream stream, MutableBytes to, const void* from) {
 }
 
 Status Lane::finish() const {
+  // All of them, whatever comes of one.
+  const Status hashed = gpu::synchronize(hashing_.stream());
   const Status worked = gpu::synchronize(work_.stream());
   const Status copied = gpu::synchronize(copies_.stream());
-  return worked ? copied : worked;
+  CAIRN_CHECK(hashed);
+  CAIRN_CHECK(worked);
+  return copied;
 }
 
 Result<gpu::DeviceSpan> take_room(Arena& arena, uint64_t bytes) {
@@ -96,14 +102,14 @@ Result<gpu::DeviceSpan> take_room(Arena& arena, uint64_t bytes) {
                                           bytes, arena.bytes()));
 }
 
-Result<gpu::DeviceSpan> enqueue_digests(const Lane& lane, Arena& arena,
+Result<gpu::DeviceSpan> enqueue_digests(const Lane& lane, gpu::Stream stream, Arena& arena,
                                         std::span<const gpu::Tile> tiles) {
   CAIRN_TRY(const gpu::DigestPlan plan, gpu::DigestPlan::make(tiles));
   CAIRN_TRY(const gpu::DeviceSpan image, take_room(arena, plan.image().size()));
   CAIRN_TRY(const gpu::DeviceSpan workspace, take_room(arena, plan.workspace_bytes()));
   CAIRN_TRY(const gpu::DeviceSpan out, take_room(arena, sizeof(Digest) * tiles.size()));
-  CAIRN_CHECK(gpu::copy_up(lane.work(), image.data, plan.image()));
-  CAIRN_CHECK(gpu::digest(lane.work(), plan, image, workspace, out, lane.share()));
+  CAIRN_CHECK(gpu::copy_up(stream, image.data, plan.image()));
+  CAIRN_CHECK(gpu::digest(stream, plan, image, workspace, out, lane.share()));
   return out;
 }
 

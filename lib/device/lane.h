@@ -1,5 +1,5 @@
-// What saves and loads have of one device: two streams, so that copies to the host and kernels run
-// side by side, and memory to work with, in parts:
+// What saves and loads have of one device: streams, so that hashing, gathering and copies to the
+// host run side by side, and memory to work with, in parts:
 //   two slabs, of which one is filled while the other crosses to the host
 //   two areas for digests, of which one is hashed while the host decides on the other
 #pragma once
@@ -37,6 +37,7 @@ class Lane {
   bool has_room() const { return has_room_; }
   /// All that it works with; empty without room.
   gpu::DeviceSpan memory() const { return memory_; }
+  gpu::Stream hashing() const { return hashing_.stream(); }
   gpu::Stream work() const { return work_.stream(); }
   gpu::Stream copies() const { return copies_.stream(); }
   gpu::Share share() const { return {options_.multiprocessors}; }
@@ -61,7 +62,7 @@ class Lane {
 
   unsigned device_ = 0;
   StagingOptions options_;
-  gpu::OwnStream work_, copies_;
+  gpu::OwnStream hashing_, work_, copies_;
   gpu::Event caller_;
   gpu::DeviceMemory own_;
   gpu::DeviceSpan lent_;
@@ -73,9 +74,9 @@ class Lane {
   std::array<gpu::PinnedMemory, 2> told_;
 };
 
-/// Enqueues the digests of tiles. Returns where they will be, 32 bytes each.
-/// Errors: kNoSpace when the arena has no room; kFailed.
-Result<gpu::DeviceSpan> enqueue_digests(const Lane& lane, Arena& arena,
+/// Enqueues the digests of tiles in one of the lane's streams. Returns where they will be, 32 bytes
+/// each. Errors: kNoSpace when the arena has no room; kFailed.
+Result<gpu::DeviceSpan> enqueue_digests(const Lane& lane, gpu::Stream stream, Arena& arena,
                                         std::span<const gpu::Tile> tiles);
 /// About what enqueue_digests() takes of an arena, never less.
 uint64_t digests_room(uint64_t tiles, uint64_t bytes);

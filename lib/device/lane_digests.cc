@@ -25,13 +25,13 @@ Result<LaneDigests> LaneDigests::begin(Lane& lane, unsigned turn,
     copies.insert(copies.end(), parts.begin(), parts.end());
     tiles.push_back({room.data, content->bytes});
   }
-  if (!copies.empty()) CAIRN_CHECK(gpu::copy_boxes(lane.work(), copies, lane.share()));
+  if (!copies.empty()) CAIRN_CHECK(gpu::copy_boxes(lane.hashing(), copies, lane.share()));
   LaneDigests digests;
-  CAIRN_TRY(const gpu::DeviceSpan out, enqueue_digests(lane, arena, tiles));
+  CAIRN_TRY(const gpu::DeviceSpan out, enqueue_digests(lane, lane.hashing(), arena, tiles));
   CAIRN_TRY(digests.told_, lane.told(turn, out.bytes));
   CAIRN_TRY(digests.done_, gpu::Event::make());
-  CAIRN_CHECK(lane.bring(lane.work(), digests.told_, out.data));
-  CAIRN_CHECK(digests.done_.record(lane.work()));
+  CAIRN_CHECK(lane.bring(lane.hashing(), digests.told_, out.data));
+  CAIRN_CHECK(digests.done_.record(lane.hashing()));
   return digests;
 }
 
