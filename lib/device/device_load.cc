@@ -107,9 +107,23 @@ Result<std::shared_ptr<DeviceLoad::Slab>> DeviceLoad::slab_for(Inflow& inflow, L
     }
     if (!inflow.sent.empty()) {
       CAIRN_CHECK(settle_oldest(inflow));
-    } else {
-      // Others still fill, or another device has all slots.
-      inflow.changed.wait_for(lock, std::chrono::milliseconds(10));
+      continue;
+    }
+    // Other devices have the slots, or threads that still fill them.
+    lock.unlock();
+    settle_others(inflow);
+    lock.lock();
+    if (inflow.open == nullptr) inflow.changed.wait_for(lock, std::chrono::milliseconds(1));
+  }
+}
+
+/// What other devices are done with, so that its slots are free. What goes wrong there, they tell.
+void DeviceLoad::settle_others(const Inflow& own) {
+  for (auto& [device, inflow] : inflows_) {
+    if (&inflow == &own) continue;
+    const Lock lock(inflow.mutex, std::try_to_lock);
+    if (lock.owns_lock() && !inflow.sent.empty()) {
+      static_cast<void>(settle_oldest(inflow).has_value());
     }
   }
 }
@@ -167,7 +181,8 @@ Status DeviceLoad::send(Inflow& inflow, const std::shared_ptr<Slab>& slab) {
 Status DeviceLoad::settle_oldest(Inflow& inflow) {
   const auto slab = std::move(inflow.sent.front());
   inflow.sent.pop_front();
-  CAIRN_CHECK(slab->done.wait());
+  inflow.status = slab->done.wait();
+  CAIRN_CHECK(inflow.status);
   for (size_t i = 0; i < slab->checked.size(); ++i) {
     const StagedUnit& unit = slab->checked[i]->unit;
     const uint8_t* const told = &slab->told[sizeof(Digest) * i];

@@ -40,6 +40,7 @@ class DeviceLoad final : public StagedLoad {
 
   bool fits_slab(const Inflow& inflow, const StagedUnit& unit) const;
   Result<std::shared_ptr<Slab>> slab_for(Inflow& inflow, Lock& lock, const StagedUnit& unit);
+  void settle_others(const Inflow& own);
   Status seal(Inflow& inflow);
   Status send(Inflow& inflow, const std::shared_ptr<Slab>& slab);
   Status settle_oldest(Inflow& inflow);

@@ -138,6 +138,8 @@ Status WindowSender::begin_coding(Lane& lane, std::vector<ChunkPieces> chunks) {
   }
   Coding next;
   for (ChunkPieces& chunk : chunks) next.chunks.push_back(std::move(chunk.chunk));
+  // The window before has a slot too.
+  if (slots_.count() < 2) CAIRN_CHECK(finish_coding());
   next.slot = slots_.take(slots_.slot_bytes());
   CAIRN_TRY(next.landing,
             CodedLanding::begin(lane, turns_[&lane]++, std::move(coded), next.slot.span()));

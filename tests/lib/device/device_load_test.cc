@@ -104,6 +104,42 @@ TEST_F(DeviceLoadTest, TargetsOfSeveralMemoriesGetTheSame) {
   EXPECT_EQ(second->content(), data);
 }
 
+TEST_F(DeviceLoadTest, DevicesShareTheSlots) {
+  const Shape shape = {256, 1024};
+  StagingOptions options = small_options();
+  options.pinned_bytes = 0;  // two slots
+  staging_ = gpu::must(open_staging(options));
+  std::vector<Bytes> data;
+  SaveRequest saving;
+  saving.tag = "t";
+  for (uint32_t i = 0; i < 4; ++i) data.push_back(noise(256 * 2048, i));
+  for (uint32_t i = 0; i < 4; ++i) {
+    saving.tensors.push_back(cut("w" + std::to_string(i), shape, data[i], 0, 1, false)[0]);
+  }
+  ASSERT_TRUE(save(*store_, saving));
+  LoadRequest request;
+  request.devices.staging = staging_.get();
+  std::vector<std::unique_ptr<gpu::OnDevice>> there;
+  for (uint32_t i = 0; i < 4; ++i) {
+    const auto scope = gpu::must(gpu::DeviceScope::enter(i % 2));
+    there.push_back(std::make_unique<gpu::OnDevice>(data[i].size()));
+    request.targets.push_back({"w" + std::to_string(i),
+                               Dtype::kBF16,
+                               shape,
+                               whole_box(shape),
+                               there.back()->data(),
+                               {},
+                               i % 2});
+  }
+  auto checkpoint = gpu::must(open_tag(*store_, "t"));
+  const auto loaded = load(*checkpoint, request);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  for (uint32_t i = 0; i < 4; ++i) {
+    const auto scope = gpu::must(gpu::DeviceScope::enter(i % 2));
+    EXPECT_EQ(there[i]->content(), data[i]) << i;
+  }
+}
+
 TEST_F(DeviceLoadTest, DamageIsToldByTagTensorPackAndOffset) {
   const Shape shape = {96, 1024};
   save_noise("run/t", shape);
