@@ -86,6 +86,12 @@ struct TurnMemory {
   uint64_t units[kTurnSide][kTurnSide + 1];
 };
 
+/// Where a thread begins in a tile, whose lines are for warps and whose columns for lanes.
+template <class Byte>
+CAIRN_DEVICE Byte* line(Byte* tile, int64_t line_stride, int64_t column_stride) {
+  return tile + warp_number() * line_stride + lane_number() * column_stride;
+}
+
 __global__ void __launch_bounds__(1024) copy_turned_boxes(const CAIRN_CONSTANT BoxTable table) {
   TurnMemory& memory = shared<TurnMemory>();
   for (uint64_t tile = blockIdx.x; tile < table.work; tile += gridDim.x) {
@@ -103,22 +109,18 @@ __global__ void __launch_bounds__(1024) copy_turned_boxes(const CAIRN_CONSTANT B
     at.add(first, x);
     at.add(second, y);
     // A warp a line, its lanes along what lies side by side: in the source, then in the target.
-    for (unsigned i = warp_number(); i < kTurnSide && x + i < first.length;
-         i += blockDim.x / kWarp) {
-      if (y + lane_number() >= second.length) break;
-      Offsets here = at;
-      here.add(first, i);
-      here.add(second, lane_number());
-      memory.units[i][lane_number()] = load_unit(head.from + here.from, head.unit_bytes);
+    const unsigned lane = lane_number(), warps = blockDim.x / kWarp;
+    const bool reads = y + lane < second.length, writes = x + lane < first.length;
+    const uint8_t* from = line(head.from + at.from, first.from_stride, second.from_stride);
+    for (unsigned i = warp_number(); reads && i < kTurnSide && x + i < first.length; i += warps) {
+      memory.units[i][lane] = load_unit(from, head.unit_bytes);
+      from += warps * first.from_stride;
     }
     __syncthreads();
-    for (unsigned i = warp_number(); i < kTurnSide && y + i < second.length;
-         i += blockDim.x / kWarp) {
-      if (x + lane_number() >= first.length) break;
-      Offsets here = at;
-      here.add(first, lane_number());
-      here.add(second, i);
-      store_unit(head.to + here.to, memory.units[lane_number()][i], head.unit_bytes);
+    uint8_t* to = line(head.to + at.to, second.to_stride, first.to_stride);
+    for (unsigned i = warp_number(); writes && i < kTurnSide && y + i < second.length; i += warps) {
+      store_unit(to, memory.units[lane][i], head.unit_bytes);
+      to += warps * second.to_stride;
     }
     __syncthreads();
   }

@@ -32,8 +32,14 @@ Result<unsigned> device_count();
 /// Of the calling thread. Errors: kFailed as for device_facts().
 Result<unsigned> current_device();
 
+/// Makes a device the calling thread's current one, for good: for threads of our own, so that their
+/// end does not go back to a device that they never used. Errors: kFailed, also when there is no
+/// such device.
+Status use_device(unsigned device);
+
 /// Makes a device the calling thread's current one for as long as it lives, and then the one that
-/// was before. Threads: the one that entered; scopes end in the reverse of their order.
+/// was before, which is not touched. Threads: the one that entered; scopes end in the reverse of
+/// their order.
 class DeviceScope {
  public:
   /// Errors: kFailed, also when there is no such device.

@@ -1,4 +1,5 @@
-// The chunks of a save on their way: what they are, where their bytes lie, what was decided of them.
+// The chunks of a save on their way: what they are, where their bytes lie, what was decided of
+// them.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,7 @@ struct DigestedUnit {
   uint64_t bytes = 0;
   DigestInput rows = {};   ///< in the host's memory; unset while they are only on a device
   bool is_copied = false;  ///< they are a copy that nobody changes
+  ByteSpan before = {};    ///< what the base has of the same box, if somebody has read it
   Digest digest = {};
   bool is_wanted = false;  ///< it is to be stored
 };

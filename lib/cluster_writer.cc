@@ -83,7 +83,46 @@ static ItemForm form_of(const TensorSource& source) {
   return {bytes, is_float(source.dtype)};
 }
 
-Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk, std::span<const size_t> numbers) {
+/// What may be built upon of the base; nullopt when nothing may.
+std::optional<BaseUnit> ClusterWriter::base_of(const DigestedUnit& unit) const {
+  if (base_ == nullptr || unit.unit.item >= plan_.tensors.size()) return std::nullopt;
+  const auto& [item, chunk, is_piece, box, sources] = unit.unit;
+  const auto base = base_->unit_at(item, chunk, is_piece ? &box : nullptr);
+  if (!base || base->decoded_bytes != unit.bytes) return std::nullopt;
+  if (must_stand_alone(item) && !base_->stands_alone(item, chunk)) return std::nullopt;
+  return base;
+}
+
+std::vector<std::optional<Digest>> ClusterWriter::base_digests(const ChunkUnits& chunk) const {
+  std::vector<std::optional<Digest>> digests;
+  for (const DigestedUnit& unit : chunk.units) {
+    const auto base = base_of(unit);
+    digests.push_back(base ? std::optional(base->digest) : std::nullopt);
+  }
+  return digests;
+}
+
+Status ClusterWriter::recall(const ChunkUnits& chunk, std::span<const MutableBytes> rooms) {
+  std::vector<CopyRef> refs;
+  std::vector<MutableBytes> wanted;
+  for (size_t i = 0; i < chunk.units.size(); ++i) {
+    const DigestedUnit& unit = chunk.units[i];
+    const auto base = base_of(unit);
+    if (!base) return fail(Code::kCorrupt, "a copy of the base is no longer there");
+    if (base_memory_.recall(unit.unit.item, unit.unit.box, base->digest, rooms[i])) continue;
+    refs.push_back(base->ref);
+    wanted.push_back(rooms[i]);
+  }
+  if (refs.empty()) return {};
+  return ChainReader(base_->checkpoint(), packs_)
+      .read(refs, [&](size_t i, ByteSpan decoded) -> Status {
+        std::copy(decoded.begin(), decoded.end(), wanted[i].begin());
+        return {};
+      });
+}
+
+Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk,
+                                          std::span<const size_t> numbers) {
   thread_local std::vector<AlignedBuffer> rooms;
   if (rooms.size() < numbers.size()) rooms.resize(numbers.size());
   Cluster cluster;
@@ -102,27 +141,21 @@ Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk, std::span<con
     member.role = source.role;
     member.dtype = source.dtype;
     member.form = form_of(source);
-    if (base_ == nullptr) continue;
-    member.base =
-        base_->unit_at(unit.unit.item, chunk.chunk, unit.unit.is_piece ? &unit.unit.box : nullptr);
-    if (member.base && member.base->decoded_bytes != unit.bytes) member.base.reset();
-    if (member.base && must_stand_alone(member.item) &&
-        !base_->stands_alone(member.item, chunk.chunk)) {
-      member.base.reset();
-    }
+    member.base = base_of(unit);
   }
   return cluster;
 }
 
 /// What the caller has of the base at the same boxes.
 void ClusterWriter::recall_before(const ChunkUnits& chunk, std::span<const size_t> numbers,
-                               Cluster& cluster) const {
-  if (base_memory_.is_empty()) return;
+                                  Cluster& cluster) const {
   thread_local std::vector<AlignedBuffer> rooms;
   if (rooms.size() < cluster.size()) rooms.resize(cluster.size());
   for (size_t i = 0; i < cluster.size(); ++i) {
     Member& member = cluster[i];
     if (!member.base) continue;
+    member.before = chunk.units[numbers[i]].before;
+    if (!member.before.empty() || base_memory_.is_empty()) continue;
     const uint64_t bytes = member.base->decoded_bytes;
     if (rooms[i].size() < bytes) rooms[i] = AlignedBuffer(bytes);
     const MutableBytes room = rooms[i].span().first(bytes);

@@ -30,11 +30,16 @@ class ClusterWriter {
   /// them must be in the host's memory where any is wanted.
   Status write_new(const ChunkUnits& chunk);
 
+  /// ChunkSteps::base_digests() and recall().
+  std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) const;
+  Status recall(const ChunkUnits& chunk, std::span<const MutableBytes> rooms);
+
   /// Whether the item's copies must not be made from those of other tensors.
   bool must_stand_alone(size_t item) const;
 
  private:
   std::function<bool()> time_to_encode() const;
+  std::optional<BaseUnit> base_of(const DigestedUnit& unit) const;
   Result<ByteSpan> bytes_of(const DigestedUnit& digested, AlignedBuffer& room) const;
   Status write_cluster(const ChunkUnits& chunk, std::span<const size_t> units);
   Result<Cluster> cluster_of(const ChunkUnits& chunk, std::span<const size_t> units);

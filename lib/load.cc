@@ -10,7 +10,7 @@
 #include "base/memory_guard.h"
 #include "base/pipeline.h"
 #include "lib/cairn.hpp"
-#include "lib/convert.h"
+#include "lib/load_delivery.h"
 #include "lib/load_plan.h"
 #include "store/chain_groups.h"
 #include "store/chain_reader.h"
@@ -33,10 +33,16 @@ std::vector<PackRange> ranges_of(const std::vector<ReadUnit>& units) {
   return ranges;
 }
 
+/// What is stored raw in so many bytes is worth a read of its own.
+constexpr uint64_t kReadAlone = 256 * kKiB;
+
 class Loader {
  public:
-  Loader(Checkpoint& checkpoint, const LoadRequest& request, const std::vector<TargetBox>& targets)
-      : checkpoint_(checkpoint), request_(request), targets_(targets), packs_(checkpoint.store()) {}
+  Loader(Checkpoint& checkpoint, const LoadRequest& request, const LoadDelivery& delivery)
+      : checkpoint_(checkpoint),
+        request_(request),
+        delivery_(delivery),
+        packs_(checkpoint.store()) {}
 
   /// Reads one batch.
   Status read(std::vector<ReadUnit> units) {
@@ -89,10 +95,6 @@ class Loader {
     return chains;
   }
 
-  uint64_t bytes_of(const ReadUnit& unit) const {
-    return unit.box.elements() * targets_[unit.targets.front()].item_bytes;
-  }
-
   Status run_chain(std::span<const ReadUnit> chain) {
     CAIRN_CHECK(not_stopped());
     std::vector<CopyRef> refs;
@@ -105,11 +107,11 @@ class Loader {
     const auto deliver = [&](size_t i, ByteSpan decoded) -> Status {
       // gc may have moved the page since the unit was found.
       CAIRN_CHECK(check_length(chain[i], decoded.size()));
-      return scatter(chain[i], decoded);
+      return delivery_.scatter(chain[i], decoded);
     };
     const Status done = fits ? ChainReader(checkpoint_, packs_).read(refs, deliver) : fits;
     if (done) return {};
-    if (chain.size() == 1) return tl::unexpected(about(chain.front(), done.error()));
+    if (chain.size() == 1) return tl::unexpected(delivery_.about(chain.front(), done.error()));
     // Which of them is it?
     for (const ReadUnit& unit : chain) CAIRN_CHECK(run_chain({&unit, 1}));
     return done;
@@ -117,7 +119,7 @@ class Loader {
 
   /// Of the decoded bytes, as its copy has them.
   Status check_length(const ReadUnit& unit, uint64_t bytes) const {
-    const uint64_t wanted = bytes_of(unit);
+    const uint64_t wanted = delivery_.bytes_of(unit);
     if (bytes == wanted) return {};
     return fail(Code::kCorrupt,
                 fmt::format("its locator says {} bytes instead of {}", bytes, wanted));
@@ -133,30 +135,34 @@ class Loader {
     return left.empty() ? Status() : read_and_deliver(left);
   }
 
-  /// The caller's memory where the unit's bytes go as they are: together, and nowhere else.
-  std::optional<MutableBytes> place_of(const ReadUnit& unit) const {
-    const TargetBox& target = targets_[unit.targets.front()];
-    const bool is_whole = unit.inline_bytes.empty() && unit.targets.size() == 1 &&
-                          target.stored == target.wanted && contains(target.box, unit.box);
-    if (!is_whole || unit.copy.decoded_bytes != bytes_of(unit)) return std::nullopt;
-    const StridedTarget memory = sub_box(target.memory, target.box, unit.box);
-    const auto rows = as_rows(memory.strides_bytes, unit.box.lengths, target.item_bytes);
-    if (!rows || rows->rows != 1) return std::nullopt;
-    return MutableBytes(memory.data, unit.copy.decoded_bytes);
-  }
-
   /// Reads what is stored raw from the page cache straight into the caller's memory. False when it
   /// has to go another way.
   Result<bool> deliver_in_place(const ReadUnit& unit) {
     if (unit.copy.encoding != Encoding::kRaw) return false;
-    const auto out = place_of(unit);
+    if (delivery_.is_of_one_device(unit)) return send_raw(unit);
+    const auto out = delivery_.place_of(unit);
     if (!out || out->size() != unit.copy.stored_bytes) return false;
     if (!packs_.read_cached(unit.copy.pack, unit.copy.offset, *out)) return false;
     AlignedBuffer no_room;
     if (auto checked = packs_.decode_checked(unit.copy, unit.digest, *out, no_room); !checked) {
-      return tl::unexpected(about(unit, checked.error()));
+      return tl::unexpected(delivery_.about(unit, checked.error()));
     }
-    count_done(out->size());
+    delivery_.count_done(out->size());
+    return true;
+  }
+
+  /// Reads what is stored raw into memory that a device reads. Small ones are read with others.
+  Result<bool> send_raw(const ReadUnit& unit) {
+    const Copy& copy = unit.copy;
+    if (copy.stored_bytes < kReadAlone || copy.stored_bytes != copy.decoded_bytes) return false;
+    CAIRN_CHECK(delivery_.send(unit, [&](MutableBytes out) -> Status {
+      if (packs_.read_cached(copy.pack, copy.offset, out)) return {};
+      thread_local AlignedBuffer room;
+      const auto read = packs_.read({copy.pack, copy.offset, copy.offset + out.size()}, room);
+      if (!read) return tl::unexpected(delivery_.about(unit, read.error()));
+      std::copy(read->begin(), read->end(), out.begin());
+      return {};
+    }));
     return true;
   }
 
@@ -172,7 +178,7 @@ class Loader {
     ByteSpan stored;
     if (first.inline_bytes.empty() && range.end > range.begin) {
       auto read = packs_.read(range, room);
-      if (!read) return tl::unexpected(about(first, read.error()));
+      if (!read) return tl::unexpected(delivery_.about(first, read.error()));
       stored = *read;
     }
     for (const size_t i : numbers) {
@@ -182,85 +188,58 @@ class Loader {
               ? stored.subspan(unit.copy.offset - range.begin, unit.copy.stored_bytes)
               : ByteSpan(unit.inline_bytes);
       const Status delivered = deliver(unit, bytes);
-      if (!delivered) return tl::unexpected(about(unit, delivered.error()));
+      if (!delivered) return tl::unexpected(delivery_.about(unit, delivered.error()));
     }
     return {};
-  }
-
-  void count_done(uint64_t bytes) {
-    if (request_.call.progress != nullptr) request_.call.progress->done_bytes += bytes;
   }
 
   Status deliver(const ReadUnit& unit, ByteSpan stored) {
     if (!unit.inline_bytes.empty()) {
-      if (stored.size() != bytes_of(unit))
+      if (stored.size() != delivery_.bytes_of(unit))
         return fail(Code::kCorrupt, "an inline chunk of a wrong length");
-      return scatter(unit, stored);
+      return delivery_.scatter(unit, stored);
     }
     CAIRN_CHECK(check_length(unit, unit.copy.decoded_bytes));
-    const auto place = place_of(unit);
+    const auto place = delivery_.place_of(unit);
     if (place && unit.copy.encoding != Encoding::kRaw) {
       CAIRN_CHECK(packs_.decode_into(unit.copy, unit.digest, stored, *place));
-      count_done(place->size());
+      delivery_.count_done(place->size());
       return {};
+    }
+    if (delivery_.is_of_one_device(unit)) {
+      CAIRN_CHECK(packs_.check_size(unit.copy));
+      return delivery_.send(
+          unit, [&](MutableBytes out) { return packs_.decode_unchecked(unit.copy, stored, out); });
     }
     thread_local AlignedBuffer room;
     CAIRN_TRY(const ByteSpan decoded, packs_.decode_checked(unit.copy, unit.digest, stored, room));
-    return scatter(unit, decoded);
-  }
-
-  Status scatter(const ReadUnit& unit, ByteSpan decoded) {
-    uint64_t delivered = 0;
-    for (const uint32_t number : unit.targets) {
-      const TargetBox& target = targets_[number];
-      const auto common = intersect(unit.box, target.box);
-      if (!common) continue;
-      const StridedSource whole{decoded.data(),
-                                contiguous_strides(unit.box.lengths, target.item_bytes)};
-      const StridedSource source = sub_box(whole, unit.box, *common);
-      const StridedTarget memory = sub_box(target.memory, target.box, *common);
-      delivered += common->elements() * target.item_bytes;
-      if (target.stored == target.wanted) {
-        copy_box(source, memory, common->lengths, target.item_bytes);
-      } else {
-        convert_box(source, memory, common->lengths, target);
-      }
-    }
-    count_done(delivered);
-    return {};
-  }
-
-  static void convert_box(const StridedSource& source, const StridedTarget& memory,
-                          const std::vector<uint64_t>& lengths, const TargetBox& target) {
-    uint64_t items = 1;
-    for (const uint64_t length : lengths) items *= length;
-    const uint64_t wanted_bytes = bits_per_element(target.wanted) / 8;
-    Bytes stored(items * target.item_bytes), wanted(items * wanted_bytes);
-    copy_box(source, {stored.data(), contiguous_strides(lengths, target.item_bytes)}, lengths,
-             target.item_bytes);
-    convert(target.stored, stored.data(), target.wanted, wanted.data(), items);
-    copy_box({wanted.data(), contiguous_strides(lengths, wanted_bytes)}, memory, lengths,
-             wanted_bytes);
-  }
-
-  Error about(const ReadUnit& unit, Error error) const {
-    error.message = fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
-                                checkpoint_.item_name(unit.tensor), unit.chunk, error.message);
-    if (error.code == Code::kCorrupt && error.hint.empty()) {
-      error.hint = "run 'cairn check --read-data' to see what else is damaged";
-    }
-    return error;
+    return delivery_.scatter(unit, decoded);
   }
 
   Checkpoint& checkpoint_;
   const LoadRequest& request_;
-  const std::vector<TargetBox>& targets_;
+  const LoadDelivery& delivery_;
   std::vector<ReadUnit> units_;
   uint64_t chunks_ = 0;
   PackReader packs_;
 };
 
 }  // namespace
+
+/// What brings bytes to devices; null where no target is on one.
+static Result<std::unique_ptr<StagedLoad>> begin_staged(const LoadRequest& request,
+                                                        const std::vector<TargetBox>& targets) {
+  const auto on_device = std::find_if(targets.begin(), targets.end(), [](const TargetBox& target) {
+    return target.device.has_value();
+  });
+  if (on_device == targets.end()) return nullptr;
+  if (request.devices.staging != nullptr) {
+    return request.devices.staging->begin_load(request.devices, targets);
+  }
+  return fail(Code::kUsage,
+              fmt::format("a target is on device {}, and there is no staging", *on_device->device),
+              "make one with open_staging(), or load into the host's memory");
+}
 
 Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request) {
   return guard_memory([&]() -> Result<LoadResult> {
@@ -271,11 +250,16 @@ Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request) {
     const uint64_t done_before = progress == nullptr ? 0 : progress->done_bytes.load();
     return read_where_it_is(checkpoint, [&](Checkpoint& where) -> Result<LoadResult> {
       if (progress != nullptr) progress->done_bytes = done_before;
-      Loader loader(where, request, plan.targets);
+      CAIRN_TRY(const auto staged, begin_staged(request, plan.targets));
+      const LoadDelivery delivery(where, request, plan.targets, staged.get());
+      Loader loader(where, request, delivery);
       CAIRN_CHECK(for_each_batch(where, plan.targets, [&](std::vector<ReadUnit> units) {
         return loader.read(std::move(units));
       }));
-      return LoadResult{plan.bytes, loader.read_bytes(), loader.chunks(), watch.seconds()};
+      if (staged != nullptr) CAIRN_CHECK(staged->finish());
+      return LoadResult{plan.bytes, loader.read_bytes(), loader.chunks(),
+                        staged == nullptr ? std::vector<std::string>() : staged->notes(),
+                        watch.seconds()};
     });
   });
 }

@@ -71,6 +71,7 @@ Result<TargetBox> plan_target(const TensorTarget& target, size_t number, const T
   planned.tensor = number;
   planned.stored = static_cast<Dtype>(stored.dtype);
   planned.wanted = target.dtype;
+  planned.device = target.device;
   CAIRN_CHECK(check_box(target.box, target.shape));
   CAIRN_TRY(const StorageForm form, storage_form(planned.stored, target.shape));
   CAIRN_TRY(planned.box, storage_box(form, target.shape, target.box));

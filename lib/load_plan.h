@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct TargetBox {
   uint64_t item_bytes = 1;  ///< of the stored items
   Dtype stored = Dtype::kU8;
   Dtype wanted = Dtype::kU8;
+  std::optional<uint32_t> device = {};  ///< whose memory it is; unset: the host's
 };
 
 /// One chunk or piece that some target needs.

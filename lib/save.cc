@@ -45,9 +45,7 @@ class Save {
   }
 
   /// Whether it was refused because copies that it reused are gone, and their bytes are still here.
-  bool lost_reused() const {
-    return failure_.lost_reused && parts_.empty() && staged_ == nullptr;
-  }
+  bool lost_reused() const { return failure_.lost_reused && parts_.empty() && staged_ == nullptr; }
   /// The tag to compare with of which something could not be read.
   std::string damaged_base() const { return session_ ? session_->damaged_base() : ""; }
 
@@ -195,7 +193,10 @@ class Save {
       if (result.unread_chunks > 0) result.damaged_base = base->tag().name;
     }
     result.warnings = std::move(warnings_);
-    if (staged_ != nullptr) result.notes = staged_->notes();
+    if (staged_ != nullptr) {
+      result.notes = staged_->notes();
+      result.brought_bytes = staged_->brought_bytes();
+    }
     result.elapsed_s = watch_.seconds();
     session_->end();
     return result;

@@ -36,6 +36,8 @@ class PackReader {
   /// The same into memory of just that size, which holds anything after an error.
   Status decode_into(const Copy& copy, const Digest& digest, ByteSpan stored,
                      MutableBytes out) const;
+  /// The same for who checks the digest. Errors: kCorrupt for what does not decode.
+  Status decode_unchecked(const Copy& copy, ByteSpan stored, MutableBytes out) const;
   /// Whether the stored bytes are the copy's: by its digest, unless bases are needed to decode it,
   /// and by its seal. Errors: as decode_checked.
   Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
@@ -56,5 +58,7 @@ class PackReader {
 
 /// "pack '...', offset ...: why".
 Error about_copy(const Copy& copy, Error error);
+/// The error of decoded bytes that are not the digest's.
+Error other_digest(const Copy& copy);
 
 }  // namespace cairn

@@ -23,13 +23,13 @@ void set_memory(uint64_t bytes);
 /// The next `count` allocations of device memory or pinned memory are made; all others are
 /// kNoSpace.
 void fail_allocations_after(uint64_t count);
-/// All calls fail with kFailed and this message, like after an error that CUDA keeps. What is
-/// enqueued is lost. Memory can be given back.
-void break_devices(const std::string& message);
+/// All calls, for whichever device, fail with kFailed and this message, like after an error that
+/// CUDA keeps. What is enqueued is lost. Memory can be given back.
+void break_device(const std::string& message);
 /// The same after `count` more tasks (kernels, copies) of streams of our own have run: whoever
 /// waits learns of it, maybe another thread than the one whose task it was.
-void break_devices_after(uint64_t count, const std::string& message);
-void mend_devices();
+void break_device_after(uint64_t count, const std::string& message);
+void mend_device();
 /// As if its owner had destroyed it: what it has is still done, and calls with it fail.
 void destroy_stream(Stream stream);
 /// Nothing more of the stream runs until it is released, as behind a kernel that does not end: who

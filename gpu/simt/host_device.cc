@@ -26,7 +26,7 @@ void clear_faults() {
   set_devices(kDevices);
   set_memory(kNever);
   fail_allocations_after(kNever);
-  mend_devices();
+  mend_device();
 }
 
 }  // namespace simt
@@ -43,13 +43,20 @@ Result<unsigned> current_device() {
   return current;
 }
 
-Result<DeviceScope> DeviceScope::enter(unsigned device) {
+Status use_device(unsigned device) {
   const std::string doing = fmt::format("making CUDA device {} the current one", device);
   CAIRN_CHECK(simt::check_devices(doing));
   if (device >= simt::devices()) {
     return fail(Code::kFailed, fmt::format("{}: invalid device ordinal (simulated)", doing));
   }
-  return DeviceScope(std::exchange(current, device));
+  current = device;
+  return {};
+}
+
+Result<DeviceScope> DeviceScope::enter(unsigned device) {
+  const unsigned before = current;
+  CAIRN_CHECK(use_device(device));
+  return DeviceScope(before);
 }
 
 DeviceScope::~DeviceScope() {

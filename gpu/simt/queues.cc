@@ -285,20 +285,20 @@ void set_queue_schedule(uint64_t seed) {
   all.random.seed(seed);
 }
 
-void break_devices(const std::string& message) {
+void break_device(const std::string& message) {
   World& all = world();
   const std::lock_guard guard(all.lock);
   all.break_all(message);
 }
 
-void break_devices_after(uint64_t count, const std::string& message) {
+void break_device_after(uint64_t count, const std::string& message) {
   World& all = world();
   const std::lock_guard guard(all.lock);
   all.breaks_after = count;
   all.breaks_with = message;
 }
 
-void mend_devices() {
+void mend_device() {
   World& all = world();
   const std::lock_guard guard(all.lock);
   all.broken.reset();

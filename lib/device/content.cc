@@ -1,6 +1,8 @@
 #include "lib/device/content.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "gpu/device.h"
 
@@ -21,9 +23,8 @@ static void add_box(Content& content, const SourceBox& source, const Box& part, 
 static void find_form(Content& content) {
   const auto& memories = content.memories;
   if (memories.empty()) return;
-  const bool is_one = std::all_of(memories.begin(), memories.end(), [&](const auto& memory) {
-    return memory == memories.front();
-  });
+  const bool is_one = std::all_of(memories.begin(), memories.end(),
+                                  [&](const auto& memory) { return memory == memories.front(); });
   if (!is_one || !memories.front()) return;
   content.device = memories.front();
   if (content.boxes.size() != 1) return;
@@ -56,50 +57,96 @@ Content content_of(const SourceBox& source, uint64_t item_bytes) {
   return content;
 }
 
+gpu::BoxCopy box_copy(const StridedSource& from, const StridedTarget& to,
+                      std::vector<uint64_t> lengths, uint64_t item_bytes) {
+  gpu::BoxCopy copy{from.data,        from.strides_bytes, to.data,
+                    to.strides_bytes, std::move(lengths), item_bytes};
+  if (std::has_single_bit(item_bytes)) return copy;
+  copy.lengths.push_back(std::exchange(copy.item_bytes, 1));
+  copy.from_strides.push_back(1);
+  copy.to_strides.push_back(1);
+  return copy;
+}
+
 std::vector<gpu::BoxCopy> copies_to(const Content& content, uint8_t* to) {
   std::vector<gpu::BoxCopy> copies;
   for (const PlacedBox& box : content.boxes) {
-    copies.push_back({box.memory.data, box.memory.strides_bytes, to + box.offset,
-                      box.strides_bytes, box.lengths, box.item_bytes});
+    copies.push_back(
+        box_copy(box.memory, {to + box.offset, box.strides_bytes}, box.lengths, box.item_bytes));
   }
   return copies;
 }
 
-/// One contiguous box after the other.
-static Status carry_rows(const StridedSource& from, const StridedTarget& to,
-                         const std::vector<uint64_t>& lengths, size_t axis, uint64_t item_bytes,
-                         gpu::Stream stream) {
-  const std::vector<uint64_t> rest(lengths.begin() + static_cast<ptrdiff_t>(axis), lengths.end());
-  const std::vector<int64_t> from_strides(
-      from.strides_bytes.begin() + static_cast<ptrdiff_t>(axis), from.strides_bytes.end());
-  const std::vector<int64_t> to_strides(to.strides_bytes.begin() + static_cast<ptrdiff_t>(axis),
-                                        to.strides_bytes.end());
-  const auto contiguous = contiguous_strides(rest, item_bytes);
-  if (rest.empty() || (from_strides == contiguous && to_strides == contiguous)) {
-    uint64_t bytes = item_bytes;
-    for (const uint64_t length : rest) bytes *= length;
-    return gpu::copy_down(stream, {to.data, bytes}, from.data);
+namespace {
+
+/// A box whose first axes are fixed.
+struct Rest {
+  const uint8_t* from;
+  uint8_t* to;
+  size_t axis;
+};
+
+struct Carrier {
+  gpu::Stream stream;
+  const StridedSource& from;
+  const StridedTarget& to;
+  const std::vector<uint64_t>& lengths;
+  uint64_t item_bytes;
+  bool is_down;
+
+  /// How many axes from the last on lie back to back on both sides.
+  size_t run_begin() const {
+    size_t axis = lengths.size();
+    auto run = static_cast<int64_t>(item_bytes);
+    while (axis > 0 && from.strides_bytes[axis - 1] == run && to.strides_bytes[axis - 1] == run) {
+      run *= static_cast<int64_t>(lengths[--axis]);
+    }
+    return axis;
   }
-  for (uint64_t i = 0; i < lengths[axis]; ++i) {
-    const auto at = static_cast<int64_t>(i);
-    CAIRN_CHECK(carry_rows({from.data + at * from.strides_bytes[axis], from.strides_bytes},
-                           {to.data + at * to.strides_bytes[axis], to.strides_bytes}, lengths,
-                           axis + 1, item_bytes, stream));
+
+  Status carry(const Rest& rest, size_t run, uint64_t run_bytes) const {
+    if (rest.axis == run) {
+      return is_down ? gpu::copy_down(stream, {rest.to, run_bytes}, rest.from)
+                     : gpu::copy_up(stream, rest.to, {rest.from, run_bytes});
+    }
+    for (uint64_t i = 0; i < lengths[rest.axis]; ++i) {
+      const auto at = static_cast<int64_t>(i);
+      CAIRN_CHECK(carry({rest.from + at * from.strides_bytes[rest.axis],
+                         rest.to + at * to.strides_bytes[rest.axis], rest.axis + 1},
+                        run, run_bytes));
+    }
+    return {};
   }
-  return {};
+};
+
+}  // namespace
+
+Status carry_box(gpu::Stream stream, const StridedSource& from, const StridedTarget& to,
+                 const std::vector<uint64_t>& lengths, uint64_t item_bytes, bool is_down) {
+  const Carrier carrier{stream, from, to, lengths, item_bytes, is_down};
+  const size_t run = carrier.run_begin();
+  uint64_t run_bytes = item_bytes;
+  for (size_t axis = run; axis < lengths.size(); ++axis) run_bytes *= lengths[axis];
+  if (run_bytes == 0) return {};
+  return carrier.carry({from.data, to.data, 0}, run, run_bytes);
 }
 
-Status carry_down(const Content& content, gpu::Stream stream, MutableBytes to) {
+Status carry_down(const Content& content, unsigned device, gpu::Stream stream, MutableBytes to) {
   for (size_t i = 0; i < content.boxes.size(); ++i) {
+    if (content.memories[i] != device) continue;
     const PlacedBox& box = content.boxes[i];
-    const StridedTarget target{to.data() + box.offset, box.strides_bytes};
-    if (!content.memories[i]) {
-      copy_box(box.memory, target, box.lengths, box.item_bytes);
-    } else {
-      CAIRN_CHECK(carry_rows(box.memory, target, box.lengths, 0, box.item_bytes, stream));
-    }
+    CAIRN_CHECK(carry_box(stream, box.memory, {to.data() + box.offset, box.strides_bytes},
+                          box.lengths, box.item_bytes, true));
   }
   return gpu::synchronize(stream);
+}
+
+void copy_host_boxes(const Content& content, MutableBytes to) {
+  for (size_t i = 0; i < content.boxes.size(); ++i) {
+    if (content.memories[i]) continue;
+    const PlacedBox& box = content.boxes[i];
+    copy_box(box.memory, {to.data() + box.offset, box.strides_bytes}, box.lengths, box.item_bytes);
+  }
 }
 
 }  // namespace cairn

@@ -24,8 +24,8 @@ struct PlacedBox {
 struct Content {
   std::optional<unsigned> device = {};  ///< unset: boxes of several memories
   uint64_t bytes = 0;
-  std::optional<gpu::Tile> tile = {};  ///< unset: it does not lie as rows
-  std::vector<PlacedBox> boxes = {};   ///< all of it
+  std::optional<gpu::Tile> tile = {};                  ///< unset: it does not lie as rows
+  std::vector<PlacedBox> boxes = {};                   ///< all of it
   std::vector<std::optional<unsigned>> memories = {};  ///< of each box; unset: the host's
 };
 
@@ -34,11 +34,21 @@ Content content_of(const SavePlan& plan, const Unit& unit);
 /// Of all of a box of memory.
 Content content_of(const SourceBox& source, uint64_t item_bytes);
 
+/// A copy on the device. Items of other lengths than powers of two are taken byte by byte.
+gpu::BoxCopy box_copy(const StridedSource& from, const StridedTarget& to,
+                      std::vector<uint64_t> lengths, uint64_t item_bytes);
+
 /// How the device puts it together at `to`. REQUIRES: a device has all of it.
 std::vector<gpu::BoxCopy> copies_to(const Content& content, uint8_t* to);
 
-/// Copies all of it to the host by plain copies, which wait: the way that needs no memory of a
-/// device. Errors: kFailed.
-Status carry_down(const Content& content, gpu::Stream stream, MutableBytes to);
+/// Copies a box between the host's and a device's memory by plain copies that are enqueued, run by
+/// run: the way that needs no memory of a device. Errors: kFailed.
+Status carry_box(gpu::Stream stream, const StridedSource& from, const StridedTarget& to,
+                 const std::vector<uint64_t>& lengths, uint64_t item_bytes, bool is_down);
+/// Copies what the device has of it to the host by plain copies, and waits. REQUIRES: the device is
+/// the current one. Errors: kFailed.
+Status carry_down(const Content& content, unsigned device, gpu::Stream stream, MutableBytes to);
+/// The same of what the host has.
+void copy_host_boxes(const Content& content, MutableBytes to);
 
 }  // namespace cairn

@@ -23,7 +23,7 @@ Result<DeviceRounds::Job> DeviceRounds::prepare(uint64_t number) {
     auto& pieces = job.pieces.emplace_back();
     for (DigestedUnit& unit : chunk.units) {
       if (!plan_.is_on_device(unit.unit)) continue;
-      Piece& piece = pieces.emplace_back(Piece{&unit, content_of(plan_, unit.unit)});
+      StagedPiece& piece = pieces.emplace_back(StagedPiece{&unit, content_of(plan_, unit.unit)});
       piece.lane = lane_of(piece.content);
     }
   }
@@ -50,7 +50,7 @@ Result<DeviceRounds::Round> DeviceRounds::begin_round() {
   const auto fits = [&](const Job& job) {
     auto sums = costs;
     for (const auto& pieces : job.pieces) {
-      for (const Piece& piece : pieces) {
+      for (const StagedPiece& piece : pieces) {
         if (piece.lane != nullptr) sums[piece.lane] += digest_cost(piece.content);
       }
     }
@@ -68,7 +68,7 @@ Result<DeviceRounds::Round> DeviceRounds::begin_round() {
   }
   for (Job& job : round.jobs) {
     for (auto& pieces : job.pieces) {
-      for (Piece& piece : pieces) {
+      for (StagedPiece& piece : pieces) {
         (piece.lane != nullptr ? round.by_lane[piece.lane] : round.carried).push_back(&piece);
       }
     }
@@ -76,7 +76,7 @@ Result<DeviceRounds::Round> DeviceRounds::begin_round() {
   for (const auto& [lane, pieces] : round.by_lane) {
     CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane->device()));
     std::vector<const Content*> contents;
-    for (const Piece* piece : pieces) contents.push_back(&piece->content);
+    for (const StagedPiece* piece : pieces) contents.push_back(&piece->content);
     CAIRN_TRY(auto digests, LaneDigests::begin(*lane, rounds_, contents));
     round.digests.emplace(lane, std::move(digests));
   }
@@ -90,23 +90,13 @@ Status DeviceRounds::take_digests(Round& round) {
     for (size_t i = 0; i < pieces.size(); ++i) pieces[i]->unit->digest = digests[i];
   }
   AlignedBuffer room;
-  for (Piece* piece : round.carried) {
+  for (StagedPiece* piece : round.carried) {
     if (room.size() < piece->content.bytes) room = AlignedBuffer(piece->content.bytes);
     const MutableBytes bytes = room.span().first(piece->content.bytes);
-    CAIRN_CHECK(carry(*piece, bytes));
+    CAIRN_CHECK(sender_.carry(*piece, bytes));
     piece->unit->digest = blake3(bytes);
   }
   return {};
-}
-
-/// By plain copies of any of the devices, which read all memory.
-Status DeviceRounds::carry(const Piece& piece, MutableBytes to) const {
-  for (const auto& memory : piece.content.memories) {
-    if (memory) CAIRN_CHECK(lanes_.at(*memory)->wait_for_caller());
-  }
-  const Lane& lane = *lanes_.at(piece.content.device.value_or(lanes_.begin()->first));
-  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane.device()));
-  return carry_down(piece.content, lane.copies(), to);
 }
 
 static bool is_any_wanted(const ChunkUnits& chunk) {
@@ -126,67 +116,26 @@ Status DeviceRounds::decide(Round& round) {
 }
 
 Status DeviceRounds::fetch(Round& round) {
-  const StagingOptions& options = staging_.options();
-  Window window;
-  std::vector<Piece> pieces;
-  uint64_t bytes = 0;
-  const auto flush = [&]() -> Status {
-    if (window.chunks.empty()) return {};
-    bytes = 0;
-    return send(std::exchange(window, {}), std::exchange(pieces, {}));
-  };
+  std::vector<ChunkPieces> wanted;
   for (Job& job : round.jobs) {
     for (size_t i = 0; i < job.chunks.size(); ++i) {
       if (!is_any_wanted(job.chunks[i])) continue;
-      uint64_t added = 0;
-      for (const Piece& piece : job.pieces[i]) added += landed_bytes(piece.content.bytes);
-      const bool fits = bytes + added <= options.slab_bytes &&
-                        pieces.size() + job.pieces[i].size() <= slab_pieces_most(options);
-      if (!fits) CAIRN_CHECK(flush());
-      bytes += added;
-      window.chunks.push_back(std::move(job.chunks[i]));
-      std::move(job.pieces[i].begin(), job.pieces[i].end(), std::back_inserter(pieces));
+      look_for_bases(job.chunks[i], job.pieces[i]);
+      wanted.push_back({std::move(job.chunks[i]), std::move(job.pieces[i])});
     }
   }
-  return flush();
+  return sender_.send(std::move(wanted));
 }
 
-/// Enqueues the way of a window's pieces to the host, and hands it on.
-Status DeviceRounds::send(Window window, std::vector<Piece> pieces) {
-  uint64_t bytes = 0;
-  std::map<Lane*, std::vector<const Piece*>> by_lane;
-  for (const Piece& piece : pieces) {
-    bytes += landed_bytes(piece.content.bytes) + sizeof(Digest);
-    by_lane[piece.lane].push_back(&piece);
+/// What was there before, where it is on the device too.
+void DeviceRounds::look_for_bases(const ChunkUnits& chunk, std::vector<StagedPiece>& pieces) {
+  if (bases_.is_empty()) return;
+  const auto digests = steps_.base_digests(chunk);
+  for (StagedPiece& piece : pieces) {
+    if (piece.lane == nullptr) continue;
+    piece.before = bases_.before(piece.unit->unit, piece.lane->device());
+    piece.before_digest = digests[static_cast<size_t>(piece.unit - chunk.units.data())];
   }
-  window.slot = slots_.take(bytes);
-  MutableBytes host = window.slot.span();
-  // What is larger than a slab goes without one.
-  const bool is_large = bytes > slots_.slot_bytes();
-  for (const auto& [lane, of_lane] : by_lane) {
-    if (lane == nullptr || is_large) {
-      for (const Piece* piece : of_lane) {
-        const MutableBytes to = host.first(piece->content.bytes);
-        CAIRN_CHECK(carry(*piece, to));
-        window.carried.push_back({piece->unit, to});
-        host = host.subspan(landed_bytes(to.size()));
-      }
-      continue;
-    }
-    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane->device()));
-    Window::Landed landed;
-    std::vector<const Content*> contents;
-    uint64_t taken = 0;
-    for (const Piece* piece : of_lane) {
-      contents.push_back(&piece->content);
-      landed.units.push_back(piece->unit);
-      taken += landed_bytes(piece->content.bytes) + sizeof(Digest);
-    }
-    CAIRN_TRY(landed.landing, Landing::begin(*lane, slabs_[lane]++, contents, host.first(taken)));
-    host = host.subspan(taken);
-    window.landed.push_back(std::move(landed));
-  }
-  return storing_.give(std::move(window)) ? Status() : storing_.finish();
 }
 
 Status DeviceRounds::wait_until_read() {

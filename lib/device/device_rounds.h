@@ -13,9 +13,11 @@
 #include "lib/cairn.hpp"
 #include "lib/chunk_units.h"
 #include "lib/device/device_staging.h"
-#include "lib/device/landing.h"
 #include "lib/device/lane_digests.h"
+#include "lib/device/resident_bases.h"
 #include "lib/device/slab_storing.h"
+#include "lib/device/staged_piece.h"
+#include "lib/device/window_sender.h"
 
 namespace cairn {
 
@@ -23,34 +25,29 @@ namespace cairn {
 class DeviceRounds {
  public:
   DeviceRounds(DeviceStaging& staging, const std::map<unsigned, Lane*>& lanes, Slots& slots,
-               const SavePlan& plan, ChunkSteps& steps, const CallOptions& call)
-      : staging_(staging),
-        lanes_(lanes),
-        slots_(slots),
+               const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
+               const CallOptions& call)
+      : lanes_(lanes),
         plan_(plan),
+        bases_(bases, plan),
         steps_(steps),
         call_(call),
-        storing_(plan, steps, call, slots.count() + 1) {}
+        storing_(plan, steps, call, slots.count() + 1),
+        sender_(staging.options(), plan, lanes, slots, storing_) {}
 
   /// `fence`: called when the devices read the tensors no more.
   Status run(const std::function<void()>& fence);
 
  private:
-  /// A unit of which some bytes are on a device.
-  struct Piece {
-    DigestedUnit* unit = nullptr;
-    Content content;
-    Lane* lane = nullptr;  ///< null: carried by plain copies
-  };
   struct Job {
     std::vector<ChunkUnits> chunks;
-    std::vector<std::vector<Piece>> pieces;  // by chunk
+    std::vector<std::vector<StagedPiece>> pieces;  // by chunk
   };
   struct Round {
     std::vector<Job> jobs;
-    std::map<Lane*, std::vector<Piece*>> by_lane;
+    std::map<Lane*, std::vector<StagedPiece*>> by_lane;
     std::map<Lane*, LaneDigests> digests;
-    std::vector<Piece*> carried;
+    std::vector<StagedPiece*> carried;
   };
 
   Status run_rounds();
@@ -61,21 +58,19 @@ class DeviceRounds {
   Status take_digests(Round& round);
   Status decide(Round& round);
   Status fetch(Round& round);
-  Status send(Window window, std::vector<Piece> pieces);
-  Status carry(const Piece& piece, MutableBytes to) const;
+  void look_for_bases(const ChunkUnits& chunk, std::vector<StagedPiece>& pieces);
   Status wait_until_read();
 
-  DeviceStaging& staging_;
   const std::map<unsigned, Lane*>& lanes_;
-  Slots& slots_;
   const SavePlan& plan_;
+  const ResidentBases bases_;
   ChunkSteps& steps_;
   const CallOptions& call_;
   SlabStoring storing_;
+  WindowSender sender_;
   uint64_t next_job_ = 0;
   std::deque<Job> prepared_;
   unsigned rounds_ = 0;
-  std::map<Lane*, unsigned> slabs_;  // filled so far
 };
 
 }  // namespace cairn

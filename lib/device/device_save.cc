@@ -1,7 +1,5 @@
 #include "lib/device/device_save.h"
 
-#include <fmt/format.h>
-
 #include "lib/device/device_rounds.h"
 #include "lib/device/glance.h"
 
@@ -28,19 +26,22 @@ Status DeviceSave::peek(const SourceBox& box, MutableBytes bytes) {
   return gpu::synchronize(stream);
 }
 
-Status DeviceSave::run(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
-                       const std::function<void()>& fence) {
+Status DeviceSave::run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
+                       const CallOptions& call, const std::function<void()>& fence) {
   CAIRN_TRY(Slots* const slots, staging_.slots());
-  return DeviceRounds(staging_, lanes_, *slots, plan, steps, call).run(fence);
+  return DeviceRounds(staging_, lanes_, *slots, plan, bases, steps, call).run(fence);
+}
+
+uint64_t DeviceSave::brought_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [device, lane] : lanes_) bytes += lane->brought_bytes();
+  return bytes;
 }
 
 std::vector<std::string> DeviceSave::notes() const {
   std::vector<std::string> notes;
   for (const auto& [device, lane] : lanes_) {
-    if (lane->has_room()) continue;
-    notes.push_back(fmt::format("device {} has no {} bytes of memory to work with: all of its "
-                                "tensors were copied, and hashed by the host",
-                                device, staging_.options().device_bytes));
+    if (!lane->has_room()) notes.push_back(staging_.no_room_note(device));
   }
   return notes;
 }

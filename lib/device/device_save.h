@@ -1,5 +1,6 @@
 // The chunks of one save that lie on devices (docs/GPU.md, "Follow one save"): digested there round
-// by round, decided on by the host, and what is wanted brought over and stored while the next comes.
+// by round, decided on by the host, and what is wanted brought over and stored while the next
+// comes.
 #pragma once
 
 #include <map>
@@ -18,8 +19,9 @@ class DeviceSave final : public StagedSave {
                                                    uint64_t chunk_elements);
 
   Status peek(const SourceBox& box, MutableBytes bytes) override;
-  Status run(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
-             const std::function<void()>& fence) override;
+  Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
+             const CallOptions& call, const std::function<void()>& fence) override;
+  uint64_t brought_bytes() const override;
   std::vector<std::string> notes() const override;
 
  private:

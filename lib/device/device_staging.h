@@ -20,6 +20,8 @@ class DeviceStaging final : public Staging {
   Result<std::unique_ptr<StagedSave>> begin_save(const DeviceChoices& choices,
                                                  std::vector<TensorSource>& tensors,
                                                  uint64_t chunk_elements) override;
+  Result<std::unique_ptr<StagedLoad>> begin_load(const DeviceChoices& choices,
+                                                 const std::vector<TargetBox>& targets) override;
 
   // For the call under way, which holds `in_use()`.
 
@@ -28,6 +30,8 @@ class DeviceStaging final : public Staging {
   Result<Lane*> begin_lane(unsigned device, const DeviceChoices& choices);
   /// Errors: kNoSpace.
   Result<Slots*> slots();
+  /// What is told of a device whose lane has no room.
+  std::string no_room_note(unsigned device) const;
   const StagingOptions& options() const { return options_; }
 
  private:

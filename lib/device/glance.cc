@@ -27,7 +27,7 @@ std::span<const Content> slabful(std::span<const Content> contents, const Stagin
 
 Status carry(const Lane& lane, const Content& content, MutableBytes to) {
   CAIRN_CHECK(lane.wait_for_caller());
-  return carry_down(content, lane.copies(), to.first(content.bytes));
+  return carry_down(content, lane.device(), lane.copies(), to.first(content.bytes));
 }
 
 Status land(Slots& slots, Lane& lane, std::span<const Content> contents, MutableBytes to) {

@@ -6,24 +6,22 @@ namespace cairn {
 
 namespace {
 
-/// A slab that is being filled.
-struct Slab {
-  gpu::DeviceSpan memory;
-  std::vector<uint64_t> offsets;     // by content
-  std::vector<gpu::Tile> gathered;   // contents that lie as rows come first
-  std::vector<gpu::Tile> filled;     // all, where they lie in the slab
+/// How contents get into a slab.
+struct Filling {
+  std::vector<gpu::Tile> gathered;   // those that lie as rows, which come first
   std::vector<gpu::BoxCopy> copies;  // of the others
 };
 
 }  // namespace
 
-static Result<Slab> lay_out(Arena& arena, std::span<const Content* const> contents) {
-  Slab slab;
+static Result<Gathered> lay_out(Arena& arena, std::span<const Content* const> contents,
+                                Filling& filling) {
+  Gathered slab;
   uint64_t bytes = 0;
   for (const Content* content : contents) bytes += landed_bytes(content->bytes);
   CAIRN_TRY(slab.memory, take_room(arena, bytes));
   slab.offsets.resize(contents.size());
-  slab.filled.resize(contents.size());
+  slab.tiles.resize(contents.size());
   uint64_t offset = 0;
   for (const bool as_rows : {true, false}) {
     for (size_t i = 0; i < contents.size(); ++i) {
@@ -31,33 +29,42 @@ static Result<Slab> lay_out(Arena& arena, std::span<const Content* const> conten
       if (content.tile.has_value() != as_rows) continue;
       uint8_t* const to = slab.memory.data + offset;
       slab.offsets[i] = offset;
-      slab.filled[i] = {to, content.bytes};
+      slab.tiles[i] = {to, content.bytes};
       offset += landed_bytes(content.bytes);
       if (as_rows) {
-        slab.gathered.push_back(*content.tile);
+        filling.gathered.push_back(*content.tile);
       } else {
         const auto parts = copies_to(content, to);
-        slab.copies.insert(slab.copies.end(), parts.begin(), parts.end());
+        filling.copies.insert(filling.copies.end(), parts.begin(), parts.end());
       }
     }
   }
   return slab;
 }
 
-static Status fill(const Lane& lane, Arena& arena, const Slab& slab) {
-  if (!slab.copies.empty()) {
-    CAIRN_CHECK(gpu::copy_boxes(lane.work(), slab.copies, lane.share()));
-  }
-  if (slab.gathered.empty()) return {};
-  CAIRN_TRY(const gpu::DigestPlan plan, gpu::DigestPlan::make(slab.gathered));
+static Status gather_rows(const Lane& lane, Arena& arena, const std::vector<gpu::Tile>& rows,
+                          gpu::DeviceSpan slab) {
+  CAIRN_TRY(const gpu::DigestPlan plan, gpu::DigestPlan::make(rows));
   CAIRN_TRY(const gpu::DeviceSpan image, take_room(arena, plan.image().size()));
-  CAIRN_TRY(const gpu::DeviceSpan set,
-            take_room(arena, gpu::dirty_set_bytes(slab.gathered.size())));
-  CAIRN_TRY(const gpu::DeviceSpan unread, take_room(arena, sizeof(Digest) * slab.gathered.size()));
+  CAIRN_TRY(const gpu::DeviceSpan set, take_room(arena, gpu::dirty_set_bytes(rows.size())));
+  CAIRN_TRY(const gpu::DeviceSpan unread, take_room(arena, sizeof(Digest) * rows.size()));
   CAIRN_CHECK(gpu::copy_up(lane.work(), image.data, plan.image()));
   // All of them: what is wanted was decided by the host.
   CAIRN_CHECK(gpu::find_dirty(lane.work(), plan, image, unread, {}, set, lane.share()));
-  return gpu::gather(lane.work(), plan, image, set, 0, slab.memory, lane.share());
+  return gpu::gather(lane.work(), plan, image, set, 0, slab, lane.share());
+}
+
+Result<Gathered> gather_contents(const Lane& lane, Arena& arena,
+                                 std::span<const Content* const> contents) {
+  Filling filling;
+  CAIRN_TRY(Gathered slab, lay_out(arena, contents, filling));
+  if (!filling.copies.empty()) {
+    CAIRN_CHECK(gpu::copy_boxes(lane.work(), filling.copies, lane.share()));
+  }
+  if (!filling.gathered.empty()) {
+    CAIRN_CHECK(gather_rows(lane, arena, filling.gathered, slab.memory));
+  }
+  return slab;
 }
 
 Result<Landing> Landing::begin(Lane& lane, unsigned turn, std::span<const Content* const> contents,
@@ -65,23 +72,29 @@ Result<Landing> Landing::begin(Lane& lane, unsigned turn, std::span<const Conten
   Arena& arena = lane.slab(turn);
   CAIRN_CHECK(gpu::wait_for(lane.work(), lane.copied(turn)));
   arena.clear();
-  CAIRN_TRY(const Slab slab, lay_out(arena, contents));
-  CAIRN_CHECK(fill(lane, arena, slab));
+  CAIRN_TRY(const Gathered slab, gather_contents(lane, arena, contents));
+  CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane, arena, slab.tiles));
+  return send(lane, turn, slab, contents, digests, host);
+}
+
+Result<Landing> Landing::send(Lane& lane, unsigned turn, const Gathered& gathered,
+                              std::span<const Content* const> contents, gpu::DeviceSpan digests,
+                              MutableBytes host) {
   Landing landing;
   CAIRN_TRY(landing.landed_, gpu::Event::make());
-  CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane, arena, slab.filled));
   gpu::Event filled;
   CAIRN_TRY(filled, gpu::Event::make());
   CAIRN_CHECK(filled.record(lane.work()));
   CAIRN_CHECK(gpu::wait_for(lane.copies(), filled));
-  const MutableBytes told = host.subspan(slab.memory.bytes, digests.bytes);
-  CAIRN_CHECK(gpu::copy_down(lane.copies(), host.first(slab.memory.bytes), slab.memory.data));
-  CAIRN_CHECK(gpu::copy_down(lane.copies(), told, digests.data));
+  const uint64_t bytes = gathered.memory.bytes;
+  const MutableBytes told = host.subspan(bytes, sizeof(Digest) * contents.size());
+  CAIRN_CHECK(lane.bring(lane.copies(), host.first(bytes), gathered.memory.data));
+  CAIRN_CHECK(lane.bring(lane.copies(), told, digests.data));
   CAIRN_CHECK(landing.landed_.record(lane.copies()));
   CAIRN_CHECK(lane.copied(turn).record(lane.copies()));
   landing.digests_ = told;
   for (size_t i = 0; i < contents.size(); ++i) {
-    landing.bytes_.push_back(host.subspan(slab.offsets[i], contents[i]->bytes));
+    landing.bytes_.push_back(host.subspan(gathered.offsets[i], contents[i]->bytes));
   }
   return landing;
 }

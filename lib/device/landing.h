@@ -14,6 +14,16 @@ namespace cairn {
 /// Where contents begin in the memory that they land in: at multiples of 16.
 constexpr uint64_t landed_bytes(uint64_t content_bytes) { return round_up(content_bytes, 16); }
 
+/// Contents side by side in a slab, in an order of their own.
+struct Gathered {
+  gpu::DeviceSpan memory;
+  std::vector<uint64_t> offsets;  ///< of each content
+  std::vector<gpu::Tile> tiles;   ///< each, where it is in the slab
+};
+/// Enqueues it. Errors: kNoSpace; kFailed.
+Result<Gathered> gather_contents(const Lane& lane, Arena& arena,
+                                 std::span<const Content* const> contents);
+
 class Landing {
  public:
   /// Enqueues it all: no more pieces than slab_pieces_most(), no more bytes than a slab. `host` is
@@ -22,8 +32,14 @@ class Landing {
   static Result<Landing> begin(Lane& lane, unsigned turn, std::span<const Content* const> contents,
                                MutableBytes host);
 
-  /// Waits until they have landed. The device reads the tensors no more when its stream work() is done
-  /// with what was enqueued before.
+  /// The second half: what was gathered, and digests of it, go to the host's memory, when the
+  /// stream of work is done with them.
+  static Result<Landing> send(Lane& lane, unsigned turn, const Gathered& gathered,
+                              std::span<const Content* const> contents, gpu::DeviceSpan digests,
+                              MutableBytes host);
+
+  /// Waits until they have landed. The device reads the tensors no more when its stream work() is
+  /// done with what was enqueued before.
   Status wait() const { return landed_.wait(); }
   /// Of each content: its bytes, and the digest that the device made of what it had gathered.
   ByteSpan bytes(size_t content) const { return bytes_[content]; }

@@ -42,6 +42,7 @@ Result<Lane> Lane::make(unsigned device, const StagingOptions& options) {
 }
 
 Status Lane::begin(gpu::Stream caller) {
+  brought_bytes_ = 0;
   CAIRN_CHECK(caller_.record(caller));
   CAIRN_CHECK(gpu::wait_for(work_.stream(), caller_));
   return find_room();
@@ -49,6 +50,7 @@ Status Lane::begin(gpu::Stream caller) {
 
 Status Lane::find_room() {
   has_room_ = false;
+  memory_ = {};
   if (lent_.bytes == 0 && own_.size() == 0) {
     auto memory = gpu::DeviceMemory::allocate(options_.device_bytes);
     if (!memory && memory.error().code == Code::kNoSpace) return {};
@@ -63,6 +65,7 @@ Status Lane::find_room() {
     slabs_[i] = Arena({memory.data + i * slab, slab});
     digests_[i] = Arena({memory.data + 2 * slab + i * digests, digests});
   }
+  memory_ = memory;
   has_room_ = true;
   return {};
 }
@@ -73,6 +76,11 @@ Result<MutableBytes> Lane::told(unsigned turn, uint64_t bytes) {
     CAIRN_TRY(memory, gpu::PinnedMemory::allocate(round_up(bytes, kMiB)));
   }
   return memory.span().first(bytes);
+}
+
+Status Lane::bring(gpu::Stream stream, MutableBytes to, const void* from) {
+  count_brought(to.size());
+  return gpu::copy_down(stream, to, from);
 }
 
 Status Lane::finish() const {

@@ -35,6 +35,8 @@ class Lane {
 
   unsigned device() const { return device_; }
   bool has_room() const { return has_room_; }
+  /// All that it works with; empty without room.
+  gpu::DeviceSpan memory() const { return memory_; }
   gpu::Stream work() const { return work_.stream(); }
   gpu::Stream copies() const { return copies_.stream(); }
   gpu::Share share() const { return {options_.multiprocessors}; }
@@ -44,6 +46,12 @@ class Lane {
   gpu::Event& copied(unsigned turn) { return copied_[turn % 2]; }
   /// Pinned, of at least so many bytes, one for each area of digests. Errors: kNoSpace.
   Result<MutableBytes> told(unsigned turn, uint64_t bytes);
+
+  /// Enqueues a copy to the host, and counts it. Errors: kFailed.
+  Status bring(gpu::Stream stream, MutableBytes to, const void* from);
+  void count_brought(uint64_t bytes) { brought_bytes_ += bytes; }
+  /// What came to the host since begin().
+  uint64_t brought_bytes() const { return brought_bytes_; }
 
   /// Waits until nothing that was enqueued here is under way. Errors: kFailed with what failed.
   Status finish() const;
@@ -57,7 +65,9 @@ class Lane {
   gpu::Event caller_;
   gpu::DeviceMemory own_;
   gpu::DeviceSpan lent_;
+  gpu::DeviceSpan memory_;
   bool has_room_ = false;
+  uint64_t brought_bytes_ = 0;
   std::array<Arena, 2> slabs_, digests_;
   std::array<gpu::Event, 2> copied_;
   std::array<gpu::PinnedMemory, 2> told_;

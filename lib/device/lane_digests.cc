@@ -30,7 +30,7 @@ Result<LaneDigests> LaneDigests::begin(Lane& lane, unsigned turn,
   CAIRN_TRY(const gpu::DeviceSpan out, enqueue_digests(lane, arena, tiles));
   CAIRN_TRY(digests.told_, lane.told(turn, out.bytes));
   CAIRN_TRY(digests.done_, gpu::Event::make());
-  CAIRN_CHECK(gpu::copy_down(lane.work(), digests.told_, out.data));
+  CAIRN_CHECK(lane.bring(lane.work(), digests.told_, out.data));
   CAIRN_CHECK(digests.done_.record(lane.work()));
   return digests;
 }

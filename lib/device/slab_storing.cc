@@ -1,6 +1,6 @@
 #include "lib/device/slab_storing.h"
 
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "base/memory_guard.h"
 
@@ -42,7 +42,56 @@ Status SlabStoring::check(const DigestedUnit& unit, const Digest& landed) const 
   return changed_while_saved(plan_.name(unit.unit.item));
 }
 
+/// The rooms of a thread for units of a chunk: as they were, and as they are.
+static std::vector<MutableBytes> rooms_of(const ChunkUnits& chunk, AlignedBuffer& memory) {
+  uint64_t bytes = 0;
+  for (const DigestedUnit& unit : chunk.units) bytes += 2 * landed_bytes(unit.bytes);
+  if (memory.size() < bytes) memory = AlignedBuffer(bytes);
+  std::vector<MutableBytes> rooms;
+  MutableBytes rest = memory.span();
+  for (int turn = 0; turn < 2; ++turn) {
+    for (const DigestedUnit& unit : chunk.units) {
+      rooms.push_back(rest.first(unit.bytes));
+      rest = rest.subspan(landed_bytes(unit.bytes));
+    }
+  }
+  return rooms;
+}
+
+/// Units are what the base has, changed where they differ.
+Status SlabStoring::store_coded(ChunkUnits& chunk, std::span<const SparseCodes> codes) {
+  thread_local AlignedBuffer memory;
+  const size_t count = chunk.units.size();
+  const auto rooms = rooms_of(chunk, memory);
+  const std::span before = std::span(rooms).first(count), now = std::span(rooms).last(count);
+  CAIRN_CHECK(steps_.recall(chunk, before));
+  for (size_t i = 0; i < count; ++i) {
+    DigestedUnit& unit = chunk.units[i];
+    std::copy(before[i].begin(), before[i].end(), now[i].begin());
+    CAIRN_CHECK(apply_xor(codes[i], now[i]));
+    CAIRN_CHECK(check(unit, blake3(now[i])));
+    place(unit, now[i]);
+    unit.before = before[i];
+  }
+  return steps_.store(chunk);
+}
+
+Status SlabStoring::store_coded(Window& window) {
+  CAIRN_CHECK(window.codes_landed.wait());
+  std::vector<size_t> first_codes;
+  size_t codes = 0;
+  for (const ChunkUnits& chunk : window.chunks) {
+    first_codes.push_back(codes);
+    codes += chunk.units.size();
+  }
+  return parallel_for(window.chunks.size(), call_.threads, [&](uint64_t i) {
+    ChunkUnits& chunk = window.chunks[i];
+    return store_coded(chunk, std::span(window.codes).subspan(first_codes[i], chunk.units.size()));
+  });
+}
+
 Status SlabStoring::store(Window& window) {
+  if (!window.codes.empty()) return store_coded(window);
   for (const auto& [landing, units] : window.landed) {
     CAIRN_CHECK(landing.wait());
     for (size_t i = 0; i < units.size(); ++i) {

@@ -10,6 +10,7 @@
 #include "lib/chunk_units.h"
 #include "lib/device/landing.h"
 #include "lib/device/slots.h"
+#include "lib/device/sparse_codes.h"
 
 namespace cairn {
 
@@ -28,12 +29,16 @@ struct Window {
   Slots::Slot slot;
   std::vector<Landed> landed;
   std::vector<Carried> carried;
+  /// If there are any, of each unit of each chunk: all that has come of them.
+  std::vector<SparseCodes> codes;
+  gpu::Event codes_landed;
 };
 
 /// Threads: one gives; run by one of its own.
 class SlabStoring {
  public:
-  SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call, size_t windows_most);
+  SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
+              size_t windows_most);
   /// Gives up what is not yet stored.
   ~SlabStoring();
 
@@ -46,6 +51,8 @@ class SlabStoring {
  private:
   void run();
   Status store(Window& window);
+  Status store_coded(Window& window);
+  Status store_coded(ChunkUnits& chunk, std::span<const SparseCodes> codes);
   Status check(const DigestedUnit& unit, const Digest& landed) const;
 
   const SavePlan& plan_;

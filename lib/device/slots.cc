@@ -17,18 +17,29 @@ Result<std::unique_ptr<Slots>> Slots::make(uint64_t bytes, uint64_t slot_bytes) 
   return slots;
 }
 
-Slots::Slot Slots::take(uint64_t bytes) {
+std::optional<Slots::Slot> Slots::try_take() {
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) return std::nullopt;
+  return take_free();
+}
+
+Slots::Slot Slots::take_free() {
   Slot slot;
+  slot.slots_ = this;
+  slot.number_ = free_.back();
+  free_.pop_back();
+  return slot;
+}
+
+Slots::Slot Slots::take(uint64_t bytes) {
   if (bytes > slot_bytes_) {
+    Slot slot;
     slot.large_ = AlignedBuffer(bytes);
     return slot;
   }
   std::unique_lock lock(mutex_);
   freed_.wait(lock, [&] { return !free_.empty(); });
-  slot.slots_ = this;
-  slot.number_ = free_.back();
-  free_.pop_back();
-  return slot;
+  return take_free();
 }
 
 void Slots::give_back(size_t number) {

@@ -5,6 +5,8 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -32,7 +34,9 @@ class Slots {
     ~Slot() {
       if (slots_ != nullptr) slots_->give_back(number_);
     }
-    MutableBytes span() const { return slots_ == nullptr ? large_.span() : slots_->memory_[number_].span(); }
+    MutableBytes span() const {
+      return slots_ == nullptr ? large_.span() : slots_->memory_[number_].span();
+    }
 
    private:
     friend class Slots;
@@ -46,6 +50,8 @@ class Slots {
     AlignedBuffer large_;
   };
 
+  /// nullopt when none is free.
+  std::optional<Slot> try_take();
   /// Waits until one is free. What no slot has room for gets ordinary memory of its own.
   Slot take(uint64_t bytes);
 
@@ -54,6 +60,7 @@ class Slots {
 
  private:
   explicit Slots(uint64_t slot_bytes) : slot_bytes_(slot_bytes) {}
+  Slot take_free();
   void give_back(size_t number);
 
   const uint64_t slot_bytes_;

@@ -94,7 +94,7 @@ class DrawnBoxes {
 
 TEST(DeviceBoxes, AreCopiedAsTheHostDoes) {
   in_any_order([] {
-    for (uint64_t seed = 1; seed <= 6; ++seed) {
+    for (uint64_t seed = 1; seed <= 4; ++seed) {
       SCOPED_TRACE(testing::Message() << "boxes " << seed);
       DrawnBoxes boxes(seed);
       for (size_t i = 0; i < 50; ++i) boxes.add(i % 6, 1 + 40 / (1 + i % 6 * i % 6));
@@ -142,7 +142,7 @@ TEST(DeviceBoxes, RunsThatAreAlignedAndNot) {
 TEST(DeviceBoxes, MoreThanGoIntoOneKernel) {
   DrawnBoxes boxes(1);
   for (uint64_t i = 0; i < 100; ++i) {
-    boxes.add(box_of({3, 3, 3, 3, 3}, 4), {1000, 300, 100, 24, 8}, 4 * i, {972, 324, 108, 36, 12},
+    boxes.add(box_of({3, 3, 3, 3, 3}, 4), {1000, 300, 100, 24, 8}, 4 * i, {648, 216, 72, 24, 8},
               2000 * i);
   }
   boxes.expect_copied();
@@ -152,6 +152,7 @@ TEST(DeviceBoxes, OnesThatAreNoneAreRefused) {
   uint8_t bytes[64];
   const auto fault = [&](const auto& change) {
     std::vector<BoxCopy> boxes(2, {bytes, {8, 4}, bytes + 32, {8, 4}, {2, 2}, 4});
+    boxes[1].to += 16;
     change(boxes[1]);
     const Status status = copy_boxes({}, boxes);
     if (status) return std::string();

@@ -1,5 +1,7 @@
 #include "gpu/device.h"
 
+#include <thread>
+
 #include "tests/gpu/kernel_fixture.h"
 
 namespace cairn::gpu {
@@ -58,9 +60,19 @@ TEST(Device, ScopesNest) {
   EXPECT_EQ(must(current_device()), before);
 }
 
+TEST(Device, EachThreadHasACurrentOne) {
+  const unsigned before = must(current_device()), last = must(device_count()) - 1;
+  std::thread([&] {
+    must(use_device(last));
+    EXPECT_EQ(must(current_device()), last);
+  }).join();
+  EXPECT_EQ(must(current_device()), before);
+}
+
 TEST(Device, OneThatIsNotThereIsToldOnce) {
   const unsigned before = must(current_device());
   EXPECT_FALSE(DeviceScope::enter(must(device_count())));
+  EXPECT_FALSE(use_device(must(device_count())));
   EXPECT_EQ(must(current_device()), before);
   EXPECT_TRUE(take_error());
 }

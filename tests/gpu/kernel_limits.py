@@ -164,6 +164,12 @@ LIMITS = {
     # Back into tensors: what takes sixteen bytes at a time where they are aligned.
     "scatter_pieces": Limits(threads=256, bytes=16, registers=64, alu=75, all=140, around=2300,
                              occupancy=0.5, shortest=True),
+    # Boxes of any strides: a unit of sixteen bytes with all ways to find it, and four units of two
+    # bytes of a tile that is turned, of which the loop counted does one half, in or out.
+    "copy_straight_boxes": Limits(threads=256, bytes=16, registers=32, alu=131, all=360, around=325,
+                                  occupancy=1),
+    "copy_turned_boxes": Limits(threads=256, bytes=8, registers=48, alu=254, all=654, around=395,
+                                occupancy=0.625, depth=2, shared=8448),
     # Cuts: the first is for all bytes, the others for candidates, some in a MiB.
     "mark_segments": Limits(threads=256, bytes=64, registers=64, alu=178, all=300, around=1015,
                             occupancy=0.5, shortest=True),

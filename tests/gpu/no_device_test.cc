@@ -38,6 +38,7 @@ TEST_F(WithoutADevice, EveryCallFailsAndNoneIsFatal) {
   EXPECT_FALSE(OwnStream::make());
   EXPECT_FALSE(Event::make());
   EXPECT_FALSE(DeviceScope::enter(0));
+  EXPECT_FALSE(use_device(0));
 
   const auto plan = DigestPlan::make(std::vector{Tile{host, 64}});
   ASSERT_TRUE(plan);

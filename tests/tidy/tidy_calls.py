@@ -56,6 +56,7 @@ BANS = (
         ("base/fs_posix.cc",  # the kernel's record locks have no wait with a deadline
          "store/index/tables.cc",  # nor has RocksDB's lock any wait at all
          "lib/part_meeting.cc",  # processes that do not talk have nothing but files to look at
+         "gpu/nccl/nccl_transport.cc",  # NCCL and a stream have nothing but their state to look at
          "store/gc/reclaim.cc")),  # time for readers of other hosts is all there is to wait for
 )
 PYTHON_BANS = (

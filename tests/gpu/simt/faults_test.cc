@@ -36,7 +36,7 @@ TEST_F(Faults, ABrokenDeviceFailsEveryCall) {
   const OwnStream own = must(OwnStream::make());
   Event event = must(Event::make());
   must(event.record(own.stream()));
-  simt::break_devices("an illegal memory access was encountered");
+  simt::break_device("an illegal memory access was encountered");
   const char* const words = "an illegal memory access was encountered";
   for (const Stream stream : {Stream{}, own.stream()}) {
     expect_failure(copy_up(stream, memory.data(), host.span()), words);
@@ -56,11 +56,12 @@ TEST_F(Faults, ABrokenDeviceFailsEveryCall) {
   expect_failure(status_of(device_facts()), words);
   expect_failure(status_of(current_device()), words);
   expect_failure(status_of(DeviceScope::enter(0)), words);
+  expect_failure(use_device(0), words);
   expect_failure(status_of(DeviceMemory::allocate(64)), words);
   expect_failure(status_of(PinnedMemory::allocate(64)), words);
   expect_failure(status_of(OwnStream::make()), words);
   expect_failure(status_of(Event::make()), words);
-  simt::mend_devices();
+  simt::mend_device();
   must(copy_up(own.stream(), memory.data(), host.span()));
   must(synchronize(own.stream()));
 }
@@ -72,14 +73,14 @@ TEST_F(Faults, ADeviceBreaksInTheMidstOfWork) {
     const PinnedMemory host = must(PinnedMemory::allocate(64));
     std::fill_n(host.data(), 64, 1);
     const OwnStream stream = must(OwnStream::make());
-    simt::break_devices_after(1, "unspecified launch failure");
+    simt::break_device_after(1, "unspecified launch failure");
     // Told at once, or by the wait.
     Status status = fill_zeros(stream.stream(), memory.data(), 32);
     if (status) status = copy_down(stream.stream(), host.span(), memory.data());
     if (status) status = synchronize(stream.stream());
     expect_failure(status, "unspecified launch failure");
     EXPECT_EQ(host.data()[0], 1);
-    simt::mend_devices();
+    simt::mend_device();
     EXPECT_EQ(memory.content()[0], 0);
   }
 }

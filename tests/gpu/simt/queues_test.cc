@@ -198,7 +198,7 @@ TEST_F(Queues, AKernelThatFailsIsToldByWhoeverWaits) {
   ASSERT_FALSE(waited);
   EXPECT_THAT(waited.error().message, testing::HasSubstr("waits in __syncthreads"));
   EXPECT_FALSE(synchronize(other.stream()));
-  simt::mend_devices();
+  simt::mend_device();
   must(synchronize(stream.stream()));
 }
 

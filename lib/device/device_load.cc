@@ -1,0 +1,228 @@
+#include "lib/device/device_load.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/buffer.h"
+#include "lib/device/landing.h"
+#include "lib/load_delivery.h"
+
+namespace cairn {
+
+/// Units side by side in pinned memory, and behind them room for what the device says of them.
+struct DeviceLoad::Slab {
+  struct Filled {
+    StagedUnit unit;
+    uint64_t offset = 0;
+  };
+
+  Slots::Slot slot;
+  uint64_t bytes = 0;  // taken
+  uint64_t room = 0;   // of the device that scattering takes
+  std::vector<Filled> filled;
+  unsigned fillers = 0;  // that still write to it
+  bool is_sealed = false;
+  bool is_broken = false;              // a unit could not be put there
+  std::vector<const Filled*> checked;  // the units whose digests are told
+  ByteSpan told;
+  gpu::Event done;
+};
+
+Result<std::unique_ptr<StagedLoad>> DeviceLoad::begin(DeviceStaging& staging,
+                                                      const DeviceChoices& choices,
+                                                      const std::vector<TargetBox>& targets) {
+  std::unique_ptr<DeviceLoad> load(new DeviceLoad(staging));
+  for (const TargetBox& target : targets) {
+    if (!target.device || load->inflows_.contains(*target.device)) continue;
+    CAIRN_TRY(load->inflows_[*target.device].lane, staging.begin_lane(*target.device, choices));
+  }
+  CAIRN_TRY(load->slots_, staging.slots());
+  // What reads the targets may still be under way; copies are enqueued behind it.
+  for (const auto& [device, inflow] : load->inflows_) {
+    CAIRN_CHECK(inflow.lane->wait_for_caller());
+  }
+  return load;
+}
+
+DeviceLoad::~DeviceLoad() {
+  // After an error too, nothing may be under way when targets and slabs go.
+  for (const auto& [device, inflow] : inflows_) {
+    const auto scope = gpu::DeviceScope::enter(device);
+    if (inflow.lane != nullptr) static_cast<void>(inflow.lane->finish().has_value());
+  }
+}
+
+bool DeviceLoad::fits_slab(const Inflow& inflow, const StagedUnit& unit) const {
+  return inflow.lane->has_room() && landed_bytes(unit.bytes) <= staging_.options().slab_bytes &&
+         scatter_room(unit.box, unit.item_bytes, unit.targets) + digests_room(1, unit.bytes) <=
+             inflow.lane->digests(0).bytes();
+}
+
+Status DeviceLoad::put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) {
+  Inflow& inflow = inflows_.at(unit.device);
+  if (!fits_slab(inflow, unit)) return carry(unit, fill);
+  Lock lock(inflow.mutex);
+  CAIRN_TRY(const auto slab, slab_for(inflow, lock, unit));
+  const uint64_t offset = slab->bytes;
+  const MutableBytes room = slab->slot.span().subspan(offset, unit.bytes);
+  slab->bytes += landed_bytes(unit.bytes);
+  slab->filled.push_back({std::move(unit), offset});
+  ++slab->fillers;
+  lock.unlock();
+  const Status filled = fill(room);
+  lock.lock();
+  --slab->fillers;
+  slab->is_broken = slab->is_broken || !filled;
+  inflow.changed.notify_all();
+  if (slab->is_sealed && slab->fillers == 0) {
+    const Status sent = send(inflow, slab);
+    return filled ? sent : filled;
+  }
+  return filled;
+}
+
+/// The slab that fills now, with room for the unit.
+Result<std::shared_ptr<DeviceLoad::Slab>> DeviceLoad::slab_for(Inflow& inflow, Lock& lock,
+                                                               const StagedUnit& unit) {
+  const StagingOptions& options = staging_.options();
+  const uint64_t bytes = landed_bytes(unit.bytes);
+  const uint64_t room =
+      scatter_room(unit.box, unit.item_bytes, unit.targets) + digests_room(1, unit.bytes);
+  for (;;) {
+    CAIRN_CHECK(inflow.status);
+    if (inflow.open != nullptr) {
+      Slab& open = *inflow.open;
+      if (open.bytes + bytes <= options.slab_bytes &&
+          open.filled.size() < slab_pieces_most(options) &&
+          open.room + room <= inflow.lane->digests(0).bytes()) {
+        open.room += room;
+        return inflow.open;
+      }
+      CAIRN_CHECK(seal(inflow));
+    }
+    if (auto slot = slots_->try_take()) {
+      inflow.open = std::make_shared<Slab>();
+      inflow.open->slot = *std::move(slot);
+      continue;
+    }
+    if (!inflow.sent.empty()) {
+      CAIRN_CHECK(settle_oldest(inflow));
+    } else {
+      // Others still fill, or another device has all slots.
+      inflow.changed.wait_for(lock, std::chrono::milliseconds(10));
+    }
+  }
+}
+
+/// No unit is added any more; who fills last sends it.
+Status DeviceLoad::seal(Inflow& inflow) {
+  const auto slab = std::exchange(inflow.open, nullptr);
+  if (slab == nullptr) return {};
+  slab->is_sealed = true;
+  return slab->fillers == 0 ? send(inflow, slab) : Status();
+}
+
+Status DeviceLoad::send(Inflow& inflow, const std::shared_ptr<Slab>& slab) {
+  if (slab->is_broken || slab->filled.empty()) return {};
+  Lane& lane = *inflow.lane;
+  const unsigned turn = inflow.turn++;
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane.device()));
+  Arena& memory = lane.slab(turn);
+  Arena& work = lane.digests(turn);
+  // The slab's memory on the device is free when what was there two turns ago was scattered.
+  CAIRN_CHECK(gpu::wait_for(lane.copies(), lane.copied(turn)));
+  memory.clear();
+  work.clear();
+  CAIRN_TRY(const gpu::DeviceSpan there, take_room(memory, slab->bytes));
+  CAIRN_CHECK(gpu::copy_up(lane.copies(), there.data, slab->slot.span().first(slab->bytes)));
+  gpu::Event landed;
+  CAIRN_TRY(landed, gpu::Event::make());
+  CAIRN_CHECK(landed.record(lane.copies()));
+  CAIRN_CHECK(gpu::wait_for(lane.work(), landed));
+  std::vector<gpu::Tile> tiles;
+  std::vector<SlabChunk> chunks;
+  for (const Slab::Filled& filled : slab->filled) {
+    const StagedUnit& unit = filled.unit;
+    uint8_t* const data = there.data + filled.offset;
+    chunks.push_back({data, unit.box, unit.item_bytes, unit.targets});
+    if (!unit.digest) continue;
+    tiles.push_back({data, unit.bytes});
+    slab->checked.push_back(&filled);
+  }
+  if (!tiles.empty()) {
+    CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane, work, tiles));
+    const MutableBytes told = slab->slot.span().subspan(slab->bytes, digests.bytes);
+    CAIRN_CHECK(gpu::copy_down(lane.work(), told, digests.data));
+    slab->told = told;
+  }
+  CAIRN_CHECK(scatter_chunks(lane, work, chunks));
+  CAIRN_CHECK(lane.copied(turn).record(lane.work()));
+  CAIRN_TRY(slab->done, gpu::Event::make());
+  CAIRN_CHECK(slab->done.record(lane.work()));
+  inflow.sent.push_back(slab);
+  return {};
+}
+
+/// Waits until the oldest slab that was sent is done, and looks at what the device says of it.
+Status DeviceLoad::settle_oldest(Inflow& inflow) {
+  const auto slab = std::move(inflow.sent.front());
+  inflow.sent.pop_front();
+  CAIRN_CHECK(slab->done.wait());
+  for (size_t i = 0; i < slab->checked.size(); ++i) {
+    const StagedUnit& unit = slab->checked[i]->unit;
+    const uint8_t* const told = &slab->told[sizeof(Digest) * i];
+    if (std::memcmp(told, unit.digest->bytes.data(), sizeof(Digest)) == 0) continue;
+    inflow.status = tl::unexpected(unit.corrupt());
+    return inflow.status;
+  }
+  return {};
+}
+
+/// By plain copies, without memory of the device to work with: the host checks and converts.
+Status DeviceLoad::carry(const StagedUnit& unit, const std::function<Status(MutableBytes)>& fill) {
+  const AlignedBuffer room(unit.bytes);
+  const MutableBytes bytes = room.span().first(unit.bytes);
+  CAIRN_CHECK(fill(bytes));
+  if (unit.digest && blake3(bytes) != *unit.digest) return tl::unexpected(unit.corrupt());
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(unit.device));
+  gpu::OwnStream stream;
+  CAIRN_TRY(stream, gpu::OwnStream::make());
+  const StridedSource whole{bytes.data(), contiguous_strides(unit.box.lengths, unit.item_bytes)};
+  for (const TargetBox* target : unit.targets) {
+    const auto common = intersect(unit.box, target->box);
+    if (!common) continue;
+    const uint64_t wanted_bytes =
+        target->stored == target->wanted ? unit.item_bytes : bits_per_element(target->wanted) / 8;
+    const auto strides = contiguous_strides(common->lengths, wanted_bytes);
+    const AlignedBuffer made(common->elements() * wanted_bytes);
+    copy_converted(sub_box(whole, unit.box, *common), {made.data(), strides}, common->lengths,
+                   *target);
+    CAIRN_CHECK(carry_box(stream.stream(), {made.data(), strides},
+                          sub_box(target->memory, target->box, *common), common->lengths,
+                          wanted_bytes, false));
+    CAIRN_CHECK(gpu::synchronize(stream.stream()));
+  }
+  return {};
+}
+
+Status DeviceLoad::finish() {
+  for (auto& [device, inflow] : inflows_) {
+    const Lock lock(inflow.mutex);
+    CAIRN_CHECK(inflow.status);
+    CAIRN_CHECK(seal(inflow));
+    while (!inflow.sent.empty()) CAIRN_CHECK(settle_oldest(inflow));
+    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
+    CAIRN_CHECK(inflow.lane->finish());
+  }
+  return {};
+}
+
+std::vector<std::string> DeviceLoad::notes() const {
+  std::vector<std::string> notes;
+  for (const auto& [device, inflow] : inflows_) {
+    if (!inflow.lane->has_room()) notes.push_back(staging_.no_room_note(device));
+  }
+  return notes;
+}
+
+}  // namespace cairn

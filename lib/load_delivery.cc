@@ -1,0 +1,114 @@
+#include "lib/load_delivery.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "lib/convert.h"
+#include "store/pack_reader.h"
+
+namespace cairn {
+
+std::optional<MutableBytes> LoadDelivery::place_of(const ReadUnit& unit) const {
+  const TargetBox& target = targets_[unit.targets.front()];
+  const bool is_whole = !target.device && unit.inline_bytes.empty() && unit.targets.size() == 1 &&
+                        target.stored == target.wanted && contains(target.box, unit.box);
+  if (!is_whole || unit.copy.decoded_bytes != bytes_of(unit)) return std::nullopt;
+  const StridedTarget memory = sub_box(target.memory, target.box, unit.box);
+  const auto rows = as_rows(memory.strides_bytes, unit.box.lengths, target.item_bytes);
+  if (!rows || rows->rows != 1) return std::nullopt;
+  return MutableBytes(memory.data, unit.copy.decoded_bytes);
+}
+
+bool LoadDelivery::is_of_one_device(const ReadUnit& unit) const {
+  const auto device = targets_[unit.targets.front()].device;
+  return device && unit.inline_bytes.empty() && unit.copy.decoded_bytes == bytes_of(unit) &&
+         std::all_of(unit.targets.begin(), unit.targets.end(),
+                     [&](uint32_t number) { return targets_[number].device == device; });
+}
+
+void LoadDelivery::count_done(uint64_t bytes) const {
+  if (request_.call.progress != nullptr) request_.call.progress->done_bytes += bytes;
+}
+
+void copy_converted(const StridedSource& source, const StridedTarget& memory,
+                    const std::vector<uint64_t>& lengths, const TargetBox& target) {
+  if (target.stored == target.wanted) {
+    return copy_box(source, memory, lengths, target.item_bytes);
+  }
+  uint64_t items = 1;
+  for (const uint64_t length : lengths) items *= length;
+  const uint64_t wanted_bytes = bits_per_element(target.wanted) / 8;
+  Bytes stored(items * target.item_bytes), wanted(items * wanted_bytes);
+  copy_box(source, {stored.data(), contiguous_strides(lengths, target.item_bytes)}, lengths,
+           target.item_bytes);
+  convert(target.stored, stored.data(), target.wanted, wanted.data(), items);
+  copy_box({wanted.data(), contiguous_strides(lengths, wanted_bytes)}, memory, lengths,
+           wanted_bytes);
+}
+
+/// Returns how many bytes of the unit went there.
+uint64_t LoadDelivery::copy_to_host(const ReadUnit& unit, const TargetBox& target,
+                                    ByteSpan decoded) const {
+  const auto common = intersect(unit.box, target.box);
+  if (!common) return 0;
+  const StridedSource whole{decoded.data(),
+                            contiguous_strides(unit.box.lengths, target.item_bytes)};
+  copy_converted(sub_box(whole, unit.box, *common), sub_box(target.memory, target.box, *common),
+                 common->lengths, target);
+  return common->elements() * target.item_bytes;
+}
+
+/// What goes to one of the devices.
+StagedUnit LoadDelivery::staged_unit(const ReadUnit& unit, unsigned device) const {
+  StagedUnit staged{device, bytes_of(unit), targets_[unit.targets.front()].item_bytes, unit.box};
+  for (const uint32_t number : unit.targets) {
+    const TargetBox& target = targets_[number];
+    if (target.device == device) staged.targets.push_back(&target);
+  }
+  return staged;
+}
+
+Status LoadDelivery::scatter(const ReadUnit& unit, ByteSpan decoded) const {
+  std::set<unsigned> devices;
+  for (const uint32_t number : unit.targets) {
+    const TargetBox& target = targets_[number];
+    if (target.device) {
+      devices.insert(*target.device);
+    } else {
+      count_done(copy_to_host(unit, target, decoded));
+    }
+  }
+  for (const unsigned device : devices) {
+    CAIRN_CHECK(staged_->put(staged_unit(unit, device), [&](MutableBytes room) -> Status {
+      std::copy(decoded.begin(), decoded.end(), room.begin());
+      return {};
+    }));
+  }
+  return {};
+}
+
+Status LoadDelivery::send(const ReadUnit& unit,
+                          const std::function<Status(MutableBytes)>& fill) const {
+  StagedUnit staged = staged_unit(unit, *targets_[unit.targets.front()].device);
+  staged.digest = unit.digest;
+  staged.corrupt = [this, copy = unit.copy, tensor = unit.tensor, chunk = unit.chunk] {
+    ReadUnit named;
+    named.tensor = tensor;
+    named.chunk = chunk;
+    return about(named, other_digest(copy));
+  };
+  return staged_->put(std::move(staged), fill);
+}
+
+Error LoadDelivery::about(const ReadUnit& unit, Error error) const {
+  error.message = fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
+                              checkpoint_.item_name(unit.tensor), unit.chunk, error.message);
+  if (error.code == Code::kCorrupt && error.hint.empty()) {
+    error.hint = "run 'cairn check --read-data' to see what else is damaged";
+  }
+  return error;
+}
+
+}  // namespace cairn

@@ -1,0 +1,57 @@
+// The last step of a load: the decoded bytes of a chunk or piece go into the targets that want some
+// of them, in the host's memory or on devices.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "lib/cairn.hpp"
+#include "lib/load_plan.h"
+#include "lib/staging.h"
+
+namespace cairn {
+
+/// Threads: any.
+class LoadDelivery {
+ public:
+  /// `staged`: what brings bytes to devices; null where no target is on one. REQUIRES: all outlive
+  /// this.
+  LoadDelivery(const Checkpoint& checkpoint, const LoadRequest& request,
+               const std::vector<TargetBox>& targets, StagedLoad* staged)
+      : checkpoint_(checkpoint), request_(request), targets_(targets), staged_(staged) {}
+
+  uint64_t bytes_of(const ReadUnit& unit) const {
+    return unit.box.elements() * targets_[unit.targets.front()].item_bytes;
+  }
+  /// The host's memory where the unit's bytes go as they are: together, and nowhere else.
+  std::optional<MutableBytes> place_of(const ReadUnit& unit) const;
+  /// Whether all that want the unit are on one device, which can check it as well.
+  bool is_of_one_device(const ReadUnit& unit) const;
+
+  /// Bytes that were put where they go.
+  void count_done(uint64_t bytes) const;
+  /// Copies checked bytes to all that want them.
+  Status scatter(const ReadUnit& unit, ByteSpan decoded) const;
+  /// The same of bytes that nobody has checked, and that `fill` puts where the device reads them.
+  /// REQUIRES: is_of_one_device(unit). Errors: kCorrupt, maybe at the next call or finish().
+  Status send(const ReadUnit& unit, const std::function<Status(MutableBytes)>& fill) const;
+
+  /// Says of which tag, tensor and chunk an error tells.
+  Error about(const ReadUnit& unit, Error error) const;
+
+ private:
+  StagedUnit staged_unit(const ReadUnit& unit, unsigned device) const;
+  uint64_t copy_to_host(const ReadUnit& unit, const TargetBox& target, ByteSpan decoded) const;
+
+  const Checkpoint& checkpoint_;
+  const LoadRequest& request_;
+  const std::vector<TargetBox>& targets_;
+  StagedLoad* const staged_;
+};
+
+/// Copies a box of stored items to where the target has it, converted if that is wanted.
+void copy_converted(const StridedSource& source, const StridedTarget& memory,
+                    const std::vector<uint64_t>& lengths, const TargetBox& target);
+
+}  // namespace cairn

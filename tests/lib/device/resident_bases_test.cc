@@ -1,0 +1,106 @@
+// What was saved before lies beside the tensors on the device: only what differs crosses over.
+#include "gpu/simt/faults.h"
+#include "gpu/simt/run_grid.h"
+#include "tests/lib/device/device_fixture.h"
+
+namespace cairn {
+namespace {
+
+class ResidentBasesTest : public DeviceFixture {
+ protected:
+  static constexpr uint64_t kRows = 160;
+  const Shape shape_ = {kRows, 1024};
+
+  void TearDown() override { gpu::simt::set_schedule(0); }
+
+  /// A state of which every 20th element is another.
+  Bytes changed(Bytes data, uint32_t seed) const {
+    std::mt19937 random(seed);
+    for (size_t i = 0; i + 2 <= data.size(); i += 2) {
+      if (random() % 20 == 0) data[i] = static_cast<uint8_t>(data[i] + 1 + random() % 255);
+    }
+    return data;
+  }
+
+  /// Saves both in turn, the second with the first still on the device.
+  Result<SaveResult> save_two(const Bytes& first, const Bytes& second, const Bytes& resident,
+                              uint64_t parts = 1) {
+    SaveRequest request;
+    request.tag = "run/1";
+    request.tensors = cut("w", shape_, first, 1, parts, false);
+    if (const auto saved = save_from_device(request); !saved) return saved;
+    request.tag = "run/2";
+    request.tensors = cut("w", shape_, second, 1, parts, false);
+    request.base_memory = on_device(cut("w", shape_, resident, 1, parts, false));
+    return save_from_device(request);
+  }
+};
+
+TEST_F(ResidentBasesTest, OnlyWhatDiffersCrossesOver) {
+  const Bytes first = noise(kRows * 2048, 1), second = changed(first, 2);
+  const auto saved = save_two(first, second, first);
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_LT(saved->brought_bytes, second.size() * 15 / 100);
+  EXPECT_EQ(load_whole("run/2", "w", shape_), second);
+}
+
+TEST_F(ResidentBasesTest, NoScheduleMatters) {
+  Bytes last = noise(kRows * 2048, 12);
+  SaveRequest request;
+  for (uint32_t seed = 0; seed < 6; ++seed) {
+    gpu::simt::set_schedule(seed);
+    const Bytes now = seed == 0 ? last : changed(last, seed);
+    request.tag = "run/" + std::to_string(seed);
+    request.tensors = cut("w", shape_, now, 0, 1, false);
+    request.base_memory = on_device(cut("w", shape_, last, 0, 1, false));
+    const auto saved = save_from_device(request);
+    ASSERT_TRUE(saved) << saved.error().message;
+    EXPECT_EQ(load_whole(request.tag, "w", shape_), now) << seed;
+    if (seed > 0) {
+      EXPECT_LT(saved->brought_bytes, now.size() * 15 / 100);
+    }
+    last = now;
+  }
+}
+
+TEST_F(ResidentBasesTest, TheTagIsThatOfTheHost) {
+  const Bytes first = noise(kRows * 2048, 3), second = changed(first, 4);
+  const auto saved = save_two(first, second, first);
+  ASSERT_TRUE(saved) << saved.error().message;
+  SaveRequest request;
+  request.tag = "host/2";
+  request.base = "run/1";
+  request.tensors = cut("w", shape_, second, 1, 1, false);
+  const auto expected = save(*store_, request);
+  ASSERT_TRUE(expected);
+  EXPECT_EQ(saved->manifest, expected->manifest);
+  EXPECT_EQ(saved->facts.new_bytes, expected->facts.new_bytes);
+}
+
+TEST_F(ResidentBasesTest, AnythingElseThanTheBaseIsOfNoUse) {
+  const Bytes first = noise(kRows * 2048, 5), second = changed(first, 6);
+  const auto saved = save_two(first, second, changed(first, 7));
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_GT(saved->brought_bytes, second.size());
+  EXPECT_EQ(load_whole("run/2", "w", shape_), second);
+}
+
+TEST_F(ResidentBasesTest, WhatDiffersAlmostEverywhereIsSentWhole) {
+  const Bytes first = noise(kRows * 2048, 8), second = noise(kRows * 2048, 9);
+  const auto saved = save_two(first, second, first);
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_GT(saved->brought_bytes, second.size());
+  EXPECT_LT(saved->brought_bytes, second.size() + second.size() / 50);
+  EXPECT_EQ(load_whole("run/2", "w", shape_), second);
+}
+
+TEST_F(ResidentBasesTest, BoxesAreFoundInBoxes) {
+  const Bytes first = noise(kRows * 2048, 10), second = changed(first, 11);
+  const auto saved = save_two(first, second, first, 2);
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_LT(saved->brought_bytes, second.size() * 15 / 100);
+  EXPECT_EQ(load_whole("run/2", "w", shape_), second);
+}
+
+}  // namespace
+}  // namespace cairn
