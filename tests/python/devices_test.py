@@ -63,12 +63,21 @@ class Saves(DevicesTest):
         self.assert_same(self.store.load("run/2"), wanted)
 
     def test_of_a_large_tensor_only_chunks_that_changed(self):
+        device_options(pinned_bytes=8 << 20, slab_bytes=2 << 20, device_bytes=32 << 20)
         state = {"large": self.devices.put(torch.randn(1500, 1000).t()), "b": torch.ones(9)}
         first = self.store.save("run/1", state)
         state["large"][:20, 40:44] += 1
         told = self.store.save("run/2", state)
-        self.assertTrue(0 < told["new_bytes"] < first["new_bytes"] / 2, told["new_bytes"])
+        self.assertGreaterEqual(first["brought_bytes"], state["large"].nbytes)
+        self.assertTrue(0 < told["brought_bytes"] < first["brought_bytes"] / 2, told)
         self.assert_same(self.store.load("run/2"), copy_of(state))
+
+    def test_an_empty_tensor(self):
+        state = {"none": self.devices.put(torch.empty(0, 3)), "w": self.devices.put(torch.ones(5))}
+        self.store.save("run/1", state)
+        loaded = self.store.load("run/1", into={name: value * 0 for name, value in state.items()})
+        self.assertEqual(loaded["none"].shape, (0, 3))
+        self.assertTrue((loaded["w"] == 1).all())
 
     def saves_of(self, work):
         """What the saves of work() had on devices, as _devices.Use was told."""
@@ -247,6 +256,13 @@ class Dcp(DevicesTest):
         with self.assertRaisesRegex(CheckpointException, "CUDA graph is being captured"):
             dcp.save({"w": torch.ones(3)}, storage_writer=StorageWriter(self.store),
                      checkpoint_id="run/1", no_dist=True)
+
+    def test_notes_of_a_part_are_told(self):
+        device_options(slab_bytes=SLAB, device_bytes=1 << 15)
+        with self.assertLogs("cairn", logging.WARNING) as logs:
+            dcp.save({"w": self.devices.put(torch.randn(9000), 1)}, checkpoint_id="run/1",
+                     storage_writer=StorageWriter(self.store), no_dist=True)
+        self.assertIn("device 1 has no 32768 bytes", logs.output[0])
 
     def test_the_stager_copies_all(self):
         state = {"w": self.devices.put(torch.randn(300, 400)), "host": torch.ones(3)}
