@@ -229,6 +229,10 @@ class Use:
         if self._seen:
             self.changed = name
 
+    def let_go(self):
+        """Of the tensors: the call has ended."""
+        self._seen = []
+
     def _pass(self, watch):
         seen, self._seen = self._seen, []
         self.changed = self.changed or next((name for name, tensor, version in seen

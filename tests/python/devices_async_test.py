@@ -228,6 +228,20 @@ class Asynchronous(DevicesTest):
             loaded = self.store.load(f"run/{step}")
             self.assertTrue((loaded["w"] == step + 1).all() and loaded["step"] == step)
 
+    def test_an_error_keeps_no_tensor(self):
+        state = {"w": self.devices.put(torch.randn(3000))}
+        gone = weakref.ref(state["w"])
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        with mock.patch.object(_library, "call_stoppable", side_effect=cairn.NoSpaceError("full")):
+            handle = self.saver.save("run/1", state, overlap=True)
+            del state
+            with self.assertRaisesRegex(cairn.NoSpaceError, "full"):
+                handle.result(60)
+        self.saver._is_idle.wait()
+        self.assertIsNone(gone())
+
     def test_back_pressure(self):
         state = self.on_devices(a_state())
         for policy in ("skip", "error"):

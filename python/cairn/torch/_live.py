@@ -56,13 +56,15 @@ class Live:
         return records
 
     def end(self):
-        """The save has ended."""
+        """The save has read all, or has ended: no error of it keeps a tensor alive."""
         _unread.pop(id(self), None)
         self._boxes = []
+        self._use.let_go()
+        if self._records is not None:
+            self._records.on_devices.clear()
 
     def _let_go(self):
         self.end()
-        self._records.on_devices.clear()
         self._on_read()
 
     def look_at_step(self, optimizer):
