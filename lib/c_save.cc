@@ -186,6 +186,12 @@ extern "C" const char* cairn_part_name(const cairn_part* part) {
   return part->part->name().c_str();
 }
 
+extern "C" cairn_status cairn_part_notes(const cairn_part* part, char** notes) {
+  return cairn::c_abi::run([&]() -> cairn::Status {
+    return cairn::c_abi::give_json(nlohmann::ordered_json(part->part->notes()), notes);
+  });
+}
+
 extern "C" cairn_status cairn_part_meet(cairn_store* store, cairn_part* part,
                                         const cairn_save_request* request, uint32_t rank,
                                         uint32_t ranks, double longest_s, char** result) {

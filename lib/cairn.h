@@ -234,6 +234,9 @@ cairn_status cairn_save_part(cairn_store* store, const cairn_save_request* reque
  * is ended. Boxes that several parts have are replicas: the first part's count; where they differ
  * the result has "warnings". */
 const char* cairn_part_name(const cairn_part* part);
+/* What the caller should know, such as that a device had no room: a JSON list of texts. A save that
+ * makes a tag has them as "notes" of its result, when there are any. */
+cairn_status cairn_part_notes(const cairn_part* part, char** notes);
 /* Where the processes do not talk: waits until all `ranks` have stored their parts of the tag, and
  * whichever comes last has united them. `request`: as of the part, without tensors and attachments.
  * `result`: as of cairn_save(). CAIRN_UNREACHABLE names the ranks that did not come within

@@ -10,8 +10,9 @@
 
 namespace cairn {
 
-SavedPart::SavedPart(std::unique_ptr<SaveSession> session, std::string name)
-    : session_(std::move(session)), name_(std::move(name)) {}
+SavedPart::SavedPart(std::unique_ptr<SaveSession> session, std::string name,
+                     std::vector<std::string> notes)
+    : session_(std::move(session)), name_(std::move(name)), notes_(std::move(notes)) {}
 
 SavedPart::~SavedPart() = default;
 
@@ -153,7 +154,9 @@ Result<std::unique_ptr<SavedPart>> save_part(const Store& store, const SaveReque
       session->remove_files();
       return tl::unexpected(name.error());
     }
-    return std::unique_ptr<SavedPart>(new SavedPart(std::move(session), *std::move(name)));
+    auto notes = staged.staged() == nullptr ? std::vector<std::string>() : staged.staged()->notes();
+    return std::unique_ptr<SavedPart>(
+        new SavedPart(std::move(session), *std::move(name), std::move(notes)));
   });
 }
 

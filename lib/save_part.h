@@ -22,6 +22,8 @@ class SavedPart {
 
   /// The text by which the process that makes the tag finds the part, in SaveRequest::parts.
   const std::string& name() const { return name_; }
+  /// What the caller should know: as SaveResult::notes.
+  const std::vector<std::string>& notes() const { return notes_; }
 
   /// The tag was made, or nobody knows whether: the files stay, gc takes what no tag needs.
   void keep();
@@ -31,10 +33,11 @@ class SavedPart {
  private:
   friend Result<std::unique_ptr<SavedPart>> save_part(const Store& store,
                                                       const SaveRequest& request);
-  SavedPart(std::unique_ptr<SaveSession> session, std::string name);
+  SavedPart(std::unique_ptr<SaveSession> session, std::string name, std::vector<std::string> notes);
 
   std::unique_ptr<SaveSession> session_;
   std::string name_;
+  std::vector<std::string> notes_;
 };
 
 /// Stores the request's boxes and attachments, durable when this returns; no tag refers to them.

@@ -1,4 +1,5 @@
 // In builds without kernels for devices.
+#include "base/bytes.h"
 #include "lib/staging.h"
 
 namespace cairn {

@@ -5,7 +5,7 @@ import fnmatch
 import json
 import re
 
-from . import _library, _memory
+from . import _devices, _library, _memory, _notes
 from ._records import Records
 from .errors import UsageError
 
@@ -41,7 +41,9 @@ class Checkpoint:
         return room.raw[:self.attachments[name]]
 
     def load(self, loads, cast=False):
-        """Fills memory: pairs of a stored tensor's name and a _memory.Memory, a box of it or all."""
+        """Fills memory: pairs of a stored tensor's name and a _memory.Memory, a box of it or all.
+        Errors: UsageError while a CUDA graph is being captured; any of cairn.Error."""
+        _devices.refuse_capture()
         records = Records()
         for name, memory in loads:
             records.add(name, memory)
@@ -50,8 +52,13 @@ class Checkpoint:
             struct_bytes=ctypes.sizeof(_library.LoadRequest), targets=records.pack(),
             target_count=len(records), target_bytes=records.element_bytes, cast=cast,
             watch=watch.handle)
-        _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request), None,
-                                keep=(self, request, records, loads))
+        use = _devices.Use(records.on_devices) if records.on_devices else None
+        for name, value in (use.fields() if use else {}).items():
+            setattr(request, name, value)
+        text = ctypes.c_void_p()
+        _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request),
+                                ctypes.byref(text), keep=(self, request, records, loads, use, text))
+        _notes.log_once(json.loads(_library.take_text(text)).get("notes", ()))
 
 
 def chosen(names, patterns):
@@ -81,11 +88,11 @@ def renamed(names, rename, stored):
     return shown
 
 
-def new_tensor(dtype, shape):
+def new_tensor(dtype, shape, device="cpu"):
     """Uninitialized memory: a tensor where PyTorch is imported, else an array."""
     torch = _memory.torch_module()
     if torch is not None:
-        return torch.empty(shape, dtype=_memory.torch_dtype(dtype), device="cpu")
+        return torch.empty(shape, dtype=_memory.torch_dtype(dtype), device=device)
     return new_array(dtype, shape)
 
 

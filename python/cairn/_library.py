@@ -24,6 +24,18 @@ class Pair(Structure):
     _fields_ = [("key", c_char_p), ("value", c_char_p)]
 
 
+class StagingOptions(Structure):
+    _fields_ = [("struct_bytes", c_size_t), ("pinned_bytes", c_uint64), ("slab_bytes", c_uint64),
+                ("device_bytes", c_uint64), ("multiprocessors", c_uint32)]
+
+
+class Stream(Structure):
+    _fields_ = [("handle", c_void_p), ("device", c_uint32)]
+
+
+FENCE = ctypes.CFUNCTYPE(None, c_void_p)
+
+
 class SaveRequest(Structure):
     _fields_ = [
         ("struct_bytes", c_size_t), ("tag", c_char_p),
@@ -39,6 +51,8 @@ class SaveRequest(Structure):
         ("parts", POINTER(c_char_p)), ("part_count", c_size_t),
         ("warnings", POINTER(c_char_p)), ("warning_count", c_size_t),
         ("job", c_char_p), ("still", c_int32),
+        ("staging", c_void_p), ("streams", c_void_p), ("stream_count", c_size_t),
+        ("stream_bytes", c_size_t), ("fence", FENCE), ("fence_context", c_void_p),
     ]
 
 
@@ -52,6 +66,8 @@ class LoadRequest(Structure):
         ("targets", c_void_p), ("target_count", c_size_t), ("target_bytes", c_size_t),
         ("renames", POINTER(Pair)), ("rename_count", c_size_t),
         ("strict", c_int32), ("cast", c_int32), ("threads", c_uint32), ("watch", c_void_p),
+        ("staging", c_void_p), ("streams", c_void_p), ("stream_count", c_size_t),
+        ("stream_bytes", c_size_t),
     ]
 
 
@@ -69,10 +85,14 @@ _CALLS = {
     "cairn_init": [c_char_p],
     "cairn_open": [c_char_p, POINTER(c_void_p)],
     "cairn_watch_new": [POINTER(c_void_p)],
+    "cairn_devices": [POINTER(c_uint32)],
+    "cairn_staging_new": [POINTER(StagingOptions), POINTER(c_void_p)],
+    "cairn_staging_lend": [c_void_p, c_uint32, c_void_p, c_size_t],
     "cairn_save": [c_void_p, POINTER(SaveRequest), POINTER(c_void_p)],
     "cairn_check_tag": [c_char_p],
     "cairn_base_of": [c_void_p, c_char_p, POINTER(c_void_p)],
     "cairn_save_part": [c_void_p, POINTER(SaveRequest), POINTER(c_void_p)],
+    "cairn_part_notes": [c_void_p, POINTER(c_void_p)],
     "cairn_part_meet": [c_void_p, c_void_p, POINTER(SaveRequest), c_uint32, c_uint32, c_double,
                         POINTER(c_void_p)],
     "cairn_digest": [c_void_p, c_size_t, c_size_t, POINTER(Sampling), c_uint32, c_void_p,
@@ -86,7 +106,7 @@ _CALLS = {
     "cairn_load": [c_void_p, POINTER(LoadRequest), POINTER(c_void_p)],
 }
 _FREES = ("cairn_free", "cairn_close", "cairn_checkpoint_close", "cairn_watch_free",
-          "cairn_watch_stop")
+          "cairn_watch_stop", "cairn_staging_free")
 
 
 def _candidates():

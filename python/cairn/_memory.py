@@ -1,4 +1,4 @@
-"""Tensors of PyTorch and arrays of NumPy as memory: dtype, shape, strides, address."""
+"""Tensors of PyTorch and arrays of NumPy as memory: dtype, shape, strides, address, device."""
 
 import collections.abc
 import dataclasses
@@ -6,6 +6,7 @@ import functools
 import math
 import sys
 
+from . import _devices
 from .errors import UsageError
 
 # Names as in safetensors files, by those of PyTorch.
@@ -25,8 +26,8 @@ _NUMPY_NAMES = {
 
 @dataclasses.dataclass
 class Memory:
-    """A box of a tensor in this process' memory: what a save reads or a load fills. `owner` keeps
-    it alive."""
+    """A box of a tensor in this process' memory, or a device's: what a save reads or a load fills.
+    `owner` keeps it alive."""
 
     dtype: str
     shape: tuple  # of the whole tensor
@@ -35,6 +36,7 @@ class Memory:
     owner: object
     offsets: object = None  # of the box in the tensor; None: the box is the whole
     lengths: object = None
+    device: object = None  # CUDA's number; None: the host's memory
 
 
 def torch_module():
@@ -174,8 +176,9 @@ def boxes_of(name, value):
 
 
 def memories_of(name, value):
-    """The boxes of a tensor or array that this process holds, as they lie; copies where they lie
-    elsewhere than in its memory. Empty boxes are left out, unless the tensor itself is empty.
+    """The boxes of a tensor or array that this process holds, as they lie, in its memory or that of
+    a CUDA device; copies where they lie elsewhere. Empty boxes are left out, unless the tensor
+    itself is empty.
     Errors: UsageError naming the tensor for what has no values of its own."""
     if is_array(value):
         return [_memory_of_array(name, value)]
@@ -184,16 +187,16 @@ def memories_of(name, value):
     made = []
     for local, offsets in boxes_of(name, value):
         what = f"tensor '{name}'"
-        made.append(memory_of_box(on_host(local, what), value.shape, offsets, what))
+        made.append(memory_of_box(within_reach(local, what), value.shape, offsets, what))
     return made
 
 
 def _is_plain(value):
     """Whether this process holds all values of the tensor, as they are to be read."""
     torch = torch_module()
-    return (type(value) in (torch.Tensor, torch.nn.Parameter) and value.is_cpu
-            and value.layout is torch.strided
-            and not (value.is_quantized or value.is_conj() or value.is_neg()))
+    return (type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided
+            and not (value.is_quantized or value.is_conj() or value.is_neg())
+            and _devices.lies_here(value))
 
 
 def memory_of(name, value):
@@ -219,25 +222,27 @@ def check_local(local, what):
                          "save those")
 
 
-def on_host(value, what):
-    """A strided tensor in this process' memory, its values as they are to be read."""
+def within_reach(value, what):
+    """A strided tensor where the library reads it, its values as they are to be read: itself, or a
+    copy in the host's memory."""
     check_local(value, what)
-    if value.is_conj() or value.is_neg():
-        value = value.detach().resolve_conj().resolve_neg()
-    return value if value.is_cpu else value.detach().cpu()
+    if _devices.lies_here(value) and not (value.is_conj() or value.is_neg()):
+        return value
+    return value.detach().cpu().resolve_conj().resolve_neg()
 
 
 def memory_of_tensor(value, what="the tensor"):
-    """A strided tensor in this process' memory."""
+    """A strided tensor within reach."""
     strides = None
     if not value.is_contiguous():
         size = value.element_size()
         strides = tuple(size * stride for stride in value.stride())
-    return Memory(dtype_name(value.dtype, what), value.shape, strides, value.data_ptr(), value)
+    return Memory(dtype_name(value.dtype, what), value.shape, strides, value.data_ptr(), value,
+                  device=_devices.device_of(value))
 
 
 def memory_of_box(local, shape, offsets, what="the tensor"):
-    """A strided tensor in this process' memory that is a box of one of that shape, or all of it."""
+    """A strided tensor within reach that is a box of one of that shape, or all of it."""
     memory = memory_of_tensor(local, what)
     if memory.shape != shape:
         memory.shape, memory.offsets, memory.lengths = tuple(shape), offsets, memory.shape

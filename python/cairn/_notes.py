@@ -1,4 +1,5 @@
-"""Arguments of other systems' calls that mean nothing here: accepted, and said once."""
+"""What is said once: arguments of other systems' calls that mean nothing here, and what the library
+notes of a call that went well."""
 
 import logging
 
@@ -12,3 +13,11 @@ def tell_once(call, **arguments):
             _told.add((call, name))
             logging.getLogger("cairn").warning(
                 "%s: %s=%r means nothing to Cairn (docs/MIGRATION.md)", call, name, given)
+
+
+def log_once(texts):
+    """Notes of a result: as warnings of the logger, each text once in a process."""
+    for text in texts:
+        if text not in _told:
+            _told.add(text)
+            logging.getLogger("cairn").warning("%s", text)

@@ -6,7 +6,7 @@ where several threads do not write to the same bytes, copied, and compared with 
 in the end.
 """
 
-from . import _memory
+from . import _devices, _memory
 from ._rooms import rooms_of
 from .errors import UsageError
 
@@ -40,7 +40,7 @@ class Shared:
 
 
 def _overlapping(targets):
-    """Names of tensors in this process' memory that lie where others do, in part or all."""
+    """Names of tensors within reach that lie where others do, in part or all."""
     spans = sorted((*_span(local), name) for name, target in targets.items()
                    for local in _locals(target))
     found, end, last = set(), 0, None
@@ -56,7 +56,7 @@ def _locals(target):
     if _memory.is_array(target):
         return [target] if target.size else []
     boxes = _memory.local_boxes(target)
-    return [local for local, _ in boxes if local.is_cpu and local.numel()]
+    return [local for local, _ in boxes if _devices.lies_here(local) and local.numel()]
 
 
 def _span(local):

@@ -6,12 +6,15 @@ import struct
 
 from .errors import UsageError
 
-# name, dtype, rank, writer, shape, offsets, lengths, strides_bytes, data, role, parameter
-_RECORD = struct.Struct("=QQIIQQQQQQQ")
+# name, dtype, rank, writer, shape, offsets, lengths, strides_bytes, data, role, parameter, device
+_RECORD = struct.Struct("=QQIIQQQQQQQI4x")
 
 
 class Records:
-    """Boxes of tensors in memory for one call. What is added must live until then; so must this."""
+    """Boxes of tensors in memory for one call. What is added must live until then; so must this.
+
+    on_devices: (name, tensor, device) of those that are on a CUDA device; these it keeps alive.
+    """
 
     element_bytes = _RECORD.size
 
@@ -21,6 +24,7 @@ class Records:
         self._places = {}
         self._numbers = array.array("q")
         self._packed = None  # what the array points to, and that itself
+        self.on_devices = []
 
     def __len__(self):
         return len(self._rows)
@@ -52,7 +56,10 @@ class Records:
             self._list(memory.shape), self._list(memory.offsets), self._list(memory.lengths),
             self._list(memory.strides_bytes), memory.address,
             None if role is None else self._text(role),
-            None if parameter is None else self._text(parameter)))
+            None if parameter is None else self._text(parameter),
+            0 if memory.device is None else 1 + memory.device))
+        if memory.device is not None:
+            self.on_devices.append((name, memory.owner, memory.device))
         self._packed = None
 
     def pack(self):
@@ -71,9 +78,9 @@ class Records:
             return 0 if place is None else texts + place
 
         for at, (name, dtype, rank, writer, shape, offsets, lengths, strides, address, role,
-                 parameter) in enumerate(self._rows):
+                 parameter, device) in enumerate(self._rows):
             _RECORD.pack_into(packed, at * _RECORD.size, texts + name, texts + dtype, rank, writer,
                               number(shape), number(offsets), number(lengths), number(strides),
-                              address, text(role), text(parameter))
+                              address, text(role), text(parameter), device)
         self._packed = (kept_texts, packed)
         return ctypes.addressof(packed)

@@ -1,6 +1,6 @@
 """Where a load may write the boxes of a caller's tensor."""
 
-from . import _checkpoint, _memory
+from . import _checkpoint, _devices, _memory
 
 
 def rooms_of(name, target, beside=False):
@@ -13,7 +13,7 @@ def rooms_of(name, target, beside=False):
     made = []
     for local, offsets in _memory.local_boxes(target):
         local = local.detach()
-        is_there = (not beside and local.is_cpu and not local.is_conj()
+        is_there = (not beside and _devices.lies_here(local) and not local.is_conj()
                     and not local.is_neg())
         room = local if is_there else _room_like(local)
         if room.numel() or not target.numel():

@@ -14,9 +14,9 @@ import os
 import sys
 import warnings
 
-from . import _collector, _library, _memory, _roles, _tree
+from . import _collector, _devices, _library, _memory, _notes, _roles, _tree
 from ._records import Records
-from .errors import ExistsError, StateWarning, UsageError
+from .errors import CancelledError, ExistsError, StateWarning, UsageError
 
 USER_CONTENT = "cairn_user_content.json"
 _ROLES = ("auto", "none")
@@ -39,6 +39,7 @@ class Request:
     still: bool = False  # nothing writes to the tensors before the call returns
     parts: tuple = ()  # names of parts that other processes, or this one, have stored
     warnings: tuple = ()  # what was found odd about the state
+    use: object = None  # _devices.Use of what is on devices; None: made by the call that saves
     watch: object = dataclasses.field(default_factory=_library.Watch)
     way_out: str = "choose another name, or if_exists=\"replace\""  # of a tag that exists
 
@@ -65,6 +66,7 @@ def save(store, request, boxes, base_boxes=()):
 
 
 def _warned(saved):
+    _notes.log_once(saved.get("notes", ()))
     for text in saved["warnings"]:
         told = f"'{saved['tag']}': {text}"
         try:
@@ -84,6 +86,7 @@ def _level_of_caller():
 
 def take_apart(request, state, user_content=None, allow_pickle=False):
     """The _tree.Flat of a nested state; the request gets the attachments. Errors: UsageError."""
+    _devices.refuse_capture()
     with _collector.paused():
         flat = _tree.flatten(state, allow_pickle)
         request.attachments = flat.attachments()
@@ -125,6 +128,9 @@ class Part:
         call = _Call(request, boxes, base_boxes)
         self._store, self._handle = store, ctypes.c_void_p()
         call.run("cairn_save_part", store, ctypes.byref(self._handle))
+        told = ctypes.c_void_p()
+        _library.call("cairn_part_notes", self._handle, ctypes.byref(told))
+        _notes.log_once(json.loads(_library.take_text(told)))
         self.name = _library.loaded().cairn_part_name(self._handle).decode()
 
     def meet(self, request, rank, ranks, timeout, job):
@@ -218,6 +224,7 @@ class _Call:
             base=_text(request.base), if_exists=_text(request.if_exists),
             effort=_text(request.effort), roles=_text(roles), watch=self._watch.handle,
             base_memory=before.pack(), base_memory_count=len(before), still=request.still)
+        self._use = self._give_devices(request.use, records)
         self._give_attachments(request.attachments)
         self._give_metadata(request.metadata)
         self._request.parts, self._request.part_count = self._texts(request.parts)
@@ -235,6 +242,21 @@ class _Call:
             if is_alone and (_memory.job_size() or 1) > 1:
                 together = "; ranks that save one state together give group="
             raise ExistsError(error.message, self._way_out + together) from None
+        except CancelledError:
+            if self._use is not None:
+                self._use.check()
+            raise
+
+    def _give_devices(self, use, records):
+        """The _devices.Use of the call; None where all tensors are the host's."""
+        if not records.on_devices:
+            return None
+        use = use or _devices.Use(records.on_devices)
+        for name, value in use.fields().items():
+            setattr(self._request, name, value)
+        self._request.fence = use.fence(self._watch)
+        self._kept.append(self._request.fence)
+        return use
 
     def _give_attachments(self, attachments):
         array = (_library.Attachment * max(1, len(attachments)))()

@@ -115,7 +115,9 @@ class Store:
 
         The tag is complete and durable when this returns, or does not exist. Nothing may write to the
         tensors until then: where that is noticed, UsageError and no tag. Tensors that share
-        their memory exactly are stored once and are one tensor again after a load.
+        their memory exactly are stored once and are one tensor again after a load. CUDA tensors are
+        digested where they lie, after what was enqueued on the current streams; what differs from
+        the base is copied to the host (cairn.torch.device_options()).
         step: of the training; a number that policies and warnings go by.
         user_content: anything that JSON holds; read back by `user_content()`.
         metadata: short facts for people and policies; values are kept as text, a loss that is NaN
@@ -136,7 +138,8 @@ class Store:
         Returns a dict: tag, manifest, logical_bytes, new_bytes, reused_bytes, stored_bytes, ...
         Threads: any. The work is done in C++, without the interpreter's lock.
         Errors: UsageError naming the key (also for sparse, quantized, complex128 and meta tensors),
-        ExistsError, NoSpaceError, BusyError, NoStoreError; UnreachableError naming ranks.
+        and while a CUDA graph is being captured; ExistsError, NoSpaceError, BusyError, NoStoreError;
+        UnreachableError naming ranks.
         """
         request = _saving.Request(tag, step, metadata or {}, {}, base, if_exists, roles, effort, pin)
 
@@ -162,7 +165,8 @@ class Store:
         what the tag has there, as of an optimizer that has not stepped. Shapes are the
         tag's, of whole tensors; a DTensor gets the box that this rank holds, whoever saved it.
         None: the state as it was saved.
-        map_location: the device of what is made, without `into`; else the CPU.
+        map_location: the device of what is made, without `into`; else the CPU. Tensors on CUDA
+        devices are filled there.
         tensors: a glob of stored names, or several; what does not match is left out.
         dtype: what floats become; with `into`: lets dtypes differ, elements are converted.
         rename: {regular expression: replacement} for stored names.
@@ -171,8 +175,8 @@ class Store:
         allow_pickle: loads Python objects that were saved with it; they may run any code.
         Returns the state, or what `into` was. Every byte was checked against its digest.
         Threads: any, also loads at the same time.
-        Errors: NotFoundError; UsageError with all that does not fit; CorruptError naming the place,
-        after which tensors of `into` may hold anything.
+        Errors: NotFoundError; UsageError with all that does not fit, or while a CUDA graph is being
+        captured; CorruptError naming the place, after which tensors of `into` may hold anything.
         """
         _check_choices(into, map_location, rename)
         checkpoint = Checkpoint(self, name_of(tag))

@@ -1,8 +1,9 @@
 """Saves that training does not wait for.
 
-save() copies the state and returns; a thread then digests, encodes and writes the copy, in C++ and
-without the interpreter's lock. The copy is what the next save is compared with, so nothing is read
-back from the store.
+save() copies what lies in the host's memory and returns; a thread then digests, encodes and writes
+the copy, in C++ and without the interpreter's lock. The copy is what the next save is compared with,
+so nothing is read back from the store. Tensors on CUDA devices are not copied: the thread has them
+digested where they lie, what differs from the tag before comes to the host, and save() returns then.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import weakref
 from .. import _memory, _saving
 from ..errors import BusyError, UsageError
 from ..store import Store
-from . import _saves, _tripwires
+from . import _live, _saves, _tripwires
 from ._handles import Saving
 from ._live_roles import roles_of
 from ._ranks import TIMEOUT, Ranks
@@ -42,7 +43,8 @@ class AsyncSaver:
     the optimizer, and how it stepped, as by roles_of(model, optimizer). Without, states tell.
     compare_replicas, roles, effort, allow_pickle: as in Store.save.
 
-    Memory: two copies of what this rank stores, from the second save on.
+    Memory: two copies of what this rank stores, from the second save on; of tensors on CUDA devices
+    none, but what cairn.torch.device_options() says.
     Threads: one at a time. A forked child cannot save, and its end disturbs nothing.
     """
 
@@ -85,13 +87,24 @@ class AsyncSaver:
             _log.error("a save failed: %s", error)
 
     def save(self, tag, state_dict, *, user_content=None, metadata=None, step=None, base=None,
-             if_exists="error", pin=False):
+             if_exists="error", pin=False, overlap=False):
         """Begins a save; arguments as for Store.save. Once this returns, the state may change.
+        overlap: returns without waiting until tensors on CUDA devices are read; they may change, or
+        their memory be used for something else, once the handle's wait_read() has returned, which
+        the training calls before it changes them: before optimizer.step(), and before a forward that
+        changes buffers. The save keeps them alive. When one is written to earlier, the save fails
+        with a UsageError that names it, and there is no tag of two states. That is seen by the writes
+        that PyTorch counts for each tensor, and by steps of its optimizers; not for what writes past
+        it (a CUDA graph's replay, collectives, kernels of one's own, `.data`): then a change to what
+        is just being stored fails the save, and other chunks may be of before and after.
         Returns a handle, for any thread: done() tells whether it has ended; wait(timeout) and
         result(timeout) wait and raise what it failed with, and result() returns what Store.save does;
-        skipped tells that nothing was saved, as the one before was still under way.
+        skipped tells that nothing was saved, as the one before was still under way. is_read() tells
+        whether the state may change, which wait_read(timeout) waits for.
         Errors: what the call can see, as Store.save; what the save before failed with, if nobody was
-        told yet; BusyError with back_pressure="error". Nothing is begun then.
+        told yet; BusyError with back_pressure="error"; UsageError while a CUDA graph is being
+        captured. Nothing is begun then. Without overlap, what a save fails with before it has read
+        the tensors on devices.
         """
         if self._is_closed or os.getpid() != self._process:
             raise UsageError("this saver is closed" if self._is_closed else
@@ -99,7 +112,10 @@ class AsyncSaver:
                              "make another")
         request = _saving.Request(tag, step, metadata or {}, {}, base, if_exists, self._roles,
                                   self._effort, pin, still=True)
-        return self._begin(request, state_dict, user_content)
+        saving = self._begin(request, state_dict, user_content, overlap)
+        if not overlap:
+            saving.wait_read()
+        return saving
 
     def wait(self, timeout=None):
         """Whether the save under way, if any, ended within `timeout` seconds. Raises what it failed
@@ -124,7 +140,7 @@ class AsyncSaver:
             if self._live_roles is not None:
                 self._live_roles.end()
 
-    def _begin(self, request, state, user_content):
+    def _begin(self, request, state, user_content, overlap):
         if self._ranks is None and _memory.is_of_several_ranks(state):
             self._ranks = Ranks.of(timeout=self._timeout)
 
@@ -142,9 +158,14 @@ class AsyncSaver:
         with begun.withdrawn_on_error():
             self._finish()
             before = self._base_records(begun.request)
-            snapshot = self._snapshots.take(begun.tensors)
+            copied, stay = _live.split(begun.tensors)
+            snapshot = self._snapshots.take(copied)
+            saving = Saving(begun.request.tag)
+            live = _live.Live(stay, begun, saving.read) if stay else None
+            if live is not None and overlap:
+                live.watch_optimizers()
             begun.tensors = None  # they are the training's
-            return self._start(begun, snapshot, before)
+            return self._start(saving, begun, snapshot, before, live)
 
     def _decide(self):
         if self._policy == "wait" or self._current[0].done():
@@ -168,9 +189,10 @@ class AsyncSaver:
         is_base = request.base == tag or (request.base is None and follows)
         return snapshot.records() if is_base else ()
 
-    def _start(self, begun, snapshot, before):
-        saving = Saving(begun.request.tag)
-        thread = threading.Thread(target=self._run, args=[saving, begun, snapshot, before],
+    def _start(self, saving, begun, snapshot, before, live):
+        if live is None:
+            saving.read()
+        thread = threading.Thread(target=self._run, args=[saving, begun, snapshot, before, live],
                                   name=f"cairn save {saving.tag}")
         self._current[0] = saving
         self._is_idle.clear()
@@ -182,9 +204,9 @@ class AsyncSaver:
             saving.raise_untold()
         return saving
 
-    def _run(self, saving, begun, snapshot, before):
+    def _run(self, saving, begun, snapshot, before, live):
         try:
-            result = begun.finish(snapshot.records(begun.rank, begun.given), before)
+            result = begun.finish(_records_of(begun, snapshot, live), before)
             self._saved = (saving.tag, snapshot)
             saving.end(result)
             # Without the memory now, the next save says so.
@@ -194,7 +216,15 @@ class AsyncSaver:
             self._saved = None
             saving.end(error=error)
         finally:
+            if live is not None:
+                live.end()
             self._is_idle.set()
+
+
+def _records_of(begun, snapshot, live):
+    if live is None:
+        return snapshot.records(begun.rank, begun.given)
+    return live.add_to(snapshot.new_records(begun.rank, begun.given))
 
 
 def _log_untold(current, process):

@@ -1,5 +1,5 @@
-"""The boxes that a plan has this rank write, as they lie in host memory, and what they are to the
-optimizer."""
+"""The boxes that a plan has this rank write, as they lie within the library's reach, and what they
+are to the optimizer."""
 
 import math
 
@@ -22,7 +22,7 @@ def box_of(item, data, rank, roles):
                          f"{list(data.shape)}", "save it without a planner that changes shapes")
     if math.prod(lengths) == 0 != math.prod(shape):
         return None
-    memory = _memory.memory_of_box(_memory.on_host(data.detach(), what), shape,
+    memory = _memory.memory_of_box(_memory.within_reach(data.detach(), what), shape,
                                    tuple(told.chunk.offsets), what)
     return Box(name, memory, rank, *roles.get(name, ()))
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from .. import _fitting, _memory
+from .. import _devices, _fitting, _memory
 
 
 class Filling:
@@ -39,7 +39,9 @@ class Filling:
 
 
 def _is_in_place(target, dtype):
-    if not (target.is_cpu and target.dtype == dtype and target.layout is torch.strided):
+    if target.dtype != dtype or target.layout is not torch.strided:
+        return False
+    if not _devices.lies_here(target):
         return False
     return (not target.is_conj() and not target.is_neg() and
             (target.is_contiguous() or not _fitting.shares_elements(target)))

@@ -16,10 +16,13 @@ class Saving:
         self.tag, self.skipped = tag, skipped
         self._process = os.getpid()
         self._done = threading.Event()
+        self._may_change = threading.Event()  # the tensors: they are read, or the save has ended
+        self._is_read = False
         self._result, self._error = None, None
         self._lock = threading.Lock()
         self._is_told = True  # the error was raised to somebody, or there is none
         if skipped:
+            self.read()
             self._done.set()
 
     def __repr__(self):
@@ -31,6 +34,21 @@ class Saving:
     def done(self):
         """Whether it has ended, well or not."""
         return self._done.is_set()
+
+    def is_read(self):
+        """Whether the save has read all of the state, so that its tensors may change."""
+        return self._is_read
+
+    def wait_read(self, timeout=None):
+        """Waits until the tensors may change, for `timeout` seconds at most; whether they may. To be
+        called before they do (before optimizer.step()) after save(overlap=True). Raises what the
+        save failed with before it had read all, unless that was raised before."""
+        self._check_process()
+        if not self._may_change.wait(timeout):
+            return False
+        if not self._is_read:
+            self.raise_untold()
+        return True
 
     def wait(self, timeout=None):
         """Whether it ended within `timeout` seconds. Raises what it failed with, unless that was
@@ -52,10 +70,17 @@ class Saving:
             raise self._error
         return self._result
 
+    def read(self):
+        """Called by who saves, when all of the state is read."""
+        self._is_read = True
+        self._may_change.set()
+
     def end(self, result=None, error=None):
         """Called once, by who saves."""
         self._result, self._error, self._is_told = result, error, error is None
+        self._is_read = self._is_read or error is None
         self._done.set()
+        self._may_change.set()
 
     def take_untold(self):
         """The error that nobody was told of; None without. It counts as told then."""

@@ -110,29 +110,34 @@ class Snapshot:
             if is_plain(value):
                 sources.append(value)
             else:
-                sources += [local for local, _ in _locals(value)]
+                sources += [local for local, _ in locals_of(value)]
         self._copier.copy(sources)
 
     def records(self, writer=0, roles=None):
         """The boxes for a save. roles: {name: (role, parameter)}."""
         if self._records is None or (roles is not None and self._roles != (writer, roles)):
-            self._records, self._roles = Records(), (writer, roles)
-            for part, copy in zip(self.parts, self.copies):
-                role, parameter = (roles or {}).get(part.name, (None, None))
-                self._records.add(part.name, part.memory_of(copy), writer=writer, role=role,
-                                  parameter=parameter)
+            self._records, self._roles = self.new_records(writer, roles), (writer, roles)
         return self._records
+
+    def new_records(self, writer=0, roles=None):
+        """As records(), to be added to."""
+        made = Records()
+        for part, copy in zip(self.parts, self.copies):
+            role, parameter = (roles or {}).get(part.name, (None, None))
+            made.add(part.name, part.memory_of(copy), writer=writer, role=role,
+                     parameter=parameter)
+        return made
 
 
 def _outline_of(value):
     """What must be equal for a room to fit again."""
     if _memory.is_array(value):
         return value.shape, value.dtype
-    return (*_outline(value), [local.shape for local, _ in _locals(value)],
+    return (*_outline(value), [local.shape for local, _ in locals_of(value)],
             getattr(value, "placements", None), getattr(value, "device_mesh", None))
 
 
-def _locals(value):
+def locals_of(value):
     """(tensor, its offsets in the whole, or None) for each box that is not empty."""
     if _memory.is_array(value):
         native = value.dtype.newbyteorder("=")
@@ -156,7 +161,7 @@ def _parts_of(tensors):
     for name, value in tensors.items():
         if _memory.is_array(value):
             _memory.dtype_name(value.dtype.name, f"array '{name}'")
-            boxes = _locals(value)
+            boxes = locals_of(value)
         else:
             boxes = _memory.boxes_of(name, value)
         for local, offsets in boxes:

@@ -15,7 +15,8 @@ class AsyncStager(staging.AsyncStager):
 
     A stage is one copy of the state into memory that is reused as soon as the save that it was made
     for has let go of it; saves that overlap get memory of their own. What is no tensor is copied
-    too.
+    too. CUDA tensors are copied whole: DCP wants a state that is not the live one. AsyncSaver, and
+    dcp.save, copy what changed.
     shared: the memory may go to other processes, as AsyncCheckpointerType.PROCESS needs.
     Threads: one at a time.
     """

@@ -10,18 +10,20 @@ import collections
 import ctypes
 import dataclasses
 import hashlib
+import itertools
 import random
 import zlib
 
 import torch
 
-from .. import _collector, _library, _memory
+from .. import _collector, _devices, _library, _memory
 from .._records import Records
 from ..errors import UsageError
 from ._forms import formed
 
 CHOICES = ("sampled", "all", "none")
 _STRETCH_BYTES = 32 * 1024
+_GATHERED_BYTES = 64 << 20  # of tensors on a device, brought to the host at a time
 _MOST_TENSORS = 1024  # in a sample; then others, as stretches do
 _DIGEST_BYTES, _KEPT_BYTES = 32, 8  # of each tensor; what chance makes equal is no matter here
 _NAMED = 4  # tensors in one warning
@@ -179,14 +181,13 @@ def _digests(tensors, turn, choice):
     here, elsewhere, places = Records(), [], {}
     for name, value in tensors.items():
         local = getattr(value, "_local_tensor", value)
-        if _memory.is_array(local) or local.is_cpu:
+        if _memory.is_array(local) or (local.is_cpu and _devices.device_of(local) is None):
             places[name] = (here, len(here))
             here.add(name, _memory.memories_of(name, local)[0])
         else:
             places[name] = (elsewhere, len(elsewhere))
             elsewhere.append((name, local))
-    gathered, _memory_of_gathered = _gathered(elsewhere, sampling)
-    made = {id(here): _digests_of(here, sampling), id(elsewhere): _digests_of(gathered)}
+    made = {id(here): _digests_of(here, sampling), id(elsewhere): _gathered(elsewhere, sampling)}
     return b"".join(made[id(part)][at * _DIGEST_BYTES:at * _DIGEST_BYTES + _KEPT_BYTES]
                     for part, at in places.values())
 
@@ -199,19 +200,35 @@ def _digests_of(records, sampling=None):
 
 
 def _gathered(tensors, sampling):
-    """(records of what a sampling looks at in tensors on a device, the memory that one copy brought
-    it to)."""
-    records, slices, host = Records(), [], None
+    """The digests of what a sampling looks at in tensors on a device: only that comes to the host,
+    many stretches by one copy."""
+    digests, slices, bytes_ = b"", [], 0
     for name, value in tensors:
         where = _sampled_box(name, value, sampling)
-        slices.append(value.detach()[where].contiguous().flatten().view(torch.uint8))
-    if slices:
-        host, begin = torch.cat(slices).cpu(), 0
-        for (name, _), each in zip(tensors, slices):
-            part = host[begin:begin + len(each)]
-            records.add(name, _memory.memory_of_tensor(part))
-            begin += len(each)
-    return records, host
+        part = value.detach()[where].resolve_conj().resolve_neg()
+        slices.append((name, part.contiguous().flatten().view(torch.uint8)))
+        bytes_ += len(slices[-1][1])
+        if bytes_ >= _GATHERED_BYTES:
+            digests += _digests_of_slices(slices)
+            slices, bytes_ = [], 0
+    return digests + _digests_of_slices(slices)
+
+
+def _digests_of_slices(slices):
+    """Of bytes on devices, of one device in a row."""
+    records, hosts = Records(), []
+    for _, of_device in itertools.groupby(slices, key=lambda each: each[1].device):
+        of_device = list(of_device)
+        host, begin = _on_host(torch.cat([part for _, part in of_device])), 0
+        hosts.append(host)  # until they are digested
+        for name, part in of_device:
+            records.add(name, _memory.memory_of_tensor(host[begin:begin + len(part)]))
+            begin += len(part)
+    return _digests_of(records)
+
+
+def _on_host(gathered):
+    return gathered.cpu()
 
 
 def _sampled_box(name, value, sampling):

@@ -13,7 +13,7 @@ from torch.distributed.checkpoint.metadata import MetadataIndex, StorageMeta
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
-from .. import _collector, _saving
+from .. import _collector, _devices, _saving
 from ..errors import UsageError
 from . import _agreement, _dealing, _metadata, _orders, _ranks, _tripwires
 from ._contribution import Contribution
@@ -98,6 +98,7 @@ class StorageWriter(Placed, dcp.StorageWriter):
                 for plan, order in zip(plans, orders)]
 
     def write_data(self, plan, planner):
+        _devices.refuse_capture()
         self._orders = _orders.take() or plan.storage_data
         if self._orders.tag != self._place.tag:
             raise UsageError(f"this rank saves '{self._place.tag}', the coordinator "
