@@ -85,27 +85,37 @@ Result<TransferRecipes> WindowSender::recipes_of(const ChunkPieces& chunk) {
   return *std::move(recipes);
 }
 
-/// About a block of items from the middle, where all of them lie as rows in the same way; else all.
-static std::vector<Content> samples_of(const ChunkPieces& chunk) {
-  constexpr uint64_t kSampleBytes = 256 << 10;
-  std::vector<Content> samples;
-  const gpu::Tile* const first =
-      chunk.pieces.front().content.tile ? &*chunk.pieces.front().content.tile : nullptr;
-  bool is_alike = first != nullptr && first->rows > 1;
-  for (const StagedPiece& piece : chunk.pieces) {
-    samples.push_back(piece.content);
-    is_alike = is_alike && piece.content.tile && piece.content.tile->rows == first->rows &&
-               piece.before->tile->rows == first->rows;
-  }
-  for (const StagedPiece& piece : chunk.pieces) samples.push_back(*piece.before);
-  if (!is_alike) return samples;
-  const uint64_t rows = std::clamp<uint64_t>(kSampleBytes / first->row_bytes, 1, first->rows);
-  for (Content& sample : samples) {
-    gpu::Tile& tile = *sample.tile;
+/// The middle one of what lies as rows, or, in one row, the middle of that: about so many items.
+static void cut_to_middle(Content& content, uint64_t items_wanted) {
+  gpu::Tile& tile = *content.tile;
+  const uint64_t item_bytes = content.boxes.front().item_bytes;
+  if (tile.rows == 1) {
+    const uint64_t items = tile.row_bytes / item_bytes, count = std::min(items, items_wanted);
+    tile.data += (items - count) / 2 * item_bytes;
+    tile.row_bytes = count * item_bytes;
+  } else {
+    const uint64_t rows =
+        std::clamp<uint64_t>(items_wanted * item_bytes / tile.row_bytes, 1, tile.rows);
     tile.data += static_cast<int64_t>((tile.rows - rows) / 2) * tile.stride_bytes;
     tile.rows = rows;
-    sample.bytes = rows * tile.row_bytes;
   }
+  content.bytes = tile.rows * tile.row_bytes;
+}
+
+/// Of all units, and then of what was before, the same items: about as many as an encoder's trial
+/// takes. All of them where they do not lie alike.
+static std::vector<Content> samples_of(const ChunkPieces& chunk) {
+  constexpr uint64_t kSampleItems = 65536;
+  std::vector<Content> samples;
+  for (const StagedPiece& piece : chunk.pieces) samples.push_back(piece.content);
+  for (const StagedPiece& piece : chunk.pieces) samples.push_back(*piece.before);
+  const auto& first = samples.front().tile;
+  const bool is_alike =
+      first && std::all_of(samples.begin(), samples.end(), [&](const Content& each) {
+        return each.tile && each.tile->rows == first->rows;
+      });
+  if (!is_alike) return samples;
+  for (Content& sample : samples) cut_to_middle(sample, kSampleItems);
   return samples;
 }
 

@@ -18,7 +18,8 @@ import cairn
 import ranks
 import simulated
 from cairn import _devices, _library, _saving
-from cairn.torch import AsyncSaver, _live
+from cairn.errors import ExistsError
+from cairn.torch import AsyncSaver, _live, device_options
 from simulated import DevicesTest, a_state, copy_of
 
 
@@ -302,6 +303,61 @@ def save_together(rank, size, path):
             except cairn.UsageError as error:
                 text = error.message
         return found, devices.streams[0], text
+
+
+SAMPLE = 2 * 2 * 65536  # bytes by which a save learns how chunks of bfloat16 travel
+
+
+class KeptOnDevice(DevicesTest):
+    """What was saved last stays on the device, and only what differs crosses over."""
+
+    def setUp(self):
+        super().setUp()
+        device_options(pinned_bytes=16 << 20, slab_bytes=4 << 20, device_bytes=64 << 20)
+        self.saver = AsyncSaver(self.store, keep_on_device=True)
+        self.addCleanup(self.saver.close)
+        self.state = {"w": self.devices.put(torch.randn(800, 1000).bfloat16()),
+                      "turned": self.devices.put(torch.randn(90, 70).t(), 1),
+                      "host": torch.arange(100.0)}
+
+    def change(self):
+        self.state["w"].view(-1)[torch.randperm(800000)[:40000]] += 1
+        self.state["host"] += 1
+
+    def save(self, tag, **options):
+        handle = self.saver.save(tag, self.state, **options)
+        if options.get("overlap"):
+            handle.wait_read()
+        wanted = copy_of(self.state)
+        self.change()
+        result = handle.result(60)
+        self.assert_same(self.store.load(tag), wanted)
+        return result["brought_bytes"]
+
+    def test_only_what_differs_is_brought(self):
+        whole = self.save("run/0")
+        self.assertGreater(whole, 1600000)
+        for number in range(1, 4):
+            self.assertLess(self.save(f"run/{number}", overlap=number % 2 == 0), SAMPLE + whole / 5)
+
+    def test_after_a_failed_save_all_is_brought(self):
+        whole = self.save("run/0")
+        with self.assertRaises(ExistsError):
+            self.save("run/0")
+        self.assertGreater(self.save("run/1"), whole / 2)
+        self.assertLess(self.save("run/2"), SAMPLE + whole / 5)
+
+    def test_another_base_is_no_use(self):
+        whole = self.save("run/0")
+        self.save("other/0")
+        self.assertGreater(self.save("run/1", base="run/0"), whole / 2)
+
+    def test_without_room_all_is_brought(self):
+        whole = self.save("run/0")
+        with mock.patch.object(torch, "empty_like", side_effect=torch.OutOfMemoryError("none")):
+            self.saver._kept.clear()
+            self.save("run/1")
+        self.assertGreater(self.save("run/2"), whole / 2)
 
 
 class Ranks(DevicesTest):

@@ -18,6 +18,7 @@ class Saving:
         self._done = threading.Event()
         self._may_change = threading.Event()  # the tensors: they are read, or the save has ended
         self._is_read = False
+        self._before_change = None
         self._result, self._error = None, None
         self._lock = threading.Lock()
         self._is_told = True  # the error was raised to somebody, or there is none
@@ -48,7 +49,18 @@ class Saving:
             return False
         if not self._is_read:
             self.raise_untold()
+        self._prepare_change()
         return True
+
+    def before_change(self, call):
+        """Calls it once, in wait_read() of whoever comes first, if all was read."""
+        self._before_change = call
+
+    def _prepare_change(self):
+        with self._lock:
+            call, self._before_change = self._before_change, None
+        if call is not None and self._is_read:
+            call()
 
     def wait(self, timeout=None):
         """Whether it ended within `timeout` seconds. Raises what it failed with, unless that was

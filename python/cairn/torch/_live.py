@@ -41,6 +41,11 @@ class Live:
             [(box.name, box.memory.owner, box.memory.device) for box in self._boxes], later=True,
             on_read=self._let_go)
 
+    @property
+    def boxes(self):
+        """Of _saving.Box, while they are not read."""
+        return self._boxes
+
     def watch_optimizers(self):
         """PyTorch's own: those that are fused do not count what they write to."""
         _watch_steps()
