@@ -184,6 +184,25 @@ std::optional<size_t> ClusterEncoder::choose(const Cluster& cluster, size_t memb
   return best;
 }
 
+std::vector<EncodingWay> ClusterEncoder::all_ways(const Cluster& cluster, size_t member,
+                                                  const StepFacts& facts,
+                                                  bool weights_first) const {
+  if (options_.zstd_level != 0) return {{Way::kZstd}};
+  const bool from_gradients =
+      facts.optimizer == OptimizerKind::kSgd || facts.optimizer == OptimizerKind::kMuon;
+  return ways_of(cluster, member, {options_.predict, weights_first, from_gradients});
+}
+
+std::optional<FittedWay> ClusterEncoder::find_way(const Cluster& cluster, size_t member,
+                                                  const StepFacts& facts, bool weights_first) {
+  const auto ways = all_ways(cluster, member, facts, weights_first);
+  const auto best = try_all(cluster, member, ways, facts);
+  if (!best) return std::nullopt;
+  FittedWay found{ways[*best]};
+  if (found.way.way == Way::kReplay) found.parameters = fit(cluster, member, found.way, facts);
+  return found;
+}
+
 /// Whether it decodes to the bytes it was made of.
 static Status prove(const Encoded& encoded, const std::vector<ByteSpan>& bases, ByteSpan now) {
   thread_local AlignedBuffer room;
@@ -201,14 +220,7 @@ Result<std::optional<EncodedChunk>> ClusterEncoder::encode(const Cluster& cluste
   const std::optional<EncodedChunk> raw;
   if (is_zero(self.now)) return EncodedChunk{{Encoding::kZero, {}, {}}, {}, {}};
   if (self.before.empty() && options_.has_time && !options_.has_time()) return raw;
-  std::vector<EncodingWay> ways;
-  if (options_.zstd_level != 0) {
-    ways.push_back({Way::kZstd});
-  } else {
-    const bool from_gradients =
-        facts.optimizer == OptimizerKind::kSgd || facts.optimizer == OptimizerKind::kMuon;
-    ways = ways_of(cluster, member, {options_.predict, weights_first, from_gradients});
-  }
+  const std::vector<EncodingWay> ways = all_ways(cluster, member, facts, weights_first);
   // Ways that are likelier than that of the base may be new.
   std::optional<size_t> chosen = 0;
   std::optional<Encoded> encoded;

@@ -24,6 +24,12 @@ struct EncoderOptions {
   std::function<bool()> has_time = {};
 };
 
+/// A way, with the numbers of its rule if it has one.
+struct FittedWay {
+  EncodingWay way;
+  std::optional<ReplayParameters> parameters = {};
+};
+
 /// Threads: any.
 class ClusterEncoder {
  public:
@@ -34,7 +40,14 @@ class ClusterEncoder {
   Result<std::optional<EncodedChunk>> encode(const Cluster& cluster, size_t member,
                                              const StepFacts& facts, bool weights_first);
 
+  /// What a trial of these bytes shows to be the best way; nullopt when none is worth it. The facts
+  /// are those of the member, as for encode().
+  std::optional<FittedWay> find_way(const Cluster& cluster, size_t member, const StepFacts& facts,
+                                    bool weights_first);
+
  private:
+  std::vector<EncodingWay> all_ways(const Cluster& cluster, size_t member, const StepFacts& facts,
+                                    bool weights_first) const;
   /// What chunks have in common that a trial speaks for.
   struct Kind {
     Role role = Role::kNone;

@@ -83,20 +83,74 @@ static ItemForm form_of(const TensorSource& source) {
   return {bytes, is_float(source.dtype)};
 }
 
-/// What may be built upon of the base; nullopt when nothing may.
-std::optional<BaseUnit> ClusterWriter::base_of(const DigestedUnit& unit) const {
+/// The base's copy of the same box; nullopt when it has none.
+std::optional<BaseUnit> ClusterWriter::base_at(const DigestedUnit& unit) const {
   if (base_ == nullptr || unit.unit.item >= plan_.tensors.size()) return std::nullopt;
   const auto& [item, chunk, is_piece, box, sources] = unit.unit;
   const auto base = base_->unit_at(item, chunk, is_piece ? &box : nullptr);
-  if (!base || base->decoded_bytes != unit.bytes) return std::nullopt;
-  if (must_stand_alone(item) && !base_->stands_alone(item, chunk)) return std::nullopt;
+  return base && base->decoded_bytes == unit.bytes ? base : std::nullopt;
+}
+
+/// The same where a copy may be made from it.
+std::optional<BaseUnit> ClusterWriter::base_of(const DigestedUnit& unit) const {
+  const auto base = base_at(unit);
+  const size_t item = unit.unit.item;
+  if (base && must_stand_alone(item) && !base_->stands_alone(item, unit.unit.chunk)) {
+    return std::nullopt;
+  }
   return base;
+}
+
+/// What it is; not its bytes, nor those of its base.
+Member ClusterWriter::member_of(const DigestedUnit& unit) const {
+  Member member;
+  member.item = unit.unit.item;
+  member.digest = unit.digest;
+  member.place = unit.place;
+  member.is_tensor = unit.unit.item < plan_.tensors.size();
+  member.is_inline = !unit.unit.is_piece && unit.bytes <= kInlineBytesMax;
+  member.is_wanted = unit.is_wanted;
+  if (!member.is_tensor) return member;
+  const TensorSource& source = *plan_.tensors[unit.unit.item].first;
+  member.role = source.role;
+  member.dtype = source.dtype;
+  member.form = form_of(source);
+  return member;
+}
+
+std::vector<StepFacts> ClusterWriter::facts_of(const ChunkUnits& chunk) const {
+  std::vector<StepFacts> facts;
+  for (const DigestedUnit& unit : chunk.units) facts.push_back(facts_[unit.unit.item]);
+  return facts;
+}
+
+std::optional<TransferRecipes> ClusterWriter::recipes(const ChunkUnits& chunk) const {
+  Cluster cluster;
+  bool is_one_box = true;
+  for (const DigestedUnit& unit : chunk.units) {
+    cluster.push_back(member_of(unit));
+    is_one_box = is_one_box && unit.unit.box == chunk.units.front().unit.box;
+  }
+  // Pieces of several boxes are several clusters.
+  if (!is_one_box) return plain_recipes(cluster);
+  return recipe_book_.find(cluster, facts_of(chunk));
+}
+
+void ClusterWriter::learn(const ChunkUnits& chunk, std::span<const ByteSpan> now,
+                          std::span<const ByteSpan> before) {
+  Cluster cluster;
+  for (size_t i = 0; i < chunk.units.size(); ++i) {
+    Member& member = cluster.emplace_back(member_of(chunk.units[i]));
+    member.now = now[i];
+    member.before = before[i];
+  }
+  recipe_book_.learn(encoder_, cluster, facts_of(chunk));
 }
 
 std::vector<std::optional<Digest>> ClusterWriter::base_digests(const ChunkUnits& chunk) const {
   std::vector<std::optional<Digest>> digests;
   for (const DigestedUnit& unit : chunk.units) {
-    const auto base = base_of(unit);
+    const auto base = base_at(unit);
     digests.push_back(base ? std::optional(base->digest) : std::nullopt);
   }
   return digests;
@@ -107,7 +161,7 @@ Status ClusterWriter::recall(const ChunkUnits& chunk, std::span<const MutableByt
   std::vector<MutableBytes> wanted;
   for (size_t i = 0; i < chunk.units.size(); ++i) {
     const DigestedUnit& unit = chunk.units[i];
-    const auto base = base_of(unit);
+    const auto base = base_at(unit);
     if (!base) return fail(Code::kCorrupt, "a copy of the base is no longer there");
     if (base_memory_.recall(unit.unit.item, unit.unit.box, base->digest, rooms[i])) continue;
     refs.push_back(base->ref);
@@ -121,25 +175,15 @@ Status ClusterWriter::recall(const ChunkUnits& chunk, std::span<const MutableByt
       });
 }
 
-Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk, std::span<const size_t> numbers) {
+Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk,
+                                          std::span<const size_t> numbers) {
   thread_local std::vector<AlignedBuffer> rooms;
   if (rooms.size() < numbers.size()) rooms.resize(numbers.size());
   Cluster cluster;
   for (const size_t number : numbers) {
     const DigestedUnit& unit = chunk.units[number];
-    Member& member = cluster.emplace_back();
-    member.item = unit.unit.item;
-    member.digest = unit.digest;
-    member.place = unit.place;
-    member.is_tensor = unit.unit.item < plan_.tensors.size();
-    member.is_inline = !unit.unit.is_piece && unit.bytes <= kInlineBytesMax;
-    member.is_wanted = unit.is_wanted;
+    Member& member = cluster.emplace_back(member_of(unit));
     CAIRN_TRY(member.now, bytes_of(unit, rooms[cluster.size() - 1]));
-    if (!member.is_tensor) continue;
-    const TensorSource& source = *plan_.tensors[unit.unit.item].first;
-    member.role = source.role;
-    member.dtype = source.dtype;
-    member.form = form_of(source);
     member.base = base_of(unit);
   }
   return cluster;
@@ -147,7 +191,7 @@ Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk, std::span<con
 
 /// What the caller has of the base at the same boxes.
 void ClusterWriter::recall_before(const ChunkUnits& chunk, std::span<const size_t> numbers,
-                               Cluster& cluster) const {
+                                  Cluster& cluster) const {
   thread_local std::vector<AlignedBuffer> rooms;
   if (rooms.size() < cluster.size()) rooms.resize(cluster.size());
   for (size_t i = 0; i < cluster.size(); ++i) {

@@ -14,6 +14,7 @@
 #include "lib/restore_budget.h"
 #include "lib/saved_pages.h"
 #include "lib/step_facts.h"
+#include "lib/transfer_recipes.h"
 #include "store/pack_reader.h"
 
 namespace cairn {
@@ -30,8 +31,11 @@ class ClusterWriter {
   /// them must be in the host's memory where any is wanted.
   Status write_new(const ChunkUnits& chunk);
 
-  /// ChunkSteps::base_digests() and recall().
+  // As ChunkSteps (lib/staged_calls.h) says.
   std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) const;
+  std::optional<TransferRecipes> recipes(const ChunkUnits& chunk) const;
+  void learn(const ChunkUnits& chunk, std::span<const ByteSpan> now,
+             std::span<const ByteSpan> before);
   Status recall(const ChunkUnits& chunk, std::span<const MutableBytes> rooms);
 
   /// Whether the item's copies must not be made from those of other tensors.
@@ -39,9 +43,12 @@ class ClusterWriter {
 
  private:
   std::function<bool()> time_to_encode() const;
+  std::optional<BaseUnit> base_at(const DigestedUnit& unit) const;
   std::optional<BaseUnit> base_of(const DigestedUnit& unit) const;
   Result<ByteSpan> bytes_of(const DigestedUnit& digested, AlignedBuffer& room) const;
   Status write_cluster(const ChunkUnits& chunk, std::span<const size_t> units);
+  Member member_of(const DigestedUnit& unit) const;
+  std::vector<StepFacts> facts_of(const ChunkUnits& chunk) const;
   Result<Cluster> cluster_of(const ChunkUnits& chunk, std::span<const size_t> units);
   void recall_before(const ChunkUnits& chunk, std::span<const size_t> units,
                      Cluster& cluster) const;
@@ -59,6 +66,7 @@ class ClusterWriter {
   ClusterEncoder encoder_, opaque_encoder_;
   BaseMemory base_memory_;
   std::vector<StepFacts> facts_;  // by tensor
+  RecipeBook recipe_book_;
   PackReader packs_;
 };
 

@@ -8,7 +8,7 @@
 
 #include "lib/cairn.hpp"
 #include "lib/load_plan.h"
-#include "lib/staging.h"
+#include "lib/staged_calls.h"
 
 namespace cairn {
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/encodings/cast.h"
+#include "lib/staged_calls.h"
 
 namespace cairn {
 

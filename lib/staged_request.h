@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "lib/cairn.hpp"
-#include "lib/staging.h"
+#include "lib/staged_calls.h"
 
 namespace cairn {
 

@@ -78,6 +78,11 @@ void append_corrections(ByteSpan items, const Predict& predict, ItemForm form, E
   if (all_sparse != nullptr) *all_sparse = is_all_sparse;
 }
 
+void apply_residuals(ByteSpan residuals, ItemForm form, MutableBytes items) {
+  item_kernel().correct(residuals.data(), items.size() / form.bytes, form.bytes, form.is_float,
+                        items.data());
+}
+
 static Status expect_end(ByteSpan stored) {
   if (stored.empty()) return {};
   return fail(Code::kCorrupt, fmt::format("{} bytes follow the last block", stored.size()));

@@ -37,6 +37,9 @@ void append_corrections(ByteSpan items, const Predict& predict, ItemForm form, E
 Status read_corrections(ByteSpan stored, const Predict& predict, ItemForm form, MutableBytes out,
                         bool only_sparse = false);
 
+/// `items` holds the prediction before and what the residuals make of it after.
+void apply_residuals(ByteSpan residuals, ItemForm form, MutableBytes items);
+
 Status decode_planes(ByteSpan parameters, ByteSpan stored, MutableBytes out);
 /// kDelta and kSparse. `out` may be the base itself: what does not change is then not touched.
 Status decode_delta(Encoding encoding, ByteSpan parameters, ByteSpan stored, ByteSpan base,

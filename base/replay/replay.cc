@@ -68,6 +68,27 @@ Status check_sizes(const ReplayParameters& parameters, const Predictor& predicto
 
 }  // namespace
 
+bool has_gradient(const ReplayParameters& parameters) {
+  return Predictor(parameters).program().has_gradient;
+}
+
+Status predict_replay(const ReplayParameters& parameters, std::span<const ByteSpan> bases,
+                      ByteSpan gradient, MutableBytes out) {
+  const PlainFloats plain;
+  const Predictor predictor(parameters);
+  CAIRN_CHECK(check_sizes(parameters, predictor, bases, out.size()));
+  Inputs inputs{};
+  std::copy_n(bases.begin(), predictor.program().bases, inputs.begin());
+  if (predictor.program().has_gradient) {
+    if (gradient.size() != out.size() / item_bytes(parameters.result) * 2) {
+      return fail(Code::kCorrupt, "a replay with a gradient of another length");
+    }
+    inputs[predictor.program().bases] = gradient;
+  }
+  predictor.predict(std::span(inputs).first(predictor.inputs()), 0, out);
+  return {};
+}
+
 Encoded encode_replay(const ReplayParameters& parameters, ByteSpan items,
                       std::span<const ByteSpan> bases, Effort effort) {
   const PlainFloats plain;  // also where a gradient is looked for

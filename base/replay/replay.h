@@ -67,6 +67,13 @@ Bytes encode_replay_parameters(const ReplayParameters& parameters);
 /// Errors: kCorrupt, kNewerFormat (a rule or variant that this version does not know).
 Result<ReplayParameters> decode_replay_parameters(ByteSpan bytes);
 
+/// Whether the rule takes a gradient beside its bases. REQUIRES: a known rule and variant.
+bool has_gradient(const ReplayParameters& parameters);
+/// What the rule predicts. `gradient`: BF16, of rules that take one. Errors: kCorrupt for sizes
+/// that do not fit. Threads: any; sets its own rounding mode.
+Status predict_replay(const ReplayParameters& parameters, std::span<const ByteSpan> bases,
+                      ByteSpan gradient, MutableBytes out);
+
 /// Looks for the variant and the numbers that predict a sample of `items` best. nullopt when the
 /// facts do not suffice or nothing predicts them noticeably. Costs about a millisecond.
 /// REQUIRES: base_count(rule) bases of as many items. Threads: any.

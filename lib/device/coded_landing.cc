@@ -1,69 +1,124 @@
 #include "lib/device/coded_landing.h"
 
 #include <algorithm>
-#include <map>
 
 namespace cairn {
 
 uint64_t coded_bytes_most(const StagingOptions& options) { return options.slab_bytes / 4; }
 
-static std::vector<const Content*> contents_of(const std::vector<StagedPiece>& pieces) {
+static uint64_t gradient_bytes(const gpu::TransformChunk& chunk) {
+  return round_up(2 * chunk.count, 16);
+}
+
+std::vector<const Content*> CodedLanding::contents() const {
   std::vector<const Content*> contents;
-  for (const StagedPiece& piece : pieces) contents.push_back(&piece.content);
+  for (const CodedUnits& chunk : chunks_) {
+    for (const StagedPiece& piece : chunk.pieces) contents.push_back(&piece.content);
+  }
   return contents;
 }
 
-Result<CodedLanding> CodedLanding::begin(Lane& lane, unsigned turn, std::vector<StagedPiece> pieces,
-                                         std::span<const ItemForm> forms, MutableBytes host) {
+Result<CodedLanding> CodedLanding::begin(Lane& lane, unsigned turn, std::vector<CodedUnits> chunks,
+                                         MutableBytes host) {
   CodedLanding landing;
   landing.lane_ = &lane;
   landing.turn_ = turn;
-  landing.pieces_ = std::move(pieces);
+  landing.chunks_ = std::move(chunks);
   landing.host_ = host;
   Arena& arena = lane.slab(turn);
   CAIRN_CHECK(gpu::wait_for(lane.work(), lane.copied(turn)));
   arena.clear();
   std::vector<const Content*> befores;
-  for (const StagedPiece& piece : landing.pieces_) befores.push_back(&*piece.before);
-  CAIRN_TRY(landing.now_, gather_contents(lane, arena, contents_of(landing.pieces_)));
-  CAIRN_TRY(landing.before_, gather_contents(lane, arena, befores));
-  std::vector<gpu::Tile> tiles = landing.now_.tiles;
-  tiles.insert(tiles.end(), landing.before_.tiles.begin(), landing.before_.tiles.end());
-  CAIRN_TRY(landing.digests_, enqueue_digests(lane, arena, tiles));
-  std::map<unsigned, Group> by_width;
-  for (size_t i = 0; i < forms.size(); ++i) by_width[forms[i].bytes].contents.push_back(i);
-  const uint64_t told_bytes =
-      landing.digests_.bytes + sizeof(gpu::TransformState) * by_width.size();
-  landing.told_ = host.last(told_bytes);
-  MutableBytes states = landing.told_.subspan(landing.digests_.bytes);
-  for (auto& [item_bytes, group] : by_width) {
-    group.item_bytes = item_bytes;
-    CAIRN_CHECK(landing.encode(group, arena));
-    CAIRN_CHECK(lane.bring(lane.work(), states.first(sizeof(gpu::TransformState)),
-                               group.spans.state.data));
-    states = states.subspan(sizeof(gpu::TransformState));
-    landing.groups_.push_back(std::move(group));
+  for (const CodedUnits& chunk : landing.chunks_) {
+    for (const StagedPiece& piece : chunk.pieces) befores.push_back(&*piece.before);
   }
-  CAIRN_CHECK(lane.bring(lane.work(), landing.told_.first(landing.digests_.bytes),
-                             landing.digests_.data));
-  CAIRN_TRY(landing.seen_, gpu::Event::make());
-  CAIRN_CHECK(landing.seen_.record(lane.work()));
+  CAIRN_TRY(landing.now_, gather_contents(lane, arena, landing.contents()));
+  CAIRN_TRY(landing.before_, gather_contents(lane, arena, befores));
+  Place place;
+  for (place.chunk = 0; place.chunk < landing.chunks_.size(); ++place.chunk) {
+    const size_t units = landing.chunks_[place.chunk].pieces.size();
+    for (place.unit = 0; place.unit < units; ++place.unit, ++place.content) {
+      CAIRN_CHECK(landing.add(place, arena));
+    }
+  }
+  for (Group& group : landing.groups_) CAIRN_CHECK(landing.encode(group, arena));
+  CAIRN_CHECK(landing.look(arena));
   return landing;
 }
 
-Status CodedLanding::encode(Group& group, Arena& arena) {
-  std::vector<gpu::TransformChunk> chunks;
-  for (const size_t i : group.contents) {
-    gpu::TransformChunk& chunk = chunks.emplace_back();
-    chunk.items = now_.tiles[i].data;
-    chunk.count = pieces_[i].content.bytes / group.item_bytes;
-    chunk.bases[0] = before_.tiles[i].data;
-  }
+static gpu::Transform transform_of(const TransferRecipe& recipe) {
   gpu::Transform transform;
-  transform.prediction = gpu::Prediction::kXor;
-  transform.coding = gpu::Coding::kSparse;
-  transform.form.bytes = static_cast<uint8_t>(group.item_bytes);
-  CAIRN_TRY(group.plan, gpu::TransformPlan::make(std::move(transform), chunks));
+  transform.form = recipe.form;
+  switch (recipe.way) {
+    case Way::kDelta:
+      transform.prediction = gpu::Prediction::kXor;
+      transform.coding = gpu::Coding::kSparse;
+      break;
+    case Way::kDerived:
+      transform.prediction = gpu::Prediction::kDerived;
+      transform.coding = gpu::Coding::kSparse;
+      transform.cast = recipe.cast;
+      break;
+    case Way::kReplay:
+      transform.prediction = gpu::Prediction::kReplay;
+      transform.coding = gpu::Coding::kQuads;
+      break;
+    case Way::kZstd:
+    case Way::kPlanes:
+      break;
+  }
+  return transform;
+}
+
+CodedLanding::Group& CodedLanding::group_of(const TransferRecipe& recipe) {
+  const gpu::Transform wanted = transform_of(recipe);
+  for (Group& group : groups_) {
+    const gpu::Transform& known = group.transform;
+    if (known.prediction == wanted.prediction && known.coding == wanted.coding &&
+        known.form == wanted.form && known.cast == wanted.cast) {
+      return group;
+    }
+  }
+  groups_.emplace_back().transform = wanted;
+  return groups_.back();
+}
+
+/// The number of the rule's program in the transform.
+static uint32_t program_of(gpu::Transform& transform, const ReplayParameters& parameters) {
+  auto& programs = transform.programs;
+  const auto known = std::find(programs.begin(), programs.end(), parameters);
+  const auto number = static_cast<uint32_t>(known - programs.begin());
+  if (known == programs.end()) programs.push_back(parameters);
+  return number;
+}
+
+Status CodedLanding::add(const Place& place, Arena& arena) {
+  const TransferRecipe& recipe = chunks_[place.chunk].recipes[place.unit];
+  if (recipe.way == Way::kPlanes) {
+    whole_.push_back(place);
+    return {};
+  }
+  Group& group = group_of(recipe);
+  gpu::TransformChunk& chunk = group.items.emplace_back();
+  chunk.items = now_.tiles[place.content].data;
+  chunk.count = now_.tiles[place.content].row_bytes / recipe.form.bytes;
+  for (size_t i = 0; i < recipe.sources.size(); ++i) {
+    const size_t content = place.content - place.unit + recipe.sources[i].member;
+    chunk.bases[i] = (recipe.sources[i].before ? before_ : now_).tiles[content].data;
+  }
+  if (recipe.way == Way::kReplay) {
+    chunk.program = program_of(group.transform, recipe.parameters);
+    if (has_gradient(recipe.parameters)) {
+      CAIRN_TRY(const gpu::DeviceSpan room, take_room(arena, gradient_bytes(chunk)));
+      chunk.gradient = room.data;
+    }
+  }
+  group.places.push_back(place);
+  return {};
+}
+
+Status CodedLanding::encode(Group& group, Arena& arena) {
+  CAIRN_TRY(group.plan, gpu::TransformPlan::make(group.transform, group.items));
   const gpu::TransformPlan& plan = *group.plan;
   CAIRN_TRY(const gpu::DeviceSpan image, take_room(arena, plan.image().size()));
   CAIRN_TRY(group.spans.coded, take_room(arena, plan.coded_bytes()));
@@ -72,13 +127,39 @@ Status CodedLanding::encode(Group& group, Arena& arena) {
   CAIRN_TRY(group.spans.state, take_room(arena, sizeof(gpu::TransformState)));
   CAIRN_CHECK(gpu::copy_up(lane_->work(), image.data, plan.image()));
   CAIRN_CHECK(gpu::fill_zeros(lane_->work(), group.spans.state.data, group.spans.state.bytes));
+  const bool is_replay = group.transform.prediction == gpu::Prediction::kReplay;
+  if (is_replay) CAIRN_CHECK(gpu::find_gradients(lane_->work(), plan, image, lane_->share()));
   return gpu::encode(lane_->work(), plan, image, group.spans, lane_->share());
 }
 
+/// Enqueues what the host must know before it chooses: digests, and how large the corrections are.
+Status CodedLanding::look(Arena& arena) {
+  std::vector<gpu::Tile> tiles = now_.tiles;
+  tiles.insert(tiles.end(), before_.tiles.begin(), before_.tiles.end());
+  CAIRN_TRY(digests_, enqueue_digests(*lane_, arena, tiles));
+  constexpr uint64_t kStateBytes = sizeof(gpu::TransformState);
+  told_ = host_.last(digests_.bytes + kStateBytes * groups_.size());
+  CAIRN_CHECK(lane_->bring(lane_->work(), told_.first(digests_.bytes), digests_.data));
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    CAIRN_CHECK(lane_->bring(lane_->work(),
+                             told_.subspan(digests_.bytes + kStateBytes * i, kStateBytes),
+                             groups_[i].spans.state.data));
+  }
+  CAIRN_TRY(seen_, gpu::Event::make());
+  return seen_.record(lane_->work());
+}
+
 /// Whether what was before is what the base tag has.
-bool CodedLanding::is_base(size_t content) const {
-  const size_t at = sizeof(Digest) * (pieces_.size() + content);
-  return load_le<Digest>(told_, at) == pieces_[content].before_digest;
+bool CodedLanding::are_bases() const {
+  const size_t contents = now_.tiles.size();
+  size_t content = 0;
+  for (const CodedUnits& chunk : chunks_) {
+    for (const StagedPiece& piece : chunk.pieces) {
+      const auto digest = load_le<Digest>(told_, sizeof(Digest) * (contents + content++));
+      if (digest != piece.before_digest) return false;
+    }
+  }
+  return true;
 }
 
 uint64_t CodedLanding::values_bytes(size_t group) const {
@@ -86,44 +167,62 @@ uint64_t CodedLanding::values_bytes(size_t group) const {
   return load_le<gpu::TransformState>(told_, at).slab_bytes;
 }
 
-Result<LandedCodes> CodedLanding::finish() {
-  CAIRN_CHECK(seen_.wait());
-  bool is_worth_it = true;
-  for (size_t i = 0; i < pieces_.size(); ++i) is_worth_it = is_worth_it && is_base(i);
+uint64_t CodedLanding::coded_bytes() const {
   uint64_t bytes = 0;
   for (size_t i = 0; i < groups_.size(); ++i) {
-    bytes += groups_[i].spans.coded.bytes + groups_[i].spans.runs.bytes + values_bytes(i);
+    const Group& group = groups_[i];
+    bytes += group.spans.coded.bytes + group.spans.runs.bytes + values_bytes(i);
+    for (const gpu::TransformChunk& chunk : group.items) {
+      if (chunk.gradient != nullptr) bytes += gradient_bytes(chunk);
+    }
   }
-  // Making items of changes costs the host a look at the base: it must be worth a quarter.
-  if (is_worth_it && bytes <= now_.memory.bytes / 4 * 3) return send_codes();
+  for (const Place& place : whole_) bytes += landed_bytes(now_.tiles[place.content].row_bytes);
+  return bytes;
+}
+
+Result<LandedCodes> CodedLanding::finish() {
+  CAIRN_CHECK(seen_.wait());
+  // Making items of corrections costs the host a look at the base: it must be worth a quarter.
+  if (are_bases() && coded_bytes() <= now_.memory.bytes / 4 * 3) return send_codes();
   LandedCodes landed;
-  landed.is_whole = true;
-  CAIRN_TRY(landed.contents, Landing::send(*lane_, turn_, now_, contents_of(pieces_),
-                                           {digests_.data, sizeof(Digest) * pieces_.size()}, host_));
+  const auto all = contents();
+  CAIRN_TRY(landed.contents, Landing::send(*lane_, turn_, now_, all,
+                                           {digests_.data, sizeof(Digest) * all.size()}, host_));
   return landed;
 }
 
 Result<LandedCodes> CodedLanding::send_codes() {
   LandedCodes landed;
-  landed.codes.resize(pieces_.size());
+  for (const CodedUnits& chunk : chunks_) landed.sent.emplace_back(chunk.pieces.size());
   MutableBytes host = host_;
-  const auto copy = [&](gpu::DeviceSpan from, uint64_t bytes) -> Result<ByteSpan> {
+  const auto bring = [&](const uint8_t* from, uint64_t bytes) -> Result<ByteSpan> {
     const MutableBytes to = host.first(bytes);
-    host = host.subspan(bytes);
-    CAIRN_CHECK(lane_->bring(lane_->copies(), to, from.data));
+    host = host.subspan(round_up(bytes, 16));
+    CAIRN_CHECK(lane_->bring(lane_->copies(), to, from));
     return ByteSpan(to);
   };
+  for (const Place& place : whole_) {
+    const gpu::Tile& tile = now_.tiles[place.content];
+    CAIRN_TRY(landed.sent[place.chunk][place.unit].whole, bring(tile.data, tile.row_bytes));
+  }
   for (size_t g = 0; g < groups_.size(); ++g) {
     const Group& group = groups_[g];
-    CAIRN_TRY(const ByteSpan codes, copy(group.spans.coded, group.spans.coded.bytes));
-    CAIRN_TRY(const ByteSpan runs, copy(group.spans.runs, group.spans.runs.bytes));
-    CAIRN_TRY(const ByteSpan values, copy(group.spans.slab, values_bytes(g)));
-    const uint64_t tile_items = group.plan->tile_items();
-    for (size_t i = 0; i < group.contents.size(); ++i) {
-      const size_t content = group.contents[i];
-      landed.codes[content] = {codes.subspan(group.plan->coded_offset(i)),
-                               runs.subspan(sizeof(gpu::EscapedRun) * group.plan->first_tile(i)),
-                               values, tile_items, group.item_bytes};
+    const gpu::TransformPlan& plan = *group.plan;
+    CAIRN_TRY(const ByteSpan codes, bring(group.spans.coded.data, group.spans.coded.bytes));
+    CAIRN_TRY(const ByteSpan runs, bring(group.spans.runs.data, group.spans.runs.bytes));
+    CAIRN_TRY(const ByteSpan values, bring(group.spans.slab.data, values_bytes(g)));
+    const unsigned bits = group.transform.coding == gpu::Coding::kQuads ? 2 : 1;
+    for (size_t i = 0; i < group.places.size(); ++i) {
+      SentUnit& sent = landed.sent[group.places[i].chunk][group.places[i].unit];
+      sent.codes = {bits,
+                    codes.subspan(plan.coded_offset(i)),
+                    runs.subspan(sizeof(gpu::EscapedRun) * plan.first_tile(i)),
+                    values,
+                    plan.tile_items(),
+                    group.transform.form.bytes};
+      const gpu::TransformChunk& chunk = group.items[i];
+      if (chunk.gradient == nullptr) continue;
+      CAIRN_TRY(sent.gradient, bring(chunk.gradient, 2 * chunk.count));
     }
   }
   CAIRN_TRY(landed.landed, gpu::Event::make());

@@ -14,9 +14,9 @@
 #include "lib/chunk_units.h"
 #include "lib/device/device_staging.h"
 #include "lib/device/lane_digests.h"
-#include "lib/device/staged_piece.h"
 #include "lib/device/resident_bases.h"
 #include "lib/device/slab_storing.h"
+#include "lib/device/staged_piece.h"
 #include "lib/device/window_sender.h"
 
 namespace cairn {
@@ -33,7 +33,7 @@ class DeviceRounds {
         steps_(steps),
         call_(call),
         storing_(plan, steps, call, slots.count() + 1),
-        sender_(staging.options(), plan, lanes, slots, storing_) {}
+        sender_(staging.options(), lanes, slots, steps, storing_) {}
 
   /// `fence`: called when the devices read the tensors no more.
   Status run(const std::function<void()>& fence);

@@ -8,7 +8,7 @@
 
 #include "lib/device/lane.h"
 #include "lib/device/slots.h"
-#include "lib/staging.h"
+#include "lib/staged_calls.h"
 
 namespace cairn {
 

@@ -58,17 +58,16 @@ static std::vector<MutableBytes> rooms_of(const ChunkUnits& chunk, AlignedBuffer
   return rooms;
 }
 
-/// Units are what the base has, changed where they differ.
-Status SlabStoring::store_coded(ChunkUnits& chunk, std::span<const SparseCodes> codes) {
+Status SlabStoring::store_rebuilt(ChunkUnits& chunk, const TransferRecipes& recipes,
+                                  std::span<const SentUnit> sent) {
   thread_local AlignedBuffer memory;
   const size_t count = chunk.units.size();
   const auto rooms = rooms_of(chunk, memory);
   const std::span before = std::span(rooms).first(count), now = std::span(rooms).last(count);
   CAIRN_CHECK(steps_.recall(chunk, before));
+  CAIRN_CHECK(rebuild(recipes, sent, before, now));
   for (size_t i = 0; i < count; ++i) {
     DigestedUnit& unit = chunk.units[i];
-    std::copy(before[i].begin(), before[i].end(), now[i].begin());
-    CAIRN_CHECK(apply_xor(codes[i], now[i]));
     CAIRN_CHECK(check(unit, blake3(now[i])));
     place(unit, now[i]);
     unit.before = before[i];
@@ -76,22 +75,15 @@ Status SlabStoring::store_coded(ChunkUnits& chunk, std::span<const SparseCodes> 
   return steps_.store(chunk);
 }
 
-Status SlabStoring::store_coded(Window& window) {
-  CAIRN_CHECK(window.codes_landed.wait());
-  std::vector<size_t> first_codes;
-  size_t codes = 0;
-  for (const ChunkUnits& chunk : window.chunks) {
-    first_codes.push_back(codes);
-    codes += chunk.units.size();
-  }
+Status SlabStoring::store_rebuilt(Window& window) {
+  CAIRN_CHECK(window.sent_landed.wait());
   return parallel_for(window.chunks.size(), call_.threads, [&](uint64_t i) {
-    ChunkUnits& chunk = window.chunks[i];
-    return store_coded(chunk, std::span(window.codes).subspan(first_codes[i], chunk.units.size()));
+    return store_rebuilt(window.chunks[i], window.recipes[i], window.sent[i]);
   });
 }
 
 Status SlabStoring::store(Window& window) {
-  if (!window.codes.empty()) return store_coded(window);
+  if (!window.sent.empty()) return store_rebuilt(window);
   for (const auto& [landing, units] : window.landed) {
     CAIRN_CHECK(landing.wait());
     for (size_t i = 0; i < units.size(); ++i) {

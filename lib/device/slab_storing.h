@@ -6,11 +6,10 @@
 #include <vector>
 
 #include "base/pipeline.h"
-#include "lib/cairn.hpp"
-#include "lib/chunk_units.h"
 #include "lib/device/landing.h"
+#include "lib/device/rebuild.h"
 #include "lib/device/slots.h"
-#include "lib/device/sparse_codes.h"
+#include "lib/staged_calls.h"
 
 namespace cairn {
 
@@ -29,15 +28,17 @@ struct Window {
   Slots::Slot slot;
   std::vector<Landed> landed;
   std::vector<Carried> carried;
-  /// If there are any, of each unit of each chunk: all that has come of them.
-  std::vector<SparseCodes> codes;
-  gpu::Event codes_landed;
+  /// Of chunks that are rebuilt: what has come of each unit of each, and how to use it.
+  std::vector<std::vector<SentUnit>> sent;
+  std::vector<TransferRecipes> recipes;
+  gpu::Event sent_landed;
 };
 
 /// Threads: one gives; run by one of its own.
 class SlabStoring {
  public:
-  SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call, size_t windows_most);
+  SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
+              size_t windows_most);
   /// Gives up what is not yet stored.
   ~SlabStoring();
 
@@ -50,8 +51,9 @@ class SlabStoring {
  private:
   void run();
   Status store(Window& window);
-  Status store_coded(Window& window);
-  Status store_coded(ChunkUnits& chunk, std::span<const SparseCodes> codes);
+  Status store_rebuilt(Window& window);
+  Status store_rebuilt(ChunkUnits& chunk, const TransferRecipes& recipes,
+                       std::span<const SentUnit> sent);
   Status check(const DigestedUnit& unit, const Digest& landed) const;
 
   const SavePlan& plan_;

@@ -39,13 +39,6 @@ Status for_each_window(std::vector<ChunkPieces> chunks, const WindowLimits& limi
 
 }  // namespace
 
-/// As the encodings take them (lib/cluster_writer.cc), but for what is float.
-ItemForm WindowSender::form_of(const StagedPiece& piece) const {
-  const uint64_t item_bytes = plan_.tensors[piece.unit->unit.item].form.item_bytes;
-  const bool is_width = item_bytes == 2 || item_bytes == 4 || item_bytes == 8;
-  return {static_cast<uint8_t>(is_width ? item_bytes : 1)};
-}
-
 bool WindowSender::may_be_coded(const ChunkPieces& chunk) const {
   const bool is_all_here = chunk.pieces.size() == chunk.chunk.units.size();
   Lane* const lane = chunk.pieces.empty() ? nullptr : chunk.pieces.front().lane;
@@ -81,19 +74,73 @@ Status WindowSender::send_coded(std::vector<ChunkPieces> chunks) {
   return {};
 }
 
+/// How a chunk's units travel, found by one of its kind if need be.
+Result<TransferRecipes> WindowSender::recipes_of(const ChunkPieces& chunk) {
+  auto recipes = steps_.recipes(chunk.chunk);
+  if (!recipes) {
+    CAIRN_CHECK(learn(chunk));
+    recipes = steps_.recipes(chunk.chunk);
+  }
+  if (!recipes) return fail(Code::kBug, "nobody has learnt how a chunk travels");
+  return *std::move(recipes);
+}
+
+/// About a block of items from the middle, where all of them lie as rows in the same way; else all.
+static std::vector<Content> samples_of(const ChunkPieces& chunk) {
+  constexpr uint64_t kSampleBytes = 256 << 10;
+  std::vector<Content> samples;
+  const gpu::Tile* const first =
+      chunk.pieces.front().content.tile ? &*chunk.pieces.front().content.tile : nullptr;
+  bool is_alike = first != nullptr && first->rows > 1;
+  for (const StagedPiece& piece : chunk.pieces) {
+    samples.push_back(piece.content);
+    is_alike = is_alike && piece.content.tile && piece.content.tile->rows == first->rows &&
+               piece.before->tile->rows == first->rows;
+  }
+  for (const StagedPiece& piece : chunk.pieces) samples.push_back(*piece.before);
+  if (!is_alike) return samples;
+  const uint64_t rows = std::clamp<uint64_t>(kSampleBytes / first->row_bytes, 1, first->rows);
+  for (Content& sample : samples) {
+    gpu::Tile& tile = *sample.tile;
+    tile.data += static_cast<int64_t>((tile.rows - rows) / 2) * tile.stride_bytes;
+    tile.rows = rows;
+    sample.bytes = rows * tile.row_bytes;
+  }
+  return samples;
+}
+
+/// Brings some of it, and of what was there before.
+Status WindowSender::learn(const ChunkPieces& chunk) {
+  Lane& lane = *chunk.pieces.front().lane;
+  CAIRN_CHECK(finish_coding());  // it uses a slab
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane.device()));
+  const auto samples = samples_of(chunk);
+  std::vector<const Content*> contents;
+  for (const Content& sample : samples) contents.push_back(&sample);
+  const Slots::Slot slot = slots_.take(slots_.slot_bytes());
+  CAIRN_TRY(const Landing landing, Landing::begin(lane, turns_[&lane]++, contents, slot.span()));
+  CAIRN_CHECK(landing.wait());
+  std::vector<ByteSpan> now, before;
+  for (size_t i = 0; i < chunk.pieces.size(); ++i) {
+    now.push_back(landing.bytes(i));
+    before.push_back(landing.bytes(chunk.pieces.size() + i));
+  }
+  steps_.learn(chunk.chunk, now, before);
+  return {};
+}
+
 Status WindowSender::begin_coding(Lane& lane, std::vector<ChunkPieces> chunks) {
   CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane.device()));
-  Coding next{std::move(chunks), slots_.take(slots_.slot_bytes()), {}};
-  std::vector<StagedPiece> pieces;
-  std::vector<ItemForm> forms;
-  for (const ChunkPieces& chunk : next.chunks) {
-    for (const StagedPiece& piece : chunk.pieces) {
-      pieces.push_back(piece);
-      forms.push_back(form_of(piece));
-    }
+  std::vector<CodedUnits> coded;
+  for (ChunkPieces& chunk : chunks) {
+    CAIRN_TRY(auto recipes, recipes_of(chunk));
+    coded.push_back({std::move(chunk.pieces), std::move(recipes)});
   }
-  CAIRN_TRY(next.landing, CodedLanding::begin(lane, turns_[&lane]++, std::move(pieces), forms,
-                                              next.slot.span()));
+  Coding next;
+  for (ChunkPieces& chunk : chunks) next.chunks.push_back(std::move(chunk.chunk));
+  next.slot = slots_.take(slots_.slot_bytes());
+  CAIRN_TRY(next.landing,
+            CodedLanding::begin(lane, turns_[&lane]++, std::move(coded), next.slot.span()));
   CAIRN_CHECK(finish_coding());
   coding_ = std::move(next);
   return {};
@@ -103,19 +150,21 @@ Status WindowSender::begin_coding(Lane& lane, std::vector<ChunkPieces> chunks) {
 Status WindowSender::finish_coding() {
   if (!coding_) return {};
   Coding coding = *std::exchange(coding_, std::nullopt);
-  const std::vector<StagedPiece>& pieces = coding.landing.pieces();
-  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(pieces.front().lane->device()));
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(coding.landing.lane().device()));
   CAIRN_TRY(LandedCodes landed, coding.landing.finish());
   Window window;
   window.slot = std::move(coding.slot);
-  std::vector<DigestedUnit*> units;
-  for (const StagedPiece& piece : pieces) units.push_back(piece.unit);
-  for (ChunkPieces& chunk : coding.chunks) window.chunks.push_back(std::move(chunk.chunk));
-  if (landed.is_whole) {
-    window.landed.push_back({std::move(landed.contents), std::move(units)});
+  window.chunks = std::move(coding.chunks);
+  if (landed.contents) {
+    std::vector<DigestedUnit*> units;
+    for (const CodedUnits& chunk : coding.landing.chunks()) {
+      for (const StagedPiece& piece : chunk.pieces) units.push_back(piece.unit);
+    }
+    window.landed.push_back({*std::move(landed.contents), std::move(units)});
   } else {
-    window.codes = std::move(landed.codes);
-    window.codes_landed = std::move(landed.landed);
+    window.sent = std::move(landed.sent);
+    for (const CodedUnits& chunk : coding.landing.chunks()) window.recipes.push_back(chunk.recipes);
+    window.sent_landed = std::move(landed.landed);
   }
   return give(std::move(window));
 }

@@ -8,8 +8,8 @@
 
 #include "lib/device/coded_landing.h"
 #include "lib/device/device_staging.h"
-#include "lib/device/staged_piece.h"
 #include "lib/device/slab_storing.h"
+#include "lib/device/staged_piece.h"
 
 namespace cairn {
 
@@ -18,9 +18,9 @@ class WindowSender {
  public:
   using Lanes = std::map<unsigned, Lane*>;
   /// REQUIRES: all outlive this.
-  WindowSender(const StagingOptions& options, const SavePlan& plan, const Lanes& lanes,
-               Slots& slots, SlabStoring& storing)
-      : options_(options), plan_(plan), lanes_(lanes), slots_(slots), storing_(storing) {}
+  WindowSender(const StagingOptions& options, const Lanes& lanes, Slots& slots, ChunkSteps& steps,
+               SlabStoring& storing)
+      : options_(options), lanes_(lanes), slots_(slots), steps_(steps), storing_(storing) {}
 
   /// Sends all of them. Errors: the device's; what storing failed with.
   Status send(std::vector<ChunkPieces> chunks);
@@ -30,7 +30,7 @@ class WindowSender {
  private:
   /// Chunks whose changes are worked out on a device.
   struct Coding {
-    std::vector<ChunkPieces> chunks;
+    std::vector<ChunkUnits> chunks;
     Slots::Slot slot;
     CodedLanding landing;
   };
@@ -41,16 +41,18 @@ class WindowSender {
   Status finish_coding();
   Status send_whole(std::vector<ChunkPieces> chunks);
   Status send_window(std::vector<ChunkPieces> chunks);
-  Status carry_window(std::span<const StagedPiece* const> pieces, MutableBytes& host, Window& window);
+  Status carry_window(std::span<const StagedPiece* const> pieces, MutableBytes& host,
+                      Window& window);
   Status land_window(Lane& lane, std::span<const StagedPiece* const> pieces, MutableBytes& host,
                      Window& window);
   Status give(Window window);
-  ItemForm form_of(const StagedPiece& piece) const;
+  Result<TransferRecipes> recipes_of(const ChunkPieces& chunk);
+  Status learn(const ChunkPieces& chunk);
 
   const StagingOptions& options_;
-  const SavePlan& plan_;
   const Lanes& lanes_;
   Slots& slots_;
+  ChunkSteps& steps_;
   SlabStoring& storing_;
   std::map<Lane*, unsigned> turns_;  // slabs filled so far
   std::optional<Coding> coding_;

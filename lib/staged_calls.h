@@ -1,0 +1,83 @@
+// Between a save's or load's own steps and whoever brings bytes from and to devices (lib/device/).
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/cairn.hpp"
+#include "lib/chunk_units.h"
+#include "lib/load_plan.h"
+#include "lib/transfer_recipes.h"
+
+namespace cairn {
+
+/// The steps of a save's chunks that are the same wherever tensors lie. Threads: any, each chunk in
+/// one at a time.
+class ChunkSteps {
+ public:
+  virtual ~ChunkSteps() = default;
+  /// Neighbouring chunks, some megabytes of them; to be stored in the order of the jobs, roughly.
+  virtual uint64_t jobs() const = 0;
+  /// The chunks of a job. What is in the host's memory has rows and digests.
+  virtual Result<std::vector<ChunkUnits>> prepare(uint64_t job) = 0;
+  /// REQUIRES: all digests are there.
+  virtual Status decide(std::vector<ChunkUnits>& chunks) = 0;
+  /// The digest of what the base has of each unit's box; unset where it has nothing to build upon.
+  virtual std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) = 0;
+  /// How units like these travel with the least bytes; nullopt when nobody has learnt it.
+  virtual std::optional<TransferRecipes> recipes(const ChunkUnits& chunk) = 0;
+  /// From the bytes of one chunk's units, and what the base has of them.
+  virtual void learn(const ChunkUnits& chunk, std::span<const ByteSpan> now,
+                     std::span<const ByteSpan> before) = 0;
+  /// What the base has of each unit's box. REQUIRES: base_digests() are all there; rooms of the
+  /// units' sizes. Errors: kCorrupt when it cannot be read.
+  virtual Status recall(const ChunkUnits& chunk, std::span<const MutableBytes> rooms) = 0;
+  /// Stores what is wanted. REQUIRES: rows of all units of a chunk of which any is wanted.
+  virtual Status store(const ChunkUnits& chunk) = 0;
+};
+
+/// One save under way. Threads: one at a time.
+class StagedSave {
+ public:
+  virtual ~StagedSave() = default;
+  /// Brings the first bytes at a place of the host's or a device's memory. Errors: the device's.
+  virtual Status peek(const SourceBox& box, MutableBytes bytes) = 0;
+  /// Does all steps for all jobs. `fence` is called once no byte of a device is to be read any
+  /// more. `bases`: the tensors as the base tag has them; those on devices need not be sent whole.
+  /// Errors: the steps'; kUsage naming a tensor that has changed meanwhile; the device's.
+  virtual Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
+                     const CallOptions& call, const std::function<void()>& fence) = 0;
+  /// Bytes that came from devices to the host.
+  virtual uint64_t brought_bytes() const = 0;
+  /// What the caller should know, such as that a device had no room.
+  virtual std::vector<std::string> notes() const = 0;
+};
+
+/// A chunk or piece of a checkpoint on its way to a device.
+struct StagedUnit {
+  unsigned device = 0;
+  uint64_t bytes = 0;                          ///< decoded
+  uint64_t item_bytes = 1;                     ///< as stored
+  Box box = {};                                ///< what they are, row-major, in storage coordinates
+  std::vector<const TargetBox*> targets = {};  ///< on that device, which want some of it
+  std::optional<Digest> digest = {};           ///< to be checked; unset: it has been
+  std::function<Error()> corrupt = {};         ///< what is said when it is another
+};
+
+/// One load under way. Threads: any.
+class StagedLoad {
+ public:
+  virtual ~StagedLoad() = default;
+  /// `fill` puts the unit's bytes into memory that the device reads; they are checked, converted
+  /// and copied to the targets some time before finish() returns. Waits for room. Errors: fill's;
+  /// the device's; those of units before.
+  virtual Status put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) = 0;
+  /// Waits for all units. Errors: as put().
+  virtual Status finish() = 0;
+  virtual std::vector<std::string> notes() const = 0;
+};
+
+}  // namespace cairn
