@@ -136,22 +136,30 @@ static bool is_any_wanted(const ChunkUnits& chunk) {
                      [](const DigestedUnit& unit) { return unit.is_wanted; });
 }
 
-/// What is not wanted is done with.
+/// What is not wanted is done with, and given back by the threads that found that out.
 Status DeviceRounds::decide(Round& round) {
   return parallel_for(round.jobs.size(), call_.threads, [&](uint64_t i) -> Status {
-    CAIRN_CHECK(steps_.decide(round.jobs[i].chunks));
-    for (const ChunkUnits& chunk : round.jobs[i].chunks) {
-      if (!is_any_wanted(chunk)) CAIRN_CHECK(steps_.store(chunk));
+    Job job = std::move(round.jobs[i]);
+    CAIRN_CHECK(steps_.decide(job.chunks));
+    Job wanted;
+    for (size_t c = 0; c < job.chunks.size(); ++c) {
+      if (is_any_wanted(job.chunks[c])) {
+        wanted.chunks.push_back(std::move(job.chunks[c]));
+        wanted.pieces.push_back(std::move(job.pieces[c]));
+      } else {
+        CAIRN_CHECK(steps_.store(job.chunks[c]));
+      }
     }
+    round.jobs[i] = std::move(wanted);
     return {};
   });
 }
 
+/// Of what is wanted.
 Status DeviceRounds::fetch(Round& round) {
   std::vector<ChunkPieces> wanted;
   for (Job& job : round.jobs) {
     for (size_t i = 0; i < job.chunks.size(); ++i) {
-      if (!is_any_wanted(job.chunks[i])) continue;
       look_for_bases(job.chunks[i], job.pieces[i]);
       wanted.push_back({std::move(job.chunks[i]), std::move(job.pieces[i])});
     }
