@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""bundle_gpu.py targets BUILD, bundle_gpu.py copy BUILD OUT: the tests of kernels on a device and
-their benchmark, for a machine that has a driver and none of the packages."""
+"""bundle_gpu.py targets BUILD, bundle_gpu.py copy BUILD OUT: the tests of kernels, saves and
+loads on a device and their benchmarks, for a machine that has a driver and none of the packages."""
 import json
 import shutil
 import subprocess
@@ -8,16 +8,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ("gpu_bench", "device_path_bench")
 
 
 def programs(build):
-    """Tests of suite gpu, and the benchmark."""
+    """Tests of suite gpu, and the benchmarks."""
     listed = subprocess.run(["meson", "introspect", build, "--tests"], check=True,
                             capture_output=True, text=True).stdout
     tests = [Path(test["cmd"][0]) for test in json.loads(listed) if "cairn:gpu" in test["suite"]]
     if not tests:
         raise SystemExit("bundle: built without CUDA's nvcc, so there are no tests for a device")
-    return tests + [Path(build).resolve() / "tests/bench/gpu_bench"]
+    return tests + [Path(build).resolve() / "tests/bench" / name for name in BENCHMARKS]
 
 
 def copy(build, out):

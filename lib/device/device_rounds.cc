@@ -1,6 +1,7 @@
 #include "lib/device/device_rounds.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/pipeline.h"
 
@@ -26,8 +27,52 @@ Result<DeviceRounds::Job> DeviceRounds::prepare(uint64_t number) {
       StagedPiece& piece = pieces.emplace_back(StagedPiece{&unit, content_of(plan_, unit.unit)});
       piece.lane = lane_of(piece.content);
     }
+    for (const auto& [lane, cost] : costs_of(pieces)) job.costs[lane] += cost;
   }
   return job;
+}
+
+DeviceRounds::Costs DeviceRounds::costs_of(std::span<const StagedPiece> pieces) {
+  Costs costs;
+  for (const StagedPiece& piece : pieces) {
+    if (piece.lane != nullptr) costs[piece.lane] += digest_cost(piece.content);
+  }
+  return costs;
+}
+
+/// False, and nothing is added, where a lane has no room for all.
+bool DeviceRounds::add_costs(const Costs& added, Costs& costs) {
+  for (const auto& [lane, cost] : added) {
+    const auto sum = costs.find(lane);
+    const uint64_t taken = sum == costs.end() ? 0 : sum->second;
+    if (taken + cost > lane->digests(0).bytes()) return false;
+  }
+  for (const auto& [lane, cost] : added) costs[lane] += cost;
+  return true;
+}
+
+/// In parts, where a lane has not even room for one job. A chunk that it has no room for is
+/// carried.
+void DeviceRounds::add_prepared(Job job) {
+  Costs none;
+  if (add_costs(job.costs, none)) {
+    prepared_.push_back(std::move(job));
+    return;
+  }
+  Job part;
+  for (size_t i = 0; i < job.chunks.size(); ++i) {
+    std::vector<StagedPiece>& pieces = job.pieces[i];
+    Costs costs = costs_of(pieces);
+    if (!add_costs(costs, part.costs)) {
+      if (!part.chunks.empty()) prepared_.push_back(std::exchange(part, {}));
+      if (!add_costs(costs, part.costs)) {
+        for (StagedPiece& piece : pieces) piece.lane = nullptr;
+      }
+    }
+    part.chunks.push_back(std::move(job.chunks[i]));
+    part.pieces.push_back(std::move(pieces));
+  }
+  prepared_.push_back(std::move(part));
 }
 
 Status DeviceRounds::prepare_more() {
@@ -37,7 +82,7 @@ Status DeviceRounds::prepare_more() {
     CAIRN_TRY(jobs[i], prepare(next_job_ + i));
     return {};
   }));
-  std::move(jobs.begin(), jobs.end(), std::back_inserter(prepared_));
+  for (Job& job : jobs) add_prepared(std::move(job));
   next_job_ += count;
   return {};
 }
@@ -46,23 +91,10 @@ Status DeviceRounds::prepare_more() {
 /// more.
 Result<DeviceRounds::Round> DeviceRounds::begin_round() {
   Round round;
-  std::map<Lane*, uint64_t> costs;
-  const auto fits = [&](const Job& job) {
-    auto sums = costs;
-    for (const auto& pieces : job.pieces) {
-      for (const StagedPiece& piece : pieces) {
-        if (piece.lane != nullptr) sums[piece.lane] += digest_cost(piece.content);
-      }
-    }
-    for (const auto& [lane, sum] : sums) {
-      if (sum > lane->digests(0).bytes()) return false;
-    }
-    costs = std::move(sums);
-    return true;
-  };
+  Costs costs;
   for (;;) {
     if (prepared_.empty()) CAIRN_CHECK(prepare_more());
-    if (prepared_.empty() || !fits(prepared_.front())) break;
+    if (prepared_.empty() || !add_costs(prepared_.front().costs, costs)) break;
     round.jobs.push_back(std::move(prepared_.front()));
     prepared_.pop_front();
   }
@@ -104,22 +136,30 @@ static bool is_any_wanted(const ChunkUnits& chunk) {
                      [](const DigestedUnit& unit) { return unit.is_wanted; });
 }
 
-/// What is not wanted is done with.
+/// What is not wanted is done with, and given back by the threads that found that out.
 Status DeviceRounds::decide(Round& round) {
   return parallel_for(round.jobs.size(), call_.threads, [&](uint64_t i) -> Status {
-    CAIRN_CHECK(steps_.decide(round.jobs[i].chunks));
-    for (const ChunkUnits& chunk : round.jobs[i].chunks) {
-      if (!is_any_wanted(chunk)) CAIRN_CHECK(steps_.store(chunk));
+    Job job = std::move(round.jobs[i]);
+    CAIRN_CHECK(steps_.decide(job.chunks));
+    Job wanted;
+    for (size_t c = 0; c < job.chunks.size(); ++c) {
+      if (is_any_wanted(job.chunks[c])) {
+        wanted.chunks.push_back(std::move(job.chunks[c]));
+        wanted.pieces.push_back(std::move(job.pieces[c]));
+      } else {
+        CAIRN_CHECK(steps_.store(job.chunks[c]));
+      }
     }
+    round.jobs[i] = std::move(wanted);
     return {};
   });
 }
 
+/// Of what is wanted.
 Status DeviceRounds::fetch(Round& round) {
   std::vector<ChunkPieces> wanted;
   for (Job& job : round.jobs) {
     for (size_t i = 0; i < job.chunks.size(); ++i) {
-      if (!is_any_wanted(job.chunks[i])) continue;
       look_for_bases(job.chunks[i], job.pieces[i]);
       wanted.push_back({std::move(job.chunks[i]), std::move(job.pieces[i])});
     }
@@ -149,8 +189,9 @@ Status DeviceRounds::wait_until_read() {
 Status DeviceRounds::run_rounds() {
   CAIRN_TRY(Round round, begin_round());
   while (!round.jobs.empty()) {
-    CAIRN_CHECK(take_digests(round));
+    // Laid out while the device digests this one, which it goes on from.
     CAIRN_TRY(Round next, begin_round());
+    CAIRN_CHECK(take_digests(round));
     CAIRN_CHECK(decide(round));
     CAIRN_CHECK(fetch(round));
     round = std::move(next);

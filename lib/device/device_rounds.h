@@ -1,6 +1,6 @@
 // The loop of a save over chunks with tensors on devices. A round is as many of them as the lanes
 // can digest at a time:
-//   begin    its digests are enqueued, while the host still works on the round before
+//   begin    its digests are enqueued, while the device still works on those of the round before
 //   decide   they have come; the host's own code compares, and says what is wanted
 //   fetch    wanted chunks are gathered slab by slab, and cross over
 //   store    another thread waits for slabs and stores what is in them
@@ -39,9 +39,11 @@ class DeviceRounds {
   Status run(const std::function<void()>& fence);
 
  private:
+  using Costs = std::map<Lane*, uint64_t>;  // of digests, in a lane's memory for them
   struct Job {
     std::vector<ChunkUnits> chunks;
     std::vector<std::vector<StagedPiece>> pieces;  // by chunk
+    Costs costs;
   };
   struct Round {
     std::vector<Job> jobs;
@@ -53,6 +55,9 @@ class DeviceRounds {
   Status run_rounds();
   Status prepare_more();
   Result<Job> prepare(uint64_t job);
+  void add_prepared(Job job);
+  static Costs costs_of(std::span<const StagedPiece> pieces);
+  static bool add_costs(const Costs& added, Costs& costs);
   Lane* lane_of(const Content& content) const;
   Result<Round> begin_round();
   Status take_digests(Round& round);

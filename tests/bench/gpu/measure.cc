@@ -7,7 +7,7 @@
 
 namespace cairn::gpu {
 
-static Spread spread_of(std::vector<double> values) {
+Spread spread_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t half = values.size() / 2;
   const double median =

@@ -8,6 +8,9 @@ struct Spread {
   double median = 0, least = 0, most = 0;
 };
 
+/// REQUIRES: a value at least.
+Spread spread_of(std::vector<double> values);
+
 /// Of one row.
 struct Figures {
   Spread gb_per_s;

@@ -45,7 +45,7 @@ class CStaging : public ::testing::Test {
 TEST_F(CStaging, SavesAndLoadsTensorsOnDevices) {
   uint32_t devices = 0;
   ASSERT_EQ(cairn_devices(&devices), CAIRN_OK);
-  EXPECT_EQ(devices, 2u);
+  EXPECT_GE(devices, 1u);
   const Bytes data = gpu::random_content(kBytes, 1);
   const gpu::OnDevice memory{ByteSpan(data)};
   ASSERT_EQ(cairn_staging_lend(staging_, 0, nullptr, 0), CAIRN_OK);

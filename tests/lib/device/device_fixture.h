@@ -10,6 +10,13 @@
 
 namespace cairn {
 
+/// The order in which the simulation's threads and streams run. A device has its own.
+inline void draw_schedule([[maybe_unused]] uint64_t seed) {
+#ifdef CAIRN_SIMT
+  gpu::simt::set_schedule(seed);
+#endif
+}
+
 class DeviceFixture : public StoreFixture {
  protected:
   static constexpr uint64_t kSlab = 64 << 10;
@@ -54,6 +61,9 @@ class DeviceFixture : public StoreFixture {
     request.devices.staging = staging_.get();
     return save(*store_, request);
   }
+
+  /// Another device, where there is one.
+  static unsigned second_device() { return gpu::must(count_devices()) > 1 ? 1 : 0; }
 
   std::unique_ptr<Staging> staging_;
   std::vector<std::unique_ptr<gpu::OnDevice>> memory_;

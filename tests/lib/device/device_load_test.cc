@@ -83,7 +83,7 @@ TEST_F(DeviceLoadTest, TargetsOfSeveralMemoriesGetTheSame) {
   const gpu::OnDevice first(data.size());
   std::optional<gpu::OnDevice> second;
   {
-    const auto scope = gpu::must(gpu::DeviceScope::enter(1));
+    const auto scope = gpu::must(gpu::DeviceScope::enter(second_device()));
     second.emplace(data.size());
   }
   Bytes on_host(data.size());
@@ -94,13 +94,13 @@ TEST_F(DeviceLoadTest, TargetsOfSeveralMemoriesGetTheSame) {
   request.targets[1].data = first.data();
   request.targets[1].device = 0;
   request.targets[2].data = second->data();
-  request.targets[2].device = 1;
+  request.targets[2].device = second_device();
   auto checkpoint = gpu::must(open_tag(*store_, "t"));
   const auto loaded = load(*checkpoint, request);
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(on_host, data);
   EXPECT_EQ(first.content(), data);
-  const auto scope = gpu::must(gpu::DeviceScope::enter(1));
+  const auto scope = gpu::must(gpu::DeviceScope::enter(second_device()));
   EXPECT_EQ(second->content(), data);
 }
 

@@ -27,6 +27,23 @@ TEST_F(DeviceSaveTest, GivesTheSameTagAsTheHost) {
   }
 }
 
+/// Memory that takes the digests of some chunks, and not those of what a thread decides on at a
+/// time.
+TEST_F(DeviceSaveTest, LittleMemoryOfTheDeviceWillDo) {
+  const Shape shape = {1200, 1024};
+  const Bytes data = noise(1200 * 1024 * 2, 4);
+  StagingOptions options = small_options();
+  options.device_bytes = 5 * kSlab;
+  staging_ = gpu::must(open_staging(options));
+  SaveRequest request;
+  request.tag = "t";
+  request.tensors = cut("w", shape, data, 0, 1, false);
+  const auto saved = save_from_device(request);
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_TRUE(saved->notes.empty());
+  EXPECT_EQ(load_whole("t", "w", shape), data);
+}
+
 TEST_F(DeviceSaveTest, OnlyWhatChangedIsStored) {
   const Shape shape = {256, 1024};
   Bytes data = noise(256 * 1024 * 2, 2);

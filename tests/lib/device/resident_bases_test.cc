@@ -1,6 +1,4 @@
 // What was saved before lies beside the tensors on the device: only what differs crosses over.
-#include "gpu/simt/faults.h"
-#include "gpu/simt/run_grid.h"
 #include "tests/lib/device/device_fixture.h"
 #include "tests/lib/trainer.h"
 
@@ -12,7 +10,7 @@ class ResidentBasesTest : public DeviceFixture {
   static constexpr uint64_t kRows = 160;
   const Shape shape_ = {kRows, 1024};
 
-  void TearDown() override { gpu::simt::set_schedule(0); }
+  void TearDown() override { draw_schedule(0); }
 
   /// Of one chunk, now and before: how the others travel is learnt from it.
   static constexpr uint64_t kSampleBytes = 2 * 16384;
@@ -52,7 +50,7 @@ TEST_F(ResidentBasesTest, NoScheduleMatters) {
   Bytes last = noise(kRows * 2048, 12);
   SaveRequest request;
   for (uint32_t seed = 0; seed < 6; ++seed) {
-    gpu::simt::set_schedule(seed);
+    draw_schedule(seed);
     const Bytes now = seed == 0 ? last : changed(last, seed);
     request.tag = "run/" + std::to_string(seed);
     request.tensors = cut("w", shape_, now, 0, 1, false);
