@@ -123,7 +123,7 @@ class CopyRows {
     for (uint64_t at = 0; at < slab.bytes; at += kTileBytes) {
       tiles.push_back({slab.data + at, std::min(kTileBytes, slab.bytes - at)});
     }
-    CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane_, work, tiles));
+    CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane_, lane_.work(), work, tiles));
     return gpu::copy_down(lane_.work(), told_.span().first(digests.bytes), digests.data);
   }
 
