@@ -3,8 +3,12 @@
 
 #include <dlfcn.h>
 
+#include <map>
+#include <mutex>
+
 #include "gpu/exchange.h"
 #include "gpu/pass_on.h"
+#include "gpu/simt/faults.h"
 #include "tests/gpu/fake_transport.h"
 #include "tests/gpu/kernel_fixture.h"
 #include "tests/gpu/nccl/fake_nccl.h"
@@ -21,9 +25,16 @@ decltype(fake_nccl_is_done)* is_done;
 decltype(fake_nccl_counts)* counts;
 std::shared_ptr<const NcclLibrary> library;
 
-/// A stream of the rank.
-Stream stream_of(unsigned rank, uintptr_t number = 0) {
-  return {reinterpret_cast<void*>(16 * (rank + 1) + number)};
+/// A stream of the rank. What is enqueued there is done at once: the stand-in of NCCL knows nothing
+/// of queues.
+Stream stream_of(unsigned rank, unsigned number = 0) {
+  static std::mutex mutex;
+  static std::map<std::pair<unsigned, unsigned>, OwnStream> streams;
+  const std::lock_guard lock(mutex);
+  simt::set_queue_schedule(0);
+  auto& stream = streams[{rank, number}];
+  if (stream.stream().handle == nullptr) stream = must(OwnStream::make());
+  return stream.stream();
 }
 
 NcclOptions options_of(unsigned rank, std::chrono::milliseconds timeout = 20s) {
