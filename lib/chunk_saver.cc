@@ -155,6 +155,22 @@ Status ChunkSaver::store(const ChunkUnits& chunk) {
   return {};
 }
 
+/// Copies what the host has of a chunk that is to be stored, maybe after the fence.
+Status ChunkSaver::keep(ChunkUnits& chunk) const {
+  const bool is_any_wanted = std::any_of(chunk.units.begin(), chunk.units.end(),
+                                         [](const DigestedUnit& unit) { return unit.is_wanted; });
+  if (!is_any_wanted || request_.are_still) return {};
+  for (DigestedUnit& unit : chunk.units) {
+    if (plan_.is_on_device(unit.unit)) continue;
+    const MutableBytes bytes = chunk.copies.emplace_back(unit.bytes).span().first(unit.bytes);
+    gather(plan_, unit.unit, bytes);
+    if (unit.digest != blake3(bytes)) return changed_while_saved(plan_.name(unit.unit.item));
+    unit.rows = {bytes.data(), bytes.size()};
+    unit.is_copied = true;
+  }
+  return {};
+}
+
 Status ChunkSaver::save_job(const Job& job) {
   CAIRN_CHECK(check_not_stopped());
   std::vector<ChunkUnits> chunks = units_of(job);
@@ -308,7 +324,11 @@ class ChunkSaver::Steps final : public ChunkSteps {
     }
     return chunks;
   }
-  Status decide(std::vector<ChunkUnits>& chunks) override { return saver_.decide(chunks); }
+  Status decide(std::vector<ChunkUnits>& chunks) override {
+    CAIRN_CHECK(saver_.decide(chunks));
+    for (ChunkUnits& chunk : chunks) CAIRN_CHECK(saver_.keep(chunk));
+    return {};
+  }
   std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) override {
     return saver_.clusters_.base_digests(chunk);
   }

@@ -55,6 +55,7 @@ class ChunkSaver {
   Status save_job(const Job& job);
   Status digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) const;
   Status decide(std::vector<ChunkUnits>& chunks);
+  Status keep(ChunkUnits& chunk) const;
   Status store(const ChunkUnits& chunk);
   void settle(ChunkUnits& chunk);
   ChunkEntry entry_of(std::span<const DigestedUnit> units) const;

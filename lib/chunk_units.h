@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/digest.h"
 #include "lib/chunk_writer.h"
 #include "lib/save_groups.h"
@@ -28,7 +29,8 @@ struct DigestedUnit {
 struct ChunkUnits {
   const SaveGroup* group = nullptr;
   uint64_t chunk = 0;
-  std::vector<DigestedUnit> units;  ///< of all items, in the group's order
+  std::vector<DigestedUnit> units;         ///< of all items, in the group's order
+  std::vector<AlignedBuffer> copies = {};  ///< where units lie that were copied to be kept
 };
 
 /// What is said of a tensor that was other bytes when it was digested than when it was copied.

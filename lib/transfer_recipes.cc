@@ -1,6 +1,8 @@
 #include "lib/transfer_recipes.h"
 
-#include <algorithm>
+#include <cmath>
+
+#include "lib/optimizer_facts.h"
 
 namespace cairn {
 
@@ -44,6 +46,12 @@ RecipeBook::Kind RecipeBook::kind_of(const Cluster& cluster, std::span<const Ste
   Kind kind;
   for (const Member& member : cluster) kind.members.emplace_back(member.role, member.dtype);
   kind.facts.assign(facts.begin(), facts.end());
+  for (StepFacts& each : kind.facts) {
+    // One that is no number would be equal to none, itself included.
+    for (const auto& [name, number] : step_numbers()) {
+      if (each.*number && std::isnan(*(each.*number))) (each.*number).reset();
+    }
+  }
   return kind;
 }
 

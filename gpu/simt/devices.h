@@ -12,6 +12,8 @@ namespace cairn::gpu::simt {
 unsigned devices();
 /// Of the calling thread.
 unsigned current_device_number();
+/// Of the current device: one that CUDA would make now, if there was none.
+void make_context();
 
 /// Memory of a device that `bytes` at an address are in. Errors: kFailed, with what was done, where
 /// they are partly in some, or in that of another device; memory that was allocated otherwise is

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "gpu/stream.h"
 
@@ -36,6 +37,10 @@ void destroy_stream(Stream stream);
 /// must not wait for a stream is seen not to. A wait that needs it is an error, not a hang.
 void hold_stream(Stream stream);
 void release_stream(Stream stream);
+
+/// The devices that were current in calls for which CUDA makes a context on the current one, since
+/// this was last asked. In ascending order.
+std::vector<unsigned> take_contexts();
 
 /// Takes back what the calls above did, but for streams and the schedule.
 void clear_faults();

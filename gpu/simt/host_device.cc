@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <cstring>
+#include <mutex>
+#include <set>
 
 #include "gpu/simt/devices.h"
 #include "gpu/simt/faults.h"
@@ -21,6 +23,20 @@ namespace simt {
 unsigned devices() { return device_number; }
 unsigned current_device_number() { return current; }
 void set_devices(unsigned count) { device_number = count; }
+
+static std::mutex contexts_lock;
+static std::set<unsigned> contexts;
+
+void make_context() {
+  const std::lock_guard guard(contexts_lock);
+  contexts.insert(current);
+}
+
+std::vector<unsigned> take_contexts() {
+  const std::lock_guard guard(contexts_lock);
+  const std::set<unsigned> taken = std::exchange(contexts, {});
+  return {taken.begin(), taken.end()};
+}
 
 void clear_faults() {
   set_devices(kDevices);

@@ -70,6 +70,7 @@ uint8_t* allocate(uint64_t bytes, size_t alignment, std::optional<unsigned> devi
 /// Streams may still use it: they come first.
 void give_back(void* data) {
   if (data == nullptr) return;
+  make_context();
   run_all();
   Memories& all = memories();
   const std::lock_guard guard(all.lock);
@@ -124,6 +125,7 @@ Result<DeviceMemory> DeviceMemory::allocate(uint64_t bytes) {
   DeviceMemory memory;
   if (bytes == 0) return memory;
   const std::string doing = fmt::format("allocating {} bytes of device memory", bytes);
+  simt::make_context();
   CAIRN_CHECK(simt::check_devices(doing));
   memory.data_ = simt::allocate(bytes, 256, simt::current_device_number());
   if (memory.data_ == nullptr) return fail(Code::kNoSpace, doing);
@@ -137,6 +139,7 @@ Result<PinnedMemory> PinnedMemory::allocate(uint64_t bytes) {
   PinnedMemory memory;
   if (bytes == 0) return memory;
   const std::string doing = fmt::format("allocating {} bytes of pinned memory", bytes);
+  simt::make_context();
   CAIRN_CHECK(simt::check_devices(doing));
   memory.data_ = simt::allocate(bytes, 4096, std::nullopt);
   if (memory.data_ == nullptr) return fail(Code::kNoSpace, doing);

@@ -198,6 +198,7 @@ Status check_current(Stream stream, std::string_view doing) {
 }
 
 Result<void*> make_queue(unsigned device) {
+  make_context();
   CAIRN_CHECK(check_devices("making a stream of the device"));
   World& all = world();
   const std::lock_guard guard(all.lock);
@@ -214,6 +215,7 @@ Result<void*> make_queue(unsigned device) {
 }
 
 Status enqueue(Stream stream, std::string_view doing, Task task) {
+  make_context();
   CAIRN_CHECK(check_devices(doing));
   if (stream.handle == nullptr) return task();
   World& all = world();
@@ -224,6 +226,7 @@ Status enqueue(Stream stream, std::string_view doing, Task task) {
 }
 
 Status enqueue_wait(Stream stream, const Point& point) {
+  make_context();
   constexpr std::string_view kDoing = "making a stream wait for an event";
   if (stream.handle == nullptr) return wait_until(point, kDoing);
   CAIRN_CHECK(check_devices(kDoing));
@@ -235,6 +238,7 @@ Status enqueue_wait(Stream stream, const Point& point) {
 }
 
 Result<Point> end_of(Stream stream, std::string_view doing) {
+  make_context();
   CAIRN_CHECK(check_devices(doing));
   if (stream.handle == nullptr) return Point{};
   World& all = world();
@@ -245,6 +249,7 @@ Result<Point> end_of(Stream stream, std::string_view doing) {
 }
 
 Status wait_until(const Point& point, std::string_view doing) {
+  make_context();
   CAIRN_CHECK(check_devices(doing));
   World& all = world();
   const std::lock_guard guard(all.lock);
@@ -252,6 +257,7 @@ Status wait_until(const Point& point, std::string_view doing) {
 }
 
 Result<bool> is_done(const Point& point, std::string_view doing) {
+  make_context();
   CAIRN_CHECK(check_devices(doing));
   World& all = world();
   const std::lock_guard guard(all.lock);

@@ -123,7 +123,9 @@ Status CodedLanding::encode(Group& group, Arena& arena) {
   CAIRN_TRY(const gpu::DeviceSpan image, take_room(arena, plan.image().size()));
   CAIRN_TRY(group.spans.coded, take_room(arena, plan.coded_bytes()));
   CAIRN_TRY(group.spans.runs, take_room(arena, plan.runs_bytes()));
-  CAIRN_TRY(group.spans.slab, take_room(arena, plan.slab_bytes_most()));
+  // More than the items themselves are not sent: small chunks would have a tile's room each.
+  const uint64_t items = round_up(plan.items() * group.transform.form.bytes, 16);
+  CAIRN_TRY(group.spans.slab, take_room(arena, std::min(plan.slab_bytes_most(), items)));
   CAIRN_TRY(group.spans.state, take_room(arena, sizeof(gpu::TransformState)));
   CAIRN_CHECK(gpu::copy_up(lane_->work(), image.data, plan.image()));
   CAIRN_CHECK(gpu::fill_zeros(lane_->work(), group.spans.state.data, group.spans.state.bytes));
@@ -167,6 +169,14 @@ uint64_t CodedLanding::values_bytes(size_t group) const {
   return load_le<gpu::TransformState>(told_, at).slab_bytes;
 }
 
+/// Whether all values were written.
+bool CodedLanding::have_room() const {
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    if (values_bytes(i) > groups_[i].spans.slab.bytes) return false;
+  }
+  return true;
+}
+
 uint64_t CodedLanding::coded_bytes() const {
   uint64_t bytes = 0;
   for (size_t i = 0; i < groups_.size(); ++i) {
@@ -183,7 +193,8 @@ uint64_t CodedLanding::coded_bytes() const {
 Result<LandedCodes> CodedLanding::finish() {
   CAIRN_CHECK(seen_.wait());
   // Making items of corrections costs the host a look at the base: it must be worth a quarter.
-  if (are_bases() && coded_bytes() <= now_.memory.bytes / 4 * 3) return send_codes();
+  const bool is_less = have_room() && coded_bytes() <= now_.memory.bytes / 4 * 3;
+  if (is_less && are_bases()) return send_codes();
   LandedCodes landed;
   const auto all = contents();
   CAIRN_TRY(landed.contents, Landing::send(*lane_, turn_, now_, all,

@@ -65,6 +65,7 @@ class CodedLanding {
   Status encode(Group& group, Arena& arena);
   Status look(Arena& arena);
   bool are_bases() const;
+  bool have_room() const;
   uint64_t values_bytes(size_t group) const;
   uint64_t coded_bytes() const;
   Result<LandedCodes> send_codes();

@@ -61,6 +61,15 @@ gpu::BoxCopy box_copy(const StridedSource& from, const StridedTarget& to,
                       std::vector<uint64_t> lengths, uint64_t item_bytes) {
   gpu::BoxCopy copy{from.data,        from.strides_bytes, to.data,
                     to.strides_bytes, std::move(lengths), item_bytes};
+  for (size_t axis = 0; axis < copy.lengths.size(); ++axis) {
+    if (copy.to_strides[axis] >= 0 || copy.lengths[axis] == 0) continue;
+    // What is filled backwards is filled from its other end: kernels go forwards.
+    const auto last = static_cast<int64_t>(copy.lengths[axis] - 1);
+    copy.from += last * copy.from_strides[axis];
+    copy.to += last * copy.to_strides[axis];
+    copy.from_strides[axis] *= -1;
+    copy.to_strides[axis] *= -1;
+  }
   if (std::has_single_bit(item_bytes)) return copy;
   copy.lengths.push_back(std::exchange(copy.item_bytes, 1));
   copy.from_strides.push_back(1);

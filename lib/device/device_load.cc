@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/buffer.h"
+#include "base/memory_guard.h"
 #include "lib/device/landing.h"
 #include "lib/load_delivery.h"
 
@@ -39,6 +40,7 @@ Result<std::unique_ptr<StagedLoad>> DeviceLoad::begin(DeviceStaging& staging,
   CAIRN_TRY(load->slots_, staging.slots());
   // What reads the targets may still be under way; copies are enqueued behind it.
   for (const auto& [device, inflow] : load->inflows_) {
+    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
     CAIRN_CHECK(inflow.lane->wait_for_caller());
   }
   return load;
@@ -69,7 +71,8 @@ Status DeviceLoad::put(StagedUnit unit, const std::function<Status(MutableBytes)
   slab->filled.push_back({std::move(unit), offset});
   ++slab->fillers;
   lock.unlock();
-  const Status filled = fill(room);
+  // Whatever comes of it, others wait for the slab.
+  const Status filled = guard_memory([&] { return fill(room); });
   lock.lock();
   --slab->fillers;
   slab->is_broken = slab->is_broken || !filled;
@@ -122,7 +125,10 @@ void DeviceLoad::settle_others(const Inflow& own) {
   for (auto& [device, inflow] : inflows_) {
     if (&inflow == &own) continue;
     const Lock lock(inflow.mutex, std::try_to_lock);
-    if (lock.owns_lock() && !inflow.sent.empty()) {
+    if (!lock.owns_lock() || !inflow.status) continue;
+    // One that fills may be all that it has, and nobody may come to fill it up.
+    if (inflow.sent.empty()) inflow.status = seal(inflow);
+    if (inflow.status && !inflow.sent.empty()) {
       static_cast<void>(settle_oldest(inflow).has_value());
     }
   }
@@ -179,6 +185,7 @@ Status DeviceLoad::send(Inflow& inflow, const std::shared_ptr<Slab>& slab) {
 
 /// Waits until the oldest slab that was sent is done, and looks at what the device says of it.
 Status DeviceLoad::settle_oldest(Inflow& inflow) {
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(inflow.lane->device()));
   const auto slab = std::move(inflow.sent.front());
   inflow.sent.pop_front();
   inflow.status = slab->done.wait();

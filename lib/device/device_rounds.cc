@@ -17,72 +17,57 @@ Lane* DeviceRounds::lane_of(const Content& content) const {
   return fits ? lane : nullptr;
 }
 
-Result<DeviceRounds::Job> DeviceRounds::prepare(uint64_t number) {
+/// False, and nothing is added, when a lane has no room for the sum.
+bool DeviceRounds::add_costs(const Costs& more, Costs& costs) {
+  Costs sums = costs;
+  for (const auto& [lane, cost] : more) {
+    sums[lane] += cost;
+    if (sums[lane] > lane->digests(0).bytes()) return false;
+  }
+  costs = std::move(sums);
+  return true;
+}
+
+/// A chunk by itself. What the lanes have no room for beside the rest of it is carried.
+DeviceRounds::Job DeviceRounds::lay_out(ChunkUnits chunk) const {
   Job job;
-  CAIRN_TRY(job.chunks, steps_.prepare(number));
-  for (ChunkUnits& chunk : job.chunks) {
-    auto& pieces = job.pieces.emplace_back();
-    for (DigestedUnit& unit : chunk.units) {
-      if (!plan_.is_on_device(unit.unit)) continue;
-      StagedPiece& piece = pieces.emplace_back(StagedPiece{&unit, content_of(plan_, unit.unit)});
-      piece.lane = lane_of(piece.content);
-    }
-    for (const auto& [lane, cost] : costs_of(pieces)) job.costs[lane] += cost;
+  job.chunks.push_back(std::move(chunk));
+  auto& pieces = job.pieces.emplace_back();
+  for (DigestedUnit& unit : job.chunks.front().units) {
+    if (!plan_.is_on_device(unit.unit)) continue;
+    StagedPiece& piece = pieces.emplace_back(StagedPiece{&unit, content_of(plan_, unit.unit)});
+    piece.lane = lane_of(piece.content);
+    const bool fits =
+        piece.lane == nullptr || add_costs({{piece.lane, digest_cost(piece.content)}}, job.costs);
+    if (!fits) piece.lane = nullptr;
   }
   return job;
 }
 
-DeviceRounds::Costs DeviceRounds::costs_of(std::span<const StagedPiece> pieces) {
-  Costs costs;
-  for (const StagedPiece& piece : pieces) {
-    if (piece.lane != nullptr) costs[piece.lane] += digest_cost(piece.content);
-  }
-  return costs;
-}
-
-/// False, and nothing is added, where a lane has no room for all.
-bool DeviceRounds::add_costs(const Costs& added, Costs& costs) {
-  for (const auto& [lane, cost] : added) {
-    const auto sum = costs.find(lane);
-    const uint64_t taken = sum == costs.end() ? 0 : sum->second;
-    if (taken + cost > lane->digests(0).bytes()) return false;
-  }
-  for (const auto& [lane, cost] : added) costs[lane] += cost;
-  return true;
-}
-
-/// In parts, where a lane has not even room for one job. A chunk that it has no room for is
-/// carried.
-void DeviceRounds::add_prepared(Job job) {
-  Costs none;
-  if (add_costs(job.costs, none)) {
-    prepared_.push_back(std::move(job));
-    return;
-  }
-  Job part;
-  for (size_t i = 0; i < job.chunks.size(); ++i) {
-    std::vector<StagedPiece>& pieces = job.pieces[i];
-    Costs costs = costs_of(pieces);
-    if (!add_costs(costs, part.costs)) {
-      if (!part.chunks.empty()) prepared_.push_back(std::exchange(part, {}));
-      if (!add_costs(costs, part.costs)) {
-        for (StagedPiece& piece : pieces) piece.lane = nullptr;
-      }
+/// More jobs than one where the lanes have no room for all of it at a time.
+Result<std::vector<DeviceRounds::Job>> DeviceRounds::prepare(uint64_t number) {
+  CAIRN_TRY(auto chunks, steps_.prepare(number));
+  std::vector<Job> jobs;
+  for (ChunkUnits& chunk : chunks) {
+    Job next = lay_out(std::move(chunk));
+    if (jobs.empty() || !add_costs(next.costs, jobs.back().costs)) {
+      jobs.push_back(std::move(next));
+      continue;
     }
-    part.chunks.push_back(std::move(job.chunks[i]));
-    part.pieces.push_back(std::move(pieces));
+    jobs.back().chunks.push_back(std::move(next.chunks.front()));
+    jobs.back().pieces.push_back(std::move(next.pieces.front()));
   }
-  prepared_.push_back(std::move(part));
+  return jobs;
 }
 
 Status DeviceRounds::prepare_more() {
   const uint64_t count = std::min(kJobsPrepared, steps_.jobs() - next_job_);
-  std::vector<Job> jobs(count);
+  std::vector<std::vector<Job>> jobs(count);
   CAIRN_CHECK(parallel_for(count, call_.threads, [&](uint64_t i) -> Status {
     CAIRN_TRY(jobs[i], prepare(next_job_ + i));
     return {};
   }));
-  for (Job& job : jobs) add_prepared(std::move(job));
+  for (auto& parts : jobs) std::move(parts.begin(), parts.end(), std::back_inserter(prepared_));
   next_job_ += count;
   return {};
 }
@@ -118,6 +103,7 @@ Result<DeviceRounds::Round> DeviceRounds::begin_round() {
 
 Status DeviceRounds::take_digests(Round& round) {
   for (const auto& [lane, pieces] : round.by_lane) {
+    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane->device()));
     CAIRN_TRY(const auto digests, round.digests.at(lane).finish());
     for (size_t i = 0; i < pieces.size(); ++i) pieces[i]->unit->digest = digests[i];
   }
@@ -201,13 +187,9 @@ Status DeviceRounds::run_rounds() {
 
 Status DeviceRounds::run(const std::function<void()>& fence) {
   const Status done = run_rounds();
-  if (done) {
-    fence();
-    return storing_.finish();
-  }
-  // Nothing is under way when the caller's tensors, and our slots, may go.
-  for (const auto& [device, lane] : lanes_) static_cast<void>(lane->finish().has_value());
-  return done;
+  if (!done) return done;
+  fence();
+  return storing_.finish();
 }
 
 }  // namespace cairn

@@ -32,14 +32,15 @@ class DeviceRounds {
         bases_(bases, plan),
         steps_(steps),
         call_(call),
-        storing_(plan, steps, call, slots.count() + 1),
+        storing_(plan, steps, call, slots.count() + 1, lanes.begin()->first),
         sender_(staging.options(), lanes, slots, steps, storing_) {}
 
   /// `fence`: called when the devices read the tensors no more.
   Status run(const std::function<void()>& fence);
 
  private:
-  using Costs = std::map<Lane*, uint64_t>;  // of digests, in a lane's memory for them
+  using Costs = std::map<Lane*, uint64_t>;  // of digests, in bytes of a lane's memory
+  /// Neighbouring chunks whose digests have room in the lanes together.
   struct Job {
     std::vector<ChunkUnits> chunks;
     std::vector<std::vector<StagedPiece>> pieces;  // by chunk
@@ -52,12 +53,11 @@ class DeviceRounds {
     std::vector<StagedPiece*> carried;
   };
 
+  static bool add_costs(const Costs& more, Costs& costs);
   Status run_rounds();
   Status prepare_more();
-  Result<Job> prepare(uint64_t job);
-  void add_prepared(Job job);
-  static Costs costs_of(std::span<const StagedPiece> pieces);
-  static bool add_costs(const Costs& added, Costs& costs);
+  Result<std::vector<Job>> prepare(uint64_t job);
+  Job lay_out(ChunkUnits chunk) const;
   Lane* lane_of(const Content& content) const;
   Result<Round> begin_round();
   Status take_digests(Round& round);

@@ -19,6 +19,14 @@ Result<std::unique_ptr<StagedSave>> DeviceSave::begin(DeviceStaging& staging,
   return save;
 }
 
+DeviceSave::~DeviceSave() {
+  // After an error too, nothing may be under way when tensors go and slots are another call's.
+  for (const auto& [device, lane] : lanes_) {
+    const auto scope = gpu::DeviceScope::enter(device);
+    static_cast<void>(lane->finish().has_value());
+  }
+}
+
 Status DeviceSave::peek(const SourceBox& box, MutableBytes bytes) {
   CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(*box.device));
   const gpu::Stream stream = lanes_.at(*box.device)->work();

@@ -17,6 +17,7 @@ class DeviceSave final : public StagedSave {
                                                    const DeviceChoices& choices,
                                                    std::vector<TensorSource>& tensors,
                                                    uint64_t chunk_elements);
+  ~DeviceSave() override;
 
   Status peek(const SourceBox& box, MutableBytes bytes) override;
   Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,

@@ -2,13 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/digest.h"
 #include "lib/device/device_load.h"
 #include "lib/device/device_save.h"
 
 namespace cairn {
+
+DeviceStaging::~DeviceStaging() {
+  if (lanes_.empty()) return;
+  // What is given back must make no context on a device that was never met.
+  const auto scope = gpu::DeviceScope::enter(lanes_.begin()->first);
+  lanes_.clear();
+  slots_.reset();
+}
 
 Status DeviceStaging::lend(unsigned device, void* memory, uint64_t bytes) {
   const auto held = in_use();
@@ -35,9 +41,12 @@ Result<Lane*> DeviceStaging::lane_of(unsigned device) {
 Result<Lane*> DeviceStaging::begin_lane(unsigned device, const DeviceChoices& choices) {
   CAIRN_TRY(Lane* const lane, lane_of(device));
   CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
-  const auto stream = std::find_if(choices.streams.begin(), choices.streams.end(),
-                                   [&](const CallerStream& each) { return each.device == device; });
-  CAIRN_CHECK(lane->begin({stream == choices.streams.end() ? nullptr : stream->handle}));
+  std::vector<gpu::Stream> streams;
+  for (const CallerStream& each : choices.streams) {
+    if (each.device == device) streams.push_back({each.handle});
+  }
+  if (streams.empty()) streams.push_back({});  // the default one
+  CAIRN_CHECK(lane->begin(streams));
   return lane;
 }
 

@@ -15,6 +15,7 @@ namespace cairn {
 class DeviceStaging final : public Staging {
  public:
   explicit DeviceStaging(const StagingOptions& options) : options_(options) {}
+  ~DeviceStaging() override;
 
   Status lend(unsigned device, void* memory, uint64_t bytes) override;
   Result<std::unique_ptr<StagedSave>> begin_save(const DeviceChoices& choices,

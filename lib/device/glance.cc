@@ -4,6 +4,7 @@
 
 #include "lib/device/landing.h"
 #include "lib/grid.h"
+#include "store/page.h"
 
 namespace cairn {
 namespace {
@@ -64,12 +65,23 @@ Status bring(DeviceStaging& staging, Lane& lane, std::span<const Content> conten
 
 }  // namespace
 
+/// Of the chunk that has the fewest.
+static uint64_t least_bytes(const Grid& grid, uint64_t item_bytes) {
+  uint64_t bytes = item_bytes;
+  for (size_t axis = 0; axis < grid.shape().size(); ++axis) {
+    bytes *= grid.shape()[axis] / grid.parts()[axis];
+  }
+  return bytes;
+}
+
 bool is_small(const TensorSource& tensor, uint64_t chunk_elements) {
   const auto form = storage_form(tensor.dtype, tensor.shape);
   if (!form) return false;
   const Grid grid(form->shape, chunk_elements);
-  return grid.chunk_count() > 0 &&
-         grid.chunk_box(0).elements() * form->item_bytes <= kSmallChunkBytes;
+  if (grid.chunk_count() == 0) return false;
+  // The host puts into a page what fits there.
+  return grid.chunk_box(0).elements() * form->item_bytes <= kSmallChunkBytes ||
+         least_bytes(grid, form->item_bytes) <= kInlineBytesMax;
 }
 
 Result<std::vector<AlignedBuffer>> glance(DeviceStaging& staging,

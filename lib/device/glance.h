@@ -13,7 +13,8 @@ namespace cairn {
 /// Chunks of at most so many bytes make a tensor small.
 inline constexpr uint64_t kSmallChunkBytes = 4096;
 
-/// Whether the host is to have it. False for what is no tensor either: the plan tells.
+/// Whether the host is to have it: its chunks are small, or some have room in a page. False for
+/// what is no tensor either: the plan tells.
 bool is_small(const TensorSource& tensor, uint64_t chunk_elements);
 
 /// Copies small tensors from devices and gives them the copies as data. Returns what these lie in.

@@ -42,11 +42,15 @@ Result<Lane> Lane::make(unsigned device, const StagingOptions& options) {
   return lane;
 }
 
-Status Lane::begin(gpu::Stream caller) {
+Status Lane::begin(std::span<const gpu::Stream> callers) {
   brought_bytes_ = 0;
-  CAIRN_CHECK(caller_.record(caller));
+  for (const gpu::Stream caller : callers) {
+    CAIRN_CHECK(caller_.record(caller));
+    CAIRN_CHECK(gpu::wait_for(work_.stream(), caller_));
+  }
+  // From here on it is the point behind all of them.
+  CAIRN_CHECK(caller_.record(work_.stream()));
   CAIRN_CHECK(gpu::wait_for(hashing_.stream(), caller_));
-  CAIRN_CHECK(gpu::wait_for(work_.stream(), caller_));
   return find_room();
 }
 

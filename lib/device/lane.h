@@ -27,9 +27,9 @@ class Lane {
   /// Memory of the caller's from now on; see Staging::lend().
   void lend(gpu::DeviceSpan memory) { lent_ = memory; }
 
-  /// Work that is enqueued from now on begins when what is now in the caller's stream is done.
+  /// Work that is enqueued from now on begins when what is now in the caller's streams is done.
   /// Where the device has no room for memory to work with, has_room() is false after this.
-  Status begin(gpu::Stream caller);
+  Status begin(std::span<const gpu::Stream> callers);
   /// Waits for what the caller had enqueued at begin().
   Status wait_for_caller() const { return caller_.wait(); }
 

@@ -7,8 +7,8 @@
 namespace cairn {
 
 SlabStoring::SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
-                         size_t windows_most)
-    : plan_(plan), steps_(steps), call_(call), windows_(windows_most) {
+                         size_t windows_most, unsigned device)
+    : plan_(plan), steps_(steps), call_(call), device_(device), windows_(windows_most) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -24,6 +24,8 @@ Status SlabStoring::finish() {
 }
 
 void SlabStoring::run() {
+  // Waiting for an event must make no context on a device that is not the call's.
+  static_cast<void>(gpu::use_device(device_).has_value());
   while (auto window = windows_.pop()) {
     if (is_given_up_ || !status_) continue;
     status_ = guard_memory([&] { return store(*window); });

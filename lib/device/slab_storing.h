@@ -37,8 +37,9 @@ struct Window {
 /// Threads: one gives; run by one of its own.
 class SlabStoring {
  public:
-  SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
-              size_t windows_most);
+  /// `device`: one that the call has to do with anyway.
+  SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call, size_t windows_most,
+              unsigned device);
   /// Gives up what is not yet stored.
   ~SlabStoring();
 
@@ -59,6 +60,7 @@ class SlabStoring {
   const SavePlan& plan_;
   ChunkSteps& steps_;
   const CallOptions& call_;
+  const unsigned device_;
   BoundedQueue<Window> windows_;
   std::atomic<bool> is_given_up_ = false;
   Status status_;

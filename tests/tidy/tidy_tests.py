@@ -31,7 +31,6 @@ TESTED_BY = {
     "lib/device/coded_landing.cc": "tests/lib/device/resident_bases_test.cc",
     "lib/device/rebuild.cc": "tests/lib/device/resident_bases_test.cc",
     "lib/transfer_recipes.cc": "tests/lib/device/resident_bases_test.cc",
-    "lib/device/device_rounds.cc": "tests/lib/device/device_save_test.cc",
     "lib/device/device_staging.cc": "tests/lib/device/device_faults_test.cc",
     "lib/device/glance.cc": "tests/lib/device/device_save_test.cc",
     "lib/device/landing.cc": "tests/lib/device/device_save_test.cc",

@@ -2,7 +2,10 @@
 // any dtype; and what is damaged is told by name.
 #include <filesystem>
 #include <fstream>
+#include <new>
 
+#include "gpu/simt/faults.h"
+#include "lib/staged_calls.h"
 #include "tests/lib/device/device_fixture.h"
 
 namespace cairn {
@@ -137,6 +140,64 @@ TEST_F(DeviceLoadTest, DevicesShareTheSlots) {
   for (uint32_t i = 0; i < 4; ++i) {
     const auto scope = gpu::must(gpu::DeviceScope::enter(i % 2));
     EXPECT_EQ(there[i]->content(), data[i]) << i;
+  }
+}
+
+/// A device that has all slots, none of them full, gives them up for another.
+TEST_F(DeviceLoadTest, MoreDevicesThanSlotsAreServed) {
+  gpu::simt::set_devices(4);
+  const Shape shape = {64, 1024};
+  StagingOptions options = small_options();
+  options.pinned_bytes = 0;  // two slots
+  staging_ = gpu::must(open_staging(options));
+  const Bytes data = noise(64 * 2048, 1);
+  SaveRequest saving;
+  saving.tag = "t";
+  LoadRequest request;
+  request.devices.staging = staging_.get();
+  std::vector<std::unique_ptr<gpu::OnDevice>> there;
+  for (uint32_t i = 0; i < 4; ++i) {
+    const std::string name = "w" + std::to_string(i);
+    saving.tensors.push_back(cut(name, shape, data, 0, 1, false)[0]);
+    const auto scope = gpu::must(gpu::DeviceScope::enter(i));
+    there.push_back(std::make_unique<gpu::OnDevice>(data.size()));
+    request.targets.push_back(
+        {name, Dtype::kBF16, shape, whole_box(shape), there.back()->data(), {}, i});
+  }
+  ASSERT_TRUE(save(*store_, saving));
+  auto checkpoint = gpu::must(open_tag(*store_, "t"));
+  const auto loaded = load(*checkpoint, request);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  for (uint32_t i = 0; i < 4; ++i) {
+    const auto scope = gpu::must(gpu::DeviceScope::enter(i));
+    EXPECT_EQ(there[i]->content(), data) << i;
+  }
+  there.clear();
+  staging_.reset();
+  gpu::simt::clear_faults();
+}
+
+/// Others do not wait for one whose memory has run out.
+TEST_F(DeviceLoadTest, AFillThatThrowsGivesItsSlotBack) {
+  StagingOptions options = small_options();
+  options.pinned_bytes = 0;  // two slots
+  staging_ = gpu::must(open_staging(options));
+  const gpu::OnDevice there(kSlab);
+  TargetBox target;
+  target.box = {{0}, {kSlab}};
+  target.memory = {there.data(), {1}};
+  target.stored = target.wanted = Dtype::kU8;
+  target.item_bytes = 1;
+  target.device = 0;
+  const auto load = gpu::must(staging_->begin_load({staging_.get(), {}}, {target}));
+  for (int turn = 0; turn < 5; ++turn) {
+    StagedUnit unit;
+    unit.bytes = kSlab;
+    unit.box = target.box;
+    unit.targets = {&target};
+    const Status put =
+        load->put(std::move(unit), [&](MutableBytes) -> Status { throw std::bad_alloc(); });
+    EXPECT_FALSE(put);
   }
 }
 

@@ -104,6 +104,27 @@ TEST_F(ResidentBasesTest, BoxesAreFoundInBoxes) {
   EXPECT_EQ(load_whole("run/2", "w", shape_), second);
 }
 
+/// Chunks that are smaller than what a kernel takes at a time, of which many go into a slab.
+TEST_F(ResidentBasesTest, SmallChunksHaveRoom) {
+  const Shape shape = {32769};
+  const Bytes first = noise(32769, 13), second = changed(first, 14);
+  SaveRequest request;
+  request.tag = "run/1";
+  request.tensors.push_back({"w", Dtype::kU8, shape, whole_box(shape), first.data(), {}});
+  ASSERT_TRUE(save_from_device(request));
+  request.tag = "run/2";
+  request.base_memory = on_device(request.tensors);
+  request.tensors[0].data = second.data();
+  const auto saved = save_from_device(request);
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_LT(saved->brought_bytes, second.size());
+  Bytes loaded(second.size());
+  LoadRequest loading;
+  loading.targets.push_back({"w", Dtype::kU8, shape, whole_box(shape), loaded.data(), {}});
+  ASSERT_TRUE(load(*gpu::must(open_tag(*store_, "run/2")), loading));
+  EXPECT_EQ(loaded, second);
+}
+
 /// A training run, every step of it saved from the device.
 class ResidentSeriesTest : public DeviceFixture {
  protected:
