@@ -202,7 +202,8 @@ typedef struct cairn_save_request {
   const cairn_stream* streams;
   size_t stream_count, stream_bytes; /* stream_bytes: sizeof(cairn_stream) */
   /* Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they
-   * may change then, or go. Not called when the call fails before. May be null. */
+   * may change then, or go. Not called when the call fails before. It must not call what uses the
+   * same staging. May be null. */
   void (*fence)(void* context);
   void* fence_context;
 } cairn_save_request;

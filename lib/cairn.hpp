@@ -123,7 +123,8 @@ struct SaveRequest {
   std::function<Status()> check_sources = {};
   DeviceChoices devices = {};  ///< for tensors on devices
   /// Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they
-  /// may change then, or go. Not called when the call fails before.
+  /// may change then, or go. Not called when the call fails before. It must not call what uses the
+  /// same Staging.
   std::function<void()> fence = {};
   CallOptions call = {};
 };

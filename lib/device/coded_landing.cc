@@ -18,12 +18,12 @@ std::vector<const Content*> CodedLanding::contents() const {
   return contents;
 }
 
-Result<CodedLanding> CodedLanding::begin(Lane& lane, unsigned turn, std::vector<CodedUnits> chunks,
-                                         MutableBytes host) {
+Result<CodedLanding> CodedLanding::begin(Lane& lane, unsigned turn,
+                                         const std::vector<CodedUnits>& chunks, MutableBytes host) {
   CodedLanding landing;
   landing.lane_ = &lane;
   landing.turn_ = turn;
-  landing.chunks_ = std::move(chunks);
+  landing.chunks_ = chunks;
   landing.host_ = host;
   Arena& arena = lane.slab(turn);
   CAIRN_CHECK(gpu::wait_for(lane.work(), lane.copied(turn)));

@@ -37,8 +37,8 @@ class CodedLanding {
  public:
   /// Enqueues the first half. REQUIRES: coded_bytes_most(). `host`: pinned, of a slab's size and
   /// more. Errors: kNoSpace; kFailed.
-  static Result<CodedLanding> begin(Lane& lane, unsigned turn, std::vector<CodedUnits> chunks,
-                                    MutableBytes host);
+  static Result<CodedLanding> begin(Lane& lane, unsigned turn,
+                                    const std::vector<CodedUnits>& chunks, MutableBytes host);
   /// Waits for it and enqueues the second half. The slab of that turn is in use until then.
   Result<LandedCodes> finish();
 

@@ -78,9 +78,14 @@ std::string DeviceStaging::no_room_note(unsigned device) const {
 
 static Status check_options(const StagingOptions& options) {
   constexpr uint64_t kSlabLeast = 64 << 10, kSlabMost = uint64_t{1} << 32;
-  if (options.slab_bytes >= kSlabLeast && options.slab_bytes <= kSlabMost) return {};
-  return fail(Code::kUsage,
-              fmt::format("slabs of {} bytes: they have 64 KiB to 4 GiB", options.slab_bytes));
+  constexpr uint64_t kPinnedMost = uint64_t{1} << 42;
+  if (options.slab_bytes < kSlabLeast || options.slab_bytes > kSlabMost) {
+    return fail(Code::kUsage,
+                fmt::format("slabs of {} bytes: they have 64 KiB to 4 GiB", options.slab_bytes));
+  }
+  if (options.pinned_bytes <= kPinnedMost) return {};
+  return fail(Code::kUsage, fmt::format("{} bytes of pinned memory: at most 4 TiB are taken",
+                                        options.pinned_bytes));
 }
 
 Result<unsigned> count_devices() { return gpu::device_count(); }

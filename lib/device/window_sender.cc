@@ -151,9 +151,17 @@ Status WindowSender::begin_coding(Lane& lane, std::vector<ChunkPieces> chunks) {
   // The window before has a slot too.
   if (slots_.count() < 2) CAIRN_CHECK(finish_coding());
   next.slot = slots_.take(slots_.slot_bytes());
-  CAIRN_TRY(next.landing,
-            CodedLanding::begin(lane, turns_[&lane]++, std::move(coded), next.slot.span()));
+  auto landing = CodedLanding::begin(lane, turns_[&lane]++, coded, next.slot.span());
   CAIRN_CHECK(finish_coding());
+  if (!landing && landing.error().code == Code::kNoSpace) {
+    // A mix that takes more of the slab's memory than most: it goes whole.
+    for (size_t i = 0; i < chunks.size(); ++i) {
+      chunks[i] = {std::move(next.chunks[i]), std::move(coded[i].pieces)};
+    }
+    next.slot = {};
+    return send_whole(std::move(chunks));
+  }
+  CAIRN_TRY(next.landing, std::move(landing));
   coding_ = std::move(next);
   return {};
 }
