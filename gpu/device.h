@@ -38,7 +38,8 @@ Result<unsigned> current_device();
 Status use_device(unsigned device);
 
 /// Makes a device the calling thread's current one for as long as it lives, and then the one that
-/// was before, which is not touched. Threads: the one that entered; scopes end in the reverse of their order.
+/// was before, which is not touched. Threads: the one that entered; scopes end in the reverse of
+/// their order.
 class DeviceScope {
  public:
   /// Errors: kFailed, also when there is no such device.

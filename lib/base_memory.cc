@@ -17,7 +17,8 @@ BaseMemory::BaseMemory(std::span<const TensorSource> tensors, const SavePlan& pl
     const PlannedTensor& tensor = plan.tensors[found->second];
     if (source.dtype != tensor.first->dtype || source.shape != tensor.first->shape) continue;
     auto box = source_box(tensor.form, source);
-    if (box && box->data != nullptr && !box->device) boxes_[found->second].push_back(*std::move(box));
+    if (box && box->data != nullptr && !box->device)
+      boxes_[found->second].push_back(*std::move(box));
   }
 }
 

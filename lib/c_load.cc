@@ -34,9 +34,9 @@ extern "C" cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_loa
     CAIRN_TRY(const cairn::LoadResult loaded, cairn::load(*checkpoint->checkpoint, wanted));
     if (result == nullptr) return {};
     nlohmann::ordered_json told{{"bytes", loaded.bytes},
-                                      {"read_bytes", loaded.read_bytes},
-                                      {"chunks", loaded.chunks},
-                                      {"elapsed_s", loaded.elapsed_s}};
+                                {"read_bytes", loaded.read_bytes},
+                                {"chunks", loaded.chunks},
+                                {"elapsed_s", loaded.elapsed_s}};
     if (!loaded.notes.empty()) told["notes"] = loaded.notes;
     return cairn::c_abi::give_json(told, result);
   });

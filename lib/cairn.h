@@ -104,10 +104,10 @@ typedef struct cairn_staging cairn_staging;
 /* Fields of 0 mean their defaults. */
 typedef struct cairn_staging_options {
   size_t struct_bytes;
-  uint64_t pinned_bytes;    /* of the host's memory, 512 MiB: slabs that wait for the disk; a save that
-                               has more to store waits for it, and its fence too */
-  uint64_t slab_bytes;      /* what travels at a time, 32 MiB */
-  uint64_t device_bytes;    /* of each device's memory, 256 MiB */
+  uint64_t pinned_bytes; /* of the host's memory, 512 MiB: slabs that wait for the disk; a save that
+                            has more to store waits for it, and its fence too */
+  uint64_t slab_bytes;   /* what travels at a time, 32 MiB */
+  uint64_t device_bytes; /* of each device's memory, 256 MiB */
   uint32_t multiprocessors; /* of each device, at most; 0: all */
 } cairn_staging_options;
 
@@ -196,13 +196,13 @@ typedef struct cairn_save_request {
   /* Not 0: nothing writes to the tensors before the call returns. Else what is stored is copied and
    * digested once more, and a chunk that has changed in between makes the save fail. */
   int32_t still;
-  /* For tensors on devices. The call begins when what was enqueued on `streams` before is done; for a
-   * device that is not among them: on its default stream. None may be capturing a graph. */
+  /* For tensors on devices. The call begins when what was enqueued on `streams` before is done; for
+   * a device that is not among them: on its default stream. None may be capturing a graph. */
   cairn_staging* staging;
   const cairn_stream* streams;
   size_t stream_count, stream_bytes; /* stream_bytes: sizeof(cairn_stream) */
-  /* Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they may
-   * change then, or go. Not called when the call fails before. May be null. */
+  /* Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they
+   * may change then, or go. Not called when the call fails before. May be null. */
   void (*fence)(void* context);
   void* fence_context;
 } cairn_save_request;
@@ -312,7 +312,8 @@ typedef struct cairn_load_request {
   int32_t cast;   /* dtypes may differ: elements are converted */
   uint32_t threads;
   cairn_watch* watch; /* may be null */
-  /* For targets on devices, as for saves. When the call returns they are filled, for all streams. */
+  /* For targets on devices, as for saves. When the call returns they are filled, for all streams.
+   */
   cairn_staging* staging;
   const cairn_stream* streams;
   size_t stream_count, stream_bytes;

@@ -98,9 +98,9 @@ struct SaveRequest {
   Effort effort = Effort::kBalanced;
   /// The tensors as they were saved in the base tag, if the caller still has them: then copies are
   /// made from the base without decoding it from the store. It costs the caller that memory, and
-  /// the save a chunk of each thread; what is missing or differs is read from the store. Of tensors on
-  /// devices that are there too, on the same one, only what differs crosses over; then the base must
-  /// be readable, or the save fails.
+  /// the save a chunk of each thread; what is missing or differs is read from the store. Of tensors
+  /// on devices that are there too, on the same one, only what differs crosses over; then the base
+  /// must be readable, or the save fails.
   std::vector<TensorSource> base_memory = {};
   /// A tag may take this many times as long to load as one whose chunks stand by themselves.
   double restore_budget = 4;
@@ -193,9 +193,9 @@ struct LoadRequest {
 
 /// What a load has done.
 struct LoadResult {
-  uint64_t bytes = 0;       ///< written into targets
-  uint64_t read_bytes = 0;  ///< read from packs
-  uint64_t chunks = 0;      ///< each read once
+  uint64_t bytes = 0;                   ///< written into targets
+  uint64_t read_bytes = 0;              ///< read from packs
+  uint64_t chunks = 0;                  ///< each read once
   std::vector<std::string> notes = {};  ///< as in SaveResult
   double elapsed_s = 0;
 };

@@ -41,8 +41,7 @@ uint64_t ChunkSaver::chunk_bytes(size_t item) const {
 }
 
 /// Cuts the chunks of all groups into parts, and the parts into jobs.
-std::vector<ChunkSaver::Job> ChunkSaver::make_jobs(
-    std::span<const SaveGroup* const> groups) const {
+std::vector<ChunkSaver::Job> ChunkSaver::make_jobs(std::span<const SaveGroup* const> groups) const {
   std::vector<Job> jobs;
   uint64_t room_bytes = 0, room_chunks = 0;
   for (const SaveGroup* group : groups) {
@@ -99,8 +98,8 @@ ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chunk) const {
   return units;
 }
 
-/// Fills in rows and digests of what is in the host's memory. Units that cannot be hashed where they
-/// lie are gathered first, into `room`.
+/// Fills in rows and digests of what is in the host's memory. Units that cannot be hashed where
+/// they lie are gathered first, into `room`.
 Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) const {
   std::vector<DigestedUnit*> units, scattered;
   uint64_t scattered_bytes = 0;
@@ -235,8 +234,9 @@ void ChunkSaver::take_moved(DigestedUnit& unit) {
 /// Where some pieces of a chunk are the base's and others are not, or not here.
 void ChunkSaver::keep_equal_pieces(size_t item, const ChunkUnits& chunk,
                                    std::span<DigestedUnit> units) {
-  const bool begins_anew = budget_.is_due(*chunk.group, chunk.chunk) ||
-                           (clusters_.must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk));
+  const bool begins_anew =
+      budget_.is_due(*chunk.group, chunk.chunk) ||
+      (clusters_.must_stand_alone(item) && !base_->stands_alone(item, chunk.chunk));
   for (DigestedUnit& unit : units) {
     const auto before = base_->unit_at(item, chunk.chunk, &unit.unit.box);
     if (!before || before->digest != unit.digest) continue;

@@ -1,5 +1,6 @@
-// The middle of a save: every chunk whose bytes are here is digested, compared with the base, looked
-// up, and encoded and written when it is new. What comes out are entries of the save's pages.
+// The middle of a save: every chunk whose bytes are here is digested, compared with the base,
+// looked up, and encoded and written when it is new. What comes out are entries of the save's
+// pages.
 #pragma once
 
 #include <mutex>

@@ -1,4 +1,5 @@
-// The chunks of a save on their way: what they are, where their bytes lie, what was decided of them.
+// The chunks of a save on their way: what they are, where their bytes lie, what was decided of
+// them.
 #pragma once
 
 #include <cstdint>

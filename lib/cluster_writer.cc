@@ -121,7 +121,8 @@ Status ClusterWriter::recall(const ChunkUnits& chunk, std::span<const MutableByt
       });
 }
 
-Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk, std::span<const size_t> numbers) {
+Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk,
+                                          std::span<const size_t> numbers) {
   thread_local std::vector<AlignedBuffer> rooms;
   if (rooms.size() < numbers.size()) rooms.resize(numbers.size());
   Cluster cluster;
@@ -147,7 +148,7 @@ Result<Cluster> ClusterWriter::cluster_of(const ChunkUnits& chunk, std::span<con
 
 /// What the caller has of the base at the same boxes.
 void ClusterWriter::recall_before(const ChunkUnits& chunk, std::span<const size_t> numbers,
-                               Cluster& cluster) const {
+                                  Cluster& cluster) const {
   thread_local std::vector<AlignedBuffer> rooms;
   if (rooms.size() < cluster.size()) rooms.resize(cluster.size());
   for (size_t i = 0; i < cluster.size(); ++i) {

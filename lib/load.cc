@@ -39,7 +39,10 @@ constexpr uint64_t kReadAlone = 256 * kKiB;
 class Loader {
  public:
   Loader(Checkpoint& checkpoint, const LoadRequest& request, const LoadDelivery& delivery)
-      : checkpoint_(checkpoint), request_(request), delivery_(delivery), packs_(checkpoint.store()) {}
+      : checkpoint_(checkpoint),
+        request_(request),
+        delivery_(delivery),
+        packs_(checkpoint.store()) {}
 
   /// Reads one batch.
   Status read(std::vector<ReadUnit> units) {
@@ -205,9 +208,8 @@ class Loader {
     }
     if (delivery_.is_of_one_device(unit)) {
       CAIRN_CHECK(packs_.check_size(unit.copy));
-      return delivery_.send(unit, [&](MutableBytes out) {
-        return packs_.decode_unchecked(unit.copy, stored, out);
-      });
+      return delivery_.send(
+          unit, [&](MutableBytes out) { return packs_.decode_unchecked(unit.copy, stored, out); });
     }
     thread_local AlignedBuffer room;
     CAIRN_TRY(const ByteSpan decoded, packs_.decode_checked(unit.copy, unit.digest, stored, room));

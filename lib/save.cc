@@ -45,9 +45,7 @@ class Save {
   }
 
   /// Whether it was refused because copies that it reused are gone, and their bytes are still here.
-  bool lost_reused() const {
-    return failure_.lost_reused && parts_.empty() && staged_ == nullptr;
-  }
+  bool lost_reused() const { return failure_.lost_reused && parts_.empty() && staged_ == nullptr; }
   /// The tag to compare with of which something could not be read.
   std::string damaged_base() const { return session_ ? session_->damaged_base() : ""; }
 

@@ -147,7 +147,8 @@ Result<std::unique_ptr<SavedPart>> save_part(const Store& store, const SaveReque
     const SaveRequest& request = staged.request();
     CAIRN_TRY(const SavePlan plan, plan_part(request, store.config()));
     CAIRN_TRY(auto session, SaveSession::begin(store, request, request.base));
-    auto name = guard_memory([&] { return store_part(store, request, plan, *session, staged.staged()); });
+    auto name =
+        guard_memory([&] { return store_part(store, request, plan, *session, staged.staged()); });
     if (!name) {
       session->remove_files();
       return tl::unexpected(name.error());

@@ -89,8 +89,8 @@ struct SavePlan {
   bool is_small_piece(const Unit& unit) const;
 };
 
-/// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit, and its bytes are here, in
-/// the host's memory.
+/// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit, and its bytes are here,
+/// in the host's memory.
 void gather(const SavePlan& plan, const Unit& unit, MutableBytes room);
 
 /// Errors: kUsage naming tensor and boxes: malformed names, dtypes or shapes that differ between

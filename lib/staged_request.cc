@@ -15,8 +15,8 @@ Result<StagedRequest> StagedRequest::of(const SaveRequest& request, uint64_t chu
   if (on_device == request.tensors.end()) return made;
   if (request.devices.staging == nullptr) {
     return fail(Code::kUsage,
-                fmt::format("tensor '{}' is on device {}, and there is no staging",
-                            on_device->name, *on_device->device),
+                fmt::format("tensor '{}' is on device {}, and there is no staging", on_device->name,
+                            *on_device->device),
                 "make one with open_staging(), or give the tensor in the host's memory");
   }
   made.changed_ = std::make_unique<SaveRequest>(request);

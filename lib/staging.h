@@ -29,8 +29,8 @@ struct TensorSource;
 
 /// Bounds of the memory that a Staging keeps, and how much of a device it takes.
 struct StagingOptions {
-  /// Of the host's memory, pinned: slabs that wait for the disk. A save that has more to store waits
-  /// with its fence for the disk.
+  /// Of the host's memory, pinned: slabs that wait for the disk. A save that has more to store
+  /// waits with its fence for the disk.
   uint64_t pinned_bytes = uint64_t{512} << 20;
   uint64_t slab_bytes = uint64_t{32} << 20;     ///< what travels at a time
   uint64_t device_bytes = uint64_t{256} << 20;  ///< of each device's memory
@@ -46,8 +46,8 @@ struct CallerStream {
 /// What calls say that have tensors on devices.
 struct DeviceChoices {
   class Staging* staging = nullptr;  ///< REQUIRED where a tensor is on a device
-  /// Calls begin when what was enqueued here before is done. A device that is not named: its default
-  /// stream. No stream may be capturing a graph.
+  /// Calls begin when what was enqueued here before is done. A device that is not named: its
+  /// default stream. No stream may be capturing a graph.
   std::vector<CallerStream> streams = {};
 };
 
@@ -77,8 +77,8 @@ class StagedSave {
   virtual ~StagedSave() = default;
   /// Brings the first bytes at a place of the host's or a device's memory. Errors: the device's.
   virtual Status peek(const SourceBox& box, MutableBytes bytes) = 0;
-  /// Does all steps for all jobs. `fence` is called once no byte of a device is to be read any more.
-  /// `bases`: the tensors as the base tag has them; those on devices need not be sent whole.
+  /// Does all steps for all jobs. `fence` is called once no byte of a device is to be read any
+  /// more. `bases`: the tensors as the base tag has them; those on devices need not be sent whole.
   /// Errors: the steps'; kUsage naming a tensor that has changed meanwhile; the device's.
   virtual Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
                      const CallOptions& call, const std::function<void()>& fence) = 0;
@@ -91,9 +91,9 @@ class StagedSave {
 /// A chunk or piece of a checkpoint on its way to a device.
 struct StagedUnit {
   unsigned device = 0;
-  uint64_t bytes = 0;       ///< decoded
-  uint64_t item_bytes = 1;  ///< as stored
-  Box box = {};             ///< what they are, row-major, in storage coordinates
+  uint64_t bytes = 0;                          ///< decoded
+  uint64_t item_bytes = 1;                     ///< as stored
+  Box box = {};                                ///< what they are, row-major, in storage coordinates
   std::vector<const TargetBox*> targets = {};  ///< on that device, which want some of it
   std::optional<Digest> digest = {};           ///< to be checked; unset: it has been
   std::function<Error()> corrupt = {};         ///< what is said when it is another
@@ -103,9 +103,9 @@ struct StagedUnit {
 class StagedLoad {
  public:
   virtual ~StagedLoad() = default;
-  /// `fill` puts the unit's bytes into memory that the device reads; they are checked, converted and
-  /// copied to the targets some time before finish() returns. Waits for room.
-  /// Errors: fill's; the device's; those of units before.
+  /// `fill` puts the unit's bytes into memory that the device reads; they are checked, converted
+  /// and copied to the targets some time before finish() returns. Waits for room. Errors: fill's;
+  /// the device's; those of units before.
   virtual Status put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) = 0;
   /// Waits for all units. Errors: as put().
   virtual Status finish() = 0;
@@ -116,16 +116,16 @@ class StagedLoad {
 class Staging {
  public:
   virtual ~Staging() = default;
-  /// Memory of a device to work with, instead of some of its own; it must live until another is lent
-  /// or this one ends. Errors: kUsage.
+  /// Memory of a device to work with, instead of some of its own; it must live until another is
+  /// lent or this one ends. Errors: kUsage.
   virtual Status lend(unsigned device, void* memory, uint64_t bytes) = 0;
   /// Begins a save. Boxes on devices of tensors with chunks of at most a few KiB come to the host:
   /// in `tensors` their data and device become those of copies that the save keeps.
   virtual Result<std::unique_ptr<StagedSave>> begin_save(const DeviceChoices& choices,
                                                          std::vector<TensorSource>& tensors,
                                                          uint64_t chunk_elements) = 0;
-  virtual Result<std::unique_ptr<StagedLoad>> begin_load(
-      const DeviceChoices& choices, const std::vector<TargetBox>& targets) = 0;
+  virtual Result<std::unique_ptr<StagedLoad>> begin_load(const DeviceChoices& choices,
+                                                         const std::vector<TargetBox>& targets) = 0;
 };
 
 /// How many devices a Staging can serve: 0 where there is none, or this build has no kernels.

@@ -37,9 +37,10 @@ Status use_device(unsigned device) {
 
 namespace {
 
-/// Of the driver, which is asked for at run time: programs start where there is none. A context that
-/// is pushed and popped leaves what was before as it was; setting the device back, as the runtime can,
-/// would make a context on that one, some hundred MB of its memory for each rank of a host.
+/// Of the driver, which is asked for at run time: programs start where there is none. A context
+/// that is pushed and popped leaves what was before as it was; setting the device back, as the
+/// runtime can, would make a context on that one, some hundred MB of its memory for each rank of a
+/// host.
 struct Driver {
   CUresult (*retain)(CUcontext*, CUdevice) = nullptr;
   CUresult (*push)(CUcontext) = nullptr;
@@ -85,7 +86,8 @@ static Result<CUcontext> context_of(unsigned device) {
   if (known != contexts.end()) return known->second;
   CUcontext context = nullptr;
   if (Driver::calls().retain(&context, static_cast<CUdevice>(device)) != CUDA_SUCCESS) {
-    return fail(Code::kFailed, fmt::format("there is no context to be had on CUDA device {}", device),
+    return fail(Code::kFailed,
+                fmt::format("there is no context to be had on CUDA device {}", device),
                 "see whether the device is there, and has memory left");
   }
   contexts[device] = context;
@@ -95,7 +97,8 @@ static Result<CUcontext> context_of(unsigned device) {
 Result<DeviceScope> DeviceScope::enter(unsigned device) {
   CAIRN_TRY(const unsigned devices, device_count());
   if (device >= devices) {
-    return fail(Code::kFailed, fmt::format("there is no CUDA device {}: there are {}", device, devices));
+    return fail(Code::kFailed,
+                fmt::format("there is no CUDA device {}: there are {}", device, devices));
   }
   const Driver& driver = Driver::calls();
   if (driver.retain == nullptr || driver.push == nullptr || driver.pop == nullptr) {
@@ -104,7 +107,8 @@ Result<DeviceScope> DeviceScope::enter(unsigned device) {
   }
   CAIRN_TRY(CUcontext context, context_of(device));
   if (driver.push(context) != CUDA_SUCCESS) {
-    return fail(Code::kFailed, fmt::format("CUDA device {} cannot be made the current one", device));
+    return fail(Code::kFailed,
+                fmt::format("CUDA device {} cannot be made the current one", device));
   }
   return DeviceScope(device);
 }

@@ -39,13 +39,13 @@ Result<CodedLanding> CodedLanding::begin(Lane& lane, unsigned turn, std::vector<
   for (auto& [item_bytes, group] : by_width) {
     group.item_bytes = item_bytes;
     CAIRN_CHECK(landing.encode(group, arena));
-    CAIRN_CHECK(lane.bring(lane.work(), states.first(sizeof(gpu::TransformState)),
-                               group.spans.state.data));
+    CAIRN_CHECK(
+        lane.bring(lane.work(), states.first(sizeof(gpu::TransformState)), group.spans.state.data));
     states = states.subspan(sizeof(gpu::TransformState));
     landing.groups_.push_back(std::move(group));
   }
-  CAIRN_CHECK(lane.bring(lane.work(), landing.told_.first(landing.digests_.bytes),
-                             landing.digests_.data));
+  CAIRN_CHECK(
+      lane.bring(lane.work(), landing.told_.first(landing.digests_.bytes), landing.digests_.data));
   CAIRN_TRY(landing.seen_, gpu::Event::make());
   CAIRN_CHECK(landing.seen_.record(lane.work()));
   return landing;
@@ -98,8 +98,9 @@ Result<LandedCodes> CodedLanding::finish() {
   if (is_worth_it && bytes <= now_.memory.bytes / 4 * 3) return send_codes();
   LandedCodes landed;
   landed.is_whole = true;
-  CAIRN_TRY(landed.contents, Landing::send(*lane_, turn_, now_, contents_of(pieces_),
-                                           {digests_.data, sizeof(Digest) * pieces_.size()}, host_));
+  CAIRN_TRY(landed.contents,
+            Landing::send(*lane_, turn_, now_, contents_of(pieces_),
+                          {digests_.data, sizeof(Digest) * pieces_.size()}, host_));
   return landed;
 }
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "lib/device/landing.h"
-#include "lib/device/staged_piece.h"
 #include "lib/device/sparse_codes.h"
+#include "lib/device/staged_piece.h"
 
 namespace cairn {
 

@@ -23,9 +23,8 @@ static void add_box(Content& content, const SourceBox& source, const Box& part, 
 static void find_form(Content& content) {
   const auto& memories = content.memories;
   if (memories.empty()) return;
-  const bool is_one = std::all_of(memories.begin(), memories.end(), [&](const auto& memory) {
-    return memory == memories.front();
-  });
+  const bool is_one = std::all_of(memories.begin(), memories.end(),
+                                  [&](const auto& memory) { return memory == memories.front(); });
   if (!is_one || !memories.front()) return;
   content.device = memories.front();
   if (content.boxes.size() != 1) return;
@@ -60,8 +59,8 @@ Content content_of(const SourceBox& source, uint64_t item_bytes) {
 
 gpu::BoxCopy box_copy(const StridedSource& from, const StridedTarget& to,
                       std::vector<uint64_t> lengths, uint64_t item_bytes) {
-  gpu::BoxCopy copy{from.data,          from.strides_bytes, to.data,
-                    to.strides_bytes,   std::move(lengths), item_bytes};
+  gpu::BoxCopy copy{from.data,        from.strides_bytes, to.data,
+                    to.strides_bytes, std::move(lengths), item_bytes};
   if (std::has_single_bit(item_bytes)) return copy;
   copy.lengths.push_back(std::exchange(copy.item_bytes, 1));
   copy.from_strides.push_back(1);

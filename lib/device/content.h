@@ -24,8 +24,8 @@ struct PlacedBox {
 struct Content {
   std::optional<unsigned> device = {};  ///< unset: boxes of several memories
   uint64_t bytes = 0;
-  std::optional<gpu::Tile> tile = {};  ///< unset: it does not lie as rows
-  std::vector<PlacedBox> boxes = {};   ///< all of it
+  std::optional<gpu::Tile> tile = {};                  ///< unset: it does not lie as rows
+  std::vector<PlacedBox> boxes = {};                   ///< all of it
   std::vector<std::optional<unsigned>> memories = {};  ///< of each box; unset: the host's
 };
 

@@ -22,7 +22,7 @@ struct DeviceLoad::Slab {
   std::vector<Filled> filled;
   unsigned fillers = 0;  // that still write to it
   bool is_sealed = false;
-  bool is_broken = false;  // a unit could not be put there
+  bool is_broken = false;              // a unit could not be put there
   std::vector<const Filled*> checked;  // the units whose digests are told
   ByteSpan told;
   gpu::Event done;
@@ -86,8 +86,8 @@ Result<std::shared_ptr<DeviceLoad::Slab>> DeviceLoad::slab_for(Inflow& inflow, L
                                                                const StagedUnit& unit) {
   const StagingOptions& options = staging_.options();
   const uint64_t bytes = landed_bytes(unit.bytes);
-  const uint64_t room = scatter_room(unit.box, unit.item_bytes, unit.targets) +
-                        digests_room(1, unit.bytes);
+  const uint64_t room =
+      scatter_room(unit.box, unit.item_bytes, unit.targets) + digests_room(1, unit.bytes);
   for (;;) {
     CAIRN_CHECK(inflow.status);
     if (inflow.open != nullptr) {
@@ -179,8 +179,7 @@ Status DeviceLoad::settle_oldest(Inflow& inflow) {
 }
 
 /// By plain copies, without memory of the device to work with: the host checks and converts.
-Status DeviceLoad::carry(const StagedUnit& unit,
-                         const std::function<Status(MutableBytes)>& fill) {
+Status DeviceLoad::carry(const StagedUnit& unit, const std::function<Status(MutableBytes)>& fill) {
   const AlignedBuffer room(unit.bytes);
   const MutableBytes bytes = room.span().first(unit.bytes);
   CAIRN_CHECK(fill(bytes));
@@ -192,9 +191,8 @@ Status DeviceLoad::carry(const StagedUnit& unit,
   for (const TargetBox* target : unit.targets) {
     const auto common = intersect(unit.box, target->box);
     if (!common) continue;
-    const uint64_t wanted_bytes = target->stored == target->wanted
-                                      ? unit.item_bytes
-                                      : bits_per_element(target->wanted) / 8;
+    const uint64_t wanted_bytes =
+        target->stored == target->wanted ? unit.item_bytes : bits_per_element(target->wanted) / 8;
     const auto strides = contiguous_strides(common->lengths, wanted_bytes);
     const AlignedBuffer made(common->elements() * wanted_bytes);
     copy_converted(sub_box(whole, unit.box, *common), {made.data(), strides}, common->lengths,

@@ -14,9 +14,9 @@
 #include "lib/chunk_units.h"
 #include "lib/device/device_staging.h"
 #include "lib/device/lane_digests.h"
-#include "lib/device/staged_piece.h"
 #include "lib/device/resident_bases.h"
 #include "lib/device/slab_storing.h"
+#include "lib/device/staged_piece.h"
 #include "lib/device/window_sender.h"
 
 namespace cairn {

@@ -26,9 +26,8 @@ Status DeviceSave::peek(const SourceBox& box, MutableBytes bytes) {
   return gpu::synchronize(stream);
 }
 
-Status DeviceSave::run(const SavePlan& plan, std::span<const TensorSource> bases,
-                       ChunkSteps& steps, const CallOptions& call,
-                       const std::function<void()>& fence) {
+Status DeviceSave::run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
+                       const CallOptions& call, const std::function<void()>& fence) {
   CAIRN_TRY(Slots* const slots, staging_.slots());
   return DeviceRounds(staging_, lanes_, *slots, plan, bases, steps, call).run(fence);
 }

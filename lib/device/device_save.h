@@ -1,5 +1,6 @@
 // The chunks of one save that lie on devices (docs/GPU.md, "Follow one save"): digested there round
-// by round, decided on by the host, and what is wanted brought over and stored while the next comes.
+// by round, decided on by the host, and what is wanted brought over and stored while the next
+// comes.
 #pragma once
 
 #include <map>

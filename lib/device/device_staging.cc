@@ -15,7 +15,8 @@ Status DeviceStaging::lend(unsigned device, void* memory, uint64_t bytes) {
   const gpu::DeviceSpan span{static_cast<uint8_t*>(memory), bytes};
   if (bytes > 0 && reinterpret_cast<uintptr_t>(memory) % Arena::kAlignment != 0) {
     return fail(Code::kUsage, fmt::format("memory of device {} that is lent is not aligned to {} "
-                                          "bytes", device, Arena::kAlignment));
+                                          "bytes",
+                                          device, Arena::kAlignment));
   }
   lent_[device] = span;
   if (const auto lane = lanes_.find(device); lane != lanes_.end()) lane->second.lend(span);
@@ -30,11 +31,9 @@ Result<Lane*> DeviceStaging::begin_lane(unsigned device, const DeviceChoices& ch
     lane = lanes_.emplace(device, std::move(made)).first;
     lane->second.lend(lent_[device]);
   }
-  const auto stream =
-      std::find_if(choices.streams.begin(), choices.streams.end(),
-                   [&](const CallerStream& each) { return each.device == device; });
-  CAIRN_CHECK(lane->second.begin(
-      {stream == choices.streams.end() ? nullptr : stream->handle}));
+  const auto stream = std::find_if(choices.streams.begin(), choices.streams.end(),
+                                   [&](const CallerStream& each) { return each.device == device; });
+  CAIRN_CHECK(lane->second.begin({stream == choices.streams.end() ? nullptr : stream->handle}));
   return &lane->second;
 }
 
@@ -58,9 +57,10 @@ Result<std::unique_ptr<StagedLoad>> DeviceStaging::begin_load(
 }
 
 std::string DeviceStaging::no_room_note(unsigned device) const {
-  return fmt::format("device {} has no {} bytes of memory to work with: its tensors went by plain "
-                     "copies, and the host hashed them",
-                     device, options_.device_bytes);
+  return fmt::format(
+      "device {} has no {} bytes of memory to work with: its tensors went by plain "
+      "copies, and the host hashed them",
+      device, options_.device_bytes);
 }
 
 static Status check_options(const StagingOptions& options) {

@@ -32,14 +32,14 @@ class Landing {
   static Result<Landing> begin(Lane& lane, unsigned turn, std::span<const Content* const> contents,
                                MutableBytes host);
 
-  /// The second half: what was gathered, and digests of it, go to the host's memory, when the stream of
-  /// work is done with them.
+  /// The second half: what was gathered, and digests of it, go to the host's memory, when the
+  /// stream of work is done with them.
   static Result<Landing> send(Lane& lane, unsigned turn, const Gathered& gathered,
                               std::span<const Content* const> contents, gpu::DeviceSpan digests,
                               MutableBytes host);
 
-  /// Waits until they have landed. The device reads the tensors no more when its stream work() is done
-  /// with what was enqueued before.
+  /// Waits until they have landed. The device reads the tensors no more when its stream work() is
+  /// done with what was enqueued before.
   Status wait() const { return landed_.wait(); }
   /// Of each content: its bytes, and the digest that the device made of what it had gathered.
   ByteSpan bytes(size_t content) const { return bytes_[content]; }

@@ -26,9 +26,9 @@ std::optional<Content> ResidentBases::before(const Unit& unit, unsigned device) 
   if (found == boxes_.end()) return std::nullopt;
   for (const SourceBox& box : found->second) {
     if (box.device != device || !contains(box.box, unit.box)) continue;
-    const SourceBox part{unit.box,
-                         sub_box(StridedSource{box.data, box.strides_bytes}, box.box, unit.box).data,
-                         box.strides_bytes, 0, device};
+    const SourceBox part{
+        unit.box, sub_box(StridedSource{box.data, box.strides_bytes}, box.box, unit.box).data,
+        box.strides_bytes, 0, device};
     Content content = content_of(part, plan_.tensors[unit.item].form.item_bytes);
     if (content.tile) return content;
   }

@@ -15,8 +15,8 @@ namespace cairn {
 /// Threads: any.
 class ResidentBases {
  public:
-  /// What is not of the same dtype and shape as in the plan, or lies in the host's memory, is passed
-  /// over. REQUIRES: both outlive this.
+  /// What is not of the same dtype and shape as in the plan, or lies in the host's memory, is
+  /// passed over. REQUIRES: both outlive this.
   ResidentBases(std::span<const TensorSource> bases, const SavePlan& plan);
 
   bool is_empty() const { return boxes_.empty(); }

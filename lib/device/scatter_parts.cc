@@ -117,8 +117,9 @@ static uint64_t offset_of(const uint8_t* data, const uint8_t* origin) {
 }
 
 static Status add_wanted(const Wanted& wanted, const uint8_t* origin, Arena& arena, Steps& steps) {
-  const bool is_together = is_contiguous(wanted.from.strides_bytes, wanted.lengths, wanted.from_bytes) &&
-                           offset_of(wanted.from.data, origin) % 16 == 0;
+  const bool is_together =
+      is_contiguous(wanted.from.strides_bytes, wanted.lengths, wanted.from_bytes) &&
+      offset_of(wanted.from.data, origin) % 16 == 0;
   auto rows = rows_of(wanted);
   if (!wanted.is_converted() && !(is_together && rows)) {
     steps.after.push_back(box_copy(wanted.from, wanted.to, wanted.lengths, wanted.from_bytes));

@@ -20,8 +20,8 @@ struct SlabChunk {
   std::span<const TargetBox* const> targets;
 };
 
-/// Enqueues it all in the lane's stream of work. What has no room in `arena` beside what is there is
-/// kNoSpace: scatter_room() tells what is needed. Errors: kFailed.
+/// Enqueues it all in the lane's stream of work. What has no room in `arena` beside what is there
+/// is kNoSpace: scatter_room() tells what is needed. Errors: kFailed.
 Status scatter_chunks(const Lane& lane, Arena& arena, std::span<const SlabChunk> chunks);
 
 /// What scatter_chunks() takes of an arena for a chunk, at most.

@@ -37,7 +37,8 @@ struct Window {
 /// Threads: one gives; run by one of its own.
 class SlabStoring {
  public:
-  SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call, size_t windows_most);
+  SlabStoring(const SavePlan& plan, ChunkSteps& steps, const CallOptions& call,
+              size_t windows_most);
   /// Gives up what is not yet stored.
   ~SlabStoring();
 

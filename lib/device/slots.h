@@ -34,7 +34,9 @@ class Slots {
     ~Slot() {
       if (slots_ != nullptr) slots_->give_back(number_);
     }
-    MutableBytes span() const { return slots_ == nullptr ? large_.span() : slots_->memory_[number_].span(); }
+    MutableBytes span() const {
+      return slots_ == nullptr ? large_.span() : slots_->memory_[number_].span();
+    }
 
    private:
     friend class Slots;

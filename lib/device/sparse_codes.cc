@@ -65,7 +65,8 @@ static bool apply_tiles(const SparseCodes& sparse, MutableBytes items) {
       return false;
     }
     const ByteSpan values = sparse.values.subspan(run.offset, run.count * sizeof(Item));
-    if (!Tile<Item>(sparse.codes.subspan(codes_at, codes_bytes), values, tile).apply()) return false;
+    if (!Tile<Item>(sparse.codes.subspan(codes_at, codes_bytes), values, tile).apply())
+      return false;
   }
   return true;
 }

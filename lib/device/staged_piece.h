@@ -13,8 +13,8 @@ namespace cairn {
 struct StagedPiece {
   DigestedUnit* unit = nullptr;
   Content content;
-  Lane* lane = nullptr;                    ///< null: carried by plain copies
-  std::optional<Content> before = {};      ///< the same box as it was, on the same device
+  Lane* lane = nullptr;                      ///< null: carried by plain copies
+  std::optional<Content> before = {};        ///< the same box as it was, on the same device
   std::optional<Digest> before_digest = {};  ///< what that must be to be of use
 };
 

@@ -92,8 +92,8 @@ Status WindowSender::begin_coding(Lane& lane, std::vector<ChunkPieces> chunks) {
       forms.push_back(form_of(piece));
     }
   }
-  CAIRN_TRY(next.landing, CodedLanding::begin(lane, turns_[&lane]++, std::move(pieces), forms,
-                                              next.slot.span()));
+  CAIRN_TRY(next.landing,
+            CodedLanding::begin(lane, turns_[&lane]++, std::move(pieces), forms, next.slot.span()));
   CAIRN_CHECK(finish_coding());
   coding_ = std::move(next);
   return {};

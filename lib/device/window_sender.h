@@ -8,8 +8,8 @@
 
 #include "lib/device/coded_landing.h"
 #include "lib/device/device_staging.h"
-#include "lib/device/staged_piece.h"
 #include "lib/device/slab_storing.h"
+#include "lib/device/staged_piece.h"
 
 namespace cairn {
 
@@ -41,7 +41,8 @@ class WindowSender {
   Status finish_coding();
   Status send_whole(std::vector<ChunkPieces> chunks);
   Status send_window(std::vector<ChunkPieces> chunks);
-  Status carry_window(std::span<const StagedPiece* const> pieces, MutableBytes& host, Window& window);
+  Status carry_window(std::span<const StagedPiece* const> pieces, MutableBytes& host,
+                      Window& window);
   Status land_window(Lane& lane, std::span<const StagedPiece* const> pieces, MutableBytes& host,
                      Window& window);
   Status give(Window window);

@@ -10,9 +10,10 @@ namespace {
 
 class DeviceLoadTest : public DeviceFixture {
  protected:
-  /// Loads into memory of the host and of a device, all bytes of which begin alike; expects the same
-  /// in both afterwards.
-  void expect_alike(const std::string& tag, TensorTarget target, uint64_t bytes, bool cast = false) {
+  /// Loads into memory of the host and of a device, all bytes of which begin alike; expects the
+  /// same in both afterwards.
+  void expect_alike(const std::string& tag, TensorTarget target, uint64_t bytes,
+                    bool cast = false) {
     Bytes on_host(bytes, 0xee);
     target.data = on_host.data() + offset_;
     LoadRequest request;
