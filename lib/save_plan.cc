@@ -243,6 +243,12 @@ static Status plan_attachments(const SaveRequest& request, std::span<const Part>
   return {};
 }
 
+static bool has_box(const TensorLayout& tensor, const Box& box) {
+  return std::any_of(tensor.boxes.begin(), tensor.boxes.end(), [&](const LayoutBox& each) {
+    return each.offsets == box.offsets && each.lengths == box.lengths;
+  });
+}
+
 /// How the save was cut and what its tensors are, unless there is nothing to say: one writer held
 /// everything whole and no tensor has a role.
 static void plan_layout(const std::vector<Given>& boxes, SavePlan& plan) {
@@ -252,6 +258,7 @@ static void plan_layout(const std::vector<Given>& boxes, SavePlan& plan) {
   for (const auto& [given, part] : boxes) {
     const TensorSource& source = *given;
     TensorLayout& tensor = by_name[source.name];
+    if (plan.kind == SaveKind::kMerged && has_box(tensor, source.box)) continue;  // a replica
     if (tensor.boxes.empty()) {
       tensor.role = source.role;
       tensor.parameter = source.parameter;

@@ -19,13 +19,18 @@
 
 namespace cairn {
 
+namespace gpu {
+class Transport;
+}
 struct CallOptions;
 struct ChunkUnits;
+struct RankGroup;
 struct SaveRequest;
 struct SavePlan;
 struct SourceBox;
 struct TargetBox;
 struct TensorSource;
+struct Unit;
 
 /// Bounds of the memory that a Staging keeps, and how much of a device it takes.
 struct StagingOptions {
@@ -77,6 +82,9 @@ class StagedSave {
   virtual ~StagedSave() = default;
   /// Brings the first bytes at a place of the host's or a device's memory. Errors: the device's.
   virtual Status peek(const SourceBox& box, MutableBytes bytes) = 0;
+  /// Of units of which some bytes are on devices, in their order. Errors: the device's.
+  virtual Result<std::vector<Digest>> digest(const SavePlan& plan,
+                                             std::span<const Unit* const> units) = 0;
   /// Does all steps for all jobs. `fence` is called once no byte of a device is to be read any
   /// more. `bases`: the tensors as the base tag has them; those on devices need not be sent whole.
   /// Errors: the steps'; kUsage naming a tensor that has changed meanwhile; the device's.
@@ -126,6 +134,9 @@ class Staging {
                                                          uint64_t chunk_elements) = 0;
   virtual Result<std::unique_ptr<StagedLoad>> begin_load(const DeviceChoices& choices,
                                                          const std::vector<TargetBox>& targets) = 0;
+  /// How ranks reach each other over the group's communicator. Errors: NCCL's, or that there is
+  /// none.
+  virtual Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) = 0;
 };
 
 /// How many devices a Staging can serve: 0 where there is none, or this build has no kernels.

@@ -1,0 +1,80 @@
+// Ranks with tensors on devices, each of which stores its share.
+#include "lib/save_part.h"
+#include "tests/lib/device/device_fixture.h"
+#include "tests/lib/rank_threads.h"
+
+namespace cairn {
+namespace {
+
+class DeviceShares : public DeviceFixture {
+ protected:
+  static constexpr unsigned kRanks = 3;
+  static inline const Shape kShape{300, 500};
+
+  /// As on each rank: some rows, columns of a wider matrix, and a few numbers.
+  std::vector<TensorSource> tensors(const Bytes& bytes, uint32_t writer) {
+    std::vector<TensorSource> all = cut("w", kShape, bytes, 0, 1, false);
+    for (TensorSource& each : cut("turned", {500, 300}, bytes, 1, 1, false)) {
+      each.strides_bytes = {2, 1000};
+      all.push_back(each);
+    }
+    for (TensorSource& each : cut("few", {20}, bytes, 0, 1, false)) all.push_back(each);
+    for (TensorSource& each : all) each.writer = writer;
+    return all;
+  }
+};
+
+TEST_F(DeviceShares, AreThoseOfTheHost) {
+  const Bytes bytes = noise(300 * 500 * 2, 3);
+  std::vector<SaveRequest> requests(kRanks);
+  std::vector<std::unique_ptr<Staging>> stagings;
+  for (unsigned rank = 0; rank < kRanks; ++rank) {
+    StagingOptions options = small_options();
+    if (rank == 2) options.device_bytes = 1024;  // without room: by plain copies
+    stagings.push_back(gpu::must(open_staging(options)));
+    SaveRequest& request = requests[rank];
+    request.tag = "t";
+    request.base = "none";
+    request.call.threads = 1;
+    request.tensors = tensors(bytes, rank);
+    if (rank == 0) continue;  // in the host's memory
+    request.tensors = on_device(std::move(request.tensors), rank - 1);
+    request.devices.staging = stagings.back().get();
+  }
+  std::vector<std::unique_ptr<SavedPart>> parts(kRanks);
+  gpu::FakeGroup group(kRanks);
+  const auto ended = as_ranks(group, [&](unsigned rank, const RankGroup& lent) -> Status {
+    requests[rank].group = &lent;
+    CAIRN_TRY(parts[rank], save_part(*store_, requests[rank]));
+    return {};
+  });
+  for (const Status& status : ended) gpu::must(status);
+  SaveRequest uniting;
+  uniting.tag = "t";
+  for (const auto& part : parts) uniting.parts.push_back(part->name());
+  const SaveResult saved = gpu::must(save(*store_, uniting));
+  for (const auto& part : parts) part->keep();
+  EXPECT_TRUE(saved.warnings.empty());
+  SaveRequest alone;
+  alone.tag = "alone";
+  alone.base = "none";
+  alone.tensors = tensors(bytes, 0);
+  EXPECT_EQ(gpu::must(save(*store_, alone)).manifest, saved.manifest);
+  EXPECT_EQ(load_whole("t", "w", kShape), bytes);
+}
+
+TEST_F(DeviceShares, ACommunicatorNeedsALibrary) {
+  SaveRequest request;
+  request.tag = "t";
+  const Bytes bytes = noise(300 * 500 * 2, 3);
+  request.tensors = on_device(tensors(bytes, 0));
+  request.devices.staging = staging_.get();
+  RankGroup group;
+  int communicator = 0;
+  group.nccl = &communicator;
+  request.group = &group;
+  EXPECT_FALSE(save_part(*store_, request)) << "no NCCL is here";
+}
+
+}  // namespace
+}  // namespace cairn
