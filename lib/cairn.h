@@ -360,6 +360,10 @@ typedef struct cairn_load_request {
   cairn_staging* staging;
   const cairn_stream* streams;
   size_t stream_count, stream_bytes;
+  /* Ranks that load the same tag, all in this call at the same time, each with its own targets:
+   * what several want is read by one and passed on over the group's functions, which both are
+   * needed. What is told is of this rank. Null: it reads all for itself. */
+  const cairn_group* group;
 } cairn_load_request;
 
 /* Fills the targets; every byte was checked against its digest. `result`: {"bytes", "read_bytes",

@@ -443,7 +443,7 @@ TEST_F(CAbi, RanksStoreWhatTheyHoldOnce) {
   uniting.part_count = 2;
   char* told = nullptr;
   ASSERT_EQ(cairn_save(store_, &uniting, &told), CAIRN_OK) << cairn_error_message();
-  EXPECT_EQ(std::strstr(told, "warnings"), nullptr) << told;
+  EXPECT_NE(std::strstr(told, "\"warnings\":[]"), nullptr) << told;
   cairn_free(told);
   for (cairn_part* part : parts) cairn_part_end(part, 0);
 }

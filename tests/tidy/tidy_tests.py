@@ -71,6 +71,7 @@ TESTED_BY = {
     "lib/unit_list.cc": "tests/lib/share_replicas_test.cc",
     "lib/device/content_digests.cc": "tests/lib/share_replicas_test.cc",
     "lib/device/join_ranks.cc": "tests/gpu/nccl/nccl_transport_test.cc",
+    "lib/wanted_chunks.cc": "tests/lib/load_together_test.cc",
     "lib/save_plan.cc": "tests/lib/save_test.cc",
     "lib/save_units.cc": "tests/lib/save_test.cc",
     "lib/save_session.cc": "tests/lib/save_test.cc",

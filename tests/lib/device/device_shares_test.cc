@@ -1,4 +1,5 @@
 // Ranks with tensors on devices, each of which stores its share.
+#include "lib/load_together.h"
 #include "lib/save_part.h"
 #include "tests/lib/device/device_fixture.h"
 #include "tests/lib/rank_threads.h"
@@ -61,6 +62,51 @@ TEST_F(DeviceShares, AreThoseOfTheHost) {
   alone.tensors = tensors(bytes, 0);
   EXPECT_EQ(gpu::must(save(*store_, alone)).manifest, saved.manifest);
   EXPECT_EQ(load_whole("t", "w", kShape), bytes);
+}
+
+/// Read once, passed on to the host's memory and to those of two devices.
+TEST_F(DeviceShares, AreLoadedOnce) {
+  const Bytes bytes = noise(300 * 500 * 2, 3);
+  SaveRequest saving;
+  saving.tag = "t";
+  saving.base = "none";
+  saving.tensors = tensors(bytes, 0);
+  gpu::must(save(*store_, saving));
+  std::vector<LoadRequest> requests(kRanks);
+  std::vector<std::unique_ptr<Staging>> stagings;
+  std::vector<Bytes> rooms(kRanks, Bytes(bytes.size(), 0xEE));
+  for (unsigned rank = 0; rank < kRanks; ++rank) {
+    StagingOptions options = small_options();
+    if (rank == 2) options.device_bytes = 1024;
+    stagings.push_back(gpu::must(open_staging(options)));
+    TensorTarget target{"w", Dtype::kBF16, kShape, whole_box(kShape), rooms[rank].data(), {}};
+    if (rank > 0) {
+      const auto scope = gpu::must(gpu::DeviceScope::enter(rank - 1));
+      memory_.push_back(std::make_unique<gpu::OnDevice>(ByteSpan(rooms[rank])));
+      target.data = memory_.back()->data();
+      target.device = rank - 1;
+      requests[rank].devices.staging = stagings.back().get();
+    }
+    requests[rank].call.threads = 1;
+    requests[rank].targets = {target};
+  }
+  uint64_t read = 0;
+  std::mutex mutex;
+  gpu::FakeGroup group(kRanks);
+  const auto ended = as_ranks(group, [&](unsigned rank, const RankGroup& lent) -> Status {
+    CAIRN_TRY(const auto checkpoint, open_tag(*store_, "t"));
+    CAIRN_TRY(const LoadResult loaded, load_together(*checkpoint, requests[rank], lent));
+    const std::lock_guard lock(mutex);
+    read += loaded.read_bytes;
+    return {};
+  });
+  for (const Status& status : ended) gpu::must(status);
+  EXPECT_EQ(rooms[0], bytes);
+  for (unsigned device = 0; device < 2; ++device) {
+    const auto scope = gpu::must(gpu::DeviceScope::enter(device));
+    EXPECT_EQ(memory_[device]->content(), bytes);
+  }
+  EXPECT_LE(read, bytes.size() * 105 / 100);
 }
 
 TEST_F(DeviceShares, ACommunicatorNeedsALibrary) {
