@@ -85,7 +85,7 @@ void WantedChunks::settle(const std::vector<gpu::UnitMap>& maps) {
 
 /// Neighbours are read by one rank: reads are long, and what lies between is not read twice.
 void WantedChunks::join_runs() {
-  constexpr uint64_t kRunBytesMost = 8 * kMiB;
+  constexpr uint64_t kRunBytesMost = 32 * kMiB;
   std::map<std::vector<unsigned>, uint64_t> totals;
   for (const Shared& shared : shared_) totals[shared.box.ranks] += shared.box.bytes;
   std::map<std::vector<unsigned>, size_t> open;
