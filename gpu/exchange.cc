@@ -49,7 +49,7 @@ static uint64_t round_share(const Transport& transport, uint64_t bytes) {
   return std::max<uint64_t>(1, kRoundBytes / transport.size() / bytes);
 }
 
-static Result<std::vector<UnitMap>> gather_maps(Transport& transport, const UnitMap& mine) {
+Result<std::vector<UnitMap>> gather_maps(Transport& transport, const UnitMap& mine) {
   const uint64_t most = round_share(transport, sizeof(uint64_t));
   std::vector<UnitMap> maps(transport.size());
   std::vector<uint64_t> all;

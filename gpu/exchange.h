@@ -31,6 +31,10 @@ struct HeldState {
 
 inline constexpr uint64_t kRoundBytes = 16 * kMiB;  ///< of what all ranks tell in one round
 
+/// What each rank holds, of as many units on all ranks. In rounds of a bounded size. Errors: the
+/// transport's.
+Result<std::vector<UnitMap>> gather_maps(Transport& transport, const UnitMap& mine);
+
 /// `state`: this rank's, or why it has none. Errors: this rank's; that of another, naming it;
 /// kUsage naming ranks that list other units, or what of the state is malformed; the transport's.
 /// An error comes to all ranks that can be reached. Disagreements of replicas are no error: they

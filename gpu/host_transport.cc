@@ -1,12 +1,11 @@
 #include "gpu/host_transport.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include <fmt/format.h>
 
 #include "base/memory_guard.h"
-#include "gpu/rank_sets.h"
+#include "gpu/group_calls.h"
 
 namespace cairn::gpu {
 
@@ -15,10 +14,7 @@ HostTransport::HostTransport(const HostGroup& group, const HostOptions& options)
 
 Result<std::unique_ptr<HostTransport>> HostTransport::make(const HostGroup& group,
                                                            const HostOptions& options) {
-  if (group.all_gather == nullptr || group.broadcast == nullptr)
-    return fail(Code::kUsage, "the job's CPU group lacks a function");
-  if (group.rank >= group.size)
-    return fail(Code::kUsage, fmt::format("rank {} of {}", group.rank, group.size));
+  CAIRN_CHECK(check_group(group));
   if (options.buffer_bytes == 0) return fail(Code::kUsage, "buffers of no bytes");
   return guard_memory([&]() -> Result<std::unique_ptr<HostTransport>> {
     std::unique_ptr<HostTransport> made(new HostTransport(group, options));
@@ -55,36 +51,10 @@ void HostTransport::work() {
   }
 }
 
-Status HostTransport::answered(HostAnswer answer, const HostWait& wait,
-                               std::span<const uint8_t> missing) const {
-  const std::string_view said(wait.message, strnlen(wait.message, sizeof wait.message));
-  switch (answer) {
-    case HostAnswer::kDone:
-      return {};
-    case HostAnswer::kFailed:
-      return fail(Code::kFailed,
-                  fmt::format("the job's CPU group: {}", said.empty() ? "failed" : said));
-    case HostAnswer::kTimedOut:
-      break;
-  }
-  std::vector<unsigned> ranks;
-  for (unsigned rank = 0; rank < missing.size(); ++rank)
-    if (missing[rank] != 0) ranks.push_back(rank);
-  const std::string who =
-      ranks.empty() ? "some rank (the group does not say which)" : named_ranks(ranks);
-  return fail(Code::kUnreachable,
-              fmt::format("{} did not answer rank {} within {} s", who, group_.rank,
-                          static_cast<double>(options_.timeout.count()) / 1000),
-              "see whether it still runs; a longer time-out waits longer");
-}
-
 Status HostTransport::pass(Buffer& buffer) {
-  return guard_memory([&]() -> Status {
-    Bytes missing(group_.size);
-    HostWait wait{static_cast<uint64_t>(options_.timeout.count()), missing.data(), {}};
-    return answered(group_.broadcast(group_.context, buffer.host.data(), buffer.device.bytes,
-                                     buffer.root, &wait),
-                    wait, missing);
+  return guard_memory([&] {
+    return broadcast_in(group_, options_.timeout,
+                        MutableBytes(buffer.host).first(buffer.device.bytes), buffer.root);
   });
 }
 
@@ -113,10 +83,7 @@ Status HostTransport::all_gather(ByteSpan own, MutableBytes all) {
   for (size_t i = 0; i < buffers_.size(); ++i)
     CAIRN_CHECK(collect(buffers_[(next_ + i) % buffers_.size()]));
   CAIRN_CHECK(broken());
-  Bytes missing(group_.size);
-  HostWait wait{static_cast<uint64_t>(options_.timeout.count()), missing.data(), {}};
-  Status status = answered(
-      group_.all_gather(group_.context, own.data(), own.size(), all.data(), &wait), wait, missing);
+  Status status = gather_in(group_, options_.timeout, own, all);
   const std::lock_guard lock(mutex_);
   if (!status) status_ = status;
   return status;

@@ -10,37 +10,10 @@
 #include <mutex>
 #include <thread>
 
+#include "base/host_group.h"
 #include "gpu/transport.h"
 
 namespace cairn::gpu {
-
-/// How a call of a group ended.
-enum class HostAnswer : int {
-  kDone = 0,
-  kTimedOut = 1,  ///< a rank was not there in time
-  kFailed = 2,
-};
-
-/// What a call of a group is told, and what it tells. Plain, so that any language can fill it.
-struct HostWait {
-  uint64_t timeout_ms = 0;
-  uint8_t* missing = nullptr;  ///< for each rank: 1 where it is known that it did not come; zeros
-  char message[256] = {};      ///< why it failed; ends with a zero
-};
-
-/// A group of the caller. Its functions come back within the time-out, whatever happens, and let no
-/// exception out. They are called by one thread at a time, not always the same one, in the same
-/// order on all ranks.
-struct HostGroup {
-  unsigned rank = 0, size = 1;
-  void* context = nullptr;  ///< handed to both
-  /// `all` becomes `bytes` bytes of each rank, in their order.
-  HostAnswer (*all_gather)(void* context, const uint8_t* own, uint64_t bytes, uint8_t* all,
-                           HostWait* wait) = nullptr;
-  /// `data` becomes that of `root`, where it is read.
-  HostAnswer (*broadcast)(void* context, uint8_t* data, uint64_t bytes, unsigned root,
-                          HostWait* wait) = nullptr;
-};
 
 struct HostOptions {
   std::chrono::milliseconds timeout{std::chrono::minutes(5)};
@@ -77,7 +50,6 @@ class HostTransport final : public Transport {
   void work();
   Status pass(Buffer& buffer);
   Status collect(Buffer& buffer);
-  Status answered(HostAnswer answer, const HostWait& wait, std::span<const uint8_t> missing) const;
   Status broken();
 
   const HostGroup group_;

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include <fmt/format.h>
 
 #include "base/memory_guard.h"
-#include "gpu/enqueue.h"
 
 namespace cairn::gpu {
 
@@ -58,7 +58,7 @@ class Passing {
       use(how_.fill, i);
       std::array<uint8_t, kToldStatusBytes> told;
       tell_status(own_, told);
-      CAIRN_CHECK(copy_up(stream(i), room.data + status_at(i), told));
+      CAIRN_CHECK(how_.copies.up(stream(i), room.data + status_at(i), told));
     }
     ++sent_;
     return transport_.broadcast(stream(i), {room.data, status_at(i) + kToldStatusBytes},
@@ -69,8 +69,8 @@ class Passing {
     CAIRN_CHECK(transport_.finish(stream(i)));
     const Bucket& bucket = plan_.buckets[i];
     std::array<uint8_t, kToldStatusBytes> told;
-    CAIRN_CHECK(copy_down(stream(i), told, memory(i).data + status_at(i)));
-    CAIRN_CHECK(synchronize(stream(i)));
+    CAIRN_CHECK(how_.copies.down(stream(i), told, memory(i).data + status_at(i)));
+    CAIRN_CHECK(how_.copies.wait(stream(i)));
     if (Status status = told_status(told); !status && heard_)
       heard_ = tl::unexpected(error_of(bucket.reader, std::move(status).error()));
     if (heard_ && std::binary_search(bucket.ranks.begin(), bucket.ranks.end(), transport_.rank()))
@@ -92,9 +92,26 @@ class Passing {
 
 }  // namespace
 
+Copies host_copies() {
+  return {[](Stream, void* to, ByteSpan from) -> Status {
+            std::memcpy(to, from.data(), from.size());
+            return {};
+          },
+          [](Stream, MutableBytes to, const void* from) -> Status {
+            std::memcpy(to.data(), from, to.size());
+            return {};
+          },
+          [](Stream) -> Status { return {}; }};
+}
+
 static Status check(const BucketPlan& plan, const PassOn& how) {
   if (how.streams.empty()) return fail(Code::kUsage, "no stream to pass buckets on");
-  return check_room("buckets under way", how.memory, pass_on_bytes(plan, how.streams.size()));
+  const uint64_t bytes = pass_on_bytes(plan, how.streams.size());
+  if (how.memory.bytes < bytes)
+    return fail(Code::kUsage, fmt::format("buckets under way: they take {} bytes, {} were given",
+                                          bytes, how.memory.bytes));
+  if (reinterpret_cast<uintptr_t>(how.memory.data) % BucketPlan::kAlignment == 0) return {};
+  return fail(Code::kUsage, "the memory of buckets is at no multiple of 16");
 }
 
 Status pass_on(Transport& transport, const BucketPlan& plan, const PassOn& how) {

@@ -25,6 +25,17 @@ namespace cairn::gpu {
 /// Host memory that it copies from is not needed afterwards, or is pinned and lives to the end.
 using UseBucket = std::function<Status(const Bucket&, Stream, DeviceSpan memory)>;
 
+/// How a status comes to the memory of buckets, and from there.
+struct Copies {
+  Status (*up)(Stream stream, void* to, ByteSpan from) = nullptr;
+  Status (*down)(Stream stream, MutableBytes to, const void* from) = nullptr;
+  Status (*wait)(Stream stream) = nullptr;
+};
+/// Where buckets are in the host's memory, and streams but names (gpu/memory_transport.h).
+Copies host_copies();
+/// Where they are in that of a device. Inline: only who calls it needs devices.
+inline Copies device_copies() { return {copy_up, copy_down, synchronize}; }
+
 struct PassOn {
   std::span<const Stream> streams;  ///< one for each bucket that may be under way; the caller's
   DeviceSpan memory;                ///< pass_on_bytes(), aligned to 16 bytes
@@ -32,9 +43,10 @@ struct PassOn {
   /// Of all that want the bucket, the reader too. On its stream comes afterwards whatever fills
   /// the memory again, so that nobody waits for it here.
   UseBucket take;
+  Copies copies = host_copies();
 };
 
-/// The device memory that a plan takes with so many buckets under way.
+/// The memory that a plan takes with so many buckets under way.
 uint64_t pass_on_bytes(const BucketPlan& plan, size_t under_way);
 
 /// When it returns nothing is under way but what take() enqueued last. Errors: this rank's; that of

@@ -84,14 +84,15 @@ static std::string named_difference(const std::vector<ReplicaSide>& sides) {
   return fmt::format("{} differs from that of {}", named_ranks(odd), named_ranks(sides[0].ranks));
 }
 
-Status agree(Transport& transport, std::string_view what, const Status& own, const Digest& digest) {
+Result<std::vector<Digest>> tell_all(Transport& transport, const Status& own,
+                                     const Digest& digest) {
   const unsigned size = transport.size();
   Bytes mine(kHeaderBytes), all(kHeaderBytes * size);
   store_le(mine, 0, kVersion);
   std::copy(digest.bytes.begin(), digest.bytes.end(), mine.begin() + kDigestAt);
   tell_status(own, MutableBytes(mine).subspan(kStatusAt));
   const Status heard = transport.all_gather(mine, all);
-  if (!own) return own;
+  if (!own) return tl::unexpected(own.error());
   CAIRN_CHECK(heard);
 
   const auto header = [&](unsigned rank) {
@@ -106,11 +107,15 @@ Status agree(Transport& transport, std::string_view what, const Status& own, con
   for (unsigned rank = 0; rank < size; ++rank)
     if (Status status = told_status(header(rank).subspan(kStatusAt)); !status)
       return tl::unexpected(error_of(rank, std::move(status).error()));
-  const auto by_digest = sides(size, [&](unsigned rank) {
-    Digest told;
-    std::copy_n(header(rank).begin() + kDigestAt, told.bytes.size(), told.bytes.begin());
-    return told;
-  });
+  std::vector<Digest> told(size);
+  for (unsigned rank = 0; rank < size; ++rank)
+    std::copy_n(header(rank).begin() + kDigestAt, digest.bytes.size(), told[rank].bytes.begin());
+  return told;
+}
+
+Status agree(Transport& transport, std::string_view what, const Status& own, const Digest& digest) {
+  CAIRN_TRY(const auto told, tell_all(transport, own, digest));
+  const auto by_digest = sides(transport.size(), [&](unsigned rank) { return told[rank]; });
   if (by_digest.size() == 1) return {};
   return fail(Code::kUsage, fmt::format("the {} of {}", what, named_difference(by_digest)),
               "all ranks must name the same in the same order");

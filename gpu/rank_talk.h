@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "base/digest.h"
 #include "gpu/transport.h"
@@ -20,10 +21,14 @@ Status told_status(ByteSpan told);
 /// The error of a rank as the others report it: "rank 3: what it said".
 Error error_of(unsigned rank, Error error);
 
-/// One all-gather. All ranks say how they are, and the digest of what they are about to do.
-/// Errors: own's, if that is one; that of the lowest rank that has one, naming it; kUsage naming
-/// the ranks whose digest is not that of most, and `what` it is of; kNewerFormat when they speak
+/// One all-gather. All ranks say how they are, and a digest: those of all ranks. Errors: own's, if
+/// that is one; that of the lowest rank that has one, naming it; kNewerFormat when they speak
 /// another version of this; the transport's.
+Result<std::vector<Digest>> tell_all(Transport& transport, const Status& own, const Digest& digest);
+
+/// One all-gather. All ranks say how they are, and the digest of what they are about to do.
+/// Errors: as tell_all(); kUsage naming the ranks whose digest is not that of most, and `what` it
+/// is of.
 Status agree(Transport& transport, std::string_view what, const Status& own, const Digest& digest);
 
 }  // namespace cairn::gpu

@@ -90,6 +90,12 @@ Result<std::vector<Place>> places_of(const std::vector<cairn_tensor>& given);
 Result<std::vector<CallerStream>> streams_of(const cairn_stream* first, size_t count,
                                              size_t element_bytes);
 
+/// Of a time that may be endless.
+inline std::chrono::milliseconds milliseconds_of(double seconds) {
+  constexpr double kLongest = 1e9;
+  return std::chrono::milliseconds(static_cast<int64_t>(std::min(seconds, kLongest) * 1000));
+}
+
 CallOptions call_of(uint32_t threads, cairn_watch* watch);
 
 /// A copy for the caller to free. REQUIRES: text is not null.

@@ -1,7 +1,8 @@
 // The C ABI: loading tensors.
 #include <nlohmann/json.hpp>
 
-#include "lib/c_abi.h"
+#include "lib/c_group.h"
+#include "lib/load_together.h"
 
 namespace cairn::c_abi {
 
@@ -31,7 +32,12 @@ extern "C" cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_loa
     CAIRN_TRY(const cairn_load_request given, cairn::c_abi::request_of(request));
     cairn::LoadRequest wanted;
     CAIRN_CHECK(cairn::c_abi::read_request(given, wanted));
-    CAIRN_TRY(const cairn::LoadResult loaded, cairn::load(*checkpoint->checkpoint, wanted));
+    cairn::c_abi::LentGroup group;
+    CAIRN_CHECK(group.read(given.group));
+    cairn::Checkpoint& from = *checkpoint->checkpoint;
+    CAIRN_TRY(const cairn::LoadResult loaded,
+              group.group() == nullptr ? cairn::load(from, wanted)
+                                       : cairn::load_together(from, wanted, *group.group()));
     if (result == nullptr) return {};
     nlohmann::ordered_json told{{"bytes", loaded.bytes},
                                 {"read_bytes", loaded.read_bytes},

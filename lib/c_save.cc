@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "lib/base_tag.h"
-#include "lib/c_abi.h"
+#include "lib/c_group.h"
 #include "lib/part_meeting.h"
 #include "lib/roles.h"
 #include "lib/save_json.h"
@@ -45,12 +45,6 @@ static Result<std::vector<TensorSource>> sources_of(const std::vector<cairn_tens
   CAIRN_TRY(auto sources, places_of<TensorSource>(given));
   for (size_t i = 0; i < given.size(); ++i) sources[i].writer = given[i].writer;
   return sources;
-}
-
-/// Of a time that may be endless.
-static std::chrono::milliseconds milliseconds_of(double seconds) {
-  constexpr double kLongest = 1e9;
-  return std::chrono::milliseconds(static_cast<int64_t>(std::min(seconds, kLongest) * 1000));
 }
 
 static Status read_extras(const cairn_save_request& given, SaveRequest& request) {
@@ -172,7 +166,10 @@ extern "C" cairn_status cairn_save_part(cairn_store* store, const cairn_save_req
                                         cairn_part** part) {
   return cairn::c_abi::run([&]() -> cairn::Status {
     CAIRN_TRY(const cairn_save_request given, cairn::c_abi::request_of(request));
-    CAIRN_TRY(const cairn::SaveRequest wanted, cairn::c_abi::read_request(given));
+    CAIRN_TRY(cairn::SaveRequest wanted, cairn::c_abi::read_request(given));
+    cairn::c_abi::LentGroup group;
+    CAIRN_CHECK(group.read(given.group));
+    wanted.group = group.group();
     if (!wanted.parts.empty()) {
       return cairn::fail(cairn::Code::kUsage, "a part of a save is not made of parts");
     }

@@ -126,6 +126,45 @@ cairn_status cairn_staging_lend(cairn_staging* staging, uint32_t device, void* m
 /* No call uses it any more. Null is fine. */
 void cairn_staging_free(cairn_staging* staging);
 
+/* --- Ranks that save together */
+
+/* What a call of a group is told, and what it tells. */
+typedef struct cairn_group_wait {
+  size_t struct_bytes;
+  uint64_t timeout_ms;
+  uint8_t* missing;     /* for each rank: 1 where it is known that it did not come; zeros */
+  char* message;        /* why it failed; ends with a zero */
+  size_t message_bytes; /* room for it */
+} cairn_group_wait;
+
+/* What the functions of a group answer. */
+#define CAIRN_GROUP_DONE 0
+#define CAIRN_GROUP_TIMED_OUT 1 /* a rank was not there in time */
+#define CAIRN_GROUP_FAILED 2
+
+/* The ranks of a job that make one call at the same time, and how they reach each other: over the
+ * group that the job has on its CPUs (Gloo, MPI, ...), lent as two functions, or over NCCL.
+ * Borrowed for the call. The functions come back within the time-out, whatever happens, and let no
+ * exception out. They are called in the same order on all ranks, by one thread at a time, which
+ * need not be the caller's: what needs a lock of the caller's language takes it. When a rank fails,
+ * the call fails on all with its error; CAIRN_UNREACHABLE names those that did not come. */
+typedef struct cairn_group {
+  size_t struct_bytes;
+  uint32_t rank, size;
+  double timeout_s; /* of each call; 0: 300 */
+  void* context;    /* handed to both */
+  /* `all` becomes `bytes` bytes of each rank, in their order. */
+  int32_t (*all_gather)(void* context, const void* own, size_t bytes, void* all,
+                        cairn_group_wait* wait);
+  /* `data` becomes that of `root`, where it is read. */
+  int32_t (*broadcast)(void* context, void* data, size_t bytes, uint32_t root,
+                       cairn_group_wait* wait);
+  /* An ncclComm_t in place of the functions, which nothing else uses meanwhile, on this device and
+   * stream (a cudaStream_t). The request has a staging then. Null: none. */
+  void* nccl_comm;
+  cairn_stream nccl_stream;
+} cairn_group;
+
 /* --- Saving */
 
 /* One box of one tensor in memory: what a save reads, or a load fills. */
@@ -206,6 +245,10 @@ typedef struct cairn_save_request {
    * same staging. May be null. */
   void (*fence)(void* context);
   void* fence_context;
+  /* Of cairn_save_part(): the ranks that store parts of the tag, all in this call at the same time.
+   * What several of them hold is stored by one, equal bytes by each; where it differs, the tag gets
+   * what most have, and a warning. Null: each stores all that it holds. */
+  const cairn_group* group;
 } cairn_save_request;
 
 /* Saves the boxes as one tag: all of it or nothing. `result`: the JSON of `cairn import --json`.
@@ -321,6 +364,10 @@ typedef struct cairn_load_request {
   cairn_staging* staging;
   const cairn_stream* streams;
   size_t stream_count, stream_bytes;
+  /* Ranks that load the same tag, all in this call at the same time, each with its own targets:
+   * what several want is read by one and passed on over the group's functions, which both are
+   * needed. What is told is of this rank. Null: it reads all for itself. */
+  const cairn_group* group;
 } cairn_load_request;
 
 /* Fills the targets; every byte was checked against its digest. `result`: {"bytes", "read_bytes",

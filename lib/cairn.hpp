@@ -32,6 +32,7 @@
 #include "base/progress_counters.h"
 #include "lib/dtype.h"
 #include "lib/optimizer_facts.h"
+#include "lib/rank_group.h"
 #include "lib/staging.h"
 #include "lib/tensor.h"
 #include "store/checkpoint.h"
@@ -122,6 +123,9 @@ struct SaveRequest {
   /// sources that can tell whether they have changed meanwhile, like files: are_still may be set.
   std::function<Status()> check_sources = {};
   DeviceChoices devices = {};  ///< for tensors on devices
+  /// Of save_part(): the ranks that store parts of the tag. What several of them hold is stored by
+  /// one; where it differs, the result has a warning. Null: each stores all that it holds.
+  const RankGroup* group = nullptr;
   /// Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they
   /// may change then, or go. Not called when the call fails before. It must not call what uses the
   /// same Staging.

@@ -226,9 +226,8 @@ class Loader {
 
 }  // namespace
 
-/// What brings bytes to devices; null where no target is on one.
-static Result<std::unique_ptr<StagedLoad>> begin_staged(const LoadRequest& request,
-                                                        const std::vector<TargetBox>& targets) {
+Result<std::unique_ptr<StagedLoad>> begin_staged_load(const LoadRequest& request,
+                                                      const std::vector<TargetBox>& targets) {
   const auto on_device = std::find_if(targets.begin(), targets.end(), [](const TargetBox& target) {
     return target.device.has_value();
   });
@@ -241,26 +240,31 @@ static Result<std::unique_ptr<StagedLoad>> begin_staged(const LoadRequest& reque
               "make one with open_staging(), or load into the host's memory");
 }
 
+Result<LoadResult> load_planned(Checkpoint& checkpoint, const LoadRequest& request,
+                                const LoadPlan& plan) {
+  const Stopwatch watch;
+  ProgressCounters* const progress = request.call.progress;
+  if (progress != nullptr) progress->total_bytes = plan.bytes;
+  const uint64_t done_before = progress == nullptr ? 0 : progress->done_bytes.load();
+  return read_where_it_is(checkpoint, [&](Checkpoint& where) -> Result<LoadResult> {
+    if (progress != nullptr) progress->done_bytes = done_before;
+    CAIRN_TRY(const auto staged, begin_staged_load(request, plan.targets));
+    const LoadDelivery delivery(where, request, plan.targets, staged.get());
+    Loader loader(where, request, delivery);
+    CAIRN_CHECK(for_each_batch(where, plan.targets, [&](std::vector<ReadUnit> units) {
+      return loader.read(std::move(units));
+    }));
+    if (staged != nullptr) CAIRN_CHECK(staged->finish());
+    return LoadResult{plan.bytes, loader.read_bytes(), loader.chunks(),
+                      staged == nullptr ? std::vector<std::string>() : staged->notes(),
+                      watch.seconds()};
+  });
+}
+
 Result<LoadResult> load(Checkpoint& checkpoint, const LoadRequest& request) {
   return guard_memory([&]() -> Result<LoadResult> {
-    const Stopwatch watch;
     CAIRN_TRY(const LoadPlan plan, plan_load(checkpoint, request));
-    ProgressCounters* const progress = request.call.progress;
-    if (progress != nullptr) progress->total_bytes = plan.bytes;
-    const uint64_t done_before = progress == nullptr ? 0 : progress->done_bytes.load();
-    return read_where_it_is(checkpoint, [&](Checkpoint& where) -> Result<LoadResult> {
-      if (progress != nullptr) progress->done_bytes = done_before;
-      CAIRN_TRY(const auto staged, begin_staged(request, plan.targets));
-      const LoadDelivery delivery(where, request, plan.targets, staged.get());
-      Loader loader(where, request, delivery);
-      CAIRN_CHECK(for_each_batch(where, plan.targets, [&](std::vector<ReadUnit> units) {
-        return loader.read(std::move(units));
-      }));
-      if (staged != nullptr) CAIRN_CHECK(staged->finish());
-      return LoadResult{plan.bytes, loader.read_bytes(), loader.chunks(),
-                        staged == nullptr ? std::vector<std::string>() : staged->notes(),
-                        watch.seconds()};
-    });
+    return load_planned(checkpoint, request, plan);
   });
 }
 

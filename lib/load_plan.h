@@ -44,6 +44,13 @@ struct LoadPlan {
 /// Errors: kUsage with everything that does not fit, in words; kCorrupt.
 Result<LoadPlan> plan_load(Checkpoint& checkpoint, const LoadRequest& request);
 
+/// Fills the targets, as load() does. Errors: the same.
+Result<LoadResult> load_planned(Checkpoint& checkpoint, const LoadRequest& request,
+                                const LoadPlan& plan);
+/// What brings bytes to devices; null where no target is on one. Errors: kUsage without a staging.
+Result<std::unique_ptr<StagedLoad>> begin_staged_load(const LoadRequest& request,
+                                                      const std::vector<TargetBox>& targets);
+
 /// Hands the units of all targets to `read`, tensor by tensor, in batches of some ten thousand:
 /// inline ones first, then by pack and offset. Errors: kCorrupt; those of `read`.
 Status for_each_batch(Checkpoint& checkpoint, const std::vector<TargetBox>& targets,

@@ -38,6 +38,10 @@ class Merger {
     MergedParts merged;
     count_new(merged);
     merged.warnings = find_differences(views_, plan_, pages_);
+    for (const PartView& view : views_) {
+      const auto& told = view.part().warnings;
+      merged.warnings.insert(merged.warnings.end(), told.begin(), told.end());
+    }
     return merged;
   }
 
@@ -67,13 +71,23 @@ class Merger {
                          : view.find_whole(unit.item, unit.chunk);
   }
 
+  /// In the part whose boxes count; of replicas, in whichever stored it.
+  Taken find(const Unit& unit, const OwnPlace& place) const {
+    const PartView& view = view_of(unit);
+    Taken taken{&view, find(view, unit), place};
+    if (!unit.is_piece || taken.unit != nullptr) return taken;
+    for (const PartView& other : views_) {
+      if (const PartUnit* const there = find(other, unit)) return {&other, there, place};
+    }
+    return taken;
+  }
+
   Status fill(size_t item, uint64_t chunk) {
     const std::vector<Unit> units = plan_.units_of(item, chunk);
     std::vector<Taken> found;
     OwnPlace place = place_of(item, chunk);
     for (const Unit& unit : units) {
-      const PartView& view = view_of(unit);
-      found.push_back({&view, find(view, unit), place});
+      found.push_back(find(unit, place));
       ++place.unit;
     }
     const bool has_all = std::all_of(found.begin(), found.end(),

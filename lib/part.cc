@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "lib/tripwires.h"
 #include "store/wire.h"
 
 namespace cairn {
@@ -66,6 +67,12 @@ static PartUnit take_unit(WireReader& reader) {
   return unit;
 }
 
+static Manifest told_manifest(const Part& part) {
+  Manifest told{part.step, {}, {}, {}, part.attachments, {}};
+  record_warnings(part.warnings, told.metadata);
+  return told;
+}
+
 Bytes encode_part(const Part& part) {
   Bytes bytes;
   append_bytes(bytes, as_bytes("PART"));
@@ -77,7 +84,7 @@ Bytes encode_part(const Part& part) {
   append_le(bytes, part.stored_bytes);
   append_le(bytes, part.unread_chunks);
   append_le(bytes, part.weights_age);
-  append_blob(bytes, encode_manifest({part.step, {}, {}, {}, part.attachments, {}}));
+  append_blob(bytes, encode_manifest(told_manifest(part)));
   append_blob(bytes, encode_schema(part.schema));
   append_blob(bytes, encode_layout(part.layout, part.schema));
   append_blob(bytes, encode_locator(part.copies));
@@ -141,6 +148,7 @@ Result<Part> decode_part(ByteSpan bytes) {
   CAIRN_TRY(Manifest told, decode_manifest(manifest));
   part.step = told.step;
   part.attachments = std::move(told.attachments);
+  part.warnings = recorded_warnings(told.metadata);
   CAIRN_TRY(part.schema, decode_schema(schema));
   CAIRN_TRY(part.layout, decode_layout(layout, part.schema));
   CAIRN_TRY(part.copies, decode_locator(copies));

@@ -42,10 +42,11 @@ struct Part {
   std::string tag;
   std::optional<int64_t> step;
   std::optional<PartBase> base = {};
-  uint64_t stored_bytes = 0;   ///< as in TagFacts
-  uint64_t unread_chunks = 0;  ///< of the base: they could not be read
-  uint32_t weights_age = 0;    ///< as in TagFacts
-  Schema schema;               ///< of the tensors it has boxes of
+  std::vector<std::string> warnings = {};  ///< of replicas that ranks hold
+  uint64_t stored_bytes = 0;               ///< as in TagFacts
+  uint64_t unread_chunks = 0;              ///< of the base: they could not be read
+  uint32_t weights_age = 0;                ///< as in TagFacts
+  Schema schema;                           ///< of the tensors it has boxes of
   Layout layout;
   /// In increasing order of names; of a part just decoded, as decode_manifest leaves them.
   std::vector<AttachmentInfo> attachments;

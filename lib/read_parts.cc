@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "store/meta_pack.h"
 
@@ -13,22 +14,27 @@ static std::string step_text(const std::optional<int64_t>& step) {
   return step ? fmt::format("step {}", *step) : "no step";
 }
 
-/// A plan has room for as many chunks as boxes and attachments say: no more than the part has units
-/// for.
-static bool has_units_for_all(const Part& part, const Config& config) {
+/// A plan has room for as many chunks as boxes and attachments say: no more than parts have units
+/// for. What several have a box of may be stored by any of them.
+static bool have_units_for_all(const std::vector<Part>& parts, const Config& config) {
   constexpr double kUnitElementsMax = 8;  // sub-byte elements in a stored item
-  double chunks = 0;
-  for (const TensorLayout& tensor : part.layout.tensors) {
-    for (const LayoutBox& box : tensor.boxes) {
-      double elements = 1;
-      for (const uint64_t length : box.lengths) elements *= static_cast<double>(length);
-      chunks += elements / (kUnitElementsMax * static_cast<double>(config.chunk_elements));
+  double chunks = 0, units = 0;
+  std::set<std::tuple<std::string_view, std::vector<uint64_t>, std::vector<uint64_t>>> met;
+  for (const Part& part : parts) {
+    for (size_t i = 0; i < part.layout.tensors.size(); ++i) {
+      for (const LayoutBox& box : part.layout.tensors[i].boxes) {
+        if (!met.emplace(part.schema.tensors[i].name, box.offsets, box.lengths).second) continue;
+        double elements = 1;
+        for (const uint64_t length : box.lengths) elements *= static_cast<double>(length);
+        chunks += elements / (kUnitElementsMax * static_cast<double>(config.chunk_elements));
+      }
     }
+    for (const AttachmentInfo& attachment : part.attachments) {
+      chunks += static_cast<double>(attachment.edges.count());
+    }
+    units += static_cast<double>(part.units.size());
   }
-  for (const AttachmentInfo& attachment : part.attachments) {
-    chunks += static_cast<double>(attachment.edges.count());
-  }
-  return chunks <= static_cast<double>(part.units.size());
+  return chunks <= units;
 }
 
 static Result<Part> read_part(FilePool& files, const std::string& name, const Config& config) {
@@ -42,9 +48,6 @@ static Result<Part> read_part(FilePool& files, const std::string& name, const Co
   CAIRN_CHECK(settle_edges(part.attachments, config));
   if (part.session != reference.file.session) {
     return fail(Code::kCorrupt, fmt::format("'{}' is the part of another session", name));
-  }
-  if (!has_units_for_all(part, config)) {
-    return fail(Code::kCorrupt, fmt::format("the part '{}' is damaged: it lacks chunks", name));
   }
   return part;
 }
@@ -69,7 +72,10 @@ Result<std::vector<Part>> read_parts(const Store& store, const SaveRequest& requ
     }
     parts.push_back(std::move(part));
   }
-  return parts;
+  if (have_units_for_all(parts, store.config())) return parts;
+  return fail(
+      Code::kCorrupt,
+      fmt::format("a part of '{}' is damaged, or missing: chunks are in none", request.tag));
 }
 
 std::optional<std::string> base_name(const SaveRequest& request, std::span<const Part> parts) {

@@ -2,8 +2,10 @@
 
 #include "base/memory_guard.h"
 #include "lib/part.h"
+#include "lib/rank_transport.h"
 #include "lib/save_plan.h"
 #include "lib/save_session.h"
+#include "lib/share_replicas.h"
 #include "lib/staged_request.h"
 #include "lib/stored_chunks.h"
 #include "store/tag_name.h"
@@ -115,7 +117,8 @@ class PartTeller {
 /// Stores the chunks, and tells the part in a metadata pack. Returns its name.
 static Result<std::string> store_part(const Store& store, const SaveRequest& request,
                                       const SavePlan& plan, SaveSession& session,
-                                      StagedSave* staged) {
+                                      StagedSave* staged,
+                                      const std::vector<std::string>& warnings) {
   StoredChunks chunks(store, request, plan, session, staged);
   CAIRN_CHECK(chunks.store());
   CAIRN_CHECK(chunks.finish());
@@ -127,6 +130,7 @@ static Result<std::string> store_part(const Store& store, const SaveRequest& req
             .schema = plan.schema,
             .layout = *plan.layout,
             .attachments = plan.attachment_infos};
+  part.warnings = warnings;
   if (const BaseTag* const base = session.base(); base != nullptr) {
     part.base = PartBase{base->tag().name, base->tag().manifest.digest};
     part.unread_chunks = base->unread();
@@ -140,21 +144,49 @@ static Result<std::string> store_part(const Store& store, const SaveRequest& req
   return part_name(told);
 }
 
+/// What is stored of a request, or why nothing can be.
+static Result<SavePlan> checked_plan(const Store& store, const Result<StagedRequest>& staged) {
+  if (!staged) return tl::unexpected(staged.error());
+  const SaveRequest& request = staged->request();
+  CAIRN_CHECK(check_tag_name(request.tag));
+  CAIRN_CHECK(check_may_write(store.config()));
+  return plan_part(request, store.config());
+}
+
+/// Leaves to other ranks what they store. Returns what was found odd about replicas.
+static Result<std::vector<std::string>> share(const SaveRequest& request, Result<SavePlan>& plan,
+                                              StagedSave* staged) {
+  if (request.group == nullptr) return std::vector<std::string>();
+  CAIRN_TRY(const auto transport, open_transport(*request.group, request.devices.staging));
+  Result<const SavePlan*> given = nullptr;
+  if (plan) {
+    given = &*plan;
+  } else {
+    given = tl::unexpected(plan.error());
+  }
+  CAIRN_TRY(SharedReplicas shared, share_replicas(*transport, request, given, staged));
+  plan->leave(std::move(shared.left));
+  return std::move(shared.warnings);
+}
+
 Result<std::unique_ptr<SavedPart>> save_part(const Store& store, const SaveRequest& given) {
   return guard_memory([&]() -> Result<std::unique_ptr<SavedPart>> {
-    CAIRN_CHECK(check_tag_name(given.tag));
-    CAIRN_CHECK(check_may_write(store.config()));
-    CAIRN_TRY(const auto staged, StagedRequest::of(given, store.config().chunk_elements));
-    const SaveRequest& request = staged.request();
-    CAIRN_TRY(const SavePlan plan, plan_part(request, store.config()));
+    // What fails before ranks have met is told to all of them.
+    const auto staged =
+        guard_memory([&] { return StagedRequest::of(given, store.config().chunk_elements); });
+    auto plan = guard_memory([&] { return checked_plan(store, staged); });
+    const SaveRequest& request = staged ? staged->request() : given;
+    StagedSave* const bringing = staged ? staged->staged() : nullptr;
+    CAIRN_TRY(const auto warnings, share(request, plan, bringing));
+    if (!plan) return tl::unexpected(plan.error());
     CAIRN_TRY(auto session, SaveSession::begin(store, request, request.base));
-    auto name =
-        guard_memory([&] { return store_part(store, request, plan, *session, staged.staged()); });
+    auto name = guard_memory(
+        [&] { return store_part(store, request, *plan, *session, bringing, warnings); });
     if (!name) {
       session->remove_files();
       return tl::unexpected(name.error());
     }
-    auto notes = staged.staged() == nullptr ? std::vector<std::string>() : staged.staged()->notes();
+    auto notes = bringing == nullptr ? std::vector<std::string>() : bringing->notes();
     return std::unique_ptr<SavedPart>(
         new SavedPart(std::move(session), *std::move(name), std::move(notes)));
   });

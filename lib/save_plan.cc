@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "base/chunker.h"
 #include "base/utf8.h"
@@ -248,10 +249,14 @@ static Status plan_attachments(const SaveRequest& request, std::span<const Part>
 static void plan_layout(const std::vector<Given>& boxes, SavePlan& plan) {
   Layout layout;
   std::map<std::string_view, TensorLayout> by_name;
+  std::set<std::tuple<std::string_view, std::vector<uint64_t>, std::vector<uint64_t>>> met;
   bool trivial = plan.kind != SaveKind::kPart;
   for (const auto& [given, part] : boxes) {
     const TensorSource& source = *given;
     TensorLayout& tensor = by_name[source.name];
+    const bool is_replica =
+        !met.emplace(source.name, source.box.offsets, source.box.lengths).second;
+    if (plan.kind == SaveKind::kMerged && is_replica && !source.box.is_empty()) continue;
     if (tensor.boxes.empty()) {
       tensor.role = source.role;
       tensor.parameter = source.parameter;

@@ -51,6 +51,16 @@ struct Unit {
   std::vector<size_t> sources = {};  ///< boxes of the tensor that together hold it
 };
 
+/// A unit of a part that another rank stores.
+struct LeftUnit {
+  static constexpr size_t kWhole = SIZE_MAX;
+  size_t item = 0;
+  uint64_t chunk = 0;
+  size_t source = kWhole;  ///< of a piece: the box
+
+  auto operator<=>(const LeftUnit&) const = default;
+};
+
 /// What a save has: all of a tag; what one process has of it; or what several have stored.
 enum class SaveKind : uint8_t {
   kWhole,
@@ -68,7 +78,8 @@ struct SavePlan {
   std::vector<AttachmentInfo> attachment_infos;
   PagePlan pages;
   std::optional<Layout> layout;  ///< unset when one writer held every tensor whole
-  uint64_t logical_bytes = 0;    ///< of a part: those of its boxes
+  std::vector<LeftUnit> left;    ///< in order
+  uint64_t logical_bytes = 0;    ///< of a part: those of its boxes that it stores
   uint64_t attachment_bytes = 0;
 
   /// Of a tensor, or of an attachment.
@@ -80,13 +91,19 @@ struct SavePlan {
   bool is_here(size_t item) const;
   /// Of tensors and attachments.
   uint64_t bytes_here() const;
-  /// The unit or units of one chunk, in the order of their copies; of a part, those that it has.
+  /// The unit or units of one chunk, in the order of their copies; of a part, those that it has and
+  /// does not leave to others.
   std::vector<Unit> units_of(size_t item, uint64_t chunk) const;
   uint64_t unit_bytes(const Unit& unit) const;
   /// Whether any of its bytes are on a device.
   bool is_on_device(const Unit& unit) const;
   /// Whether it is a part's piece of a chunk that lies in its page, where it is told whole.
   bool is_small_piece(const Unit& unit) const;
+  /// Other ranks store these. REQUIRES: units of a part, in order.
+  void leave(std::vector<LeftUnit> units);
+
+ private:
+  std::vector<Unit> held_units_of(size_t item, uint64_t chunk) const;
 };
 
 /// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit, and its bytes are here,

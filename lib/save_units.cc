@@ -65,6 +65,27 @@ static bool is_complete(const PlannedTensor& tensor, const Unit& whole) {
 }
 
 std::vector<Unit> SavePlan::units_of(size_t item, uint64_t chunk) const {
+  std::vector<Unit> units = held_units_of(item, chunk);
+  if (left.empty()) return units;
+  std::erase_if(units, [&](const Unit& unit) {
+    const LeftUnit wanted{item, chunk, unit.is_piece ? unit.sources.front() : LeftUnit::kWhole};
+    return std::binary_search(left.begin(), left.end(), wanted);
+  });
+  return units;
+}
+
+void SavePlan::leave(std::vector<LeftUnit> units) {
+  for (const LeftUnit& each : units) {
+    for (const Unit& unit : held_units_of(each.item, each.chunk)) {
+      const bool is_it =
+          unit.is_piece ? unit.sources.front() == each.source : each.source == LeftUnit::kWhole;
+      if (is_it) logical_bytes -= unit_bytes(unit);
+    }
+  }
+  left = std::move(units);
+}
+
+std::vector<Unit> SavePlan::held_units_of(size_t item, uint64_t chunk) const {
   Unit unit{item, chunk, false, chunk_box(item, chunk), {}};
   if (item >= tensors.size()) return {unit};
   const PlannedTensor& tensor = tensors[item];

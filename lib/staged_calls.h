@@ -45,6 +45,9 @@ class StagedSave {
   virtual ~StagedSave() = default;
   /// Brings the first bytes at a place of the host's or a device's memory. Errors: the device's.
   virtual Status peek(const SourceBox& box, MutableBytes bytes) = 0;
+  /// Of units of which some bytes are on devices, in their order. Errors: the device's.
+  virtual Result<std::vector<Digest>> digest(const SavePlan& plan,
+                                             std::span<const Unit* const> units) = 0;
   /// Does all steps for all jobs. `fence` is called once no byte of a device is to be read any
   /// more. `bases`: the tensors as the base tag has them; those on devices need not be sent whole.
   /// Errors: the steps'; kUsage naming a tensor that has changed meanwhile; the device's.

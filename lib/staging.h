@@ -13,10 +13,15 @@
 
 namespace cairn {
 
+namespace gpu {
+class Transport;
+}
+struct RankGroup;
 class StagedLoad;
 class StagedSave;
 struct TargetBox;
 struct TensorSource;
+struct Unit;
 
 /// Bounds of the memory that a Staging keeps, and how much of a device it takes.
 struct StagingOptions {
@@ -56,6 +61,9 @@ class Staging {
                                                          uint64_t chunk_elements) = 0;
   virtual Result<std::unique_ptr<StagedLoad>> begin_load(const DeviceChoices& choices,
                                                          const std::vector<TargetBox>& targets) = 0;
+  /// How ranks reach each other over the group's communicator. Errors: NCCL's, or that there is
+  /// none.
+  virtual Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) = 0;
 };
 
 /// How many devices a Staging can serve: 0 where there is none, or this build has no kernels.

@@ -47,4 +47,15 @@ void record_warnings(const std::vector<std::string>& warnings, Metadata& metadat
   metadata[kWarningsKey] = all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::vector<std::string> recorded_warnings(const Metadata& metadata) {
+  const auto standing = metadata.find(kWarningsKey);
+  if (standing == metadata.end()) return {};
+  const auto told = nlohmann::json::parse(standing->second, nullptr, false);
+  std::vector<std::string> warnings;
+  if (!told.is_array()) return warnings;
+  for (const auto& warning : told)
+    if (warning.is_string()) warnings.push_back(warning.get<std::string>());
+  return warnings;
+}
+
 }  // namespace cairn

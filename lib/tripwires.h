@@ -25,5 +25,7 @@ inline constexpr const char* kWarningsKey = "cairn.warnings";
 
 /// Keeps the warnings in a tag's metadata, behind those that are there.
 void record_warnings(const std::vector<std::string>& warnings, Metadata& metadata);
+/// Those that were kept; none where that is no list of texts.
+std::vector<std::string> recorded_warnings(const Metadata& metadata);
 
 }  // namespace cairn

@@ -1,5 +1,6 @@
 #include "lib/device/device_save.h"
 
+#include "lib/device/content_digests.h"
 #include "lib/device/device_rounds.h"
 #include "lib/device/glance.h"
 
@@ -32,6 +33,24 @@ Status DeviceSave::peek(const SourceBox& box, MutableBytes bytes) {
   const gpu::Stream stream = lanes_.at(*box.device)->work();
   CAIRN_CHECK(gpu::copy_down(stream, bytes, box.data));
   return gpu::synchronize(stream);
+}
+
+Result<std::vector<Digest>> DeviceSave::digest(const SavePlan& plan,
+                                               std::span<const Unit* const> units) {
+  std::vector<Digest> digests(units.size());
+  std::map<unsigned, ContentDigests> by_device;
+  for (size_t i = 0; i < units.size(); ++i) {
+    Content content = content_of(plan, *units[i]);
+    if (!content.device) {
+      CAIRN_TRY(digests[i], gathered_digest(lanes_, content));
+      continue;
+    }
+    const auto here =
+        by_device.try_emplace(*content.device, *lanes_.at(*content.device), digests).first;
+    CAIRN_CHECK(here->second.add(i, std::move(content)));
+  }
+  for (auto& [device, here] : by_device) CAIRN_CHECK(here.finish());
+  return digests;
 }
 
 Status DeviceSave::run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,

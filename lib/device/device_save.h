@@ -20,6 +20,8 @@ class DeviceSave final : public StagedSave {
   ~DeviceSave() override;
 
   Status peek(const SourceBox& box, MutableBytes bytes) override;
+  Result<std::vector<Digest>> digest(const SavePlan& plan,
+                                     std::span<const Unit* const> units) override;
   Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
              const CallOptions& call, const std::function<void()>& fence) override;
   uint64_t brought_bytes() const override;

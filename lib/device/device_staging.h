@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 
+#include "gpu/transport.h"
 #include "lib/device/lane.h"
 #include "lib/device/slots.h"
 #include "lib/staged_calls.h"
@@ -23,6 +24,7 @@ class DeviceStaging final : public Staging {
                                                  uint64_t chunk_elements) override;
   Result<std::unique_ptr<StagedLoad>> begin_load(const DeviceChoices& choices,
                                                  const std::vector<TargetBox>& targets) override;
+  Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) override;
 
   // For the call under way, which holds `in_use()`.
 

@@ -88,6 +88,7 @@ Status FakeTransport::all_gather(ByteSpan own, MutableBytes all) {
 }
 
 Status FakeTransport::broadcast(Stream stream, DeviceSpan bytes, unsigned root) {
+  CAIRN_CHECK(synchronize(stream));  // what is in the stream before comes before
   const bool is_root = root == rank_;
   const ByteSpan content = is_root ? as_bytes(bytes.data, bytes.bytes) : ByteSpan();
   CAIRN_TRY(const uint64_t call,

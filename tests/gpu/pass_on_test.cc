@@ -46,10 +46,14 @@ Scene draw_scene(uint64_t seed, unsigned ranks) {
 
 Status run(Scene& scene, Transport& transport) {
   OneRank& mine = scene.ranks[transport.rank()];
+  std::vector<OwnStream> owned;
   std::vector<Stream> streams;
-  for (uintptr_t i = 1; i <= scene.window; ++i) streams.push_back({reinterpret_cast<void*>(i)});
+  for (size_t i = 0; i < scene.window; ++i) {
+    owned.push_back(must(OwnStream::make()));
+    streams.push_back(owned.back().stream());
+  }
   const OnDevice memory(pass_on_bytes(scene.plan, scene.window));
-  PassOn how{streams, memory.span(), {}, {}};
+  PassOn how{streams, memory.span(), {}, {}, device_copies()};
   how.fill = [&](const Bucket& bucket, Stream stream, DeviceSpan room) -> Status {
     if (mine.fills++ == mine.fails_at_fill) return fail(Code::kCorrupt, "pack 7 is damaged");
     for (const BucketPart& part : bucket.parts)
@@ -169,7 +173,7 @@ TEST(PassOn, TooLittleMemoryIsSaidToAll) {
   FakeGroup group(2);
   const Stream stream;
   const auto ended = over_fake(group, [&](Transport& each) {
-    const PassOn none{{&stream, 1}, {}, {}, {}};
+    const PassOn none{{&stream, 1}, {}, {}, {}, device_copies()};
     return each.rank() == 1 ? pass_on(each, scene.plan, none) : run(scene, each);
   });
   EXPECT_EQ(ended[0].error().code, Code::kUsage);

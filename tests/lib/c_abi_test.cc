@@ -1,9 +1,12 @@
 // The C ABI as a caller of another language meets it.
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lib/cairn.h"
@@ -366,6 +369,103 @@ TEST(CCopy, MovesMemory) {
   EXPECT_EQ(target, source);
   EXPECT_EQ(cairn_copy(moves, 3, 0, 0), CAIRN_USAGE);
   EXPECT_EQ(cairn_copy(nullptr, 0, 0, 0), CAIRN_OK);
+}
+
+/// A group of two threads, in C.
+struct Room {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::vector<uint8_t>> brought[2];  // by rank and call
+};
+struct Seat {
+  Room* room;
+  unsigned rank;
+  bool is_late = false;
+
+  static int32_t all_gather(void* context, const void* own, size_t bytes, void* all,
+                            cairn_group_wait* wait) {
+    auto& [room, rank, is_late] = *static_cast<Seat*>(context);
+    if (is_late) {
+      wait->missing[1 - rank] = 1;
+      return CAIRN_GROUP_TIMED_OUT;
+    }
+    std::unique_lock lock(room->mutex);
+    const auto* data = static_cast<const uint8_t*>(own);
+    room->brought[rank].emplace_back(data, data + bytes);
+    room->changed.notify_all();
+    const size_t call = room->brought[rank].size();
+    room->changed.wait(
+        lock, [&, room = room, rank = rank] { return room->brought[1 - rank].size() >= call; });
+    for (size_t i = 0; i < 2; ++i)
+      std::memcpy(static_cast<uint8_t*>(all) + i * bytes, room->brought[i][call - 1].data(), bytes);
+    return CAIRN_GROUP_DONE;
+  }
+  static int32_t broadcast(void*, void*, size_t, uint32_t, cairn_group_wait* wait) {
+    std::strncpy(wait->message, "no broadcast here", wait->message_bytes - 1);
+    return CAIRN_GROUP_FAILED;
+  }
+  cairn_group lent() {
+    cairn_group group = {};
+    group.struct_bytes = sizeof(group);
+    group.rank = rank;
+    group.size = 2;
+    group.timeout_s = 20;
+    group.context = this;
+    group.all_gather = all_gather;
+    group.broadcast = broadcast;
+    return group;
+  }
+};
+
+TEST_F(CAbi, RanksStoreWhatTheyHoldOnce) {
+  Room room;
+  Seat seats[2] = {{&room, 0}, {&room, 1}};
+  cairn_part* parts[2] = {};
+  std::vector<std::thread> threads;
+  const cairn_tensor source = tensor();
+  for (unsigned rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      cairn_tensor own = source;
+      own.writer = rank;
+      cairn_save_request wanted = request(own, "t");
+      wanted.base = "none";
+      const cairn_group group = seats[rank].lent();
+      wanted.group = &group;
+      EXPECT_EQ(cairn_save_part(store_, &wanted, &parts[rank]), CAIRN_OK) << cairn_error_message();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const char* names[] = {cairn_part_name(parts[0]), cairn_part_name(parts[1])};
+  cairn_save_request uniting = request(source, "t");
+  uniting.tensors = nullptr;
+  uniting.tensor_count = 0;
+  uniting.parts = names;
+  uniting.part_count = 2;
+  char* told = nullptr;
+  ASSERT_EQ(cairn_save(store_, &uniting, &told), CAIRN_OK) << cairn_error_message();
+  EXPECT_NE(std::strstr(told, "\"warnings\":[]"), nullptr) << told;
+  cairn_free(told);
+  for (cairn_part* part : parts) cairn_part_end(part, 0);
+}
+
+TEST_F(CAbi, ARankThatDoesNotComeIsNamed) {
+  Room room;
+  Seat seat{&room, 0, true};
+  const cairn_tensor source = tensor();
+  cairn_save_request wanted = request(source, "t");
+  cairn_group group = seat.lent();
+  wanted.group = &group;
+  cairn_part* part = nullptr;
+  EXPECT_EQ(cairn_save_part(store_, &wanted, &part), CAIRN_UNREACHABLE);
+  EXPECT_NE(std::strstr(cairn_error_message(), "rank 1 did not answer rank 0 within 20 s"), nullptr)
+      << cairn_error_message();
+  group.struct_bytes = 0;
+  EXPECT_EQ(cairn_save_part(store_, &wanted, &part), CAIRN_USAGE);
+  group = seat.lent();
+  group.all_gather = nullptr;
+  EXPECT_EQ(cairn_save_part(store_, &wanted, &part), CAIRN_USAGE);
+  group.nccl_comm = &group;
+  EXPECT_EQ(cairn_save_part(store_, &wanted, &part), CAIRN_USAGE) << "no staging";
 }
 
 }  // namespace

@@ -40,10 +40,10 @@ static auto fields(const PartUnit& unit) {
   return std::tie(item, chunk, piece, content, is_renewed);
 }
 static auto fields(const Part& part) {
-  const auto& [session, tag, step, base, stored_bytes, unread_chunks, weights_age, schema, layout,
-               attachments, units, copies] = part;
-  return std::tie(session, tag, step, base, stored_bytes, unread_chunks, weights_age, schema,
-                  layout, attachments, units, copies);
+  const auto& [session, tag, step, base, warnings, stored_bytes, unread_chunks, weights_age, schema,
+               layout, attachments, units, copies] = part;
+  return std::tie(session, tag, step, base, warnings, stored_bytes, unread_chunks, weights_age,
+                  schema, layout, attachments, units, copies);
 }
 
 namespace {
@@ -56,6 +56,7 @@ Part small_part(RandomValues& random) {
   part.step = 7;
   part.base = PartBase{"run/step-6", random.digest()};
   part.stored_bytes = random.number<uint64_t>();
+  part.warnings = {"the tensor 'w' of rank 1 differs", "\"odd\""};
   part.unread_chunks = 3;
   part.weights_age = 2;
   part.schema.chunk_elements = 1024;

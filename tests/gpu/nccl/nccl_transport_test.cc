@@ -126,7 +126,7 @@ TEST(NcclTransport, CarriesALoad) {
     const auto content = [](const Bucket& bucket) {
       return random_content(bucket.bytes, bucket.parts[0].box);
     };
-    PassOn how{streams, memory.span(), {}, {}};
+    PassOn how{streams, memory.span(), {}, {}, device_copies()};
     how.fill = [&](const Bucket& bucket, Stream stream, DeviceSpan room) {
       return copy_up(stream, room.data, content(bucket));
     };

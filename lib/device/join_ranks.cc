@@ -1,0 +1,60 @@
+// How ranks reach each other over a communicator of the caller's.
+#include "gpu/nccl/nccl_transport.h"
+#include "lib/device/device_staging.h"
+#include "lib/rank_group.h"
+
+namespace cairn {
+namespace {
+
+/// Whether all that was enqueued is done.
+Result<bool> is_done(gpu::Stream stream) {
+  gpu::Event event;
+  CAIRN_TRY(event, gpu::Event::make());
+  CAIRN_CHECK(event.record(stream));
+  return event.is_done();
+}
+
+/// Its device is the current one in each call.
+class OnItsDevice final : public gpu::Transport {
+ public:
+  OnItsDevice(unsigned device, std::unique_ptr<gpu::NcclTransport> nccl)
+      : device_(device), nccl_(std::move(nccl)) {}
+  ~OnItsDevice() override {
+    const auto scope = gpu::DeviceScope::enter(device_);
+    nccl_.reset();
+  }
+  unsigned rank() const override { return nccl_->rank(); }
+  unsigned size() const override { return nccl_->size(); }
+  Status all_gather(ByteSpan own, MutableBytes all) override {
+    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device_));
+    return nccl_->all_gather(own, all);
+  }
+  Status broadcast(gpu::Stream stream, gpu::DeviceSpan bytes, unsigned root) override {
+    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device_));
+    return nccl_->broadcast(stream, bytes, root);
+  }
+  Status finish(gpu::Stream stream) override {
+    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device_));
+    return nccl_->finish(stream);
+  }
+
+ private:
+  unsigned device_;
+  std::unique_ptr<gpu::NcclTransport> nccl_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<gpu::Transport>> DeviceStaging::join(const RankGroup& group) {
+  CAIRN_TRY(auto library, gpu::NcclLibrary::find());
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(group.device));
+  gpu::NcclOptions options;
+  options.timeout = group.timeout;
+  options.is_done = is_done;
+  options.stream = {group.stream};
+  CAIRN_TRY(auto nccl, gpu::NcclTransport::use(std::move(library),
+                                               static_cast<gpu::NcclComm>(group.nccl), options));
+  return std::make_unique<OnItsDevice>(group.device, std::move(nccl));
+}
+
+}  // namespace cairn

@@ -1,0 +1,25 @@
+// The ranks of a job that save or load together: what they tell each other goes over a group that
+// the caller has, lent as functions, or over NCCL.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "base/host_group.h"
+
+namespace cairn {
+
+/// Lent for a call, which all ranks make at the same time, with the same tag and step. When a rank
+/// fails, all fail with its error; one that does not come within the time-out is named.
+struct RankGroup {
+  HostGroup host;
+  /// Longer than what ranks may be apart: on a load one of them may wait for a disk.
+  std::chrono::milliseconds timeout{std::chrono::minutes(5)};
+  /// An ncclComm_t in place of `host`, for the digests of saves: nothing else uses it meanwhile.
+  /// Needs DeviceChoices::staging.
+  void* nccl = nullptr;
+  uint32_t device = 0;     ///< of the communicator
+  void* stream = nullptr;  ///< a cudaStream_t of that device
+};
+
+}  // namespace cairn
