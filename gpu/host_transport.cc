@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "base/memory_guard.h"
 #include "gpu/group_calls.h"
 
@@ -77,9 +75,7 @@ Status HostTransport::collect(Buffer& buffer) {
 }
 
 Status HostTransport::all_gather(ByteSpan own, MutableBytes all) {
-  if (own.size() * group_.size != all.size())
-    return fail(Code::kUsage, fmt::format("{} bytes of each of {} ranks for {} bytes of all",
-                                          own.size(), group_.size, all.size()));
+  CAIRN_CHECK(check_gather(own, all));
   for (size_t i = 0; i < buffers_.size(); ++i)
     CAIRN_CHECK(collect(buffers_[(next_ + i) % buffers_.size()]));
   CAIRN_CHECK(broken());
@@ -90,8 +86,7 @@ Status HostTransport::all_gather(ByteSpan own, MutableBytes all) {
 }
 
 Status HostTransport::broadcast(Stream stream, DeviceSpan bytes, unsigned root) {
-  if (root >= group_.size)
-    return fail(Code::kUsage, fmt::format("rank {} of {} has nothing", root, group_.size));
+  CAIRN_CHECK(check_root(root));
   CAIRN_CHECK(broken());
   if (group_.size == 1) return {};
   for (uint64_t at = 0; at < bytes.bytes; at += options_.buffer_bytes) {

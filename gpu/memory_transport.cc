@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "base/memory_guard.h"
 #include "gpu/group_calls.h"
 
@@ -43,9 +41,7 @@ void MemoryTransport::work() {
 }
 
 Status MemoryTransport::all_gather(ByteSpan own, MutableBytes all) {
-  if (own.size() * group_.size != all.size())
-    return fail(Code::kUsage, fmt::format("{} bytes of each of {} ranks for {} bytes of all",
-                                          own.size(), group_.size, all.size()));
+  CAIRN_CHECK(check_gather(own, all));
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return jobs_.empty(); });
   if (status_) status_ = gather_in(group_, timeout_, own, all);
@@ -53,8 +49,7 @@ Status MemoryTransport::all_gather(ByteSpan own, MutableBytes all) {
 }
 
 Status MemoryTransport::broadcast(Stream stream, DeviceSpan bytes, unsigned root) {
-  if (root >= group_.size)
-    return fail(Code::kUsage, fmt::format("rank {} of {} has nothing", root, group_.size));
+  CAIRN_CHECK(check_root(root));
   if (group_.size == 1 || bytes.bytes == 0) return {};
   return guard_memory([&]() -> Status {
     const std::lock_guard lock(mutex_);

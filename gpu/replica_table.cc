@@ -8,6 +8,17 @@
 
 namespace cairn::gpu {
 
+HeldUnits held_units(std::span<const UnitMap> maps) {
+  HeldUnits held{UnitMap(maps.front().size()), UnitMap(maps.front().size())};
+  for (const UnitMap& map : maps) {
+    for (size_t word = 0; word < map.size(); ++word) {
+      held.several[word] |= held.any[word] & map[word];
+      held.any[word] |= map[word];
+    }
+  }
+  return held;
+}
+
 Result<ReplicaTable> ReplicaTable::make(uint64_t units, std::vector<UnitMap> maps) {
   if (units > kUnitsMost)
     return fail(Code::kUsage, fmt::format("{} units are more than {}", units, kUnitsMost));

@@ -18,6 +18,18 @@ using UnitMap = std::vector<uint64_t>;
 /// Words of the map of so many units.
 inline uint64_t unit_map_words(uint64_t units) { return units / 64 + (units % 64 != 0); }
 
+inline void add_unit(UnitMap& map, uint64_t unit) { map[unit / 64] |= uint64_t{1} << (unit % 64); }
+inline bool has_unit(const UnitMap& map, uint64_t unit) {
+  return (map[unit / 64] >> (unit % 64) & 1) != 0;
+}
+
+/// Which units any rank holds, and which more than one.
+struct HeldUnits {
+  UnitMap any, several;
+};
+/// REQUIRES: one map at least, all of one length.
+HeldUnits held_units(std::span<const UnitMap> maps);
+
 /// Ranks that have the same bytes of a unit.
 struct ReplicaSide {
   Digest digest;

@@ -35,6 +35,11 @@ class Transport {
 
   /// Waits for what is under way on the stream, at most as long as the time-out.
   virtual Status finish(Stream stream) = 0;
+
+ protected:
+  /// What all_gather() and broadcast() refuse.
+  Status check_gather(ByteSpan own, MutableBytes all) const;
+  Status check_root(unsigned root) const;
 };
 
 }  // namespace cairn::gpu

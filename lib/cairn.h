@@ -232,8 +232,9 @@ typedef struct cairn_save_request {
   /* Of cairn_part_meet(): what only the processes of one job say. Parts of others are passed over,
    * also when they save the same tag. Null: nothing. */
   const char* job;
-  /* Not 0: nothing writes to the tensors before the call returns. Else what is stored is copied and
-   * digested once more, and a chunk that has changed in between makes the save fail. */
+  /* Not 0: nothing writes to the tensors before the call returns, or, to those on devices, before
+   * the fence. Else what is stored is copied and digested once more, and a chunk that has changed
+   * in between makes the save fail. */
   int32_t still;
   /* For tensors on devices. The call begins when what was enqueued on `streams` before is done; for
    * a device that is not among them: on its default stream. None may be capturing a graph. */
@@ -241,8 +242,8 @@ typedef struct cairn_save_request {
   const cairn_stream* streams;
   size_t stream_count, stream_bytes; /* stream_bytes: sizeof(cairn_stream) */
   /* Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they
-   * may change then, or go. Not called when the call fails before. It must not call what uses the
-   * same staging. May be null. */
+   * may change then, or go; with `still`, those on devices. Not called when the call fails before.
+   * It must not call what uses the same staging. May be null. */
   void (*fence)(void* context);
   void* fence_context;
   /* Of cairn_save_part(): the ranks that store parts of the tag, all in this call at the same time.

@@ -116,8 +116,9 @@ struct SaveRequest {
   /// What the caller has found odd about the state: told and kept like the save's own warnings.
   std::vector<std::string> warnings = {};
   LookUp look_up = {};  ///< optional
-  /// Nothing writes to the tensors until the call returns. Else chunks that are stored are copied
-  /// and digested once more, and a tensor that has changed in between makes the save fail.
+  /// Nothing writes to the tensors until the call returns, or, to those on devices, until the
+  /// fence. Else chunks that are stored are copied and digested once more, and a tensor that has
+  /// changed in between makes the save fail.
   bool are_still = false;
   /// Called when all bytes were read, before the tag is made visible; an error ends the save. For
   /// sources that can tell whether they have changed meanwhile, like files: are_still may be set.
@@ -127,8 +128,8 @@ struct SaveRequest {
   /// one; where it differs, the result has a warning. Null: each stores all that it holds.
   const RankGroup* group = nullptr;
   /// Called once, from a thread of the call, as soon as no byte of a tensor is read any more: they
-  /// may change then, or go. Not called when the call fails before. It must not call what uses the
-  /// same Staging.
+  /// may change then, or go; with are_still, those on devices. Not called when the call fails
+  /// before. It must not call what uses the same Staging.
   std::function<void()> fence = {};
   CallOptions call = {};
 };

@@ -5,8 +5,6 @@
 #include <algorithm>
 
 #include "base/pipeline.h"
-#include "gpu/chunk_digester.h"
-#include "lib/strided.h"
 #include "store/chain_reader.h"
 
 namespace cairn {
@@ -64,23 +62,6 @@ std::vector<ChunkSaver::Job> ChunkSaver::make_jobs(std::span<const SaveGroup* co
   return jobs;
 }
 
-/// Where a unit lies as rows that can be hashed in place; nullopt when its bytes come from several
-/// boxes, or by more than one stride.
-std::optional<DigestInput> ChunkSaver::rows_of(const Unit& unit) const {
-  if (unit.item >= plan_.tensors.size()) {
-    const ByteSpan bytes = plan_.attachments[unit.item - plan_.tensors.size()].bytes;
-    return DigestInput{bytes.data() + unit.box.offsets[0], unit.box.lengths[0]};
-  }
-  const PlannedTensor& tensor = plan_.tensors[unit.item];
-  if (unit.sources.size() != 1) return std::nullopt;
-  const SourceBox& source = tensor.boxes[unit.sources[0]];
-  const StridedSource at =
-      sub_box(StridedSource{source.data, source.strides_bytes}, source.box, unit.box);
-  const auto rows = as_rows(at.strides_bytes, unit.box.lengths, tensor.form.item_bytes);
-  if (!rows) return std::nullopt;
-  return DigestInput{at.data, rows->row_bytes, rows->stride_bytes, rows->rows};
-}
-
 ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chunk) const {
   ChunkUnits units{&group, chunk, {}};
   for (const size_t item : group.items) {
@@ -100,14 +81,14 @@ ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chunk) const {
 
 /// Fills in rows and digests of what is in the host's memory. Units that cannot be hashed where
 /// they lie are gathered first, into `room`.
-Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) const {
+void ChunkSaver::digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) const {
   std::vector<DigestedUnit*> units, scattered;
   uint64_t scattered_bytes = 0;
   for (ChunkUnits& chunk : chunks) {
     for (DigestedUnit& unit : chunk.units) {
       if (plan_.is_on_device(unit.unit)) continue;
       units.push_back(&unit);
-      if (const auto rows = rows_of(unit.unit)) {
+      if (const auto rows = rows_of(plan_, unit.unit)) {
         unit.rows = *rows;
       } else {
         scattered.push_back(&unit);
@@ -125,9 +106,8 @@ Status ChunkSaver::digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) 
   std::vector<DigestInput> inputs;
   for (const DigestedUnit* unit : units) inputs.push_back(unit->rows);
   std::vector<Digest> digests(units.size());
-  CAIRN_CHECK(host_digester().digest(inputs, digests));
+  blake3_many(inputs, digests);
   for (size_t u = 0; u < units.size(); ++u) units[u]->digest = digests[u];
-  return {};
 }
 
 std::vector<ChunkUnits> ChunkSaver::units_of(const Job& job) const {
@@ -175,7 +155,7 @@ Status ChunkSaver::save_job(const Job& job) {
   CAIRN_CHECK(check_not_stopped());
   std::vector<ChunkUnits> chunks = units_of(job);
   thread_local AlignedBuffer room;
-  CAIRN_CHECK(digest(chunks, room));
+  digest(chunks, room);
   CAIRN_CHECK(decide(chunks));
   for (const ChunkUnits& chunk : chunks) CAIRN_CHECK(store(chunk));
   return {};
@@ -317,7 +297,7 @@ class ChunkSaver::Steps final : public ChunkSteps {
     CAIRN_CHECK(saver_.check_not_stopped());
     std::vector<ChunkUnits> chunks = saver_.units_of(jobs_[job]);
     AlignedBuffer room;
-    CAIRN_CHECK(saver_.digest(chunks, room));
+    saver_.digest(chunks, room);
     if (room.size() > 0) {
       const std::lock_guard lock(mutex_);
       rooms_.push_back(std::move(room));
@@ -372,22 +352,27 @@ Status ChunkSaver::run() {
     request_.call.progress->total_bytes = plan_.bytes_here();
   }
   // Tensors that stand alone come last: they may use what those of the groups have stored.
-  std::vector<const SaveGroup*> on_devices, joined, alone;
+  std::vector<const SaveGroup*> on_devices, joined, alone, attachments;
   for (const SaveGroup& group : groups_) {
-    auto& of_its_kind =
-        is_on_device(group) ? on_devices : (group.items.size() > 1 ? joined : alone);
-    of_its_kind.push_back(&group);
+    if (group.items.front() >= plan_.tensors.size()) {
+      attachments.push_back(&group);
+    } else if (is_on_device(group)) {
+      on_devices.push_back(&group);
+    } else {
+      (group.items.size() > 1 ? joined : alone).push_back(&group);
+    }
   }
-  if (!on_devices.empty()) {
-    Steps steps(*this, make_jobs(on_devices));
-    CAIRN_CHECK(staged_->run(plan_, request_.base_memory, steps, request_.call, [&] {
-      if (joined.empty() && alone.empty()) call_fence();
-    }));
-  }
-  CAIRN_CHECK(run_on_host(joined));
-  CAIRN_CHECK(run_on_host(alone));
-  call_fence();
-  return {};
+  // While what devices have brought is still being stored.
+  const auto run_rest = [&]() -> Status {
+    if (request_.are_still) call_fence();
+    CAIRN_CHECK(run_on_host(joined));
+    CAIRN_CHECK(run_on_host(alone));
+    call_fence();
+    return run_on_host(attachments);
+  };
+  if (on_devices.empty()) return run_rest();
+  Steps steps(*this, make_jobs(on_devices));
+  return staged_->run(plan_, request_.base_memory, steps, request_.call, run_rest);
 }
 
 void ChunkSaver::call_fence() {

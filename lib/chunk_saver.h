@@ -53,7 +53,7 @@ class ChunkSaver {
   ChunkUnits units_of(const SaveGroup& group, uint64_t chunk) const;
   Status check_not_stopped() const;
   Status save_job(const Job& job);
-  Status digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) const;
+  void digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) const;
   Status decide(std::vector<ChunkUnits>& chunks);
   Status keep(ChunkUnits& chunk) const;
   Status store(const ChunkUnits& chunk);
@@ -66,7 +66,6 @@ class ChunkSaver {
   Status look_up(const std::vector<ChunkUnits>& chunks);
   bool are_there(size_t item, uint64_t chunk, std::span<const Copy> copies,
                  const ChunkEntry& entry);
-  std::optional<DigestInput> rows_of(const Unit& unit) const;
 
   const SaveRequest& request_;
   const SavePlan& plan_;

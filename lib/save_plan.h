@@ -106,6 +106,10 @@ struct SavePlan {
   std::vector<Unit> held_units_of(size_t item, uint64_t chunk) const;
 };
 
+/// Where a unit lies as rows that can be hashed in place; nullopt when its bytes come from several
+/// boxes, or by more than one stride. REQUIRES: its bytes are here, in the host's memory.
+std::optional<DigestInput> rows_of(const SavePlan& plan, const Unit& unit);
+
 /// Copies the unit's bytes in row-major order. REQUIRES: a tensor's unit, and its bytes are here,
 /// in the host's memory.
 void gather(const SavePlan& plan, const Unit& unit, MutableBytes room);

@@ -123,6 +123,21 @@ bool SavePlan::is_small_piece(const Unit& unit) const {
   return unit_bytes(whole) <= kInlineBytesMax;
 }
 
+std::optional<DigestInput> rows_of(const SavePlan& plan, const Unit& unit) {
+  if (unit.item >= plan.tensors.size()) {
+    const ByteSpan bytes = plan.attachments[unit.item - plan.tensors.size()].bytes;
+    return DigestInput{bytes.data() + unit.box.offsets[0], unit.box.lengths[0]};
+  }
+  const PlannedTensor& tensor = plan.tensors[unit.item];
+  if (unit.sources.size() != 1) return std::nullopt;
+  const SourceBox& source = tensor.boxes[unit.sources[0]];
+  const StridedSource at =
+      sub_box(StridedSource{source.data, source.strides_bytes}, source.box, unit.box);
+  const auto rows = as_rows(at.strides_bytes, unit.box.lengths, tensor.form.item_bytes);
+  if (!rows) return std::nullopt;
+  return DigestInput{at.data, rows->row_bytes, rows->stride_bytes, rows->rows};
+}
+
 void gather(const SavePlan& plan, const Unit& unit, MutableBytes room) {
   const PlannedTensor& tensor = plan.tensors[unit.item];
   const StridedTarget gathered{room.data(),

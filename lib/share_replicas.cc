@@ -88,7 +88,7 @@ class Sharing {
   Result<SharedReplicas> run() {
     find_own();
     gpu::UnitMap mine(gpu::unit_map_words(list_.unit_count()));
-    for (const auto& [number, unit] : own_) set(mine, number);
+    for (const auto& [number, unit] : own_) gpu::add_unit(mine, number);
     CAIRN_TRY(const auto maps, gpu::gather_maps(transport_, mine));
     choose(maps);
     const auto state = guard_memory([&] { return held_state(); });
@@ -97,11 +97,6 @@ class Sharing {
   }
 
  private:
-  static void set(gpu::UnitMap& map, uint64_t bit) { map[bit / 64] |= uint64_t{1} << (bit % 64); }
-  static bool has(const gpu::UnitMap& map, uint64_t bit) {
-    return (map[bit / 64] >> (bit % 64) & 1) != 0;
-  }
-
   void find_own() {
     for (size_t item = 0; item < plan_.tensors.size(); ++item) {
       for (uint64_t chunk = 0; chunk < plan_.chunk_count(item); ++chunk) {
@@ -115,20 +110,14 @@ class Sharing {
 
   /// The units that somebody has, and no other has as part of a larger one.
   void choose(const std::vector<gpu::UnitMap>& maps) {
-    gpu::UnitMap any(maps.front().size());
-    several_ = any;
-    for (const gpu::UnitMap& map : maps) {
-      for (size_t word = 0; word < map.size(); ++word) {
-        several_[word] |= any[word] & map[word];
-        any[word] |= map[word];
-      }
-    }
+    const auto [any, several] = gpu::held_units(maps);
+    several_ = several;
     const auto all = list_.units();
     std::map<uint32_t, uint32_t> clusters;
     for (uint64_t number = 0; number < all.size(); ++number) {
-      if (!has(any, number)) continue;
+      if (!gpu::has_unit(any, number)) continue;
       const auto whole = list_.whole_of(number);
-      if (whole && has(any, *whole)) continue;
+      if (whole && gpu::has_unit(any, *whole)) continue;
       const auto here = static_cast<uint32_t>(chosen_.size());
       const uint32_t cluster = clusters.try_emplace(all[number].cluster, here).first->second;
       chosen_.push_back(number);
@@ -144,8 +133,8 @@ class Sharing {
     for (size_t i = 0; i < chosen_.size(); ++i) {
       const auto own = own_.find(chosen_[i]);
       if (own == own_.end()) continue;
-      set(state.held, i);
-      if (has(several_, chosen_[i])) {
+      gpu::add_unit(state.held, i);
+      if (gpu::has_unit(several_, chosen_[i])) {
         digested.push_back(&own->second);
         places.push_back(digests_.size());
       }

@@ -48,11 +48,12 @@ class StagedSave {
   /// Of units of which some bytes are on devices, in their order. Errors: the device's.
   virtual Result<std::vector<Digest>> digest(const SavePlan& plan,
                                              std::span<const Unit* const> units) = 0;
-  /// Does all steps for all jobs. `fence` is called once no byte of a device is to be read any
-  /// more. `bases`: the tensors as the base tag has them; those on devices need not be sent whole.
-  /// Errors: the steps'; kUsage naming a tensor that has changed meanwhile; the device's.
+  /// Does all steps for all jobs. `when_read` is called when no byte of a device is to be read any
+  /// more, while chunks are still being stored. `bases`: the tensors as the base tag has them;
+  /// those on devices need not be sent whole. Errors: the steps'; when_read's; kUsage naming a
+  /// tensor that has changed meanwhile; the device's.
   virtual Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
-                     const CallOptions& call, const std::function<void()>& fence) = 0;
+                     const CallOptions& call, const std::function<Status()>& when_read) = 0;
   /// Bytes that came from devices to the host.
   virtual uint64_t brought_bytes() const = 0;
   /// What the caller should know, such as that a device had no room.

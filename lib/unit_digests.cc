@@ -4,28 +4,15 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
-#include "gpu/chunk_digester.h"
 #include "lib/staged_calls.h"
-#include "lib/strided.h"
 
 namespace cairn {
 
 /// So many at a time keep the digest's lanes full.
 static constexpr size_t kTurnUnits = 64;
 
-static std::optional<DigestInput> rows_of(const SavePlan& plan, const Unit& unit) {
-  if (unit.sources.size() != 1) return std::nullopt;
-  const PlannedTensor& tensor = plan.tensors[unit.item];
-  const SourceBox& source = tensor.boxes[unit.sources.front()];
-  const StridedSource at =
-      sub_box(StridedSource{source.data, source.strides_bytes}, source.box, unit.box);
-  const auto rows = as_rows(at.strides_bytes, unit.box.lengths, tensor.form.item_bytes);
-  if (!rows) return std::nullopt;
-  return DigestInput{at.data, rows->row_bytes, rows->stride_bytes, rows->rows};
-}
-
-static Status digest_turn(const SavePlan& plan, std::span<const Unit* const> units,
-                          std::span<Digest> digests) {
+static void digest_turn(const SavePlan& plan, std::span<const Unit* const> units,
+                        std::span<Digest> digests) {
   thread_local AlignedBuffer room;
   std::vector<DigestInput> inputs;
   std::vector<size_t> places;
@@ -41,9 +28,8 @@ static Status digest_turn(const SavePlan& plan, std::span<const Unit* const> uni
     digests[i] = blake3(room.span().first(bytes));
   }
   std::vector<Digest> made(inputs.size());
-  CAIRN_CHECK(host_digester().digest(inputs, made));
+  blake3_many(inputs, made);
   for (size_t i = 0; i < places.size(); ++i) digests[places[i]] = made[i];
-  return {};
 }
 
 Result<std::vector<Digest>> digest_units(const SavePlan& plan, std::span<const Unit* const> units,
@@ -60,8 +46,8 @@ Result<std::vector<Digest>> digest_units(const SavePlan& plan, std::span<const U
   CAIRN_CHECK(parallel_for(turns, call.threads, [&](uint64_t turn) -> Status {
     if (call.stop != nullptr && *call.stop) return fail(Code::kCancelled, "the save was stopped");
     const size_t first = turn * kTurnUnits, count = std::min(kTurnUnits, here.size() - first);
-    return digest_turn(plan, std::span(here).subspan(first, count),
-                       std::span(made).subspan(first, count));
+    digest_turn(plan, std::span(here).subspan(first, count), std::span(made).subspan(first, count));
+    return {};
   }));
   for (size_t i = 0; i < here.size(); ++i) digests[places[i]] = made[i];
   if (staged_units.empty()) return digests;

@@ -7,10 +7,6 @@
 
 namespace cairn {
 
-static bool has(const gpu::UnitMap& map, uint64_t bit) {
-  return (map[bit / 64] >> (bit % 64) & 1) != 0;
-}
-
 Result<WantedChunks> WantedChunks::of(Checkpoint& checkpoint,
                                       const std::vector<TargetBox>& targets) {
   WantedChunks wanted;
@@ -37,8 +33,7 @@ Result<WantedChunks> WantedChunks::of(Checkpoint& checkpoint,
     Tensor& tensor = wanted.tensors_[targets[number].tensor];
     tensor.targets.push_back(number);
     tensor.grid.for_each_chunk(targets[number].box, [&](uint64_t chunk) {
-      const uint64_t bit = tensor.first + chunk;
-      wanted.own_[bit / 64] |= uint64_t{1} << (bit % 64);
+      gpu::add_unit(wanted.own_, tensor.first + chunk);
     });
   }
   return wanted;
@@ -50,17 +45,10 @@ WantedChunks::Chunk WantedChunks::chunk_at(size_t tensor, uint64_t chunk) const 
   return made;
 }
 
-bool WantedChunks::is_shared(uint64_t number) const { return has(several_, number); }
+bool WantedChunks::is_shared(uint64_t number) const { return gpu::has_unit(several_, number); }
 
 void WantedChunks::settle(const std::vector<gpu::UnitMap>& maps) {
-  gpu::UnitMap any(own_.size());
-  several_.assign(own_.size(), 0);
-  for (const gpu::UnitMap& map : maps) {
-    for (size_t word = 0; word < map.size(); ++word) {
-      several_[word] |= any[word] & map[word];
-      any[word] |= map[word];
-    }
-  }
+  several_ = gpu::held_units(maps).several;
   gpu::RankSets sets(static_cast<unsigned>(maps.size()));
   std::map<std::tuple<uint64_t, uint64_t, uint32_t>, size_t> known;  // cluster, chunk, set
   for (size_t number = 0; number < tensors_.size(); ++number) {
@@ -69,7 +57,7 @@ void WantedChunks::settle(const std::vector<gpu::UnitMap>& maps) {
       if (!is_shared(tensor.first + i)) continue;
       std::vector<unsigned> ranks;
       for (unsigned rank = 0; rank < maps.size(); ++rank)
-        if (has(maps[rank], tensor.first + i)) ranks.push_back(rank);
+        if (gpu::has_unit(maps[rank], tensor.first + i)) ranks.push_back(rank);
       const std::tuple key(tensor.cluster, i, sets.number_of(ranks));
       const auto [at, fresh] = known.try_emplace(key, shared_.size());
       if (fresh) shared_.push_back({{0, std::move(ranks)}, {}});

@@ -183,8 +183,7 @@ Status NcclTransport::finish(Stream stream) {
 
 Status NcclTransport::broadcast(Stream stream, DeviceSpan bytes, unsigned root) {
   if (!status_) return status_;
-  if (root >= size_)
-    return fail(Code::kUsage, fmt::format("rank {} of {} has nothing", root, size_));
+  CAIRN_CHECK(check_root(root));
   ++operations_;
   return settled(library_->broadcast(bytes.data, bytes.data, bytes.bytes, kNcclUint8,
                                      static_cast<int>(root), communicator_, stream.handle),
@@ -209,9 +208,7 @@ Status NcclTransport::gather_piece(ByteSpan own, MutableBytes all, uint64_t at, 
 
 Status NcclTransport::all_gather(ByteSpan own, MutableBytes all) {
   if (!status_) return status_;
-  if (own.size() * size_ != all.size())
-    return fail(Code::kUsage, fmt::format("{} bytes of each of {} ranks for {} bytes of all",
-                                          own.size(), size_, all.size()));
+  CAIRN_CHECK(check_gather(own, all));
   uint64_t share = staging_.size() / (size_ + 1);
   if (share > kAligned) share = share / kAligned * kAligned;
   for (uint64_t at = 0; at < own.size(); at += share) {

@@ -41,14 +41,4 @@ gpu::BoxCopy box_copy(const StridedSource& from, const StridedTarget& to,
 /// How the device puts it together at `to`. REQUIRES: a device has all of it.
 std::vector<gpu::BoxCopy> copies_to(const Content& content, uint8_t* to);
 
-/// Copies a box between the host's and a device's memory by plain copies that are enqueued, run by
-/// run: the way that needs no memory of a device. Errors: kFailed.
-Status carry_box(gpu::Stream stream, const StridedSource& from, const StridedTarget& to,
-                 const std::vector<uint64_t>& lengths, uint64_t item_bytes, bool is_down);
-/// Copies what the device has of it to the host by plain copies, and waits. REQUIRES: the device is
-/// the current one. Errors: kFailed.
-Status carry_down(const Content& content, unsigned device, gpu::Stream stream, MutableBytes to);
-/// The same of what the host has.
-void copy_host_boxes(const Content& content, MutableBytes to);
-
 }  // namespace cairn

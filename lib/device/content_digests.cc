@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "lib/device/carry.h"
+
 namespace cairn {
 
 Status ContentDigests::add(size_t place, Content content) {
@@ -22,10 +24,7 @@ Status ContentDigests::finish() {
 Status ContentDigests::carry(size_t place, const Content& content) {
   if (room_.size() < content.bytes) room_ = AlignedBuffer(content.bytes);
   const MutableBytes bytes = room_.span().first(content.bytes);
-  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(lane_.device()));
-  CAIRN_CHECK(lane_.wait_for_caller());
-  CAIRN_CHECK(carry_down(content, lane_.device(), lane_.copies(), bytes));
-  lane_.count_brought(bytes.size());
+  CAIRN_CHECK(cairn::carry({{lane_.device(), &lane_}}, content, bytes));
   digests_[place] = blake3(bytes);
   return {};
 }
@@ -53,18 +52,6 @@ Status ContentDigests::settle() {
   for (size_t i = 0; i < made.size(); ++i) digests_[places_under_way_[i]] = made[i];
   under_way_.reset();
   return {};
-}
-
-Result<Digest> gathered_digest(const std::map<unsigned, Lane*>& lanes, const Content& content) {
-  const AlignedBuffer room(content.bytes);
-  const MutableBytes bytes = room.span().first(content.bytes);
-  copy_host_boxes(content, bytes);
-  for (const auto& [device, lane] : lanes) {
-    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
-    CAIRN_CHECK(lane->wait_for_caller());
-    CAIRN_CHECK(carry_down(content, device, lane->copies(), bytes));
-  }
-  return blake3(bytes);
 }
 
 }  // namespace cairn

@@ -2,7 +2,6 @@
 // digests of the one before come.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -38,8 +37,5 @@ class ContentDigests {
   unsigned turn_ = 0;
   AlignedBuffer room_;
 };
-
-/// Of a content in several memories, put together on the host. Errors: kFailed.
-Result<Digest> gathered_digest(const std::map<unsigned, Lane*>& lanes, const Content& content);
 
 }  // namespace cairn

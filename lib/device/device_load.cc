@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/memory_guard.h"
+#include "lib/device/carry.h"
 #include "lib/device/landing.h"
 #include "lib/load_delivery.h"
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/pipeline.h"
+#include "lib/device/carry.h"
 
 namespace cairn {
 
@@ -111,7 +112,7 @@ Status DeviceRounds::take_digests(Round& round) {
   for (StagedPiece* piece : round.carried) {
     if (room.size() < piece->content.bytes) room = AlignedBuffer(piece->content.bytes);
     const MutableBytes bytes = room.span().first(piece->content.bytes);
-    CAIRN_CHECK(sender_.carry(*piece, bytes));
+    CAIRN_CHECK(carry(lanes_, piece->content, bytes));
     piece->unit->digest = blake3(bytes);
   }
   return {};
@@ -130,6 +131,7 @@ Status DeviceRounds::decide(Round& round) {
     Job wanted;
     for (size_t c = 0; c < job.chunks.size(); ++c) {
       if (is_any_wanted(job.chunks[c])) {
+        look_for_bases(job.chunks[c], job.pieces[c]);
         wanted.chunks.push_back(std::move(job.chunks[c]));
         wanted.pieces.push_back(std::move(job.pieces[c]));
       } else {
@@ -146,7 +148,6 @@ Status DeviceRounds::fetch(Round& round) {
   std::vector<ChunkPieces> wanted;
   for (Job& job : round.jobs) {
     for (size_t i = 0; i < job.chunks.size(); ++i) {
-      look_for_bases(job.chunks[i], job.pieces[i]);
       wanted.push_back({std::move(job.chunks[i]), std::move(job.pieces[i])});
     }
   }
@@ -185,10 +186,10 @@ Status DeviceRounds::run_rounds() {
   return wait_until_read();
 }
 
-Status DeviceRounds::run(const std::function<void()>& fence) {
+Status DeviceRounds::run(const std::function<Status()>& when_read) {
   const Status done = run_rounds();
   if (!done) return done;
-  fence();
+  CAIRN_CHECK(when_read());
   return storing_.finish();
 }
 

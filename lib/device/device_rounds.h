@@ -24,9 +24,8 @@ namespace cairn {
 /// Threads: run() once; it uses threads of its own.
 class DeviceRounds {
  public:
-  DeviceRounds(DeviceStaging& staging, const std::map<unsigned, Lane*>& lanes, Slots& slots,
-               const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
-               const CallOptions& call)
+  DeviceRounds(DeviceStaging& staging, const Lanes& lanes, Slots& slots, const SavePlan& plan,
+               std::span<const TensorSource> bases, ChunkSteps& steps, const CallOptions& call)
       : lanes_(lanes),
         plan_(plan),
         bases_(bases, plan),
@@ -35,8 +34,8 @@ class DeviceRounds {
         storing_(plan, steps, call, slots.count() + 1, lanes.begin()->first),
         sender_(staging.options(), lanes, slots, steps, storing_) {}
 
-  /// `fence`: called when the devices read the tensors no more.
-  Status run(const std::function<void()>& fence);
+  /// `when_read`: called when the devices read the tensors no more.
+  Status run(const std::function<Status()>& when_read);
 
  private:
   using Costs = std::map<Lane*, uint64_t>;  // of digests, in bytes of a lane's memory
@@ -66,7 +65,7 @@ class DeviceRounds {
   void look_for_bases(const ChunkUnits& chunk, std::vector<StagedPiece>& pieces);
   Status wait_until_read();
 
-  const std::map<unsigned, Lane*>& lanes_;
+  const Lanes& lanes_;
   const SavePlan& plan_;
   const ResidentBases bases_;
   ChunkSteps& steps_;

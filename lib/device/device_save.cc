@@ -1,5 +1,6 @@
 #include "lib/device/device_save.h"
 
+#include "lib/device/carry.h"
 #include "lib/device/content_digests.h"
 #include "lib/device/device_rounds.h"
 #include "lib/device/glance.h"
@@ -42,7 +43,10 @@ Result<std::vector<Digest>> DeviceSave::digest(const SavePlan& plan,
   for (size_t i = 0; i < units.size(); ++i) {
     Content content = content_of(plan, *units[i]);
     if (!content.device) {
-      CAIRN_TRY(digests[i], gathered_digest(lanes_, content));
+      const AlignedBuffer room(content.bytes);
+      const MutableBytes bytes = room.span().first(content.bytes);
+      CAIRN_CHECK(carry(lanes_, content, bytes));
+      digests[i] = blake3(bytes);
       continue;
     }
     const auto here =
@@ -54,9 +58,9 @@ Result<std::vector<Digest>> DeviceSave::digest(const SavePlan& plan,
 }
 
 Status DeviceSave::run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
-                       const CallOptions& call, const std::function<void()>& fence) {
+                       const CallOptions& call, const std::function<Status()>& when_read) {
   CAIRN_TRY(Slots* const slots, staging_.slots());
-  return DeviceRounds(staging_, lanes_, *slots, plan, bases, steps, call).run(fence);
+  return DeviceRounds(staging_, lanes_, *slots, plan, bases, steps, call).run(when_read);
 }
 
 uint64_t DeviceSave::brought_bytes() const {

@@ -23,12 +23,11 @@ class DeviceSave final : public StagedSave {
   Result<std::vector<Digest>> digest(const SavePlan& plan,
                                      std::span<const Unit* const> units) override;
   Status run(const SavePlan& plan, std::span<const TensorSource> bases, ChunkSteps& steps,
-             const CallOptions& call, const std::function<void()>& fence) override;
+             const CallOptions& call, const std::function<Status()>& when_read) override;
   uint64_t brought_bytes() const override;
   std::vector<std::string> notes() const override;
 
  private:
-  using Lanes = std::map<unsigned, Lane*>;
   explicit DeviceSave(DeviceStaging& staging) : staging_(staging), in_use_(staging.in_use()) {}
 
   DeviceStaging& staging_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/device/carry.h"
 #include "lib/device/landing.h"
 #include "lib/grid.h"
 #include "store/page.h"
@@ -26,11 +27,6 @@ std::span<const Content> slabful(std::span<const Content> contents, const Stagin
   return contents.first(count);
 }
 
-Status carry(const Lane& lane, const Content& content, MutableBytes to) {
-  CAIRN_CHECK(lane.wait_for_caller());
-  return carry_down(content, lane.device(), lane.copies(), to.first(content.bytes));
-}
-
 Status land(Slots& slots, Lane& lane, std::span<const Content> contents, MutableBytes to) {
   std::vector<const Content*> pointers;
   for (const Content& content : contents) pointers.push_back(&content);
@@ -53,7 +49,7 @@ Status bring(DeviceStaging& staging, Lane& lane, std::span<const Content> conten
     auto part = lane.has_room() ? slabful(contents, staging.options()) : contents.first(0);
     if (part.empty()) {
       part = contents.first(1);
-      CAIRN_CHECK(carry(lane, part.front(), to));
+      CAIRN_CHECK(carry({{lane.device(), &lane}}, part.front(), to.first(part.front().bytes)));
     } else {
       CAIRN_CHECK(land(*slots, lane, part, to));
     }
@@ -84,8 +80,7 @@ bool is_small(const TensorSource& tensor, uint64_t chunk_elements) {
          least_bytes(grid, form->item_bytes) <= kInlineBytesMax;
 }
 
-Result<std::vector<AlignedBuffer>> glance(DeviceStaging& staging,
-                                          const std::map<unsigned, Lane*>& lanes,
+Result<std::vector<AlignedBuffer>> glance(DeviceStaging& staging, const Lanes& lanes,
                                           std::vector<TensorSource>& tensors,
                                           uint64_t chunk_elements) {
   std::map<unsigned, Small> small;

@@ -18,8 +18,7 @@ inline constexpr uint64_t kSmallChunkBytes = 4096;
 bool is_small(const TensorSource& tensor, uint64_t chunk_elements);
 
 /// Copies small tensors from devices and gives them the copies as data. Returns what these lie in.
-Result<std::vector<AlignedBuffer>> glance(DeviceStaging& staging,
-                                          const std::map<unsigned, Lane*>& lanes,
+Result<std::vector<AlignedBuffer>> glance(DeviceStaging& staging, const Lanes& lanes,
                                           std::vector<TensorSource>& tensors,
                                           uint64_t chunk_elements);
 

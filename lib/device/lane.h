@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <span>
 #include <string>
 
@@ -73,6 +74,9 @@ class Lane {
   std::array<gpu::Event, 2> copied_;
   std::array<gpu::PinnedMemory, 2> told_;
 };
+
+/// By device.
+using Lanes = std::map<unsigned, Lane*>;
 
 /// Enqueues the digests of tiles in one of the lane's streams. Returns where they will be, 32 bytes
 /// each. Errors: kNoSpace when the arena has no room; kFailed.

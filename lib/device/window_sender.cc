@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lib/device/carry.h"
+
 namespace cairn {
 
 namespace {
@@ -221,7 +223,7 @@ Status WindowSender::carry_window(std::span<const StagedPiece* const> pieces, Mu
                                   Window& window) {
   for (const StagedPiece* piece : pieces) {
     const MutableBytes to = host.first(piece->content.bytes);
-    CAIRN_CHECK(carry(*piece, to));
+    CAIRN_CHECK(carry(lanes_, piece->content, to));
     window.carried.push_back({piece->unit, to});
     host = host.subspan(landed_bytes(to.size()));
   }
@@ -242,19 +244,6 @@ Status WindowSender::land_window(Lane& lane, std::span<const StagedPiece* const>
   CAIRN_TRY(landed.landing, Landing::begin(lane, turns_[&lane]++, contents, host.first(taken)));
   host = host.subspan(taken);
   window.landed.push_back(std::move(landed));
-  return {};
-}
-
-Status WindowSender::carry(const StagedPiece& piece, MutableBytes to) const {
-  const auto& memories = piece.content.memories;
-  copy_host_boxes(piece.content, to);
-  for (const auto& [device, lane] : lanes_) {
-    if (std::find(memories.begin(), memories.end(), device) == memories.end()) continue;
-    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
-    CAIRN_CHECK(lane->wait_for_caller());
-    CAIRN_CHECK(carry_down(piece.content, device, lane->copies(), to));
-    lane->count_brought(to.size());
-  }
   return {};
 }
 

@@ -16,7 +16,6 @@ namespace cairn {
 /// Threads: one at a time.
 class WindowSender {
  public:
-  using Lanes = std::map<unsigned, Lane*>;
   /// REQUIRES: all outlive this.
   WindowSender(const StagingOptions& options, const Lanes& lanes, Slots& slots, ChunkSteps& steps,
                SlabStoring& storing)
@@ -24,8 +23,6 @@ class WindowSender {
 
   /// Sends all of them. Errors: the device's; what storing failed with.
   Status send(std::vector<ChunkPieces> chunks);
-  /// By plain copies, of all memories that have some of it.
-  Status carry(const StagedPiece& piece, MutableBytes to) const;
 
  private:
   /// Chunks whose changes are worked out on a device.

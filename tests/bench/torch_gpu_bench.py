@@ -175,7 +175,8 @@ def dense(options):
     rows.ask(f"{LIKE_DCP} / cairn", 2, 4, False)
     rows.ask("written, state = 1", 0.30, 0.25, True)
     savers = {"cairn": CairnSaver(options.folder / "dense", options.device,
-                                  model=training.model, optimizer=training.optimizer),
+                                  model=training.model, optimizer=training.optimizer,
+                                  keep_on_device=True),
               LIKE_DCP: DcpSaver(options.folder / "dcp", options.device)}
     take_turns(rows, options, savers, training.step, training.state)
     return rows

@@ -19,7 +19,7 @@ import kernel_tools
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("library", help="the built kernels for devices")
+    parser.add_argument("kernels", help="the built library of kernels for devices")
     parser.add_argument("--markdown", action="store_true", help="the table for docs/GPU.md")
     options = parser.parse_args()
     try:
@@ -29,7 +29,7 @@ def main():
         print(f"skipped: {missing}")
         return 77
     with kernel_tools.scratch() as folder:
-        objects = disassembler.objects(options.library, folder)
+        objects = disassembler.objects(options.kernels, folder)
         costs = kernel_costs.measure(disassembler, objects)
     if not all(kernel_costs.MAIN in cost.registers for cost in costs.values()):
         print(f"skipped: no code for sm_{kernel_costs.MAIN} in the library (meson option "

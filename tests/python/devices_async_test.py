@@ -340,6 +340,23 @@ class KeptOnDevice(DevicesTest):
         for number in range(1, 4):
             self.assertLess(self.save(f"run/{number}", overlap=number % 2 == 0), SAMPLE + whole / 5)
 
+    def test_of_an_optimizers_step_half_is_brought(self):
+        device_options(pinned_bytes=64 << 20, slab_bytes=32 << 20)
+        model = torch.nn.Linear(1024, 1024)
+        optimizer = torch.optim.AdamW(model.parameters())
+        with AsyncSaver(self.store, keep_on_device=True, optimizer=optimizer, model=model) as saver:
+            for step in range(3):
+                model(torch.randn(8, 1024)).square().mean().backward()
+                optimizer.step()
+                state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+                for value in (state["model"], *state["optimizer"]["state"].values()):
+                    self.devices.put_all(value)
+                wanted = copy_of(state)
+                told = saver.save(f"run/{step}", state, step=step).result(60)
+                self.assert_same(self.store.load(f"run/{step}"), wanted)
+                if step > 0:
+                    self.assertLess(told["brought_bytes"], 0.55 * told["logical_bytes"])
+
     def test_after_a_failed_save_all_is_brought(self):
         whole = self.save("run/0")
         with self.assertRaises(ExistsError):

@@ -22,6 +22,7 @@ TESTED_BY = {
     "gpu/scatter.cu": "tests/gpu/scatter_plan_test.cc",
     "gpu/tile.cc": "tests/gpu/digest_plan_test.cc",
     "gpu/group_calls.cc": "tests/gpu/host_transport_test.cc",
+    "gpu/transport.cc": "tests/gpu/memory_transport_test.cc",
     "gpu/writer_jobs.cc": "tests/gpu/exchange_plan_test.cc",
     "gpu/simt/fiber.cc": "tests/gpu/simt/run_grid_test.cc",
     "gpu/simt/host_device.cc": "tests/gpu/device_test.cc",
@@ -29,6 +30,7 @@ TESTED_BY = {
     "gpu/simt/host_streams.cc": "tests/gpu/stream_test.cc",
     "gpu/simt/wall_timer.cc": "tests/gpu/timer_test.cc",
     # The way of chunks between devices and the host is shown by saves and loads.
+    "lib/device/carry.cc": "tests/lib/device/content_test.cc",
     "lib/device/coded_landing.cc": "tests/lib/device/resident_bases_test.cc",
     "lib/device/rebuild.cc": "tests/lib/device/resident_bases_test.cc",
     "lib/transfer_recipes.cc": "tests/lib/device/resident_bases_test.cc",

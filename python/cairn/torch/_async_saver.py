@@ -43,8 +43,8 @@ class AsyncSaver:
     optimizer (one or several), model: what is saved is theirs: the store is told what tensors are to
     the optimizer, and how it stepped, as by roles_of(model, optimizer). Without, states tell.
     keep_on_device: keeps a copy of tensors on CUDA devices as they were saved last, there. Of what
-    changed only corrections to a prediction from it then cross over to the host: of a step of Adam
-    about a third. Copying takes the devices twice the tensors' bytes of their memory's rate.
+    changed only corrections to a prediction from it then cross over to the host. Copying reads and
+    writes each of these tensors once, on the current stream.
     compare_replicas, roles, effort, allow_pickle: as in Store.save.
 
     Memory: two copies of what this rank stores, from the second save on; of tensors on CUDA devices

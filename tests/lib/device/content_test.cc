@@ -1,5 +1,5 @@
 // What a box of a device's memory holds is found as rows, or put together from boxes.
-#include "lib/device/content.h"
+#include "lib/device/carry.h"
 
 #include "tests/gpu/kernel_fixture.h"
 
@@ -14,7 +14,12 @@ SourceBox box_of(const gpu::OnDevice& memory, const std::vector<uint64_t>& lengt
 /// What both ways of bringing it to the host give.
 Bytes brought(const Content& content) {
   Bytes carried(content.bytes, 0xee);
-  gpu::must(carry_down(content, 0, {}, carried));
+  StagingOptions options;
+  options.device_bytes = 0;  // copies need none
+  Lane lane = gpu::must(Lane::make(0, options));
+  const gpu::Stream caller;
+  gpu::must(lane.begin({&caller, 1}));
+  gpu::must(carry({{0, &lane}}, content, carried));
   const gpu::OnDevice together(content.bytes);
   gpu::must(gpu::copy_boxes({}, copies_to(content, together.data())));
   EXPECT_EQ(together.content(), carried);

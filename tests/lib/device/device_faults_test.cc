@@ -1,31 +1,14 @@
 // Bad luck with devices: streams that run when they like, memory that is not there, devices that
 // break, streams that are gone, a training that does not wait.
-#include "gpu/simt/faults.h"
-#include "gpu/simt/run_grid.h"
-#include "tests/lib/device/device_fixture.h"
+#include "tests/lib/device/faulty_device_fixture.h"
 
 namespace cairn {
 namespace {
 
 namespace simt = gpu::simt;
 
-class DeviceFaultsTest : public DeviceFixture {
+class DeviceFaultsTest : public FaultyDeviceFixture {
  protected:
-  static constexpr uint64_t kRows = 160;
-  const Shape shape_ = {kRows, 1024};
-
-  void TearDown() override {
-    simt::clear_faults();
-    simt::set_schedule(0);
-  }
-
-  SaveRequest request_of(const std::string& tag, const Bytes& data) {
-    SaveRequest request;
-    request.tag = tag;
-    request.tensors = cut("w", shape_, data, 0, 1, false);
-    return request;
-  }
-
   Bytes load_on_device(const std::string& tag) {
     const gpu::OnDevice there(kRows * 2048);
     LoadRequest request;

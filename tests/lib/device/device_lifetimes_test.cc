@@ -2,30 +2,18 @@
 #include <limits>
 #include <stdexcept>
 
-#include "gpu/simt/faults.h"
-#include "gpu/simt/run_grid.h"
-#include "tests/lib/device/device_fixture.h"
+#include "tests/lib/device/faulty_device_fixture.h"
 
 namespace cairn {
 namespace {
 
 namespace simt = gpu::simt;
 
-class DeviceLifetimesTest : public DeviceFixture {
+class DeviceLifetimesTest : public FaultyDeviceFixture {
  protected:
-  static constexpr uint64_t kRows = 160;
-  const Shape shape_ = {kRows, 1024};
-
-  void TearDown() override {
-    simt::clear_faults();
-    simt::set_schedule(0);
-  }
-
   SaveRequest request_of(const std::string& tag, const Bytes& data) {
-    SaveRequest request;
-    request.tag = tag;
+    SaveRequest request = FaultyDeviceFixture::request_of(tag, data);
     request.base = "none";
-    request.tensors = cut("w", shape_, data, 0, 1, false);
     return request;
   }
 };

@@ -79,6 +79,37 @@ TEST_F(DeviceSaveTest, FenceComesOnceAndOnlyOfSavesThatReadAll) {
   EXPECT_EQ(fences, 1);
 }
 
+/// Only what may still be read holds it up.
+TEST_F(DeviceSaveTest, FenceDoesNotWaitForWhatIsNoTensorOrStaysStill) {
+  const Shape shape = {256, 1024};
+  const Bytes data = noise(256 * 1024 * 2, 3), attached = noise(5000, 4), held = noise(32768, 5);
+  for (const bool are_still : {false, true}) {
+    SaveRequest request;
+    request.tag = are_still ? "still" : "moving";
+    request.base = "none";
+    request.are_still = are_still;
+    request.tensors = on_device(cut("w", shape, data, 0, 1, false));
+    request.tensors.push_back(cut("host", {16, 1024}, held, 0, 1, false)[0]);
+    request.attachments.push_back({"a", attached});
+    request.devices.staging = staging_.get();
+    std::atomic<bool> has_passed = false;
+    std::atomic<int> later = 0, earlier = 0;
+    request.fence = [&] { has_passed = true; };
+    request.look_up = [&](const std::vector<Digest>& wanted, auto&) -> Status {
+      for (const Digest& digest : wanted) {
+        const bool is_attached = digest == blake3(attached);
+        const bool is_held = digest == blake3(ByteSpan(held).first(16384));
+        if (is_attached || is_held) ++(has_passed ? later : earlier);
+      }
+      return {};
+    };
+    const auto saved = save(*store_, request);
+    ASSERT_TRUE(saved) << saved.error().message;
+    EXPECT_EQ(later, are_still ? 2 : 1) << are_still;
+    EXPECT_EQ(earlier, are_still ? 0 : 1) << are_still;
+  }
+}
+
 TEST_F(DeviceSaveTest, WithoutStagingTensorsOnDevicesAreRefused) {
   const Bytes data = noise(128, 3);
   SaveRequest request;
