@@ -1,5 +1,6 @@
 """A tag opened for reading, over the C ABI."""
 
+import contextlib
 import ctypes
 import fnmatch
 import json
@@ -11,11 +12,11 @@ from .errors import UsageError
 
 
 class Checkpoint:
-    """Names, dtypes and shapes at once; bytes when they are asked for. store: a cairn.Store. Threads:
-    any."""
+    """Names, dtypes and shapes at once; bytes when they are asked for. store: a cairn.Store. together:
+    of torch._loads, for a load by several ranks. Threads: any."""
 
-    def __init__(self, store, tag):
-        self._handle = ctypes.c_void_p()
+    def __init__(self, store, tag, together=None):
+        self._handle, self._together = ctypes.c_void_p(), together
         _library.call("cairn_checkpoint_open", store._handle, tag.encode(), ctypes.byref(self._handle))
         text = ctypes.c_void_p()
         _library.call("cairn_checkpoint_describe", self._handle, ctypes.byref(text))
@@ -41,8 +42,8 @@ class Checkpoint:
         return room.raw[:self.attachments[name]]
 
     def load(self, loads, cast=False):
-        """Fills memory: pairs of a stored tensor's name and a _memory.Memory, a box of it or all.
-        Errors: UsageError while a CUDA graph is being captured; any of cairn.Error."""
+        """Fills memory: pairs of a stored tensor's name and a _memory.Memory, a box of it or all. Ranks
+        that load together call it once. Returns the JSON of `cairn_load()`. Errors: UsageError while a CUDA graph is being captured; any of cairn.Error."""
         _devices.refuse_capture()
         records = Records()
         for name, memory in loads:
@@ -56,9 +57,13 @@ class Checkpoint:
         for name, value in (use.fields() if use else {}).items():
             setattr(request, name, value)
         text = ctypes.c_void_p()
-        _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request),
-                                ctypes.byref(text), keep=(self, request, records, loads, use, text))
-        _notes.log_once(json.loads(_library.take_text(text)).get("notes", ()))
+        with contextlib.nullcontext() if self._together is None else self._together.lent(request):
+            _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request),
+                                    ctypes.byref(text),
+                                    keep=(self, request, records, loads, use, text))
+        told = json.loads(_library.take_text(text))
+        _notes.log_once(told.get("notes", ()))
+        return told
 
 
 def chosen(names, patterns):

@@ -36,6 +36,21 @@ class Stream(Structure):
 FENCE = ctypes.CFUNCTYPE(None, c_void_p)
 
 
+class GroupWait(Structure):
+    _fields_ = [("struct_bytes", c_size_t), ("timeout_ms", c_uint64), ("missing", c_void_p),
+                ("message", c_void_p), ("message_bytes", c_size_t)]
+
+
+ALL_GATHER = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, c_void_p, POINTER(GroupWait))
+BROADCAST = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, c_uint32, POINTER(GroupWait))
+
+
+class Group(Structure):
+    _fields_ = [("struct_bytes", c_size_t), ("rank", c_uint32), ("size", c_uint32),
+                ("timeout_s", c_double), ("context", c_void_p), ("all_gather", ALL_GATHER),
+                ("broadcast", BROADCAST), ("nccl_comm", c_void_p), ("nccl_stream", Stream)]
+
+
 class SaveRequest(Structure):
     _fields_ = [
         ("struct_bytes", c_size_t), ("tag", c_char_p),
@@ -53,6 +68,7 @@ class SaveRequest(Structure):
         ("job", c_char_p), ("still", c_int32),
         ("staging", c_void_p), ("streams", c_void_p), ("stream_count", c_size_t),
         ("stream_bytes", c_size_t), ("fence", FENCE), ("fence_context", c_void_p),
+        ("group", POINTER(Group)),
     ]
 
 
@@ -67,7 +83,7 @@ class LoadRequest(Structure):
         ("renames", POINTER(Pair)), ("rename_count", c_size_t),
         ("strict", c_int32), ("cast", c_int32), ("threads", c_uint32), ("watch", c_void_p),
         ("staging", c_void_p), ("streams", c_void_p), ("stream_count", c_size_t),
-        ("stream_bytes", c_size_t),
+        ("stream_bytes", c_size_t), ("group", POINTER(Group)),
     ]
 
 

@@ -121,11 +121,14 @@ class Part:
 
     It protects its files until end(), so keep it until the tag is there. `request.base` is a tag's
     name or "none", and the same on all ranks; so are tag and step. `name` is for `Request.parts` of
-    the process that makes the tag. Errors of the constructor: any of cairn.Error.
+    the process that makes the tag. group: a RankGroup of the ranks that store parts: what several of
+    them hold is stored by one. Errors of the constructor: any of cairn.Error.
     """
 
-    def __init__(self, store, request, boxes, base_boxes=()):
+    def __init__(self, store, request, boxes, base_boxes=(), group=None):
         call = _Call(request, boxes, base_boxes)
+        if group is not None:
+            call.give_group(group)
         self._store, self._handle = store, ctypes.c_void_p()
         call.run("cairn_save_part", store, ctypes.byref(self._handle))
         told = ctypes.c_void_p()
@@ -278,6 +281,11 @@ class _Call:
     def give_job(self, job):
         """Of Part.meet()."""
         self._request.job = _text(job)
+
+    def give_group(self, group):
+        """Of a Part."""
+        self._request.group = group.pointer()
+        self._kept.append(group)
 
     def _texts(self, texts):
         array = (ctypes.c_char_p * max(1, len(texts)))(*(text.encode() for text in texts))

@@ -155,7 +155,7 @@ class Store:
         return _saving.save(self, request, _saving.boxes_of(flat.tensors, given))
 
     def load(self, tag, into=None, *, tensors=None, map_location=None, dtype=None, rename=None,
-             strict=True, allow_pickle=False):
+             strict=True, allow_pickle=False, group=None, timeout=None):
         """Loads a tag (a name, or "PREFIX/@newest").
 
         into: a nested state, or a module, optimizer or scheduler. Its tensors are filled where they
@@ -173,20 +173,31 @@ class Store:
         strict: names that only one side has are an error (with `tensors`, those chosen that the
         state has not); else they are passed over.
         allow_pickle: loads Python objects that were saved with it; they may run any code.
+        group: a process group of torch.distributed whose ranks all make this call, each for what it
+        wants: what several want is read from the store by one of them and passed on to the others.
+        None: each reads all that it wants. timeout: as in save().
         Returns the state, or what `into` was. Every byte was checked against its digest.
         Threads: any, also loads at the same time.
         Errors: NotFoundError; UsageError with all that does not fit, or while a CUDA graph is being
-        captured; CorruptError naming the place, after which tensors of `into` may hold anything.
+        captured; CorruptError naming the place, after which tensors of `into` may hold anything;
+        with `group` those of other ranks, which are named, and UnreachableError.
         """
-        _check_choices(into, map_location, rename)
-        checkpoint = Checkpoint(self, name_of(tag))
-        if into is None:
-            return _loading.load_new(checkpoint, tensors, map_location, dtype, rename,
-                                     allow_pickle)
-        choice = _into.Choice(tensors, dtype, rename, strict, allow_pickle)
-        if hasattr(into, "load_state_dict"):
-            return _into.load_into_module(checkpoint, into, choice)
-        return _into.load_into(checkpoint, into, choice)
+
+        def fill(checkpoint):
+            _check_choices(into, map_location, rename)
+            if into is None:
+                return _loading.load_new(checkpoint, tensors, map_location, dtype, rename,
+                                         allow_pickle)
+            choice = _into.Choice(tensors, dtype, rename, strict, allow_pickle)
+            if hasattr(into, "load_state_dict"):
+                return _into.load_into_module(checkpoint, into, choice)
+            return _into.load_into(checkpoint, into, choice)
+
+        if group is not None:
+            from .torch import _loads  # which imports PyTorch
+
+            return _loads.load(self, name_of(tag), group, timeout, fill)
+        return fill(Checkpoint(self, name_of(tag)))
 
     def user_content(self, tag):
         """What the tag was saved with as user_content; None without any.

@@ -159,7 +159,7 @@ class AsyncSaver:
             return flat
 
         begun = _saves.begin(self._store, self._ranks, request, take_apart, self._compare,
-                             self._decide)
+                             self._decide, may_digest=self._kept is None)
         if begun.word == "skip":
             return Saving(request.tag, skipped=True)
         with begun.withdrawn_on_error():

@@ -8,17 +8,19 @@ import zlib
 
 from ..errors import CancelledError, UnreachableError, UsageError
 
-_VALUE_BYTES = 4 << 20  # TCPStore closes the connection over 8 MiB
+VALUE_BYTES = 4 << 20  # TCPStore closes the connection over 8 MiB
 _SETTLE = 10.0  # seconds: ranks look for an answer more often
 
 
 class Exchange:
     """The same calls in the same order on all ranks. Its keys are gone when it is over, unless a
-    rank was missing. name: no other talk's. missing: the ranks that the last gather() lacked."""
+    rank was missing. name: no other talk's. missing: the ranks that the last call lacked."""
 
-    def __init__(self, ranks, name):
+    def __init__(self, ranks, name, *, life=None, pack=None, unpack=None):
         self.ranks, self.missing = ranks, []
-        self._keys = f"{ranks.keys}/{name}"
+        self.name, self._keys = name, f"{ranks.keys}/{name}"
+        self._life = life or f"{self._keys}/life"
+        self._pack, self._unpack = pack or _packed, unpack or _unpacked
         self._turns = itertools.count()
         self._turn = None
         self._given = None  # the key of what this rank said to one
@@ -47,6 +49,30 @@ class Exchange:
         finally:
             done.set()
 
+    def of_bytes(self, name):
+        """Another talk of these ranks, beside this one: of bytes, VALUE_BYTES at most. Signs of
+        life are those of this one."""
+        return Exchange(self.ranks, f"{self.name}/{name}", life=self._life, pack=_marked,
+                        unpack=_unmarked)
+
+    def tell_failed(self, error):
+        """That this rank cannot go on, to ranks that look for it. The first one's word
+        counts. error: [number, message, hint]."""
+        told = json.dumps([self.ranks.rank, *error])
+        self.ranks.ask("compare_set", f"{self._keys}/failed", "", told)
+
+    def find_failed(self):
+        """(rank, number, message, hint) of the first that could not go on; None without any."""
+        told = self.ranks.read(f"{self._keys}/failed")
+        return None if told is None else tuple(json.loads(told))
+
+    def forget_failed(self):
+        self.ranks.ask("delete_key", f"{self._keys}/failed")
+
+    def skip_turn(self):
+        """In place of a gather() on the rank that it goes to."""
+        next(self._turns)
+
     def gather(self, value, to=0, look=None, again=False):
         """On rank `to`: the values of all ranks, in their order. On others: None, without a wait.
         look(): called again and again while ranks are missing; it may raise.
@@ -56,7 +82,7 @@ class Exchange:
         self._turn = self._turn if again else next(self._turns)
         if ranks.rank != to:
             self._given = self._key(self._turn, ranks.rank)
-            ranks.ask("set", self._given, _packed(value))
+            ranks.ask("set", self._given, self._pack(value))
             return None
         keys = {rank: self._key(self._turn, rank) for rank in range(ranks.size) if rank != to}
         self._wait(keys, ranks.timeout, look)
@@ -67,23 +93,23 @@ class Exchange:
                                    f"{ranks.named([ranks.rank])}", "save again")
         for key in keys.values():
             ranks.ask("delete_key", key)
-        return [value if rank == to else _unpacked(told[rank]) for rank in range(ranks.size)]
+        return [value if rank == to else self._unpack(told[rank]) for rank in range(ranks.size)]
 
-    def broadcast(self, value=None, of=0):
+    def broadcast(self, value=None, of=0, look=None):
         """The value of rank `of`, on all ranks. It is waited for twice as long: that rank may have
-        waited for others. Errors: UnreachableError naming it."""
+        waited for others. look(): as for gather(). Errors: UnreachableError naming it."""
         ranks, key = self.ranks, self._key(next(self._turns), of)
         if ranks.rank == of:
             if ranks.size > 1:
-                ranks.ask("set", key, _packed(value))
+                ranks.ask("set", key, self._pack(value))
                 self._said = key
             return value
         try:
-            self._wait({of: key}, 2 * ranks.timeout)
+            self._wait({of: key}, 2 * ranks.timeout, look)
         except (UnreachableError, CancelledError):
             self._take_back()
             raise
-        value = _unpacked(ranks.ask("get", key))
+        value = self._unpack(ranks.ask("get", key))
         if ranks.ask("add", key + "/read", 1) == ranks.size - 1:
             ranks.ask("delete_key", key)
             ranks.ask("delete_key", key + "/read")
@@ -107,7 +133,7 @@ class Exchange:
         return f"{self._keys}/{turn}/{rank}"
 
     def _life_key(self, rank):
-        return self._key("life", rank)
+        return f"{self._life}/{rank}"
 
     def _give_sign(self):
         self.ranks.ask("add", self._life_key(self.ranks.rank), 1)
@@ -141,10 +167,19 @@ class Exchange:
 
 def _packed(value):
     packed = zlib.compress(json.dumps(value).encode(), 1)
-    if len(packed) > _VALUE_BYTES:
+    if len(packed) > VALUE_BYTES:
         raise UsageError(f"{len(packed)} bytes are too much for ranks to tell each other")
     return packed
 
 
 def _unpacked(packed):
     return json.loads(zlib.decompress(packed))
+
+
+def _marked(data):
+    """Bytes that are not taken for a key's that is not there."""
+    return b"\0" + data
+
+
+def _unmarked(told):
+    return told[1:]

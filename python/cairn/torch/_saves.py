@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 
 from .. import _saving, _tree
-from . import _shares, _structures, _together, _tripwires
+from . import _replicas, _shares, _structures, _together, _tripwires
 from ._forms import FormedTensors
 from ._ranks import TIMEOUT, Ranks
 
@@ -21,6 +21,7 @@ class Begun:
     given: object = None  # {tensor's name: (role, parameter)}
     exchange: object = None  # None: this process saves alone
     structure: object = None
+    by_digest: bool = False  # `tensors` are all that this rank holds: digests tell who stores what
 
     @property
     def rank(self):
@@ -31,7 +32,7 @@ class Begun:
         if self.exchange is None:
             return _saving.save(self.store, self.request, boxes, base_boxes)
         return _together.save(self.store, self.exchange, self.request, boxes, base_boxes,
-                              self.structure)
+                              self.structure, self.by_digest)
 
     @contextlib.contextmanager
     def withdrawn_on_error(self):
@@ -40,14 +41,15 @@ class Begun:
             yield
         except Exception as error:
             if self.exchange is not None:
-                _together.withdraw(self.exchange, error)
+                _together.withdraw(self.exchange, error, self.by_digest)
             raise
 
 
-def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "go"):
+def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "go",
+          may_digest=True):
     """take_apart(): the flattened state; it also completes the request. decide(): "go" or "skip",
     asked on rank 0. Both may raise: then this does, on all ranks. compare: replicas
-    (_tripwires.CHOICES)."""
+    (_tripwires.CHOICES). may_digest: whether this rank may be given all that it holds."""
     if ranks is None or ranks.size == 1:
         _check(request, compare)
         if (word := decide()) == "skip":
@@ -63,8 +65,10 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
         flat.tensors = FormedTensors(flat.tensors)
         outline = _shares.outline(flat.tensors, request.attachments.get(_tree.STRUCTURE, b""))
         turn = _tripwires.turn_of(request.tag, request.step)
-        seals = _tripwires.seals(flat.tensors, turn, compare)
-        return request.tag, request.step, outline, seals
+        by_digest = may_digest and _replicas.are_digested(flat.tensors, ranks, compare)
+        # What is digested anyway is compared whole.
+        seals = {} if by_digest else _tripwires.seals(flat.tensors, turn, compare)
+        return request.tag, request.step, outline, seals, by_digest
 
     def answer():
         return decide(), request.base or _saving.base_of(store, request.tag)
@@ -73,10 +77,12 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
     if agreed.word == "skip":
         return Begun(store, request, {}, agreed.word)
     request.base, request.warnings = agreed.base, agreed.warnings
-    begun = Begun(store, request, flat.tensors, agreed.word, None, agreed.exchange)
+    begun = Begun(store, request, flat.tensors, agreed.word, None, agreed.exchange,
+                  by_digest=agreed.by_digest)
     with begun.withdrawn_on_error():
         begun.given = _described(request, flat)
-        begun.tensors = _shares.share_of(flat.tensors, ranks, agreed.alike, begun.given)
+        if not begun.by_digest:
+            begun.tensors = _shares.share_of(flat.tensors, ranks, agreed.alike, begun.given)
         begun.structure = _structure_to_tell(flat, ranks.rank, agreed.alike)
     return begun
 

@@ -12,10 +12,12 @@ import torch
 from torch import distributed
 
 from ..errors import Error, UsageError
+from . import _load_talk
 
 _BATCH_BYTES = 4 << 20  # what is larger travels alone
 _UNDER_WAY_BYTES = 256 << 20
 _ALIGNMENT = 16  # of boxes in a batch: no element is wider
+_TOLD_BYTES = 4096  # of an error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,13 +90,19 @@ class Exchange:
     def agree(self, error):
         """All ranks call this when they have read, before run(). Errors: this rank's, or one that
         names another rank and what it failed with."""
-        told = [None] * self._ranks
-        distributed.all_gather_object(told, None if error is None else str(error), self._group)
+        own = torch.zeros(_TOLD_BYTES, dtype=torch.uint8)
+        if error is not None:
+            text = b"!" + str(error).encode()[:_TOLD_BYTES - 1]
+            own[:len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        own = own.to(_load_talk.device_of(self._group))
+        told = [torch.empty_like(own) for _ in range(self._ranks)]
+        distributed.all_gather(told, own, self._group)
         if error is not None:
             raise error
-        for rank, message in enumerate(told):
-            if message is not None:
-                raise Error(f"rank {rank} could not read its share: {message}")
+        for rank, each in enumerate(told):
+            text = bytes(each.tolist()).rstrip(b"\0").decode("utf-8", "ignore")
+            if text:
+                raise Error(f"rank {rank} could not read its share: {text[1:]}")
 
     def run(self, sources, targets):
         """Sends what this rank has read, fills what others have. `sources`: box -> tensor, as it
@@ -113,7 +121,7 @@ class Exchange:
             passing.finish()
 
     def _passing(self, batch, sources, targets):
-        device, is_owner = _device_of(self._group), batch[0].owner == self._rank
+        device, is_owner = _load_talk.device_of(self._group), batch[0].owner == self._rank
         if len(batch) == 1:  # as it lies, where it can
             box = batch[0].box
             lying = sources[box] if is_owner else targets[box][0]
@@ -141,12 +149,6 @@ class Exchange:
             return [distributed.isend(room, rank, group=self._group)
                     for rank in ranks if rank != owner]
         return [distributed.irecv(room, owner, group=self._group)]
-
-
-def _device_of(group):
-    """Where tensors must lie that the group sends."""
-    types = group._device_types
-    return torch.device("cpu") if torch.device("cpu") in types else types[0]
 
 
 def _batches(shared):

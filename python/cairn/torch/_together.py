@@ -5,21 +5,20 @@ A save is one exchange of the ranks (_ranks.py), in two halves:
     agree   every rank says what it brings; rank 0 compares, chooses the base, answers
             where replicas differ: every rank says what it has of them
     save    every rank stores its part and says its name; rank 0 unites them and says the outcome
+            where replicas are told by digests: first they tell each other these (_save_talk.py)
 
 What fails on one rank fails on all, with the rank and the reason, and no rank keeps what it has
 stored. A rank that says nothing in time is named; what was stored is then gc's to find, as there
 may have been a commit.
 """
 
-import contextlib
 import dataclasses
 import itertools
 
 from .. import _saving
-from ..errors import CancelledError, Error, UnreachableError, UsageError, error_of
-from . import _joining, _structures, _tripwires
+from ..errors import Error, UnreachableError, UsageError
+from . import _joining, _outcomes, _save_talk, _structures, _tripwires
 
-_SETTLE_WITHOUT_ALL = 1.0  # seconds
 _LOOKED_AT = 4  # ranks at a time
 
 
@@ -32,13 +31,15 @@ class Agreement:
     base: str  # a tag's name or "none"
     alike: list  # the ranks whose states have the same names as this one's, in order
     warnings: list  # on rank 0: of replicas that differ
+    by_digest: bool  # how the ranks find who has what: each gives all that it holds
 
 
 def agree(ranks, topic, bring, decide):
     """The first half. topic: the tag.
 
-    bring(): (tag, step, text, seals): texts are equal where states have the same names and shapes;
-    seals: of _tripwires.
+    bring(): (tag, step, text, seals, may_digest): texts are equal where states have the same names
+    and shapes; seals: of _tripwires; may_digest: whether replicas may be found by digests, which is
+    done where all ranks may.
     decide(): on rank 0: (word, base). Both may raise.
     Errors: what they raised, on all ranks; UsageError naming a rank with another tag or step;
     UnreachableError naming the ranks that are missing.
@@ -48,21 +49,22 @@ def agree(ranks, topic, bring, decide):
 
     def say():
         nonlocal seals
-        tag, step, names, seals = bring()
-        return {"tag": tag, "step": step, "names": names,
+        tag, step, names, seals, may_digest = bring()
+        return {"tag": tag, "step": step, "names": names, "may_digest": may_digest,
                 "seals": {label: seal.sum for label, seal in seals.items()}}
 
-    mine, failed = _tried(say)
+    mine, failed = _outcomes.tried(say)
     try:
         exchange, answer = _agreed(ranks, topic, mine, decide)
     except Error:
-        _raise(failed, {})
+        _outcomes.raise_failed(failed, {})
         raise
-    _raise(failed, answer)
+    _outcomes.raise_failed(failed, answer)
     names = answer["names"]
     alike = [rank for rank in range(ranks.size) if names[rank] == names[ranks.rank]]
     warnings = _tripwires.tell(exchange, seals, answer["doubts"]) if answer["doubts"] else []
-    return Agreement(exchange, answer["word"], answer["base"], alike, warnings)
+    return Agreement(exchange, answer["word"], answer["base"], alike, warnings,
+                     answer["by_digest"])
 
 
 def _agreed(ranks, topic, mine, decide):
@@ -70,14 +72,14 @@ def _agreed(ranks, topic, mine, decide):
     step = mine.get("step")
     if ranks.rank != 0:
         exchange = _joining.join(ranks, topic, step)
-        return exchange, _heard(exchange, mine)
+        return exchange, _outcomes.heard(exchange, mine)
     look = _Lookout(ranks, topic, step)
     with _joining.announced(ranks, topic, step) as exchange:
-        told, missing = _tried(lambda: exchange.gather(mine, look=look))
+        told, missing = _outcomes.tried(lambda: exchange.gather(mine, look=look))
     if isinstance(missing, UnreachableError):
         _joining.tell_missed(ranks, exchange.missing, topic, step, missing.message)
-    answer = _answer_to(ranks, told, missing, lambda told: _compared(ranks, told, decide))
-    _tell(exchange, answer, missing)
+    answer = _outcomes.answer_to(ranks, told, missing, lambda told: _compared(ranks, told, decide))
+    _outcomes.tell(exchange, answer, missing)
     return exchange, answer
 
 
@@ -103,7 +105,7 @@ class _Lookout:
         error = _unlike(self._ranks, rank, place.topic, place.step, self._topic, self._step)
         if ahead <= 0:
             self._sent_away.add((rank, place.number))
-            _joining.send_away(self._ranks, rank, place, _told(error)["error"])
+            _joining.send_away(self._ranks, rank, place, _outcomes.told(error)["error"])
         if ahead >= 0:
             raise error
 
@@ -122,75 +124,63 @@ def _compared(ranks, told, decide):
     numbers = {}
     names = [numbers.setdefault(each["names"], len(numbers)) for each in told]
     return {"word": word, "base": base, "names": names,
+            "by_digest": all(each["may_digest"] for each in told),
             "doubts": _tripwires.doubts([each["seals"] for each in told])}
 
 
-def save(store, exchange, request, boxes, base_boxes=(), structure=None):
+def save(store, exchange, request, boxes, base_boxes=(), structure=None, by_digest=False):
     """The second half. Returns what _saving.save() does, on all ranks.
 
     request: rank 0's attachments and metadata are the tag's; its base is the one agreed on.
     structure: a _structures.Structure: on rank 0 its own; on others where rank 0's state has
     other names, of one rank of those that are alike.
+    by_digest: what was agreed on.
     Errors: any of cairn.Error; of another rank with its number.
     """
     ranks, part = exchange.ranks, None
 
     def store_part():
         nonlocal part
+        own = dataclasses.replace(request, attachments={})
         with exchange.working(request.watch.progress):
-            part = _saving.Part(store, dataclasses.replace(request, attachments={}), boxes,
-                                base_boxes)
+            if by_digest:
+                part = _part_of_shared(store, exchange, own, boxes, base_boxes)
+            else:
+                part = _saving.Part(store, own, boxes, base_boxes)
         return {"part": part.name, "structure": structure and vars(structure)}
 
-    mine, failed = _tried(store_part)
+    mine, failed = _outcomes.tried(store_part)
     is_unused = False
     try:
-        answer = _answered(exchange, mine, lambda told: {"result": _commit(store, request, told)})
+        answer = _outcomes.answered(
+            exchange, mine, lambda told: {"result": _commit(store, request, told)})
         is_unused = answer.get("unused", False)
     finally:
         if part is not None:
             part.end(remove=is_unused)
-    _raise(failed, answer)
+    _outcomes.raise_failed(failed, answer)
     return answer["result"]
 
 
-def withdraw(exchange, error):
-    """Instead of save() on a rank that cannot: it fails on all, as if storing the part had."""
-    _answered(exchange, _told(error), None)
-
-
-def _answered(exchange, mine, work):
-    """Rank 0's answer to what all ranks say: what work(told) returns, or its error; where a rank
-    failed before or is missing, that, and no work is done ("unused")."""
-    if exchange.ranks.rank != 0:
-        return _heard(exchange, mine)
-    told, missing = _tried(lambda: exchange.gather(mine))
-    answer = _answer_to(exchange.ranks, told, missing, work)
-    _tell(exchange, answer, missing)
-    return answer
-
-
-def _heard(exchange, mine):
-    """On others than rank 0."""
+def _part_of_shared(store, exchange, request, boxes, base_boxes):
+    """A part of which others may store what this rank holds too. When one fails before all know
+    who stores what, the others hear it instead of waiting."""
+    group = _save_talk.group_of(exchange)
     try:
-        exchange.gather(mine)
-    except (TypeError, ValueError, UsageError) as error:  # it cannot be said
-        exchange.gather(_told(error), again=True)
-    return exchange.broadcast()
+        return _saving.Part(store, request, boxes, base_boxes, group)
+    except Exception as error:
+        reason = group.failed or error
+        told = _outcomes.told(reason)["error"]
+        if not _outcomes.names_rank(told[1]):
+            exchange.tell_failed(told)
+        raise reason from error
 
 
-def _answer_to(ranks, told, missing, work):
-    if missing is not None:
-        return {**told, "unused": True}
-    well, failed = _tried(lambda: _all_well(ranks, told))
-    return {**well, "unused": True} if failed is not None else _tried(lambda: work(told))[0]
-
-
-def _tell(exchange, answer, missing):
-    exchange.broadcast(answer)
-    with contextlib.suppress(UnreachableError, CancelledError):
-        # This process may hold the job's store, and end next.
-        exchange.settle(*([] if missing is None else [_SETTLE_WITHOUT_ALL]))
+def withdraw(exchange, error, by_digest=False):
+    """Instead of save() on a rank that cannot: it fails on all, as if storing the part had."""
+    if by_digest:
+        exchange.tell_failed(_outcomes.told(error)["error"])
+    _outcomes.answered(exchange, _outcomes.told(error), None)
 
 
 def _commit(store, request, told):
@@ -201,33 +191,3 @@ def _commit(store, request, told):
     parts = [each["part"] for each in told]
     return _saving.save(store, dataclasses.replace(request, attachments=attachments, parts=parts),
                         ())
-
-
-def _tried(work):
-    """What it returned, and None; or what others are told of its error, and the error."""
-    try:
-        return work(), None
-    except Exception as error:  # whatever it is, the other ranks wait for an answer
-        return _told(error), error
-
-
-def _told(error):
-    if not isinstance(error, Error):
-        error = Error(f"{type(error).__name__}: {error}")
-    return {"error": [error.number, error.message, error.hint]}
-
-
-def _all_well(ranks, told):
-    """Nothing; raises what the first rank failed with, if any did."""
-    for rank, each in enumerate(told):
-        if "error" in each:
-            number, message, hint = each["error"]
-            raise error_of(number, f"{ranks.named([rank])}: {message}", hint)
-    return {}
-
-
-def _raise(failed, answer):
-    if failed is not None:
-        raise failed
-    if "error" in answer:
-        raise error_of(*answer["error"])

@@ -146,6 +146,11 @@ def _named_tensors(tensors):
     return f"the tensor{'s' if len(tensors) > 1 else ''} {', '.join(known[:_NAMED])}{more}"
 
 
+def is_replicated(value):
+    """Whether other ranks may hold the same box."""
+    return _kind(value, {}) is not None
+
+
 def _kind(value, kinds):
     """What is equal where ranks hold the same box; None for what nobody else holds. kinds: those
     of meshes and placements that were met."""

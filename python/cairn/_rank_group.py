@@ -1,0 +1,62 @@
+"""The ranks of a job, as a call of the library knows them (`cairn_group`, lib/cairn.h)."""
+
+import ctypes
+
+from . import _library
+from .errors import UnreachableError
+
+_DONE, _TIMED_OUT, _FAILED = range(3)
+
+
+class RankGroup:
+    """Lent for one call, which all ranks make at the same time.
+
+    talk: how they reach each other. all_gather(own, everyones) and broadcast(data, root) take
+    memoryviews of bytes and fill `everyones`, or `data` on all but `root`; called in the same order
+    on all ranks, from a thread of the library. They raise cairn.UnreachableError when ranks do not
+    come in time, and talk.missing lists these where they are known. broadcast may be missing where
+    the call is a save.
+    timeout: seconds that one of them may take.
+    """
+
+    def __init__(self, rank, size, timeout, talk):
+        self.failed = None  # what the first of them raised
+        self._talk = talk
+        # The library keeps these functions no longer than the call, ctypes as long as this.
+        self._functions = (_library.ALL_GATHER(self._all_gather),
+                           _library.BROADCAST(self._broadcast))
+        self.struct = _library.Group(ctypes.sizeof(_library.Group), rank, size, timeout, None,
+                                     *self._functions)
+
+    def pointer(self):
+        """For a request."""
+        return ctypes.pointer(self.struct)
+
+    def _all_gather(self, _, own, bytes_, everyones, wait):
+        return self._answer(wait, lambda: self._talk.all_gather(
+            _view(own, bytes_), _view(everyones, bytes_ * self.struct.size)))
+
+    def _broadcast(self, _, data, bytes_, root, wait):
+        return self._answer(wait, lambda: self._talk.broadcast(_view(data, bytes_), root))
+
+    def _answer(self, wait, call):
+        try:
+            call()
+        except BaseException as error:  # no exception may reach the library
+            self.failed = self.failed or error
+            return self._tell(wait.contents, error)
+        return _DONE
+
+    def _tell(self, wait, error):
+        text = str(error).encode()[:wait.message_bytes - 1].decode("utf-8", "ignore").encode()
+        ctypes.memmove(wait.message, text + b"\0", len(text) + 1)
+        if not isinstance(error, UnreachableError):
+            return _FAILED
+        missing = (ctypes.c_uint8 * self.struct.size).from_address(wait.missing)
+        for rank in self._talk.missing:
+            missing[rank] = 1
+        return _TIMED_OUT
+
+
+def _view(address, bytes_):
+    return memoryview((ctypes.c_uint8 * bytes_).from_address(address)).cast("B")

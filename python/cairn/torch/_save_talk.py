@@ -1,0 +1,47 @@
+"""What the library has the ranks of a save tell each other: which bytes they hold, by digests."""
+
+from .. import _rank_group
+from ..errors import UnreachableError, error_of
+from ._exchange import VALUE_BYTES
+
+
+def group_of(exchange):
+    """The RankGroup of a save's exchange."""
+    ranks = exchange.ranks
+    return _rank_group.RankGroup(ranks.rank, ranks.size, ranks.timeout, _SaveTalk(exchange))
+
+
+class _SaveTalk:
+    """Through the job's key-value store, as all talk of saves: no collective gets in the way of the
+    training's. Rank 0 puts together what all say, as many words as there are ranks."""
+
+    def __init__(self, exchange):
+        self._exchange, self._bytes = exchange, exchange.of_bytes("group")
+        self.missing = []
+
+    def all_gather(self, own, everyones):
+        size = self._exchange.ranks.size
+        piece_bytes = max(1, VALUE_BYTES // size - 1)
+        for begin in range(0, len(own), piece_bytes):
+            piece = bytes(own[begin:begin + piece_bytes])
+            told = self._told(piece)
+            for rank in range(size):
+                place = rank * len(own) + begin
+                everyones[place:place + len(piece)] = told[rank * len(piece):][:len(piece)]
+
+    def _told(self, piece):
+        """What all ranks say, one after the other."""
+        try:
+            told = self._bytes.gather(piece, look=self._look)
+            return self._bytes.broadcast(None if told is None else b"".join(told),
+                                         look=self._look)
+        except UnreachableError:
+            self.missing = self._bytes.missing
+            raise
+
+    def _look(self):
+        failed = self._exchange.find_failed()
+        if failed is not None:
+            rank, number, message, hint = failed
+            named = self._exchange.ranks.named([rank])
+            raise error_of(number, f"{named}: {message}", hint)

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Ranks that load together: what several want is read once, each gets what it asked for, and what
+fails on one rank fails on all, with its number."""
+import os
+import time
+import unittest
+from unittest import mock
+
+import package
+
+if __name__ == "__main__":
+    package.enter("torch")
+
+import torch
+from torch import distributed
+
+import cairn
+import ranks
+import simulated
+from cairn._checkpoint import Checkpoint
+
+
+def a_state():
+    generator = torch.Generator().manual_seed(3)
+
+    def made(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    return {"model": {"w": made(600, 500), "turned": made(90, 70), "half": made(70001).bfloat16()},
+            "none": torch.empty(0, 3), "step": torch.tensor(3.0), "lr": 0.5, "list": [made(5)]}
+
+
+def flat(state, name=""):
+    if isinstance(state, (dict, list)):
+        pairs = state.items() if isinstance(state, dict) else enumerate(state)
+        return {key: value for child, part in pairs
+                for key, value in flat(part, f"{name}.{child}").items()}
+    return {name: state}
+
+
+def same(one, other):
+    one, other = flat(one), flat(other)
+    return list(one) == list(other) and all(
+        torch.equal(one[name].cpu(), value) and one[name].dtype == value.dtype
+        if isinstance(value, torch.Tensor) else one[name] == value for name, value in other.items())
+
+
+def empty_like(state):
+    if isinstance(state, dict):
+        return {key: empty_like(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [empty_like(value) for value in state]
+    return torch.full_like(state, 9) if isinstance(state, torch.Tensor) else state
+
+
+def raised(call):
+    try:
+        call()
+    except cairn.Error as error:
+        return type(error).__name__, str(error)
+    return None
+
+
+class Read:
+    """Bytes that were read by the loads of this rank, while it is entered."""
+
+    def __enter__(self):
+        self.bytes, real = 0, Checkpoint.load
+
+        def counted(*given, **named):
+            told = real(*given, **named)
+            self.bytes += told["read_bytes"]
+            return told
+
+        self._patch = mock.patch.object(Checkpoint, "load", counted)
+        self._patch.start()
+        return self
+
+    def __exit__(self, *_):
+        self._patch.stop()
+
+
+def load_all(rank, size, path):
+    store, group, right = cairn.Store(path), distributed.group.WORLD, {}
+    wanted = a_state()
+    with Read() as read:
+        right["new"] = same(store.load("run/@newest", group=group), wanted)
+    into = empty_like(wanted)
+    into["model"]["turned"] = torch.empty(70, 90).t()
+    right["into"] = store.load("run/1", into=into, group=group) is into and same(into, wanted)
+    names = ("model.w", "model.*", "step")[rank % 3]
+    chosen = store.load("run/1", tensors=names, group=group)
+    expected = {"model.w": {"model": {"w": wanted["model"]["w"]}},
+                "model.*": {"model": wanted["model"]}, "step": {"step": wanted["step"]}}[names]
+    right["chosen"] = all(torch.equal(flat(chosen)[name], value)
+                          for name, value in flat(expected).items())
+    right["cast"] = torch.equal(store.load("run/1", dtype=torch.float64, group=group)["model"]["w"],
+                                wanted["model"]["w"].double())
+    linear = torch.nn.Linear(500, 600, bias=False)
+    store.load("run/1", into=linear, rename={"model.w": "weight"}, strict=False, group=group)
+    right["module"] = torch.equal(linear.weight, wanted["model"]["w"])
+    return right, read.bytes
+
+
+def load_to_devices(rank, size, path):
+    simulated.small()
+    store, wanted = cairn.Store(path), a_state()
+    with simulated.Devices() as devices:
+        into = empty_like(wanted)
+        for name, value in into["model"].items():
+            devices.put(value, rank % 2)
+        store.load("run/1", into=into, group=distributed.group.WORLD)
+        return same(into, wanted)
+
+
+def load_cut(rank, size, path):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    store, wanted, right = cairn.Store(path), a_state(), []
+    mesh = init_device_mesh("cpu", (2, 2))
+    for places in ([Replicate(), Shard(0)], [Shard(1), Shard(0)], [Replicate(), Replicate()]):
+        into = {"model": {name: distribute_tensor(torch.zeros_like(value), mesh, places)
+                          if value.dim() == 2 else torch.zeros_like(value)
+                          for name, value in wanted["model"].items()}}
+        store.load("run/1", into=into, strict=False, group=distributed.group.WORLD)
+        for name, value in wanted["model"].items():
+            got = into["model"][name]
+            full = got.full_tensor() if hasattr(got, "full_tensor") else got
+            right.append(torch.equal(full, value))
+    return right
+
+
+def load_in_a_part(rank, size, path):
+    """Of a group of some ranks, which are called by their numbers in the job."""
+    group = distributed.new_group([1, 2])
+    store = cairn.Store(path)
+    if rank == 0:
+        return None
+    is_right = same(store.load("run/1", group=group), a_state())
+    into = {"step": torch.zeros(3 if rank == 2 else ())}
+    return is_right, raised(lambda: store.load("run/1", into=into, strict=False, group=group))
+
+
+def fail_on_one(rank, size, path):
+    store, group, told, begin = cairn.Store(path), distributed.group.WORLD, [], time.monotonic()
+
+    def failing(**named):
+        told.append(raised(lambda: store.load(group=group, timeout=60, **named)))
+
+    failing(tag="run/none")
+    failing(tag="run/1" if rank else "damaged")
+    failing(tag="run/1", into={"step": torch.zeros(2 if rank == 1 else ())}, strict=False)
+    failing(tag="run/1", into={"step": torch.zeros(())}, strict=False,
+            map_location="cpu" if rank == 2 else None)
+    failing(tag="damaged", tensors="model.w")
+    is_right = same(store.load("run/1", group=group), a_state())
+    return told, time.monotonic() - begin, is_right
+
+
+def die_on_one(rank, size, folder, path, who, late):
+    """Rank `who` is gone before it is ready, or when the others are in the library."""
+    store, group = cairn.Store(path), distributed.group.WORLD
+    if rank == who:
+        name = "cairn.torch._load_talk.LoadTalk.all_gather" if late else "cairn._loading.load_new"
+        mock.patch(name, lambda *_: os._exit(9)).start()
+    begin = time.monotonic()
+    told = raised(lambda: store.load("run/1", group=group, timeout=3))
+    with open(os.path.join(folder, f"told-{rank}"), "w") as file:
+        file.write(f"{time.monotonic() - begin:.1f} {': '.join(told)}")
+    os._exit(0)
+
+
+class LoadsTest(package.StoreTest):
+    def setUp(self):
+        super().setUp()
+        self.store.save("run/1", a_state())
+
+    def test_each_gets_what_it_asked_for_and_the_state_is_read_once(self):
+        with Read() as alone:
+            self.store.load("run/1")
+        for size in (2, 3):
+            results = ranks.run(load_all, size, self.store.path)
+            for right, _ in results:
+                self.assertEqual(right, dict.fromkeys(right, True))
+            read = sum(bytes_ for _, bytes_ in results)
+            self.assertLessEqual(read, 1.05 * alone.bytes)
+            self.assertGreaterEqual(read, alone.bytes)
+
+    def test_targets_on_devices(self):
+        self.assertEqual(ranks.run(load_to_devices, 2, self.store.path), [True, True])
+
+    def test_any_cut(self):
+        for right in ranks.run(load_cut, 4, self.store.path):
+            self.assertEqual(right, [True] * len(right))
+
+    def test_a_part_of_the_job(self):
+        results = ranks.run(load_in_a_part, 3, self.store.path)
+        for rank, (is_right, told) in zip((1, 2), results[1:]):
+            self.assertTrue(is_right)
+            self.assertEqual(told[0], "UsageError")
+            self.assertEqual("rank 2: " in told[1], rank == 1)
+
+    def test_what_fails_on_one_rank_fails_on_all_at_once(self):
+        state = {"model": {"w": torch.randn(600, 500)}}
+        self.store.save("damaged", state, base="none")
+        pack = max((self.folder / "store" / "packs").rglob("*"),
+                   key=lambda path: (path.is_file(), path.stat().st_mtime_ns))
+        content = bytearray(pack.read_bytes())
+        content[len(content) // 2] ^= 1
+        pack.chmod(0o600)
+        pack.write_bytes(content)
+        for rank, (told, seconds, is_right) in enumerate(ranks.run(fail_on_one, 3,
+                                                                   self.store.path)):
+            kinds = [each and each[0] for each in told]
+            self.assertEqual(kinds, ["NotFoundError", "UsageError", "UsageError", "UsageError",
+                                     "CorruptError"])
+            self.assertIn("'run/none'", told[0][1])
+            self.assertIn("rank 0 'damaged'", told[1][1])
+            self.assertEqual("rank 1: " in told[2][1], rank != 1)
+            self.assertEqual("rank 2: " in told[3][1], rank != 2)
+            self.assertIn("tensor 'model.w'", told[4][1])
+            self.assertLess(seconds, 30)
+            self.assertTrue(is_right)
+
+    def test_who_is_gone_is_named(self):
+        for late in (False, True):
+            with self.subTest(late=late):
+                folder = self.folder / f"told-{late}"
+                folder.mkdir()
+                job = ranks.start(die_on_one, 3, folder, str(folder), self.store.path, 2, late)
+                for process in job.processes:
+                    process.join(60)
+                for rank in (0, 1):
+                    seconds, _, told = (folder / f"told-{rank}").read_text().partition(" ")
+                    self.assertIn("UnreachableError", told)
+                    self.assertIn("rank 2", told)
+                    self.assertLess(float(seconds), 20)
+
+
+if __name__ == "__main__":
+    unittest.main()
