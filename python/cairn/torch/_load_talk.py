@@ -3,7 +3,6 @@ read for all."""
 
 import contextlib
 import datetime
-import itertools
 
 import torch
 from torch import distributed
@@ -20,10 +19,11 @@ class LoadTalk:
     Made in the thread that loads; used by one of the library's. name: no other load's."""
 
     def __init__(self, ranks, group, name):
-        self.missing = []
+        self.missing, self._has_failed = [], False
+        self._grace = min(_GRACE, ranks.timeout / 4)
         self._ranks, self._group, self._device = ranks, group, device_of(group)
         self._keys = f"{ranks.keys}/{name}"
-        self._turns = itertools.count(1)
+        self._turn = 0  # the calls that were begun
         self._limit = datetime.timedelta(seconds=ranks.timeout)
 
     def all_gather(self, own, everyones):
@@ -43,20 +43,27 @@ class LoadTalk:
             room.copy_(sent)
 
     def end(self):
-        """The load is over: no rank asks any more where this one is."""
+        """The load is over. Where it has failed, others may still ask where this rank is."""
         with contextlib.suppress(UnreachableError):
-            self._ranks.ask("delete_key", self._key(self._ranks.rank))
+            if not self._has_failed:
+                self._ranks.ask("delete_key", self._key(self._ranks.rank))
+                return
+            self._ranks.ask("set", self._key(self._ranks.rank), str(-self._turn))
+            if self._ranks.rank == 0:  # this process may hold the job's store
+                self._ranks.until(self._have_ended, 2 * self._grace)
 
     def _call(self, begin):
         """Errors: UnreachableError when the group fails, which it does for ranks that are gone."""
-        turn = next(self._turns)
-        self._ranks.ask("set", self._key(self._ranks.rank), str(turn))
+        self._turn += 1
+        self._ranks.ask("set", self._key(self._ranks.rank), str(self._turn))
         try:
             with _on(self._device):
                 begin().wait(self._limit)
         except RuntimeError as error:
-            self._ranks.until(lambda: not self._behind(turn), min(_GRACE, self._ranks.timeout / 4))
-            self.missing = self._behind(turn)
+            self._has_failed = True
+            with contextlib.suppress(UnreachableError):
+                self._ranks.until(lambda: not self._behind(), self._grace)
+                self.missing = self._behind()
             raise UnreachableError(self._failure(error), "see whether it still runs") from error
 
     def _failure(self, error):
@@ -66,10 +73,19 @@ class LoadTalk:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         return f"the process group that loads has failed: {told}"
 
-    def _behind(self, turn):
+    def _behind(self):
         """The ranks that have not come to this call."""
+        return [rank for rank, turn in enumerate(self._turns()) if abs(turn) < self._turn]
+
+    def _have_ended(self):
+        """Whether all have that came to the call."""
+        return all(turn <= 0 for rank, turn in enumerate(self._turns())
+                   if rank not in self.missing)
+
+    def _turns(self):
+        """At which call each rank is: negative when it has ended, 0 when it has not begun."""
         told = [self._ranks.read(self._key(rank)) for rank in range(self._ranks.size)]
-        return [rank for rank, each in enumerate(told) if each is None or int(each) < turn]
+        return [0 if each is None else int(each) for each in told]
 
     def _key(self, rank):
         return f"{self._keys}/{rank}"
