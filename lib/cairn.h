@@ -366,8 +366,9 @@ typedef struct cairn_load_request {
   const cairn_stream* streams;
   size_t stream_count, stream_bytes;
   /* Ranks that load the same tag, all in this call at the same time, each with its own targets:
-   * what several want is read by one and passed on over the group's functions, which both are
-   * needed. What is told is of this rank. Null: it reads all for itself. */
+   * what several want is read by one and passed on, over the group's functions, which both are
+   * needed then, or over its communicator, from device to device. What is told is of this rank.
+   * Null: it reads all for itself. */
   const cairn_group* group;
 } cairn_load_request;
 

@@ -15,7 +15,7 @@ struct RankGroup {
   HostGroup host;
   /// Longer than what ranks may be apart: on a load one of them may wait for a disk.
   std::chrono::milliseconds timeout{std::chrono::minutes(5)};
-  /// An ncclComm_t in place of `host`, for the digests of saves: nothing else uses it meanwhile.
+  /// An ncclComm_t in place of `host`: nothing else uses it meanwhile.
   /// Needs DeviceChoices::staging.
   void* nccl = nullptr;
   uint32_t device = 0;     ///< of the communicator

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
+#include "gpu/pass_on.h"
 #include "lib/cairn.hpp"
 #include "lib/chunk_units.h"
 #include "lib/load_plan.h"
@@ -82,6 +84,28 @@ class StagedLoad {
   /// Waits for all units. Errors: as put().
   virtual Status finish() = 0;
   virtual std::vector<std::string> notes() const = 0;
+};
+
+/// Where a load by ranks has buckets of chunks on their way. At its end nothing is under way.
+/// Threads: the one that opened it; on_host() takes any.
+class PassedBuckets {
+ public:
+  virtual ~PassedBuckets() = default;
+  /// One for each bucket that may be under way, and how a status gets to their memory.
+  virtual std::span<const gpu::Stream> streams() const = 0;
+  virtual gpu::Copies copies() const = 0;
+  /// Once. Errors: kNoSpace.
+  virtual Result<gpu::DeviceSpan> take(uint64_t bytes) = 0;
+  /// Whose memory it is; unset: the host's.
+  virtual std::optional<unsigned> device() const = 0;
+  /// Waits for what was enqueued.
+  virtual Status wait(gpu::Stream stream) = 0;
+  /// Enqueues a copy of that part of a chunk in a bucket that a target on the same device wants as
+  /// it is stored. `data`: the chunk's box, row-major.
+  virtual Status copy(gpu::Stream stream, const uint8_t* data, const Box& box,
+                      const TargetBox& target) = 0;
+  /// Bytes of a bucket, in the host's memory: themselves, or a copy in `room`.
+  virtual Result<ByteSpan> on_host(gpu::Stream stream, ByteSpan bytes, AlignedBuffer& room) = 0;
 };
 
 }  // namespace cairn

@@ -17,6 +17,7 @@ namespace gpu {
 class Transport;
 }
 struct RankGroup;
+class PassedBuckets;
 class StagedLoad;
 class StagedSave;
 struct TargetBox;
@@ -64,6 +65,9 @@ class Staging {
   /// How ranks reach each other over the group's communicator. Errors: NCCL's, or that there is
   /// none.
   virtual Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) = 0;
+  /// Buckets on the communicator's device, behind the caller's streams there. Errors: kFailed.
+  virtual Result<std::unique_ptr<PassedBuckets>> open_buckets(const DeviceChoices& choices,
+                                                              const RankGroup& group) = 0;
 };
 
 /// How many devices a Staging can serve: 0 where there is none, or this build has no kernels.

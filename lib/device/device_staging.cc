@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include "base/digest.h"
+#include "lib/device/device_buckets.h"
 #include "lib/device/device_load.h"
 #include "lib/device/device_save.h"
+#include "lib/rank_group.h"
 
 namespace cairn {
 
@@ -38,15 +40,20 @@ Result<Lane*> DeviceStaging::lane_of(unsigned device) {
   return &lanes_.emplace(device, std::move(made)).first->second;
 }
 
-Result<Lane*> DeviceStaging::begin_lane(unsigned device, const DeviceChoices& choices) {
-  CAIRN_TRY(Lane* const lane, lane_of(device));
-  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
+/// The caller's, of a device.
+static std::vector<gpu::Stream> streams_of(const DeviceChoices& choices, unsigned device) {
   std::vector<gpu::Stream> streams;
   for (const CallerStream& each : choices.streams) {
     if (each.device == device) streams.push_back({each.handle});
   }
   if (streams.empty()) streams.push_back({});  // the default one
-  CAIRN_CHECK(lane->begin(streams));
+  return streams;
+}
+
+Result<Lane*> DeviceStaging::begin_lane(unsigned device, const DeviceChoices& choices) {
+  CAIRN_TRY(Lane* const lane, lane_of(device));
+  CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device));
+  CAIRN_CHECK(lane->begin(streams_of(choices, device)));
   return lane;
 }
 
@@ -67,6 +74,11 @@ Result<std::unique_ptr<StagedSave>> DeviceStaging::begin_save(const DeviceChoice
 Result<std::unique_ptr<StagedLoad>> DeviceStaging::begin_load(
     const DeviceChoices& choices, const std::vector<TargetBox>& targets) {
   return DeviceLoad::begin(*this, choices, targets);
+}
+
+Result<std::unique_ptr<PassedBuckets>> DeviceStaging::open_buckets(const DeviceChoices& choices,
+                                                                   const RankGroup& group) {
+  return DeviceBuckets::open(group.device, streams_of(choices, group.device));
 }
 
 std::string DeviceStaging::no_room_note(unsigned device) const {

@@ -85,6 +85,7 @@ TESTED_BY = {
     "lib/report_facts.cc": "tests/lib/change_map_test.cc",
     "lib/load_plan.cc": "tests/lib/load_test.cc",
     "lib/c_group.cc": "tests/lib/c_abi_test.cc",
+    "lib/host_buckets.cc": "tests/lib/load_together_test.cc",
     "lib/rank_transport.cc": "tests/lib/share_replicas_test.cc",
     "lib/unit_digests.cc": "tests/lib/share_replicas_test.cc",
     "lib/unit_list.cc": "tests/lib/share_replicas_test.cc",

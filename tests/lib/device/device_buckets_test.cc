@@ -1,0 +1,214 @@
+// Ranks on devices that load together over a communicator: buckets travel from device to device.
+#include "lib/device/device_buckets.h"
+
+#include <filesystem>
+
+#include "gpu/simt/faults.h"
+#include "lib/load_together.h"
+#include "tests/lib/device/device_fixture.h"
+#include "tests/lib/rank_threads.h"
+#include "tests/support/outcome.h"
+
+namespace cairn {
+namespace {
+
+/// In the order of the stream, as NCCL's is.
+class OrderedTransport final : public gpu::Transport {
+ public:
+  OrderedTransport(gpu::FakeGroup& group, unsigned rank, unsigned device)
+      : fake_(group, rank), device_(device) {}
+  unsigned rank() const override { return fake_.rank(); }
+  unsigned size() const override { return fake_.size(); }
+  Status all_gather(ByteSpan own, MutableBytes all) override { return fake_.all_gather(own, all); }
+  Status broadcast(gpu::Stream stream, gpu::DeviceSpan bytes, unsigned root) override {
+    CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(device_));
+    CAIRN_CHECK(gpu::synchronize(stream));
+    return fake_.broadcast(stream, bytes, root);
+  }
+  Status finish(gpu::Stream stream) override { return fake_.finish(stream); }
+
+ private:
+  gpu::FakeTransport fake_;
+  const unsigned device_;
+};
+
+/// A staging whose ranks reach each other so.
+class JoinedStaging final : public Staging {
+ public:
+  JoinedStaging(gpu::FakeGroup& group, unsigned rank, std::unique_ptr<Staging> staging)
+      : group_(group), rank_(rank), staging_(std::move(staging)) {}
+  Status lend(unsigned device, void* memory, uint64_t bytes) override {
+    return staging_->lend(device, memory, bytes);
+  }
+  Result<std::unique_ptr<StagedSave>> begin_save(const DeviceChoices& choices,
+                                                 std::vector<TensorSource>& tensors,
+                                                 uint64_t chunk_elements) override {
+    return staging_->begin_save(choices, tensors, chunk_elements);
+  }
+  Result<std::unique_ptr<StagedLoad>> begin_load(const DeviceChoices& choices,
+                                                 const std::vector<TargetBox>& targets) override {
+    return staging_->begin_load(choices, targets);
+  }
+  Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) override {
+    return std::make_unique<OrderedTransport>(group_, rank_, group.device);
+  }
+  Result<std::unique_ptr<PassedBuckets>> open_buckets(const DeviceChoices& choices,
+                                                      const RankGroup& group) override {
+    return staging_->open_buckets(choices, group);
+  }
+
+ private:
+  gpu::FakeGroup& group_;
+  const unsigned rank_;
+  const std::unique_ptr<Staging> staging_;
+};
+
+class DeviceBucketsTest : public DeviceFixture {
+ protected:
+  static constexpr unsigned kRanks = 3;
+  static inline const Shape kShape{300, 500};
+  const Bytes bytes_ = noise(300 * 500 * 2, 3);
+
+  void SetUp() override {
+    DeviceFixture::SetUp();
+    SaveRequest saving;
+    saving.tag = "t";
+    saving.base = "none";
+    for (const char* name : {"v", "w", "x", "y"}) {
+      const auto whole = cut(name, kShape, bytes_, 0, 1, false);
+      saving.tensors.insert(saving.tensors.end(), whole.begin(), whole.end());
+    }
+    gpu::must(save(*store_, saving));
+  }
+  void TearDown() override {
+    gpu::simt::clear_faults();
+    draw_schedule(0);
+  }
+
+  /// Memory for one tensor of a rank: on device `rank % 2`, or the host's.
+  struct Room {
+    Bytes host;
+    std::unique_ptr<gpu::OnDevice> device = nullptr;
+    std::optional<uint32_t> place = {};
+    Bytes content() const {
+      if (!device) return host;
+      const auto scope = gpu::must(gpu::DeviceScope::enter(*place));
+      return device->content();
+    }
+  };
+  struct Rank {
+    std::map<std::string, Room> rooms;
+    LoadRequest request;
+    LoadResult result;
+  };
+
+  void want(Rank& rank, const std::string& name, std::optional<uint32_t> device,
+            Dtype dtype = Dtype::kBF16, std::vector<int64_t> strides = {}) {
+    Room& room = rank.rooms[name];
+    room.host = Bytes(300 * 500 * bits_per_element(dtype) / 8, 0xEE);
+    TensorTarget target{name, dtype, kShape, whole_box(kShape), room.host.data(), strides};
+    room.place = device;
+    if (device) {
+      const auto scope = gpu::must(gpu::DeviceScope::enter(*device));
+      room.device = std::make_unique<gpu::OnDevice>(ByteSpan(room.host));
+      target.data = room.device->data();
+      target.device = *device;
+    }
+    rank.request.targets.push_back(std::move(target));
+  }
+
+  /// All tensors, on the rank's device.
+  std::vector<Rank> ranks_that_want_all() {
+    std::vector<Rank> ranks(kRanks);
+    for (unsigned rank = 0; rank < kRanks; ++rank) {
+      for (const char* name : {"v", "w", "x", "y"}) want(ranks[rank], name, rank % 2);
+    }
+    return ranks;
+  }
+
+  std::vector<Status> load_all(std::vector<Rank>& ranks) {
+    gpu::FakeGroup group(kRanks);
+    return as_ranks(group, [&](unsigned rank, const RankGroup&) -> Status {
+      JoinedStaging staging(group, rank, gpu::must(open_staging(small_options())));
+      RankGroup over_nccl;
+      over_nccl.nccl = &group;
+      over_nccl.device = rank % 2;
+      LoadRequest& request = ranks[rank].request;
+      request.devices.staging = &staging;
+      request.call.threads = 2;
+      CAIRN_TRY(const auto checkpoint, open_tag(*store_, "t"));
+      CAIRN_TRY(ranks[rank].result, load_together(*checkpoint, request, over_nccl));
+      return {};
+    });
+  }
+};
+
+TEST_F(DeviceBucketsTest, WhatAllWantIsReadOnce) {
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    draw_schedule(seed);
+    std::vector<Rank> ranks = ranks_that_want_all();
+    for (const Status& status : load_all(ranks)) gpu::must(status);
+    uint64_t read = 0;
+    for (const Rank& rank : ranks) {
+      read += rank.result.read_bytes;
+      for (const auto& [name, room] : rank.rooms) EXPECT_EQ(room.content(), bytes_) << name << seed;
+    }
+    EXPECT_LE(read, 4 * bytes_.size() * 105 / 100);
+  }
+}
+
+/// What the device of the communicator cannot copy as it is goes through the host.
+TEST_F(DeviceBucketsTest, EveryRankHasItsOwnWishes) {
+  std::vector<Rank> ranks(kRanks);
+  want(ranks[0], "w", 0);
+  want(ranks[0], "x", std::nullopt);
+  want(ranks[1], "w", 1, Dtype::kF32);
+  want(ranks[1], "x", 0);  // of another device than its communicator's
+  want(ranks[1], "y", 1, Dtype::kBF16, {2, 600});
+  want(ranks[2], "w", std::nullopt, Dtype::kF32);
+  want(ranks[2], "y", 0);
+  for (Rank& rank : ranks) rank.request.cast = true;
+  for (const Status& status : load_all(ranks)) gpu::must(status);
+  EXPECT_EQ(ranks[0].rooms["w"].content(), bytes_);
+  EXPECT_EQ(ranks[0].rooms["x"].content(), bytes_);
+  EXPECT_EQ(ranks[1].rooms["x"].content(), bytes_);
+  EXPECT_EQ(ranks[2].rooms["y"].content(), bytes_);
+  EXPECT_EQ(ranks[1].rooms["w"].content(), ranks[2].rooms["w"].content());
+  const Bytes turned = ranks[1].rooms["y"].content();
+  const Bytes wide = ranks[2].rooms["w"].content();
+  for (size_t row = 0; row < 300; row += 7) {
+    for (size_t column = 0; column < 500; column += 11) {
+      const uint64_t at = 2 * (500 * row + column);
+      EXPECT_EQ(0, std::memcmp(&turned[2 * (300 * column + row)], &bytes_[at], 2));
+      EXPECT_EQ(0, std::memcmp(&wide[2 * at + 2], &bytes_[at], 2)) << "the high half of an F32";
+    }
+  }
+}
+
+TEST_F(DeviceBucketsTest, DamageIsToldToAll) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path() + "/packs")) {
+    if (!entry.is_regular_file()) continue;
+    Bytes bytes = *read_file(posix_fs(), entry.path(), 4 * kMiB);
+    for (size_t at = 4096; at < bytes.size(); at += 64) bytes[at] ^= 1;
+    ASSERT_TRUE(posix_fs().remove(entry.path()));
+    ASSERT_TRUE(write_new_file(posix_fs(), entry.path(), bytes));
+  }
+  std::vector<Rank> ranks = ranks_that_want_all();
+  for (const Status& status : load_all(ranks)) {
+    ASSERT_TRUE(fails_with(Code::kCorrupt, status));
+    EXPECT_NE(status.error().message.find("tag 't', tensor '"), std::string::npos);
+  }
+}
+
+TEST_F(DeviceBucketsTest, WithoutMemoryForThemNoRankLoads) {
+  for (uint64_t allowed = 0; allowed < 3; ++allowed) {
+    std::vector<Rank> ranks = ranks_that_want_all();
+    gpu::simt::fail_allocations_after(allowed);
+    const auto ended = load_all(ranks);
+    gpu::simt::clear_faults();
+    for (const Status& status : ended) EXPECT_TRUE(fails_with(Code::kNoSpace, status));
+  }
+}
+
+}  // namespace
+}  // namespace cairn
