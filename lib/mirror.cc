@@ -98,18 +98,15 @@ class Update::Steps final : public ChunkSteps {
     return chunks;
   }
 
-  /// What is about to be written is not known until it has been.
   Status decide(std::vector<ChunkUnits>& chunks) override {
     for (ChunkUnits& chunk : chunks) {
-      for (DigestedUnit& unit : chunk.units) {
-        auto& held = held_of(unit);
-        unit.is_wanted = held != unit.digest;
-        if (unit.is_wanted) held.reset();
-      }
+      for (DigestedUnit& unit : chunk.units) unit.is_wanted = held_of(unit) != unit.digest;
     }
     return {};
   }
 
+  /// A digest is the copy's when the bytes are: an update that fails before leaves the one of what
+  /// is there.
   Status store(const ChunkUnits& chunk) override {
     for (const DigestedUnit& unit : chunk.units) {
       if (!unit.is_wanted) {
