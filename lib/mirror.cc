@@ -99,6 +99,7 @@ class Update::Steps final : public ChunkSteps {
   }
 
   Status decide(std::vector<ChunkUnits>& chunks) override {
+    CAIRN_CHECK(update_.check_not_stopped());
     for (ChunkUnits& chunk : chunks) {
       for (DigestedUnit& unit : chunk.units) unit.is_wanted = held_of(unit) != unit.digest;
     }
