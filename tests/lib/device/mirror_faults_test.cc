@@ -1,5 +1,7 @@
 // Bad luck while a copy is brought up to date: it may be of before and after then, and the next
 // update makes it right.
+#include <thread>
+
 #include "tests/lib/device/mirror_fixture.h"
 
 namespace cairn {
@@ -11,8 +13,8 @@ class MirrorFaultsTest : public MirrorFixture {
  protected:
   void SetUp() override {
     MirrorFixture::SetUp();
-    add("w", Dtype::kBF16, shape_, 0);
-    add("turned", Dtype::kF32, {200, 150}, 1, {4, 800});
+    add("w", Dtype::kBF16, {80, 1024}, 0);
+    add("turned", Dtype::kF32, {100, 110}, 1, {4, 400});
     add("small", Dtype::kF32, {33}, 0);
   }
 
@@ -87,6 +89,31 @@ TEST_F(MirrorFaultsTest, WithoutMemoryOfADeviceTheHostDoesIt) {
   simt::clear_faults();
   EXPECT_TRUE(update().notes.empty()) << "there is room again";
   EXPECT_TRUE(is_up_to_date());
+}
+
+/// A training that does not wait, and writes to one half after the other.
+TEST_F(MirrorFaultsTest, ATensorThatChangesMeanwhileIsNamed) {
+  update();
+  Living& w = living_.front();
+  const uint64_t half = w.content.size() / 2;
+  uint64_t refused = 0;
+  for (uint64_t seed = 0; seed < 60 && refused < 3; ++seed) {
+    std::atomic<bool> is_updated = false;
+    std::thread training([&] {
+      for (uint64_t turn = 0; !is_updated; ++turn) change(w, turn % 2 * half, half);
+    });
+    const auto updated = mirror_.update(request());
+    is_updated = true;
+    training.join();
+    if (!updated) {
+      ++refused;
+      EXPECT_EQ(updated.error().code, Code::kUsage);
+      EXPECT_EQ(updated.error().message, "tensor 'w' changed while it was read");
+    }
+    update();
+    ASSERT_TRUE(is_up_to_date()) << "after turn " << seed;
+  }
+  EXPECT_GT(refused, 0u);
 }
 
 TEST_F(MirrorFaultsTest, AnUpdateThatIsStoppedIsMadeUpFor) {
