@@ -329,6 +329,42 @@ typedef struct cairn_move {
  * snapshots of a state. move_bytes: sizeof(cairn_move). */
 cairn_status cairn_copy(const cairn_move* moves, size_t count, size_t move_bytes, uint32_t threads);
 
+/* --- Copies that follow a state */
+
+/* What one copy of some tensors, in the host's memory, holds: digests of its chunks. An update
+ * compares them with what the tensors are, where these lie, so that only what has changed crosses
+ * over from devices. */
+typedef struct cairn_mirror cairn_mirror;
+
+/* The tensors, and where the copy of each lies. */
+typedef struct cairn_mirror_request {
+  size_t struct_bytes;
+  const cairn_tensor* tensors;
+  size_t tensor_count, tensor_bytes; /* tensor_bytes: sizeof(cairn_tensor) */
+  /* For each tensor, memory of the host that its box goes to, row-major; no two overlap. */
+  void* const* copies;
+  uint32_t threads;   /* 0: as many as this process may use CPUs */
+  cairn_watch* watch; /* may be null */
+  /* As for saves. When the call returns it reads no tensor any more. */
+  cairn_staging* staging;
+  const cairn_stream* streams;
+  size_t stream_count, stream_bytes;
+} cairn_mirror_request;
+
+/* Knows nothing of the copy yet. One call at a time uses it; another one waits. */
+cairn_status cairn_mirror_new(cairn_mirror** mirror);
+/* Makes the copy what the tensors are. Of a first update, and when names, dtypes, shapes, devices
+ * or the places of the copy are not those of the update before, all crosses over. What lies in the
+ * host's memory, and small tensors, are copied each time. Nothing else writes to the tensors during
+ * the call, nor to the copy from its first update on. `result`: {"bytes", "brought_bytes" from
+ * devices, "elapsed_s"}, and "notes", such as that a device had no room, where there are any; may
+ * be null. CAIRN_USAGE naming the tensor, CAIRN_FAILED, CAIRN_NO_SPACE, CAIRN_CANCELLED: then the
+ * copy may be of before and after, and the next update makes it right. */
+cairn_status cairn_mirror_update(cairn_mirror* mirror, const cairn_mirror_request* request,
+                                 char** result);
+/* The copy is the caller's, and stays. Null is fine. */
+void cairn_mirror_free(cairn_mirror* mirror);
+
 /* --- Loading */
 
 /* A tag that is open for reading. */

@@ -9,11 +9,6 @@
 
 namespace cairn {
 
-/// A worker's turn: enough bytes that the digest's lanes stay full and locks are rare, little
-/// enough that gathered chunks stay in the cache.
-static constexpr uint64_t kJobBytes = 2 * kMiB;
-static constexpr size_t kJobChunksMax = 256;
-
 ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const SavePlan& plan,
                        BaseTag* base, ChunkWriter& writer, PackTables& tables, SavedPages& pages,
                        StagedSave* staged, bool weights_direct)
@@ -27,40 +22,6 @@ ChunkSaver::ChunkSaver(const Store& store, const SaveRequest& request, const Sav
       clusters_(store, request, plan, base, budget_, writer, pages, weights_direct),
       pages_(pages),
       tables_(tables) {}
-
-/// About: of an attachment's, the average.
-uint64_t ChunkSaver::chunk_bytes(size_t item) const {
-  if (item >= plan_.tensors.size()) {
-    const AttachmentInfo& attachment = plan_.attachment_infos[item - plan_.tensors.size()];
-    return ceil_div(attachment.bytes, attachment.edges.count());
-  }
-  const PlannedTensor& tensor = plan_.tensors[item];
-  return tensor.grid.chunk_box(0).elements() * tensor.form.item_bytes;
-}
-
-/// Cuts the chunks of all groups into parts, and the parts into jobs.
-std::vector<ChunkSaver::Job> ChunkSaver::make_jobs(std::span<const SaveGroup* const> groups) const {
-  std::vector<Job> jobs;
-  uint64_t room_bytes = 0, room_chunks = 0;
-  for (const SaveGroup* group : groups) {
-    uint64_t bytes = 1;
-    for (const size_t item : group->items) bytes += chunk_bytes(item);
-    for (uint64_t first = 0; first < group->chunks;) {
-      if (room_bytes == 0 || room_chunks == 0) {
-        jobs.emplace_back();
-        room_bytes = kJobBytes;
-        room_chunks = kJobChunksMax;
-      }
-      const uint64_t count =
-          std::min({group->chunks - first, room_chunks, ceil_div(room_bytes, bytes)});
-      jobs.back().push_back({group, first, count});
-      room_bytes -= std::min(room_bytes, count * bytes);
-      room_chunks -= count;
-      first += count;
-    }
-  }
-  return jobs;
-}
 
 ChunkUnits ChunkSaver::units_of(const SaveGroup& group, uint64_t chunk) const {
   ChunkUnits units{&group, chunk, {}};
@@ -110,7 +71,7 @@ void ChunkSaver::digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) co
   for (size_t u = 0; u < units.size(); ++u) units[u]->digest = digests[u];
 }
 
-std::vector<ChunkUnits> ChunkSaver::units_of(const Job& job) const {
+std::vector<ChunkUnits> ChunkSaver::units_of(const ChunkJob& job) const {
   std::vector<ChunkUnits> chunks;
   for (const auto& [group, first, count] : job) {
     for (uint64_t i = 0; i < count; ++i) chunks.push_back(units_of(*group, first + i));
@@ -144,14 +105,14 @@ Status ChunkSaver::keep(ChunkUnits& chunk) const {
     if (plan_.is_on_device(unit.unit)) continue;
     const MutableBytes bytes = chunk.copies.emplace_back(unit.bytes).span().first(unit.bytes);
     gather(plan_, unit.unit, bytes);
-    if (unit.digest != blake3(bytes)) return changed_while_saved(plan_.name(unit.unit.item));
+    if (unit.digest != blake3(bytes)) return changed_while_read(plan_.name(unit.unit.item));
     unit.rows = {bytes.data(), bytes.size()};
     unit.is_copied = true;
   }
   return {};
 }
 
-Status ChunkSaver::save_job(const Job& job) {
+Status ChunkSaver::save_job(const ChunkJob& job) {
   CAIRN_CHECK(check_not_stopped());
   std::vector<ChunkUnits> chunks = units_of(job);
   thread_local AlignedBuffer room;
@@ -290,7 +251,7 @@ bool ChunkSaver::are_there(size_t item, uint64_t chunk, std::span<const Copy> co
 /// The steps of chunks with tensors on devices, for whoever brings their bytes.
 class ChunkSaver::Steps final : public ChunkSteps {
  public:
-  Steps(ChunkSaver& saver, std::vector<Job> jobs) : saver_(saver), jobs_(std::move(jobs)) {}
+  Steps(ChunkSaver& saver, std::vector<ChunkJob> jobs) : saver_(saver), jobs_(std::move(jobs)) {}
 
   uint64_t jobs() const override { return jobs_.size(); }
   Result<std::vector<ChunkUnits>> prepare(uint64_t job) override {
@@ -326,13 +287,13 @@ class ChunkSaver::Steps final : public ChunkSteps {
 
  private:
   ChunkSaver& saver_;
-  const std::vector<Job> jobs_;
+  const std::vector<ChunkJob> jobs_;
   std::mutex mutex_;
   std::vector<AlignedBuffer> rooms_;  // of the host's units, for as long as chunks point there
 };
 
 Status ChunkSaver::run_on_host(std::span<const SaveGroup* const> groups) {
-  const auto jobs = make_jobs(groups);
+  const auto jobs = make_jobs(plan_, groups);
   return parallel_for(jobs.size(), request_.call.threads,
                       [&](uint64_t job) { return save_job(jobs[job]); });
 }
@@ -371,7 +332,7 @@ Status ChunkSaver::run() {
     return run_on_host(attachments);
   };
   if (on_devices.empty()) return run_rest();
-  Steps steps(*this, make_jobs(on_devices));
+  Steps steps(*this, make_jobs(plan_, on_devices));
   return staged_->run(plan_, request_.base_memory, steps, request_.call, run_rest);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "lib/base_tag.h"
+#include "lib/chunk_jobs.h"
 #include "lib/chunk_units.h"
 #include "lib/chunk_writer.h"
 #include "lib/cluster_writer.h"
@@ -37,22 +38,14 @@ class ChunkSaver {
 
  private:
   class Steps;
-  /// Consecutive chunks of one group.
-  struct JobPart {
-    const SaveGroup* group = nullptr;
-    uint64_t first = 0, count = 0;
-  };
-  using Job = std::vector<JobPart>;
 
-  std::vector<Job> make_jobs(std::span<const SaveGroup* const> groups) const;
   bool is_on_device(const SaveGroup& group) const;
   Status run_on_host(std::span<const SaveGroup* const> groups);
   void call_fence();
-  uint64_t chunk_bytes(size_t item) const;
-  std::vector<ChunkUnits> units_of(const Job& job) const;
+  std::vector<ChunkUnits> units_of(const ChunkJob& job) const;
   ChunkUnits units_of(const SaveGroup& group, uint64_t chunk) const;
   Status check_not_stopped() const;
-  Status save_job(const Job& job);
+  Status save_job(const ChunkJob& job);
   void digest(std::vector<ChunkUnits>& chunks, AlignedBuffer& room) const;
   Status decide(std::vector<ChunkUnits>& chunks);
   Status keep(ChunkUnits& chunk) const;

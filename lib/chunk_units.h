@@ -34,9 +34,9 @@ struct ChunkUnits {
 };
 
 /// What is said of a tensor that was other bytes when it was digested than when it was copied.
-inline tl::unexpected<Error> changed_while_saved(const std::string& name) {
-  return fail(Code::kUsage, "tensor '" + name + "' changed while it was saved",
-              "let nothing write to it until the call returns, or says so, or save a copy");
+inline tl::unexpected<Error> changed_while_read(const std::string& name) {
+  return fail(Code::kUsage, "tensor '" + name + "' changed while it was read",
+              "let nothing write to it until the call returns, or says so, or give a copy");
 }
 
 }  // namespace cairn

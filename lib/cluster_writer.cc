@@ -51,7 +51,7 @@ Result<ByteSpan> ClusterWriter::bytes_of(const DigestedUnit& digested, AlignedBu
   const MutableBytes bytes = room.span().first(digested.bytes);
   gather(plan_, digested.unit, bytes);
   if (is_still || digested.digest == blake3(bytes)) return ByteSpan(bytes);
-  return changed_while_saved(plan_.name(digested.unit.item));
+  return changed_while_read(plan_.name(digested.unit.item));
 }
 
 /// Puts units of the same box together, one of each item.

@@ -16,8 +16,8 @@
 
 namespace cairn {
 
-/// The steps of a save's chunks that are the same wherever tensors lie. Threads: any, each chunk in
-/// one at a time.
+/// What is done with chunks, the same wherever tensors lie: by a save, or by who copies a state.
+/// Threads: any, each chunk in one at a time.
 class ChunkSteps {
  public:
   virtual ~ChunkSteps() = default;
@@ -27,18 +27,25 @@ class ChunkSteps {
   virtual Result<std::vector<ChunkUnits>> prepare(uint64_t job) = 0;
   /// REQUIRES: all digests are there.
   virtual Status decide(std::vector<ChunkUnits>& chunks) = 0;
-  /// The digest of what the base has of each unit's box; unset where it has nothing to build upon.
-  virtual std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) = 0;
-  /// How units like these travel with the least bytes; nullopt when nobody has learnt it.
-  virtual std::optional<TransferRecipes> recipes(const ChunkUnits& chunk) = 0;
-  /// From the bytes of one chunk's units, and what the base has of them.
-  virtual void learn(const ChunkUnits& chunk, std::span<const ByteSpan> now,
-                     std::span<const ByteSpan> before) = 0;
-  /// What the base has of each unit's box. REQUIRES: base_digests() are all there; rooms of the
-  /// units' sizes. Errors: kCorrupt when it cannot be read.
-  virtual Status recall(const ChunkUnits& chunk, std::span<const MutableBytes> rooms) = 0;
   /// Stores what is wanted. REQUIRES: rows of all units of a chunk of which any is wanted.
   virtual Status store(const ChunkUnits& chunk) = 0;
+
+  // Of what the caller has left to build upon. Only called where run() has `bases`.
+
+  /// The digest of what the base has of each unit's box; unset where it has nothing to build upon.
+  virtual std::vector<std::optional<Digest>> base_digests(const ChunkUnits& chunk) {
+    return std::vector<std::optional<Digest>>(chunk.units.size());
+  }
+  /// How units like these travel with the least bytes; nullopt when nobody has learnt it.
+  virtual std::optional<TransferRecipes> recipes(const ChunkUnits&) { return std::nullopt; }
+  /// From the bytes of one chunk's units, and what the base has of them.
+  virtual void learn(const ChunkUnits&, std::span<const ByteSpan> /*now*/,
+                     std::span<const ByteSpan> /*before*/) {}
+  /// What the base has of each unit's box. REQUIRES: base_digests() are all there; rooms of the
+  /// units' sizes. Errors: kCorrupt when it cannot be read.
+  virtual Status recall(const ChunkUnits&, std::span<const MutableBytes> /*rooms*/) {
+    return fail(Code::kBug, "there is no base to recall");
+  }
 };
 
 /// One save under way. Threads: one at a time.

@@ -41,7 +41,7 @@ static void place(DigestedUnit& unit, ByteSpan bytes) {
 
 Status SlabStoring::check(const DigestedUnit& unit, const Digest& landed) const {
   if (unit.digest == landed) return {};
-  return changed_while_saved(plan_.name(unit.unit.item));
+  return changed_while_read(plan_.name(unit.unit.item));
 }
 
 /// The rooms of a thread for units of a chunk: as they were, and as they are.

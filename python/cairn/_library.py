@@ -87,6 +87,16 @@ class LoadRequest(Structure):
     ]
 
 
+class MirrorRequest(Structure):
+    _fields_ = [
+        ("struct_bytes", c_size_t),
+        ("tensors", c_void_p), ("tensor_count", c_size_t), ("tensor_bytes", c_size_t),
+        ("copies", c_void_p), ("threads", c_uint32), ("watch", c_void_p),
+        ("staging", c_void_p), ("streams", c_void_p), ("stream_count", c_size_t),
+        ("stream_bytes", c_size_t),
+    ]
+
+
 class Move(Structure):
     _fields_ = [("target", c_void_p), ("source", c_void_p), ("bytes", c_size_t)]
 
@@ -119,10 +129,12 @@ _CALLS = {
     "cairn_checkpoint_describe": [c_void_p, POINTER(c_void_p)],
     "cairn_checkpoint_attachment": [c_void_p, c_char_p, c_void_p, c_size_t],
     "cairn_copy": [c_void_p, c_size_t, c_size_t, c_uint32],
+    "cairn_mirror_new": [POINTER(c_void_p)],
+    "cairn_mirror_update": [c_void_p, POINTER(MirrorRequest), POINTER(c_void_p)],
     "cairn_load": [c_void_p, POINTER(LoadRequest), POINTER(c_void_p)],
 }
 _FREES = ("cairn_free", "cairn_close", "cairn_checkpoint_close", "cairn_watch_free",
-          "cairn_watch_stop", "cairn_staging_free")
+          "cairn_watch_stop", "cairn_staging_free", "cairn_mirror_free")
 
 
 def _candidates():

@@ -264,7 +264,7 @@ class Dcp(DevicesTest):
                      storage_writer=StorageWriter(self.store), no_dist=True)
         self.assertIn("device 1 has no 32768 bytes", logs.output[0])
 
-    def test_the_stager_copies_all(self):
+    def test_with_a_stager(self):
         state = {"w": self.devices.put(torch.randn(300, 400)), "host": torch.ones(3)}
         wanted = copy_of(state)
         done = dcp.async_save(state, storage_writer=StorageWriter(self.store),
@@ -272,7 +272,7 @@ class Dcp(DevicesTest):
         for value in state.values():
             value.zero_()
         done.result(60)
-        self.assertEqual(self.devices.streams, [], "the writer met no tensor on a device")
+        self.assertEqual(self.devices.streams, [([0], False)], "the stager's; the writer met none")
         self.assert_same(self.store.load("run/1"), wanted)
 
 

@@ -46,6 +46,9 @@ TESTED_BY = {
     "lib/load_delivery.cc": "tests/lib/load_test.cc",
     "lib/staged_request.cc": "tests/lib/device/device_save_test.cc",
     "lib/device/no_devices.cc": "tests/lib/no_devices_test.cc",
+    "lib/c_mirror.cc": "tests/lib/device/c_mirror_test.cc",
+    "lib/mirror.cc": "tests/lib/device/mirror_test.cc",
+    "lib/mirror_plan.cc": "tests/lib/device/mirror_test.cc",
     "lib/c_staging.cc": "tests/lib/device/c_staging_test.cc",
     # The same cuts, whatever the kernel.
     "base/chunker_avx2.cc": "tests/base/chunker_test.cc",

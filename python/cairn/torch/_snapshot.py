@@ -1,7 +1,8 @@
 """Copies of a state that training goes on changing, in memory that is reused from save to save.
 
-A snapshot costs one copy of the state into memory that has been touched. Python takes few steps for
-each tensor; one call copies them all.
+A snapshot costs one copy of the state into memory that has been touched; of tensors on CUDA devices
+only what changed since the memory was last used. Python takes few steps for each tensor; one call
+copies them all.
 """
 
 import dataclasses
@@ -9,18 +10,26 @@ import operator
 
 import torch
 
-from .. import _collector, _memory
+from .. import _collector, _devices, _memory
 from .._records import Records
 from . import _room
 from ._forms import is_plain
 from ._copying import Copier
+from ._mirror import Mirror
 
 _outline = operator.attrgetter("shape", "dtype", "device", "layout")
 
 
 def take(tensors, old=None, *, shared=False):
     """A snapshot of tensors (name -> tensor or array); of those that are cut among ranks, the boxes
-    that are here. They may change once this returns.
+    that are here. They may change once this returns. Otherwise as fitting()."""
+    snapshot = fitting(tensors, old, shared=shared)
+    snapshot.fill(tensors.values())
+    return snapshot
+
+
+def fitting(tensors, old=None, *, shared=False):
+    """A snapshot that is yet to be filled with the values of the tensors.
 
     old: a snapshot that nobody needs any more: this is its room, if it fits.
     shared: other processes may map the memory.
@@ -29,12 +38,11 @@ def take(tensors, old=None, *, shared=False):
     with _collector.paused():
         outlines = [(name, _outline(value) if is_plain(value) else _outline_of(value))
                     for name, value in tensors.items()]
-        if old is None or old.outlines != outlines:
-            if old is not None:
-                old.release()  # before the new one's memory comes
-            old = Snapshot(outlines, _parts_of(tensors), shared)
-        old.fill(tensors.values())
-    return old
+        if old is not None and old.outlines == outlines:
+            return old
+        if old is not None:
+            old.release()  # before the new one's memory comes
+        return Snapshot(outlines, _parts_of(tensors), shared)
 
 
 class Snapshots:
@@ -81,18 +89,20 @@ class Part:
 
 
 class Snapshot:
-    """Copies of all parts, row-major, in one room."""
+    """Copies of all parts, row-major, in one room. Only fill() writes to them."""
 
     def __init__(self, outlines, parts, shared):
         self.outlines, self.parts = outlines, parts
         self._shared = shared
-        devices = [part.device for part in parts]
         forms = [(part.lengths, part.dtype) for part in parts]
-        pinned = not shared and any(device.type == "cuda" for device in devices)
+        pinned = not shared and any(part.device.type == "cuda" and not _devices.serves(part.device)
+                                    for part in parts)
         with _room.own_mode():
             self._room = _room.room(_room.bytes_of(forms), pinned=pinned, shared=shared)
             self.copies = _room.cut(self._room, forms)
-            self._copier = Copier(self.copies, devices)
+        self._rest, self._copier = None, None  # numbers of what is copied whole; what does it
+        self._followed, self._mirror = [], None  # of what the library reads where it lies
+        self._writes = None  # to the room, when it was filled
         self._records, self._roles = None, None
 
     def another(self):
@@ -102,16 +112,44 @@ class Snapshot:
     def release(self):
         """Gives its memory back. It holds nothing any more."""
         self.outlines, self.copies, self._copier, self._room, self._records = [None] * 5
+        self._mirror = None
 
     def fill(self, values):
-        """Copies the tensors of the outlines, as they are now."""
-        sources = []
-        for value in values:
-            if is_plain(value):
-                sources.append(value)
-            else:
-                sources += [local for local, _ in locals_of(value)]
-        self._copier.copy(sources)
+        """Copies the tensors of the outlines, as they are now. Errors: what is on devices, as
+        Mirror.update(); it is to be filled again then."""
+        with _collector.paused():
+            sources = []
+            for value in values:
+                if is_plain(value):
+                    sources.append(value)
+                else:
+                    sources += [local for local, _ in locals_of(value)]
+            self._deal(sources)
+            if self._mirror is not None:
+                if self._writes != self._room._version:
+                    self._mirror.forget()  # whoever was handed a copy has written to it
+                self._mirror.update([sources[number] for number in self._followed])
+            self._copier.copy([sources[number] for number in self._rest])
+            self._writes = self._room._version  # what PyTorch counts, through all views
+
+    def _deal(self, sources):
+        """Who copies what: of tensors on a device, also whether they are conjugated tells."""
+        followed = [number for number, source in enumerate(sources)
+                    if _devices.device_of(source) is not None]
+        if self._copier is not None and followed == self._followed:
+            return
+        of_mirror = set(followed)
+        self._followed = followed
+        self._rest = [number for number in range(len(sources)) if number not in of_mirror]
+        self._copier = Copier([self.copies[number] for number in self._rest],
+                              [self.parts[number].device for number in self._rest])
+        self._mirror = Mirror([self.parts[number].name for number in followed],
+                              [self.copies[number] for number in followed]) if followed else None
+
+    @property
+    def told(self):
+        """What the library said of the latest fill(): {} where nothing was on a device."""
+        return self._mirror.told if self._mirror is not None else {}
 
     def records(self, writer=0, roles=None):
         """The boxes for a save. roles: {name: (role, parameter)}."""

@@ -6,7 +6,7 @@ import weakref
 import torch
 from torch.distributed.checkpoint import staging
 
-from .. import _collector, _tree
+from .. import _collector, _devices, _tree
 from . import _snapshot
 
 
@@ -15,9 +15,11 @@ class AsyncStager(staging.AsyncStager):
 
     A stage is one copy of the state into memory that is reused as soon as the save that it was made
     for has let go of it; saves that overlap get memory of their own. What is no tensor is copied
-    too. CUDA tensors are copied whole: DCP wants a state that is not the live one. AsyncSaver, and
-    dcp.save, copy what changed.
-    shared: the memory may go to other processes, as AsyncCheckpointerType.PROCESS needs.
+    too. CUDA tensors are digested where they lie, and only what differs from what the memory holds
+    crosses over to the host; of memory that is new, all. They use what device_options() says. What
+    is handed out is to be read: when something writes to it, the next stage copies all.
+    shared: the memory may go to other processes, as AsyncCheckpointerType.PROCESS needs; they only
+    read it.
     Threads: one at a time.
     """
 
@@ -30,18 +32,22 @@ class AsyncStager(staging.AsyncStager):
 
     def stage(self, state_dict):
         """The same state, of copies: tensors in host memory, DTensors around this rank's part.
-        Errors: UsageError naming what has no values of its own."""
+        Errors: UsageError naming what has no values of its own, or while a CUDA graph is being
+        captured; what a device fails with. The next stage needs nothing of one that failed."""
+        _devices.refuse_capture()
         with _collector.paused():
             return self._stage(state_dict)
 
     def _stage(self, state_dict):
         flat = _tree.flatten(state_dict, allow_pickle=True)
-        snapshot = _snapshot.take(flat.tensors, self._free_snapshot(), shared=self._shared)
+        snapshot = _snapshot.fitting(flat.tensors, self._free_snapshot(), shared=self._shared)
+        handed_out = []
+        self._staged.append((snapshot, handed_out))  # it stays, also when filling it fails
+        snapshot.fill(flat.tensors.values())
         parts = {}
         for part, made in zip(snapshot.parts, snapshot.copies):
             parts.setdefault(part.name, []).append(made.view_as(made))
-        self._staged.append((snapshot, [weakref.ref(each) for made in parts.values()
-                                        for each in made]))
+        handed_out += [weakref.ref(each) for made in parts.values() for each in made]
         made = {name: _rebuilt(value, parts.get(name, []))
                 for name, value in flat.tensors.items()}
         # deepcopy() takes for copied what its memo has: all else is copied by its own rules.

@@ -97,7 +97,7 @@ TEST_F(DeviceFaultsTest, WithoutTheFenceTheSaveFails) {
   const auto saved = save(*store_, request);
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().code, Code::kUsage);
-  EXPECT_EQ(saved.error().message, "tensor 'w' changed while it was saved");
+  EXPECT_EQ(saved.error().message, "tensor 'w' changed while it was read");
   expect_unharmed("run/1", data);
 }
 
