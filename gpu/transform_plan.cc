@@ -120,8 +120,7 @@ Status TransformPlan::add(const TransformChunk& chunk, size_t number) {
   coded_offsets_.push_back(coded);
   items_ += chunk.count;
   tiles_ += ceil_div(chunk.count, tile_items());
-  coded_bytes_ =
-      std::max(coded_bytes_, coded + ceil_div(chunk.count * bits, uint64_t{128}) * 16);
+  coded_bytes_ = std::max(coded_bytes_, coded + ceil_div(chunk.count * bits, uint64_t{128}) * 16);
   return {};
 }
 

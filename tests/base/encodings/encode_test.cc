@@ -111,9 +111,8 @@ TEST(Encode, DamagedPlanesAreDamagedEitherWay) {
     const Bytes zeros(count * form.bytes);
     const Difference& difference = kDifferences[random() % std::size(kDifferences)];
     const Bytes items = make_items(zeros, form, difference, static_cast<uint32_t>(random()));
-    Encoded encoded = random() % 2 == 0
-                          ? encode_planes(items, form, Effort::kBalanced)
-                          : encode_delta(items, zeros, form, Effort::kBalanced);
+    Encoded encoded = random() % 2 == 0 ? encode_planes(items, form, Effort::kBalanced)
+                                        : encode_delta(items, zeros, form, Effort::kBalanced);
     encoded.encoding = Encoding::kPlanes;
     damage(random, encoded.stored);
     const auto one = decoded(encoded, {}, items.size()), other = joined(encoded, items.size());

@@ -81,8 +81,12 @@ TEST_F(JoinedPlanesTest, ItemsOfEveryWidthAndLength) {
     Dtype dtype;
     uint64_t item_bytes;
   };
-  for (const auto& [dtype, item_bytes] : {Case{Dtype::kU8, 1}, {Dtype::kBF16, 2}, {Dtype::kI16, 2},
-                                          {Dtype::kF32, 4}, {Dtype::kI64, 8}, {Dtype::kC64, 8}}) {
+  for (const auto& [dtype, item_bytes] : {Case{Dtype::kU8, 1},
+                                          {Dtype::kBF16, 2},
+                                          {Dtype::kI16, 2},
+                                          {Dtype::kF32, 4},
+                                          {Dtype::kI64, 8},
+                                          {Dtype::kC64, 8}}) {
     for (const uint64_t items : {3000, 65536, 65536 + 4097}) {
       const std::string tag = std::to_string(int(dtype)) + "/" + std::to_string(items);
       const Bytes data = planar(items, item_bytes, static_cast<uint32_t>(items));
@@ -144,8 +148,8 @@ TEST_F(JoinedPlanesTest, LieInSlabsBesideOthers) {
     std::vector<TensorTarget> targets;
     for (const TensorSource& tensor : saving.tensors) {
       there.push_back(std::make_unique<gpu::OnDevice>(parts[there.size()].data.size()));
-      targets.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.box,
-                         there.back()->data(), {}, 0});
+      targets.push_back(
+          {tensor.name, tensor.dtype, tensor.shape, tensor.box, there.back()->data(), {}, 0});
     }
     simt::take_launches();
     const Status loaded = load_into("t", targets);
