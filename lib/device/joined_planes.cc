@@ -14,7 +14,6 @@ uint64_t joined_room(uint64_t bytes) {
 /// Those whose items are of one width, by one kernel.
 static Status join(const Lane& lane, Arena& arena, gpu::DeviceSpan slab, unsigned item_bytes,
                    std::span<const gpu::TransformChunk> chunks) {
-  if (chunks.empty()) return {};
   gpu::Transform transform;
   transform.form.bytes = static_cast<uint8_t>(item_bytes);
   CAIRN_TRY(const auto plan, gpu::TransformPlan::make(transform, chunks));
