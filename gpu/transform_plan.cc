@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/replay/gradient_guess.h"
 #include "base/replay/rules.h"
 #include "gpu/transform_work.h"
@@ -107,12 +109,18 @@ Status TransformPlan::add(const TransformChunk& chunk, size_t number) {
     if (taken.gradient) CAIRN_CHECK(check_memory(chunk.gradient, "gradient", number));
     has_gradients_ = has_gradients_ || taken.gradient;
   }
+  const uint64_t coded = chunk.coded.value_or(coded_bytes_);
+  if (coded % 16 != 0 || coded > kTileBytesMost) {
+    return fail(Code::kUsage,
+                fmt::format("chunk {}: its codes at {}, which is no multiple of 16 up to 2^50",
+                            number, coded));
+  }
   const uint64_t bits = code_bits(transform_.coding, item_bytes);
   first_tiles_.push_back(tiles_);
-  coded_offsets_.push_back(coded_bytes_);
+  coded_offsets_.push_back(coded);
   items_ += chunk.count;
   tiles_ += ceil_div(chunk.count, tile_items());
-  coded_bytes_ += ceil_div(chunk.count * bits, uint64_t{128}) * 16;
+  coded_bytes_ = std::max(coded_bytes_, coded + ceil_div(chunk.count * bits, uint64_t{128}) * 16);
   return {};
 }
 
@@ -167,6 +175,10 @@ Result<TransformPlan> TransformPlan::make(Transform transform,
   plan.first_tiles_.push_back(plan.tiles_);
   plan.make_image(chunks);
   return plan;
+}
+
+uint64_t TransformPlan::image_bytes(uint64_t chunks) {
+  return round_up(sizeof(ChunkRecord) * chunks, 16) + sizeof(uint64_t) * (chunks + 1);
 }
 
 uint64_t TransformPlan::tile_items() const { return kTileBytes / transform_.form.bytes; }

@@ -57,14 +57,17 @@ struct TransformChunk {
   const uint8_t* bases[3] = {nullptr, nullptr, nullptr};
   uint8_t* gradient = nullptr;  ///< BF16, of rules that have one; find_gradients() writes it
   uint32_t program = 0;         ///< number in Transform::programs
+  /// Where its planes or codes begin among the coded bytes, a multiple of 16; those of chunks do
+  /// not overlap. Unset: behind those of all chunks before.
+  std::optional<uint64_t> coded = {};
 };
 
 /// Threads: any, once made.
 class TransformPlan {
  public:
   /// Errors: kUsage for a form that the prediction does not have, a rule or variant that is not
-  /// known or has another number of scalars, memory that is missing or not aligned, chunks of more
-  /// than 2^50 bytes all together.
+  /// known or has another number of scalars, memory or a place that is missing or not aligned,
+  /// chunks of more than 2^50 bytes all together.
   static Result<TransformPlan> make(Transform transform, std::span<const TransformChunk> chunks);
 
   uint64_t chunks() const { return coded_offsets_.size(); }
@@ -85,6 +88,8 @@ class TransformPlan {
   uint64_t counts_bytes() const { return sizeof(ChunkCounts) * chunks(); }
   /// What the device must know. To be copied there, to an address that is a multiple of 16.
   ByteSpan image() const { return image_; }
+  /// How large that is of so many chunks, where no programs are.
+  static uint64_t image_bytes(uint64_t chunks);
 
  private:
   friend class TransformEnqueuer;

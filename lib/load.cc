@@ -155,7 +155,7 @@ class Loader {
   Result<bool> send_raw(const ReadUnit& unit) {
     const Copy& copy = unit.copy;
     if (copy.stored_bytes < kReadAlone || copy.stored_bytes != copy.decoded_bytes) return false;
-    CAIRN_CHECK(delivery_.send(unit, [&](MutableBytes out) -> Status {
+    CAIRN_CHECK(delivery_.send(unit, 0, [&](MutableBytes out) -> Status {
       if (packs_.read_cached(copy.pack, copy.offset, out)) return {};
       thread_local AlignedBuffer room;
       const auto read = packs_.read({copy.pack, copy.offset, copy.offset + out.size()}, room);
@@ -206,14 +206,20 @@ class Loader {
       delivery_.count_done(place->size());
       return {};
     }
-    if (delivery_.is_of_one_device(unit)) {
-      CAIRN_CHECK(packs_.check_size(unit.copy));
-      return delivery_.send(
-          unit, [&](MutableBytes out) { return packs_.decode_unchecked(unit.copy, stored, out); });
-    }
+    if (delivery_.is_of_one_device(unit)) return send(unit, stored);
     thread_local AlignedBuffer room;
     CAIRN_TRY(const ByteSpan decoded, packs_.decode_checked(unit.copy, unit.digest, stored, room));
     return delivery_.scatter(unit, decoded);
+  }
+
+  /// To a device, which checks what comes, and joins planes before.
+  Status send(const ReadUnit& unit, ByteSpan stored) {
+    CAIRN_CHECK(packs_.check_size(unit.copy));
+    const unsigned item_bytes = plane_item_bytes(unit.copy);
+    return delivery_.send(unit, item_bytes, [&](MutableBytes out) {
+      return item_bytes > 0 ? packs_.decode_to_planes(unit.copy, stored, out)
+                            : packs_.decode_unchecked(unit.copy, stored, out);
+    });
   }
 
   Checkpoint& checkpoint_;

@@ -89,9 +89,10 @@ Status LoadDelivery::scatter(const ReadUnit& unit, ByteSpan decoded) const {
   return {};
 }
 
-Status LoadDelivery::send(const ReadUnit& unit,
+Status LoadDelivery::send(const ReadUnit& unit, unsigned plane_item_bytes,
                           const std::function<Status(MutableBytes)>& fill) const {
   StagedUnit staged = staged_unit(unit, *targets_[unit.targets.front()].device);
+  staged.plane_item_bytes = plane_item_bytes;
   staged.digest = unit.digest;
   staged.corrupt = [this, copy = unit.copy, tensor = unit.tensor, chunk = unit.chunk] {
     ReadUnit named;

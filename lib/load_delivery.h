@@ -34,8 +34,10 @@ class LoadDelivery {
   /// Copies checked bytes to all that want them.
   Status scatter(const ReadUnit& unit, ByteSpan decoded) const;
   /// The same of bytes that nobody has checked, and that `fill` puts where the device reads them.
+  /// `plane_item_bytes`: as of a StagedUnit, which says what `fill` puts there.
   /// REQUIRES: is_of_one_device(unit). Errors: kCorrupt, maybe at the next call or finish().
-  Status send(const ReadUnit& unit, const std::function<Status(MutableBytes)>& fill) const;
+  Status send(const ReadUnit& unit, unsigned plane_item_bytes,
+              const std::function<Status(MutableBytes)>& fill) const;
 
   /// Says of which tag, tensor and chunk an error tells.
   Error about(const ReadUnit& unit, Error error) const;

@@ -78,15 +78,18 @@ struct StagedUnit {
   std::vector<const TargetBox*> targets = {};  ///< on that device, which want some of it
   std::optional<Digest> digest = {};           ///< to be checked; unset: it has been
   std::function<Error()> corrupt = {};         ///< what is said when it is another
+  /// What comes are not the bytes but planes of items of so many bytes, as decode_to_planes()
+  /// (base/encodings/encode.h) leaves them; 0: the bytes.
+  unsigned plane_item_bytes = 0;
 };
 
 /// One load under way. Threads: any.
 class StagedLoad {
  public:
   virtual ~StagedLoad() = default;
-  /// `fill` puts the unit's bytes into memory that the device reads; they are checked, converted
-  /// and copied to the targets some time before finish() returns. Waits for room. Errors: fill's;
-  /// the device's; those of units before.
+  /// `fill` puts the unit's bytes, or planes, into memory that the device reads; they are checked,
+  /// converted and copied to the targets some time before finish() returns. Waits for room.
+  /// Errors: fill's; the device's; those of units before.
   virtual Status put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) = 0;
   /// Waits for all units. Errors: as put().
   virtual Status finish() = 0;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/encodings/encode.h"
 #include "store/seal.h"
 
 namespace cairn {
@@ -91,10 +92,25 @@ Status PackReader::decode_into(const Copy& copy, const Digest& digest, ByteSpan 
   return check_digest(copy, digest, out);
 }
 
-Status PackReader::decode_unchecked(const Copy& copy, ByteSpan stored, MutableBytes out) const {
-  const Status done = decode(copy.encoding, codec_parameters(copy), stored, {}, out);
+/// `done`: how the decoding of the copy has ended.
+static Status ended(const Copy& copy, ByteSpan stored, const Status& done) {
   if (done) return {};
   return tl::unexpected(about_copy(copy, decode_error(copy, stored, done.error())));
+}
+
+Status PackReader::decode_unchecked(const Copy& copy, ByteSpan stored, MutableBytes out) const {
+  return ended(copy, stored, decode(copy.encoding, codec_parameters(copy), stored, {}, out));
+}
+
+Status PackReader::decode_to_planes(const Copy& copy, ByteSpan stored, MutableBytes out) const {
+  return ended(copy, stored, cairn::decode_to_planes(codec_parameters(copy), stored, out));
+}
+
+unsigned plane_item_bytes(const Copy& copy) {
+  const ByteSpan parameters = codec_parameters(copy);
+  if (copy.encoding != Encoding::kPlanes || !copy.bases.empty() || parameters.empty()) return 0;
+  const auto form = decode_item_form(parameters[0]);
+  return form && form->bytes > 1 ? form->bytes : 0;
 }
 
 Status PackReader::check_alone(const Copy& copy, bool has_bases, const Digest& digest,

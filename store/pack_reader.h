@@ -38,6 +38,9 @@ class PackReader {
                      MutableBytes out) const;
   /// The same for who checks the digest. Errors: kCorrupt for what does not decode.
   Status decode_unchecked(const Copy& copy, ByteSpan stored, MutableBytes out) const;
+  /// The same, but leaves planes (base/encodings/encode.h) to who joins them.
+  /// REQUIRES: plane_item_bytes(copy) is not 0.
+  Status decode_to_planes(const Copy& copy, ByteSpan stored, MutableBytes out) const;
   /// Whether the stored bytes are the copy's: by its digest, unless bases are needed to decode it,
   /// and by its seal. Errors: as decode_checked.
   Status check_alone(const Copy& copy, bool has_bases, const Digest& digest, ByteSpan stored,
@@ -55,6 +58,9 @@ class PackReader {
   FilePool cached_, direct_;
   std::atomic<uint64_t> read_bytes_{0};
 };
+
+/// How large the items are whose planes the copy holds; 0: it holds none, or they are the items.
+unsigned plane_item_bytes(const Copy& copy);
 
 /// "pack '...', offset ...: why".
 Error about_copy(const Copy& copy, Error error);

@@ -26,6 +26,9 @@ BlockForm append_residuals(ByteSpan items, ByteSpan prediction, ItemForm form, E
 /// Takes one block off the front of `stored` and fills `items` with what it holds.
 /// Errors: kCorrupt, kNewerFormat (a form this version does not know).
 Status read_items(ByteSpan& stored, unsigned item_bytes, MutableBytes items);
+/// The same, but fills `planes`, which is as large, with the planes of the items, one after the
+/// other: what a block in planes holds, and no more is done to it.
+Status read_item_planes(ByteSpan& stored, unsigned item_bytes, MutableBytes planes);
 
 /// Takes one block of residuals off the front of `stored`; `items` holds the prediction before and
 /// the corrected items after. A block in gaps or bits touches only what differs. Sets `met` to the

@@ -114,8 +114,9 @@ static Result<BlockForm> read_form(ByteSpan& stored) {
   return static_cast<BlockForm>(form);
 }
 
-Status read_items(ByteSpan& stored, unsigned item_bytes, MutableBytes items) {
-  CAIRN_TRY(const BlockForm block, read_form(stored));
+/// Of a block that has this form.
+static Status read_items(BlockForm block, ByteSpan& stored, unsigned item_bytes,
+                         MutableBytes items) {
   switch (block) {
     case BlockForm::kSame:
       break;
@@ -132,6 +133,28 @@ Status read_items(ByteSpan& stored, unsigned item_bytes, MutableBytes items) {
   const ItemForm form = {static_cast<uint8_t>(item_bytes), false};
   return block == BlockForm::kGaps ? read_gaps(stored, form, false, items)
                                    : read_bits(stored, form, false, items);
+}
+
+Status read_items(ByteSpan& stored, unsigned item_bytes, MutableBytes items) {
+  CAIRN_TRY(const BlockForm block, read_form(stored));
+  return read_items(block, stored, item_bytes, items);
+}
+
+Status read_item_planes(ByteSpan& stored, unsigned item_bytes, MutableBytes planes) {
+  CAIRN_TRY(const BlockForm block, read_form(stored));
+  const size_t count = planes.size() / item_bytes;
+  if (block == BlockForm::kPlanes) {
+    for (unsigned plane = 0; plane < item_bytes; ++plane) {
+      CAIRN_CHECK(read_run(stored, planes.subspan(plane * count, count)));
+    }
+    return {};
+  }
+  const bool are_the_items = block == BlockForm::kSame || item_bytes == 1;
+  if (are_the_items) return read_items(block, stored, item_bytes, planes);
+  uint8_t* const items = block_scratch().residuals.for_items(count, item_bytes);
+  CAIRN_CHECK(read_items(block, stored, item_bytes, {items, planes.size()}));
+  item_kernel().split(items, count, item_bytes, planes.data(), count);
+  return {};
 }
 
 Status correct_items(ByteSpan& stored, ItemForm form, MutableBytes items, BlockForm& met) {

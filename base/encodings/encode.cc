@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/encodings/block_scratch.h"
 
@@ -142,6 +143,26 @@ Status decode_planes(ByteSpan parameters, ByteSpan stored, MutableBytes out) {
     return read_items(stored, form.bytes, out.subspan(at, bytes));
   }));
   return expect_end(stored);
+}
+
+Status decode_to_planes(ByteSpan parameters, ByteSpan stored, MutableBytes out) {
+  CAIRN_TRY(const ItemForm form, read_item_form(parameters, 1, out.size()));
+  CAIRN_CHECK(for_each_block(out.size(), form.bytes, [&](size_t at, size_t bytes) {
+    return read_item_planes(stored, form.bytes, out.subspan(at, bytes));
+  }));
+  return expect_end(stored);
+}
+
+void join_planes(ByteSpan planes, unsigned item_bytes, MutableBytes items) {
+  (void)for_each_block(items.size(), item_bytes, [&](size_t at, size_t bytes) -> Status {
+    const size_t count = bytes / item_bytes;
+    std::array<const uint8_t*, 8> of_block{};
+    for (unsigned plane = 0; plane < item_bytes; ++plane) {
+      of_block[plane] = planes.data() + at + plane * count;
+    }
+    item_kernel().join(of_block.data(), count, item_bytes, items.data() + at);
+    return {};
+  });
 }
 
 Status decode_delta(Encoding encoding, ByteSpan parameters, ByteSpan stored, ByteSpan base,

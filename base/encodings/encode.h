@@ -41,6 +41,11 @@ Status read_corrections(ByteSpan stored, const Predict& predict, ItemForm form, 
 void apply_residuals(ByteSpan residuals, ItemForm form, MutableBytes items);
 
 Status decode_planes(ByteSpan parameters, ByteSpan stored, MutableBytes out);
+/// The same but for its last step, which join_planes() is: `out` gets the planes of each block, as
+/// read_item_planes() leaves them. What one of both takes for damage the other does too.
+Status decode_to_planes(ByteSpan parameters, ByteSpan stored, MutableBytes out);
+/// REQUIRES: whole items of 2, 4 or 8 bytes; `items` is as large as `planes`, and apart from it.
+void join_planes(ByteSpan planes, unsigned item_bytes, MutableBytes items);
 /// kDelta and kSparse. `out` may be the base itself: what does not change is then not touched.
 Status decode_delta(Encoding encoding, ByteSpan parameters, ByteSpan stored, ByteSpan base,
                     MutableBytes out);

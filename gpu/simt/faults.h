@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ void release_stream(Stream stream);
 /// The devices that were current in calls for which CUDA makes a context on the current one, since
 /// this was last asked. In ascending order.
 std::vector<unsigned> take_contexts();
+
+/// How often kernels were launched since this was last asked, by name.
+std::map<std::string, uint64_t> take_launches();
 
 /// Takes back what the calls above did, but for streams and the schedule.
 void clear_faults();

@@ -67,6 +67,7 @@ struct World {
   std::optional<std::string> broken;
   uint64_t breaks_after = kNever;
   std::string breaks_with;
+  std::map<std::string, uint64_t> launches;  ///< by the kernel's name
 
   size_t draw(size_t below) { return random() % below; }
   Status check(std::string_view doing) const;
@@ -273,11 +274,24 @@ void run_all() {
   while (Queue* const queue = all.draw_queue()) all.run(*queue);
 }
 
+static void note_launch(std::string_view name) {
+  World& all = world();
+  const std::lock_guard guard(all.lock);
+  ++all.launches[std::string(name)];
+}
+
+std::map<std::string, uint64_t> take_launches() {
+  World& all = world();
+  const std::lock_guard guard(all.lock);
+  return std::exchange(all.launches, {});
+}
+
 Status launch_grid(Stream stream, std::string_view name, unsigned blocks, unsigned threads,
                    std::function<void()> body) {
   const std::string doing = fmt::format("starting kernel {}", name);
   CAIRN_CHECK(check_grid(name, blocks, threads));
   CAIRN_CHECK(check_current(stream, doing));
+  note_launch(name);
   return enqueue(stream, doing, [name, blocks, threads, body = std::move(body)] {
     return run_grid(name, blocks, threads, body);
   });

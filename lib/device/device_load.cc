@@ -4,8 +4,10 @@
 #include <cstring>
 
 #include "base/buffer.h"
+#include "base/encodings/encode.h"
 #include "base/memory_guard.h"
 #include "lib/device/carry.h"
+#include "lib/device/joined_planes.h"
 #include "lib/device/landing.h"
 #include "lib/load_delivery.h"
 
@@ -20,7 +22,7 @@ struct DeviceLoad::Slab {
 
   Slots::Slot slot;
   uint64_t bytes = 0;  // taken
-  uint64_t room = 0;   // of the device that scattering takes
+  uint64_t room = 0;   // of the device that joining, digests and scattering take
   std::vector<Filled> filled;
   unsigned fillers = 0;  // that still write to it
   bool is_sealed = false;
@@ -55,15 +57,35 @@ DeviceLoad::~DeviceLoad() {
   }
 }
 
+/// What a unit takes of the device beside its place in a slab, at most.
+static uint64_t work_room(const StagedUnit& unit) {
+  const uint64_t joined = unit.plane_item_bytes > 0 ? joined_room(unit.bytes) : 0;
+  return joined + scatter_room(unit.box, unit.item_bytes, unit.targets) +
+         digests_room(1, unit.bytes);
+}
+
 bool DeviceLoad::fits_slab(const Inflow& inflow, const StagedUnit& unit) const {
   return inflow.lane->has_room() && landed_bytes(unit.bytes) <= staging_.options().slab_bytes &&
-         scatter_room(unit.box, unit.item_bytes, unit.targets) + digests_room(1, unit.bytes) <=
-             inflow.lane->digests(0).bytes();
+         work_room(unit) <= inflow.lane->digests(0).bytes();
+}
+
+/// Of planes that the device has no room to join.
+Status DeviceLoad::put_joined(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) {
+  const unsigned item_bytes = std::exchange(unit.plane_item_bytes, 0);
+  return put(std::move(unit), [&](MutableBytes bytes) -> Status {
+    const AlignedBuffer room(bytes.size());
+    const MutableBytes planes = room.span().first(bytes.size());
+    CAIRN_CHECK(fill(planes));
+    join_planes(planes, item_bytes, bytes);
+    return {};
+  });
 }
 
 Status DeviceLoad::put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) {
   Inflow& inflow = inflows_.at(unit.device);
-  if (!fits_slab(inflow, unit)) return carry(unit, fill);
+  const bool fits = fits_slab(inflow, unit);
+  if (!fits && unit.plane_item_bytes > 0) return put_joined(std::move(unit), fill);
+  if (!fits) return carry(unit, fill);
   Lock lock(inflow.mutex);
   CAIRN_TRY(const auto slab, slab_for(inflow, lock, unit));
   const uint64_t offset = slab->bytes;
@@ -90,8 +112,7 @@ Result<std::shared_ptr<DeviceLoad::Slab>> DeviceLoad::slab_for(Inflow& inflow, L
                                                                const StagedUnit& unit) {
   const StagingOptions& options = staging_.options();
   const uint64_t bytes = landed_bytes(unit.bytes);
-  const uint64_t room =
-      scatter_room(unit.box, unit.item_bytes, unit.targets) + digests_room(1, unit.bytes);
+  const uint64_t room = work_room(unit);
   for (;;) {
     CAIRN_CHECK(inflow.status);
     if (inflow.open != nullptr) {
@@ -160,11 +181,17 @@ Status DeviceLoad::send(Inflow& inflow, const std::shared_ptr<Slab>& slab) {
   CAIRN_TRY(landed, gpu::Event::make());
   CAIRN_CHECK(landed.record(lane.copies()));
   CAIRN_CHECK(gpu::wait_for(lane.work(), landed));
+  std::vector<LandedUnit> landed_units;
+  for (const Slab::Filled& filled : slab->filled) {
+    landed_units.push_back({filled.offset, filled.unit.bytes, filled.unit.plane_item_bytes});
+  }
+  CAIRN_TRY(const auto contents, join_landed(lane, work, there, landed_units));
   std::vector<gpu::Tile> tiles;
   std::vector<SlabChunk> chunks;
-  for (const Slab::Filled& filled : slab->filled) {
+  for (size_t i = 0; i < contents.size(); ++i) {
+    const Slab::Filled& filled = slab->filled[i];
     const StagedUnit& unit = filled.unit;
-    uint8_t* const data = there.data + filled.offset;
+    uint8_t* const data = contents[i];
     chunks.push_back({data, unit.box, unit.item_bytes, unit.targets});
     if (!unit.digest) continue;
     tiles.push_back({data, unit.bytes});

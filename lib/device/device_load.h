@@ -39,6 +39,7 @@ class DeviceLoad final : public StagedLoad {
   explicit DeviceLoad(DeviceStaging& staging) : staging_(staging), in_use_(staging.in_use()) {}
 
   bool fits_slab(const Inflow& inflow, const StagedUnit& unit) const;
+  Status put_joined(StagedUnit unit, const std::function<Status(MutableBytes)>& fill);
   Result<std::shared_ptr<Slab>> slab_for(Inflow& inflow, Lock& lock, const StagedUnit& unit);
   void settle_others(const Inflow& own);
   Status seal(Inflow& inflow);

@@ -111,6 +111,21 @@ void decodes(benchmark::State& state, Kind kind, float step, Effort effort) {
   set_rate(state, sample, encoded.stored.size());
 }
 
+/// What of a decoding is left to the host where a device does the rest: planes are not joined,
+/// residuals correct nothing.
+void decodes_in_part(benchmark::State& state, Kind kind, float step, Effort effort) {
+  const Sample sample = make_sample(kind, step);
+  const Encoded encoded = encode(sample, kind, effort);
+  const ByteSpan form = ByteSpan(encoded.parameters).first(1);
+  const auto part = sample.base.empty() ? decode_to_planes : decode_planes;
+  Bytes out(sample.items.size());
+  for (auto round : state) {
+    if (!part(form, encoded.stored, out)) state.SkipWithError("does not decode");
+    benchmark::ClobberMemory();
+  }
+  set_rate(state, sample, encoded.stored.size());
+}
+
 /// The byte planes of the items, or of their residuals to the base.
 Bytes planes_of(const Sample& sample) {
   Bytes residuals = sample.items;
@@ -170,6 +185,9 @@ struct EffortRow {
 constexpr EffortRow kEfforts[] = {
     {"fast", Effort::kFast}, {"balanced", Effort::kBalanced}, {"small", Effort::kSmall}};
 
+/// Whether decoding has two parts. Few changes are put where they belong as they are read.
+bool has_parts(Kind kind, float step) { return kind != Kind::kBf16 || step > 1e-5f; }
+
 void register_all() {
   for (const auto& [name, kind, step] : kRows) {
     const std::string text = name;
@@ -177,6 +195,10 @@ void register_all() {
       const std::string suffix = text + "/" + effort_name;
       benchmark::RegisterBenchmark(("encode/" + suffix).c_str(), encodes, kind, step, effort);
       benchmark::RegisterBenchmark(("decode/" + suffix).c_str(), decodes, kind, step, effort);
+    }
+    if (has_parts(kind, step)) {
+      benchmark::RegisterBenchmark(("decode_part/" + text + "/balanced").c_str(), decodes_in_part,
+                                   kind, step, Effort::kBalanced);
     }
     if (kind == Kind::kDerived) continue;
     benchmark::RegisterBenchmark(("encode/" + text + "/zstd-1").c_str(), zstd_encodes, kind, step);

@@ -81,6 +81,23 @@ void decode(benchmark::State& state) {
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * out.size()));
 }
 
+/// What of a decoding a device could do.
+void predict(benchmark::State& state) {
+  const Case one(state.range(0));
+  const auto parameters = fit_replay(one.rule, one.facts, {one.items}, one.bases);
+  if (!parameters) return state.SkipWithError("nothing fits");
+  Bytes gradient, out(one.items.size());
+  if (has_gradient(*parameters)) {
+    gradient.resize(2 * Case::kItems);
+    cast_items(Cast::kF32ToBf16, one.items, gradient);
+  }
+  for (auto turn : state) {
+    const Status status = predict_replay(*parameters, one.spans, gradient, out);
+    if (!status) return state.SkipWithError("sizes do not fit");
+  }
+  state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * out.size()));
+}
+
 void rules(benchmark::internal::Benchmark* bench) {
   bench->ArgName("rule")->Arg(1)->Arg(2)->Arg(3)->Arg(8)->Arg(9)->UseRealTime();
 }
@@ -88,6 +105,7 @@ void rules(benchmark::internal::Benchmark* bench) {
 BENCHMARK(fit)->Apply(rules)->Unit(benchmark::kMillisecond);
 BENCHMARK(encode)->Apply(rules);
 BENCHMARK(decode)->Apply(rules);
+BENCHMARK(predict)->Apply(rules);
 
 }  // namespace
 }  // namespace cairn

@@ -265,6 +265,34 @@ TEST(TransformPlan, CountsInSixtyFourBits) {
   EXPECT_EQ(plan.items(), 2 * count);
   EXPECT_EQ(plan.tiles(), 2 * ((count + 8191) / 8192));
   EXPECT_EQ(plan.coded_offset(1), (uint64_t{1} << 31) + 16);
+  EXPECT_EQ(plan.image().size(), TransformPlan::image_bytes(2));
+}
+
+/// Planes lie where chunks say, with what they do not touch between them.
+TEST(TransformPlan, ChunksSayWhereTheirCodesAre) {
+  const ItemForm form{4, true};
+  const std::vector<HostChunk> chunks = {plain_chunk(form, 77, {"all", 1, 2}, 1),
+                                         plain_chunk(form, 5, {"all", 1, 2}, 2),
+                                         plain_chunk(form, 300, {"all", 1, 2}, 3)};
+  ChunksOnDevice device(chunks, form.bytes);
+  device.chunks()[0].coded = 2000;
+  device.chunks()[1].coded = 16;
+  Bytes expected(2320 + 1200, 0xa5);
+  const auto put = [&](size_t chunk, size_t at) {
+    const Bytes planes = expected_planes(chunks[chunk].items, form.bytes);
+    std::copy(planes.begin(), planes.end(), expected.begin() + static_cast<ptrdiff_t>(at));
+  };
+  put(0, 2000), put(1, 16), put(2, 2320);
+  const Transform itself{Prediction::kItself, Coding::kPlanes, form};
+  const TransformPlan plan = must(TransformPlan::make(itself, device.chunks()));
+  EXPECT_EQ(plan.coded_offset(2), 2320u) << "behind all before";
+  ASSERT_EQ(plan.coded_bytes(), expected.size());
+  const OnDevice image(plan.image()), coded{ByteSpan(Bytes(expected.size(), 0xa5))};
+  must(encode({}, plan, image.span(), {coded.span(), {}, {}, {}}));
+  EXPECT_EQ(coded.content(), expected);
+  device.spoil_items(chunks);
+  must(decode({}, plan, image.span(), {coded.span(), {}, {}, {}}));
+  EXPECT_EQ(device.content(), device.first_content());
 }
 
 TEST(TransformPlan, RefusesWhatCanNotBe) {
@@ -284,6 +312,9 @@ TEST(TransformPlan, RefusesWhatCanNotBe) {
   EXPECT_TRUE(refused(difference, {there, 1, {there + 2}}));
   EXPECT_TRUE(refused(itself, {there, uint64_t{1} << 50}));
   EXPECT_TRUE(refused(itself, {there, ~uint64_t{0}}));
+  EXPECT_FALSE(refused(itself, {there, 1, {}, nullptr, 0, 16}));
+  EXPECT_TRUE(refused(itself, {there, 1, {}, nullptr, 0, 8}));
+  EXPECT_TRUE(refused(itself, {there, 1, {}, nullptr, 0, ~uint64_t{15}}));
   EXPECT_TRUE(refused({Prediction::kItself, Coding::kPlanes, {3, false}}, {there, 1}));
   EXPECT_TRUE(refused({Prediction::kDerived, Coding::kPlanes, {4, true}, Cast::kF32ToF16},
                       {there, 1, {there}}));

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/encodings/item_form.h"
+#include "store/seal.h"
 #include "tests/support/outcome.h"
 #include "tests/support/temp_folder.h"
 
@@ -44,6 +46,40 @@ TEST_F(PackReaderTest, MakesNoRoomForMoreThanAPack) {
   EXPECT_TRUE(fails_with(Code::kCorrupt, reader.read({pack, 0, uint64_t{1} << 40}, room)));
   EXPECT_EQ(room.size(), 0u);
   EXPECT_EQ(as_text(*reader.read({pack, 1, 3}, room)), "ho");
+}
+
+TEST_F(PackReaderTest, KnowsWhatIsOfPlanes) {
+  Copy copy;
+  copy.encoding = Encoding::kPlanes;
+  const auto item_bytes = [&](const Bytes& parameters) {
+    copy.parameters = seal_parameters(parameters, {});
+    return plane_item_bytes(copy);
+  };
+  EXPECT_EQ(item_bytes({encode_item_form({2, true})}), 2u);
+  EXPECT_EQ(item_bytes({encode_item_form({8, false})}), 8u);
+  EXPECT_EQ(item_bytes({encode_item_form({1, false})}), 0u) << "they are the items";
+  EXPECT_EQ(item_bytes({}), 0u);
+  EXPECT_EQ(item_bytes({0x31}), 0u) << "a form of a newer version";
+  copy.bases.resize(1);
+  EXPECT_EQ(item_bytes({encode_item_form({2, true})}), 0u);
+  copy.bases.clear();
+  copy.encoding = Encoding::kRaw;
+  EXPECT_EQ(item_bytes({encode_item_form({2, true})}), 0u);
+}
+
+TEST_F(PackReaderTest, PlanesThatDoNotDecodeAreToldByPackAndOffset) {
+  const PackReader reader(*store_);
+  Copy copy;
+  copy.encoding = Encoding::kPlanes;
+  copy.offset = 77;
+  const Bytes stored = {0, 0};
+  copy.parameters = seal_parameters(Bytes{encode_item_form({2, true})}, stored);
+  Bytes out(200);
+  const Status done = reader.decode_to_planes(copy, stored, out);
+  ASSERT_TRUE(fails_with(Code::kCorrupt, done));
+  EXPECT_EQ(done.error().message, reader.decode_unchecked(copy, stored, out).error().message);
+  EXPECT_NE(done.error().message.find("offset 77: 1 bytes follow"), std::string::npos);
+  EXPECT_TRUE(succeeds(reader.decode_to_planes(copy, ByteSpan(stored).first(1), out)));
 }
 
 }  // namespace

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "base/encodings/item_kernel.h"
+#include "base/random.h"
 #include "tests/base/encodings/item_samples.h"
 
 namespace cairn {
@@ -28,6 +32,101 @@ TEST(Encode, PlanesComeBack) {
       }
     }
   }
+}
+
+/// The items, by way of their planes.
+Result<Bytes> joined(const Encoded& encoded, size_t bytes) {
+  Bytes planes(bytes, 0xee), items(bytes, 0xdd);
+  CAIRN_CHECK(decode_to_planes(encoded.parameters, encoded.stored, planes));
+  const auto form = decode_item_form(encoded.parameters.at(0));
+  if (form->bytes == 1) return planes;
+  join_planes(planes, form->bytes, items);
+  return items;
+}
+
+TEST(Encode, PlanesAreLeftAsSplitMakesThem) {
+  for (const ItemForm form : kItemForms) {
+    if (form.bytes == 1) continue;
+    for (const size_t count : kCounts) {
+      const Bytes items = make_prediction(count, form, 1);
+      Bytes expected(items.size()), planes(items.size(), 0xee);
+      for (size_t at = 0; at < count; at += kBlockItems) {
+        const size_t of_block = std::min(kBlockItems, count - at);
+        item_kernel().split(items.data() + at * form.bytes, of_block, form.bytes,
+                            expected.data() + at * form.bytes, of_block);
+      }
+      const Encoded encoded = encode_planes(items, form, Effort::kBalanced);
+      ASSERT_TRUE(decode_to_planes(encoded.parameters, encoded.stored, planes));
+      ASSERT_EQ(planes, expected) << form_name(form) << " " << count;
+      ASSERT_EQ(joined(encoded, items.size()).value(), items);
+    }
+  }
+}
+
+/// Blocks of any form are planes of the items that they hold.
+TEST(Encode, PlanesOfEveryFormOfABlock) {
+  std::set<uint8_t> forms;
+  for (const ItemForm form : kItemForms) {
+    for (const Difference& difference : kDifferences) {
+      const Bytes zeros(70001 * form.bytes);
+      Encoded encoded = encode_delta(make_items(zeros, {form.bytes}, difference, 3), zeros,
+                                     {form.bytes}, Effort::kBalanced);
+      forms.insert(encoded.stored[0]);
+      encoded.encoding = Encoding::kPlanes;
+      ASSERT_EQ(joined(encoded, zeros.size()).value(), decoded(encoded, {}, zeros.size()).value())
+          << form_name(form) << " " << difference.name;
+    }
+  }
+  EXPECT_EQ(forms.size(), 5u);
+}
+
+/// Changes a few bytes, or leaves some out, or puts some in.
+void damage(std::mt19937_64& random, Bytes& bytes) {
+  for (uint64_t turns = 1 + random() % 3; turns > 0; --turns) {
+    // Lengths and forms lie near the beginning of what is small.
+    const size_t reach = random() % 2 == 0 ? bytes.size() : std::min<size_t>(bytes.size(), 16);
+    const auto at = bytes.begin() + static_cast<ptrdiff_t>(random() % reach);
+    const uint64_t way = random() % 8;
+    if (way == 0 && bytes.size() > 1) {
+      bytes.erase(at);
+    } else if (way == 1) {
+      bytes.insert(at, static_cast<uint8_t>(random()));
+    } else if (way < 5) {
+      *at = static_cast<uint8_t>(random() % 6);
+    } else {
+      *at ^= static_cast<uint8_t>(1u << random() % 8);
+    }
+  }
+}
+
+/// What is damage to one way of decoding is to the other, and what is not comes out the same.
+TEST(Encode, DamagedPlanesAreDamagedEitherWay) {
+  const uint64_t seed = seeded_random()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  size_t decoded_all = 0, damaged = 0;
+  for (int turn = 0; turn < 20000; ++turn) {
+    const ItemForm form = {kItemForms[random() % std::size(kItemForms)].bytes};
+    const size_t count = random() % 100 == 0 ? kBlockItems + random() % 100 : 1 + random() % 300;
+    const Bytes zeros(count * form.bytes);
+    const Difference& difference = kDifferences[random() % std::size(kDifferences)];
+    const Bytes items = make_items(zeros, form, difference, static_cast<uint32_t>(random()));
+    Encoded encoded = random() % 2 == 0 ? encode_planes(items, form, Effort::kBalanced)
+                                        : encode_delta(items, zeros, form, Effort::kBalanced);
+    encoded.encoding = Encoding::kPlanes;
+    damage(random, encoded.stored);
+    const auto one = decoded(encoded, {}, items.size()), other = joined(encoded, items.size());
+    ASSERT_EQ(one.has_value(), other.has_value());
+    (one ? decoded_all : damaged) += 1;
+    if (one) {
+      ASSERT_EQ(*one, *other);
+    } else {
+      ASSERT_EQ(one.error().code, other.error().code);
+      ASSERT_EQ(one.error().message, other.error().message);
+    }
+  }
+  EXPECT_GT(decoded_all, 1000u);
+  EXPECT_GT(damaged, 1000u);
 }
 
 TEST(Encode, DeltasComeBack) {

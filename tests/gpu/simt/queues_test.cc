@@ -212,5 +212,19 @@ TEST_F(Queues, ShapesAreRefusedAtOnce) {
   must(synchronize(stream.stream()));
 }
 
+TEST_F(Queues, LaunchesAreCountedUntilTheyAreAskedFor) {
+  const OwnStream stream = must(OwnStream::make());
+  const OnDevice memory(sizeof(unsigned) * kPlantedThreads);
+  must(fill_zeros({}, memory.data(), memory.span().bytes));
+  simt::take_launches();
+  for (const char* name : {"one", "two", "two"}) {
+    must(launch(stream.stream(), {1, kPlantedThreads}, name, count_threads<true>,
+                aligned<unsigned>(memory.data())));
+  }
+  EXPECT_EQ(simt::take_launches(), (std::map<std::string, uint64_t>{{"one", 1}, {"two", 2}}));
+  EXPECT_TRUE(simt::take_launches().empty());
+  must(synchronize(stream.stream()));
+}
+
 }  // namespace
 }  // namespace cairn::gpu
