@@ -67,10 +67,11 @@ Status WindowSender::send_coded(std::vector<ChunkPieces> chunks) {
     by_lane[chunk.pieces.front().lane].push_back(std::move(chunk));
   }
   const WindowLimits limits{coded_bytes_most(options_), slab_pieces_most(options_) / 4};
-  for (auto& [lane, of_lane] : by_lane) {
-    CAIRN_CHECK(for_each_window(std::move(of_lane), limits, [&](std::vector<ChunkPieces> window) {
-      return begin_coding(*lane, std::move(window));
-    }));
+  for (auto& each : by_lane) {
+    const auto begin = [&](std::vector<ChunkPieces> window) {
+      return begin_coding(*each.first, std::move(window));
+    };
+    CAIRN_CHECK(for_each_window(std::move(each.second), limits, begin));
     CAIRN_CHECK(finish_coding());
   }
   return {};
