@@ -57,7 +57,9 @@ class Checkpoint:
         for name, value in (use.fields() if use else {}).items():
             setattr(request, name, value)
         text = ctypes.c_void_p()
-        with contextlib.nullcontext() if self._together is None else self._together.lent(request):
+        together = (contextlib.nullcontext() if self._together is None
+                    else self._together.lent(request, watch))
+        with together:
             _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request),
                                     ctypes.byref(text),
                                     keep=(self, request, records, loads, use, text))

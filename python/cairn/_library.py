@@ -205,7 +205,7 @@ class Watch:
     """Stops a call in another thread."""
 
     def __init__(self):
-        self._watch = c_void_p()
+        self._watch, self.is_stopped = c_void_p(), False
         call("cairn_watch_new", ctypes.byref(self._watch))
 
     @property
@@ -213,6 +213,7 @@ class Watch:
         return self._watch
 
     def stop(self):
+        self.is_stopped = True
         loaded().cairn_watch_stop(self._watch)
 
     def progress(self):

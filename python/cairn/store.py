@@ -196,7 +196,7 @@ class Store:
         if group is not None:
             from .torch import _loads  # which imports PyTorch
 
-            return _loads.load(self, name_of(tag), group, timeout, fill)
+            return _loads.load(self, tag, group, timeout, fill)
         return fill(Checkpoint(self, name_of(tag)))
 
     def user_content(self, tag):

@@ -171,6 +171,62 @@ def die_on_one(rank, size, folder, path, who, late):
     os._exit(0)
 
 
+def fail_in_talk(rank, size, path):
+    """Of one load, each time another call of the ranks: rank 1 has no memory for it, or comes too
+    late. Whatever happened, the next load goes well, and what training does in its group too."""
+    from cairn.torch import _load_talk
+
+    store, group, told = cairn.Store(path), distributed.group.WORLD, []
+    for at in (1, 2, 3):
+        for fault in ("memory", "late"):
+            real, calls, begin = _load_talk.LoadTalk._call, [], time.monotonic()
+
+            def faulty(self, work):
+                calls.append(work)
+                if rank == 1 and len(calls) == at and fault == "memory":
+                    raise MemoryError("no room")
+                if rank == 1 and len(calls) == at:
+                    time.sleep(4)
+                return real(self, work)
+
+            with mock.patch.object(_load_talk.LoadTalk, "_call", faulty):
+                try:
+                    store.load("run/1", group=group, timeout=60 if fault == "memory" else 1)
+                    failed = ("none", "")
+                except Exception as error:
+                    failed = type(error).__name__, str(error)
+            seconds = time.monotonic() - begin
+            value = torch.ones(1)
+            distributed.all_reduce(value, group=group)
+            is_right = same(store.load("run/1", group=group), a_state())
+            told.append((fault, failed, seconds, value.item(), is_right))
+    return told
+
+
+def interrupt_one(rank, size, path):
+    """Rank 0 gets Ctrl-C while it waits for rank 1 in the library."""
+    import signal
+    import threading
+    from cairn.torch import _load_talk
+
+    store, group = cairn.Store(path), distributed.group.WORLD
+    begin, may_go = time.monotonic(), threading.Event()
+    if rank == 0:
+        threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    real = _load_talk.LoadTalk.all_gather
+
+    def stuck(*given):
+        may_go.wait(20)
+        return real(*given)
+
+    with mock.patch.object(_load_talk.LoadTalk, "all_gather", stuck if rank == 1 else real):
+        try:
+            store.load("run/1", group=group, timeout=60)
+        except BaseException as error:
+            told = type(error).__name__, str(error)
+    return told, time.monotonic() - begin, same(store.load("run/1", group=group), a_state())
+
+
 class LoadsTest(package.StoreTest):
     def setUp(self):
         super().setUp()
@@ -222,6 +278,31 @@ class LoadsTest(package.StoreTest):
             self.assertIn("tensor 'model.w'", told[4][1])
             self.assertLess(seconds, 30)
             self.assertTrue(is_right)
+
+    def test_a_load_that_failed_leaves_nothing_behind(self):
+        for rank, told in enumerate(ranks.run(fail_in_talk, 3, self.store.path)):
+            for fault, (kind, text), seconds, value, is_right in told:
+                self.assertEqual((value, is_right), (3.0, True))
+                self.assertLess(seconds, 20)
+                if fault == "late":
+                    self.assertEqual(kind, "UnreachableError", text)
+                    self.assertIn("rank 1", text)
+                elif rank == 1:
+                    self.assertEqual((kind, text), ("MemoryError", "no room"))
+                else:
+                    self.assertEqual((kind, text), ("Error", "rank 1: MemoryError: no room"))
+
+    def test_an_interrupt_ends_the_load_of_all(self):
+        results = ranks.run(interrupt_one, 2, self.store.path)
+        self.assertEqual(results[0][0][0], "KeyboardInterrupt")
+        self.assertLess(results[0][1], 4)
+        self.assertIn("rank 0: it was interrupted", results[1][0][1])
+        self.assertEqual([right for _, _, right in results], [True, True])
+
+    def test_what_is_no_time_out_and_no_group(self):
+        for options in ({"timeout": -1}, {"timeout": float("nan")}, {"timeout": "5"}, {}):
+            with self.assertRaises(cairn.UsageError):
+                self.store.load("run/1", group="world", **options)
 
     def test_who_is_gone_is_named(self):
         for late in (False, True):

@@ -6,7 +6,7 @@ import json
 import threading
 import zlib
 
-from ..errors import CancelledError, UnreachableError, UsageError
+from ..errors import UnreachableError, UsageError
 
 VALUE_BYTES = 4 << 20  # TCPStore closes the connection over 8 MiB
 _SETTLE = 10.0  # seconds: ranks look for an answer more often
@@ -85,7 +85,11 @@ class Exchange:
             ranks.ask("set", self._given, self._pack(value))
             return None
         keys = {rank: self._key(self._turn, rank) for rank in range(ranks.size) if rank != to}
-        self._wait(keys, ranks.timeout, look)
+        try:
+            self._wait(keys, ranks.timeout, look)
+        except Exception:
+            self._pass_over(keys.values())
+            raise
         told = {rank: ranks.read(key) for rank, key in keys.items()}
         self.missing = [rank for rank, each in told.items() if each is None]
         if self.missing:
@@ -106,14 +110,24 @@ class Exchange:
             return value
         try:
             self._wait({of: key}, 2 * ranks.timeout, look)
-        except (UnreachableError, CancelledError):
+        except BaseException:
             self._take_back()
+            with contextlib.suppress(UnreachableError):
+                self._has_read(key)
             raise
         value = self._unpack(ranks.ask("get", key))
-        if ranks.ask("add", key + "/read", 1) == ranks.size - 1:
-            ranks.ask("delete_key", key)
-            ranks.ask("delete_key", key + "/read")
+        self._has_read(key)
         return value
+
+    def skip_broadcast(self, of=0):
+        """In place of a broadcast() on a rank that does not wait for it."""
+        self._has_read(self._key(next(self._turns), of))
+
+    def _has_read(self, key):
+        """The last rank takes the key away, which who said it may wait for."""
+        if self.ranks.ask("add", key + "/read", 1) == self.ranks.size - 1:
+            self.ranks.ask("delete_key", key)
+            self.ranks.ask("delete_key", key + "/read")
 
     def settle(self, limit=_SETTLE):
         """On the rank that said something last: whether all heard it within `limit` seconds. Then
@@ -126,8 +140,13 @@ class Exchange:
     def _take_back(self):
         """What this rank has said to one that has not come."""
         if self._given is not None:
-            with contextlib.suppress(UnreachableError):
-                self.ranks.ask("delete_key", self._given)
+            self._pass_over([self._given])
+
+    def _pass_over(self, keys):
+        """What nobody will read."""
+        with contextlib.suppress(UnreachableError):
+            for key in keys:
+                self.ranks.ask("delete_key", key)
 
     def _key(self, turn, rank):
         return f"{self._keys}/{turn}/{rank}"

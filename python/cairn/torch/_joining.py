@@ -19,7 +19,7 @@ import json
 from ..errors import UnreachableError, error_of
 from ._exchange import Exchange
 
-_GRACE = 1.0  # seconds in which rank 0 may come once more, for who seems to be late
+_GRACE = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,11 @@ def join(ranks, topic, step=None):
                 f"{2 * ranks.timeout:g} s: it has not come to save '{topic}'",
                 "see whether it still runs; timeout= waits longer")
     return Exchange(ranks, f"talk/{seeking.talk}")
+
+
+def grace(ranks):
+    """Seconds for who seems to be late."""
+    return min(_GRACE, ranks.timeout / 4)
 
 
 def place_of(ranks, rank):
@@ -105,8 +110,7 @@ class _Seeking:
         if told is None:
             return
         step, message = json.loads(told)
-        grace = min(_GRACE, self._ranks.timeout / 4)
-        if step == self.place.step and self._ranks.until(self._has_come, grace):
+        if step == self.place.step and self._ranks.until(self._has_come, grace(self._ranks)):
             return
         self._ranks.ask("delete_key", self._missed)
         if step == self.place.step:

@@ -3,79 +3,137 @@ read for all."""
 
 import contextlib
 import datetime
+import re
+import threading
 
 import torch
 from torch import distributed
 
-from ..errors import UnreachableError
+from ..errors import CancelledError, UnreachableError, error_of
 
-_GRACE = 1.0  # seconds in which others come that are not gone
+_WHERE_GLOO_WAS = re.compile(r"^\[[^\]]*\] *")
+_GRACE = 1.0  # seconds in which others come that are not gone, or say why they are
 
 
 class LoadTalk:
-    """Over the process group that loads, by collectives of bytes; on a group of devices alone they
-    pass through the memory of one. The key-value store of the job tells who is behind.
+    """Over a gloo group of this load's own, so that a load that fails leaves no collective behind in
+    a group of the training's. The key-value store of the job tells what ranks failed with, and who
+    is behind.
 
-    Made in the thread that loads; used by one of the library's. name: no other load's."""
+    To be made by all ranks at about the same time. exchange: of the load. watch: of its call.
+    Errors: UnreachableError naming the ranks that do not come."""
 
-    def __init__(self, ranks, group, name):
-        self.missing, self._has_failed = [], False
-        self._grace = min(_GRACE, ranks.timeout / 4)
-        self._ranks, self._group, self._device = ranks, group, device_of(group)
-        self._keys = f"{ranks.keys}/{name}"
-        self._turn = 0  # the calls that were begun
-        self._limit = datetime.timedelta(seconds=ranks.timeout)
+    def __init__(self, exchange, watch):
+        self.missing = []
+        self._exchange, self._ranks, self._watch = exchange, exchange.ranks, watch
+        self._grace = min(_GRACE, self._ranks.timeout / 4)
+        self._keys = f"{self._ranks.keys}/{exchange.name}/load"
+        self._turn, self._has_failed = 0, False  # the calls that were begun
+        self._group = None
+        self._taking_part(self._connect)
 
     def all_gather(self, own, everyones):
-        mine = _tensor_of(own).to(self._device, copy=True)
-        parts = [torch.empty_like(mine) for _ in range(self._ranks.size)]
-        self._call(lambda: distributed.all_gather(parts, mine, self._group, async_op=True))
-        _tensor_of(everyones).copy_(torch.cat(parts))
+        mine = _tensor_of(own)
+        parts = list(_tensor_of(everyones).chunk(self._ranks.size)) if len(own) else []
+        # Room of its own: after a time-out the group may still write to it.
+        rooms = [torch.empty_like(part) for part in parts]
+        self._call(lambda: self._group.allgather([rooms], [mine.clone()]))
+        for part, room in zip(parts, rooms):
+            part.copy_(room)
 
     def broadcast(self, data, root):
-        # Room of its own: after a time-out the group may still write to it.
-        room, is_root = _tensor_of(data), root == self._ranks.rank
-        sent = (room.to(self._device, copy=True) if is_root
-                else torch.empty(len(data), dtype=torch.uint8, device=self._device))
-        source = distributed.get_global_rank(self._group, root)
-        self._call(lambda: distributed.broadcast(sent, source, self._group, async_op=True))
+        whole, is_root = _tensor_of(data), root == self._ranks.rank
+        room = whole.clone() if is_root else torch.empty_like(whole)
+        options = distributed.BroadcastOptions()
+        options.rootRank, options.rootTensor = root, 0
+        self._call(lambda: self._group.broadcast([room], options))
         if not is_root:
-            room.copy_(sent)
+            whole.copy_(room)
 
-    def end(self):
-        """The load is over. Where it has failed, others may still ask where this rank is."""
+    def end(self, error=None):
+        """The load is over. error: what this rank alone failed with, for those that wait for it."""
         with contextlib.suppress(UnreachableError):
-            if not self._has_failed:
+            if error is not None and not self._has_failed:
+                self._exchange.tell_failed(error)
+            elif not self._has_failed:
                 self._ranks.ask("delete_key", self._key(self._ranks.rank))
+                self._ranks.ask("delete_key", f"{self._keys}/0/{self._ranks.rank}")  # gloo's
                 return
+            # Others may still ask where this rank is.
             self._ranks.ask("set", self._key(self._ranks.rank), str(-self._turn))
+            self._let_go()
             if self._ranks.rank == 0:  # this process may hold the job's store
                 self._ranks.until(self._have_ended, 2 * self._grace)
 
+    def _let_go(self):
+        """Of the group: its end waits for what is under way, and nobody waits for that."""
+        group, self._group = [self._group], None
+        threading.Thread(target=group.clear, name="cairn: end of a group", daemon=True).start()
+
+    def _connect(self):
+        store = distributed.PrefixStore(self._keys, self._ranks.store())
+        limit = datetime.timedelta(seconds=self._ranks.timeout)
+        self._group = distributed.ProcessGroupGloo(store, self._ranks.rank, self._ranks.size, limit)
+
     def _call(self, begin):
-        """Errors: UnreachableError when the group fails, which it does for ranks that are gone."""
+        def work():
+            under_way = begin()
+            self._ranks.until(lambda: self._is_over(under_way), self._ranks.timeout)
+            under_way.wait(datetime.timedelta(seconds=self._grace))
+
+        self._taking_part(work)
+
+    def _is_over(self, work):
+        if work.is_completed():
+            return True
+        if self._watch.is_stopped:
+            raise CancelledError("the load was stopped")
+        self._raise_told()
+        return False
+
+    def _taking_part(self, work):
+        """Errors: that of another rank, if it says one; UnreachableError when the group fails, as it
+        does for ranks that are gone."""
         self._turn += 1
         self._ranks.ask("set", self._key(self._ranks.rank), str(self._turn))
         try:
-            with _on(self._device):
-                begin().wait(self._limit)
+            work()
         except RuntimeError as error:
             self._has_failed = True
-            with contextlib.suppress(UnreachableError):
-                self._ranks.until(lambda: not self._behind(), self._grace)
-                self.missing = self._behind()
-            raise UnreachableError(self._failure(error), "see whether it still runs") from error
+            self._raise_failure_of_others()
+            raise UnreachableError(self._failure(error), "see whether it still runs; timeout= waits "
+                                   "longer") from error
+
+    def _raise_failure_of_others(self):
+        with contextlib.suppress(UnreachableError):
+            self._ranks.until(lambda: self._exchange.find_failed() or not self._behind(),
+                              self._grace)
+            self.missing = self._behind()
+            self._raise_told()
+
+    def _raise_told(self):
+        """What another rank has failed with, if one has said so."""
+        failed = self._exchange.find_failed()
+        if failed is not None:
+            self._has_failed = True
+            rank, number, message, hint = failed
+            raise error_of(number, f"{self._ranks.named([rank])}: {message}", hint)
 
     def _failure(self, error):
+        own = self._ranks.named([self._ranks.rank])
         if self.missing:
-            return (f"{self._ranks.named(self.missing)} did not answer "
-                    f"{self._ranks.named([self._ranks.rank])}, which loads together with it")
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"the process group that loads has failed: {told}"
+            return f"{self._ranks.named(self.missing)} did not answer {own}, which loads with it"
+        with contextlib.suppress(UnreachableError):
+            ended = [rank for rank, turn in enumerate(self._turns()) if turn < 0]
+            if ended:
+                return f"{self._ranks.named(ended)} no longer waited for {own}"
+        told = _WHERE_GLOO_WAS.sub("", str(error)).partition(". ")[0].splitlines()
+        return f"the ranks that load lost each other: {told[0] if told else 'unknown'}"
 
     def _behind(self):
-        """The ranks that have not come to this call."""
-        return [rank for rank, turn in enumerate(self._turns()) if abs(turn) < self._turn]
+        """The ranks that have not come to this call: rather those that have not ended."""
+        behind = {rank: turn for rank, turn in enumerate(self._turns()) if abs(turn) < self._turn}
+        return [rank for rank, turn in behind.items() if turn >= 0] or list(behind)
 
     def _have_ended(self):
         """Whether all have that came to the call."""
@@ -88,23 +146,7 @@ class LoadTalk:
         return [0 if each is None else int(each) for each in told]
 
     def _key(self, rank):
-        return f"{self._keys}/{rank}"
-
-
-def device_of(group):
-    """Where tensors must lie that a process group sends: the current device, of those it knows."""
-    types = group._device_types
-    if torch.device("cpu") in types:
-        return torch.device("cpu")
-    index = torch.get_device_module(types[0]).current_device()
-    return torch.device(types[0].type, index)
-
-
-def _on(device):
-    """Threads of the library begin on the first device."""
-    if device.type == "cpu":
-        return contextlib.nullcontext()
-    return torch.get_device_module(device).device(device)
+        return f"{self._keys}/at/{rank}"
 
 
 def _tensor_of(view):

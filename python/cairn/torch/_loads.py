@@ -12,22 +12,22 @@ import contextlib
 from .._checkpoint import Checkpoint
 from .._rank_group import RankGroup
 from ..errors import BusyError, UsageError
+from ..store import name_of
 from . import _load_talk, _outcomes
 from ._ranks import TIMEOUT, Ranks
 
 
 def load(store, tag, group, timeout, fill):
-    """fill(checkpoint): loads into what this rank wants, by one checkpoint.load(). Returns what it
-    does. Errors: its; those of other ranks, with their numbers; UsageError for ranks that load
-    another tag; UnreachableError."""
+    """tag: as Store.load() takes it. fill(checkpoint): loads what this rank wants, by one
+    checkpoint.load(). Returns what it does. Errors: its; those of other ranks, with their numbers;
+    UsageError for ranks that load another tag; UnreachableError."""
     ranks = Ranks.of(group, timeout=TIMEOUT if timeout is None else timeout)
     if ranks.size == 1:
-        return fill(Checkpoint(store, tag))
-    together = _Together(ranks, group)
+        return fill(Checkpoint(store, name_of(tag)))
+    together = _Together(ranks)
     try:
-        checkpoint = together.open(store, tag)
-        return fill(checkpoint)
-    except Exception as error:
+        return fill(together.open(store, tag))
+    except BaseException as error:
         together.withdraw(error)
         raise
 
@@ -35,29 +35,35 @@ def load(store, tag, group, timeout, fill):
 class _Together:
     """One load."""
 
-    def __init__(self, ranks, group):
-        self._ranks, self._group = ranks, group
+    def __init__(self, ranks):
+        self._ranks = ranks
         self._exchange = ranks.exchange()
-        self._is_over = False  # nobody waits for this rank's word
+        self._is_over = True  # nobody waits for this rank's word
 
     def open(self, store, tag):
         """The Checkpoint of rank 0's tag. Errors: those of opening it."""
-        if self._ranks.rank != 0:
-            told = self._exchange.broadcast()
-            self._is_over = "error" in told
-            _outcomes.raise_failed(None, told)
-            return self._opened_alike(store, tag, told)
-        opened, failed = _outcomes.tried(lambda: Checkpoint(store, tag, self))
-        self._is_over = failed is not None
-        self._exchange.broadcast(opened if failed is not None else {
-            "asked": tag, "tag": opened.tag, "manifest": opened.manifest})
-        _outcomes.raise_failed(failed, {})
+        if self._ranks.rank == 0:
+            return self._open_first(store, tag)
+        told = self._exchange.broadcast()
+        _outcomes.raise_failed(None, told)
+        self._is_over = False
+        return self._open_alike(store, tag, told)
+
+    def _open_first(self, store, tag):
+        opened, failed = _outcomes.tried(lambda: Checkpoint(store, name_of(tag), self))
+        if failed is not None:
+            self._exchange.broadcast(opened)
+            self._exchange.settle()  # this process may hold the job's store, and end
+            raise failed
+        self._exchange.broadcast({"asked": name_of(tag), "tag": opened.tag,
+                                  "manifest": opened.manifest})
+        self._is_over = False
         return opened
 
-    def _opened_alike(self, store, tag, told):
-        if tag != told["asked"]:
-            raise UsageError(f"this rank loads '{tag}', {self._ranks.named([0])} '{told['asked']}'",
-                             "ranks that load together give the same tag")
+    def _open_alike(self, store, tag, told):
+        if name_of(tag) != told["asked"]:
+            raise UsageError(f"this rank loads '{name_of(tag)}', {self._ranks.named([0])} "
+                             f"'{told['asked']}'", "ranks that load together give the same tag")
         opened = Checkpoint(store, told["tag"], self)
         if opened.manifest != told["manifest"]:
             raise BusyError(f"the tag '{told['tag']}' was replaced while it was being loaded",
@@ -65,23 +71,27 @@ class _Together:
         return opened
 
     @contextlib.contextmanager
-    def lent(self, request):
-        """While the library loads by a `cairn_load_request`. Errors: those of ranks that cannot."""
+    def lent(self, request, watch):
+        """While the library loads by a `cairn_load_request`. watch: of the call. Errors: those of
+        ranks that cannot."""
         self._is_over = True
         answer = _outcomes.answered(self._exchange, {}, lambda _: {})
         _outcomes.raise_failed(None, answer)
-        talk = _load_talk.LoadTalk(self._ranks, self._group, self._exchange.name)
+        talk = _load_talk.LoadTalk(self._exchange, watch)
         lent = RankGroup(self._ranks.rank, self._ranks.size, self._ranks.timeout, talk)
         request.group = lent.pointer()
         try:
             yield
-        except Exception as error:
-            raise lent.failed or error from None
-        finally:
-            talk.end()
+        except BaseException as error:
+            reason = error if not isinstance(error, Exception) else lent.failed or error
+            # What the library fails with it tells all ranks; what its callbacks do, nobody else does.
+            is_own = reason is not error or not isinstance(reason, Exception)
+            talk.end(_outcomes.told(reason)["error"] if is_own else None)
+            raise reason from None
+        talk.end()
 
     def withdraw(self, error):
         """This rank cannot load: the others hear it, if they still wait."""
         if not self._is_over:
             self._is_over = True
-            _outcomes.answered(self._exchange, _outcomes.told(error), None)
+            _outcomes.withdraw(self._exchange, error)

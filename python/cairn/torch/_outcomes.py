@@ -8,20 +8,55 @@ from ..errors import CancelledError, Error, UnreachableError, UsageError, error_
 _SETTLE_WITHOUT_ALL = 1.0  # seconds
 
 
-def answered(exchange, mine, work):
+def answered(exchange, mine, work, failed=None):
     """Rank 0's answer to what all ranks say: what work(told) returns, or its error; where a rank
-    failed before or is missing, that, and no work is done ("unused")."""
+    failed before or is missing, that, and no work is done ("unused"). failed: what this rank has
+    failed with, which `mine` tells."""
+    if _is_interrupt(failed):
+        leave(exchange, mine)
+        return {**mine, "unused": True}
     if exchange.ranks.rank != 0:
         return heard(exchange, mine)
-    all_told, missing = tried(lambda: _gathered(exchange, mine))
-    answer = answer_to(exchange.ranks, all_told, missing, work)
+    try:
+        all_told, missing = tried(lambda: _gathered(exchange, mine))
+        answer = answer_to(exchange.ranks, all_told, missing, work)
+    except BaseException as interrupt:
+        exchange.broadcast(told(interrupt))
+        raise
     tell(exchange, answer, missing)
     return answer
 
 
+def withdraw(exchange, error):
+    """This rank cannot do its part: it fails on all."""
+    answered(exchange, told(error), None, error)
+
+
+def leave(exchange, mine):
+    """Says so without a wait: this rank ends."""
+    with contextlib.suppress(UnreachableError):
+        if exchange.ranks.rank != 0:
+            exchange.gather(mine)
+            exchange.skip_broadcast()
+            return
+        exchange.skip_turn()
+        exchange.broadcast(mine)
+
+
+def _is_interrupt(failed):
+    """Of the program, which goes where the user wants it to."""
+    return failed is not None and not isinstance(failed, Exception)
+
+
+def _has_waited(mine):
+    """Whether this rank has waited in vain before: another wait would be too."""
+    number, message, _ = mine.get("error", (0, "", ""))
+    return number == UnreachableError.number and not names_rank(message)
+
+
 def _gathered(exchange, mine):
-    """Errors: that of this rank, where it has waited in vain before; another wait would be too."""
-    if mine.get("error", [0])[0] != UnreachableError.number:
+    """Errors: that of this rank, where it has waited in vain."""
+    if not _has_waited(mine):
         return exchange.gather(mine)
     exchange.skip_turn()
     raise error_of(*mine["error"])
@@ -29,6 +64,9 @@ def _gathered(exchange, mine):
 
 def heard(exchange, mine):
     """On others than rank 0."""
+    if _has_waited(mine):
+        leave(exchange, mine)
+        return mine
     try:
         exchange.gather(mine)
     except (TypeError, ValueError, UsageError) as error:  # it cannot be said
@@ -54,16 +92,18 @@ def tell(exchange, answer, missing):
             exchange.forget_failed()
 
 
-def tried(work):
+def tried(work, kinds=Exception):
     """What it returned, and None; or what others are told of its error, and the error."""
     try:
         return work(), None
-    except Exception as error:  # whatever it is, the other ranks wait for an answer
+    except kinds as error:  # whatever it is, the other ranks wait for an answer
         return told(error), error
 
 
 def told(error):
     """How an error is said to others."""
+    if not isinstance(error, Exception):
+        error = CancelledError(f"it was interrupted ({type(error).__name__})", "save or load again")
     if not isinstance(error, Error):
         error = Error(f"{type(error).__name__}: {error}")
     return {"error": [error.number, error.message, error.hint]}

@@ -9,6 +9,8 @@ how they come to the same one: _joining.py.
 
 import itertools
 import json
+import math
+import numbers
 import os
 import secrets
 import threading
@@ -27,7 +29,15 @@ _NOTHING = "-"  # what no key holds
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2e-4, 0.1  # seconds between two looks
 
 _lock = threading.Lock()
-_job = [None, {}]  # the job's store; the Numbers of its groups, by their members
+# The job's store; the Numbers of its groups, by their names; a connection of our own to it.
+_job = [None, {}, None]
+
+
+def check_timeout(timeout):
+    """Errors: UsageError."""
+    is_number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
+    if not (is_number and 0 < timeout < math.inf):
+        raise UsageError(f"timeout is {timeout!r}", "it is a number of seconds, above 0")
 
 
 def named(ranks):
@@ -82,14 +92,19 @@ class Ranks:
         if not (dist.is_available() and dist.is_initialized()):
             raise UsageError("torch.distributed is not initialized",
                              "call init_process_group() before saves by several ranks")
+        check_timeout(timeout)
         group = group if group is not None else dist.group.WORLD
+        is_group = isinstance(group, dist.ProcessGroup)
+        if not is_group and group is not dist.GroupMember.NON_GROUP_MEMBER:
+            raise UsageError(f"group is {group!r}, which is no process group",
+                             "give what torch.distributed.new_group() returns, or None")
         if dist.get_rank(group) < 0:
-            raise UsageError(f"rank {dist.get_rank()} is not in the group that saves")
+            raise UsageError(f"rank {dist.get_rank()} is not in the group of this call")
         labels = distributed_ranks(group)
         store = _job_store() if len(labels) > 1 else None
-        return cls(dist.get_rank(group), len(labels), store,
-                   name=f"cairn/{_members(labels)}", labels=labels, timeout=timeout,
-                   numbers=_numbers_of(store, labels))
+        name = f"cairn/{_members(labels)}/{getattr(group, 'group_name', '')}"
+        return cls(dist.get_rank(group), len(labels), store, name=name, labels=labels,
+                   timeout=timeout, numbers=_numbers_of(store, name))
 
     def __repr__(self):
         return f"cairn.torch.Ranks({self.rank} of {self.size})"
@@ -132,16 +147,18 @@ class Ranks:
         """Calls a method of the store, none that waits. Errors: UnreachableError when who holds it is
         gone."""
         try:
-            if self._own_store is None:
-                # A connection of its own: a wait does not hold up what else asks the job's store.
-                clone = getattr(self._store, "clone", None)
-                self._own_store = clone() if clone is not None else self._store
-            return getattr(self._own_store, question)(*arguments)
+            return getattr(self.store(), question)(*arguments)
         except RuntimeError as error:
             told = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UnreachableError(
                 f"the job's store does not answer {self.named([self.rank])}: {told}",
                 f"{self.named([0])} or the launcher, which holds it, may have ended") from error
+
+    def store(self):
+        """The connection to the job's store, for others that take a store of torch.distributed."""
+        if self._own_store is None:
+            self._own_store = _connection_to(self._store)
+        return self._own_store
 
     def read(self, key):
         """What a key that is deleted now and then holds, as bytes; None when it is not there. A get
@@ -183,12 +200,36 @@ def _members(labels):
     return f"{zlib.crc32(json.dumps(labels).encode()):08x}-{len(labels)}"
 
 
-def _numbers_of(store, labels):
+def _numbers_of(store, name):
     """Those of all Ranks of the group while the job has this store."""
     with _lock:
         if _job[0] is not store:
-            _job[:] = [store, {}]
-        return _job[1].setdefault(labels, Numbers())
+            _job[:] = [store, {}, None]
+        return _job[1].setdefault(name, Numbers())
+
+
+def _connection_to(store):
+    """One for all Ranks of the job: what it is asked does not wait for what else asks the store. When
+    who holds the store is gone, this connection says so, while a new one would wait for it."""
+    with _lock:
+        if _job[0] is not store:
+            return _cloned(store)
+        if _job[2] is None:
+            _job[2] = _cloned(store)
+        return _job[2]
+
+
+def _forget_connection():
+    _job[2] = None  # it is the parent's
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connection)
+
+
+def _cloned(store):
+    clone = getattr(store, "clone", None)
+    return store if clone is None else clone()
 
 
 def _job_store():

@@ -1,23 +1,24 @@
 """What the library has the ranks of a save tell each other: which bytes they hold, by digests."""
 
 from .. import _rank_group
-from ..errors import UnreachableError, error_of
+from ..errors import CancelledError, UnreachableError, error_of
 from ._exchange import VALUE_BYTES
 
 
-def group_of(exchange):
-    """The RankGroup of a save's exchange."""
+def group_of(exchange, watch):
+    """The RankGroup of a save's exchange. watch: of the call that it is lent to."""
     ranks = exchange.ranks
-    return _rank_group.RankGroup(ranks.rank, ranks.size, ranks.timeout, _SaveTalk(exchange))
+    return _rank_group.RankGroup(ranks.rank, ranks.size, ranks.timeout,
+                                 _SaveTalk(exchange, watch))
 
 
 class _SaveTalk:
     """Through the job's key-value store, as all talk of saves: no collective gets in the way of the
     training's. Rank 0 puts together what all say, as many words as there are ranks."""
 
-    def __init__(self, exchange):
+    def __init__(self, exchange, watch):
         self._exchange, self._bytes = exchange, exchange.of_bytes("group")
-        self.missing = []
+        self._watch, self.missing = watch, []
 
     def all_gather(self, own, everyones):
         size = self._exchange.ranks.size
@@ -40,6 +41,8 @@ class _SaveTalk:
             raise
 
     def _look(self):
+        if self._watch.is_stopped:
+            raise CancelledError("the save was stopped")
         failed = self._exchange.find_failed()
         if failed is not None:
             rank, number, message, hint = failed

@@ -39,7 +39,7 @@ class Begun:
         """Lets the other ranks know when this one cannot finish."""
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             if self.exchange is not None:
                 _together.withdraw(self.exchange, error, self.by_digest)
             raise

@@ -12,7 +12,6 @@ import torch
 from torch import distributed
 
 from ..errors import Error, UsageError
-from . import _load_talk
 
 _BATCH_BYTES = 4 << 20  # what is larger travels alone
 _UNDER_WAY_BYTES = 256 << 20
@@ -94,7 +93,7 @@ class Exchange:
         if error is not None:
             text = b"!" + str(error).encode()[:_TOLD_BYTES - 1]
             own[:len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-        own = own.to(_load_talk.device_of(self._group))
+        own = own.to(_device_of(self._group))
         told = [torch.empty_like(own) for _ in range(self._ranks)]
         distributed.all_gather(told, own, self._group)
         if error is not None:
@@ -121,7 +120,7 @@ class Exchange:
             passing.finish()
 
     def _passing(self, batch, sources, targets):
-        device, is_owner = _load_talk.device_of(self._group), batch[0].owner == self._rank
+        device, is_owner = _device_of(self._group), batch[0].owner == self._rank
         if len(batch) == 1:  # as it lies, where it can
             box = batch[0].box
             lying = sources[box] if is_owner else targets[box][0]
@@ -149,6 +148,14 @@ class Exchange:
             return [distributed.isend(room, rank, group=self._group)
                     for rank in ranks if rank != owner]
         return [distributed.irecv(room, owner, group=self._group)]
+
+
+def _device_of(group):
+    """Where tensors must lie that a process group sends: the current device, of those it knows."""
+    types = group._device_types
+    if torch.device("cpu") in types:
+        return torch.device("cpu")
+    return torch.device(types[0].type, torch.get_device_module(types[0]).current_device())
 
 
 def _batches(shared):

@@ -85,7 +85,8 @@ def _agreed(ranks, topic, mine, decide):
 
 class _Lookout:
     """What rank 0 does about ranks that wait for something else meanwhile. Who is behind hears so
-    and is waited for; where this one is behind, or nobody knows, it gives up."""
+    and is waited for; where this one is behind, or nobody knows, it gives up, and all that wait for
+    something else hear so."""
 
     def __init__(self, ranks, topic, step):
         self._ranks, self._topic, self._step = ranks, topic, step
@@ -95,19 +96,43 @@ class _Lookout:
     def __call__(self):
         """Errors: UsageError naming the rank."""
         for rank in itertools.islice(self._others, min(_LOOKED_AT, self._ranks.size - 1)):
-            place = _joining.place_of(self._ranks, rank)
-            is_elsewhere = place is not None and place.topic != self._topic
-            if is_elsewhere and (rank, place.number) not in self._sent_away:
-                self._meet(rank, place)
+            place = self._elsewhere(rank)
+            if place is None:
+                continue
+            error = self._unlike(rank, place)
+            if self._ahead(place) <= 0:
+                self._send_away(rank, place)
+            if self._ahead(place) >= 0:
+                self._ranks.until(self._send_all_away, _joining.grace(self._ranks))
+                raise error
 
-    def _meet(self, rank, place):
-        ahead = 0 if None in (self._step, place.step) else place.step - self._step
-        error = _unlike(self._ranks, rank, place.topic, place.step, self._topic, self._step)
-        if ahead <= 0:
-            self._sent_away.add((rank, place.number))
-            _joining.send_away(self._ranks, rank, place, _outcomes.told(error)["error"])
-        if ahead >= 0:
-            raise error
+    def _elsewhere(self, rank):
+        """Where a rank waits for something else; None of others, and once it was sent away."""
+        place = _joining.place_of(self._ranks, rank)
+        is_elsewhere = place is not None and place.topic != self._topic
+        is_new = is_elsewhere and (rank, place.number) not in self._sent_away
+        return place if is_new else None
+
+    def _ahead(self, place):
+        return 0 if None in (self._step, place.step) else place.step - self._step
+
+    def _unlike(self, rank, place):
+        return _unlike(self._ranks, rank, place.topic, place.step, self._topic, self._step)
+
+    def _send_away(self, rank, place):
+        self._sent_away.add((rank, place.number))
+        error = _outcomes.told(self._unlike(rank, place))["error"]
+        _joining.send_away(self._ranks, rank, place, error)
+
+    def _send_all_away(self):
+        """Each once: who has heard it may wait for the next save already. Some may be yet to come,
+        so it is for a while that this is false."""
+        gone = {rank for rank, _ in self._sent_away}
+        for rank in range(1, self._ranks.size):
+            place = None if rank in gone else self._elsewhere(rank)
+            if place is not None and self._ahead(place) <= 0:
+                self._send_away(rank, place)
+        return len(gone) == self._ranks.size - 1
 
 
 def _unlike(ranks, rank, tag, step, own_tag, own_step):
@@ -149,11 +174,11 @@ def save(store, exchange, request, boxes, base_boxes=(), structure=None, by_dige
                 part = _saving.Part(store, own, boxes, base_boxes)
         return {"part": part.name, "structure": structure and vars(structure)}
 
-    mine, failed = _outcomes.tried(store_part)
+    mine, failed = _outcomes.tried(store_part, BaseException)
     is_unused = False
     try:
         answer = _outcomes.answered(
-            exchange, mine, lambda told: {"result": _commit(store, request, told)})
+            exchange, mine, lambda told: {"result": _commit(store, request, told)}, failed)
         is_unused = answer.get("unused", False)
     finally:
         if part is not None:
@@ -165,11 +190,12 @@ def save(store, exchange, request, boxes, base_boxes=(), structure=None, by_dige
 def _part_of_shared(store, exchange, request, boxes, base_boxes):
     """A part of which others may store what this rank holds too. When one fails before all know
     who stores what, the others hear it instead of waiting."""
-    group = _save_talk.group_of(exchange)
+    group = _save_talk.group_of(exchange, request.watch)
     try:
         return _saving.Part(store, request, boxes, base_boxes, group)
-    except Exception as error:
-        reason = group.failed or error
+    except BaseException as error:
+        was_interrupted = not isinstance(error, Exception)
+        reason = error if was_interrupted else group.failed or error
         told = _outcomes.told(reason)["error"]
         if not _outcomes.names_rank(told[1]):
             exchange.tell_failed(told)
@@ -180,7 +206,7 @@ def withdraw(exchange, error, by_digest=False):
     """Instead of save() on a rank that cannot: it fails on all, as if storing the part had."""
     if by_digest:
         exchange.tell_failed(_outcomes.told(error)["error"])
-    _outcomes.answered(exchange, _outcomes.told(error), None)
+    _outcomes.withdraw(exchange, error)
 
 
 def _commit(store, request, told):
