@@ -96,8 +96,8 @@ class StagedLoad {
   virtual std::vector<std::string> notes() const = 0;
 };
 
-/// Where a load by ranks has buckets of chunks on their way. At its end nothing is under way, unless
-/// it was abandoned.
+/// Where a load by ranks has buckets of chunks on their way. At its end nothing is under way,
+/// unless it was abandoned.
 /// Threads: the one that opened it; on_host() takes any.
 class PassedBuckets {
  public:
