@@ -33,8 +33,9 @@ Result<unsigned> device_count();
 Result<unsigned> current_device();
 
 /// Makes a device the calling thread's current one, for good: for threads of our own, so that their
-/// end does not go back to a device that they never used. Errors: kFailed, also when there is no
-/// such device.
+/// end does not go back to a device that they never used. As in a DeviceScope, the thread may do
+/// from then on what CUDA forbids because another one captures a graph. Errors: kFailed, also when
+/// there is no such device.
 Status use_device(unsigned device);
 
 /// Makes a device the calling thread's current one for as long as it lives, and then the one that

@@ -78,4 +78,9 @@ class Event {
 /// does not. Errors: kFailed.
 Status wait_for(Stream stream, const Event& event);
 
+/// Whether all that was enqueued in the stream is done. Enqueues nothing, so it may be asked as
+/// often as one likes behind work that does not end: a stream that is full makes who adds to it
+/// wait. Errors: kFailed with what failed of the work.
+Result<bool> is_done(Stream stream);
+
 }  // namespace cairn::gpu

@@ -19,6 +19,7 @@ class HostBuckets final : public PassedBuckets {
   Status wait(gpu::Stream) override { return {}; }
   Status copy(gpu::Stream, const uint8_t*, const Box&, const TargetBox&) override;
   Result<ByteSpan> on_host(gpu::Stream, ByteSpan bytes, AlignedBuffer&) override { return bytes; }
+  void abandon() override {}  // a broken MemoryTransport has nothing under way
 
  private:
   std::array<char, 2> names_ = {};

@@ -60,6 +60,18 @@ uint64_t LoadDelivery::copy_to_host(const ReadUnit& unit, const TargetBox& targe
   return common->elements() * target.item_bytes;
 }
 
+/// To a device, behind what is on its way there.
+Status LoadDelivery::put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) const {
+  uint64_t bytes = 0;
+  for (const TargetBox* target : unit.targets) {
+    const auto common = intersect(unit.box, target->box);
+    if (common) bytes += common->elements() * target->item_bytes;
+  }
+  CAIRN_CHECK(staged_->put(std::move(unit), fill));
+  count_done(bytes);
+  return {};
+}
+
 /// What goes to one of the devices.
 StagedUnit LoadDelivery::staged_unit(const ReadUnit& unit, unsigned device) const {
   StagedUnit staged{device, bytes_of(unit), targets_[unit.targets.front()].item_bytes, unit.box};
@@ -81,7 +93,7 @@ Status LoadDelivery::scatter(const ReadUnit& unit, ByteSpan decoded) const {
     }
   }
   for (const unsigned device : devices) {
-    CAIRN_CHECK(staged_->put(staged_unit(unit, device), [&](MutableBytes room) -> Status {
+    CAIRN_CHECK(put(staged_unit(unit, device), [&](MutableBytes room) -> Status {
       std::copy(decoded.begin(), decoded.end(), room.begin());
       return {};
     }));
@@ -100,7 +112,7 @@ Status LoadDelivery::send(const ReadUnit& unit, unsigned plane_item_bytes,
     named.chunk = chunk;
     return about(named, other_digest(copy));
   };
-  return staged_->put(std::move(staged), fill);
+  return put(std::move(staged), fill);
 }
 
 Error LoadDelivery::about(const ReadUnit& unit, Error error) const {

@@ -29,7 +29,7 @@ class LoadDelivery {
   /// Whether all that want the unit are on one device, which can check it as well.
   bool is_of_one_device(const ReadUnit& unit) const;
 
-  /// Bytes that were put where they go.
+  /// Bytes that were put where they go, or are on their way to a device.
   void count_done(uint64_t bytes) const;
   /// Copies checked bytes to all that want them.
   Status scatter(const ReadUnit& unit, ByteSpan decoded) const;
@@ -43,6 +43,7 @@ class LoadDelivery {
   Error about(const ReadUnit& unit, Error error) const;
 
  private:
+  Status put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) const;
   StagedUnit staged_unit(const ReadUnit& unit, unsigned device) const;
   uint64_t copy_to_host(const ReadUnit& unit, const TargetBox& target, ByteSpan decoded) const;
 

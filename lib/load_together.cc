@@ -1,6 +1,7 @@
 #include "lib/load_together.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -15,6 +16,24 @@
 
 namespace cairn {
 namespace {
+
+/// Sees to it, however passing on ends, that no broadcast is under way in the buckets when they go.
+class BucketsEnd {
+ public:
+  BucketsEnd(gpu::Transport& transport, PassedBuckets& buckets)
+      : transport_(transport), buckets_(buckets) {}
+  BucketsEnd(const BucketsEnd&) = delete;
+  BucketsEnd& operator=(const BucketsEnd&) = delete;
+  ~BucketsEnd() {
+    for (const gpu::Stream stream : buckets_.streams()) {
+      if (!guard_memory([&] { return transport_.finish(stream); })) buckets_.abandon();
+    }
+  }
+
+ private:
+  gpu::Transport& transport_;
+  PassedBuckets& buckets_;
+};
 
 /// What takes part in a load that several ranks make.
 class LoadTogether {
@@ -59,6 +78,8 @@ class LoadTogether {
     }
     CAIRN_TRY(const gpu::BucketPlan plan, gpu::plan_buckets(boxes, transport_.size(), most));
     auto opened = open_buckets();
+    std::optional<BucketsEnd> end;
+    if (opened) end.emplace(transport_, **opened);
     gpu::DeviceSpan memory;
     const Status taken =
         opened ? take_memory(plan, **opened, memory) : Status(tl::unexpected(opened.error()));

@@ -162,8 +162,10 @@ void Mirror::follow(const SavePlan& plan, const std::vector<void*>& copies) {
                         tensor.boxes[0].device});
   }
   if (followed == followed_) return;
-  held_.clear();
-  for (const PlannedTensor& tensor : plan.tensors) held_.emplace_back(tensor.grid.chunk_count());
+  // Both or none: memory may run out.
+  std::vector<HeldDigests> held;
+  for (const PlannedTensor& tensor : plan.tensors) held.emplace_back(tensor.grid.chunk_count());
+  held_ = std::move(held);
   followed_ = std::move(followed);
 }
 

@@ -96,7 +96,8 @@ class StagedLoad {
   virtual std::vector<std::string> notes() const = 0;
 };
 
-/// Where a load by ranks has buckets of chunks on their way. At its end nothing is under way.
+/// Where a load by ranks has buckets of chunks on their way. At its end nothing is under way,
+/// unless it was abandoned.
 /// Threads: the one that opened it; on_host() takes any.
 class PassedBuckets {
  public:
@@ -116,6 +117,10 @@ class PassedBuckets {
                       const TargetBox& target) = 0;
   /// Bytes of a bucket, in the host's memory: themselves, or a copy in `room`.
   virtual Result<ByteSpan> on_host(gpu::Stream stream, ByteSpan bytes, AlignedBuffer& room) = 0;
+  /// The transport is broken, and what it has under way in the streams may never end: their end is
+  /// not waited for any more, and the buckets' memory is left to the process. What copy() has
+  /// enqueued is still done before the end.
+  virtual void abandon() = 0;
 };
 
 }  // namespace cairn

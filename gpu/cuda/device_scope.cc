@@ -31,8 +31,12 @@ Result<unsigned> current_device() {
 }
 
 Status use_device(unsigned device) {
-  return cuda_status(cudaSetDevice(static_cast<int>(device)),
-                     [&] { return fmt::format("making CUDA device {} the current one", device); });
+  CAIRN_CHECK(cuda_status(cudaSetDevice(static_cast<int>(device)), [&] {
+    return fmt::format("making CUDA device {} the current one", device);
+  }));
+  auto mode = cudaStreamCaptureModeRelaxed;  // see DeviceScope::enter()
+  drop_error(cudaThreadExchangeStreamCaptureMode(&mode));
+  return {};
 }
 
 namespace {

@@ -61,4 +61,14 @@ Status wait_for(Stream stream, const Event& event) {
                      "making a stream wait for an event");
 }
 
+Result<bool> is_done(Stream stream) {
+  const cudaError_t error = cudaStreamQuery(cuda(stream));
+  if (error == cudaErrorNotReady) {
+    drop_error(error);
+    return false;
+  }
+  CAIRN_CHECK(cuda_status(error, "asking whether a stream is done"));
+  return true;
+}
+
 }  // namespace cairn::gpu

@@ -39,6 +39,10 @@ void destroy_stream(Stream stream);
 void hold_stream(Stream stream);
 void release_stream(Stream stream);
 
+/// How often somebody waited for a stream that is held, or gave memory back while one is, since
+/// this was last asked: on a device it would hang.
+uint64_t take_vain_waits();
+
 /// The devices that were current in calls for which CUDA makes a context on the current one, since
 /// this was last asked. In ascending order.
 std::vector<unsigned> take_contexts();

@@ -70,4 +70,10 @@ Status wait_for(Stream stream, const Event& event) {
   return simt::enqueue_wait(stream, recorded(event.handle()).point);
 }
 
+Result<bool> is_done(Stream stream) {
+  constexpr std::string_view kDoing = "asking whether a stream is done";
+  CAIRN_TRY(const auto end, simt::end_of(stream, kDoing));
+  return simt::is_done(end, kDoing);
+}
+
 }  // namespace cairn::gpu

@@ -68,6 +68,7 @@ struct World {
   uint64_t breaks_after = kNever;
   std::string breaks_with;
   std::map<std::string, uint64_t> launches;  ///< by the kernel's name
+  uint64_t vain_waits = 0;
 
   size_t draw(size_t below) { return random() % below; }
   Status check(std::string_view doing) const;
@@ -150,6 +151,7 @@ Status World::run_until(const Point& point, std::string_view doing) {
   while (!broken && !is_past(point)) {
     Queue* const needed = needed_for(point);
     if (needed == nullptr) {
+      ++vain_waits;
       Point at = point;
       while (!at.queue->is_held) at = at.queue->entries.front().after;
       const auto& entries = at.queue->entries;
@@ -272,6 +274,16 @@ void run_all() {
   World& all = world();
   const std::lock_guard guard(all.lock);
   while (Queue* const queue = all.draw_queue()) all.run(*queue);
+  const bool is_any_held = std::any_of(all.queues.begin(), all.queues.end(), [](const auto& queue) {
+    return queue->is_held && !queue->entries.empty();
+  });
+  if (is_any_held) ++all.vain_waits;
+}
+
+uint64_t take_vain_waits() {
+  World& all = world();
+  const std::lock_guard guard(all.lock);
+  return std::exchange(all.vain_waits, 0);
 }
 
 static void note_launch(std::string_view name) {

@@ -11,6 +11,7 @@ Result<std::unique_ptr<PassedBuckets>> DeviceBuckets::open(unsigned device,
   for (size_t i = 0; i < buckets->own_.size(); ++i) {
     CAIRN_TRY(buckets->own_[i], gpu::OwnStream::make());
     buckets->streams_[i] = buckets->own_[i].stream();
+    CAIRN_TRY(buckets->copied_[i], gpu::Event::make());
   }
   for (const gpu::Stream caller : callers) {
     gpu::Event reached;
@@ -22,6 +23,13 @@ Result<std::unique_ptr<PassedBuckets>> DeviceBuckets::open(unsigned device,
 }
 
 DeviceBuckets::~DeviceBuckets() {
+  if (is_abandoned_) {
+    // A broadcast may hang for good, and giving memory back would wait for it. It comes behind the
+    // copies to targets, which are the caller's again.
+    for (const gpu::Event& copied : copied_) static_cast<void>(copied.wait().has_value());
+    new gpu::DeviceMemory(std::move(memory_));
+    return;
+  }
   // After an error too, nothing may be under way when buckets and targets go.
   for (const gpu::OwnStream& own : own_) {
     if (own.stream().handle != nullptr) {
@@ -43,7 +51,8 @@ Status DeviceBuckets::copy(gpu::Stream stream, const uint8_t* data, const Box& b
   const gpu::BoxCopy one =
       box_copy(sub_box(chunk, box, *common), sub_box(target.memory, target.box, *common),
                common->lengths, target.item_bytes);
-  return gpu::copy_boxes(stream, {&one, 1});
+  CAIRN_CHECK(gpu::copy_boxes(stream, {&one, 1}));
+  return copied_[stream.handle == streams_[0].handle ? 0 : 1].record(stream);
 }
 
 Result<ByteSpan> DeviceBuckets::on_host(gpu::Stream stream, ByteSpan bytes, AlignedBuffer& room) {

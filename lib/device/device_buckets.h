@@ -26,6 +26,7 @@ class DeviceBuckets final : public PassedBuckets {
   Status copy(gpu::Stream stream, const uint8_t* data, const Box& box,
               const TargetBox& target) override;
   Result<ByteSpan> on_host(gpu::Stream stream, ByteSpan bytes, AlignedBuffer& room) override;
+  void abandon() override { is_abandoned_ = true; }
 
  private:
   DeviceBuckets(unsigned device, gpu::DeviceScope scope)
@@ -35,7 +36,9 @@ class DeviceBuckets final : public PassedBuckets {
   const gpu::DeviceScope scope_;
   std::array<gpu::OwnStream, 2> own_;
   std::array<gpu::Stream, 2> streams_;
+  std::array<gpu::Event, 2> copied_;  // behind the last copy to a target in each
   gpu::DeviceMemory memory_;
+  bool is_abandoned_ = false;
 };
 
 }  // namespace cairn

@@ -6,14 +6,6 @@
 namespace cairn {
 namespace {
 
-/// Whether all that was enqueued is done.
-Result<bool> is_done(gpu::Stream stream) {
-  gpu::Event event;
-  CAIRN_TRY(event, gpu::Event::make());
-  CAIRN_CHECK(event.record(stream));
-  return event.is_done();
-}
-
 /// Its device is the current one in each call.
 class OnItsDevice final : public gpu::Transport {
  public:
@@ -50,7 +42,7 @@ Result<std::unique_ptr<gpu::Transport>> DeviceStaging::join(const RankGroup& gro
   CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(group.device));
   gpu::NcclOptions options;
   options.timeout = group.timeout;
-  options.is_done = is_done;
+  options.is_done = gpu::is_done;
   options.stream = {group.stream};
   CAIRN_TRY(auto nccl, gpu::NcclTransport::use(std::move(library),
                                                static_cast<gpu::NcclComm>(group.nccl), options));

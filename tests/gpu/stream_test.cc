@@ -40,6 +40,21 @@ TEST(DeviceStream, HostMemoryThatIsNotPinnedIsTheCallersAgainAtOnce) {
   });
 }
 
+TEST(DeviceStream, AStreamIsDoneWhenAllOfItIs) {
+  in_any_order([] {
+    const Bytes content = random_content(10'000, 4);
+    PinnedMemory down = must(PinnedMemory::allocate(10'000));
+    const OnDevice memory{ByteSpan(content)};
+    must(synchronize({}));
+    const OwnStream stream = must(OwnStream::make());
+    EXPECT_TRUE(must(is_done(stream.stream())));
+    must(copy_down(stream.stream(), down.span(), memory.data()));
+    while (!must(is_done(stream.stream()))) {
+    }
+    EXPECT_EQ(Bytes(down.data(), down.data() + down.size()), content);
+  });
+}
+
 TEST(DeviceStream, EventsMakeOrderBetweenStreams) {
   in_any_order([] {
     constexpr uint64_t kBytes = 1 << 20;

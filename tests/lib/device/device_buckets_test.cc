@@ -32,11 +32,47 @@ class OrderedTransport final : public gpu::Transport {
   const unsigned device_;
 };
 
+/// One whose broadcasts hang from some on, on all ranks, as NCCL's do on the caller's communicator
+/// when a rank is gone: what comes behind them in their stream is not done before the test ends.
+class HangingTransport final : public gpu::Transport {
+ public:
+  HangingTransport(gpu::FakeGroup& group, unsigned rank, unsigned device, uint64_t broadcasts,
+                   const gpu::Event& never)
+      : ordered_(group, rank, device), left_(broadcasts), never_(never) {}
+  unsigned rank() const override { return ordered_.rank(); }
+  unsigned size() const override { return ordered_.size(); }
+  Status all_gather(ByteSpan own, MutableBytes all) override {
+    CAIRN_CHECK(status_);
+    return ordered_.all_gather(own, all);
+  }
+  Status broadcast(gpu::Stream stream, gpu::DeviceSpan bytes, unsigned root) override {
+    if (left_-- > 0) return ordered_.broadcast(stream, bytes, root);
+    left_ = 0;
+    CAIRN_CHECK(gpu::wait_for(stream, never_));
+    CAIRN_CHECK(gpu::fill_zeros(stream, bytes.data, bytes.bytes));
+    is_hung_ = true;
+    return {};
+  }
+  Status finish(gpu::Stream stream) override {
+    if (is_hung_) status_ = fail(Code::kUnreachable, "out of time");
+    CAIRN_CHECK(status_);
+    return ordered_.finish(stream);
+  }
+
+ private:
+  OrderedTransport ordered_;
+  uint64_t left_;
+  const gpu::Event& never_;
+  bool is_hung_ = false;
+  Status status_;
+};
+
 /// A staging whose ranks reach each other so.
 class JoinedStaging final : public Staging {
  public:
-  JoinedStaging(gpu::FakeGroup& group, unsigned rank, std::unique_ptr<Staging> staging)
-      : group_(group), rank_(rank), staging_(std::move(staging)) {}
+  using Join = std::function<std::unique_ptr<gpu::Transport>(const RankGroup&)>;
+  JoinedStaging(Join join, std::unique_ptr<Staging> staging)
+      : join_(std::move(join)), staging_(std::move(staging)) {}
   Status lend(unsigned device, void* memory, uint64_t bytes) override {
     return staging_->lend(device, memory, bytes);
   }
@@ -50,7 +86,7 @@ class JoinedStaging final : public Staging {
     return staging_->begin_load(choices, targets);
   }
   Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) override {
-    return std::make_unique<OrderedTransport>(group_, rank_, group.device);
+    return join_(group);
   }
   Result<std::unique_ptr<PassedBuckets>> open_buckets(const DeviceChoices& choices,
                                                       const RankGroup& group) override {
@@ -58,8 +94,7 @@ class JoinedStaging final : public Staging {
   }
 
  private:
-  gpu::FakeGroup& group_;
-  const unsigned rank_;
+  const Join join_;
   const std::unique_ptr<Staging> staging_;
 };
 
@@ -129,17 +164,23 @@ class DeviceBucketsTest : public DeviceFixture {
   std::vector<Status> load_all(std::vector<Rank>& ranks) {
     gpu::FakeGroup group(kRanks);
     return as_ranks(group, [&](unsigned rank, const RankGroup&) -> Status {
-      JoinedStaging staging(group, rank, gpu::must(open_staging(small_options())));
-      RankGroup over_nccl;
-      over_nccl.nccl = &group;
-      over_nccl.device = rank % 2;
-      LoadRequest& request = ranks[rank].request;
-      request.devices.staging = &staging;
-      request.call.threads = 2;
-      CAIRN_TRY(const auto checkpoint, open_tag(*store_, "t"));
-      CAIRN_TRY(ranks[rank].result, load_together(*checkpoint, request, over_nccl));
-      return {};
+      const auto join = [&](const RankGroup& joined) {
+        return std::make_unique<OrderedTransport>(group, rank, joined.device);
+      };
+      JoinedStaging staging(join, gpu::must(open_staging(small_options())));
+      return load_on(ranks[rank], rank, staging);
     });
+  }
+
+  Status load_on(Rank& rank, unsigned number, JoinedStaging& staging) {
+    RankGroup over_nccl;
+    over_nccl.nccl = this;
+    over_nccl.device = number % 2;
+    rank.request.devices.staging = &staging;
+    rank.request.call.threads = 2;
+    CAIRN_TRY(const auto checkpoint, open_tag(*store_, "t"));
+    CAIRN_TRY(rank.result, load_together(*checkpoint, rank.request, over_nccl));
+    return {};
   }
 };
 
@@ -182,6 +223,41 @@ TEST_F(DeviceBucketsTest, EveryRankHasItsOwnWishes) {
       EXPECT_EQ(0, std::memcmp(&turned[2 * (300 * column + row)], &bytes_[at], 2));
       EXPECT_EQ(0, std::memcmp(&wide[2 * at + 2], &bytes_[at], 2)) << "the high half of an F32";
     }
+  }
+}
+
+/// The error comes to the caller, who alone can end what hangs.
+TEST_F(DeviceBucketsTest, NobodyWaitsForABroadcastThatHangs) {
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    draw_schedule(seed);
+    const gpu::OwnStream stalled = gpu::must(gpu::OwnStream::make());
+    const gpu::OnDevice memory(16);
+    gpu::Event never = gpu::must(gpu::Event::make());
+    gpu::simt::hold_stream(stalled.stream());
+    gpu::must(gpu::fill_zeros(stalled.stream(), memory.data(), 16));
+    gpu::must(never.record(stalled.stream()));
+    gpu::simt::take_vain_waits();
+    {
+      std::vector<Rank> ranks = ranks_that_want_all();
+      gpu::FakeGroup group(kRanks);
+      std::vector<std::unique_ptr<JoinedStaging>> stagings;
+      for (unsigned rank = 0; rank < kRanks; ++rank) {
+        const auto join = [&, rank](const RankGroup& joined) {
+          return std::make_unique<HangingTransport>(group, rank, joined.device, seed % 3, never);
+        };
+        stagings.push_back(
+            std::make_unique<JoinedStaging>(join, gpu::must(open_staging(small_options()))));
+      }
+      const auto ended = as_ranks(group, [&](unsigned rank, const RankGroup&) {
+        return load_on(ranks[rank], rank, *stagings[rank]);
+      });
+      EXPECT_EQ(gpu::simt::take_vain_waits(), 0u) << seed;
+      for (const Status& status : ended) {
+        EXPECT_TRUE(fails_with(Code::kUnreachable, status)) << seed;
+      }
+      gpu::simt::release_stream(stalled.stream());
+    }
+    gpu::must(gpu::synchronize(stalled.stream()));
   }
 }
 

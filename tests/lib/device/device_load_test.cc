@@ -58,6 +58,31 @@ TEST_F(DeviceLoadTest, FillsWholeTensorsAndBoxes) {
                96 * 2048);
 }
 
+/// As they do of a load into the host's memory.
+TEST_F(DeviceLoadTest, CountersTellHowFarItIs) {
+  const Shape shape = {96, 1024};
+  const Bytes data = noise(96 * 2048, 9), zeros(96 * 2048);
+  SaveRequest request;
+  request.tag = "t";
+  request.tensors.push_back({"w", Dtype::kBF16, shape, whole_box(shape), data.data()});
+  request.tensors.push_back({"z", Dtype::kBF16, shape, whole_box(shape), zeros.data()});
+  ASSERT_TRUE(save(*store_, request));
+  const gpu::OnDevice w(96 * 2048), z(96 * 2048);
+  Bytes on_host(96 * 2048);
+  ProgressCounters counters;
+  LoadRequest loading;
+  loading.call.progress = &counters;
+  loading.devices.staging = staging_.get();
+  loading.targets = {{"w", Dtype::kBF16, shape, whole_box(shape), w.data()},
+                     {"z", Dtype::kBF16, shape, {{3, 0}, {50, 700}}, z.data()},
+                     {"w", Dtype::kBF16, shape, {{0, 0}, {20, 1024}}, on_host.data()}};
+  loading.targets[0].device = loading.targets[1].device = 0;
+  auto checkpoint = gpu::must(open_tag(*store_, "t"));
+  gpu::must(load(*checkpoint, loading));
+  EXPECT_EQ(counters.total_bytes, 96 * 2048u + 50 * 1400u + 20 * 2048u);
+  EXPECT_EQ(counters.done_bytes, counters.total_bytes);
+}
+
 TEST_F(DeviceLoadTest, FillsTransposedTensors) {
   const Shape shape = {64, 300};
   save_noise("t", shape);
