@@ -1,13 +1,20 @@
 // The C ABI: what calls with tensors on devices work with.
+#include <algorithm>
+
 #include "lib/c_abi.h"
 
 namespace cairn::c_abi {
+
+/// Two and what digests take of the memory, with some to spare.
+static constexpr uint64_t kSlabsOfDevice = 4;
 
 static StagingOptions options_of(const cairn_staging_options& given) {
   StagingOptions options;
   if (given.pinned_bytes != 0) options.pinned_bytes = given.pinned_bytes;
   if (given.slab_bytes != 0) options.slab_bytes = given.slab_bytes;
-  if (given.device_bytes != 0) options.device_bytes = given.device_bytes;
+  options.device_bytes = given.device_bytes != 0
+                             ? given.device_bytes
+                             : std::max(options.device_bytes, kSlabsOfDevice * options.slab_bytes);
   options.multiprocessors = given.multiprocessors;
   return options;
 }

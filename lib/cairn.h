@@ -107,7 +107,7 @@ typedef struct cairn_staging_options {
   uint64_t pinned_bytes; /* of the host's memory, 512 MiB: slabs that wait for the disk; a save that
                             has more to store waits for it, and its fence too */
   uint64_t slab_bytes;   /* what travels at a time, 32 MiB */
-  uint64_t device_bytes; /* of each device's memory, 256 MiB */
+  uint64_t device_bytes; /* of each device's memory, 256 MiB, or 4 slabs where these are more */
   uint32_t multiprocessors; /* of each device, at most; 0: all */
 } cairn_staging_options;
 
@@ -159,8 +159,9 @@ typedef struct cairn_group {
   /* `data` becomes that of `root`, where it is read. */
   int32_t (*broadcast)(void* context, void* data, size_t bytes, uint32_t root,
                        cairn_group_wait* wait);
-  /* An ncclComm_t in place of the functions, which nothing else uses meanwhile, on this device and
-   * stream (a cudaStream_t). The request has a staging then. Null: none. */
+  /* An ncclComm_t that takes the functions' place, which nothing else uses meanwhile, on this
+   * device and stream (a cudaStream_t). The request has a staging then. Where the functions are
+   * lent too, ranks meet there when one does not come, so that it can be named. Null: none. */
   void* nccl_comm;
   cairn_stream nccl_stream;
 } cairn_group;

@@ -15,8 +15,8 @@ struct RankGroup {
   HostGroup host;
   /// Longer than what ranks may be apart: on a load one of them may wait for a disk.
   std::chrono::milliseconds timeout{std::chrono::minutes(5)};
-  /// An ncclComm_t in place of `host`: nothing else uses it meanwhile.
-  /// Needs DeviceChoices::staging.
+  /// An ncclComm_t that takes the place of `host`: nothing else uses it meanwhile. Needs
+  /// DeviceChoices::staging. Where both are lent, `host` is where ranks find out who is missing.
   void* nccl = nullptr;
   uint32_t device = 0;     ///< of the communicator
   void* stream = nullptr;  ///< a cudaStream_t of that device

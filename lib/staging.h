@@ -48,7 +48,8 @@ struct DeviceChoices {
   std::vector<CallerStream> streams = {};
 };
 
-/// Threads: one call at a time; another one waits.
+/// Threads: one call at a time; another one waits until it has ended, a save for its disk too. So
+/// ranks that make a call together have a Staging each, and no two such calls under way on one.
 class Staging {
  public:
   virtual ~Staging() = default;

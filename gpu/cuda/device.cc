@@ -88,10 +88,23 @@ DeviceMemory::~DeviceMemory() {
   if (data_ != nullptr) drop_error(cudaFree(data_));
 }
 
+/// Whether the device may come for memory later that is not pinned: where it reads the host's pages
+/// by itself (HMM, ATS) the driver need not copy them first.
+static bool is_read_later(const void* host) {
+  int device = 0, reads_pages = 0;
+  cudaPointerAttributes attributes{};
+  return cudaGetDevice(&device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&reads_pages, cudaDevAttrPageableMemoryAccess, device) ==
+             cudaSuccess &&
+         reads_pages != 0 && cudaPointerGetAttributes(&attributes, host) == cudaSuccess &&
+         attributes.type == cudaMemoryTypeUnregistered;
+}
+
 Status copy_up(Stream stream, void* device, ByteSpan host) {
-  return cuda_status(
+  CAIRN_CHECK(cuda_status(
       cudaMemcpyAsync(device, host.data(), host.size(), cudaMemcpyHostToDevice, cuda(stream)),
-      [&] { return fmt::format("copying {} bytes to the device", host.size()); });
+      [&] { return fmt::format("copying {} bytes to the device", host.size()); }));
+  return is_read_later(host.data()) ? synchronize(stream) : Status();
 }
 
 Status copy_down(Stream stream, MutableBytes host, const void* device) {

@@ -8,6 +8,9 @@
 
 namespace cairn {
 
+/// Bytes of a round that go by plain copies: little enough that it is soon decided on.
+static constexpr uint64_t kCarriedMost = 64 * kMiB;
+
 /// Jobs whose chunks are laid out at a time: enough for all threads, few enough to begin soon.
 static constexpr uint64_t kJobsPrepared = 256;
 
@@ -23,7 +26,7 @@ bool DeviceRounds::add_costs(const Costs& more, Costs& costs) {
   Costs sums = costs;
   for (const auto& [lane, cost] : more) {
     sums[lane] += cost;
-    if (sums[lane] > lane->digests(0).bytes()) return false;
+    if (sums[lane] > (lane == nullptr ? kCarriedMost : lane->digests(0).bytes())) return false;
   }
   costs = std::move(sums);
   return true;
@@ -41,6 +44,7 @@ DeviceRounds::Job DeviceRounds::lay_out(ChunkUnits chunk) const {
     const bool fits =
         piece.lane == nullptr || add_costs({{piece.lane, digest_cost(piece.content)}}, job.costs);
     if (!fits) piece.lane = nullptr;
+    if (piece.lane == nullptr) job.costs[nullptr] += piece.content.bytes;
   }
   return job;
 }
@@ -80,7 +84,9 @@ Result<DeviceRounds::Round> DeviceRounds::begin_round() {
   Costs costs;
   for (;;) {
     if (prepared_.empty()) CAIRN_CHECK(prepare_more());
-    if (prepared_.empty() || !add_costs(prepared_.front().costs, costs)) break;
+    if (prepared_.empty()) break;
+    // One that is more than a round takes is a round by itself.
+    if (!add_costs(prepared_.front().costs, costs) && !round.jobs.empty()) break;
     round.jobs.push_back(std::move(prepared_.front()));
     prepared_.pop_front();
   }
@@ -108,14 +114,23 @@ Status DeviceRounds::take_digests(Round& round) {
     CAIRN_TRY(const auto digests, round.digests.at(lane).finish());
     for (size_t i = 0; i < pieces.size(); ++i) pieces[i]->unit->digest = digests[i];
   }
-  AlignedBuffer room;
-  for (StagedPiece* piece : round.carried) {
-    if (room.size() < piece->content.bytes) room = AlignedBuffer(piece->content.bytes);
-    const MutableBytes bytes = room.span().first(piece->content.bytes);
-    CAIRN_CHECK(carry(lanes_, piece->content, bytes));
-    piece->unit->digest = blake3(bytes);
+  return digest_carried(round.carried);
+}
+
+Status DeviceRounds::digest_carried(const std::vector<StagedPiece*>& pieces) {
+  uint64_t all_bytes = 0;
+  for (const StagedPiece* piece : pieces) all_bytes += piece->content.bytes;
+  const AlignedBuffer room(all_bytes);
+  std::vector<MutableBytes> contents;
+  for (uint64_t at = 0; const StagedPiece* piece : pieces) {
+    contents.push_back(room.span().subspan(at, piece->content.bytes));
+    CAIRN_CHECK(carry(lanes_, piece->content, contents.back()));
+    at += piece->content.bytes;
   }
-  return {};
+  return parallel_for(pieces.size(), call_.threads, [&](uint64_t i) -> Status {
+    pieces[i]->unit->digest = blake3(contents[i]);
+    return {};
+  });
 }
 
 static bool is_any_wanted(const ChunkUnits& chunk) {

@@ -38,7 +38,8 @@ class DeviceRounds {
   Status run(const std::function<Status()>& when_read);
 
  private:
-  using Costs = std::map<Lane*, uint64_t>;  // of digests, in bytes of a lane's memory
+  // Of digests, in bytes of a lane's memory; null: bytes that are carried.
+  using Costs = std::map<Lane*, uint64_t>;
   /// Neighbouring chunks whose digests have room in the lanes together.
   struct Job {
     std::vector<ChunkUnits> chunks;
@@ -60,6 +61,7 @@ class DeviceRounds {
   Lane* lane_of(const Content& content) const;
   Result<Round> begin_round();
   Status take_digests(Round& round);
+  Status digest_carried(const std::vector<StagedPiece*>& pieces);
   Status decide(Round& round);
   Status fetch(Round& round);
   void look_for_bases(const ChunkUnits& chunk, std::vector<StagedPiece>& pieces);

@@ -83,9 +83,9 @@ Result<std::unique_ptr<PassedBuckets>> DeviceStaging::open_buckets(const DeviceC
 
 std::string DeviceStaging::no_room_note(unsigned device) const {
   return fmt::format(
-      "device {} has no {} bytes of memory to work with: its tensors went by plain "
-      "copies, and the host hashed them",
-      device, options_.device_bytes);
+      "device {} has no room to work with: slabs of {} bytes take {} of its memory, and {} may be "
+      "taken, if that many are free; its tensors went by plain copies, and the host hashed them",
+      device, options_.slab_bytes, lane_bytes_least(options_), options_.device_bytes);
 }
 
 static Status check_options(const StagingOptions& options) {

@@ -16,9 +16,12 @@ uint64_t slab_pieces_most(const StagingOptions& options) {
 }
 
 uint64_t digests_room(uint64_t tiles, uint64_t bytes) {
-  // The image and the digests; nodes of 32 bytes for each leaf, and for 16 of these, and so on.
+  // A tile's line in the image, its digest, and what its nodes are rounded up by on all levels.
+  constexpr uint64_t kTileBytes = 64 + sizeof(Digest) + 128;
+  // A node for each leaf of 1 KiB, for each 16 of these, and so on.
+  constexpr uint64_t kLeafBytes = sizeof(Digest) * 16 / 15 + 1;
   const uint64_t leaves = bytes / 1024 + tiles;
-  return 96 * tiles + 35 * leaves + 32 * 16 * tiles / 4 + 8 * Arena::kAlignment;
+  return kTileBytes * tiles + kLeafBytes * leaves + 8 * Arena::kAlignment;
 }
 
 /// Beside what a slab holds: digests of it, and what it is gathered by.
@@ -54,10 +57,17 @@ Status Lane::begin(std::span<const gpu::Stream> callers) {
   return find_room();
 }
 
+/// Two slabs, and as much again for digests.
+uint64_t lane_bytes_least(const StagingOptions& options) {
+  return 3 * round_up(options.slab_bytes + slab_overhead(options), Arena::kAlignment);
+}
+
 Status Lane::find_room() {
   has_room_ = false;
   memory_ = {};
-  if (lent_.bytes == 0 && own_.size() == 0) {
+  if (lent_.bytes != 0) own_ = {};
+  const bool is_enough = options_.device_bytes >= lane_bytes_least(options_);
+  if (lent_.bytes == 0 && own_.size() == 0 && is_enough) {
     auto memory = gpu::DeviceMemory::allocate(options_.device_bytes);
     if (!memory && memory.error().code == Code::kNoSpace) return {};
     if (!memory) return tl::unexpected(memory.error());
@@ -65,7 +75,7 @@ Status Lane::find_room() {
   }
   const gpu::DeviceSpan memory = lent_.bytes != 0 ? lent_ : own_.span();
   const uint64_t slab = round_up(options_.slab_bytes + slab_overhead(options_), Arena::kAlignment);
-  if (memory.bytes < 3 * slab) return {};
+  if (memory.bytes < lane_bytes_least(options_)) return {};
   const uint64_t digests = (memory.bytes - 2 * slab) / 2 / Arena::kAlignment * Arena::kAlignment;
   for (unsigned i = 0; i < 2; ++i) {
     slabs_[i] = Arena({memory.data + i * slab, slab});

@@ -18,6 +18,9 @@ namespace cairn {
 /// The pieces that one slab takes at most: what is around them in its memory depends on it.
 uint64_t slab_pieces_most(const StagingOptions& options);
 
+/// The memory of a device without which there is no room for slabs.
+uint64_t lane_bytes_least(const StagingOptions& options);
+
 /// REQUIRES, of all calls: the lane's device is the thread's current one.
 /// Threads: one at a time, but for waiting for events.
 class Lane {

@@ -28,7 +28,8 @@ class Options:
     multiprocessors: int = 0
 
 
-_DEVICE_BYTES = 256 << 20  # where the options say 0, as in lib/cairn.h
+# Where the options say 0, as in lib/cairn.h.
+_DEVICE_BYTES, _SLABS_OF_DEVICE = 256 << 20, 4
 
 
 def cuda_index(tensor):
@@ -160,7 +161,8 @@ class Staging:
         with self._lock:
             if device in self._lent:
                 return
-            wanted = self._options.device_bytes or _DEVICE_BYTES
+            wanted = self._options.device_bytes or max(
+                _DEVICE_BYTES, _SLABS_OF_DEVICE * self._options.slab_bytes)
             try:
                 memory = new_memory(device, wanted + _ALIGN)
             except RuntimeError:  # torch.OutOfMemoryError is one

@@ -2,6 +2,8 @@
 """Ranks that load together: what several want is read once, each gets what it asked for, and what
 fails on one rank fails on all, with its number."""
 import os
+import signal
+import threading
 import time
 import unittest
 from unittest import mock
@@ -186,7 +188,7 @@ def fail_in_talk(rank, size, path):
                 if rank == 1 and len(calls) == at and fault == "memory":
                     raise MemoryError("no room")
                 if rank == 1 and len(calls) == at:
-                    time.sleep(4)
+                    threading.Event().wait(4)
                 return real(self, work)
 
             with mock.patch.object(_load_talk.LoadTalk, "_call", faulty):
@@ -205,8 +207,6 @@ def fail_in_talk(rank, size, path):
 
 def interrupt_one(rank, size, path):
     """Rank 0 gets Ctrl-C while it waits for rank 1 in the library."""
-    import signal
-    import threading
     from cairn.torch import _load_talk
 
     store, group = cairn.Store(path), distributed.group.WORLD
