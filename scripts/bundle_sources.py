@@ -7,6 +7,9 @@ from pathlib import Path
 
 _SYSTEM_FILE = re.compile(r"/usr/\S+")
 _STATIC_LIBRARY = re.compile(r"/usr/\S+\.a\b")
+# A CUDA toolkit that no package brought, and where such a one keeps its terms.
+_TOOLKIT = re.compile(r"(/usr/local/cuda[^/]*)/")
+_TOOLKIT_TERMS = ("EULA.txt", "LICENSE", "dist-info/nvidia_cuda_runtime-*/licenses/License.txt")
 # The machine that runs the program has its own.
 _NOT_BUNDLED = {"libc6-dev", "linux-libc-dev"}
 
@@ -29,10 +32,22 @@ def packages(files):
     return sorted(names - _NOT_BUNDLED)
 
 
+def toolkit_terms(files):
+    """The licence of the CUDA toolkit among the files; None without one that says its terms."""
+    roots = sorted({found[1] for found in map(_TOOLKIT.match, files) if found})
+    return next((terms for root in roots for pattern in _TOOLKIT_TERMS
+                 for terms in sorted(Path(root).glob(pattern))), None)
+
+
 def copy_licences(build, folder):
     """The terms of everything that is bundled, one file a package."""
     folder.mkdir(parents=True)
-    for name in packages(system_files(build)):
+    files = system_files(build)
+    terms = toolkit_terms(files)
+    if terms is not None:
+        shutil.copyfile(terms, folder / "cuda-toolkit")
+        files = [file for file in files if _TOOLKIT.match(file) is None]
+    for name in packages(files):
         shutil.copyfile(f"/usr/share/doc/{name}/copyright", folder / name)
 
 
