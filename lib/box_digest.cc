@@ -50,6 +50,10 @@ static Result<Digest> digest_of(const TensorSource& source, const Sampling& samp
   CAIRN_TRY(const Box box, storage_box(form, source.shape, wanted));
   CAIRN_TRY(const SourceBox memory, source_box(form, source));
   if (memory.data == nullptr && !box.is_empty()) return fail(Code::kUsage, "it has no data");
+  if (source.device) {
+    return fail(Code::kUsage, fmt::format("it is on device {}", *source.device),
+                "digest what is in the host's memory");
+  }
   return digest_of(memory, box, form.item_bytes);
 }
 

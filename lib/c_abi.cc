@@ -42,8 +42,10 @@ static Status read_place(const cairn_tensor& given, Place& place) {
   CAIRN_TRY(place.name, text_of(given.name, "a tensor's name"));
   const auto dtype = dtype_of_name(text_or_none(given.dtype));
   if (!dtype) {
-    return fail(Code::kUsage, fmt::format("tensor '{}': no dtype is called '{}'", place.name,
-                                          text_or_none(given.dtype)));
+    return fail(
+        Code::kUsage,
+        fmt::format("tensor '{}': no dtype is called '{}'", place.name, text_or_none(given.dtype)),
+        "names are those of safetensors files: F32, BF16, F16, F64, I64, U8, BOOL, ...");
   }
   place.dtype = *dtype;
   const auto axes = [&](const auto* values) { return std::vector(values, values + given.rank); };

@@ -305,8 +305,9 @@ typedef struct cairn_sampling {
   uint64_t turn;  /* such as the step */
 } cairn_sampling;
 
-/* Digests boxes in memory: `digests` gets 32 bytes for each, of the bytes that are looked at, in
- * row-major order, whatever the strides. `sampling` null: all. CAIRN_USAGE naming the tensor. */
+/* Digests boxes in the host's memory: `digests` gets 32 bytes for each, of the bytes that are
+ * looked at, in row-major order, whatever the strides. `sampling` null: all. CAIRN_USAGE naming the
+ * tensor. */
 cairn_status cairn_digest(const cairn_tensor* tensors, size_t count, size_t tensor_bytes,
                           const cairn_sampling* sampling, uint32_t threads, cairn_watch* watch,
                           uint8_t* digests);

@@ -243,7 +243,8 @@ Result<std::unique_ptr<StagedLoad>> begin_staged_load(const LoadRequest& request
   }
   return fail(Code::kUsage,
               fmt::format("a target is on device {}, and there is no staging", *on_device->device),
-              "make one with open_staging(), or load into the host's memory");
+              "make one with cairn_staging_new() (C++: open_staging()), or load into the host's "
+              "memory");
 }
 
 Result<LoadResult> load_planned(Checkpoint& checkpoint, const LoadRequest& request,

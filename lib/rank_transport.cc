@@ -10,8 +10,10 @@ Result<std::unique_ptr<gpu::Transport>> open_transport(const RankGroup& group, S
     return transport;
   }
   if (staging != nullptr) return staging->join(group);
-  return fail(Code::kUsage, "ranks are to meet over NCCL, and there is no staging",
-              "make one with open_staging(), or lend functions of the job's CPU group");
+  return fail(
+      Code::kUsage, "ranks are to meet over NCCL, and there is no staging",
+      "make one with cairn_staging_new() (C++: open_staging()), or lend functions of the job's "
+      "CPU group");
 }
 
 }  // namespace cairn

@@ -83,8 +83,9 @@ Result<std::unique_ptr<PassedBuckets>> DeviceStaging::open_buckets(const DeviceC
 
 std::string DeviceStaging::no_room_note(unsigned device) const {
   return fmt::format(
-      "device {} has no room to work with: slabs of {} bytes take {} of its memory, and {} may be "
-      "taken, if that many are free; its tensors went by plain copies, and the host hashed them",
+      "device {} has no room to work with: slabs of {} bytes take {} bytes of its memory, of which "
+      "{} may be used (device_bytes), where they are free; its tensors went by plain copies, and "
+      "the host hashed them",
       device, options_.slab_bytes, lane_bytes_least(options_), options_.device_bytes);
 }
 

@@ -72,7 +72,7 @@ def device_of(tensor):
     index = cuda_index(tensor)
     if index is None or tensor.is_conj() or tensor.is_neg():
         return None
-    return index if index < _state.count() else None
+    return index if _is_served(index) else None
 
 
 def serves(device):
@@ -82,7 +82,21 @@ def serves(device):
     index = device.index
     if index is None:
         index = sys.modules["torch"].cuda.current_device()
-    return index < _state.count()
+    return _is_served(index)
+
+
+def count():
+    """How many devices the library reads and fills tensors on."""
+    return _state.count()
+
+
+def _is_served(index):
+    if index < _state.count():
+        return True
+    _notes.log_once([f"tensors on device {index} are copied to the host: this libcairn serves "
+                     f"{_state.count()} devices (it was built without kernels, or the driver is "
+                     "older than its CUDA; docs/INSTALL.md)"])
+    return False
 
 
 def lies_here(tensor):

@@ -20,6 +20,7 @@ from .errors import CancelledError, ExistsError, StateWarning, UsageError
 
 USER_CONTENT = "cairn_user_content.json"
 _ROLES = ("auto", "none")
+_COMPARISONS = ("sampled", "all", "none")
 _PACKAGE = os.path.dirname(__file__)
 
 
@@ -182,6 +183,12 @@ def check(request):
         request.step = _integer(request.step)
     if not isinstance(request.metadata, collections.abc.Mapping):
         raise UsageError("metadata is a dict of short facts")
+
+
+def check_comparison(choice):
+    """Of replicas. Errors: UsageError."""
+    if choice not in _COMPARISONS:
+        raise UsageError(f"compare_replicas is {choice!r}", f"it is one of {_COMPARISONS}")
 
 
 def check_text(what, text):

@@ -87,7 +87,7 @@ class ExistsError(Error):
 
 
 class UnreachableError(Error):
-    """A remote is down."""
+    """Ranks of the job did not come in time, or its key-value store is gone; or a remote is down."""
 
     code, number = "unreachable", 17
 

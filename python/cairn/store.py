@@ -141,6 +141,7 @@ class Store:
         and while a CUDA graph is being captured; ExistsError, NoSpaceError, BusyError, NoStoreError;
         UnreachableError naming ranks.
         """
+        _saving.check_comparison(compare_replicas)
         request = _saving.Request(tag, step, metadata or {}, {}, base, if_exists, roles, effort, pin)
 
         def take_apart():

@@ -11,7 +11,7 @@ optimizers; torch.distributed.checkpoint saves to a store and loads from it.
 """
 
 from ._async_saver import AsyncSaver
-from ._device_options import device_options
+from ._device_options import device_options, devices
 from ._live_roles import roles_of
 from ._ranks import Ranks
 from ._reader import StorageReader
@@ -20,7 +20,7 @@ from ._torch_save_reader import TorchSaveReader
 from ._writer import StorageWriter
 
 __all__ = ["AsyncSaver", "AsyncStager", "Ranks", "StorageReader", "StorageWriter",
-           "TorchSaveReader", "device_options", "roles_of"]
+           "TorchSaveReader", "device_options", "devices", "roles_of"]
 
 try:
     from . import _fsspec

@@ -15,7 +15,7 @@ import weakref
 from .. import _memory, _saving
 from ..errors import BusyError, UsageError
 from ..store import Store
-from . import _live, _saves, _tripwires
+from . import _live, _saves
 from ._handles import Saving
 from ._kept import Kept
 from ._live_roles import roles_of
@@ -57,7 +57,7 @@ class AsyncSaver:
                  allow_pickle=False, keep_on_device=False):
         if back_pressure not in _POLICIES:
             raise UsageError(f"back_pressure is {back_pressure!r}", f"it is one of {_POLICIES}")
-        _tripwires.check_choice(compare_replicas)
+        _saving.check_comparison(compare_replicas)
         self._live_roles = None
         if optimizer is not None:
             if roles != "auto":

@@ -19,6 +19,7 @@ import json
 from ..errors import UnreachableError, error_of
 from ._exchange import Exchange
 
+LOADS = "(loads)"  # the topic of all of them; saves have tags
 _GRACE = 1.0
 
 
@@ -49,7 +50,7 @@ def join(ranks, topic, step=None):
         if not ranks.until(seeking.is_found, 2 * ranks.timeout):
             raise UnreachableError(
                 f"{ranks.named([0])} did not answer {ranks.named([ranks.rank])} within "
-                f"{2 * ranks.timeout:g} s: it has not come to save '{topic}'",
+                f"{2 * ranks.timeout:g} s: {_missed(topic)}",
                 "see whether it still runs; timeout= waits longer")
     return Exchange(ranks, f"talk/{seeking.talk}")
 
@@ -57,6 +58,10 @@ def join(ranks, topic, step=None):
 def grace(ranks):
     """Seconds for who seems to be late."""
     return min(_GRACE, ranks.timeout / 4)
+
+
+def _missed(topic):
+    return "it has not come to load" if topic == LOADS else f"it has not come to save '{topic}'"
 
 
 def place_of(ranks, rank):

@@ -1,6 +1,7 @@
 """Loads by several ranks: what several of them want one reads, and the others get it from there.
 
-    open    rank 0 opens the tag and says which manifest it is; the others open the same
+    open    all say which tag they want; rank 0 opens it and says which manifest it is; the others
+            open the same
     ready   all say that they know what to fill, or why not
     load    the library's: chunks that several want are read by one and passed on (docs/GPU.md)
 
@@ -13,7 +14,7 @@ from .._checkpoint import Checkpoint
 from .._rank_group import RankGroup
 from ..errors import BusyError, UsageError
 from ..store import name_of
-from . import _load_talk, _outcomes
+from . import _joining, _load_talk, _outcomes
 from ._ranks import TIMEOUT, Ranks
 
 
@@ -37,33 +38,38 @@ class _Together:
 
     def __init__(self, ranks):
         self._ranks = ranks
-        self._exchange = ranks.exchange()
+        self._exchange = None
         self._is_over = True  # nobody waits for this rank's word
 
     def open(self, store, tag):
-        """The Checkpoint of rank 0's tag. Errors: those of opening it."""
-        if self._ranks.rank == 0:
-            return self._open_first(store, tag)
-        told = self._exchange.broadcast()
-        _outcomes.raise_failed(None, told)
-        self._is_over = False
-        return self._open_alike(store, tag, told)
+        """The Checkpoint of rank 0's tag. Errors: those of opening it; UsageError for ranks that
+        ask for different ones; UnreachableError naming who does not come."""
+        mine, failed = _outcomes.tried(lambda: {"tag": name_of(tag)})
+        opened = None
 
-    def _open_first(self, store, tag):
-        opened, failed = _outcomes.tried(lambda: Checkpoint(store, name_of(tag), self))
-        if failed is not None:
-            self._exchange.broadcast(opened)
-            self._exchange.settle()  # this process may hold the job's store, and end
-            raise failed
-        self._exchange.broadcast({"asked": name_of(tag), "tag": opened.tag,
-                                  "manifest": opened.manifest})
-        self._is_over = False
-        return opened
+        def open_first(all_told):
+            nonlocal opened
+            _check_alike(self._ranks, [told["tag"] for told in all_told])
+            opened = Checkpoint(store, mine["tag"], self)
+            return {"tag": opened.tag, "manifest": opened.manifest}
 
-    def _open_alike(self, store, tag, told):
-        if name_of(tag) != told["asked"]:
-            raise UsageError(f"this rank loads '{name_of(tag)}', {self._ranks.named([0])} "
-                             f"'{told['asked']}'", "ranks that load together give the same tag")
+        answer = self._agreed(mine, open_first)
+        _outcomes.raise_failed(failed, answer)
+        self._is_over = False
+        return opened or self._opened_alike(store, answer)
+
+    def _agreed(self, mine, work):
+        """Rank 0's answer to what all ranks want. A rank that has left out a load finds the next."""
+        if self._ranks.rank != 0:
+            self._exchange = _joining.join(self._ranks, _joining.LOADS)
+            return _outcomes.heard(self._exchange, mine)
+        with _joining.announced(self._ranks, _joining.LOADS) as self._exchange:
+            all_told, missing = _outcomes.tried(lambda: self._exchange.gather(mine))
+        answer = _outcomes.answer_to(self._ranks, all_told, missing, work)
+        _outcomes.tell(self._exchange, answer, missing)
+        return answer
+
+    def _opened_alike(self, store, told):
         opened = Checkpoint(store, told["tag"], self)
         if opened.manifest != told["manifest"]:
             raise BusyError(f"the tag '{told['tag']}' was replaced while it was being loaded",
@@ -95,3 +101,10 @@ class _Together:
         if not self._is_over:
             self._is_over = True
             _outcomes.withdraw(self._exchange, error)
+
+
+def _check_alike(ranks, tags):
+    for rank, tag in enumerate(tags):
+        if tag != tags[0]:
+            raise UsageError(f"{ranks.named([rank])} loads '{tag}', {ranks.named([0])} '{tags[0]}'",
+                             "ranks that load together give the same tag")

@@ -12,7 +12,7 @@ _HOST_SHARE = 10  # one of so many bytes may be in the host's memory
 
 
 def are_digested(tensors, ranks, compare):
-    """compare: of _tripwires.CHOICES. tensors: of this rank, name -> tensor or array."""
+    """compare: as for Store.save(). tensors: of this rank, name -> tensor or array."""
     if compare == "none" or ranks.labels != list(range(ranks.size)):
         return False  # the library calls ranks by their numbers
     replicas, on_host, all_bytes = 0, 0, 0

@@ -49,7 +49,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
           may_digest=True):
     """take_apart(): the flattened state; it also completes the request. decide(): "go" or "skip",
     asked on rank 0. Both may raise: then this does, on all ranks. compare: replicas
-    (_tripwires.CHOICES). may_digest: whether this rank may be given all that it holds."""
+    (of Store.save()). may_digest: whether this rank may be given all that it holds."""
     if ranks is None or ranks.size == 1:
         _check(request, compare)
         if (word := decide()) == "skip":
@@ -89,7 +89,7 @@ def begin(store, ranks, request, take_apart, compare="sampled", decide=lambda: "
 
 def _check(request, compare):
     _saving.check(request)
-    _tripwires.check_choice(compare)
+    _saving.check_comparison(compare)
 
 
 def _described(request, flat):

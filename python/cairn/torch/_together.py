@@ -136,7 +136,8 @@ class _Lookout:
 
 
 def _unlike(ranks, rank, tag, step, own_tag, own_step):
-    return UsageError(f"{ranks.named([rank])} saves '{tag}' (step {step}) where "
+    other = "loads" if tag == _joining.LOADS else f"saves '{tag}' (step {step})"
+    return UsageError(f"{ranks.named([rank])} {other} where "
                       f"{ranks.named([0])} saves '{own_tag}' (step {own_step})",
                       "ranks that save together give the same tag and step")
 

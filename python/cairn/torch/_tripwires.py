@@ -18,10 +18,8 @@ import torch
 
 from .. import _collector, _devices, _library, _memory
 from .._records import Records
-from ..errors import UsageError
 from ._forms import formed
 
-CHOICES = ("sampled", "all", "none")
 _STRETCH_BYTES = 32 * 1024
 _GATHERED_BYTES = 64 << 20  # of tensors on a device, brought to the host at a time
 _MOST_TENSORS = 1024  # in a sample; then others, as stretches do
@@ -39,12 +37,6 @@ class Seal:
     @property
     def sum(self):
         return hashlib.blake2b(self.digests, digest_size=16).hexdigest()
-
-
-def check_choice(choice):
-    """Errors: UsageError."""
-    if choice not in CHOICES:
-        raise UsageError(f"compare_replicas is {choice!r}", f"it is one of {CHOICES}")
 
 
 def turn_of(tag, step):

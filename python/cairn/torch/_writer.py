@@ -46,7 +46,7 @@ class StorageWriter(Placed, dcp.StorageWriter):
     def __init__(self, store=None, *, checkpoint_id=None, overwrite=True, roles="auto",
                  metadata=None, step=None, effort=None, pin=False, compare_replicas="sampled",
                  group=None, timeout=600):
-        _tripwires.check_choice(compare_replicas)
+        _saving.check_comparison(compare_replicas)
         self._place = Place(store, checkpoint_id)
         self.overwrite = overwrite
         self.roles, self.metadata, self.step = roles, metadata, step
