@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 const char* fake_file;
 decltype(fake_nccl_set)* set_faults;
-decltype(fake_nccl_is_done)* is_done;
+decltype(fake_nccl_is_done)* is_fake_done;
 decltype(fake_nccl_counts)* counts;
 std::shared_ptr<const NcclLibrary> library;
 
@@ -40,7 +40,7 @@ Stream stream_of(unsigned rank, unsigned number = 0) {
 NcclOptions options_of(unsigned rank, std::chrono::milliseconds timeout = 20s) {
   NcclOptions options;
   options.timeout = timeout;
-  options.is_done = [](Stream stream) -> Result<bool> { return is_done(stream.handle); };
+  options.is_done = [](Stream stream) -> Result<bool> { return is_fake_done(stream.handle); };
   options.stream = stream_of(rank);
   options.staging_bytes = 4096;
   return options;
@@ -291,7 +291,7 @@ int main(int argc, char** argv) {
     std::memcpy(&function, &address, sizeof address);
   };
   get("fake_nccl_set", set_faults);
-  get("fake_nccl_is_done", is_done);
+  get("fake_nccl_is_done", is_fake_done);
   get("fake_nccl_counts", counts);
   return RUN_ALL_TESTS();
 }
