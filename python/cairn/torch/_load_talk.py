@@ -20,8 +20,9 @@ class LoadTalk:
     a group of the training's. The key-value store of the job tells what ranks failed with, and who
     is behind.
 
-    To be made by all ranks at about the same time. exchange: of the load. watch: of its call.
-    Errors: UnreachableError naming the ranks that do not come."""
+    connect() comes first, on all ranks at about the same time. exchange: of the load. watch: of its
+    call. Errors of all: what another rank says that it failed with; CancelledError;
+    UnreachableError naming the ranks that do not come."""
 
     def __init__(self, exchange, watch):
         self.missing = []
@@ -30,6 +31,14 @@ class LoadTalk:
         self._keys = f"{self._ranks.keys}/{exchange.name}/load"
         self._turn, self._has_failed = 0, False  # the calls that were begun
         self._group = None
+
+    @property
+    def is_connected(self):
+        """Whether the ranks have met."""
+        return self._group is not None
+
+    def connect(self):
+        """Meets the other ranks."""
         self._taking_part(self._connect)
 
     def all_gather(self, own, everyones):

@@ -12,7 +12,7 @@ import contextlib
 
 from .._checkpoint import Checkpoint
 from .._rank_group import RankGroup
-from ..errors import BusyError, UsageError
+from ..errors import BusyError, Error, UsageError
 from ..store import name_of
 from . import _joining, _load_talk, _outcomes
 from ._ranks import TIMEOUT, Ranks
@@ -87,13 +87,17 @@ class _Together:
         lent = RankGroup(self._ranks.rank, self._ranks.size, self._ranks.timeout, talk)
         request.group = lent.pointer()
         try:
+            talk.connect()
             yield
-        except BaseException as error:
-            reason = error if not isinstance(error, Exception) else lent.failed or error
-            # What the library fails with it tells all ranks; what its callbacks do, nobody else does.
-            is_own = reason is not error or not isinstance(reason, Exception)
-            talk.end(_outcomes.told(reason)["error"] if is_own else None)
+        except Exception as error:
+            # What the library fails with it tells all ranks; of other errors nobody else knows.
+            is_told = isinstance(error, Error) and lent.failed is None and talk.is_connected
+            reason = lent.failed or error
+            talk.end(None if is_told else _outcomes.told(reason)["error"])
             raise reason from None
+        except BaseException as interrupt:
+            talk.end(_outcomes.told(interrupt)["error"])
+            raise
         talk.end()
 
     def withdraw(self, error):
