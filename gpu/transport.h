@@ -1,6 +1,6 @@
 // How the ranks of a job reach each other: equal pieces of host memory from all to all, and device
 // memory from one to all. Two libraries stand behind it: NCCL (gpu/nccl), or whatever group the
-// job has on its CPUs (gpu/host_transport.h).
+// job has on its CPUs (gpu/memory_transport.h).
 //
 // All ranks make the same calls in the same order. A call that fails leaves the transport broken:
 // every later call fails at once with the same error, for ranks may no longer be at one place.

@@ -56,7 +56,7 @@ TEST(Exchange, GoesOverTheHostsGroupToo) {
     const DrawnState state = draw_state(seed, {});
     FakeGroup group(state.ranks, {seed, 100});
     Ended ended;
-    ended.statuses = over_host(group, 4096, work_on(state, ended, {}));
+    ended.statuses = over_memory(group, work_on(state, ended, {}));
     for (const Status& status : ended.statuses) must(status);
     expect_properties(state, ended.plans.back());
   }

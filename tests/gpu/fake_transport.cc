@@ -169,12 +169,10 @@ std::vector<Status> over_fake(FakeGroup& group, const std::function<Status(Trans
   });
 }
 
-std::vector<Status> over_host(FakeGroup& group, uint64_t buffer_bytes,
-                              const std::function<Status(Transport&)>& work) {
+std::vector<Status> over_memory(FakeGroup& group, const std::function<Status(Transport&)>& work) {
   return on_ranks(group.size(), [&](unsigned rank) -> Status {
     FakeHostGroup host(group, rank);
-    CAIRN_TRY(auto transport,
-              HostTransport::make(host.lent(), {group.faults().timeout, buffer_bytes}));
+    CAIRN_TRY(const auto transport, MemoryTransport::make(host.lent(), group.faults().timeout));
     Status ended = work(*transport);
     group.leave(rank);
     return ended;

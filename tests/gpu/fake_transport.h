@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "gpu/host_transport.h"
+#include "gpu/memory_transport.h"
 #include "gpu/transport.h"
 
 namespace cairn::gpu {
@@ -106,8 +106,7 @@ class FakeHostGroup {
 std::vector<Status> on_ranks(unsigned ranks, const std::function<Status(unsigned rank)>& work);
 /// The same over a FakeTransport of each.
 std::vector<Status> over_fake(FakeGroup& group, const std::function<Status(Transport&)>& work);
-/// The same over a HostTransport of each, with buffers of so many bytes.
-std::vector<Status> over_host(FakeGroup& group, uint64_t buffer_bytes,
-                              const std::function<Status(Transport&)>& work);
+/// The same over a MemoryTransport of each.
+std::vector<Status> over_memory(FakeGroup& group, const std::function<Status(Transport&)>& work);
 
 }  // namespace cairn::gpu

@@ -9,16 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::vector<Status> over_memory(FakeGroup& group, const std::function<Status(Transport&)>& work) {
-  return on_ranks(group.size(), [&](unsigned rank) -> Status {
-    FakeHostGroup host(group, rank);
-    CAIRN_TRY(const auto transport, MemoryTransport::make(host.lent(), group.faults().timeout));
-    Status done = work(*transport);
-    group.leave(rank);
-    return done;
-  });
-}
-
 DeviceSpan span_of(Bytes& bytes) { return {bytes.data(), bytes.size()}; }
 
 TEST(MemoryTransport, BroadcastsWhileTheNextIsFilled) {

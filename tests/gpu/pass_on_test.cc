@@ -92,18 +92,6 @@ TEST(PassOn, EveryBoxComes) {
   }
 }
 
-TEST(PassOn, EveryBoxComesOverTheHostsGroup) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
-    SCOPED_TRACE(seed);
-    Scene scene = draw_scene(seed, 4);
-    FakeGroup group(4, {seed, 50});
-    for (const Status& status :
-         over_host(group, 100 + seed * 77, [&](auto& each) { return run(scene, each); }))
-      must(status);
-    expect_all_came(scene);
-  }
-}
-
 TEST(PassOn, AReaderThatFailsEndsItForAll) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(seed);

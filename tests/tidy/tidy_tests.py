@@ -21,7 +21,7 @@ TESTED_BY = {
     "gpu/gather.cu": "tests/gpu/dirty_test.cc",
     "gpu/scatter.cu": "tests/gpu/scatter_plan_test.cc",
     "gpu/tile.cc": "tests/gpu/digest_plan_test.cc",
-    "gpu/group_calls.cc": "tests/gpu/host_transport_test.cc",
+    "gpu/group_calls.cc": "tests/gpu/memory_transport_test.cc",
     "gpu/transport.cc": "tests/gpu/memory_transport_test.cc",
     "gpu/writer_jobs.cc": "tests/gpu/exchange_plan_test.cc",
     "gpu/simt/fiber.cc": "tests/gpu/simt/run_grid_test.cc",
