@@ -82,13 +82,11 @@ def save_replicas(rank, size, path):
             state["half"][70000] += 1
         result["odd"], result["odd_told"] = tried(lambda: store.save("run/2", state, group=group))
         result["majority"] = same(store.load("run/2"), a_state())
-        keys = distributed.distributed_c10d._get_default_store().num_keys
         distributed.barrier()
-        before = keys()
+        # Other keys of the job's store are PyTorch's, which makes some when it likes.
+        keys = distributed.distributed_c10d._get_default_store().list_keys()
+        result["keys"] = [key for key in keys if "cairn" in key]
         distributed.barrier()
-        store.save("run/2a", state, group=group)
-        distributed.barrier()
-        result["new_keys"] = keys() - before
         result["names"] = tried(lambda: store.save("run/3", state, group=group, base="none",
                                                    compare_replicas="none"))
         result["given"] = given.bytes
@@ -199,10 +197,10 @@ class RanksTest(package.StoreTest):
             for text in ("'w'", "'half'", "of rank 1 differ from those of ranks 0 and 2"):
                 self.assertIn(text, warned)
             self.assertEqual(len(each["odd_told"]), 1 if rank == 0 else 0)
-            self.assertEqual((each["odd"]["new_bytes"], each["new_keys"]), (0, 0))
+            self.assertEqual((each["odd"]["new_bytes"], each["keys"]), (0, []))
             # By names each is given its share; by digests all that it holds.
-            self.assertEqual(each["given"][:3], [all_bytes] * 3)
-        self.assertEqual(sum(each["given"][3] for each in results), all_bytes)
+            self.assertEqual(each["given"][:2], [all_bytes] * 2)
+        self.assertEqual(sum(each["given"][2] for each in results), all_bytes)
 
     def test_one_rank_without_devices(self):
         self.assertEqual(ranks.run(save_where_one_has_none, 2, self.store.path), [True, True])
