@@ -260,14 +260,13 @@ cairn_status cairn_save(cairn_store* store, const cairn_save_request* request, c
 /* Whether a save would take the name; CAIRN_USAGE if not. */
 cairn_status cairn_check_tag(const char* tag);
 
-/* --- Saving by several processes
- *
- * One asks cairn_base_of() and tells the others; each calls cairn_save_part() and tells one of them
- * cairn_part_name(); that one calls cairn_save() with these names as `parts` and without tensors;
- * when it has returned each calls cairn_part_end(). */
+/* --- Saving by several processes */
 
 /* What one process has stored of a tag. It protects its files until it is ended, so it must live
- * until cairn_save() has united all parts, in whichever process. One thread at a time. */
+ * until cairn_save() has united all parts, in whichever process. One thread at a time.
+ * In order: one asks cairn_base_of() and tells the others; each calls cairn_save_part() and tells
+ * one of them cairn_part_name(); that one calls cairn_save() with these names as `parts` and
+ * without tensors; when it has returned each calls cairn_part_end(). */
 typedef struct cairn_part cairn_part;
 
 /* The tag that a save of `tag` compares with unless it is told: the newest of the same prefix, or
