@@ -216,7 +216,7 @@ def interrupt_one(rank, size, path):
     real = _load_talk.LoadTalk.all_gather
 
     def stuck(*given):
-        may_go.wait(20)
+        may_go.wait(30)
         return real(*given)
 
     with mock.patch.object(_load_talk.LoadTalk, "all_gather", stuck if rank == 1 else real):
@@ -295,7 +295,7 @@ class LoadsTest(package.StoreTest):
     def test_an_interrupt_ends_the_load_of_all(self):
         results = ranks.run(interrupt_one, 2, self.store.path)
         self.assertEqual(results[0][0][0], "KeyboardInterrupt")
-        self.assertLess(results[0][1], 4)
+        self.assertLess(results[0][1], 10)
         self.assertIn("rank 0: it was interrupted", results[1][0][1])
         self.assertEqual([right for _, _, right in results], [True, True])
 
