@@ -12,8 +12,8 @@ from .errors import UsageError
 
 
 class Checkpoint:
-    """Names, dtypes and shapes at once; bytes when they are asked for. store: a cairn.Store. together:
-    of torch._loads, for a load by several ranks. Threads: any."""
+    """Names, dtypes and shapes at once; bytes when they are asked for. store: a cairn.Store.
+    together: of torch._loads, for a load by several ranks. Threads: any."""
 
     def __init__(self, store, tag, together=None):
         self._handle, self._together = ctypes.c_void_p(), together
@@ -42,8 +42,9 @@ class Checkpoint:
         return room.raw[:self.attachments[name]]
 
     def load(self, loads, cast=False):
-        """Fills memory: pairs of a stored tensor's name and a _memory.Memory, a box of it or all. Ranks
-        that load together call it once. Returns the JSON of `cairn_load()`. Errors: UsageError while a CUDA graph is being captured; any of cairn.Error."""
+        """Fills memory: pairs of a stored tensor's name and a _memory.Memory, a box of it or all.
+        Ranks that load together call it once. Returns the JSON of `cairn_load()`.
+        Errors: UsageError while a CUDA graph is being captured; any of cairn.Error."""
         _devices.refuse_capture()
         records = Records()
         for name, memory in loads:

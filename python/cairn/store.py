@@ -178,7 +178,8 @@ class Store:
         wants: what several want is read from the store by one of them and passed on to the others.
         None: each reads all that it wants. timeout: as in save().
         Returns the state, or what `into` was. Every byte was checked against its digest.
-        Threads: any, also loads at the same time.
+        Threads: any, also loads at the same time; those of a group one after the other, in the same
+        order on all ranks.
         Errors: NotFoundError; UsageError with all that does not fit, or while a CUDA graph is being
         captured; CorruptError naming the place, after which tensors of `into` may hold anything;
         with `group` those of other ranks, which are named, and UnreachableError.

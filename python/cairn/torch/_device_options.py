@@ -12,8 +12,8 @@ def device_options(*, pinned_bytes=None, slab_bytes=None, device_bytes=None, mul
     store waits for the disk before the tensors may change.
     slab_bytes: what travels at a time (32 MiB; 64 KiB to 4 GiB).
     device_bytes: of each device's memory, from PyTorch's allocator (256 MiB, or 4 slabs where these
-    are more). Of less than three
-    slabs and some more nothing is used: then all bytes travel, and the host digests them.
+    are more). Of less than three slabs and some more nothing is used: then all bytes travel, and the
+    host digests them.
     multiprocessors: of each device, at most, for digests (all). The rest stay the training's.
     Threads: any; calls under way go on with what they have.
     Errors: UsageError for what is no number; for slabs of other sizes, by the next call.

@@ -56,8 +56,8 @@ class Exchange:
                         unpack=_unmarked)
 
     def tell_failed(self, error):
-        """That this rank cannot go on, to ranks that look for it. The first one's word
-        counts. error: [number, message, hint]."""
+        """That this rank cannot go on, to ranks that look for it. The first one's word counts.
+        error: [number, message, hint]."""
         told = json.dumps([self.ranks.rank, *error])
         self.ranks.ask("compare_set", f"{self._keys}/failed", "", told)
 
@@ -67,6 +67,7 @@ class Exchange:
         return None if told is None else tuple(json.loads(told))
 
     def forget_failed(self):
+        """All have ended that could look for it."""
         self.ranks.ask("delete_key", f"{self._keys}/failed")
 
     def skip_turn(self):

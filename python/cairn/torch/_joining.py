@@ -20,7 +20,7 @@ from ..errors import UnreachableError, error_of
 from ._exchange import Exchange
 
 LOADS = "(loads)"  # the topic of all of them; saves have tags
-_GRACE = 1.0
+_GRACE = 1.0  # seconds, at most
 
 
 @dataclasses.dataclass(frozen=True)
