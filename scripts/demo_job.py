@@ -11,6 +11,7 @@ saves every EVERY steps. Rank 0 tells what happens on standard output, a JSON a 
 import argparse
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -181,8 +182,12 @@ def main():
                                    rank=options.rank, world_size=options.ranks)
     saves = {"cairn": CairnSaves, "torch": TorchSaves}[options.saves](options.folder)
     train(Trainer(init_device_mesh("cpu", (options.ranks,))), saves, options.until)
+    distributed.barrier()
     distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
     main()
+    # Threads of gloo that outlive the group have aborted an interpreter that was ending.
+    sys.stdout.flush()
+    os._exit(0)
