@@ -10,6 +10,7 @@
 #include "cli/human.h"
 #include "lib/check.h"
 #include "lib/find_tag.h"
+#include "lib/open_store.h"
 #include "store/index/index.h"
 
 namespace cairn {
@@ -32,7 +33,7 @@ static std::string repair_command(const Context& context, const CheckReport& rep
     const std::string words = repair_words(report.damage);
     return words.empty() ? "" : fmt::format("cairn -s '{}' {}", context.store, words);
   }
-  const auto store = Store::open(posix_fs(), context.store);
+  const auto store = open_store(context.store);
   if (!store || !file_exists(posix_fs(), index_path(**store))) return "";
   const auto index = Index::open(**store, Index::Access::kRead);
   const bool is_damaged = !index && index.error().code == Code::kCorrupt;
@@ -102,7 +103,7 @@ static void warn_of_idle_flags(Output& output, const CheckOptions& options) {
 }
 
 static Result<CheckReport> run(const Context& context, const CheckOptions& options) {
-  const auto store = Store::open(posix_fs(), context.store);
+  const auto store = open_store(context.store);
   if (!store) return damaged_store("config", store.error());
   const auto list = (*store)->read_tags();
   if (!list) return damaged_store("root", list.error());

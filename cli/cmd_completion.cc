@@ -8,6 +8,7 @@
 #include "cli/complete.h"
 #include "cli/completion_scripts.h"
 #include "cli/exit_codes.h"
+#include "lib/open_store.h"
 #include "store/store.h"
 
 namespace cairn {
@@ -32,7 +33,7 @@ static std::vector<std::string> list_tags(const std::string& named) {
   const char* usual = std::getenv("CAIRN_STORE");
   const std::string path = named.empty() && usual != nullptr ? usual : named;
   std::vector<std::string> names;
-  const auto store = Store::open(posix_fs(), path);
+  const auto store = open_store(path);
   const auto list = store ? (*store)->read_tags() : tl::unexpected(store.error());
   if (!list) return names;
   for (const TagEntry& tag : list->tags) names.push_back(tag.name);

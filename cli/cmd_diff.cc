@@ -11,6 +11,7 @@
 #include "cli/usage_table.h"
 #include "lib/diff.h"
 #include "lib/find_tag.h"
+#include "lib/open_store.h"
 #include "lib/tag_usage.h"
 
 namespace cairn {
@@ -110,7 +111,7 @@ static void print_text(Output& output, const Checkpoint& a, const Checkpoint& b,
 }
 
 static Result<DiffResult> run(const Context& context, const DiffOptions& options) {
-  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(const auto store, open_store(context.store));
   CAIRN_TRY(const auto a, open(*store, options.a));
   CAIRN_TRY(const auto b, open(*store, options.b));
   DiffRequest request;

@@ -15,6 +15,7 @@
 #include "lib/find_tag.h"
 #include "lib/formats/export_files.h"
 #include "lib/formats/torch_dtype.h"
+#include "lib/open_store.h"
 #include "lib/tensor_names.h"
 
 namespace cairn {
@@ -99,7 +100,7 @@ static bool is_file(const std::string& path) {
 int cmd_export(const Context& context, const ExportOptions& options) {
   Output& output = context.output;
   const Stopwatch watch;
-  const auto store = Store::open(posix_fs(), context.store);
+  const auto store = open_store(context.store);
   if (!store) return output.fail(store.error());
   const auto tag = find_tag(**store, options.tag);
   if (!tag && tag.error().code == Code::kNotFound && is_file(options.tag)) {

@@ -9,13 +9,14 @@
 #include "cli/exit_codes.h"
 #include "cli/human.h"
 #include "cli/import_roles.h"
+#include "cli/lazy_look_up.h"
 #include "cli/signals.h"
 #include "lib/find_tag.h"
 #include "lib/formats/import_files.h"
 #include "lib/formats/import_memory.h"
+#include "lib/open_store.h"
 #include "lib/save_json.h"
 #include "store/forget.h"
-#include "store/index_helper.h"
 #include "store/tag_name.h"
 
 namespace cairn {
@@ -76,45 +77,6 @@ static Result<SaveRequest> make_request(const Context& context, const Store& sto
   return request;
 }
 
-/// Store-wide look-ups by a helper that is started when the first new chunk is met: a save of
-/// nothing new needs none.
-class LazyLookUp {
- public:
-  LazyLookUp(const Context& context) : context_(context) {}
-
-  Status operator()(const std::vector<Digest>& wanted, std::vector<std::optional<Copy>>& found) {
-    if (!tried_) start();
-    tried_ = true;
-    if (helper_ == nullptr) return fail(Code::kFailed, "there is no index helper");
-    Status answered = helper_->look_up(wanted, found);
-    if (!answered) {
-      warn(answered.error());
-      helper_.reset();
-    }
-    return answered;
-  }
-
- private:
-  void start() {
-    auto helper = IndexHelper::start(helper_program("/proc/self/exe"), context_.store);
-    if (helper) {
-      helper_ = *std::move(helper);
-    } else {
-      warn(helper.error());
-    }
-  }
-
-  void warn(const Error& error) {
-    context_.output.warn(fmt::format(
-        "saving without store-wide look-ups: {}; 'cairn repair index' builds a damaged index anew",
-        error.message));
-  }
-
-  const Context& context_;
-  bool tried_ = false;
-  std::unique_ptr<IndexHelper> helper_;
-};
-
 static void warn_of_damage(Output& output, const SaveResult& saved) {
   if (saved.damaged_base.empty()) return;
   const std::string lost =
@@ -145,18 +107,14 @@ static void print(Output& output, const SaveResult& saved) {
 
 int cmd_import(const Context& context, const ImportOptions& options) {
   Output& output = context.output;
-  const auto store = Store::open(posix_fs(), context.store);
+  const auto store = open_store(context.store);
   if (!store) return output.fail(store.error());
   report_shrunken_input();
   raise_file_limit();  // each file stays open until it was saved
   ImportFiles files;
   auto request = make_request(context, **store, options, files);
   if (!request) return output.fail(request.error());
-  const auto look_up = std::make_shared<LazyLookUp>(context);
-  request->look_up = [look_up](const std::vector<Digest>& wanted,
-                               std::vector<std::optional<Copy>>& found) {
-    return (*look_up)(wanted, found);
-  };
+  request->look_up = lazy_look_up(output, context.store, "saving");
   ProgressCounters counters;
   request->call.progress = &counters;
   std::optional<Progress> progress;

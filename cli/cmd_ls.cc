@@ -14,6 +14,7 @@
 #include "cli/standing_tags.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
+#include "lib/open_store.h"
 
 namespace cairn {
 
@@ -127,7 +128,7 @@ static void explain_nothing(Output& output, const TagList& list, const LsOptions
 }
 
 static Status run(const Context& context, const LsOptions& options) {
-  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(const auto store, open_store(context.store));
   Output& output = context.output;
   const bool only_names = output.quiet() && !output.json();
   CAIRN_TRY(const Listed listed,

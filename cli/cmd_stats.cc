@@ -10,6 +10,7 @@
 #include "cli/store_usage.h"
 #include "cli/table.h"
 #include "cli/usage_table.h"
+#include "lib/open_store.h"
 
 namespace cairn {
 
@@ -123,7 +124,7 @@ static void print_text(Output& output, const StoreUsage& usage) {
 }
 
 static Result<StoreUsage> run(const Context& context) {
-  CAIRN_TRY(const auto store, Store::open(posix_fs(), context.store));
+  CAIRN_TRY(const auto store, open_store(context.store));
   return look_at_tags(
       *store, [&](const TagList& tags) { return store_usage(*store, tags, &context.stop); });
 }

@@ -16,6 +16,8 @@ std::span<const Command> all_commands() {
       command("unpin", Needs::kStore, cmd_unpin),
       command("forget", Needs::kStore, cmd_forget),
       command("gc", Needs::kStore, cmd_gc),
+      command("push", Needs::kStore, cmd_push),
+      command("pull", Needs::kStore, cmd_pull),
       command("stats", Needs::kStore, cmd_stats),
       command("report", Needs::kStore, cmd_report),
       command("check", Needs::kStore, cmd_check),

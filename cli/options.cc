@@ -217,6 +217,29 @@ void declare(FlagSet& flags, GcOptions& options) {
   declare_wait(flags, &options.wait_s);
 }
 
+static Result<unsigned> parse_connections(std::string_view text) {
+  constexpr uint64_t kMost = 1024;
+  CAIRN_TRY(const uint64_t count, parse_count(text));
+  if (count >= 1 && count <= kMost) return static_cast<unsigned>(count);
+  return fail(Code::kUsage, fmt::format("'{}' is no number of connections: 1 to {}", text, kMost));
+}
+
+static void declare_transfer(FlagSet& flags, TransferOptions& options) {
+  flags.positional("URL", &options.url);
+  flags.repeated_positional("TAG", false, &options.tags);
+  flags.on_off("all", &options.all);
+  flags.value("connections", &options.connections, parse_connections);
+  flags.on_off("dry-run", &options.dry_run);
+  flags.choice(
+      "if-exists", &options.if_exists,
+      {{"error", IfExists::kError}, {"same", IfExists::kSame}, {"replace", IfExists::kReplace}});
+  declare_wait(flags, &options.wait_s);
+}
+
+void declare(FlagSet& flags, PushOptions& options) { declare_transfer(flags, options); }
+
+void declare(FlagSet& flags, PullOptions& options) { declare_transfer(flags, options); }
+
 void declare(FlagSet& flags, CheckOptions& options) {
   flags.texts("tag", &options.tags);
   declare_read_data(flags, &options.read_data_percent);

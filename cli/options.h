@@ -137,6 +137,20 @@ struct GcOptions {
   uint64_t wait_s = 60;
 };
 
+struct TransferOptions {
+  std::string url;                ///< of the other store
+  std::vector<std::string> tags;  ///< empty: `all`
+  bool all = false;
+  unsigned connections = 32;
+  bool dry_run = false;
+  IfExists if_exists = IfExists::kSame;
+  uint64_t wait_s = 60;
+};
+
+struct PushOptions : TransferOptions {};
+
+struct PullOptions : TransferOptions {};
+
 struct CheckOptions {
   std::vector<std::string> tags;            ///< empty: all
   std::optional<double> read_data_percent;  ///< absent: data is not read
@@ -183,6 +197,8 @@ void declare(FlagSet& flags, PinOptions& options);
 void declare(FlagSet& flags, UnpinOptions& options);
 void declare(FlagSet& flags, ForgetOptions& options);
 void declare(FlagSet& flags, GcOptions& options);
+void declare(FlagSet& flags, PushOptions& options);
+void declare(FlagSet& flags, PullOptions& options);
 void declare(FlagSet& flags, CheckOptions& options);
 void declare(FlagSet& flags, RepairOptions& options);
 void declare(FlagSet& flags, CompletionOptions& options);

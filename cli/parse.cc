@@ -167,10 +167,11 @@ Result<std::string> parse_store(std::string_view text) {
   if (scheme == std::string_view::npos || text.substr(0, scheme).find('/') != text.npos) {
     return std::string(text);
   }
+  const std::string_view name = text.substr(0, scheme);
+  if (name == "https" || name == "http" || name == "s3") return std::string(text);
   return fail(Code::kUsage,
-              fmt::format("'{}': stores at '{}://' are not known to this version", text,
-                          text.substr(0, scheme)),
-              "name a folder");
+              fmt::format("'{}': stores at '{}://' are not known to this version", text, name),
+              "name a folder, or a URL of 'https://' or 's3://'");
 }
 
 Result<KeyValue> parse_key_value(std::string_view text) {

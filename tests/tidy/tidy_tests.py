@@ -9,6 +9,12 @@ TESTED_FOLDERS = {"base", "store", "store/gc", "store/index", "lib", "cli", "gpu
 # Files whose behaviour another file's test shows, with that test. A line goes when the file gets
 # a test of its own; the test must be there.
 TESTED_BY = {
+    # What moves is seen in the tag that has come.
+    "lib/transfer/fetch.cc": "tests/lib/transfer/transfer_test.cc",
+    "lib/transfer/moved_tag.cc": "tests/lib/transfer/transfer_test.cc",
+    "lib/transfer/standing_copies.cc": "tests/lib/transfer/transfer_test.cc",
+    "lib/transfer/standing_tag.cc": "tests/lib/transfer/transfer_test.cc",
+    "lib/transfer/transfer_plan.cc": "tests/lib/transfer/transfer_test.cc",
     # What kernels do is shown through the calls that enqueue them.
     "gpu/chunker.cu": "tests/gpu/chunker_plan_test.cc",
     "gpu/cuda/device.cc": "tests/gpu/device_test.cc",
@@ -110,6 +116,10 @@ TESTED_BY = {
     "store/pack_tables.cc": "tests/lib/save_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
+    "cli/cmd_pull.cc": "tests/cli/transfer_commands_test.py",
+    "cli/cmd_push.cc": "tests/cli/transfer_commands_test.py",
+    "cli/lazy_look_up.cc": "tests/cli/transfer_commands_test.py",
+    "cli/transfer_run.cc": "tests/cli/transfer_commands_test.py",
     "cli/cmd_repair.cc": "tests/cli/repair_test.py",
     "lib/version.cc": "tests/install/install_test.py",
     "lib/tag_rules.cc": "tests/independent/read_store_test.py",

@@ -1,0 +1,161 @@
+#include "cli/transfer_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/exit_codes.h"
+#include "cli/human.h"
+#include "lib/find_tag.h"
+
+namespace cairn {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json transfer_json(const TransferResult& moved, bool dry_run) {
+  const TagFacts& facts = moved.facts;
+  return {{"tag", moved.tag},
+          {"manifest", moved.manifest.hex()},
+          {"tensors", facts.tensors},
+          {"logical_bytes", facts.logical_bytes},
+          {"new_bytes", facts.new_bytes},
+          {"reused_bytes", moved.reused_bytes},
+          {"stored_bytes", facts.stored_bytes},
+          {"received_bytes", moved.received_bytes},
+          {"moved_bytes", moved.moved_bytes},
+          {"attachment_bytes", facts.attachment_bytes},
+          {"chunks", facts.chunks},
+          {"new_chunks", facts.new_chunks},
+          {"already_there", moved.already_there},
+          {"base", moved.base.empty() ? Json() : Json(moved.base)},
+          {"dry_run", dry_run},
+          {"elapsed_s", moved.elapsed_s}};
+}
+
+/// "1.5 GiB/s", of a duration that says something.
+std::string rate_text(const TransferResult& moved) {
+  if (moved.elapsed_s < 0.1 || moved.moved_bytes == 0) return "";
+  const double rate = static_cast<double>(moved.moved_bytes) / moved.elapsed_s;
+  return fmt::format(" ({}/s)", human_bytes(static_cast<uint64_t>(rate)));
+}
+
+std::string transfer_text(const TransferResult& moved, const TransferWords& words, bool dry_run) {
+  if (moved.already_there) return fmt::format("already there '{}'\n", moved.tag);
+  const std::string base = moved.base.empty() ? "" : fmt::format(", beside '{}'", moved.base);
+  if (dry_run) {
+    return fmt::format("would {} '{}': {} of {}{}\n", words.title, moved.tag,
+                       human_bytes(moved.moved_bytes), human_bytes(moved.facts.logical_bytes),
+                       base);
+  }
+  return fmt::format("{} '{}': {} in {}, {} moved, {} stored{}, in {}{}\n", words.done, moved.tag,
+                     human_bytes(moved.facts.logical_bytes), counted(moved.facts.tensors, "tensor"),
+                     human_bytes(moved.moved_bytes), human_bytes(moved.facts.stored_bytes), base,
+                     human_duration(moved.elapsed_s), rate_text(moved));
+}
+
+class Run {
+ public:
+  Run(const Context& context, const Store& from, const Store& to, const TransferOptions& options,
+      const TransferWords& words, const LookUp& look_up)
+      : context_(context),
+        from_(from),
+        to_(to),
+        options_(options),
+        words_(words),
+        look_up_(look_up) {}
+
+  int run() {
+    const auto tags = named_tags();
+    if (!tags) return context_.output.fail(tags.error());
+    for (const TagEntry& tag : *tags) {
+      auto moved = move(tag);
+      if (!moved) return fail_after(moved.error(), tags->size());
+      results_.push_back(*std::move(moved));
+      if (!context_.output.json()) print(results_.back());
+    }
+    if (context_.output.json()) context_.output.result(document());
+    return kExitOk;
+  }
+
+ private:
+  bool is_one() const { return !options_.all && options_.tags.size() == 1; }
+
+  /// Oldest first: what a tag is made from comes before it. Errors: kUsage, kNotFound.
+  Result<std::vector<TagEntry>> named_tags() const {
+    if (options_.all != options_.tags.empty()) {
+      return fail(Code::kUsage,
+                  options_.all ? "tags are named, and '--all' is all of them" : "no tag is named",
+                  fmt::format("say 'cairn {} URL TAG', or '--all'", words_.title));
+    }
+    std::vector<TagEntry> tags;
+    if (options_.all) {
+      CAIRN_TRY(TagList list, from_.read_tags());
+      tags = std::move(list.tags);
+    }
+    for (const std::string& text : options_.tags) {
+      CAIRN_TRY(tags.emplace_back(), find_tag(from_, text));
+    }
+    const auto is_older = [](const TagEntry& a, const TagEntry& b) { return a.commit < b.commit; };
+    std::sort(tags.begin(), tags.end(), is_older);
+    const auto is_same = [](const TagEntry& a, const TagEntry& b) { return a.name == b.name; };
+    tags.erase(std::unique(tags.begin(), tags.end(), is_same), tags.end());
+    return tags;
+  }
+
+  Result<TransferResult> move(const TagEntry& tag) const {
+    TransferRequest request;
+    request.tag = tag.name;
+    request.if_exists = options_.if_exists;
+    request.dry_run = options_.dry_run;
+    request.connections = options_.connections;
+    request.look_up = look_up_;
+    request.call.stop = &context_.stop;
+    request.call.wait = std::chrono::seconds(options_.wait_s);
+    ProgressCounters counters;
+    request.call.progress = &counters;
+    const Progress progress(context_.output, context_.progress, words_.title, counters);
+    return transfer_tag(from_, to_, request);
+  }
+
+  void print(const TransferResult& moved) const {
+    context_.output.print(context_.output.quiet() ? moved.tag + "\n"
+                                                  : transfer_text(moved, words_, options_.dry_run));
+  }
+
+  Json document() const {
+    if (is_one()) return transfer_json(results_.front(), options_.dry_run);
+    Json tags = Json::array();
+    for (const TransferResult& moved : results_) {
+      tags.push_back(transfer_json(moved, options_.dry_run));
+    }
+    return {{"tags", std::move(tags)}, {"dry_run", options_.dry_run}};
+  }
+
+  /// Tags that came before stay.
+  int fail_after(Error error, size_t wanted) const {
+    if (!results_.empty()) {
+      error.message += fmt::format(" (after {} of {})", results_.size(), counted(wanted, "tag"));
+    }
+    return context_.output.fail(error);
+  }
+
+  const Context& context_;
+  const Store& from_;
+  const Store& to_;
+  const TransferOptions& options_;
+  const TransferWords& words_;
+  const LookUp& look_up_;
+  std::vector<TransferResult> results_;
+};
+
+}  // namespace
+
+int run_transfer(const Context& context, const Store& from, const Store& to,
+                 const TransferOptions& options, const TransferWords& words,
+                 const LookUp& look_up) {
+  return Run(context, from, to, options, words, look_up).run();
+}
+
+}  // namespace cairn

@@ -1,0 +1,22 @@
+// What `cairn push` and `cairn pull` have in common: tags go from one store to another.
+#pragma once
+
+#include <string>
+
+#include "cli/commands.h"
+#include "lib/transfer/transfer.h"
+
+namespace cairn {
+
+/// What is printed of it: "pulled", "would pull".
+struct TransferWords {
+  std::string title;  ///< "pull"
+  std::string done;   ///< "pulled"
+};
+
+/// Moves the tags that `options` names, oldest first, prints what was done, and returns the exit
+/// status. `look_up`: of the destination; optional.
+int run_transfer(const Context& context, const Store& from, const Store& to,
+                 const TransferOptions& options, const TransferWords& words, const LookUp& look_up);
+
+}  // namespace cairn

@@ -1,0 +1,35 @@
+// A store by the words of a user: a folder, or the URL of one.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "store/store.h"
+
+namespace cairn {
+
+/// A store, and what its files are read through.
+class OpenStore {
+ public:
+  OpenStore(std::unique_ptr<Fs> fs, std::unique_ptr<Store> store)
+      : fs_(std::move(fs)), store_(std::move(store)) {}
+
+  const Store& operator*() const { return *store_; }
+  const Store* operator->() const { return store_.get(); }
+
+ private:
+  std::unique_ptr<Fs> fs_;  // null for a folder
+  std::unique_ptr<Store> store_;
+};
+
+/// Whether the words are a URL of files that lie elsewhere: not a folder's, and not `file://`.
+bool is_remote(const std::string& place);
+/// The folder that a `file://` URL names; others as they are.
+std::string folder_of(const std::string& place);
+
+/// Errors: as Store::open; kUsage for a URL of a scheme that is not known; those of the remote.
+Result<OpenStore> open_store(const std::string& place);
+/// The same, where there is no store yet one with the chunk rule of `like`: `was_made` tells.
+Result<OpenStore> open_or_make_store(const std::string& place, const Config& like, bool& was_made);
+
+}  // namespace cairn

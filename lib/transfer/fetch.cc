@@ -1,0 +1,131 @@
+#include "lib/transfer/fetch.h"
+
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+
+#include "base/buffer.h"
+#include "base/pipeline.h"
+#include "store/pack_reader.h"
+
+namespace cairn {
+namespace {
+
+class Fetcher {
+ public:
+  Fetcher(const Store& from, const std::vector<Fetch>& fetches, PackWriter& packs,
+          const FetchRequest& request)
+      : request_(request),
+        fetches_(fetches),
+        packs_(packs),
+        reader_(from),
+        files_(from.fs(), from.path(), OpenMode::kRead) {}
+
+  Result<Fetched> run() {
+    sort_by_place();
+    fetched_.copies.resize(fetches_.size());
+    const std::vector<ReadJob> jobs = join_ranges(ranges_);
+    CAIRN_CHECK(parallel_for(jobs.size(), reading_threads(request_.threads),
+                             [&](uint64_t i) { return move(jobs[i]); }));
+    fetched_.received_bytes = received_bytes_;
+    return std::move(fetched_);
+  }
+
+ private:
+  void sort_by_place() {
+    order_.resize(fetches_.size());
+    std::iota(order_.begin(), order_.end(), 0);
+    const auto place = [&](uint32_t number) {
+      const Copy& copy = fetches_[number].copy;
+      return std::tie(copy.pack, copy.offset);
+    };
+    std::sort(order_.begin(), order_.end(),
+              [&](uint32_t a, uint32_t b) { return place(a) < place(b); });
+    for (const uint32_t number : order_) {
+      const Copy& copy = fetches_[number].copy;
+      ranges_.push_back({copy.pack, copy.offset, copy.offset + copy.stored_bytes});
+    }
+  }
+
+  Status move(const ReadJob& job) {
+    if (request_.call.stop != nullptr && *request_.call.stop) {
+      return fail(Code::kCancelled, "the transfer was stopped");
+    }
+    thread_local AlignedBuffer room, decoded;
+    CAIRN_TRY(ByteSpan bytes, read(job.bytes, room));
+    const auto numbers = std::span(order_).subspan(job.first, job.count);
+    const auto stored = [&](uint32_t number) {
+      const Copy& copy = fetches_[number].copy;
+      return copy.stored_bytes == 0
+                 ? ByteSpan()
+                 : bytes.subspan(copy.offset - job.bytes.begin, copy.stored_bytes);
+    };
+    for (const uint32_t number : numbers) {
+      if (check(fetches_[number], stored(number), decoded)) continue;
+      // On its way bytes may have been mixed up that lie there whole.
+      CAIRN_TRY(bytes, read(job.bytes, room));
+      CAIRN_CHECK(check(fetches_[number], stored(number), decoded));
+    }
+    for (const uint32_t number : numbers) {
+      CAIRN_CHECK(append(number, stored(number)));
+    }
+    return {};
+  }
+
+  Result<ByteSpan> read(const PackRange& range, AlignedBuffer& room) {
+    const uint64_t length = range.end - range.begin;
+    if (length == 0) return ByteSpan();
+    if (room.size() < length) room = AlignedBuffer(length);
+    const MutableBytes out = room.span().first(length);
+    Copy place;
+    place.pack = range.pack;
+    place.offset = range.begin;
+    const auto file = files_.open(FileKind::kPack, range.pack);
+    if (!file) return tl::unexpected(about_copy(place, file.error()));
+    const auto count = (*file)->read_at(range.begin, out);
+    if (!count) return tl::unexpected(about_copy(place, count.error()));
+    if (*count < length) {
+      return tl::unexpected(
+          about_copy(place, {Code::kCorrupt, "the pack ends before its copies do", ""}));
+    }
+    received_bytes_ += length;
+    return ByteSpan(out);
+  }
+
+  Status check(const Fetch& fetch, ByteSpan stored, AlignedBuffer& room) const {
+    return reader_.check_alone(fetch.copy, !fetch.bases.empty(), fetch.digest, stored, room);
+  }
+
+  Status append(uint32_t number, ByteSpan stored) {
+    const Fetch& fetch = fetches_[number];
+    const Copy& source = fetch.copy;
+    CAIRN_TRY(Copy copy, packs_.append({fetch.digest, source.encoding, source.decoded_bytes, stored,
+                                        fetch.bases, source.parameters}));
+    copy.bases = source.bases;
+    fetched_.copies[number] = std::move(copy);
+    if (ProgressCounters* const progress = request_.call.progress) {
+      progress->done_bytes += stored.size();
+      progress->new_bytes += stored.size();
+    }
+    return {};
+  }
+
+  const FetchRequest& request_;
+  const std::vector<Fetch>& fetches_;
+  PackWriter& packs_;
+  PackReader reader_;
+  FilePool files_;
+  std::vector<uint32_t> order_;    // of the fetches, by place
+  std::vector<PackRange> ranges_;  // in that order
+  std::atomic<uint64_t> received_bytes_{0};
+  Fetched fetched_;
+};
+
+}  // namespace
+
+Result<Fetched> fetch_copies(const Store& from, const std::vector<Fetch>& fetches,
+                             PackWriter& packs, const FetchRequest& request) {
+  return Fetcher(from, fetches, packs, request).run();
+}
+
+}  // namespace cairn

@@ -1,0 +1,30 @@
+// Moves stored copies from the packs of one store to packs of a session in another, without
+// decoding more than their check takes: one pass from the source to the pack.
+#pragma once
+
+#include <vector>
+
+#include "lib/cairn.hpp"
+#include "lib/transfer/transfer_plan.h"
+#include "store/pack_writer.h"
+
+namespace cairn {
+
+struct FetchRequest {
+  unsigned threads = 0;  ///< ranges that are under way at once; 0: as many as for a disk
+  CallOptions call = {};
+};
+
+struct Fetched {
+  std::vector<Copy> copies;     ///< per fetch, where it lies now; bases by the names of the source
+  uint64_t received_bytes = 0;  ///< read from the source, gaps between copies included
+};
+
+/// Every copy's stored bytes are checked, those of copies that stand alone against their digest;
+/// what others decode to is not looked at. A range with wrong bytes is read once more. Memory: a
+/// range for each thread, and the writer's. Errors: those of reading, named by pack and offset;
+/// kCorrupt for bytes that stay wrong; those of writing; kCancelled.
+Result<Fetched> fetch_copies(const Store& from, const std::vector<Fetch>& fetches,
+                             PackWriter& packs, const FetchRequest& request);
+
+}  // namespace cairn

@@ -1,0 +1,191 @@
+// Why no circle arises: a copy of the base rests on copies of the base, in the places that the base
+// names; a fetched one on those that the source names, or on copies that stand for the same chunks
+// alone or in the base. Two fetched copies of one chunk are taken for one only if it stands alone.
+#include "lib/transfer/transfer_plan.h"
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <set>
+#include <tuple>
+
+#include "base/pipeline.h"
+
+namespace cairn {
+namespace {
+
+class Planner {
+ public:
+  Planner(Checkpoint& from, StandingCopies& standing, const std::atomic<bool>* stop)
+      : from_(from), standing_(standing), stop_(stop) {}
+
+  Result<TransferPlan> run(unsigned threads) {
+    CAIRN_CHECK(read_pages(threads));
+    const auto& own = from_.table().pages;
+    for (size_t number = 0; number < own.size(); ++number) CAIRN_CHECK(want_page(number));
+    while (!wanted_.empty()) {
+      const BaseRef wanted = wanted_.back();
+      wanted_.pop_back();
+      CAIRN_CHECK(choose(wanted.page, wanted.slot, false));
+    }
+    count_inline();
+    return std::move(plan_);
+  }
+
+ private:
+  /// All pages that may be needed and do not stand in the destination, beside each other: each is
+  /// a wait for the network.
+  Status read_pages(unsigned threads) {
+    const LocatorTable& table = from_.table();
+    std::map<Digest, size_t> lacking;
+    for (size_t number = 0; number < table.page_count(); ++number) {
+      const Digest& page = table.place(number).page.digest;
+      if (standing_.page_place(page) == nullptr) lacking.try_emplace(page, number);
+    }
+    std::vector<std::pair<Digest, size_t>> list(lacking.begin(), lacking.end());
+    std::mutex mutex;
+    return parallel_for(list.size(), threads, [&](uint64_t i) -> Status {
+      if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the transfer was stopped");
+      CAIRN_TRY(auto loaded, from_.page(list[i].second));
+      const std::lock_guard lock(mutex);
+      source_pages_[list[i].first] = std::move(loaded);
+      return {};
+    });
+  }
+
+  Status want_page(size_t number) {
+    const Digest& page = from_.table().pages[number].page.digest;
+    CAIRN_TRY(const ChosenPage* chosen, page_of(page));
+    const auto& runs = from_.plan().pages[number];
+    const bool is_of_tensors = !runs.empty() && from_.is_tensor(runs.front().item);
+    for (uint32_t slot = 0; slot < chosen->slots.size(); ++slot) {
+      CAIRN_CHECK(choose(page, slot, is_of_tensors));
+    }
+    return {};
+  }
+
+  Result<ChosenPage*> page_of(const Digest& page) {
+    if (const auto known = plan_.pages.find(page); known != plan_.pages.end()) {
+      return &known->second;
+    }
+    ChosenPage chosen;
+    if (const PagePlace* place = standing_.page_place(page)) {
+      CAIRN_TRY(chosen.loaded, standing_.page(page));
+      chosen.place = *place;
+      chosen.is_standing = true;
+    } else {
+      const auto number = from_.page_numbers().of(page);
+      const auto source = source_pages_.find(page);
+      if (!number || source == source_pages_.end()) {
+        return fail(Code::kCorrupt, fmt::format("a copy of tag '{}' is made from a page that it "
+                                                "does not have",
+                                                from_.tag().name));
+      }
+      chosen.loaded = source->second;
+      chosen.place = from_.table().place(*number);
+    }
+    chosen.slots.resize(chosen.loaded->locator.copies.size());
+    return &(plan_.pages[page] = std::move(chosen));
+  }
+
+  Status choose(const Digest& page, uint32_t slot, bool is_of_tensor) {
+    CAIRN_TRY(ChosenPage* const chosen, page_of(page));
+    if (slot >= chosen->slots.size()) {
+      return fail(Code::kCorrupt, "a copy is made from one that its page does not have");
+    }
+    std::optional<ChosenCopy>& choice = chosen->slots[slot];
+    if (choice) {
+      if (choice->fetch && is_of_tensor) count_new(plan_.fetches[*choice->fetch]);
+      return {};
+    }
+    const Digest digest = chosen->loaded->digest_of(slot);
+    CAIRN_TRY(auto stands, standing_.of_place(page, slot));
+    if (!stands) {
+      CAIRN_TRY(stands, standing_.of_digest(digest));
+    }
+    if (stands) {
+      wanted_.insert(wanted_.end(), stands->bases.begin(), stands->bases.end());
+      choice = ChosenCopy{*std::move(stands), std::nullopt};
+      return {};
+    }
+    CAIRN_TRY(const uint32_t number, fetch(page, slot, digest));
+    choice = ChosenCopy{{}, number};
+    if (is_of_tensor) count_new(plan_.fetches[number]);
+    return {};
+  }
+
+  /// The number of what is fetched for a slot.
+  Result<uint32_t> fetch(const Digest& page, uint32_t slot, const Digest& digest) {
+    if (const auto alone = alone_.find(digest); alone != alone_.end()) return alone->second;
+    // A page that stands may lack this copy: the source has it all the same.
+    const auto number = from_.page_numbers().of(page);
+    if (!number) {
+      return fail(Code::kCorrupt, "a copy that the destination's tag is made from is gone");
+    }
+    CAIRN_TRY(const auto loaded, from_.page(*number));
+    CAIRN_CHECK(check_slot({*number, slot}, loaded->locator));
+    const Copy& copy = loaded->locator.copies[slot];
+    const Place place{copy.pack, copy.offset, copy.stored_bytes, digest};
+    if (const auto known = places_.find(place); known != places_.end()) return known->second;
+    Fetch wanted{copy, digest, {}, false};
+    for (const BaseRef& base : copy.bases) {
+      CAIRN_TRY(const ChosenPage* const base_page, page_of(base.page));
+      if (base.slot >= base_page->slots.size()) {
+        return fail(Code::kCorrupt, "a copy is made from one that its page does not have");
+      }
+      wanted.bases.push_back(base_page->loaded->digest_of(base.slot));
+    }
+    wanted_.insert(wanted_.end(), copy.bases.begin(), copy.bases.end());
+    const auto fresh = static_cast<uint32_t>(plan_.fetches.size());
+    plan_.fetch_bytes += copy.stored_bytes;
+    places_[place] = fresh;
+    if (copy.bases.empty()) alone_[digest] = fresh;
+    plan_.fetches.push_back(std::move(wanted));
+    return fresh;
+  }
+
+  void count_new(Fetch& fetch) {
+    if (fetch.is_of_tensor) return;
+    fetch.is_of_tensor = true;
+    if (!new_.insert(fetch.digest).second) return;
+    plan_.new_bytes += fetch.copy.decoded_bytes;
+    ++plan_.new_chunks;
+  }
+
+  /// Chunks that lie in their page are new where the page is.
+  void count_inline() {
+    const auto& own = from_.table().pages;
+    for (size_t number = 0; number < own.size(); ++number) {
+      const auto& runs = from_.plan().pages[number];
+      const ChosenPage& page = plan_.pages.at(own[number].page.digest);
+      if (page.is_standing || runs.empty() || !from_.is_tensor(runs.front().item)) continue;
+      for (const ChunkEntry& entry : page.loaded->page.entries) {
+        const auto* const bytes = std::get_if<Bytes>(&entry);
+        if (bytes == nullptr) continue;
+        plan_.new_bytes += bytes->size();
+        ++plan_.new_chunks;
+      }
+    }
+  }
+
+  using Place = std::tuple<FileId, uint64_t, uint32_t, Digest>;
+
+  Checkpoint& from_;
+  StandingCopies& standing_;
+  const std::atomic<bool>* const stop_;
+  std::map<Digest, std::shared_ptr<const LoadedPage>> source_pages_;
+  std::vector<BaseRef> wanted_;
+  std::unordered_map<Digest, uint32_t> alone_;  // what is fetched and stands alone
+  std::map<Place, uint32_t> places_;            // what is fetched, by where it lies
+  std::set<Digest> new_;
+  TransferPlan plan_;
+};
+
+}  // namespace
+
+Result<TransferPlan> plan_transfer(Checkpoint& from, StandingCopies& standing, unsigned threads,
+                                   const std::atomic<bool>* stop) {
+  return Planner(from, standing, stop).run(threads);
+}
+
+}  // namespace cairn
