@@ -18,8 +18,8 @@ std::string join_path(const std::string& folder, const std::string& name) {
 
 bool file_exists(Fs& fs, const std::string& path) { return fs.info(path).has_value(); }
 
-Result<Bytes> read_file(Fs& fs, const std::string& path, uint64_t bytes_max) {
-  CAIRN_TRY(const auto file, fs.open(path, OpenMode::kRead));
+Result<Bytes> Fs::read_whole(const std::string& path, uint64_t bytes_max) {
+  CAIRN_TRY(const auto file, open(path, OpenMode::kRead));
   CAIRN_TRY(const uint64_t bytes, file->size());
   if (bytes > bytes_max) {
     return fail(Code::kCorrupt, fmt::format("'{}' has {} bytes, more than the {} it may have", path,

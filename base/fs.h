@@ -79,9 +79,44 @@ class FileLock {
   virtual ~FileLock() = default;
 };
 
+/// How the files of a file system are best read.
+struct ReadHabits {
+  /// Of one read, where neighbours are read together.
+  uint64_t bytes_max = 4 * kMiB;
+  /// Between neighbours, rather read than left out: less than what a further request costs.
+  uint64_t gap_bytes_max = 256 * kKiB;
+  /// Reads under way beside those that the CPUs are busy with: disks want several at once.
+  unsigned waiting = 6;
+  /// Each read waits for a network: many small ones are made beside each other.
+  bool is_remote = false;
+};
+
+/// The bytes of a file and which version of it they are.
+struct VersionedBytes {
+  Bytes bytes;
+  std::string version;
+};
+
+/// Files that are replaced on the condition that they are what was read, where there are neither
+/// locks nor renames. Threads: any.
+class ConditionalFiles {
+ public:
+  virtual ~ConditionalFiles() = default;
+  virtual Result<VersionedBytes> read(const std::string& path, uint64_t bytes_max) = 0;
+  /// In one step, if the file still has that version; "": if there is none. Errors: kExists when
+  /// it has another. `may_be_done`: with an error, whether the file may have been replaced.
+  virtual Status replace(const std::string& path, const std::string& version, ByteSpan data,
+                         bool& may_be_done) = 0;
+};
+
 class Fs {
  public:
   virtual ~Fs() = default;
+  virtual ReadHabits read_habits() const { return {}; }
+  /// Null where locks and renames do it.
+  virtual ConditionalFiles* conditional() { return nullptr; }
+  /// The whole file as it is now; kCorrupt when it is longer than `bytes_max`.
+  virtual Result<Bytes> read_whole(const std::string& path, uint64_t bytes_max);
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
   virtual Status rename(const std::string& source, const std::string& target) = 0;
   /// As rename, but never in the place of another file: kExists.
@@ -117,8 +152,10 @@ class Fs {
 Fs& posix_fs();
 
 bool file_exists(Fs& fs, const std::string& path);
-/// The whole file; kCorrupt when it is longer than `bytes_max`.
-Result<Bytes> read_file(Fs& fs, const std::string& path, uint64_t bytes_max);
+/// As Fs::read_whole.
+inline Result<Bytes> read_file(Fs& fs, const std::string& path, uint64_t bytes_max) {
+  return fs.read_whole(path, bytes_max);
+}
 /// Creates `path` with `data` and makes the data durable, not yet the name.
 Status create_and_sync(Fs& fs, const std::string& path, ByteSpan data);
 /// As create_and_sync, and the name too.

@@ -141,7 +141,7 @@ Status CopyCheck::read_data() {
     ranges.push_back({copy.pack, copy.offset, copy.offset + copy.stored_bytes});
     bytes += copy.stored_bytes;
   }
-  std::vector<ReadJob> jobs = join_ranges(ranges);
+  std::vector<ReadJob> jobs = join_ranges(ranges, packs_.habits());
   // With a time limit, repeated checks should come to see everything in the end.
   if (request_.time_limit && !request_.from_pack)
     std::shuffle(jobs.begin(), jobs.end(), seeded_random());
@@ -161,7 +161,7 @@ Status CopyCheck::read_data() {
     }
     return read_job(std::span(chosen).subspan(jobs[i].first, jobs[i].count), jobs[i].bytes);
   };
-  CAIRN_CHECK(parallel_for(jobs.size(), reading_threads(request_.threads), read));
+  CAIRN_CHECK(parallel_for(jobs.size(), reading_threads(request_.threads, packs_.habits()), read));
   report_.bytes_read = packs_.read_bytes();
   return {};
 }

@@ -51,8 +51,8 @@ class Loader {
     units_ = std::move(units);
     CAIRN_CHECK(parallel_for(chains.size(), request_.call.threads,
                              [&](uint64_t i) { return run_chain(chains[i]); }));
-    const std::vector<ReadJob> jobs = join_ranges(ranges_of(units_));
-    return parallel_for(jobs.size(), reading_threads(request_.call.threads),
+    const std::vector<ReadJob> jobs = join_ranges(ranges_of(units_), packs_.habits());
+    return parallel_for(jobs.size(), reading_threads(request_.call.threads, packs_.habits()),
                         [&](uint64_t i) { return run_job(jobs[i]); });
   }
 

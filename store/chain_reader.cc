@@ -72,7 +72,7 @@ class StoredBytes {
       const Copy& copy = copies[number].copy;
       ranges.push_back({copy.pack, copy.offset, copy.offset + copy.stored_bytes});
     }
-    jobs_ = join_ranges(ranges);
+    jobs_ = join_ranges(ranges, packs.habits());
     job_of_.resize(copies.size());
     for (uint32_t job = 0; job < jobs_.size(); ++job) {
       for (size_t i = jobs_[job].first; i < jobs_[job].first + jobs_[job].count; ++i) {

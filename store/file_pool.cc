@@ -20,4 +20,12 @@ Result<std::shared_ptr<File>> FilePool::open(FileKind kind, const FileId& file) 
   return opened;
 }
 
+void FilePool::drop(FileKind kind, const FileId& file) {
+  const std::lock_guard lock(mutex_);
+  const auto found = by_key_.find({kind, file});
+  if (found == by_key_.end()) return;
+  recent_.erase(found->second);
+  by_key_.erase(found);
+}
+
 }  // namespace cairn

@@ -21,6 +21,9 @@ class FilePool {
 
   /// Errors: kNotFound when the file is gone.
   Result<std::shared_ptr<File>> open(FileKind kind, const FileId& file);
+  /// The next open() opens it anew.
+  void drop(FileKind kind, const FileId& file);
+  bool is_remote() const { return fs_.read_habits().is_remote; }
 
  private:
   struct Key {

@@ -68,7 +68,7 @@ uint64_t MetaWriter::sealed_bytes_after(uint64_t object_bytes) const {
 
 Status MetaWriter::finish() { return flush(); }
 
-Result<Bytes> read_object(FilePool& files, const Reference& reference) {
+static Result<Bytes> read_once(FilePool& files, const Reference& reference) {
   const std::string path = relative_path(FileKind::kMeta, reference.file);
   if (reference.bytes > kObjectBytesMax || reference.offset > kMetaBytesMax) {
     return fail(Code::kCorrupt, fmt::format("a reference into '{}' is damaged: {} bytes at {}",
@@ -88,6 +88,14 @@ Result<Bytes> read_object(FilePool& files, const Reference& reference) {
   CAIRN_TRY(const size_t count, file->read_at(reference.offset, bytes));
   if (count != bytes.size() || blake3(bytes) != reference.digest) return damaged();
   return bytes;
+}
+
+Result<Bytes> read_object(FilePool& files, const Reference& reference) {
+  auto bytes = read_once(files, reference);
+  if (bytes || bytes.error().code != Code::kCorrupt || !files.is_remote()) return bytes;
+  // On its way may have been mixed up what lies there whole.
+  files.drop(FileKind::kMeta, reference.file);
+  return read_once(files, reference);
 }
 
 }  // namespace cairn

@@ -17,7 +17,8 @@ namespace cairn {
 class PackReader {
  public:
   explicit PackReader(const Store& store)
-      : chunk_bytes_max_(chunk_bytes_max(store.config())),
+      : habits_(store.fs().read_habits()),
+        chunk_bytes_max_(chunk_bytes_max(store.config())),
         cached_(store.fs(), store.path(), OpenMode::kRead),
         direct_(store.fs(), store.path(), OpenMode::kReadDirect) {}
 
@@ -48,12 +49,14 @@ class PackReader {
   /// Errors: kCorrupt when it claims to decode to more than any chunk of the store may have.
   Status check_size(const Copy& copy) const;
 
+  const ReadHabits& habits() const { return habits_; }
   uint64_t read_bytes() const { return read_bytes_; }
 
  private:
   Result<std::shared_ptr<File>> open(FilePool& files, const FileId& pack);
   Status check_end(const FileId& pack, uint64_t end);
 
+  const ReadHabits habits_;
   const uint64_t chunk_bytes_max_;
   FilePool cached_, direct_;
   std::atomic<uint64_t> read_bytes_{0};

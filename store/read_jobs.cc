@@ -7,11 +7,9 @@
 
 namespace cairn {
 
-static constexpr uint64_t kReadBytesMax = 4 * kMiB;
-static constexpr uint64_t kGapBytesMax = 256 * kKiB;
 static constexpr size_t kEmptyRangesMax = 256;
 
-std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges) {
+std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges, const ReadHabits& habits) {
   std::vector<ReadJob> jobs;
   for (size_t i = 0; i < ranges.size(); ++i) {
     const PackRange& range = ranges[i];
@@ -19,8 +17,8 @@ std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges) {
       ReadJob& last = jobs.back();
       const uint64_t end = std::max(last.bytes.end, range.end);
       const bool is_full = end == last.bytes.begin && last.count == kEmptyRangesMax;
-      if (!is_full && range.begin <= last.bytes.end + kGapBytesMax &&
-          end - last.bytes.begin <= kReadBytesMax) {
+      if (!is_full && range.begin <= last.bytes.end + habits.gap_bytes_max &&
+          end - last.bytes.begin <= habits.bytes_max) {
         ++last.count;
         last.bytes.end = end;
         continue;
@@ -31,9 +29,8 @@ std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges) {
   return jobs;
 }
 
-unsigned reading_threads(unsigned wanted) {
-  constexpr unsigned kWaiting = 6;
-  return wanted != 0 ? wanted : default_threads() + kWaiting;
+unsigned reading_threads(unsigned wanted, const ReadHabits& habits) {
+  return wanted != 0 ? wanted : default_threads() + habits.waiting;
 }
 
 }  // namespace cairn

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/fs.h"
 #include "store/file_id.h"
 
 namespace cairn {
@@ -20,14 +21,14 @@ struct ReadJob {
   PackRange bytes;
 };
 
-/// Ranges must be sorted by pack and beginning; they may overlap. A job reads at most 4 MiB (a
-/// single longer range is a job of its own) and skips gaps of at most 256 KiB by reading them: less
-/// than what a further request costs a disk.
-/// Empty ranges, which cost no reading, come in jobs of at most 256.
-std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges);
+/// Ranges must be sorted by pack and beginning; they may overlap. A job reads at most as much as
+/// `habits` says (a single longer range is a job of its own) and skips gaps by reading them, where
+/// they say so. Empty ranges, which cost no reading, come in jobs of at most 256.
+std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges,
+                                 const ReadHabits& habits = {});
 
-/// Threads for read jobs; 0 `wanted`: one for each CPU and six more, which wait for the disk while
-/// the others decode. Disks want several requests at once: 10 % faster than two more.
-unsigned reading_threads(unsigned wanted);
+/// Threads for read jobs; 0 `wanted`: one for each CPU and some more, which wait for the disk while
+/// the others decode: 10 % faster than two more.
+unsigned reading_threads(unsigned wanted, const ReadHabits& habits = {});
 
 }  // namespace cairn

@@ -24,8 +24,8 @@ class Fetcher {
   Result<Fetched> run() {
     sort_by_place();
     fetched_.copies.resize(fetches_.size());
-    const std::vector<ReadJob> jobs = join_ranges(ranges_);
-    CAIRN_CHECK(parallel_for(jobs.size(), reading_threads(request_.threads),
+    const std::vector<ReadJob> jobs = join_ranges(ranges_, reader_.habits());
+    CAIRN_CHECK(parallel_for(jobs.size(), reading_threads(request_.threads, reader_.habits()),
                              [&](uint64_t i) { return move(jobs[i]); }));
     fetched_.received_bytes = received_bytes_;
     return std::move(fetched_);

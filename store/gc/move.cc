@@ -73,7 +73,7 @@ class Move {
       ranges.push_back({moved.source, row.offset, row.offset + row.stored_bytes});
     }
     AlignedBuffer room, decoded_room;
-    for (const ReadJob& job : join_ranges(ranges)) {
+    for (const ReadJob& job : join_ranges(ranges, reader_.habits())) {
       CAIRN_CHECK(not_stopped());
       ByteSpan read;
       if (job.bytes.begin != job.bytes.end) {

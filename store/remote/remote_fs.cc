@@ -1,0 +1,160 @@
+#include "store/remote/remote_fs.h"
+
+#include <fmt/format.h>
+
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "store/remote/read_ahead.h"
+
+namespace cairn::remote {
+namespace {
+
+tl::unexpected<Error> read_only(const std::string& path) {
+  return fail(Code::kUsage, fmt::format("'{}' is to be read only", path),
+              "name a folder for what is written");
+}
+
+tl::unexpected<Error> about(Error error, const std::string& path) {
+  if (error.message.find(path) == std::string::npos) {
+    error.message = fmt::format("'{}': {}", path, error.message);
+  }
+  return tl::unexpected(std::move(error));
+}
+
+class RemoteFile final : public File {
+ public:
+  RemoteFile(Backend& backend, std::string key, std::string path)
+      : backend_(backend), key_(std::move(key)), path_(std::move(path)) {
+    // Of packs long ranges are read; metadata one object after the other.
+    if (!key_.starts_with("packs/")) {
+      ahead_.emplace([this](uint64_t offset, MutableBytes out) { return fetch(offset, out); });
+    }
+  }
+
+  Result<size_t> read_at(uint64_t offset, MutableBytes out) override {
+    if (out.empty()) return 0;
+    return ahead_ ? ahead_->read(offset, out) : fetch(offset, out);
+  }
+  bool read_cached_at(uint64_t, MutableBytes) override { return false; }
+  Status write_at(uint64_t, ByteSpan) override { return read_only(path_); }
+  Status truncate(uint64_t) override { return read_only(path_); }
+  Status sync() override { return read_only(path_); }
+  Result<uint64_t> size() override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (size_) return *size_;
+    }
+    const auto info = backend_.info(key_);
+    if (!info) return about(info.error(), path_);
+    const std::lock_guard lock(mutex_);
+    size_ = info->bytes;
+    return info->bytes;
+  }
+  bool direct() const override { return false; }
+  const std::string& path() const override { return path_; }
+
+ private:
+  Result<size_t> fetch(uint64_t offset, MutableBytes out) {
+    const auto read = backend_.read(key_, offset, out);
+    if (!read) return about(read.error(), path_);
+    if (read->total) {
+      const std::lock_guard lock(mutex_);
+      size_ = *read->total;
+    }
+    return read->bytes;
+  }
+
+  Backend& backend_;
+  const std::string key_, path_;
+  std::optional<ReadAhead> ahead_;
+  std::mutex mutex_;
+  std::optional<uint64_t> size_;  // once known: the file is never replaced
+};
+
+}  // namespace
+
+ReadHabits RemoteFs::read_habits() const {
+  ReadHabits habits;
+  habits.bytes_max = 8 * kMiB;
+  habits.waiting = reads_;
+  habits.is_remote = true;
+  return habits;
+}
+
+Result<std::string> RemoteFs::key_of(const std::string& path) const {
+  if (path.starts_with(root_ + "/")) return path.substr(root_.size() + 1);
+  return fail(Code::kBug, fmt::format("'{}' is no file of '{}'", path, root_));
+}
+
+Result<Bytes> RemoteFs::read_whole(const std::string& path, uint64_t bytes_max) {
+  CAIRN_TRY(const std::string key, key_of(path));
+  auto whole = backend_->read_whole(key, bytes_max);
+  if (!whole) return about(whole.error(), path);
+  return std::move(whole->bytes);
+}
+
+Result<std::unique_ptr<File>> RemoteFs::open(const std::string& path, OpenMode mode) {
+  if (mode != OpenMode::kRead && mode != OpenMode::kReadDirect) return read_only(path);
+  CAIRN_TRY(std::string key, key_of(path));
+  return std::make_unique<RemoteFile>(*backend_, std::move(key), path);
+}
+
+Result<FileInfo> RemoteFs::info(const std::string& path) {
+  CAIRN_TRY(const std::string key, key_of(path));
+  const auto info = backend_->info(key);
+  if (!info) return about(info.error(), path);
+  FileInfo told;
+  told.bytes = told.disk_bytes = info->bytes;
+  told.modified_ns = info->modified_ns;
+  return told;
+}
+
+Result<std::vector<FolderEntry>> RemoteFs::list(const std::string& path) {
+  std::string prefix;
+  if (path != root_) {
+    CAIRN_TRY(prefix, key_of(path));
+    prefix += "/";
+  }
+  std::set<std::string> folders, files;
+  std::string from;
+  do {
+    const auto page = backend_->list(prefix, from);
+    if (!page) return about(page.error(), path);
+    for (const ListedObject& object : page->items) {
+      const std::string rest = object.key.substr(prefix.size());
+      const size_t slash = rest.find('/');
+      if (slash == std::string::npos) {
+        files.insert(rest);
+      } else {
+        folders.insert(rest.substr(0, slash));
+      }
+    }
+    from = page->next;
+  } while (!from.empty());
+  std::vector<FolderEntry> entries;
+  for (const std::string& name : folders) entries.push_back({name, true, false, false});
+  for (const std::string& name : files) entries.push_back({name, false, true, false});
+  return entries;
+}
+
+Status RemoteFs::rename(const std::string& source, const std::string&) { return read_only(source); }
+Status RemoteFs::rename_new(const std::string& source, const std::string&) {
+  return read_only(source);
+}
+Status RemoteFs::remove(const std::string& path) { return read_only(path); }
+Status RemoteFs::make_folders(const std::string& path) { return read_only(path); }
+Status RemoteFs::sync_folder(const std::string& path) { return read_only(path); }
+Status RemoteFs::touch(const std::string& path) { return read_only(path); }
+Result<uint64_t> RemoteFs::free_bytes(const std::string& path) { return read_only(path); }
+Result<std::unique_ptr<FileLock>> RemoteFs::lock(const std::string& path, const Wait&) {
+  return read_only(path);
+}
+Result<std::unique_ptr<FileLock>> RemoteFs::mark_alive(const std::string& path) {
+  return read_only(path);
+}
+Result<bool> RemoteFs::is_marked_alive(const std::string& path) { return read_only(path); }
+Result<bool> RemoteFs::is_marked_here(const std::string& path) { return read_only(path); }
+
+}  // namespace cairn::remote

@@ -1,0 +1,48 @@
+// The files of a store that lies elsewhere, as all code above reads files: a backend's objects by
+// the paths that a folder would have.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/fs.h"
+#include "store/remote/backend.h"
+
+namespace cairn::remote {
+
+/// Paths begin with `root`, which is how the store is called (its URL). To be read only: what would
+/// write or lock is kUsage. Nothing is asked of the place when a file is opened: that it is not
+/// there is what the first read says. Errors: those of Backend, naming the file. Threads: any.
+class RemoteFs final : public Fs {
+ public:
+  /// `reads`: how many are worth having under way at once.
+  RemoteFs(std::unique_ptr<Backend> backend, std::string root, unsigned reads)
+      : backend_(std::move(backend)), root_(std::move(root)), reads_(reads) {}
+
+  ReadHabits read_habits() const override;
+  /// Past caches on the way: `root` is replaced.
+  Result<Bytes> read_whole(const std::string& path, uint64_t bytes_max) override;
+  Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
+  Status rename(const std::string& source, const std::string& target) override;
+  Status rename_new(const std::string& source, const std::string& target) override;
+  Status remove(const std::string& path) override;
+  Status make_folders(const std::string& path) override;
+  Status sync_folder(const std::string& path) override;
+  Result<std::vector<FolderEntry>> list(const std::string& path) override;
+  Result<FileInfo> info(const std::string& path) override;
+  Status touch(const std::string& path) override;
+  Result<uint64_t> free_bytes(const std::string& path) override;
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path, const Wait& wait) override;
+  Result<std::unique_ptr<FileLock>> mark_alive(const std::string& path) override;
+  Result<bool> is_marked_alive(const std::string& path) override;
+  Result<bool> is_marked_here(const std::string& path) override;
+
+ private:
+  Result<std::string> key_of(const std::string& path) const;
+
+  const std::unique_ptr<Backend> backend_;
+  const std::string root_;
+  const unsigned reads_;
+};
+
+}  // namespace cairn::remote
