@@ -22,6 +22,7 @@ enum class OpenMode : uint8_t {
   kReadDirect,    ///< an existing file, past the page cache where the file system can
   kCreate,        ///< a new file (exists already: kExists), through the page cache
   kCreateDirect,  ///< a new file, past the page cache where the file system can
+  kUpdate,        ///< an existing file, to be written too, through the page cache
 };
 
 /// An open file. Threads: any number may read; one at a time may write a range.

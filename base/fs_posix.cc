@@ -296,6 +296,8 @@ int flags_of(OpenMode mode) {
       return O_RDWR | O_CREAT | O_EXCL;
     case OpenMode::kCreateDirect:
       return O_RDWR | O_CREAT | O_EXCL | O_DIRECT;
+    case OpenMode::kUpdate:
+      return O_RDWR | O_NOFOLLOW | O_NONBLOCK;
   }
   return O_RDONLY;
 }

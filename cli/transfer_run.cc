@@ -25,6 +25,7 @@ Json transfer_json(const TransferResult& moved, bool dry_run) {
           {"stored_bytes", facts.stored_bytes},
           {"received_bytes", moved.received_bytes},
           {"moved_bytes", moved.moved_bytes},
+          {"resumed_bytes", moved.resumed_bytes},
           {"attachment_bytes", facts.attachment_bytes},
           {"chunks", facts.chunks},
           {"new_chunks", facts.new_chunks},

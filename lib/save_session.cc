@@ -86,6 +86,8 @@ void SaveSession::remove_files() {
   session_->remove_files(packs, metas_.metas_begun());
 }
 
+void SaveSession::close_packs() { packs_.reset(); }
+
 void SaveSession::remove_metas() { session_->remove_files(0, metas_.metas_begun()); }
 
 }  // namespace cairn

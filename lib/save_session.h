@@ -35,6 +35,8 @@ class SaveSession {
 
   /// Gives the lease back. The files stay.
   void end();
+  /// Closes the packs as far as they came, and leaves them: nothing more may be appended.
+  void close_packs();
   /// Removes the session's files, and gives the lease back: of a save that has surely failed.
   void remove_files();
   /// Removes the metadata packs alone.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/memory_guard.h"
+#include "base/pipeline.h"
 #include "store/meta_pack.h"
 
 namespace cairn {
@@ -12,6 +13,8 @@ namespace cairn {
 /// About 130 bytes an entry: 34 MiB, whatever the checkpoint's size. Long chains of small pages
 /// fit.
 static constexpr size_t kKeptEntriesMax = 64 * kPageEntriesMax;
+/// Half of them at most, so that what is read ahead is there when it is asked for.
+static constexpr size_t kReadAheadPages = 32;
 
 static Error about_tag(Error error, const TagEntry& tag) {
   return with_context(std::move(error), fmt::format("reading tag '{}'", tag.name));
@@ -146,10 +149,16 @@ static Result<std::shared_ptr<const LoadedPage>> page_of_base(Checkpoint& moved,
               "read it again");
 }
 
+std::shared_ptr<const LoadedPage> Checkpoint::kept_page(size_t number) const {
+  const std::lock_guard lock(mutex_);
+  return pages_[number];
+}
+
 Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (pages_[number] != nullptr) return pages_[number];
+  if (auto kept = kept_page(number)) return kept;
+  if (store_.fs().read_habits().is_remote) {
+    read_ahead(number);
+    if (auto kept = kept_page(number)) return kept;
   }
   auto loaded = load_page(store_, table_.place(number));
   if (!loaded) {
@@ -157,27 +166,47 @@ Result<std::shared_ptr<const LoadedPage>> Checkpoint::page(size_t number) {
     if (number < table_.pages.size()) return moved->page(number);
     return page_of_base(*moved, table_.place(number).page.digest);
   }
+  return keep(number, *std::move(loaded));
+}
+
+/// Pages are asked for one after the other, and each is a wait for the network: those that follow
+/// are read beside it. Of what fails the page's own reading tells.
+void Checkpoint::read_ahead(size_t number) {
+  const std::lock_guard one_at_a_time(read_ahead_mutex_);
+  if (kept_page(number) != nullptr) return;
+  const size_t end = std::min(number + kReadAheadPages, table_.page_count());
+  const Status done = parallel_for(end - number, kReadAheadPages, [&](uint64_t i) -> Status {
+    if (kept_page(number + i) != nullptr) return {};
+    CAIRN_TRY(auto loaded, load_page(store_, table_.place(number + i)));
+    return keep(number + i, std::move(loaded)) ? Status() : fail(Code::kCorrupt, "");
+  });
+  (void)done.has_value();
+}
+
+/// Takes in a page that was read, if it is one of the tag's.
+Result<std::shared_ptr<const LoadedPage>> Checkpoint::keep(
+    size_t number, std::shared_ptr<const LoadedPage> loaded) {
   size_t entries = 0;
   if (number < table_.pages.size()) {
     for (const PageRun& run : plan_.pages[number]) entries += run.chunk_count;
-    if (entries != (*loaded)->page.entries.size()) {
+    if (entries != loaded->page.entries.size()) {
       return fail(Code::kCorrupt,
                   fmt::format("page {} of tag '{}' has {} entries instead of {}", number, tag_.name,
-                              (*loaded)->page.entries.size(), entries));
+                              loaded->page.entries.size(), entries));
     }
   }
   const std::lock_guard lock(mutex_);
   if (pages_[number] == nullptr) {
-    pages_[number] = *loaded;
+    pages_[number] = loaded;
     kept_.push_back(number);
-    kept_entries_ += (*loaded)->page.entries.size();
+    kept_entries_ += loaded->page.entries.size();
   }
   while (kept_entries_ > kKeptEntriesMax && kept_.size() > 1) {
     kept_entries_ -= pages_[kept_.front()]->page.entries.size();
     pages_[kept_.front()].reset();
     kept_.pop_front();
   }
-  return *loaded;
+  return loaded;
 }
 
 Checkpoint& Checkpoint::latest() {

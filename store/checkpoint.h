@@ -91,6 +91,10 @@ class Checkpoint {
  private:
   static Result<std::unique_ptr<Checkpoint>> read(const Store& store, const TagEntry& tag);
   Checkpoint(const Store& store, TagEntry tag) : store_(store), tag_(std::move(tag)) {}
+  std::shared_ptr<const LoadedPage> kept_page(size_t number) const;
+  void read_ahead(size_t number);
+  Result<std::shared_ptr<const LoadedPage>> keep(size_t number,
+                                                 std::shared_ptr<const LoadedPage> loaded);
 
   const Store& store_;
   const TagEntry tag_;
@@ -99,7 +103,8 @@ class Checkpoint {
   LocatorTable table_;
   PagePlan plan_;
   PageNumbers page_numbers_;
-  std::mutex mutex_;
+  std::mutex read_ahead_mutex_;
+  mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const LoadedPage>> pages_;
   std::deque<size_t> kept_;  // numbers, in the order of reading
   size_t kept_entries_ = 0;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <numeric>
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
@@ -22,8 +21,8 @@ class Fetcher {
         files_(from.fs(), from.path(), OpenMode::kRead) {}
 
   Result<Fetched> run() {
-    sort_by_place();
     fetched_.copies.resize(fetches_.size());
+    sort_by_place();
     const std::vector<ReadJob> jobs = join_ranges(ranges_, reader_.habits());
     CAIRN_CHECK(parallel_for(jobs.size(), reading_threads(request_.threads, reader_.habits()),
                              [&](uint64_t i) { return move(jobs[i]); }));
@@ -33,8 +32,11 @@ class Fetcher {
 
  private:
   void sort_by_place() {
-    order_.resize(fetches_.size());
-    std::iota(order_.begin(), order_.end(), 0);
+    for (uint32_t number = 0; number < fetches_.size(); ++number) {
+      const bool is_here = !request_.arrived.empty() && request_.arrived[number];
+      if (is_here) fetched_.copies[number] = *request_.arrived[number];
+      if (!is_here) order_.push_back(number);
+    }
     const auto place = [&](uint32_t number) {
       const Copy& copy = fetches_[number].copy;
       return std::tie(copy.pack, copy.offset);
@@ -66,10 +68,14 @@ class Fetcher {
       CAIRN_TRY(bytes, read(job.bytes, room));
       CAIRN_CHECK(check(fetches_[number], stored(number), decoded));
     }
+    std::vector<Arrival> arrivals;
     for (const uint32_t number : numbers) {
       CAIRN_CHECK(append(number, stored(number)));
+      const Copy &source = fetches_[number].copy, &copy = fetched_.copies[number];
+      arrivals.push_back({source.pack, source.offset, fetches_[number].digest, copy.pack,
+                          copy.offset, copy.stored_bytes});
     }
-    return {};
+    return request_.journal == nullptr ? Status() : request_.journal->note(arrivals);
   }
 
   Result<ByteSpan> read(const PackRange& range, AlignedBuffer& room) {

@@ -6,12 +6,16 @@
 
 #include "lib/cairn.hpp"
 #include "lib/transfer/transfer_plan.h"
+#include "store/arrivals.h"
 #include "store/pack_writer.h"
 
 namespace cairn {
 
 struct FetchRequest {
-  unsigned threads = 0;  ///< ranges that are under way at once; 0: as many as for a disk
+  unsigned threads = 0;  ///< ranges that are under way at once; 0: as many as suit the source
+  /// Per fetch, where it lies already; empty: nothing does.
+  std::vector<std::optional<Copy>> arrived = {};
+  ArrivalJournal* journal = nullptr;  ///< is told of what arrives; may be null
   CallOptions call = {};
 };
 

@@ -16,6 +16,7 @@
 #include "lib/save_session.h"
 #include "lib/transfer/fetch.h"
 #include "lib/transfer/moved_tag.h"
+#include "lib/transfer/resume.h"
 #include "lib/transfer/standing_tag.h"
 #include "store/chain_groups.h"
 #include "store/chain_reader.h"
@@ -42,7 +43,14 @@ class Transfer {
     CAIRN_TRY(session_, SaveSession::begin(to_, begun, base));
     const Result<TagEntry> entry = guard_memory([&] { return write(); });
     auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
-    if (!result && !failure_.may_be_visible) session_->remove_files();
+    if (result) {
+      if (journal_ != nullptr) journal_->remove();
+    } else if (!entry && journal_ != nullptr && is_worth_resuming(entry.error())) {
+      leave(result.error());
+    } else if (!failure_.may_be_visible) {
+      session_->remove_files();
+      if (journal_ != nullptr) journal_->remove();
+    }
     return result;
   }
 
@@ -50,6 +58,25 @@ class Transfer {
   bool lost_reused() const { return failure_.lost_reused; }
 
  private:
+  static bool is_worth_resuming(const Error& error) {
+    return error.code == Code::kUnreachable || error.code == Code::kNoSpace ||
+           error.code == Code::kCancelled;
+  }
+
+  /// Leaves what has arrived to the next call.
+  void leave(Error& error) {
+    // On a full disk what is in buffers is lost, and what was written stays.
+    (void)session_->packs().finish().has_value();
+    session_->close_packs();
+    session_->remove_metas();
+    if (journal_->leave()) {
+      error.hint =
+          "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
+          "gives it up";
+    }
+    session_->end();
+  }
+
   /// Whether the destination has the tag already. Errors: kExists where it has another.
   Result<bool> look() {
     result_.tag = name_;
@@ -134,8 +161,7 @@ class Transfer {
     BaseTag* const base = session_->base();
     CAIRN_CHECK(plan(base));
     tell_plan(base);
-    CAIRN_TRY(const Fetched fetched, fetch_copies(from_.store(), plan_.fetches, session_->packs(),
-                                                  {request_.connections, request_.call}));
+    CAIRN_TRY(const Fetched fetched, fetch());
     result_.received_bytes = fetched.received_bytes;
     CAIRN_CHECK(session_->packs().finish());
     MetaWriter& metas = session_->metas();
@@ -151,6 +177,23 @@ class Transfer {
     CAIRN_CHECK(prove(entry));
     CAIRN_CHECK(not_stopped());
     return entry;
+  }
+
+  Result<Fetched> fetch() {
+    const Origin origin{from_.store().config().store_id, from_.tag().manifest.digest};
+    FetchRequest how;
+    how.threads = request_.connections;
+    how.call = request_.call;
+    if (!plan_.fetches.empty()) {
+      CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
+      CAIRN_TRY(Resumed resumed, resume_arrivals(to_, origin, plan_.fetches, session_->packs(),
+                                                 *journal_, request_.call.stop));
+      how.arrived = std::move(resumed.copies);
+      result_.resumed_bytes = resumed.bytes;
+      if (request_.call.progress != nullptr) request_.call.progress->done_bytes += resumed.bytes;
+    }
+    how.journal = journal_.get();
+    return fetch_copies(from_.store(), plan_.fetches, session_->packs(), how);
   }
 
   /// Decodes what was fetched and is made from other copies.
@@ -198,6 +241,7 @@ class Transfer {
   const std::string& name_;
   PackTables tables_;
   std::unique_ptr<SaveSession> session_;
+  std::unique_ptr<ArrivalJournal> journal_;
   TransferPlan plan_;
   std::vector<FileId> reused_packs_;
   CommitFailure failure_;

@@ -26,6 +26,7 @@ struct TransferResult {
   uint64_t reused_bytes = 0;
   uint64_t moved_bytes = 0;     ///< stored bytes of copies; of a dry run, those that would be
   uint64_t received_bytes = 0;  ///< read from packs of the source for them
+  uint64_t resumed_bytes = 0;   ///< of moved_bytes, what an earlier call had brought
   bool already_there = false;   ///< the destination has the checkpoint under that name
   std::string base = {};        ///< the tag of the destination that most is shared with
   double elapsed_s = 0;
@@ -33,8 +34,9 @@ struct TransferResult {
 
 /// Both stores cut chunks by one rule; else kUsage. Every byte is checked: copies that stand alone
 /// as they arrive, those made from others before the tag is made visible. Errors: kNotFound for no
-/// such tag; kExists; kCorrupt naming the pack; kUnreachable; kNoSpace; kCancelled: then the
-/// destination has no tag and no files of it.
+/// such tag; kExists; kCorrupt naming the pack; kUnreachable, kNoSpace and kCancelled: then
+/// what has arrived stays, and the next call goes on from there, unless a collector took it. After
+/// other errors the destination has no files of the tag.
 Result<TransferResult> transfer_tag(const Store& from, const Store& to,
                                     const TransferRequest& request);
 

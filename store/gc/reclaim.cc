@@ -9,6 +9,7 @@
 //   G7 delete    the files on the list
 //   G8 done      the list loses those that are gone
 #include "store/gc/reclaim.h"
+#include "store/arrivals.h"
 
 #include <fmt/format.h>
 
@@ -136,6 +137,9 @@ class Reclaim {
   Status remove_temporaries() {
     CAIRN_TRY(const int64_t now, file_system_now(store_));
     for (std::string& each : remove_old_meetings(store_, now)) {
+      done_.failures.push_back(std::move(each));
+    }
+    for (std::string& each : remove_old_arrivals(store_)) {
       done_.failures.push_back(std::move(each));
     }
     const std::string sessions = join_path(store_.path(), "sessions");

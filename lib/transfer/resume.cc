@@ -1,0 +1,128 @@
+#include "lib/transfer/resume.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "base/buffer.h"
+#include "store/adopt_pack.h"
+#include "store/pack_reader.h"
+
+namespace cairn {
+namespace {
+
+class Resume {
+ public:
+  Resume(const Store& to, const std::vector<Fetch>& fetches, PackWriter& packs,
+         ArrivalJournal& journal, const std::atomic<bool>* stop)
+      : to_(to), fetches_(fetches), packs_(packs), journal_(journal), stop_(stop), reader_(to) {
+    resumed_.copies.resize(fetches.size());
+    for (uint32_t number = 0; number < fetches.size(); ++number) {
+      const Copy& copy = fetches[number].copy;
+      wanted_[{copy.pack, copy.offset, copy.stored_bytes, fetches[number].digest}] = number;
+    }
+  }
+
+  Result<Resumed> run(const Origin& origin) {
+    CAIRN_TRY(const auto journals, find_left_arrivals(to_, origin));
+    for (const LeftArrivals& left : journals) {
+      std::map<FileId, std::vector<Arrival>> by_pack;
+      for (const Arrival& arrival : left.arrivals) by_pack[arrival.pack].push_back(arrival);
+      for (auto& [pack, arrivals] : by_pack) CAIRN_CHECK(take_over(pack, arrivals));
+      // Another who goes on from here finds no pack any more.
+      (void)to_.fs().remove(left.path).has_value();
+    }
+    return std::move(resumed_);
+  }
+
+ private:
+  using Wanted = std::tuple<FileId, uint64_t, uint32_t, Digest>;
+
+  /// A copy that is wanted and whole.
+  struct Found {
+    uint32_t fetch = 0;
+    Arrival arrival;
+  };
+
+  Status take_over(const FileId& left, std::vector<Arrival>& arrivals) {
+    CAIRN_TRY(const std::vector<Found> found, find_whole(left, arrivals));
+    if (found.empty()) return {};
+    const FileId file = packs_.take_file();
+    std::deque<PackedCopy> rows;
+    std::vector<Arrival> noted;
+    for (const auto& [number, arrival] : found) {
+      const Fetch& fetch = fetches_[number];
+      rows.push_back({fetch.digest, arrival.offset, arrival.stored_bytes, fetch.copy.decoded_bytes,
+                      fetch.copy.encoding, fetch.bases, fetch.copy.parameters});
+      noted.push_back(arrival);
+      noted.back().pack = file;
+    }
+    CAIRN_CHECK(journal_.note(noted));
+    const auto bytes = adopt_pack(to_, left, file, rows);
+    if (!bytes && bytes.error().code == Code::kNotFound) return {};
+    CAIRN_CHECK(bytes);
+    packs_.count_file(*bytes);
+    for (const auto& [number, arrival] : found) {
+      Copy& copy = resumed_.copies[number].emplace(fetches_[number].copy);
+      copy.pack = file;
+      copy.offset = arrival.offset;
+      resumed_.bytes += copy.stored_bytes;
+    }
+    return {};
+  }
+
+  /// In the order in which they lie; none of a pack that is not there.
+  Result<std::vector<Found>> find_whole(const FileId& left, std::vector<Arrival>& arrivals) const {
+    std::vector<Found> found;
+    std::sort(arrivals.begin(), arrivals.end(),
+              [](const Arrival& a, const Arrival& b) { return a.offset < b.offset; });
+    const std::string path = join_path(to_.path(), relative_path(FileKind::kPack, left));
+    const auto file = to_.fs().open(path, OpenMode::kRead);
+    if (!file) return found;
+    uint64_t end = kPackHeaderBytes;
+    AlignedBuffer room, decoded;
+    for (const Arrival& arrival : arrivals) {
+      if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the transfer was stopped");
+      const auto wanted = wanted_.find(
+          {arrival.source, arrival.source_offset, arrival.stored_bytes, arrival.digest});
+      if (wanted == wanted_.end() || resumed_.copies[wanted->second]) continue;
+      const bool is_placed =
+          arrival.offset >= end && arrival.offset % copy_alignment(arrival.stored_bytes) == 0;
+      if (!is_placed || !is_whole(**file, arrival, fetches_[wanted->second], room, decoded)) {
+        continue;
+      }
+      end = arrival.offset + arrival.stored_bytes;
+      found.push_back({wanted->second, arrival});
+    }
+    return found;
+  }
+
+  bool is_whole(File& file, const Arrival& arrival, const Fetch& fetch, AlignedBuffer& room,
+                AlignedBuffer& decoded) const {
+    if (room.size() < arrival.stored_bytes) room = AlignedBuffer(arrival.stored_bytes);
+    const MutableBytes stored = room.span().first(arrival.stored_bytes);
+    const auto count = file.read_at(arrival.offset, stored);
+    if (!count || *count != stored.size()) return false;
+    const bool has_bases = !fetch.bases.empty();
+    return reader_.check_alone(fetch.copy, has_bases, fetch.digest, stored, decoded).has_value();
+  }
+
+  const Store& to_;
+  const std::vector<Fetch>& fetches_;
+  PackWriter& packs_;
+  ArrivalJournal& journal_;
+  const std::atomic<bool>* const stop_;
+  PackReader reader_;
+  std::map<Wanted, uint32_t> wanted_;  // numbers of fetches
+  Resumed resumed_;
+};
+
+}  // namespace
+
+Result<Resumed> resume_arrivals(const Store& to, const Origin& origin,
+                                const std::vector<Fetch>& fetches, PackWriter& packs,
+                                ArrivalJournal& journal, const std::atomic<bool>* stop) {
+  return Resume(to, fetches, packs, journal, stop).run(origin);
+}
+
+}  // namespace cairn

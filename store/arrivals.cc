@@ -1,0 +1,170 @@
+#include "store/arrivals.h"
+
+#include <algorithm>
+
+#include "store/gc/live_sessions.h"
+#include "store/session.h"
+#include "store/wire.h"
+
+namespace cairn {
+
+static constexpr std::string_view kOpenEnding = ".arrived", kLeftEnding = ".left";
+static constexpr std::string_view kMagic = "CAIRNAR1";
+static constexpr uint64_t kJournalBytesMax = 4 * kGiB;
+static constexpr size_t kHeaderBytes = 56;
+static constexpr size_t kRecordBytes = 112;
+static constexpr size_t kSealBytes = 8;  ///< of each record: the begin of the digest of the rest
+
+static std::string journal_path(const Store& store, const SessionId& session) {
+  return join_path(join_path(store.path(), "sessions"), session.hex() + std::string(kOpenEnding));
+}
+
+static void append_seal(Bytes& record, size_t begin) {
+  const Digest digest = blake3(ByteSpan(record).subspan(begin));
+  record.insert(record.end(), digest.bytes.begin(), digest.bytes.begin() + kSealBytes);
+}
+
+static void append_arrival(Bytes& bytes, const Arrival& arrival) {
+  const size_t begin = bytes.size();
+  append_file_id(bytes, arrival.source);
+  append_le(bytes, arrival.source_offset);
+  bytes.insert(bytes.end(), arrival.digest.bytes.begin(), arrival.digest.bytes.end());
+  append_file_id(bytes, arrival.pack);
+  append_le(bytes, arrival.offset);
+  append_le(bytes, arrival.stored_bytes);
+  append_le(bytes, uint32_t{0});
+  append_seal(bytes, begin);
+}
+
+static Arrival take_arrival(WireReader& reader) {
+  Arrival arrival;
+  arrival.source = take_file_id(reader);
+  arrival.source_offset = reader.take<uint64_t>();
+  arrival.digest = reader.take_digest();
+  arrival.pack = take_file_id(reader);
+  arrival.offset = reader.take<uint64_t>();
+  arrival.stored_bytes = reader.take<uint32_t>();
+  reader.take<uint32_t>();
+  return arrival;
+}
+
+static Bytes encode_header(const Origin& origin) {
+  Bytes header(kMagic.begin(), kMagic.end());
+  header.insert(header.end(), origin.store_id.bytes.begin(), origin.store_id.bytes.end());
+  header.insert(header.end(), origin.manifest.bytes.begin(), origin.manifest.bytes.end());
+  return header;
+}
+
+/// As far as it is whole: a journal ends wherever its writer was killed.
+static std::vector<Arrival> decode_records(ByteSpan bytes) {
+  std::vector<Arrival> arrivals;
+  for (; bytes.size() >= kRecordBytes; bytes = bytes.subspan(kRecordBytes)) {
+    const ByteSpan record = bytes.first(kRecordBytes - kSealBytes);
+    const ByteSpan seal = bytes.subspan(record.size(), kSealBytes);
+    const Digest digest = blake3(record);
+    if (!std::equal(seal.begin(), seal.end(), digest.bytes.begin())) break;
+    WireReader reader(record, "journal of arrivals");
+    arrivals.push_back(take_arrival(reader));
+  }
+  return arrivals;
+}
+
+Result<std::unique_ptr<ArrivalJournal>> ArrivalJournal::begin(const Store& store,
+                                                              const SessionId& session,
+                                                              const Origin& origin) {
+  std::string path = journal_path(store, session);
+  CAIRN_TRY(auto file, store.fs().open(path, OpenMode::kCreate));
+  std::unique_ptr<ArrivalJournal> journal(
+      new ArrivalJournal(store.fs(), std::move(path), std::move(file)));
+  CAIRN_CHECK(journal->append(encode_header(origin)));
+  return journal;
+}
+
+Status ArrivalJournal::append(ByteSpan bytes) {
+  const std::lock_guard lock(mutex_);
+  CAIRN_CHECK(file_->write_at(bytes_, bytes));
+  bytes_ += bytes.size();
+  return {};
+}
+
+Status ArrivalJournal::note(std::span<const Arrival> arrivals) {
+  Bytes records;
+  for (const Arrival& arrival : arrivals) append_arrival(records, arrival);
+  return append(records);
+}
+
+Status ArrivalJournal::leave() {
+  const std::string stem = path_.substr(0, path_.size() - kOpenEnding.size());
+  return fs_.rename(path_, stem + std::string(kLeftEnding));
+}
+
+void ArrivalJournal::remove() {
+  // What cannot be removed is gc's to find.
+  (void)fs_.remove(path_).has_value();
+}
+
+namespace {
+
+struct FoundJournal {
+  std::string path;
+  SessionId session;
+  bool is_left = false;
+};
+
+}  // namespace
+
+static Result<std::vector<FoundJournal>> list_journals(const Store& store) {
+  std::vector<FoundJournal> found;
+  const std::string folder = join_path(store.path(), "sessions");
+  const auto entries = store.fs().list(folder);
+  if (!entries && entries.error().code == Code::kNotFound) return found;
+  CAIRN_CHECK(entries);
+  for (const FolderEntry& entry : *entries) {
+    const std::string_view name = entry.name;
+    const bool is_left = name.ends_with(kLeftEnding);
+    if (!entry.is_file || !(is_left || name.ends_with(kOpenEnding))) continue;
+    const auto session = SessionId::parse(name.substr(0, name.find('.')));
+    if (session) found.push_back({join_path(folder, entry.name), *session, is_left});
+  }
+  return found;
+}
+
+/// Whether the session's process is gone, for certain: it may have packs open.
+static Result<bool> is_dead(const Store& store, const SessionId& session) {
+  CAIRN_TRY(const int64_t now, file_system_now(store));
+  CAIRN_TRY(const auto leases, list_leases(store, now));
+  return std::any_of(leases.begin(), leases.end(), [&](const FoundLease& lease) {
+    return lease.session == session && lease.life == Life::kDead;
+  });
+}
+
+Result<std::vector<LeftArrivals>> find_left_arrivals(const Store& store, const Origin& origin) {
+  std::vector<LeftArrivals> found;
+  CAIRN_TRY(const auto journals, list_journals(store));
+  const Bytes header = encode_header(origin);
+  for (const FoundJournal& journal : journals) {
+    const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
+    if (!bytes || bytes->size() < kHeaderBytes) continue;
+    if (!std::equal(header.begin(), header.end(), bytes->begin())) continue;
+    CAIRN_TRY(const bool is_dead_now, is_dead(store, journal.session));
+    if (!journal.is_left && !is_dead_now) continue;
+    found.push_back({journal.path, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
+  }
+  return found;
+}
+
+std::vector<std::string> remove_old_arrivals(const Store& store) {
+  std::vector<std::string> failures;
+  const auto journals = list_journals(store);
+  if (!journals) return failures;
+  for (const FoundJournal& journal : *journals) {
+    if (file_exists(store.fs(), lease_path(store.path(), journal.session))) continue;
+    const Status removed = store.fs().remove(journal.path);
+    if (!removed && removed.error().code != Code::kNotFound) {
+      failures.push_back(removed.error().message);
+    }
+  }
+  return failures;
+}
+
+}  // namespace cairn

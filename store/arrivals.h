@@ -1,0 +1,72 @@
+// What a session has brought of a tag that comes from another store: `sessions/<session>.arrived`,
+// a journal; `.left` when the session has given up. The next one that brings the tag goes on from
+// there (docs/FORMAT.md, section 12). It is a hint: who goes by it checks every byte.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "store/file_id.h"
+#include "store/store.h"
+
+namespace cairn {
+
+/// Which tag of which store comes.
+struct Origin {
+  SessionId store_id;
+  Digest manifest;
+
+  bool operator==(const Origin&) const = default;
+};
+
+/// A stored copy that has arrived.
+struct Arrival {
+  FileId source;  ///< where it lay in the store that it comes from
+  uint64_t source_offset = 0;
+  Digest digest;  ///< of what it decodes to
+  FileId pack;    ///< where it lies now
+  uint64_t offset = 0;
+  uint32_t stored_bytes = 0;
+
+  bool operator==(const Arrival&) const = default;
+};
+
+/// Threads: any.
+class ArrivalJournal {
+ public:
+  static Result<std::unique_ptr<ArrivalJournal>> begin(const Store& store, const SessionId& session,
+                                                       const Origin& origin);
+  Status note(std::span<const Arrival> arrivals);
+  /// The session has closed its packs and will write to them no more: others may go on from here.
+  Status leave();
+  /// Nobody needs to go on from here.
+  void remove();
+
+ private:
+  ArrivalJournal(Fs& fs, std::string path, std::unique_ptr<File> file)
+      : fs_(fs), path_(std::move(path)), file_(std::move(file)) {}
+  Status append(ByteSpan bytes);
+
+  Fs& fs_;
+  const std::string path_;
+  std::unique_ptr<File> file_;
+  std::mutex mutex_;
+  uint64_t bytes_ = 0;
+};
+
+/// Journals of an origin whose sessions write no more: they have left them, or their processes, on
+/// this host, are gone.
+struct LeftArrivals {
+  std::string path;
+  std::vector<Arrival> arrivals;  ///< in the order of their arrival
+};
+Result<std::vector<LeftArrivals>> find_left_arrivals(const Store& store, const Origin& origin);
+
+/// Removes the journals of sessions that have no lease: a collector takes their packs. Returns what
+/// could not be removed, and why.
+std::vector<std::string> remove_old_arrivals(const Store& store);
+
+}  // namespace cairn
