@@ -1,0 +1,145 @@
+#include "store/remote/http_backend.h"
+
+#include <fmt/format.h>
+
+#include "base/utf8.h"
+#include "store/remote/answer_errors.h"
+#include "store/remote/range_read.h"
+
+namespace cairn::remote {
+
+namespace {
+
+class HttpBackend final : public Backend {
+ public:
+  HttpBackend(Url url, std::string authorization, RequestSender sender)
+      : url_(std::move(url)),
+        name_(url_.shown()),
+        authorization_(std::move(authorization)),
+        sender_(std::move(sender)),
+        whole_(std::make_shared<std::atomic<bool>>(false)) {}
+
+  std::unique_ptr<Backend> with_stop(const std::atomic<bool>* stop) const override {
+    auto copy = std::make_unique<HttpBackend>(url_, authorization_, sender_.with_stop(stop));
+    copy->whole_ = whole_;
+    return copy;
+  }
+
+  const std::string& name() const override { return name_; }
+
+  BackendAbilities abilities() const override {
+    BackendAbilities abilities;
+    abilities.ranges = !whole_->load();
+    return abilities;
+  }
+
+  Result<ObjectInfo> info(const std::string& key) override {
+    CAIRN_CHECK(check_key(key));
+    const std::string what = "cannot look at " + place(key);
+    const auto sent = sender_.send(what, [&] { return request("HEAD", key); });
+    if (!sent) return tl::unexpected<Error>(sent.error());
+    if (!sent->response.success()) return failed(what, sent->response);
+    return info_of(sent->response);
+  }
+
+  Result<ReadAnswer> read(const std::string& key, uint64_t offset, MutableBytes out) override {
+    CAIRN_CHECK(check_key(key));
+    RangeReading reading;
+    reading.what = "cannot read " + place(key);
+    reading.make = [&] { return request("GET", key); };
+    reading.error = [&](const HttpResponse& response) {
+      return answer_error(reading.what, response, status_text(response.status));
+    };
+    return read_range(sender_, reading, offset, out, whole_.get());
+  }
+
+  Result<WholeObject> read_whole(const std::string& key, uint64_t bytes_most) override {
+    CAIRN_CHECK(check_key(key));
+    const std::string what = "cannot read " + place(key);
+    auto sent = sender_.send(what, [&]() -> Result<HttpRequest> {
+      CAIRN_TRY(HttpRequest asked, request("GET", key));
+      asked.body_max = bytes_most;
+      asked.headers.push_back({"Cache-Control", "no-cache", false});
+      asked.headers.push_back({"Pragma", "no-cache", false});
+      return asked;
+    });
+    if (!sent) return tl::unexpected<Error>(sent.error());
+    if (!sent->response.success()) return failed(what, sent->response);
+    sender_.counters().read_bytes += sent->response.body.size();
+    return WholeObject{std::move(sent->response.body), version_of(sent->response)};
+  }
+
+  WriteResult put(const std::string& key, ByteSpan, const Condition&) override {
+    return tl::unexpected<WriteError>({read_only(key), false});
+  }
+  Status remove(const std::string& key) override { return refused(key); }
+  Result<Page<ListedObject>> list(const std::string& prefix, const std::string&) override {
+    return fail(Code::kUsage, fmt::format("{}: a web server does not list '{}'", name_,
+                                          cairn::shown(prefix)));
+  }
+  Result<std::string> begin_upload(const std::string& key, uint64_t) override {
+    return refused(key);
+  }
+  Result<UploadedPart> upload_part(const std::string& key, const std::string&, uint32_t,
+                                   ByteSpan) override {
+    return refused(key);
+  }
+  Result<std::vector<UploadedPart>> list_parts(const std::string& key,
+                                               const std::string&) override {
+    return refused(key);
+  }
+  WriteResult complete_upload(const std::string& key, const std::string&,
+                              const std::vector<UploadedPart>&, const Condition&) override {
+    return tl::unexpected<WriteError>({read_only(key), false});
+  }
+  Status abort_upload(const std::string& key, const std::string&) override { return refused(key); }
+  Result<Page<OpenUpload>> list_uploads(const std::string& prefix, const std::string&) override {
+    return refused(prefix);
+  }
+
+ private:
+  Result<HttpRequest> request(const char* method, const std::string& key) const {
+    HttpRequest request;
+    request.method = method;
+    request.url = url_;
+    request.url.path += (url_.path.ends_with('/') ? "" : "/") + percent_encode(key, true);
+    if (!authorization_.empty()) request.headers.push_back({"Authorization", authorization_, true});
+    return request;
+  }
+
+  std::string place(const std::string& key) const {
+    return fmt::format("{}{}{}", name_, name_.ends_with('/') ? "" : "/", cairn::shown(key));
+  }
+
+  static tl::unexpected<Error> failed(const std::string& what, const HttpResponse& response) {
+    return tl::unexpected<Error>(answer_error(what, response, status_text(response.status)));
+  }
+
+  Error read_only(const std::string& key) const {
+    return {Code::kUsage,
+            fmt::format("{}: a web server is only read, '{}' is not written", name_,
+                        cairn::shown(key)),
+            "write to s3:// or to a folder"};
+  }
+  tl::unexpected<Error> refused(const std::string& key) const {
+    return tl::unexpected<Error>(read_only(key));
+  }
+
+  const Url url_;
+  const std::string name_;
+  const std::string authorization_;
+  const RequestSender sender_;
+  std::shared_ptr<std::atomic<bool>> whole_;  // answered a range with the whole object
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> open_http_backend(const Url& url, const RemoteOptions& options) {
+  ServerManners manners;
+  manners.tell = [](const HttpResponse& response) { return status_text(response.status); };
+  CAIRN_TRY(auto sender, RequestSender::make(options, std::move(manners)));
+  return std::make_unique<HttpBackend>(
+      url, options.environment.get("CAIRN_HTTP_AUTHORIZATION"), std::move(sender));
+}
+
+}  // namespace cairn::remote

@@ -1,0 +1,13 @@
+// A store's files on a web server: to be read, from any server that serves files.
+#pragma once
+
+#include "store/remote/backend.h"
+#include "store/remote/request_sender.h"
+
+namespace cairn::remote {
+
+/// `url`: of the folder; its query goes along with every request (signed URLs), its user and password
+/// as Basic authorization; the environment's CAIRN_HTTP_AUTHORIZATION is the header of that name.
+Result<std::unique_ptr<Backend>> open_http_backend(const Url& url, const RemoteOptions& options);
+
+}  // namespace cairn::remote

@@ -1,0 +1,39 @@
+// From a URL to the place that it names.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string_view>
+
+#include "store/remote/backend.h"
+#include "store/remote/environment.h"
+
+namespace cairn::remote {
+
+/// What was done so far, for whoever watches. Only grows.
+struct RemoteCounters {
+  std::atomic<uint64_t> requests{0};  ///< attempts, those that failed among them
+  std::atomic<uint64_t> retries{0};   ///< of those, the ones that were not the first
+  std::atomic<uint64_t> read_bytes{0}, written_bytes{0};  ///< of objects, once they have arrived
+};
+
+struct RemoteOptions {
+  size_t connections = 32;
+  std::chrono::milliseconds retry_for{30'000};  ///< without progress, before giving up
+  std::chrono::milliseconds connect_limit{10'000};
+  std::chrono::seconds stall_limit{20};  ///< without a byte in either direction
+  const std::atomic<bool>* stop = nullptr;   ///< must stay; may be null
+  std::shared_ptr<RemoteCounters> counters;  ///< null: nobody counts
+  Environment environment;                   ///< credentials, endpoint, region, proxies' authorities
+};
+
+/// `file:///path` or a path: a folder, which need not exist yet; `http://` and `https://`: a web
+/// server, to be read only; `s3://bucket/prefix`: an object store. Nothing is asked of it yet.
+/// Errors: kUsage (a malformed URL or another scheme); kAuth (no credentials); kFailed (no libcurl).
+Result<std::unique_ptr<Backend>> open_backend(std::string_view url, const RemoteOptions& options);
+
+/// Whether `text` is a URL of a remote rather than the path of a folder.
+bool is_remote_url(std::string_view text);
+
+}  // namespace cairn::remote

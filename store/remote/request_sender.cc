@@ -1,0 +1,147 @@
+#include "store/remote/request_sender.h"
+
+#include <fmt/format.h>
+
+namespace cairn::remote {
+
+Result<RequestSender> RequestSender::make(const RemoteOptions& options, ServerManners manners) {
+  HttpOptions http;
+  http.connections = options.connections;
+  http.connect_limit = options.connect_limit;
+  http.stall_limit = options.stall_limit;
+  take_authorities(options.environment, http);
+  RequestSender sender;
+  CAIRN_TRY(sender.client_, HttpClient::make(http));
+  sender.throttle_ = std::make_shared<Throttle>(options.connections);
+  sender.counters_ =
+      options.counters != nullptr ? options.counters : std::make_shared<RemoteCounters>();
+  sender.answered_ = std::make_shared<std::atomic<bool>>(false);
+  sender.manners_ = std::make_shared<const ServerManners>(std::move(manners));
+  sender.retry_.give_up_after = options.retry_for;
+  sender.clock_ = &machine_clock();
+  sender.stop_ = options.stop;
+  return sender;
+}
+
+RequestSender RequestSender::with_stop(const std::atomic<bool>* stop) const {
+  RequestSender copy = *this;
+  copy.stop_ = stop;
+  return copy;
+}
+
+RequestSender RequestSender::with_clock(RetryClock& clock) const {
+  RequestSender copy = *this;
+  copy.clock_ = &clock;
+  return copy;
+}
+
+HttpResult RequestSender::attempt(const HttpRequest& request, bool is_first,
+                                  Verdict& verdict) const {
+  if (!throttle_->enter(stop_)) {
+    return tl::unexpected<HttpFailure>({HttpTrouble::kStopped, "stopped", false, 0});
+  }
+  ++counters_->requests;
+  if (!is_first) ++counters_->retries;
+  HttpResult result = client_->send(request, stop_);
+  verdict = judge(result, clock_->wall_ns());
+  if (result && verdict.worth == Worth::kNothing && manners_->may_change &&
+      manners_->may_change(*result)) {
+    verdict.worth = Worth::kTry;
+  }
+  if (result) answered_->store(true);
+  throttle_->leave(verdict.worth, result && result->success());
+  return result;
+}
+
+/// Whether the server may have done what was asked although it did not say so.
+static bool may_have_acted(const HttpResult& result) {
+  if (!result) return result.error().sent;
+  return result->resent || result->status >= 500;
+}
+
+static bool is_not_there(const HttpResult& result) {
+  return !result && (result.error().trouble == HttpTrouble::kResolve ||
+                     result.error().trouble == HttpTrouble::kConnect);
+}
+
+tl::expected<Sent, WriteError> RequestSender::send(
+    const std::string& what, const std::function<Result<HttpRequest>()>& make,
+    const std::function<void(uint64_t)>& partial) const {
+  RetryLoop loop(retry_, *clock_);
+  bool repeated = false;
+  for (;;) {
+    const auto request = make();
+    if (!request) return tl::unexpected<WriteError>(WriteError{request.error(), repeated});
+    Verdict verdict;
+    HttpResult result = attempt(*request, loop.tries() == 0, verdict);
+    const bool acted = may_have_acted(result);
+    if (result && verdict.worth == Worth::kNothing) {
+      return Sent{std::move(*result), repeated || acted};
+    }
+    if (!result && result.error().range_bytes != 0 && partial) {
+      partial(result.error().range_bytes);
+      loop.progressed();
+    }
+    repeated = repeated || acted;
+    const bool is_stranger = is_not_there(result) && !answered_->load();
+    const auto pause = loop.next_pause(verdict, is_stranger ? retry_.tries_at_first : 0);
+    if (!pause) return tl::unexpected<WriteError>(give_up(what, result, loop, repeated));
+    if (!clock_->wait(*pause, stop_)) {
+      return tl::unexpected<WriteError>({{Code::kCancelled, what + ": stopped", {}}, repeated});
+    }
+  }
+}
+
+static Code code_of(const HttpResult& result) {
+  if (result) return result->status == 409 ? Code::kBusy : Code::kUnreachable;
+  switch (result.error().trouble) {
+    case HttpTrouble::kStopped:
+      return Code::kCancelled;
+    case HttpTrouble::kLocal:
+    case HttpTrouble::kRefused:
+    case HttpTrouble::kMalformed:
+      return Code::kFailed;
+    case HttpTrouble::kResolve:
+    case HttpTrouble::kConnect:
+    case HttpTrouble::kTls:
+    case HttpTrouble::kTimeout:
+    case HttpTrouble::kLost:
+    case HttpTrouble::kShort:
+      return Code::kUnreachable;
+  }
+  return Code::kFailed;
+}
+
+static std::string hint_of(const HttpResult& result) {
+  if (result) return "";
+  switch (result.error().trouble) {
+    case HttpTrouble::kResolve:
+      return "is the host's name right, and is there a network?";
+    case HttpTrouble::kConnect:
+      return "is a server running there, and does a firewall or a proxy stand in between?";
+    case HttpTrouble::kTls:
+      return "for a server with certificates of your own, name them in CURL_CA_BUNDLE";
+    case HttpTrouble::kRefused:
+    case HttpTrouble::kTimeout:
+    case HttpTrouble::kLost:
+    case HttpTrouble::kShort:
+    case HttpTrouble::kMalformed:
+    case HttpTrouble::kStopped:
+    case HttpTrouble::kLocal:
+      return "";
+  }
+  return "";
+}
+
+WriteError RequestSender::give_up(const std::string& what, const HttpResult& result,
+                                  const RetryLoop& loop, bool ambiguous) const {
+  const std::string why = result ? manners_->tell(*result) : result.error().what;
+  std::string message = fmt::format("{}: {}", what, why);
+  if (loop.tries() > 1) {
+    message += fmt::format(" (tried {} times in {:.1f} s)", loop.tries(),
+                           static_cast<double>(loop.spent().count()) / 1000);
+  }
+  return {{code_of(result), std::move(message), hint_of(result)}, ambiguous};
+}
+
+}  // namespace cairn::remote
