@@ -10,6 +10,8 @@ TESTED_FOLDERS = {"base", "store", "store/gc", "store/index", "lib", "cli", "gpu
 # a test of its own; the test must be there.
 TESTED_BY = {
     # What moves is seen in the tag that has come.
+    "store/adopt_pack.cc": "tests/store/arrivals_test.cc",
+    "lib/transfer/resume.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/fetch.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/moved_tag.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/standing_copies.cc": "tests/lib/transfer/transfer_test.cc",
