@@ -1,20 +1,13 @@
 #include "lib/open_store.h"
 
-#include <fmt/format.h>
+#include "store/remote/remote_fs.h"
+#include "store/remote/url.h"
 
 namespace cairn {
 
 static constexpr std::string_view kFileScheme = "file://";
 
-static std::string_view scheme_of(std::string_view place) {
-  const size_t end = place.find("://");
-  return end == std::string_view::npos ? std::string_view() : place.substr(0, end);
-}
-
-bool is_remote(const std::string& place) {
-  const std::string_view scheme = scheme_of(place);
-  return !scheme.empty() && scheme != "file";
-}
+bool is_remote(const std::string& place) { return remote::is_remote_url(place); }
 
 std::string folder_of(const std::string& place) {
   if (!place.starts_with(kFileScheme)) return place;
@@ -22,11 +15,26 @@ std::string folder_of(const std::string& place) {
   return path.starts_with("localhost/") ? path.substr(std::string_view("localhost").size()) : path;
 }
 
-Result<OpenStore> open_store(const std::string& place) {
-  if (is_remote(place)) {
-    return fail(Code::kUsage, fmt::format("'{}' is a URL of an unknown scheme", place),
-                "stores are reached by https://, s3://, file:// and folders");
-  }
+/// How the store is called in messages and its files by their paths.
+static Result<std::string> root_of(const std::string& place) {
+  CAIRN_TRY(const remote::Url url, remote::parse_url(place));
+  std::string root = url.shown();
+  while (root.ends_with('/')) root.pop_back();
+  return root;
+}
+
+static Result<OpenStore> open_remote(const std::string& place,
+                                     const remote::RemoteOptions& options) {
+  CAIRN_TRY(auto backend, remote::open_backend(place, options));
+  CAIRN_TRY(const std::string root, root_of(place));
+  auto fs = std::make_unique<remote::RemoteFs>(std::move(backend), root,
+                                               static_cast<unsigned>(options.connections));
+  CAIRN_TRY(auto store, Store::open(*fs, root));
+  return OpenStore(std::move(fs), std::move(store));
+}
+
+Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptions& options) {
+  if (is_remote(place)) return open_remote(place, options);
   CAIRN_TRY(auto store, Store::open(posix_fs(), folder_of(place)));
   return OpenStore(nullptr, std::move(store));
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "store/remote/open_backend.h"
 #include "store/store.h"
 
 namespace cairn {
@@ -28,7 +29,7 @@ bool is_remote(const std::string& place);
 std::string folder_of(const std::string& place);
 
 /// Errors: as Store::open; kUsage for a URL of a scheme that is not known; those of the remote.
-Result<OpenStore> open_store(const std::string& place);
+Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptions& options = {});
 /// The same, where there is no store yet one with the chunk rule of `like`: `was_made` tells.
 Result<OpenStore> open_or_make_store(const std::string& place, const Config& like, bool& was_made);
 
