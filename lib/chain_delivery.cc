@@ -90,6 +90,8 @@ Result<bool> ChainDelivery::send_both(const Parcel& parcel, const Unmade& unmade
 Result<bool> ChainDelivery::send_residuals(const Parcel& parcel, const Unmade& unmade,
                                            Cast cast) const {
   const Copy& copy = unmade.copy.copy;
+  // Many corrections travel as no less than what they correct.
+  if (copy.stored_bytes > copy.decoded_bytes / 8) return false;
   thread_local AlignedBuffer room;
   if (room.size() < copy.decoded_bytes) room = AlignedBuffer(copy.decoded_bytes);
   const MutableBytes residuals = room.span().first(copy.decoded_bytes);
