@@ -414,9 +414,9 @@ typedef struct cairn_load_request {
 } cairn_load_request;
 
 /* Fills the targets; every byte was checked against its digest. `result`: {"bytes", "read_bytes",
- * "chunks", "elapsed_s"}; may be null. CAIRN_USAGE with all names that do not fit, before any byte
- * is read; CAIRN_CORRUPT naming tag, tensor, pack and offset. On an error targets are unspecified.
- */
+ * "chunks", "sent_bytes" (of chunks, to devices), "elapsed_s"}; may be null. CAIRN_USAGE with all
+ * names that do not fit, before any byte is read; CAIRN_CORRUPT naming tag, tensor, pack and
+ * offset. On an error targets are unspecified. */
 cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_load_request* request,
                         char** result);
 

@@ -216,6 +216,7 @@ class LoadTogether {
     if (!loaded) return tl::unexpected(loaded.error());
     result_.read_bytes += loaded->read_bytes;
     result_.chunks += loaded->chunks;
+    result_.sent_bytes += loaded->sent_bytes;
     note(loaded->notes);
     return {};
   }

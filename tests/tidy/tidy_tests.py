@@ -38,6 +38,7 @@ TESTED_BY = {
     "gpu/simt/host_streams.cc": "tests/gpu/stream_test.cc",
     "gpu/simt/wall_timer.cc": "tests/gpu/timer_test.cc",
     # The way of chunks between devices and the host is shown by saves and loads.
+    "lib/chain_delivery.cc": "tests/lib/device/derived_units_test.cc",
     "lib/device/carry.cc": "tests/lib/device/content_test.cc",
     "lib/device/coded_landing.cc": "tests/lib/device/resident_bases_test.cc",
     "lib/device/rebuild.cc": "tests/lib/device/resident_bases_test.cc",
