@@ -173,6 +173,8 @@ WriteResult S3Uploads::complete(const std::string& key, const std::string& uploa
   request.key = client_.place().full_key(key);
   request.query = {{"uploadId", upload}};
   request.body = as_bytes(body);
+  // Without one curl says that it is a form, and some servers take it for that.
+  request.headers.push_back({"Content-Type", "application/xml"});
   request.body_max = kAnswerBytes;
   add_condition(request, condition);
   const auto sent = client_.send(what, request);
