@@ -85,6 +85,9 @@ class JoinedStaging final : public Staging {
   Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) override {
     return join_(group);
   }
+  Result<std::unique_ptr<NewCommunicator>> new_communicator(const RankGroup& group) override {
+    return staging_->new_communicator(group);
+  }
   Result<std::unique_ptr<PassedBuckets>> open_buckets(const DeviceChoices& choices,
                                                       const RankGroup& group) override {
     return staging_->open_buckets(choices, group);
