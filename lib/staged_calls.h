@@ -112,6 +112,21 @@ class StagedLoad {
   virtual std::vector<std::string> notes() const = 0;
 };
 
+/// A communicator that the ranks of a load make for it. One step after the other, the same on all
+/// ranks. What is not taken is aborted.
+class NewCommunicator {
+ public:
+  virtual ~NewCommunicator() = default;
+  /// What all ranks are told of this one: as long on all of them.
+  virtual ByteSpan offer() const = 0;
+  /// `offers` of all ranks, one behind the other. Ranks that run out of time later on meet over
+  /// `host`, which lives longer. Errors: that this cannot go well, on all ranks; NCCL's;
+  /// kUnreachable when it takes too long.
+  virtual Status make(ByteSpan offers, gpu::Transport& host) = 0;
+  /// REQUIRES: all ranks have made it.
+  virtual std::unique_ptr<gpu::Transport> take() = 0;
+};
+
 /// Where a load by ranks has buckets of chunks on their way. At its end nothing is under way,
 /// unless it was abandoned.
 /// Threads: the one that opened it; on_host() takes any.
