@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Stores on web servers and in buckets, from outside. usage: remote_commands_test.py CAIRN"""
+import socket
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from chain_store import series
+from file_servers import BucketServer, FileServer, has_bucket_server
+from program import Program, memory_folder, noise, read_safetensors, write_safetensors
+
+PROGRAM = ""
+
+
+class Remote(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-remote-")
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = Path(self.temporary.name)
+        self.local = Program(PROGRAM, self.folder / "store")
+        self.local.run("init", self.local.store, "--chunk-elements", "1024")
+
+    def save(self, tag, tensors):
+        path = write_safetensors(self.folder / "in.safetensors", tensors)
+        return self.local.json("import", tag, path)
+
+    def held(self, program, tag):
+        out = self.folder / "out.safetensors"
+        program.run("export", tag, out, "--force")
+        return read_safetensors(out)
+
+
+class WebServer(Remote):
+    def setUp(self):
+        super().setUp()
+        self.server = FileServer(self.local.store)
+        self.addCleanup(self.server.stop)
+        self.remote = Program(PROGRAM, self.server.url)
+
+    def test_reads_as_a_folder_does(self):
+        for number, tensors in enumerate(series(3)):
+            self.save(f"run/{number}", tensors)
+        for words in (("ls",), ("show", "run/2"), ("diff", "run/1", "run/2")):
+            self.assertEqual(self.remote.json(*words), self.local.json(*words), words)
+        for tag in ("run/0", "run/2"):
+            self.assertEqual(self.held(self.remote, tag), self.held(self.local, tag))
+        name = self.local.json("show", "run/2")["tensors"][0]["name"]
+        self.assertEqual(self.remote.run("cat", "run/2", name, text=False).stdout,
+                         self.local.run("cat", "run/2", name, text=False).stdout)
+
+    def test_pulls_what_is_new(self):
+        there = Program(PROGRAM, self.folder / "there")
+        for number, tensors in enumerate(series(3)):
+            saved = self.save(f"run/{number}", tensors)
+            moved = there.json("pull", self.server.url, "run/@newest")
+            self.assertLessEqual(moved["moved_bytes"], 1.05 * saved["stored_bytes"])
+            self.assertEqual(moved["manifest"], saved["manifest"])
+        there.run("check", "--read-data")
+        for tag in ("run/0", "run/1", "run/2"):
+            self.assertEqual(self.held(there, tag), self.held(self.local, tag))
+
+    def test_cannot_be_written(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        for words in (("tag", "a", "run/1"), ("forget", "run/1", "--yes", "--allow-newest"),
+                      ("pin", "run/1")):
+            failed = self.remote.run(*words, expect=2)
+            self.assertIn("read only", failed.stderr)
+        self.assertEqual(self.local.run("ls", "-q").stdout, "run/1\n")
+
+    def test_says_what_is_wrong(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        self.assertEqual(self.remote.error("show", "run/2", expect=15)["code"], "not-found")
+        nowhere = Program(PROGRAM, self.server.url + "/packs")
+        self.assertEqual(nowhere.error("ls", expect=10)["code"], "no-store")
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            refused = Program(PROGRAM, f"http://127.0.0.1:{unused.getsockname()[1]}")
+            self.assertEqual(refused.error("ls", expect=17)["code"], "unreachable")
+        config = self.local.store / "config"
+        config.write_bytes(config.read_bytes().replace(b'"format":1', b'"format":9'))
+        self.assertIn(self.remote.error("ls", expect=None)["code"], ("newer-format", "corrupt"))
+
+    def test_a_damaged_pack_is_named(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        pack = next((self.local.store / "packs").rglob("*-0"))
+        content = bytearray(pack.read_bytes())
+        content[5000] ^= 1
+        pack.write_bytes(content)
+        there = Program(PROGRAM, self.folder / "there")
+        failed = there.run("pull", self.server.url, "run/1", expect=12)
+        self.assertIn("packs/", failed.stderr)
+        self.assertEqual(there.run("ls", "-q").stdout, "")
+
+
+@unittest.skipUnless(has_bucket_server(), "no moto here")
+class Bucket(Remote):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = BucketServer()
+        cls.addClassCleanup(cls.server.stop)
+
+    def setUp(self):
+        super().setUp()
+        self.url = f"s3://bucket/{self.id().rsplit('.', 1)[1]}"
+        self.local.environment.update(self.server.environment)
+        self.remote = Program(PROGRAM, self.url, **self.server.environment)
+
+    def test_a_push_makes_a_store_that_reads_and_pulls(self):
+        for number, tensors in enumerate(series(3)):
+            saved = self.save(f"run/{number}", tensors)
+            moved = self.local.json("push", self.url, f"run/{number}")
+            self.assertLessEqual(moved["moved_bytes"], 1.05 * saved["stored_bytes"])
+            self.assertEqual(moved["manifest"], saved["manifest"])
+        self.assertTrue(self.local.json("push", self.url, "run/2")["already_there"])
+        there = Program(PROGRAM, self.folder / "there", **self.server.environment)
+        there.run("pull", self.url, "--all")
+        there.run("check", "--read-data")
+        for tag in ("run/0", "run/1", "run/2"):
+            self.assertEqual(self.held(there, tag), self.held(self.local, tag))
+            self.assertEqual(self.held(self.remote, tag), self.held(self.local, tag))
+
+    def test_packs_of_many_parts(self):
+        saved = self.save("run/1", {"w": noise(20 << 20, 1)})
+        self.local.run("push", self.url, "run/1")
+        self.assertEqual(self.held(self.remote, "run/1"), self.held(self.local, "run/1"))
+        self.assertEqual(self.remote.json("show", "run/1")["manifest"], saved["manifest"])
+
+    def test_tags_are_forked_and_forgotten_there(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        self.local.run("push", self.url, "run/1")
+        self.remote.run("tag", "best", "run/1")
+        self.remote.run("forget", "run/1", "--yes", "--allow-newest")
+        self.assertEqual(self.remote.run("ls", "-q").stdout, "best\n")
+        self.assertIn("cannot be collected", self.remote.run("gc", "--yes", expect=2).stderr)
+
+    def test_pushes_beside_each_other(self):
+        for number in range(4):
+            self.save(f"run/{number}", {"w": noise(102400, number)})
+        self.local.run("push", self.url, "run/0")
+        pushes = [self.local.start("push", self.url, f"run/{number}") for number in (1, 2, 3)]
+        for push in pushes:
+            self.assertEqual(push.communicate(timeout=120)[1], b"")
+            self.assertEqual(push.returncode, 0)
+        self.assertEqual(sorted(self.remote.run("ls", "-q").stdout.split()),
+                         [f"run/{number}" for number in range(4)])
+
+    def test_no_bucket_and_no_store(self):
+        for url in ("s3://nobody/x", self.url):
+            nowhere = Program(PROGRAM, url, **self.server.environment)
+            self.assertEqual(nowhere.error("ls", expect=10)["code"], "no-store")
+        without = Program(PROGRAM, self.url, AWS_ENDPOINT_URL=self.server.endpoint,
+                          AWS_EC2_METADATA_DISABLED="true", AWS_DEFAULT_REGION="us-east-1")
+        self.assertEqual(without.error("ls", expect=4)["code"], "auth")
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()
