@@ -31,6 +31,10 @@ struct HostGroup {
   /// `data` becomes that of `root`, where it is read.
   HostAnswer (*broadcast)(void* context, uint8_t* data, uint64_t bytes, unsigned root,
                           HostWait* wait) = nullptr;
+  /// May be missing. Asked now and then while ranks wait for each other on their devices: whether
+  /// the wait is to end, because the caller is stopped or another rank has said that it failed.
+  /// kDone: no. Other ranks are not waited for.
+  HostAnswer (*look)(void* context, HostWait* wait) = nullptr;
 };
 
 }  // namespace cairn

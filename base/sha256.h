@@ -1,6 +1,6 @@
-// SHA-256 (FIPS 180-4) and HMAC (RFC 2104), for signatures that object stores ask for. Portable code
-// of our own: what is signed is a few hundred bytes a request, and libcrypto would be linked into
-// every training process for it. Data is named by base/digest.h, never by this.
+// SHA-256 (FIPS 180-4) and HMAC (RFC 2104), for signatures that object stores ask for. Portable
+// code of our own: what is signed is a few hundred bytes a request, and libcrypto would be linked
+// into every training process for it. Data is named by base/digest.h, never by this.
 #pragma once
 
 #include <array>

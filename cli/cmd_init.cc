@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/parse.h"
-#include "store/store.h"
+#include "lib/open_store.h"
 
 namespace cairn {
 
@@ -21,9 +21,9 @@ int cmd_init(const Context& context, const InitOptions& options) {
   Config config;
   if (options.chunk_elements) config.chunk_elements = *options.chunk_elements;
   if (options.pack_bytes) config.pack_bytes = *options.pack_bytes;
-  const Status made = Store::init(posix_fs(), folder, config);
+  const Status made = init_store(folder, config);
   if (!made) return output.fail(made.error());
-  const auto store = Store::open(posix_fs(), folder);
+  const auto store = open_store(folder);
   if (!store) return output.fail(store.error());
   if (output.json()) {
     output.result({{"store", folder},

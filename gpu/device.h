@@ -3,6 +3,7 @@
 // itself running the same kernels (gpu/simt).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,7 +21,8 @@ struct DeviceFacts {
   std::string name;
   unsigned multiprocessors = 1;
   uint64_t memory_bytes = 0;
-  int major = 0, minor = 0;  ///< compute capability
+  int major = 0, minor = 0;      ///< compute capability
+  std::array<uint8_t, 16> id{};  ///< no other device of any host has it
 };
 
 /// The calling thread's current device. Errors: kFailed with the reason and what to do: no driver,

@@ -61,4 +61,12 @@ Status broadcast_in(const HostGroup& group, std::chrono::milliseconds timeout, M
   return answered(group, answer, wait);
 }
 
+Status look_in(const HostGroup& group) {
+  if (group.look == nullptr) return {};
+  Bytes missing(group.size);
+  HostWait wait = wait_for(std::chrono::milliseconds(0), missing);
+  const HostAnswer answer = group.look(group.context, &wait);
+  return answered(group, answer, wait);
+}
+
 }  // namespace cairn::gpu

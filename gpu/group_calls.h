@@ -20,4 +20,7 @@ Status gather_in(const HostGroup& group, std::chrono::milliseconds timeout, Byte
 Status broadcast_in(const HostGroup& group, std::chrono::milliseconds timeout, MutableBytes data,
                     unsigned root);
 
+/// Whether a wait may go on; nothing of a group without that function.
+Status look_in(const HostGroup& group);
+
 }  // namespace cairn::gpu

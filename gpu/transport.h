@@ -36,6 +36,9 @@ class Transport {
   /// Waits for what is under way on the stream, at most as long as the time-out.
   virtual Status finish(Stream stream) = 0;
 
+  /// Whether what was under way when it broke may go on, or hang for good.
+  virtual bool may_hang() const { return true; }
+
  protected:
   /// What all_gather() and broadcast() refuse.
   Status check_gather(ByteSpan own, MutableBytes all) const;

@@ -29,16 +29,25 @@ HostAnswer LentGroup::broadcast(void* context, uint8_t* data, uint64_t bytes, un
   });
 }
 
+HostAnswer LentGroup::look(void* context, HostWait* wait) {
+  const cairn_group& lent = static_cast<const LentGroup*>(context)->given_;
+  return answer_of(wait, [&](cairn_group_wait* told) { return lent.look(lent.context, told); });
+}
+
 Status LentGroup::read(const cairn_group* given) {
   if (given == nullptr) return {};
   CAIRN_TRY(given_, request_of(given));
-  group_.host = {given_.rank, given_.size, this,
+  group_.host = {given_.rank,
+                 given_.size,
+                 this,
                  given_.all_gather == nullptr ? nullptr : all_gather,
-                 given_.broadcast == nullptr ? nullptr : broadcast};
+                 given_.broadcast == nullptr ? nullptr : broadcast,
+                 given_.look == nullptr ? nullptr : look};
   if (given_.timeout_s > 0) group_.timeout = milliseconds_of(given_.timeout_s);
   group_.nccl = given_.nccl_comm;
   group_.device = given_.nccl_stream.device;
   group_.stream = given_.nccl_stream.handle;
+  group_.makes_nccl = given_.makes_nccl != 0;
   is_given_ = true;
   return {};
 }

@@ -19,6 +19,7 @@ class LentGroup {
                                HostWait* wait);
   static HostAnswer broadcast(void* context, uint8_t* data, uint64_t bytes, unsigned root,
                               HostWait* wait);
+  static HostAnswer look(void* context, HostWait* wait);
 
   cairn_group given_ = {};
   RankGroup group_;

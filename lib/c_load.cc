@@ -42,6 +42,7 @@ extern "C" cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_loa
     nlohmann::ordered_json told{{"bytes", loaded.bytes},
                                 {"read_bytes", loaded.read_bytes},
                                 {"chunks", loaded.chunks},
+                                {"sent_bytes", loaded.sent_bytes},
                                 {"elapsed_s", loaded.elapsed_s}};
     if (!loaded.notes.empty()) told["notes"] = loaded.notes;
     return cairn::c_abi::give_json(told, result);

@@ -164,6 +164,15 @@ typedef struct cairn_group {
    * lent too, ranks meet there when one does not come, so that it can be named. Null: none. */
   void* nccl_comm;
   cairn_stream nccl_stream;
+  /* Of loads, 0 or 1, the same on all ranks: they make an ncclComm_t for this load, each on the
+   * device of nccl_stream, whose handle is not used. Both functions are lent then. Where a rank
+   * cannot (no NCCL, no staging, a device that another rank has too), what several want is passed
+   * on over the functions, and the result has a note that says why. */
+  int32_t makes_nccl;
+  /* May be null. Asked now and then while ranks wait for each other on their devices:
+   * CAIRN_GROUP_DONE where the wait may go on; else the call ends with what it answers. It does not
+   * wait. */
+  int32_t (*look)(void* context, cairn_group_wait* wait);
 } cairn_group;
 
 /* --- Saving */
@@ -414,9 +423,9 @@ typedef struct cairn_load_request {
 } cairn_load_request;
 
 /* Fills the targets; every byte was checked against its digest. `result`: {"bytes", "read_bytes",
- * "chunks", "elapsed_s"}; may be null. CAIRN_USAGE with all names that do not fit, before any byte
- * is read; CAIRN_CORRUPT naming tag, tensor, pack and offset. On an error targets are unspecified.
- */
+ * "chunks", "sent_bytes" (of chunks, to devices), "elapsed_s"}; may be null. CAIRN_USAGE with all
+ * names that do not fit, before any byte is read; CAIRN_CORRUPT naming tag, tensor, pack and
+ * offset. On an error targets are unspecified. */
 cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_load_request* request,
                         char** result);
 

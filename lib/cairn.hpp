@@ -202,6 +202,7 @@ struct LoadResult {
   uint64_t bytes = 0;                   ///< written into targets
   uint64_t read_bytes = 0;              ///< read from packs
   uint64_t chunks = 0;                  ///< each read once
+  uint64_t sent_bytes = 0;              ///< of chunks, from the host to devices
   std::vector<std::string> notes = {};  ///< as in SaveResult
   double elapsed_s = 0;
 };

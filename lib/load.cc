@@ -10,10 +10,10 @@
 #include "base/memory_guard.h"
 #include "base/pipeline.h"
 #include "lib/cairn.hpp"
+#include "lib/chain_delivery.h"
 #include "lib/load_delivery.h"
 #include "lib/load_plan.h"
 #include "store/chain_groups.h"
-#include "store/chain_reader.h"
 #include "store/pack_reader.h"
 #include "store/read_jobs.h"
 
@@ -97,32 +97,12 @@ class Loader {
 
   Status run_chain(std::span<const ReadUnit> chain) {
     CAIRN_CHECK(not_stopped());
-    std::vector<CopyRef> refs;
-    // Lengths first: the reader's memory is measured by what is wanted.
-    Status fits;
-    for (const ReadUnit& unit : chain) {
-      if (fits) fits = check_length(unit, unit.copy.decoded_bytes);
-      refs.push_back(unit.ref);
-    }
-    const auto deliver = [&](size_t i, ByteSpan decoded) -> Status {
-      // gc may have moved the page since the unit was found.
-      CAIRN_CHECK(check_length(chain[i], decoded.size()));
-      return delivery_.scatter(chain[i], decoded);
-    };
-    const Status done = fits ? ChainReader(checkpoint_, packs_).read(refs, deliver) : fits;
+    const Status done = ChainDelivery(checkpoint_, packs_, delivery_).run(chain);
     if (done) return {};
     if (chain.size() == 1) return tl::unexpected(delivery_.about(chain.front(), done.error()));
     // Which of them is it?
     for (const ReadUnit& unit : chain) CAIRN_CHECK(run_chain({&unit, 1}));
     return done;
-  }
-
-  /// Of the decoded bytes, as its copy has them.
-  Status check_length(const ReadUnit& unit, uint64_t bytes) const {
-    const uint64_t wanted = delivery_.bytes_of(unit);
-    if (bytes == wanted) return {};
-    return fail(Code::kCorrupt,
-                fmt::format("its locator says {} bytes instead of {}", bytes, wanted));
   }
 
   Status run_job(const ReadJob& job) {
@@ -199,7 +179,7 @@ class Loader {
         return fail(Code::kCorrupt, "an inline chunk of a wrong length");
       return delivery_.scatter(unit, stored);
     }
-    CAIRN_CHECK(check_length(unit, unit.copy.decoded_bytes));
+    CAIRN_CHECK(delivery_.check_length(unit, unit.copy.decoded_bytes));
     const auto place = delivery_.place_of(unit);
     if (place && unit.copy.encoding != Encoding::kRaw) {
       CAIRN_CHECK(packs_.decode_into(unit.copy, unit.digest, stored, *place));
@@ -262,7 +242,10 @@ Result<LoadResult> load_planned(Checkpoint& checkpoint, const LoadRequest& reque
       return loader.read(std::move(units));
     }));
     if (staged != nullptr) CAIRN_CHECK(staged->finish());
-    return LoadResult{plan.bytes, loader.read_bytes(), loader.chunks(),
+    return LoadResult{plan.bytes,
+                      loader.read_bytes(),
+                      loader.chunks(),
+                      staged == nullptr ? 0 : staged->sent_bytes(),
                       staged == nullptr ? std::vector<std::string>() : staged->notes(),
                       watch.seconds()};
   });

@@ -10,6 +10,13 @@
 
 namespace cairn {
 
+Status LoadDelivery::check_length(const ReadUnit& unit, uint64_t bytes) const {
+  const uint64_t wanted = bytes_of(unit);
+  if (bytes == wanted) return {};
+  return fail(Code::kCorrupt,
+              fmt::format("its locator says {} bytes instead of {}", bytes, wanted));
+}
+
 std::optional<MutableBytes> LoadDelivery::place_of(const ReadUnit& unit) const {
   const TargetBox& target = targets_[unit.targets.front()];
   const bool is_whole = !target.device && unit.inline_bytes.empty() && unit.targets.size() == 1 &&
@@ -60,13 +67,19 @@ uint64_t LoadDelivery::copy_to_host(const ReadUnit& unit, const TargetBox& targe
   return common->elements() * target.item_bytes;
 }
 
-/// To a device, behind what is on its way there.
-Status LoadDelivery::put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) const {
+/// What the targets of a unit get of it.
+static uint64_t bytes_for_targets(const StagedUnit& unit) {
   uint64_t bytes = 0;
   for (const TargetBox* target : unit.targets) {
     const auto common = intersect(unit.box, target->box);
     if (common) bytes += common->elements() * target->item_bytes;
   }
+  return bytes;
+}
+
+/// To a device, behind what is on its way there.
+Status LoadDelivery::put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) const {
+  const uint64_t bytes = bytes_for_targets(unit);
   CAIRN_CHECK(staged_->put(std::move(unit), fill));
   count_done(bytes);
   return {};
@@ -101,10 +114,9 @@ Status LoadDelivery::scatter(const ReadUnit& unit, ByteSpan decoded) const {
   return {};
 }
 
-Status LoadDelivery::send(const ReadUnit& unit, unsigned plane_item_bytes,
-                          const std::function<Status(MutableBytes)>& fill) const {
+/// For the one device that wants it, which checks it.
+StagedUnit LoadDelivery::unchecked_unit(const ReadUnit& unit) const {
   StagedUnit staged = staged_unit(unit, *targets_[unit.targets.front()].device);
-  staged.plane_item_bytes = plane_item_bytes;
   staged.digest = unit.digest;
   staged.corrupt = [this, copy = unit.copy, tensor = unit.tensor, chunk = unit.chunk] {
     ReadUnit named;
@@ -112,11 +124,38 @@ Status LoadDelivery::send(const ReadUnit& unit, unsigned plane_item_bytes,
     named.chunk = chunk;
     return about(named, other_digest(copy));
   };
+  return staged;
+}
+
+Status LoadDelivery::send(const ReadUnit& unit, unsigned plane_item_bytes,
+                          const std::function<Status(MutableBytes)>& fill) const {
+  StagedUnit staged = unchecked_unit(unit);
+  staged.plane_item_bytes = plane_item_bytes;
   return put(std::move(staged), fill);
 }
 
+bool LoadDelivery::go_together(const ReadUnit& unit, const ReadUnit& derived) const {
+  return is_of_one_device(unit) && is_of_one_device(derived) &&
+         targets_[unit.targets.front()].device == targets_[derived.targets.front()].device;
+}
+
+Result<bool> LoadDelivery::send_with(const Sent& sent, const ReadUnit& derived, Cast cast,
+                                     ByteSpan residuals) const {
+  StagedUnit unit = unchecked_unit(sent.unit);
+  if (sent.is_checked) unit.digest.reset();
+  unit.plane_item_bytes = sent.plane_item_bytes;
+  DerivedUnit made{unchecked_unit(derived), cast, residuals};
+  const uint64_t bytes = bytes_for_targets(unit) + bytes_for_targets(made.unit);
+  CAIRN_TRY(const bool is_sent, staged_->put_with(std::move(unit), sent.fill, std::move(made)));
+  if (is_sent) count_done(bytes);
+  return is_sent;
+}
+
 Error LoadDelivery::about(const ReadUnit& unit, Error error) const {
-  error.message = fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
+  const std::string tag = fmt::format("tag '{}', ", checkpoint_.tag().name);
+  // What a device has found in a unit is told to whoever comes next: it is not of theirs.
+  if (error.message.starts_with(tag)) return error;
+  error.message = fmt::format("{}tensor '{}', chunk {}: {}", tag,
                               checkpoint_.item_name(unit.tensor), unit.chunk, error.message);
   if (error.code == Code::kCorrupt && error.hint.empty()) {
     error.hint = "run 'cairn check --read-data' to see what else is damaged";

@@ -24,6 +24,8 @@ class LoadDelivery {
   uint64_t bytes_of(const ReadUnit& unit) const {
     return unit.box.elements() * targets_[unit.targets.front()].item_bytes;
   }
+  /// Errors: kCorrupt when the copy's decoded bytes are not as many.
+  Status check_length(const ReadUnit& unit, uint64_t bytes) const;
   /// The host's memory where the unit's bytes go as they are: together, and nowhere else.
   std::optional<MutableBytes> place_of(const ReadUnit& unit) const;
   /// Whether all that want the unit are on one device, which can check it as well.
@@ -39,12 +41,27 @@ class LoadDelivery {
   Status send(const ReadUnit& unit, unsigned plane_item_bytes,
               const std::function<Status(MutableBytes)>& fill) const;
 
+  /// Whether one device alone wants both, so that it can make the one of the other.
+  bool go_together(const ReadUnit& unit, const ReadUnit& derived) const;
+  /// Sends a unit, as send() does, of which the device makes another. False when it has no room
+  /// for that: nothing was done. `is_checked`: what `fill` puts there is, by the host.
+  /// REQUIRES: go_together().
+  struct Sent {
+    const ReadUnit& unit;
+    bool is_checked = false;
+    unsigned plane_item_bytes = 0;
+    std::function<Status(MutableBytes)> fill;
+  };
+  Result<bool> send_with(const Sent& sent, const ReadUnit& derived, Cast cast,
+                         ByteSpan residuals) const;
+
   /// Says of which tag, tensor and chunk an error tells.
   Error about(const ReadUnit& unit, Error error) const;
 
  private:
   Status put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) const;
   StagedUnit staged_unit(const ReadUnit& unit, unsigned device) const;
+  StagedUnit unchecked_unit(const ReadUnit& unit) const;
   uint64_t copy_to_host(const ReadUnit& unit, const TargetBox& target, ByteSpan decoded) const;
 
   const Checkpoint& checkpoint_;

@@ -26,7 +26,8 @@ class BucketsEnd {
   BucketsEnd& operator=(const BucketsEnd&) = delete;
   ~BucketsEnd() {
     for (const gpu::Stream stream : buckets_.streams()) {
-      if (!guard_memory([&] { return transport_.finish(stream); })) buckets_.abandon();
+      const Status ended = guard_memory([&] { return transport_.finish(stream); });
+      if (!ended && transport_.may_hang()) buckets_.abandon();
     }
   }
 
@@ -38,12 +39,16 @@ class BucketsEnd {
 /// What takes part in a load that several ranks make.
 class LoadTogether {
  public:
-  LoadTogether(gpu::Transport& transport, Checkpoint& checkpoint, const LoadRequest& request,
+  LoadTogether(const RankWay& way, Checkpoint& checkpoint, const LoadRequest& request,
                const RankGroup& group)
-      : transport_(transport), checkpoint_(checkpoint), request_(request), group_(group) {}
+      : way_(way),
+        transport_(way.transport()),
+        checkpoint_(checkpoint),
+        request_(request),
+        group_(group) {}
 
   Result<LoadResult> run() {
-    const Stopwatch watch;
+    note(way_.notes);
     const Status planned = guard_memory([&] { return plan(); });
     CAIRN_CHECK(gpu::agree(transport_, "checkpoint", planned, checkpoint_.tag().manifest.digest));
     CAIRN_TRY(const auto maps, gpu::gather_maps(transport_, wanted_.own()));
@@ -53,7 +58,6 @@ class LoadTogether {
     const Status alone = guard_memory([&] { return load_alone(); });
     CAIRN_CHECK(gpu::agree(transport_, "end", alone, {}));
     result_.bytes = plan_.bytes;
-    result_.elapsed_s = watch.seconds();
     return result_;
   }
 
@@ -63,7 +67,7 @@ class LoadTogether {
     if (request_.call.progress != nullptr) request_.call.progress->total_bytes = plan_.bytes;
     CAIRN_TRY(wanted_, WantedChunks::of(checkpoint_, plan_.targets));
     // Buckets on a device need what brings bytes there for themselves.
-    if (group_.nccl == nullptr) {
+    if (!way_.is_on_devices()) {
       CAIRN_TRY(staged_, begin_staged_load(request_, plan_.targets));
     }
     return {};
@@ -97,7 +101,7 @@ class LoadTogether {
   }
 
   Result<std::unique_ptr<PassedBuckets>> open_buckets() const {
-    if (group_.nccl != nullptr) {
+    if (way_.is_on_devices()) {
       return request_.devices.staging->open_buckets(request_.devices, group_);
     }
     return std::make_unique<HostBuckets>();
@@ -216,6 +220,7 @@ class LoadTogether {
     if (!loaded) return tl::unexpected(loaded.error());
     result_.read_bytes += loaded->read_bytes;
     result_.chunks += loaded->chunks;
+    result_.sent_bytes += loaded->sent_bytes;
     note(loaded->notes);
     return {};
   }
@@ -226,6 +231,7 @@ class LoadTogether {
         result_.notes.push_back(note);
   }
 
+  const RankWay& way_;
   gpu::Transport& transport_;
   Checkpoint& checkpoint_;
   const LoadRequest& request_;
@@ -241,8 +247,11 @@ class LoadTogether {
 Result<LoadResult> load_together(Checkpoint& checkpoint, const LoadRequest& request,
                                  const RankGroup& group) {
   return guard_memory([&]() -> Result<LoadResult> {
-    CAIRN_TRY(const auto transport, open_transport(group, request.devices.staging));
-    return LoadTogether(*transport, checkpoint, request, group).run();
+    const Stopwatch watch;
+    CAIRN_TRY(const RankWay way, open_way(group, request.devices.staging));
+    CAIRN_TRY(LoadResult loaded, LoadTogether(way, checkpoint, request, group).run());
+    loaded.elapsed_s = watch.seconds();
+    return loaded;
   });
 }
 

@@ -1,5 +1,7 @@
 #include "lib/open_store.h"
 
+#include <fmt/format.h>
+
 #include "store/remote/remote_fs.h"
 #include "store/remote/url.h"
 
@@ -23,20 +25,44 @@ static Result<std::string> root_of(const std::string& place) {
   return root;
 }
 
-static Result<OpenStore> open_remote(const std::string& place,
-                                     const remote::RemoteOptions& options) {
+namespace {
+
+/// Where a remote store lies, or is to lie.
+struct RemotePlace {
+  std::string root;
+  std::unique_ptr<remote::RemoteFs> fs;
+};
+
+}  // namespace
+
+static Result<RemotePlace> reach(const std::string& place, const remote::RemoteOptions& options) {
+  RemotePlace reached;
   CAIRN_TRY(auto backend, remote::open_backend(place, options));
-  CAIRN_TRY(const std::string root, root_of(place));
-  auto fs = std::make_unique<remote::RemoteFs>(std::move(backend), root,
-                                               static_cast<unsigned>(options.connections));
-  CAIRN_TRY(auto store, Store::open(*fs, root));
-  return OpenStore(std::move(fs), std::move(store));
+  CAIRN_TRY(reached.root, root_of(place));
+  reached.fs = std::make_unique<remote::RemoteFs>(std::move(backend), reached.root,
+                                                  static_cast<unsigned>(options.connections));
+  return reached;
 }
 
 Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptions& options) {
-  if (is_remote(place)) return open_remote(place, options);
-  CAIRN_TRY(auto store, Store::open(posix_fs(), folder_of(place)));
-  return OpenStore(nullptr, std::move(store));
+  if (!is_remote(place)) {
+    CAIRN_TRY(auto store, Store::open(posix_fs(), folder_of(place)));
+    return OpenStore(nullptr, std::move(store));
+  }
+  CAIRN_TRY(RemotePlace reached, reach(place, options));
+  CAIRN_TRY(auto store, Store::open(*reached.fs, reached.root));
+  return OpenStore(std::move(reached.fs), std::move(store));
+}
+
+Status init_store(const std::string& place, const Config& config,
+                  const remote::RemoteOptions& options) {
+  if (!is_remote(place)) return Store::init(posix_fs(), folder_of(place), config);
+  CAIRN_TRY(const RemotePlace reached, reach(place, options));
+  if (reached.fs->conditional() != nullptr) {
+    return Store::init(*reached.fs, reached.root, config);
+  }
+  return fail(Code::kUsage, fmt::format("'{}' is to be read only", reached.root),
+              "stores are made in folders and at s3://");
 }
 
 static Config config_like(const Config& like) {
@@ -48,14 +74,16 @@ static Config config_like(const Config& like) {
   return config;
 }
 
-Result<OpenStore> open_or_make_store(const std::string& place, const Config& like, bool& was_made) {
-  auto opened = open_store(place);
-  was_made = !opened && opened.error().code == Code::kNoStore && !is_remote(place);
+Result<OpenStore> open_or_make_store(const std::string& place, const Config& like, bool& was_made,
+                                     const remote::RemoteOptions& options) {
+  auto opened = open_store(place, options);
+  was_made = !opened && opened.error().code == Code::kNoStore;
   if (!was_made) return opened;
+  const Status made = init_store(place, config_like(like), options);
   // What is there and is no store is refused by init.
-  const Status made = Store::init(posix_fs(), folder_of(place), config_like(like));
-  if (!made) return tl::unexpected(opened.error());
-  return open_store(place);
+  if (!made && made.error().code == Code::kExists) return tl::unexpected(opened.error());
+  CAIRN_CHECK(made);
+  return open_store(place, options);
 }
 
 }  // namespace cairn

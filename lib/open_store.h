@@ -31,6 +31,10 @@ std::string folder_of(const std::string& place);
 /// Errors: as Store::open; kUsage for a URL of a scheme that is not known; those of the remote.
 Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptions& options = {});
 /// The same, where there is no store yet one with the chunk rule of `like`: `was_made` tells.
-Result<OpenStore> open_or_make_store(const std::string& place, const Config& like, bool& was_made);
+Result<OpenStore> open_or_make_store(const std::string& place, const Config& like, bool& was_made,
+                                     const remote::RemoteOptions& options = {});
+/// Makes an empty store. Errors: as Store::init; kUsage where nothing can be written.
+Status init_store(const std::string& place, const Config& config,
+                  const remote::RemoteOptions& options = {});
 
 }  // namespace cairn

@@ -20,6 +20,12 @@ struct RankGroup {
   void* nccl = nullptr;
   uint32_t device = 0;     ///< of the communicator
   void* stream = nullptr;  ///< a cudaStream_t of that device
+  /// Of a load, the same on all ranks: they make a communicator for it, each on its `device`, which
+  /// goes with the load. Needs `host` and, for each rank, DeviceChoices::staging and a device that
+  /// no other rank has; where one of them cannot make it all pass on over `host`, which the result
+  /// says in a note. Nobody waits longer than half of the time-out, or two minutes, for it to be
+  /// made.
+  bool makes_nccl = false;
 };
 
 }  // namespace cairn

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/encodings/cast.h"
 #include "gpu/pass_on.h"
 #include "lib/cairn.hpp"
 #include "lib/chunk_units.h"
@@ -83,6 +84,15 @@ struct StagedUnit {
   unsigned plane_item_bytes = 0;
 };
 
+/// A unit that the device makes of another, which comes with it.
+struct DerivedUnit {
+  StagedUnit unit;
+  Cast cast = Cast::kF32ToBf16;
+  /// What corrects the items, as apply_residuals() (base/encodings/encode.h) does; as many bytes as
+  /// they have, or empty: nothing. Read during the call.
+  ByteSpan residuals = {};
+};
+
 /// One load under way. Threads: any.
 class StagedLoad {
  public:
@@ -91,9 +101,30 @@ class StagedLoad {
   /// converted and copied to the targets some time before finish() returns. Waits for room.
   /// Errors: fill's; the device's; those of units before.
   virtual Status put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) = 0;
+  /// The same of a unit and of another that is made of it. False where the device has no room for
+  /// that: nothing was done, and `fill` was not called.
+  virtual Result<bool> put_with(StagedUnit unit, const std::function<Status(MutableBytes)>& fill,
+                                DerivedUnit derived) = 0;
   /// Waits for all units. Errors: as put().
   virtual Status finish() = 0;
+  /// Bytes of units that went from the host to devices.
+  virtual uint64_t sent_bytes() const = 0;
   virtual std::vector<std::string> notes() const = 0;
+};
+
+/// A communicator that the ranks of a load make for it. One step after the other, the same on all
+/// ranks. What is not taken is aborted.
+class NewCommunicator {
+ public:
+  virtual ~NewCommunicator() = default;
+  /// What all ranks are told of this one: as long on all of them.
+  virtual ByteSpan offer() const = 0;
+  /// `offers` of all ranks, one behind the other. Ranks that run out of time later on meet over
+  /// `host`, which lives longer. Errors: that this cannot go well, on all ranks; NCCL's;
+  /// kUnreachable when it takes too long.
+  virtual Status make(ByteSpan offers, gpu::Transport& host) = 0;
+  /// REQUIRES: all ranks have made it.
+  virtual std::unique_ptr<gpu::Transport> take() = 0;
 };
 
 /// Where a load by ranks has buckets of chunks on their way. At its end nothing is under way,

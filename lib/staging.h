@@ -17,6 +17,7 @@ namespace gpu {
 class Transport;
 }
 struct RankGroup;
+class NewCommunicator;
 class PassedBuckets;
 class StagedLoad;
 class StagedSave;
@@ -66,6 +67,8 @@ class Staging {
   /// How ranks reach each other over the group's communicator. Errors: NCCL's, or that there is
   /// none.
   virtual Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) = 0;
+  /// Begins one of the ranks' own on the group's device. Errors: what this rank lacks for it.
+  virtual Result<std::unique_ptr<NewCommunicator>> new_communicator(const RankGroup& group) = 0;
   /// Buckets on the communicator's device, behind the caller's streams there. Errors: kFailed.
   virtual Result<std::unique_ptr<PassedBuckets>> open_buckets(const DeviceChoices& choices,
                                                               const RankGroup& group) = 0;

@@ -129,26 +129,50 @@ Status check_digest(const PlannedCopy& planned, ByteSpan decoded) {
       about_copy(planned.copy, {Code::kCorrupt, "the bytes do not match their digest", ""}));
 }
 
+/// What is done with a copy of a plan.
+enum class Fate : uint8_t {
+  kDecoded,
+  kHandedOn,    // with its base, for others to make it
+  kLeftStored,  // the base of such
+};
+
 /// One walk through a plan.
 class Walk {
  public:
-  Walk(const DecodePlan& plan, PackReader& packs)
-      : plan_(plan), packs_(packs), stored_(plan.copies, packs), decoded_(plan.copies.size()) {
+  /// `fates`: of each copy; empty: all are decoded.
+  Walk(const DecodePlan& plan, PackReader& packs, std::vector<Fate> fates = {})
+      : plan_(plan),
+        packs_(packs),
+        stored_(plan.copies, packs),
+        fates_(std::move(fates)),
+        decoded_(plan.copies.size()) {
+    fates_.resize(plan.copies.size());
     users_.resize(plan.copies.size());
     for (const PlannedCopy& planned : plan.copies) {
       for (const uint32_t base : planned.bases) ++users_[base];
     }
   }
 
-  /// Calls visit(number, decoded) for each copy, in order.
-  template <class Visit>
-  Status run(const Visit& visit) {
+  /// Calls visit(number, decoded) for each copy, in order, or hand_on(number, unmade).
+  template <class Visit, class HandOn>
+  Status run(const Visit& visit, const HandOn& hand_on) {
     for (uint32_t number = 0; number < plan_.copies.size(); ++number) {
       const PlannedCopy& planned = plan_.copies[number];
-      auto decoded = decode_one(number);
-      if (!decoded) return tl::unexpected(about_copy(planned.copy, decoded.error()));
-      CAIRN_CHECK(visit(number, decoded->bytes));
-      if (users_[number] != 0) decoded_[number] = alone(*std::move(decoded));
+      auto taken = take(number);
+      if (!taken) return tl::unexpected(about_copy(planned.copy, taken.error()));
+      if (fates_[number] == Fate::kLeftStored) {
+        decoded_[number] = *std::move(taken);
+        continue;
+      }
+      if (fates_[number] == Fate::kHandedOn) {
+        CAIRN_CHECK(hand_on(number, unmade(planned, taken->bytes)));
+      }
+      if (fates_[number] == Fate::kDecoded || users_[number] != 0) {
+        auto decoded = decode_one(number, *std::move(taken));
+        if (!decoded) return tl::unexpected(about_copy(planned.copy, decoded.error()));
+        if (fates_[number] == Fate::kDecoded) CAIRN_CHECK(visit(number, decoded->bytes));
+        if (users_[number] != 0) decoded_[number] = alone(*std::move(decoded));
+      }
       for (const uint32_t base : planned.bases) {
         if (--users_[base] == 0) decoded_[base] = {};
       }
@@ -157,10 +181,20 @@ class Walk {
   }
 
  private:
-  Result<Held> decode_one(uint32_t number) {
+  Result<Held> take(uint32_t number) {
     const Copy& copy = plan_.copies[number].copy;
     CAIRN_CHECK(packs_.check_size(copy));
-    CAIRN_TRY(Held stored, stored_.take(number, copy));
+    return stored_.take(number, copy);
+  }
+
+  Unmade unmade(const PlannedCopy& planned, ByteSpan stored) const {
+    const uint32_t base = planned.bases.front();
+    return {planned, plan_.copies[base], stored, decoded_[base].bytes,
+            fates_[base] != Fate::kLeftStored};
+  }
+
+  Result<Held> decode_one(uint32_t number, Held stored) {
+    const Copy& copy = plan_.copies[number].copy;
     if (copy.encoding == Encoding::kRaw && stored.bytes.size() == copy.decoded_bytes) return stored;
     std::vector<ByteSpan> bases;
     for (const uint32_t base : plan_.copies[number].bases) bases.push_back(decoded_[base].bytes);
@@ -203,32 +237,73 @@ class Walk {
   const DecodePlan& plan_;
   const PackReader& packs_;
   StoredBytes stored_;
+  std::vector<Fate> fates_;
   std::vector<uint32_t> users_;  // that are not decoded yet
-  std::vector<Held> decoded_;
+  std::vector<Held> decoded_;    // or, of some, stored
 };
+
+/// A base stays as it is stored where it stands by itself and is wanted for nothing else.
+std::vector<Fate> fates_of(const DecodePlan& plan, std::span<const WantedCopy> wanted) {
+  std::vector<Fate> fates(plan.copies.size(), Fate::kDecoded);
+  std::vector<bool> is_needed(plan.copies.size());  // decoded
+  for (size_t i = 0; i < plan.wanted.size(); ++i) {
+    const uint32_t number = plan.wanted[i];
+    const bool has_one_base = plan.copies[number].bases.size() == 1;
+    const bool is_handed_on = wanted[i].is_for_others_to_make && has_one_base;
+    if (is_handed_on) fates[number] = Fate::kHandedOn;
+    if (!is_handed_on) is_needed[number] = true;
+  }
+  for (size_t number = plan.copies.size(); number-- > 0;) {
+    const bool is_decoded = fates[number] == Fate::kDecoded || is_needed[number];
+    for (const uint32_t base : plan.copies[number].bases) {
+      if (is_decoded || !plan.copies[base].bases.empty()) is_needed[base] = true;
+    }
+  }
+  for (uint32_t number = 0; number < plan.copies.size(); ++number) {
+    if (fates[number] != Fate::kHandedOn) continue;
+    const uint32_t base = plan.copies[number].bases.front();
+    if (!is_needed[base]) fates[base] = Fate::kLeftStored;
+  }
+  return fates;
+}
 
 }  // namespace
 
 Status ChainReader::read_all(const DecodePlan& plan, const DeliverCopy& deliver) {
-  return Walk(plan, packs_).run([&](uint32_t number, ByteSpan decoded) -> Status {
+  const auto visit = [&](uint32_t number, ByteSpan decoded) -> Status {
     CAIRN_CHECK(check_digest(plan.copies[number], decoded));
     return deliver(number, decoded);
-  });
+  };
+  return Walk(plan, packs_).run(visit, [](uint32_t, const Unmade&) { return Status(); });
 }
 
 Status ChainReader::read(std::span<const CopyRef> wanted, const DeliverCopy& deliver) {
-  return plan_in_parts(checkpoint_, wanted, [&](size_t first, const DecodePlan& plan) {
+  std::vector<WantedCopy> copies;
+  for (const CopyRef& ref : wanted) copies.push_back({ref});
+  return read(copies, deliver, [](size_t, const Unmade&) { return Status(); });
+}
+
+Status ChainReader::read(std::span<const WantedCopy> wanted, const DeliverCopy& deliver,
+                         const DeliverUnmade& deliver_unmade) {
+  std::vector<CopyRef> refs;
+  for (const WantedCopy& copy : wanted) refs.push_back(copy.ref);
+  return plan_in_parts(checkpoint_, refs, [&](size_t first, const DecodePlan& plan) {
     return read_part(
-        plan, [&](size_t number, ByteSpan decoded) { return deliver(first + number, decoded); });
+        plan, wanted.subspan(first, plan.wanted.size()),
+        [&](size_t number, ByteSpan decoded) { return deliver(first + number, decoded); },
+        [&](size_t number, const Unmade& unmade) {
+          return deliver_unmade(first + number, unmade);
+        });
   });
 }
 
-Status ChainReader::read_part(const DecodePlan& plan, const DeliverCopy& deliver) {
+Status ChainReader::read_part(const DecodePlan& plan, std::span<const WantedCopy> wanted,
+                              const DeliverCopy& deliver, const DeliverUnmade& deliver_unmade) {
   std::vector<std::vector<size_t>> asked(plan.copies.size());
   for (size_t i = 0; i < plan.wanted.size(); ++i) asked[plan.wanted[i]].push_back(i);
   // The digests of what comes out vouch for everything it was made from.
   bool is_delivered = true;
-  const Status done = Walk(plan, packs_).run([&](uint32_t number, ByteSpan decoded) -> Status {
+  const auto visit = [&](uint32_t number, ByteSpan decoded) -> Status {
     if (asked[number].empty()) return {};
     CAIRN_CHECK(check_digest(plan.copies[number], decoded));
     Status delivered;
@@ -237,7 +312,14 @@ Status ChainReader::read_part(const DecodePlan& plan, const DeliverCopy& deliver
     }
     is_delivered = delivered.has_value();
     return delivered;
-  });
+  };
+  const auto hand_on = [&](uint32_t number, const Unmade& unmade) -> Status {
+    if (unmade.is_base_decoded) CAIRN_CHECK(check_digest(unmade.base, unmade.base_bytes));
+    const Status delivered = deliver_unmade(asked[number].front(), unmade);
+    is_delivered = delivered.has_value();
+    return delivered;
+  };
+  const Status done = Walk(plan, packs_, fates_of(plan, wanted)).run(visit, hand_on);
   if (done || !is_delivered || done.error().code != Code::kCorrupt) return done;
   // It may be a copy further down that is to blame, also where this one could not be decoded: the
   // first of the plan that is wrong.

@@ -19,10 +19,11 @@ enum class RootChange : uint8_t {
 };
 
 /// Replaces the root in one step, against every other process.
-/// `change` sees the root as it is under the lock, and edits it or refuses; it may be called once.
-/// `writer` names the temporary file. Errors: kBusy when the lock is held longer than `wait`.
-/// After an error `may_be_visible` tells whether someone may have seen the change nevertheless (the
-/// rename was tried): what it refers to must then be kept.
+/// `change` sees the root as it is under the lock, and edits it or refuses. Where there are no
+/// locks (Fs::conditional) it sees the root that its edit will replace, and is called again when
+/// another process has replaced that first. `writer` names the temporary file. Errors: kBusy when
+/// the lock is held longer than `wait`. After an error `may_be_visible` tells whether someone may
+/// have seen the change nevertheless (the rename was tried): what it refers to must then be kept.
 Status change_root(Fs& fs, const std::string& store_path, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&)>& change, bool& may_be_visible);
 

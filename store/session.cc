@@ -50,6 +50,11 @@ Result<std::unique_ptr<Session>> Session::begin(Fs& fs, const std::string& store
                                                 const std::string& tag,
                                                 const std::optional<LeasedBase>& base,
                                                 LeaseKind kind) {
+  if (fs.conditional() != nullptr) {
+    // Nobody collects there, so nothing needs protection.
+    CAIRN_TRY(const SessionId id, SessionId::fresh());
+    return std::unique_ptr<Session>(new Session(fs, store_path, id));
+  }
   CAIRN_CHECK(fs.make_folders(join_path(store_path, "sessions")));
   const Lease lease{kind, this_process(), format_rfc3339(now_ns()), tag, base};
   CAIRN_TRY(const SessionId id, SessionId::fresh());
@@ -91,7 +96,7 @@ Session::~Session() {
 Status Session::end() {
   heartbeat_.reset();
   alive_.reset();
-  leased_ = false;
+  if (!std::exchange(leased_, false)) return {};
   return fs_.remove(lease_path());
 }
 

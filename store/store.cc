@@ -14,6 +14,7 @@
 namespace cairn {
 
 static constexpr uint64_t kConfigBytesMax = kMiB;
+static constexpr uint64_t kRootBytesMaxAtInit = kMiB;
 static constexpr std::chrono::seconds kClaimWait{60};
 
 Store::Store(Fs& fs, std::string path, Config config)
@@ -83,6 +84,30 @@ static Status make_store(Fs& fs, const std::string& path, const Config& wanted) 
   return fs.sync_folder(parent_folder(path));
 }
 
+/// Where files are replaced by version: `config` makes the store, and whoever puts it there first
+/// has made it. A root without one is what an init left that was killed.
+static Status init_by_version(ConditionalFiles& files, const std::string& path,
+                              const Config& wanted) {
+  Config config = wanted;
+  CAIRN_TRY(config.store_id, SessionId::fresh());
+  config.created = format_rfc3339(now_ns());
+  Root root;
+  root.store_id = config.store_id;
+  const std::string root_path = join_path(path, "root");
+  bool may_be_done = false;
+  const Status made = files.replace(root_path, "", encode_root(root), may_be_done);
+  if (!made) {
+    if (made.error().code != Code::kExists && !may_be_done) return made;
+    CAIRN_TRY(const VersionedBytes standing, files.read(root_path, kRootBytesMaxAtInit));
+    CAIRN_TRY(root, decode_root(standing.bytes, root_path));
+    config.store_id = root.store_id;
+  }
+  const Status claimed =
+      files.replace(join_path(path, "config"), "", as_bytes(encode_config(config)), may_be_done);
+  if (claimed || claimed.error().code != Code::kExists) return claimed;
+  return fail(Code::kExists, fmt::format("'{}' is a store already", path));
+}
+
 /// The ranks of a job may do this at once: one of them makes the store, the others find it.
 static Status claim_and_make(Fs& fs, const std::string& path, const Config& wanted) {
   CAIRN_CHECK(fs.make_folders(path));
@@ -99,6 +124,9 @@ static Status claim_and_make(Fs& fs, const std::string& path, const Config& want
 
 Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
   CAIRN_CHECK(check_config(wanted));
+  if (ConditionalFiles* const files = fs.conditional()) {
+    return init_by_version(*files, path, wanted);
+  }
   CAIRN_CHECK(refuse_occupied(fs, path, /*is_claimed=*/false));
   const bool was_there = file_exists(fs, path);
   const Status made = claim_and_make(fs, path, wanted);
@@ -109,7 +137,7 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
 Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
   const std::string config_path = join_path(path, "config");
   const auto text = read_file(fs, config_path, kConfigBytesMax);
-  const auto place = fs.info(path);
+  const auto place = text ? tl::unexpected(Error()) : fs.info(path);
   if (!text && place && !place->is_folder) {
     return fail(Code::kNoStore, fmt::format("'{}' is a file, and a store is a folder", path));
   }

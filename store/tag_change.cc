@@ -15,6 +15,7 @@ Status check_may_commit(const Store& store, const Root& root, const SessionId& s
     return fail(Code::kBusy, fmt::format("session {} was declared dead by a gc", session.hex()),
                 "do it again");
   }
+  if (store.fs().conditional() != nullptr) return {};
   // Touched, not looked at: a client of a network file system may remember a file that is gone, but
   // asks its server to change one. Not opened: closing it would end the mark that this process
   // lives.

@@ -29,6 +29,9 @@ Status read_items(ByteSpan& stored, unsigned item_bytes, MutableBytes items);
 /// The same, but fills `planes`, which is as large, with the planes of the items, one after the
 /// other: what a block in planes holds, and no more is done to it.
 Status read_item_planes(ByteSpan& stored, unsigned item_bytes, MutableBytes planes);
+/// Whether the residuals of the first block can only be read by correct_items(): it tells them in
+/// an order of what is predicted.
+bool needs_prediction(ByteSpan stored);
 
 /// Takes one block of residuals off the front of `stored`; `items` holds the prediction before and
 /// the corrected items after. A block in gaps or bits touches only what differs. Sets `met` to the

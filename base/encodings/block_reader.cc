@@ -157,6 +157,10 @@ Status read_item_planes(ByteSpan& stored, unsigned item_bytes, MutableBytes plan
   return {};
 }
 
+bool needs_prediction(ByteSpan stored) {
+  return stored.size() > 1 && stored[0] == static_cast<uint8_t>(BlockForm::kBits) && stored[1] > 1;
+}
+
 Status correct_items(ByteSpan& stored, ItemForm form, MutableBytes items, BlockForm& met) {
   CAIRN_TRY(met, read_form(stored));
   if (met == BlockForm::kSame) return {};

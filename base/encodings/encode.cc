@@ -176,8 +176,8 @@ Status decode_delta(Encoding encoding, ByteSpan parameters, ByteSpan stored, Byt
   return read_blocks(stored, copy, form, out, encoding == Encoding::kSparse);
 }
 
-Status decode_derived(ByteSpan parameters, ByteSpan stored, ByteSpan base, MutableBytes out) {
-  CAIRN_TRY(const ItemForm form, read_item_form(parameters, 2, out.size()));
+Result<Cast> read_cast(ByteSpan parameters, size_t bytes, size_t base_bytes) {
+  CAIRN_TRY(const ItemForm form, read_item_form(parameters, 2, bytes));
   const auto cast = static_cast<Cast>(parameters[1]);
   if (!is_known(cast)) {
     return fail(Code::kNewerFormat,
@@ -187,11 +187,32 @@ Status decode_derived(ByteSpan parameters, ByteSpan stored, ByteSpan base, Mutab
   if (form != target_form(cast)) {
     return fail(Code::kCorrupt, "a cast to items of another form");
   }
-  CAIRN_CHECK(expect_base(base, out.size() / target_bytes(cast) * source_bytes(cast)));
+  const size_t wanted = bytes / target_bytes(cast) * source_bytes(cast);
+  if (base_bytes == wanted) return cast;
+  return fail(Code::kCorrupt, fmt::format("a base of {} bytes instead of {}", base_bytes, wanted));
+}
+
+Status decode_derived(ByteSpan parameters, ByteSpan stored, ByteSpan base, MutableBytes out) {
+  CAIRN_TRY(const Cast cast, read_cast(parameters, out.size(), base.size()));
   const auto predict = [&](size_t first, MutableBytes items) {
     predict_by_cast(cast, base, first, items);
   };
-  return read_blocks(stored, predict, form, out, false);
+  return read_blocks(stored, predict, target_form(cast), out, false);
+}
+
+bool are_as_predicted(ByteSpan stored, size_t items) {
+  static_assert(static_cast<uint8_t>(BlockForm::kSame) == 0);
+  return stored.size() == ceil_div(items, kBlockItems) && is_zero(stored);
+}
+
+Result<bool> read_residuals(ByteSpan stored, ItemForm form, MutableBytes residuals) {
+  bool is_read = true;
+  CAIRN_CHECK(for_each_block(residuals.size(), form.bytes, [&](size_t at, size_t bytes) -> Status {
+    is_read = is_read && !needs_prediction(stored);
+    return is_read ? read_items(stored, form.bytes, residuals.subspan(at, bytes)) : Status();
+  }));
+  if (is_read) CAIRN_CHECK(expect_end(stored));
+  return is_read;
 }
 
 }  // namespace cairn

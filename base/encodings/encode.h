@@ -51,4 +51,14 @@ Status decode_delta(Encoding encoding, ByteSpan parameters, ByteSpan stored, Byt
                     MutableBytes out);
 Status decode_derived(ByteSpan parameters, ByteSpan stored, ByteSpan base, MutableBytes out);
 
+// The parts of decode_derived(), for who casts elsewhere.
+
+/// The cast of a base of so many bytes to a copy of so many. Errors: those of decode_derived().
+Result<Cast> read_cast(ByteSpan parameters, size_t bytes, size_t base_bytes);
+/// Whether all of so many items are as predicted: nothing corrects them.
+bool are_as_predicted(ByteSpan stored, size_t items);
+/// The residuals of all items; false when some can only be read beside what is predicted.
+/// `residuals` holds anything then, and after an error: those of decode_derived().
+Result<bool> read_residuals(ByteSpan stored, ItemForm form, MutableBytes residuals);
+
 }  // namespace cairn

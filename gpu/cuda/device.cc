@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
 #include <utility>
 
 #include "gpu/cuda/cuda_status.h"
@@ -68,8 +69,11 @@ Result<DeviceFacts> device_facts() {
   CAIRN_CHECK(cuda_status(cudaGetDeviceProperties(&properties, device), [&] {
     return fmt::format("asking for the properties of CUDA device {}", device);
   }));
-  return DeviceFacts{properties.name, static_cast<unsigned>(properties.multiProcessorCount),
-                     properties.totalGlobalMem, properties.major, properties.minor};
+  DeviceFacts facts{properties.name, static_cast<unsigned>(properties.multiProcessorCount),
+                    properties.totalGlobalMem, properties.major, properties.minor};
+  static_assert(sizeof properties.uuid.bytes == sizeof facts.id);
+  std::memcpy(facts.id.data(), properties.uuid.bytes, sizeof facts.id);
+  return facts;
 }
 
 Result<DeviceMemory> DeviceMemory::allocate(uint64_t bytes) {

@@ -14,6 +14,8 @@ using Clock = std::chrono::steady_clock;
 static constexpr uint64_t kAligned =
     16;  // pieces of device memory, which NCCL then copies in vectors
 
+static constexpr std::chrono::milliseconds kBetweenLooks{100};
+
 static std::string seconds(std::chrono::milliseconds time) {
   return fmt::format("{} s", static_cast<double>(time.count()) / 1000);
 }
@@ -53,7 +55,8 @@ Result<std::unique_ptr<NcclTransport>> NcclTransport::make(
   config.blocking = 0;
   const int result = made->library_->comm_init_rank_config(
       &made->communicator_, static_cast<int>(size), id, static_cast<int>(rank), &config);
-  CAIRN_CHECK(made->settled(result, "making a communicator"));
+  const auto longest = options.making.value_or(options.timeout);
+  CAIRN_CHECK(made->settled(result, "making a communicator", longest));
   return made;
 }
 
@@ -61,13 +64,26 @@ Status NcclTransport::prepare() {
   if (options_.is_done == nullptr)
     return fail(Code::kUsage, "a transport over NCCL cannot ask whether a stream is done");
   if (rank_ >= size_) return fail(Code::kUsage, fmt::format("rank {} of {}", rank_, size_));
-  if (const Transport* beside = options_.beside;
-      beside != nullptr && (beside->rank() != rank_ || beside->size() != size_))
-    return fail(Code::kUsage, fmt::format("rank {} of {} over NCCL is rank {} of {} beside it",
-                                          rank_, size_, beside->rank(), beside->size()));
+  CAIRN_CHECK(check_beside());
   CAIRN_TRY(staging_,
             DeviceMemory::allocate(std::max<uint64_t>(options_.staging_bytes, size_ + 1)));
   return {};
+}
+
+Status NcclTransport::check_beside() const {
+  const Transport* beside = options_.beside;
+  if (beside == nullptr || (beside->rank() == rank_ && beside->size() == size_)) return {};
+  return fail(Code::kUsage, fmt::format("rank {} of {} over NCCL is rank {} of {} beside it", rank_,
+                                        size_, beside->rank(), beside->size()));
+}
+
+Status NcclTransport::meet_beside(Transport& beside) {
+  options_.beside = &beside;
+  return check_beside();
+}
+
+void NcclTransport::break_off() {
+  static_cast<void>(broken_by({Code::kCancelled, "the communicator was given up", ""}).has_value());
 }
 
 NcclTransport::~NcclTransport() {
@@ -97,9 +113,9 @@ Error NcclTransport::failed(int result, const char* doing) {
           "NCCL_DEBUG=WARN tells more"};
 }
 
-Error NcclTransport::timed_out(const char* doing) {
+Error NcclTransport::timed_out(const char* doing, std::chrono::milliseconds longest) {
   Error error{Code::kUnreachable,
-              fmt::format("{} over NCCL was not done within {}", doing, seconds(options_.timeout)),
+              fmt::format("{} over NCCL was not done within {}", doing, seconds(longest)),
               "see whether all ranks still run; a longer time-out waits longer"};
   if (options_.beside != nullptr) {
     error.message += find_missing();
@@ -136,16 +152,23 @@ Status NcclTransport::look(bool& in_progress, const char* doing) {
   return tl::unexpected(failed(state, doing));
 }
 
-Status NcclTransport::wait(const std::function<Result<bool>()>& is_over, const char* doing) {
+Status NcclTransport::wait(const std::function<Result<bool>()>& is_over, const char* doing,
+                           std::chrono::milliseconds longest) {
   const auto begin = Clock::now();
+  auto next_look = begin + kBetweenLooks;
   for (uint64_t looks = 0;; ++looks) {
     Result<bool> over = is_over();
     if (!over) return broken_by(std::move(over).error());
     if (*over) return {};
-    const auto waited = Clock::now() - begin;
-    if (waited >= options_.timeout) {
+    const auto now = Clock::now();
+    const auto waited = now - begin;
+    if (options_.look && now >= next_look) {
+      if (Status seen = options_.look(); !seen) return broken_by(std::move(seen).error());
+      next_look = Clock::now() + kBetweenLooks;
+    }
+    if (waited >= longest) {
       give_up();  // what hangs on the device ends
-      return broken_by(timed_out(doing));
+      return broken_by(timed_out(doing, longest));
     }
     // Short waits are not made longer, long ones take no processor.
     if (looks < 100)
@@ -156,7 +179,7 @@ Status NcclTransport::wait(const std::function<Result<bool>()>& is_over, const c
   }
 }
 
-Status NcclTransport::settled(int result, const char* doing) {
+Status NcclTransport::settled(int result, const char* doing, std::chrono::milliseconds longest) {
   if (result == kNcclSuccess) return {};
   if (result != kNcclInProgress) return broken_by(failed(result, doing));
   return wait(
@@ -165,7 +188,7 @@ Status NcclTransport::settled(int result, const char* doing) {
         CAIRN_CHECK(look(in_progress, doing));
         return !in_progress;
       },
-      doing);
+      doing, longest);
 }
 
 Status NcclTransport::finish(Stream stream) {
@@ -178,7 +201,7 @@ Status NcclTransport::finish(Stream stream) {
         if (in_progress) return false;
         return options_.is_done(stream);
       },
-      doing);
+      doing, options_.timeout);
 }
 
 Status NcclTransport::broadcast(Stream stream, DeviceSpan bytes, unsigned root) {

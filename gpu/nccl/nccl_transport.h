@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "gpu/nccl/nccl_library.h"
 #include "gpu/transport.h"
@@ -13,6 +14,8 @@ namespace cairn::gpu {
 
 struct NcclOptions {
   std::chrono::milliseconds timeout{std::chrono::minutes(5)};
+  /// Of the making of a communicator, for which ranks come at the same time; unset: the same.
+  std::optional<std::chrono::milliseconds> making = std::nullopt;
   /// Whether all that was enqueued on the stream is done, without a wait (cudaStreamQuery).
   Result<bool> (*is_done)(Stream stream) = nullptr;
   /// For all_gather(): its own stream of the caller, and how much device memory it takes.
@@ -21,6 +24,8 @@ struct NcclOptions {
   /// Where ranks meet to find out who is missing, for NCCL does not say. The job's CPU group, used
   /// for nothing else meanwhile; lives longer than the transport.
   Transport* beside = nullptr;
+  /// May be empty. Asked now and then during a wait; an error ends it, and is that of the wait.
+  std::function<Status()> look = {};
 };
 
 /// A transport that is broken takes no more work. Its communicator was aborted then, if it is our
@@ -40,14 +45,21 @@ class NcclTransport final : public Transport {
   static Result<std::unique_ptr<NcclTransport>> make(std::shared_ptr<const NcclLibrary> library,
                                                      const NcclId& id, unsigned rank, unsigned size,
                                                      const NcclOptions& options);
-  /// Destroys what is our own.
+  /// Destroys what is our own: all ranks do so at about the same time.
   ~NcclTransport() override;
+
+  /// Ranks that run out of time meet there from now on (NcclOptions::beside), of which the making
+  /// of a communicator needs none: they come to it from there. Errors: kUsage for another rank.
+  Status meet_beside(Transport& beside);
+  /// Aborts what is our own: other ranks do not use it, or are not there. It is broken from now on.
+  void break_off();
 
   unsigned rank() const override { return rank_; }
   unsigned size() const override { return size_; }
   Status all_gather(ByteSpan own, MutableBytes all) override;
   Status broadcast(Stream stream, DeviceSpan bytes, unsigned root) override;
   Status finish(Stream stream) override;
+  bool may_hang() const override { return !is_own_; }
 
  private:
   NcclTransport(std::shared_ptr<const NcclLibrary> library, const NcclOptions& options)
@@ -55,12 +67,15 @@ class NcclTransport final : public Transport {
   Status prepare();
   Status gather_piece(ByteSpan own, MutableBytes all, uint64_t at, uint64_t bytes);
   /// `result`: of the call that was made last. Waits while NCCL is still at it.
-  Status settled(int result, const char* doing);
+  Status settled(int result, const char* doing) { return settled(result, doing, options_.timeout); }
+  Status settled(int result, const char* doing, std::chrono::milliseconds longest);
+  Status check_beside() const;
   /// Waits until is_over() or an error.
-  Status wait(const std::function<Result<bool>()>& is_over, const char* doing);
+  Status wait(const std::function<Result<bool>()>& is_over, const char* doing,
+              std::chrono::milliseconds longest);
   Status look(bool& in_progress, const char* doing);
   Error failed(int result, const char* doing);
-  Error timed_out(const char* doing);
+  Error timed_out(const char* doing, std::chrono::milliseconds longest);
   std::string find_missing();
   /// Keeps the first error.
   Status broken_by(Error error);

@@ -22,6 +22,8 @@ void set_queue_schedule(uint64_t seed);
 void set_devices(unsigned count);
 /// Bytes that each can allocate in all; unless set, no limit but the host's.
 void set_memory(uint64_t bytes);
+/// Bytes of it that are allocated.
+uint64_t used_memory(unsigned device);
 /// The next `count` allocations of device memory or pinned memory are made; all others are
 /// kNoSpace.
 void fail_allocations_after(uint64_t count);
@@ -39,8 +41,8 @@ void destroy_stream(Stream stream);
 void hold_stream(Stream stream);
 void release_stream(Stream stream);
 
-/// How often somebody waited for a stream that is held, or gave memory back while one is, since
-/// this was last asked: on a device it would hang.
+/// How often somebody waited for a stream that is held, or gave memory back while one of its device
+/// is, since this was last asked: on a device it would hang.
 uint64_t take_vain_waits();
 
 /// The devices that were current in calls for which CUDA makes a context on the current one, since

@@ -38,6 +38,11 @@ struct Memories {
     --found;
     return address - found->first < found->second.bytes ? &*found : nullptr;
   }
+  /// None of pinned memory.
+  std::optional<unsigned> device_of(const void* begin) {
+    const std::lock_guard guard(lock);
+    return allocations.at(reinterpret_cast<uintptr_t>(begin)).device;
+  }
   uint64_t used(unsigned device) const {
     uint64_t bytes = 0;
     for (const auto& [begin, allocation] : allocations) {
@@ -71,8 +76,8 @@ uint8_t* allocate(uint64_t bytes, size_t alignment, std::optional<unsigned> devi
 void give_back(void* data) {
   if (data == nullptr) return;
   make_context();
-  run_all();
   Memories& all = memories();
+  run_all(all.device_of(data).value_or(current_device_number()));
   const std::lock_guard guard(all.lock);
   all.allocations.erase(reinterpret_cast<uintptr_t>(data));
   std::free(data);
@@ -107,6 +112,11 @@ bool is_pinned(ByteSpan memory) {
   const auto* found = all.find(address);
   return found != nullptr && !found->second.device &&
          memory.size() <= found->first + found->second.bytes - address;
+}
+
+uint64_t used_memory(unsigned device) {
+  const std::lock_guard guard(memories().lock);
+  return memories().used(device);
 }
 
 void set_memory(uint64_t bytes) {

@@ -270,13 +270,14 @@ Result<bool> is_done(const Point& point, std::string_view doing) {
   return false;
 }
 
-void run_all() {
+void run_all(unsigned device) {
   World& all = world();
   const std::lock_guard guard(all.lock);
   while (Queue* const queue = all.draw_queue()) all.run(*queue);
-  const bool is_any_held = std::any_of(all.queues.begin(), all.queues.end(), [](const auto& queue) {
-    return queue->is_held && !queue->entries.empty();
-  });
+  const bool is_any_held =
+      std::any_of(all.queues.begin(), all.queues.end(), [device](const auto& queue) {
+        return queue->device == device && queue->is_held && !queue->entries.empty();
+      });
   if (is_any_held) ++all.vain_waits;
 }
 

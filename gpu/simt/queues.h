@@ -45,8 +45,8 @@ Result<Point> end_of(Stream stream, std::string_view doing);
 Status wait_until(const Point& point, std::string_view doing);
 /// When it is not, a little of what stands before it is done, so that it is some time.
 Result<bool> is_done(const Point& point, std::string_view doing);
-/// Runs all that can run, as before memory is given back.
-void run_all();
+/// Runs all that can run, as before memory of a device is given back.
+void run_all(unsigned device);
 
 /// Enqueues a kernel (gpu/kernel.h).
 Status launch_grid(Stream stream, std::string_view name, unsigned blocks, unsigned threads,

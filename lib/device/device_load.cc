@@ -7,27 +7,52 @@
 #include "base/encodings/encode.h"
 #include "base/memory_guard.h"
 #include "lib/device/carry.h"
+#include "lib/device/derived_units.h"
 #include "lib/device/joined_planes.h"
 #include "lib/device/landing.h"
 #include "lib/load_delivery.h"
 
 namespace cairn {
 
-/// Units side by side in pinned memory, and behind them room for what the device says of them.
+/// What a unit takes of the device beside its place in a slab, at most.
+static uint64_t work_room(const StagedUnit& unit) {
+  const uint64_t joined = unit.plane_item_bytes > 0 ? joined_room(unit.bytes) : 0;
+  return joined + scatter_room(unit.box, unit.item_bytes, unit.targets) +
+         digests_room(1, unit.bytes);
+}
+
+/// A unit, and what the device makes of it.
+struct DeviceLoad::Parcel {
+  StagedUnit unit;
+  std::optional<DerivedUnit> derived = {};
+  PackedCodes corrections = {};  // of the derived one, behind the unit in the slab
+
+  uint64_t bytes() const {
+    return landed_bytes(unit.bytes) + landed_bytes(corrections.bytes.size());
+  }
+  size_t units() const { return derived ? 2 : 1; }
+  uint64_t room() const {
+    if (!derived) return work_room(unit);
+    return work_room(unit) + work_room(derived->unit) + cast_room(derived->unit.bytes);
+  }
+};
+
+/// Parcels side by side in pinned memory, and behind them room for what the device says of them.
 struct DeviceLoad::Slab {
   struct Filled {
-    StagedUnit unit;
+    Parcel parcel;
     uint64_t offset = 0;
   };
 
   Slots::Slot slot;
   uint64_t bytes = 0;  // taken
-  uint64_t room = 0;   // of the device that joining, digests and scattering take
+  uint64_t room = 0;   // of the device that joining, casts, digests and scattering take
+  size_t units = 0;
   std::vector<Filled> filled;
   unsigned fillers = 0;  // that still write to it
   bool is_sealed = false;
-  bool is_broken = false;              // a unit could not be put there
-  std::vector<const Filled*> checked;  // the units whose digests are told
+  bool is_broken = false;                  // a unit could not be put there
+  std::vector<const StagedUnit*> checked;  // the units whose digests are told
   ByteSpan told;
   gpu::Event done;
 };
@@ -57,16 +82,9 @@ DeviceLoad::~DeviceLoad() {
   }
 }
 
-/// What a unit takes of the device beside its place in a slab, at most.
-static uint64_t work_room(const StagedUnit& unit) {
-  const uint64_t joined = unit.plane_item_bytes > 0 ? joined_room(unit.bytes) : 0;
-  return joined + scatter_room(unit.box, unit.item_bytes, unit.targets) +
-         digests_room(1, unit.bytes);
-}
-
-bool DeviceLoad::fits_slab(const Inflow& inflow, const StagedUnit& unit) const {
-  return inflow.lane->has_room() && landed_bytes(unit.bytes) <= staging_.options().slab_bytes &&
-         work_room(unit) <= inflow.lane->digests(0).bytes();
+bool DeviceLoad::fits_slab(const Inflow& inflow, const Parcel& parcel) const {
+  return inflow.lane->has_room() && parcel.bytes() <= staging_.options().slab_bytes &&
+         parcel.room() <= inflow.lane->digests(0).bytes();
 }
 
 /// Of planes that the device has no room to join.
@@ -83,15 +101,41 @@ Status DeviceLoad::put_joined(StagedUnit unit, const std::function<Status(Mutabl
 
 Status DeviceLoad::put(StagedUnit unit, const std::function<Status(MutableBytes)>& fill) {
   Inflow& inflow = inflows_.at(unit.device);
-  const bool fits = fits_slab(inflow, unit);
-  if (!fits && unit.plane_item_bytes > 0) return put_joined(std::move(unit), fill);
-  if (!fits) return carry(unit, fill);
+  Parcel parcel{std::move(unit)};
+  if (fits_slab(inflow, parcel)) return put_parcel(inflow, std::move(parcel), fill);
+  if (parcel.unit.plane_item_bytes > 0) return put_joined(std::move(parcel.unit), fill);
+  return carry(parcel.unit, fill);
+}
+
+Result<bool> DeviceLoad::put_with(StagedUnit unit, const std::function<Status(MutableBytes)>& fill,
+                                  DerivedUnit derived) {
+  Inflow& inflow = inflows_.at(unit.device);
+  Parcel parcel{std::move(unit), std::move(derived)};
+  ByteSpan& residuals = parcel.derived->residuals;
+  if (!residuals.empty()) {
+    const Cast cast = parcel.derived->cast;
+    parcel.corrections = pack_codes(residuals, target_bytes(cast), cast_tile_items(cast));
+    residuals = {};
+  }
+  // Corrections may be more than what they correct.
+  const bool is_less = parcel.corrections.bytes.size() < parcel.derived->unit.bytes;
+  if (!is_less || !fits_slab(inflow, parcel)) return false;
+  CAIRN_CHECK(put_parcel(inflow, std::move(parcel), fill));
+  return true;
+}
+
+Status DeviceLoad::put_parcel(Inflow& inflow, Parcel parcel,
+                              const std::function<Status(MutableBytes)>& fill) {
   Lock lock(inflow.mutex);
-  CAIRN_TRY(const auto slab, slab_for(inflow, lock, unit));
+  CAIRN_TRY(const auto slab, slab_for(inflow, lock, parcel));
   const uint64_t offset = slab->bytes;
-  const MutableBytes room = slab->slot.span().subspan(offset, unit.bytes);
-  slab->bytes += landed_bytes(unit.bytes);
-  slab->filled.push_back({std::move(unit), offset});
+  const MutableBytes all = slab->slot.span().subspan(offset, parcel.bytes());
+  const MutableBytes room = all.first(parcel.unit.bytes);
+  const Bytes& codes = parcel.corrections.bytes;
+  std::copy(codes.begin(), codes.end(), all.begin() + landed_bytes(parcel.unit.bytes));
+  slab->bytes += parcel.bytes();
+  slab->units += parcel.units();
+  slab->filled.push_back({std::move(parcel), offset});
   ++slab->fillers;
   lock.unlock();
   // Whatever comes of it, others wait for the slab.
@@ -107,18 +151,18 @@ Status DeviceLoad::put(StagedUnit unit, const std::function<Status(MutableBytes)
   return filled;
 }
 
-/// The slab that fills now, with room for the unit.
+/// The slab that fills now, with room for the parcel.
 Result<std::shared_ptr<DeviceLoad::Slab>> DeviceLoad::slab_for(Inflow& inflow, Lock& lock,
-                                                               const StagedUnit& unit) {
+                                                               const Parcel& parcel) {
   const StagingOptions& options = staging_.options();
-  const uint64_t bytes = landed_bytes(unit.bytes);
-  const uint64_t room = work_room(unit);
+  const uint64_t bytes = parcel.bytes();
+  const uint64_t room = parcel.room();
   for (;;) {
     CAIRN_CHECK(inflow.status);
     if (inflow.open != nullptr) {
       Slab& open = *inflow.open;
       if (open.bytes + bytes <= options.slab_bytes &&
-          open.filled.size() < slab_pieces_most(options) &&
+          open.units + parcel.units() <= slab_pieces_most(options) &&
           open.room + room <= inflow.lane->digests(0).bytes()) {
         open.room += room;
         return inflow.open;
@@ -164,6 +208,39 @@ Status DeviceLoad::seal(Inflow& inflow) {
   return slab->fillers == 0 ? send(inflow, slab) : Status();
 }
 
+/// The bytes of all units on the device: as they came, joined, or made of others. What one is made
+/// of comes before it, and is blamed first.
+Result<std::vector<DeviceLoad::Arrived>> DeviceLoad::make_contents(const Lane& lane, Arena& work,
+                                                                   gpu::DeviceSpan there,
+                                                                   const Slab& slab) {
+  std::vector<LandedUnit> landed;
+  for (const Slab::Filled& filled : slab.filled) {
+    const StagedUnit& unit = filled.parcel.unit;
+    landed.push_back({filled.offset, unit.bytes, unit.plane_item_bytes});
+  }
+  CAIRN_TRY(const auto places, join_landed(lane, work, there, landed));
+  std::vector<Arrived> contents;
+  std::vector<CastUnit> casts;
+  std::vector<size_t> numbers;  // of their contents
+  for (size_t i = 0; i < places.size(); ++i) {
+    const auto& [parcel, offset] = slab.filled[i];
+    contents.push_back({&parcel.unit, places[i]});
+    if (!parcel.derived) continue;
+    CastUnit& made = casts.emplace_back();
+    made = {places[i], parcel.derived->cast, parcel.derived->unit.bytes};
+    if (!parcel.corrections.bytes.empty()) {
+      made.corrections = &parcel.corrections;
+      made.codes = there.data + offset + landed_bytes(parcel.unit.bytes);
+    }
+    numbers.push_back(contents.size());
+    contents.push_back({&parcel.derived->unit, nullptr});
+  }
+  if (casts.empty()) return contents;
+  CAIRN_TRY(const auto made, cast_units(lane, work, casts));
+  for (size_t i = 0; i < made.size(); ++i) contents[numbers[i]].data = made[i];
+  return contents;
+}
+
 Status DeviceLoad::send(Inflow& inflow, const std::shared_ptr<Slab>& slab) {
   if (slab->is_broken || slab->filled.empty()) return {};
   Lane& lane = *inflow.lane;
@@ -177,25 +254,20 @@ Status DeviceLoad::send(Inflow& inflow, const std::shared_ptr<Slab>& slab) {
   work.clear();
   CAIRN_TRY(const gpu::DeviceSpan there, take_room(memory, slab->bytes));
   CAIRN_CHECK(gpu::copy_up(lane.copies(), there.data, slab->slot.span().first(slab->bytes)));
+  sent_bytes_ += slab->bytes;
   gpu::Event landed;
   CAIRN_TRY(landed, gpu::Event::make());
   CAIRN_CHECK(landed.record(lane.copies()));
   CAIRN_CHECK(gpu::wait_for(lane.work(), landed));
-  std::vector<LandedUnit> landed_units;
-  for (const Slab::Filled& filled : slab->filled) {
-    landed_units.push_back({filled.offset, filled.unit.bytes, filled.unit.plane_item_bytes});
-  }
-  CAIRN_TRY(const auto contents, join_landed(lane, work, there, landed_units));
+  CAIRN_TRY(const auto contents, make_contents(lane, work, there, *slab));
   std::vector<gpu::Tile> tiles;
   std::vector<SlabChunk> chunks;
-  for (size_t i = 0; i < contents.size(); ++i) {
-    const Slab::Filled& filled = slab->filled[i];
-    const StagedUnit& unit = filled.unit;
-    uint8_t* const data = contents[i];
-    chunks.push_back({data, unit.box, unit.item_bytes, unit.targets});
+  for (const Arrived& content : contents) {
+    const StagedUnit& unit = *content.unit;
+    chunks.push_back({content.data, unit.box, unit.item_bytes, unit.targets});
     if (!unit.digest) continue;
-    tiles.push_back({data, unit.bytes});
-    slab->checked.push_back(&filled);
+    tiles.push_back({content.data, unit.bytes});
+    slab->checked.push_back(&unit);
   }
   if (!tiles.empty()) {
     CAIRN_TRY(const gpu::DeviceSpan digests, enqueue_digests(lane, lane.work(), work, tiles));
@@ -219,7 +291,7 @@ Status DeviceLoad::settle_oldest(Inflow& inflow) {
   inflow.status = slab->done.wait();
   CAIRN_CHECK(inflow.status);
   for (size_t i = 0; i < slab->checked.size(); ++i) {
-    const StagedUnit& unit = slab->checked[i]->unit;
+    const StagedUnit& unit = *slab->checked[i];
     const uint8_t* const told = &slab->told[sizeof(Digest) * i];
     if (std::memcmp(told, unit.digest->bytes.data(), sizeof(Digest)) == 0) continue;
     inflow.status = tl::unexpected(unit.corrupt());
@@ -250,6 +322,7 @@ Status DeviceLoad::carry(const StagedUnit& unit, const std::function<Status(Muta
     CAIRN_CHECK(carry_box(stream.stream(), {made.data(), strides},
                           sub_box(target->memory, target->box, *common), common->lengths,
                           wanted_bytes, false));
+    sent_bytes_ += common->elements() * wanted_bytes;
     CAIRN_CHECK(gpu::synchronize(stream.stream()));
   }
   return {};

@@ -25,6 +25,7 @@ class DeviceStaging final : public Staging {
   Result<std::unique_ptr<StagedLoad>> begin_load(const DeviceChoices& choices,
                                                  const std::vector<TargetBox>& targets) override;
   Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) override;
+  Result<std::unique_ptr<NewCommunicator>> new_communicator(const RankGroup& group) override;
   Result<std::unique_ptr<PassedBuckets>> open_buckets(const DeviceChoices& choices,
                                                       const RankGroup& group) override;
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "gpu/coded_memory.h"
-
 namespace cairn {
 
 namespace {
@@ -93,6 +91,31 @@ Status unpack_codes(const SentCodes& sent, MutableBytes residuals) {
   if (unpack(sent, residuals)) return {};
   return fail(Code::kFailed, "a device sent changes that do not fit each other",
               "save again; if it happens again, the device or its memory is damaged");
+}
+
+template <class Item>
+static PackedCodes pack(ByteSpan residuals, uint64_t tile_items) {
+  const uint64_t count = residuals.size() / sizeof(Item);
+  PackedCodes packed;
+  packed.bytes.resize(ceil_div(count, uint64_t{128}) * 16);
+  for (uint64_t first = 0; first < count; first += tile_items) {
+    gpu::EscapedRun run{packed.bytes.size(), 0};
+    for (uint64_t i = first; i < std::min(first + tile_items, count); ++i) {
+      const Item item = load_le<Item>(residuals, i * sizeof(Item));
+      if (item == 0) continue;
+      packed.bytes[i / 8] |= static_cast<uint8_t>(1u << i % 8);
+      append_le(packed.bytes, static_cast<Item>(item - 1));
+      ++run.count;
+    }
+    packed.bytes.resize(round_up(packed.bytes.size(), uint64_t{16}));
+    packed.runs.push_back(run.count == 0 ? gpu::EscapedRun{} : run);
+  }
+  return packed;
+}
+
+PackedCodes pack_codes(ByteSpan residuals, unsigned item_bytes, uint64_t tile_items) {
+  return item_bytes == 2 ? pack<uint16_t>(residuals, tile_items)
+                         : pack<uint32_t>(residuals, tile_items);
 }
 
 }  // namespace cairn

@@ -184,7 +184,8 @@ class Transfer {
     FetchRequest how;
     how.threads = request_.connections;
     how.call = request_.call;
-    if (!plan_.fetches.empty()) {
+    // Elsewhere what a file has is there once it is whole: nothing of it to go on from.
+    if (!plan_.fetches.empty() && to_.fs().conditional() == nullptr) {
       CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
       CAIRN_TRY(Resumed resumed, resume_arrivals(to_, origin, plan_.fetches, session_->packs(),
                                                  *journal_, request_.call.stop));
@@ -196,24 +197,30 @@ class Transfer {
     return fetch_copies(from_.store(), plan_.fetches, session_->packs(), how);
   }
 
-  /// Decodes what was fetched and is made from other copies.
+  /// Decodes what was fetched and is made from other copies: where that is near. Their stored bytes
+  /// are the same on both sides.
   Status prove(const TagEntry& entry) const {
+    if (to_.fs().read_habits().is_remote) return prove_in(from_);
     CAIRN_TRY(const auto arrived, Checkpoint::open(to_, entry));
+    return prove_in(*arrived);
+  }
+
+  Status prove_in(Checkpoint& checkpoint) const {
     std::vector<CopyRef> refs;
     for (const auto& [page, chosen] : plan_.pages) {
       for (uint32_t slot = 0; slot < chosen.slots.size(); ++slot) {
         const auto& choice = chosen.slots[slot];
         if (!choice || !choice->fetch || plan_.fetches[*choice->fetch].bases.empty()) continue;
-        CAIRN_TRY(refs.emplace_back(), arrived->page_numbers().resolve({page, slot}));
+        CAIRN_TRY(refs.emplace_back(), checkpoint.page_numbers().resolve({page, slot}));
       }
     }
-    CAIRN_TRY(const auto groups, group_chains(*arrived, refs));
-    PackReader packs(to_);
+    CAIRN_TRY(const auto groups, group_chains(checkpoint, refs));
+    PackReader packs(checkpoint.store());
     return parallel_for(groups.size(), request_.call.threads, [&](uint64_t i) -> Status {
       CAIRN_CHECK(not_stopped());
       std::vector<CopyRef> chain;
       for (const uint32_t number : groups[i]) chain.push_back(refs[number]);
-      return ChainReader(*arrived, packs).read(chain, [](size_t, ByteSpan) { return Status(); });
+      return ChainReader(checkpoint, packs).read(chain, [](size_t, ByteSpan) { return Status(); });
     });
   }
 

@@ -46,7 +46,7 @@ class Checkpoint:
         Ranks that load together call it once. Returns the JSON of `cairn_load()`.
         Errors: UsageError while a CUDA graph is being captured; any of cairn.Error."""
         _devices.refuse_capture()
-        records = Records()
+        records, loads = Records(), list(loads)
         for name, memory in loads:
             records.add(name, memory)
         watch = _library.Watch()
@@ -59,7 +59,7 @@ class Checkpoint:
             setattr(request, name, value)
         text = ctypes.c_void_p()
         together = (contextlib.nullcontext() if self._together is None
-                    else self._together.lent(request, watch))
+                    else self._together.lent(request, watch, loads))
         with together:
             _library.call_stoppable(watch, "cairn_load", self._handle, ctypes.byref(request),
                                     ctypes.byref(text),

@@ -43,12 +43,14 @@ class GroupWait(Structure):
 
 ALL_GATHER = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, c_void_p, POINTER(GroupWait))
 BROADCAST = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, c_uint32, POINTER(GroupWait))
+LOOK = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(GroupWait))
 
 
 class Group(Structure):
     _fields_ = [("struct_bytes", c_size_t), ("rank", c_uint32), ("size", c_uint32),
                 ("timeout_s", c_double), ("context", c_void_p), ("all_gather", ALL_GATHER),
-                ("broadcast", BROADCAST), ("nccl_comm", c_void_p), ("nccl_stream", Stream)]
+                ("broadcast", BROADCAST), ("nccl_comm", c_void_p), ("nccl_stream", Stream),
+                ("makes_nccl", c_int32), ("look", LOOK)]
 
 
 class SaveRequest(Structure):

@@ -15,11 +15,13 @@ class RankGroup:
     memoryviews of bytes and fill `everyones`, or `data` on all but `root`; called in the same order
     on all ranks, from a thread of the library. They raise cairn.UnreachableError when ranks do not
     come in time, and talk.missing lists these where they are known. broadcast may be missing where
-    the call is a save.
+    the call is a save. look(), which may be missing too, raises when ranks that wait for each other
+    on their devices need not wait any more.
     timeout: seconds that one of them may take.
+    device: CUDA's number, for a load that is to make a communicator of NCCL there.
     """
 
-    def __init__(self, rank, size, timeout, talk):
+    def __init__(self, rank, size, timeout, talk, device=None):
         self.failed = None  # what the first of them raised
         self._talk = talk
         # The library keeps these functions no longer than the call, ctypes as long as this.
@@ -27,6 +29,9 @@ class RankGroup:
                            _library.BROADCAST(self._broadcast))
         self.struct = _library.Group(ctypes.sizeof(_library.Group), rank, size, timeout, None,
                                      *self._functions)
+        if device is not None:
+            self.struct.nccl_stream.device, self.struct.makes_nccl = device, 1
+            self.struct.look = _library.LOOK(self._look)
 
     def pointer(self):
         """For a request."""
@@ -38,6 +43,9 @@ class RankGroup:
 
     def _broadcast(self, _, data, bytes_, root, wait):
         return self._answer(wait, lambda: self._talk.broadcast(_view(data, bytes_), root))
+
+    def _look(self, _, wait):
+        return self._answer(wait, self._talk.look)
 
     def _answer(self, wait, call):
         try:

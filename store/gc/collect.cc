@@ -284,6 +284,10 @@ class Collection {
 }  // namespace
 
 Status check_may_collect_in(const Store& store) {
+  if (store.fs().conditional() != nullptr) {
+    return fail(Code::kUsage, fmt::format("'{}' cannot be collected from here yet", store.path()),
+                "'cairn forget' takes tags out of it");
+  }
   CAIRN_CHECK(check_may_collect(store.config()));
   return refuse_linked_folders(store);
 }

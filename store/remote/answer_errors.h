@@ -9,7 +9,8 @@ namespace cairn::remote {
 
 /// `404 Not Found`; the number alone where it has no name here.
 std::string status_text(int status);
-/// The end of an operation by `response`. `what`: what was done, on what; `told`: the answer in words.
+/// The end of an operation by `response`. `what`: what was done, on what; `told`: the answer in
+/// words.
 Error answer_error(const std::string& what, const HttpResponse& response, const std::string& told);
 
 }  // namespace cairn::remote

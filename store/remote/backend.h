@@ -16,8 +16,8 @@ namespace cairn::remote {
 /// What a place can do, and up to where.
 struct BackendAbilities {
   /// Parts of objects can be read. Without, a read fetches the object from its begin and drops what
-  /// was not asked for: read whole objects in one go there. Learnt from answers: true until a server
-  /// has answered otherwise.
+  /// was not asked for: read whole objects in one go there. Learnt from answers: true until a
+  /// server has answered otherwise.
   bool ranges = false;
   bool listing = false;
   bool writing = false;
@@ -99,7 +99,8 @@ struct Page {
 /// Keys are relative paths of plain names (`root`, `packs/ab/...`); others are kUsage.
 ///
 /// Threads: any number at once, and that is how much goes on in parallel. All calls block; what is
-/// worth trying again is tried again (docs/REMOTES.md) until it was without progress for long enough.
+/// worth trying again is tried again (docs/REMOTES.md) until it was without progress for long
+/// enough.
 ///
 /// Errors of all calls: kCancelled (the stop flag), kUnreachable, kAuth, kNotFound (no such object;
 /// the message says so if it is the bucket that is not there), kBusy, kNoSpace, kFailed; kUsage for
@@ -107,7 +108,8 @@ struct Page {
 class Backend {
  public:
   virtual ~Backend() = default;
-  /// The same place over the same connections, with another stop flag, which must stay; may be null.
+  /// The same place over the same connections, with another stop flag, which must stay; may be
+  /// null.
   virtual std::unique_ptr<Backend> with_stop(const std::atomic<bool>* stop) const = 0;
 
   /// For messages: the URL without user, password and query.
@@ -115,8 +117,8 @@ class Backend {
   virtual BackendAbilities abilities() const = 0;
 
   virtual Result<ObjectInfo> info(const std::string& key) = 0;
-  /// Fills `out` from `offset`. For objects that are never replaced: what is fetched in several goes
-  /// would mix otherwise.
+  /// Fills `out` from `offset`. For objects that are never replaced: what is fetched in several
+  /// goes would mix otherwise.
   virtual Result<ReadAnswer> read(const std::string& key, uint64_t offset, MutableBytes out) = 0;
   /// The object as it is now, past caches on the way that may hold an older one.
   /// Errors: kCorrupt where it is longer than `bytes_most`.

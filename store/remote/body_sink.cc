@@ -72,8 +72,9 @@ bool BodySink::begin(HttpResponse& response) {
 bool BodySink::begin_part(HttpResponse& response) {
   const std::string_view coding = response.header("content-encoding").value_or("identity");
   if (coding != "identity") {
-    return refuse(HttpTrouble::kRefused, fmt::format("the server sends ranges of what it codes ({})",
-                                                     cairn::shown(coding)));
+    return refuse(
+        HttpTrouble::kRefused,
+        fmt::format("the server sends ranges of what it codes ({})", cairn::shown(coding)));
   }
   const std::string_view told = response.header("content-range").value_or("");
   const auto range = parse_content_range(told);

@@ -8,8 +8,9 @@
 
 namespace cairn::remote {
 
-/// Of one answer. A success to a range goes straight into the caller's memory; what a server without
-/// ranges sends before it is dropped. Of an answer that is no success the beginning is kept.
+/// Of one answer. A success to a range goes straight into the caller's memory; what a server
+/// without ranges sends before it is dropped. Of an answer that is no success the beginning is
+/// kept.
 class BodySink {
  public:
   static constexpr uint64_t kErrorBytes = 64 * kKiB;

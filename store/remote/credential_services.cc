@@ -104,12 +104,11 @@ std::optional<Credentials> from_web_identity(const CredentialServices& services,
   if (!token) return none(fmt::format("cannot read '{}'", path));
   std::string session = setting("AWS_ROLE_SESSION_NAME", "role_session_name");
   if (session.empty()) session = "cairn";
-  const std::string body =
-      encode_query({{"Action", "AssumeRoleWithWebIdentity"},
-                    {"Version", "2011-06-15"},
-                    {"RoleArn", role},
-                    {"RoleSessionName", session},
-                    {"WebIdentityToken", *token}});
+  const std::string body = encode_query({{"Action", "AssumeRoleWithWebIdentity"},
+                                         {"Version", "2011-06-15"},
+                                         {"RoleArn", role},
+                                         {"RoleSessionName", session},
+                                         {"WebIdentityToken", *token}});
   const auto url = parse_url(sts_endpoint(services));
   if (!url) return none(url.error().message);
   HttpRequest request;

@@ -16,8 +16,8 @@ static constexpr Milliseconds kAfterFailure = 30s;
 static std::optional<Credentials> keys_of(std::string access, std::string secret, std::string token,
                                           std::string origin) {
   if (access.empty() || secret.empty()) return std::nullopt;
-  return Credentials{{std::move(access), std::move(secret), std::move(token)}, 0,
-                     std::move(origin)};
+  return Credentials{
+      {std::move(access), std::move(secret), std::move(token)}, 0, std::move(origin)};
 }
 
 static std::optional<Credentials> from_environment(const Environment& environment) {
@@ -49,10 +49,10 @@ Result<Credentials> find_credentials(const Environment& environment, const Profi
   if (auto found = from_profile(profile)) return *found;
   looked.push_back(fmt::format("profile '{}' ({})", shown(profile.name), profile.looked_at));
   if (const std::string way = unknown_way(profile); !way.empty()) {
-    return fail(Code::kAuth,
-                fmt::format("profile '{}' goes by {}, which Cairn does not do",
-                            shown(profile.name), way),
-                "aws configure export-credentials --format env sets what it finds");
+    return fail(
+        Code::kAuth,
+        fmt::format("profile '{}' goes by {}, which Cairn does not do", shown(profile.name), way),
+        "aws configure export-credentials --format env sets what it finds");
   }
   if (auto found = from_container(services, looked)) return *found;
   if (auto found = from_machine(services, looked)) return *found;

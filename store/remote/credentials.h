@@ -41,8 +41,8 @@ class CredentialStore {
 
   /// Errors: those of find. While what is there has not expired, a failed renewal is no error.
   Result<SigningKeys> get();
-  /// The server says that they have expired: finds them anew next time. False where that cannot help,
-  /// because they do not expire, or it was just tried.
+  /// The server says that they have expired: finds them anew next time. False where that cannot
+  /// help, because they do not expire, or it was just tried.
   bool expire();
 
  private:

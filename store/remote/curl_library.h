@@ -1,6 +1,6 @@
 // libcurl, opened when the first remote is used. It is not linked: libcairn lives in training
-// processes that mostly never speak to a remote, and must start where there is no libcurl. Its header
-// gives types and numbers only.
+// processes that mostly never speak to a remote, and must start where there is no libcurl. Its
+// header gives types and numbers only.
 #pragma once
 
 #define CURL_DISABLE_TYPECHECK  // the checks wrap functions that are not linked here
@@ -13,8 +13,8 @@
 
 namespace cairn::remote {
 
-/// The functions that Cairn calls. Threads: any, as libcurl's own rules have it (a handle belongs to
-/// one thread at a time).
+/// The functions that Cairn calls. Threads: any, as libcurl's own rules have it (a handle belongs
+/// to one thread at a time).
 class CurlLibrary {
  public:
   static constexpr unsigned kOldest = 0x074200;  ///< 7.66: the first with curl_multi_poll

@@ -129,8 +129,8 @@ class DirectoryBackend final : public Backend {
   }
 
   /// Gives a file that was written its name where the condition holds, and removes it else.
-  WriteResult publish(const std::string& path, const std::string& spare,
-                      const Condition& condition, std::string version) {
+  WriteResult publish(const std::string& path, const std::string& spare, const Condition& condition,
+                      std::string version) {
     bool named = false;
     const Status done = name_file(path, spare, condition, named);
     if (done) return version;
@@ -150,9 +150,8 @@ class DirectoryBackend final : public Backend {
       }
     }
     const bool is_new = condition.kind == Condition::Kind::kAbsent;
-    CAIRN_CHECK(make_in_folder(fs_, path, [&] {
-      return is_new ? fs_.rename_new(spare, path) : fs_.rename(spare, path);
-    }));
+    CAIRN_CHECK(make_in_folder(
+        fs_, path, [&] { return is_new ? fs_.rename_new(spare, path) : fs_.rename(spare, path); }));
     named = true;
     return fs_.sync_folder(parent_folder(path));
   }

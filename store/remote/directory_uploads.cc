@@ -18,9 +18,7 @@ static std::string part_name(uint32_t number) { return fmt::format("{:05}", numb
 
 static std::string crc_text(uint32_t crc) { return fmt::format("{:08x}", crc); }
 
-static uint32_t crc_of(ByteSpan bytes) {
-  return libdeflate_crc32(0, bytes.data(), bytes.size());
-}
+static uint32_t crc_of(ByteSpan bytes) { return libdeflate_crc32(0, bytes.data(), bytes.size()); }
 
 Result<std::string> DirectoryUploads::spare_path() {
   std::array<uint8_t, 16> name{};
@@ -91,8 +89,8 @@ Status DirectoryUploads::append_part(File& file, uint64_t& offset, const std::st
   CAIRN_TRY(const Bytes bytes,
             read_file(fs_, join_path(folder, part_name(part.number)), kPartBytesMost));
   if (crc_text(crc_of(bytes)) != part.version) {
-    return fail(Code::kFailed, fmt::format("part {} is not the one of '{}'", part.number,
-                                           shown(part.version)));
+    return fail(Code::kFailed,
+                fmt::format("part {} is not the one of '{}'", part.number, shown(part.version)));
   }
   if (!bytes.empty()) CAIRN_CHECK(file.write_at(offset, bytes));
   offset += bytes.size();

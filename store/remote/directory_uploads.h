@@ -13,7 +13,8 @@ namespace cairn::remote {
 /// Threads: any.
 class DirectoryUploads {
  public:
-  DirectoryUploads(Fs& fs, const std::string& root) : fs_(fs), folder_(join_path(root, "uploads")) {}
+  DirectoryUploads(Fs& fs, const std::string& root)
+      : fs_(fs), folder_(join_path(root, "uploads")) {}
 
   /// A new file of these bytes, synced, to be renamed.
   Result<std::string> write_spare(ByteSpan bytes);

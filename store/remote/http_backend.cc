@@ -74,8 +74,8 @@ class HttpBackend final : public Backend {
   }
   Status remove(const std::string& key) override { return refused(key); }
   Result<Page<ListedObject>> list(const std::string& prefix, const std::string&) override {
-    return fail(Code::kUsage, fmt::format("{}: a web server does not list '{}'", name_,
-                                          cairn::shown(prefix)));
+    return fail(Code::kUsage,
+                fmt::format("{}: a web server does not list '{}'", name_, cairn::shown(prefix)));
   }
   Result<std::string> begin_upload(const std::string& key, uint64_t) override {
     return refused(key);
@@ -116,10 +116,10 @@ class HttpBackend final : public Backend {
   }
 
   Error read_only(const std::string& key) const {
-    return {Code::kUsage,
-            fmt::format("{}: a web server is only read, '{}' is not written", name_,
-                        cairn::shown(key)),
-            "write to s3:// or to a folder"};
+    return {
+        Code::kUsage,
+        fmt::format("{}: a web server is only read, '{}' is not written", name_, cairn::shown(key)),
+        "write to s3:// or to a folder"};
   }
   tl::unexpected<Error> refused(const std::string& key) const {
     return tl::unexpected<Error>(read_only(key));
@@ -138,8 +138,8 @@ Result<std::unique_ptr<Backend>> open_http_backend(const Url& url, const RemoteO
   ServerManners manners;
   manners.tell = [](const HttpResponse& response) { return status_text(response.status); };
   CAIRN_TRY(auto sender, RequestSender::make(options, std::move(manners)));
-  return std::make_unique<HttpBackend>(
-      url, options.environment.get("CAIRN_HTTP_AUTHORIZATION"), std::move(sender));
+  return std::make_unique<HttpBackend>(url, options.environment.get("CAIRN_HTTP_AUTHORIZATION"),
+                                       std::move(sender));
 }
 
 }  // namespace cairn::remote

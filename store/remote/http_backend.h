@@ -6,8 +6,9 @@
 
 namespace cairn::remote {
 
-/// `url`: of the folder; its query goes along with every request (signed URLs), its user and password
-/// as Basic authorization; the environment's CAIRN_HTTP_AUTHORIZATION is the header of that name.
+/// `url`: of the folder; its query goes along with every request (signed URLs), its user and
+/// password as Basic authorization; the environment's CAIRN_HTTP_AUTHORIZATION is the header of
+/// that name.
 Result<std::unique_ptr<Backend>> open_http_backend(const Url& url, const RemoteOptions& options);
 
 }  // namespace cairn::remote

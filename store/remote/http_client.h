@@ -1,5 +1,5 @@
-// HTTP as Cairn needs it: requests that block, from any number of threads, over connections that are
-// kept and shared.
+// HTTP as Cairn needs it: requests that block, from any number of threads, over connections that
+// are kept and shared.
 #pragma once
 
 #include <atomic>
@@ -23,9 +23,9 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  /// One attempt. A GET or HEAD follows redirects, to http and https only, never from https to http;
-  /// what is secret is not sent to another origin, but a user and password that the redirect names.
-  /// Any answer that was understood is a response, whatever its status.
+  /// One attempt. A GET or HEAD follows redirects, to http and https only, never from https to
+  /// http; what is secret is not sent to another origin, but a user and password that the redirect
+  /// names. Any answer that was understood is a response, whatever its status.
   HttpResult send(const HttpRequest& request, const std::atomic<bool>* stop);
 
  private:

@@ -10,15 +10,15 @@ namespace cairn::remote {
 
 using namespace std::chrono_literals;
 
-static constexpr auto kLook = 50ms;      // how often a caller looks at its stop flag
-static constexpr int kRestMs = 1000;     // how long the driver sleeps unless something happens
+static constexpr auto kLook = 50ms;         // how often a caller looks at its stop flag
+static constexpr int kRestMs = 1000;        // how long the driver sleeps unless something happens
 static constexpr int kIdleRestMs = 60'000;  // and with nothing to do
 
 HttpDriver::HttpDriver(std::shared_ptr<const CurlLibrary> curl, CURLM* multi)
     : curl_(std::move(curl)), multi_(multi) {}
 
-/// A thread that takes no signals: those of the process are for threads of its program, and a broken
-/// connection must be an error rather than SIGPIPE.
+/// A thread that takes no signals: those of the process are for threads of its program, and a
+/// broken connection must be an error rather than SIGPIPE.
 template <class Run>
 static std::optional<std::thread> start_thread(const Run& run) {
   sigset_t all, before;

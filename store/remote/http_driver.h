@@ -1,4 +1,5 @@
-// The one thread that drives a multi handle of libcurl. Transfers of many callers go on at once in it.
+// The one thread that drives a multi handle of libcurl. Transfers of many callers go on at once in
+// it.
 #pragma once
 
 #include <atomic>

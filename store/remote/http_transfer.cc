@@ -82,8 +82,7 @@ void HttpTransfer::prepare_body() {
   if (request_.method == "POST") {
     set(CURLOPT_POST, 1L);
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
-    set(CURLOPT_POSTFIELDS,
-        request_.body.empty() ? "" : as_text(request_.body).data());
+    set(CURLOPT_POSTFIELDS, request_.body.empty() ? "" : as_text(request_.body).data());
   }
   if (request_.method == "DELETE") set(CURLOPT_CUSTOMREQUEST, "DELETE");
 }
@@ -164,8 +163,9 @@ bool HttpTransfer::take_body(ByteSpan bytes) {
 
 size_t HttpTransfer::on_header(char* data, size_t size, size_t count, void* self) {
   auto& transfer = *static_cast<HttpTransfer*>(self);
-  const auto taken = guard_memory(
-      [&]() -> Result<bool> { return transfer.take_header({data, size * count}); });
+  const auto taken = guard_memory([&]() -> Result<bool> {
+    return transfer.take_header({data, size * count});
+  });
   if (!taken) transfer.out_of_memory_ = true;
   return taken && *taken ? size * count : 0;
 }
@@ -249,8 +249,7 @@ HttpFailure HttpTransfer::failure(CURLcode code) const {
   curl_.easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   curl_.easy_getinfo(easy_, CURLINFO_REQUEST_SIZE, &request_bytes);
   const char* said = error_[0] != 0 ? error_.data() : curl_.easy_strerror(code);
-  return {trouble_of(code, os_error), cairn::shown(said), request_bytes != 0,
-          sink_->range_bytes()};
+  return {trouble_of(code, os_error), cairn::shown(said), request_bytes != 0, sink_->range_bytes()};
 }
 
 HttpResult HttpTransfer::outcome(CURLcode code) {

@@ -22,15 +22,16 @@ struct RemoteOptions {
   size_t connections = 32;
   std::chrono::milliseconds retry_for{30'000};  ///< without progress, before giving up
   std::chrono::milliseconds connect_limit{10'000};
-  std::chrono::seconds stall_limit{20};  ///< without a byte in either direction
+  std::chrono::seconds stall_limit{20};      ///< without a byte in either direction
   const std::atomic<bool>* stop = nullptr;   ///< must stay; may be null
   std::shared_ptr<RemoteCounters> counters;  ///< null: nobody counts
-  Environment environment;                   ///< credentials, endpoint, region, proxies' authorities
+  Environment environment;  ///< credentials, endpoint, region, proxies' authorities
 };
 
 /// `file:///path` or a path: a folder, which need not exist yet; `http://` and `https://`: a web
 /// server, to be read only; `s3://bucket/prefix`: an object store. Nothing is asked of it yet.
-/// Errors: kUsage (a malformed URL or another scheme); kAuth (no credentials); kFailed (no libcurl).
+/// Errors: kUsage (a malformed URL or another scheme); kAuth (no credentials); kFailed (no
+/// libcurl).
 Result<std::unique_ptr<Backend>> open_backend(std::string_view url, const RemoteOptions& options);
 
 /// Whether `text` is a URL of a remote rather than the path of a folder.

@@ -70,9 +70,12 @@ static std::string file_path(const Environment& environment, const std::string& 
 static bool add_file(const std::string& path, const std::string& section, Profile& profile) {
   const auto bytes = path.empty() ? Result<Bytes>() : read_file(posix_fs(), path, kFileBytesMost);
   const bool is_there = bytes && !path.empty();
-  const auto sections = is_there ? parse_settings(as_text(*bytes)) : std::map<std::string, Settings>();
+  const auto sections =
+      is_there ? parse_settings(as_text(*bytes)) : std::map<std::string, Settings>();
   const auto found = sections.find(section);
-  const char* said = !is_there ? "not readable" : found == sections.end() ? "no such profile" : "read";
+  const char* said = !is_there                 ? "not readable"
+                     : found == sections.end() ? "no such profile"
+                                               : "read";
   profile.looked_at += fmt::format("{}'{}': {}", profile.looked_at.empty() ? "" : ", ", path, said);
   if (found == sections.end()) return false;
   profile.settings.insert(found->second.begin(), found->second.end());
@@ -93,9 +96,10 @@ Result<Profile> read_profile(const Environment& environment) {
   const bool in_config =
       add_file(config, is_default ? profile.name : "profile " + profile.name, profile);
   if (is_asked && !is_default && !in_credentials && !in_config) {
-    return fail(Code::kAuth, fmt::format("there is no profile '{}' ({})", shown(profile.name),
-                                         profile.looked_at),
-                "set AWS_PROFILE to one that is there");
+    return fail(
+        Code::kAuth,
+        fmt::format("there is no profile '{}' ({})", shown(profile.name), profile.looked_at),
+        "set AWS_PROFILE to one that is there");
   }
   return profile;
 }

@@ -17,8 +17,8 @@ std::map<std::string, Settings> parse_settings(std::string_view text);
 
 struct Profile {
   std::string name;
-  Settings settings;            ///< of `credentials`, and of `config` what it does not say
-  std::string looked_at;        ///< for messages: which files, and what they are not
+  Settings settings;      ///< of `credentials`, and of `config` what it does not say
+  std::string looked_at;  ///< for messages: which files, and what they are not
   std::string get(const std::string& setting) const;
 };
 

@@ -18,8 +18,7 @@ ObjectInfo info_of(const HttpResponse& response) {
   const std::string_view length = response.header("content-length").value_or("");
   std::from_chars(length.data(), length.data() + length.size(), info.bytes);
   info.version = version_of(response);
-  info.modified_ns =
-      parse_http_date(response.header("last-modified").value_or("")).value_or(0);
+  info.modified_ns = parse_http_date(response.header("last-modified").value_or("")).value_or(0);
   return info;
 }
 

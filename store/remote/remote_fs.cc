@@ -7,6 +7,7 @@
 #include <set>
 
 #include "store/remote/read_ahead.h"
+#include "store/remote/upload_file.h"
 
 namespace cairn::remote {
 namespace {
@@ -83,6 +84,34 @@ ReadHabits RemoteFs::read_habits() const {
   return habits;
 }
 
+bool RemoteFs::may_write() const {
+  const BackendAbilities abilities = backend_->abilities();
+  return abilities.writing && abilities.conditional_create && abilities.conditional_replace;
+}
+
+Status RemoteFs::writable(const std::string& path) const {
+  return may_write() ? Status() : read_only(path);
+}
+
+ConditionalFiles* RemoteFs::conditional() { return may_write() ? &versions_ : nullptr; }
+
+Result<VersionedBytes> RemoteFs::Versions::read(const std::string& path, uint64_t bytes_max) {
+  CAIRN_TRY(const std::string key, fs_.key_of(path));
+  auto whole = fs_.backend_->read_whole(key, bytes_max);
+  if (!whole) return about(whole.error(), path);
+  return VersionedBytes{std::move(whole->bytes), std::move(whole->version)};
+}
+
+Status RemoteFs::Versions::replace(const std::string& path, const std::string& version,
+                                   ByteSpan data, bool& may_be_done) {
+  CAIRN_TRY(const std::string key, fs_.key_of(path));
+  const Condition condition = version.empty() ? Condition::absent() : Condition::replaces(version);
+  const WriteResult written = fs_.backend_->put(key, data, condition);
+  may_be_done = !written && written.error().ambiguous;
+  if (written) return {};
+  return about(written.error(), path);
+}
+
 Result<std::string> RemoteFs::key_of(const std::string& path) const {
   if (path.starts_with(root_ + "/")) return path.substr(root_.size() + 1);
   return fail(Code::kBug, fmt::format("'{}' is no file of '{}'", path, root_));
@@ -96,8 +125,12 @@ Result<Bytes> RemoteFs::read_whole(const std::string& path, uint64_t bytes_max) 
 }
 
 Result<std::unique_ptr<File>> RemoteFs::open(const std::string& path, OpenMode mode) {
-  if (mode != OpenMode::kRead && mode != OpenMode::kReadDirect) return read_only(path);
   CAIRN_TRY(std::string key, key_of(path));
+  if (mode == OpenMode::kCreate || mode == OpenMode::kCreateDirect) {
+    CAIRN_CHECK(writable(path));
+    return std::make_unique<UploadFile>(*backend_, std::move(key), path);
+  }
+  if (mode == OpenMode::kUpdate) return read_only(path);
   return std::make_unique<RemoteFile>(*backend_, std::move(key), path);
 }
 
@@ -143,9 +176,15 @@ Status RemoteFs::rename(const std::string& source, const std::string&) { return 
 Status RemoteFs::rename_new(const std::string& source, const std::string&) {
   return read_only(source);
 }
-Status RemoteFs::remove(const std::string& path) { return read_only(path); }
-Status RemoteFs::make_folders(const std::string& path) { return read_only(path); }
-Status RemoteFs::sync_folder(const std::string& path) { return read_only(path); }
+Status RemoteFs::remove(const std::string& path) {
+  CAIRN_CHECK(writable(path));
+  CAIRN_TRY(const std::string key, key_of(path));
+  const Status removed = backend_->remove(key);
+  return removed ? Status() : about(removed.error(), path);
+}
+// Folders are nothing but parts of names.
+Status RemoteFs::make_folders(const std::string& path) { return writable(path); }
+Status RemoteFs::sync_folder(const std::string& path) { return writable(path); }
 Status RemoteFs::touch(const std::string& path) { return read_only(path); }
 Result<uint64_t> RemoteFs::free_bytes(const std::string& path) { return read_only(path); }
 Result<std::unique_ptr<FileLock>> RemoteFs::lock(const std::string& path, const Wait&) {

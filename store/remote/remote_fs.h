@@ -10,9 +10,11 @@
 
 namespace cairn::remote {
 
-/// Paths begin with `root`, which is how the store is called (its URL). To be read only: what would
-/// write or lock is kUsage. Nothing is asked of the place when a file is opened: that it is not
-/// there is what the first read says. Errors: those of Backend, naming the file. Threads: any.
+/// Paths begin with `root`, which is how the store is called (its URL). Nothing is asked of the
+/// place when a file is opened: that it is not there is what the first read says. A new file is
+/// written from its begin to its end, and is there, whole, once it was synced. Where the place
+/// cannot be written, or replaces nothing on a condition, what would write is kUsage; so are locks
+/// and renames everywhere. Errors: those of Backend, naming the file. Threads: any.
 class RemoteFs final : public Fs {
  public:
   /// `reads`: how many are worth having under way at once.
@@ -20,6 +22,7 @@ class RemoteFs final : public Fs {
       : backend_(std::move(backend)), root_(std::move(root)), reads_(reads) {}
 
   ReadHabits read_habits() const override;
+  ConditionalFiles* conditional() override;
   /// Past caches on the way: `root` is replaced.
   Result<Bytes> read_whole(const std::string& path, uint64_t bytes_max) override;
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
@@ -38,11 +41,26 @@ class RemoteFs final : public Fs {
   Result<bool> is_marked_here(const std::string& path) override;
 
  private:
+  /// By versions of the backend's.
+  class Versions final : public ConditionalFiles {
+   public:
+    explicit Versions(RemoteFs& fs) : fs_(fs) {}
+    Result<VersionedBytes> read(const std::string& path, uint64_t bytes_max) override;
+    Status replace(const std::string& path, const std::string& version, ByteSpan data,
+                   bool& may_be_done) override;
+
+   private:
+    RemoteFs& fs_;
+  };
+
   Result<std::string> key_of(const std::string& path) const;
+  bool may_write() const;
+  Status writable(const std::string& path) const;
 
   const std::unique_ptr<Backend> backend_;
   const std::string root_;
   const unsigned reads_;
+  Versions versions_{*this};
 };
 
 }  // namespace cairn::remote

@@ -60,8 +60,8 @@ std::optional<Milliseconds> parse_retry_after(std::string_view value, int64_t wa
   }
   const auto date = parse_http_date(value);
   if (!date) return std::nullopt;
-  return std::max(0ms, std::chrono::duration_cast<Milliseconds>(
-                           std::chrono::nanoseconds(*date - wall_ns)));
+  return std::max(
+      0ms, std::chrono::duration_cast<Milliseconds>(std::chrono::nanoseconds(*date - wall_ns)));
 }
 
 static Worth worth_of_status(int status) {
@@ -117,13 +117,14 @@ std::optional<Milliseconds> RetryLoop::next_pause(const Verdict& verdict, int tr
   if (tries_most != 0 && tries_ >= tries_most) return std::nullopt;
   Milliseconds left = options_.give_up_after - (clock_.now() - since_);
   if (left <= 0ms && tries_ > 1) return std::nullopt;
-  left = std::max(left, options_.first_pause);  // one try that took all the time is not all there is
+  left =
+      std::max(left, options_.first_pause);  // one try that took all the time is not all there is
   if (verdict.after) return *verdict.after <= left ? verdict.after : std::nullopt;
   // Full jitter: who was refused together does not come back together.
   const int doubled = std::min(row_++, 20);
   const Milliseconds most = std::min(options_.longest_pause, options_.first_pause * (1 << doubled));
-  const auto pause = Milliseconds(static_cast<int64_t>(
-      clock_.random() * static_cast<double>(most.count() + 1)));
+  const auto pause =
+      Milliseconds(static_cast<int64_t>(clock_.random() * static_cast<double>(most.count() + 1)));
   return std::min(pause, left);
 }
 

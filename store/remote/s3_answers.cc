@@ -35,7 +35,8 @@ Status walk(std::string_view text, std::string_view root, const Take& take, cons
     if (event == XmlEvent::kBegin) {
       path.push_back(reader.name());
       if (path.size() == 1 && path[0] != root) {
-        return fail(Code::kFailed, fmt::format("the answer is <{}>, not <{}>", shown(path[0]), root));
+        return fail(Code::kFailed,
+                    fmt::format("the answer is <{}>, not <{}>", shown(path[0]), root));
       }
       content.clear();
       is_leaf = true;
@@ -197,8 +198,7 @@ std::string format_crc32(uint32_t crc) {
 }
 
 std::string format_parts(const std::vector<UploadedPart>& parts) {
-  std::string text =
-      "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
+  std::string text = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
   for (const UploadedPart& part : parts) {
     text += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>{}</ETag>", part.number,
                         escaped(part.version));

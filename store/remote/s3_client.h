@@ -18,8 +18,8 @@ struct S3Request {
   QueryPairs query;
   std::vector<HttpHeader> headers;
   ByteSpan body;
-  uint64_t body_max = 0;      ///< of the answer
-  bool conditional = false;   ///< is never sent twice unnoticed
+  uint64_t body_max = 0;     ///< of the answer
+  bool conditional = false;  ///< is never sent twice unnoticed
 };
 
 /// Threads: any. Copies share connections, credentials and what was learnt.
@@ -34,8 +34,8 @@ class S3Client {
   Result<HttpRequest> sign(const S3Request& request, const std::string& payload) const;
   /// What x-amz-content-sha256 says of a body.
   std::string payload_of(ByteSpan body) const;
-  /// Errors: those of RequestSender::send(). An answer of whatever status is no error, but one whose
-  /// status does not say that it failed.
+  /// Errors: those of RequestSender::send(). An answer of whatever status is no error, but one
+  /// whose status does not say that it failed.
   tl::expected<Sent, WriteError> send(const std::string& what, const S3Request& request) const;
 
  private:

@@ -36,12 +36,17 @@ static bool is_among(const std::array<std::string_view, kCount>& codes, const st
 }
 
 bool is_passing_s3_code(const std::string& code) {
-  // Of 409: two writers of one key at the same instant. Of 400: what was damaged, or stalled, on the
-  // way. Of 200: what went wrong after the answer had begun.
-  static constexpr std::array<std::string_view, 9> kPassing = {
-      "ConditionalRequestConflict", "OperationAborted",          "RequestTimeout",
-      "BadDigest",                  "XAmzContentSHA256Mismatch", "InternalError",
-      "SlowDown",                   "ServiceUnavailable",        "IncompleteBody"};
+  // Of 409: two writers of one key at the same instant. Of 400: what was damaged, or stalled, on
+  // the way. Of 200: what went wrong after the answer had begun.
+  static constexpr std::array<std::string_view, 9> kPassing = {"ConditionalRequestConflict",
+                                                               "OperationAborted",
+                                                               "RequestTimeout",
+                                                               "BadDigest",
+                                                               "XAmzContentSHA256Mismatch",
+                                                               "InternalError",
+                                                               "SlowDown",
+                                                               "ServiceUnavailable",
+                                                               "IncompleteBody"};
   return is_among(kPassing, code);
 }
 
@@ -60,7 +65,7 @@ static std::string hint_of(const std::string& code, const HttpResponse& response
 
 Error s3_error(const std::string& what, const HttpResponse& response) {
   static constexpr std::array<std::string_view, 6> kAuth = {
-      "ExpiredToken",    "InvalidToken",          "AuthorizationHeaderMalformed",
+      "ExpiredToken",       "InvalidToken",          "AuthorizationHeaderMalformed",
       "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed"};
   static constexpr std::array<std::string_view, 3> kFull = {"QuotaExceeded", "XMinioStorageFull",
                                                             "InsufficientStorage"};

@@ -28,9 +28,7 @@ static tl::unexpected<Error> failed(const std::string& what, const HttpResponse&
   return tl::unexpected<Error>(s3_error(what, response));
 }
 
-static uint32_t crc32_of(ByteSpan bytes) {
-  return libdeflate_crc32(0, bytes.data(), bytes.size());
-}
+static uint32_t crc32_of(ByteSpan bytes) { return libdeflate_crc32(0, bytes.data(), bytes.size()); }
 
 static void add_condition(S3Request& request, const Condition& condition) {
   request.conditional = condition.kind != Condition::Kind::kNone;
@@ -175,6 +173,8 @@ WriteResult S3Uploads::complete(const std::string& key, const std::string& uploa
   request.key = client_.place().full_key(key);
   request.query = {{"uploadId", upload}};
   request.body = as_bytes(body);
+  // Without one curl says that it is a form, and some servers take it for that.
+  request.headers.push_back({"Content-Type", "application/xml"});
   request.body_max = kAnswerBytes;
   add_condition(request, condition);
   const auto sent = client_.send(what, request);
@@ -199,8 +199,7 @@ Result<Page<OpenUpload>> S3Uploads::list(const std::string& prefix, const std::s
   const S3Place& place = client_.place();
   const std::string what = "cannot list the uploads of " + place.name();
   S3Request request;
-  request.query = {
-      {"encoding-type", "url"}, {"prefix", place.full_key(prefix)}, {"uploads", ""}};
+  request.query = {{"encoding-type", "url"}, {"prefix", place.full_key(prefix)}, {"uploads", ""}};
   if (!from.empty()) {
     const size_t cut = from.find('&');
     if (cut == std::string::npos) return fail(Code::kUsage, "such a page was never told of");
@@ -222,7 +221,8 @@ Result<Page<OpenUpload>> S3Uploads::list(const std::string& prefix, const std::s
   own.next = page->next;
   for (const OpenUpload& upload : page->items) {
     const auto key = own_key(place, upload.key);
-    if (key && key->starts_with(prefix)) own.items.push_back({*key, upload.upload, upload.begun_ns});
+    if (key && key->starts_with(prefix))
+      own.items.push_back({*key, upload.upload, upload.begun_ns});
   }
   return own;
 }

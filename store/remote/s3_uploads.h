@@ -33,7 +33,8 @@ std::string s3_shown(const S3Place& place, const std::string& key);
 /// The key of a backend for one in the bucket; nullopt: it is outside, or no key.
 std::optional<std::string> own_key(const S3Place& place, const std::string& full_key);
 
-/// Of one page of a listing: 1000 keys of 1024 bytes, all of them encoded, with what is around them.
+/// Of one page of a listing: 1000 keys of 1024 bytes, all of them encoded, with what is around
+/// them.
 inline constexpr uint64_t kS3ListingBytes = 16 * kMiB;
 
 }  // namespace cairn::remote

@@ -79,8 +79,9 @@ static std::string signature_of(const std::string& text, const SigningKeys& keys
                                 const SigningScope& scope) {
   const std::string day = format_amz_date(scope.wall_ns).substr(0, 8);
   Sha256Digest key = hmac_sha256(as_bytes("AWS4" + keys.secret_key), as_bytes(day));
-  for (const std::string_view part : {std::string_view(scope.region), std::string_view(scope.service),
-                                      std::string_view("aws4_request")}) {
+  for (const std::string_view part :
+       {std::string_view(scope.region), std::string_view(scope.service),
+        std::string_view("aws4_request")}) {
     key = hmac_sha256(key, as_bytes(part));
   }
   return to_hex(hmac_sha256(key, as_bytes(text)));

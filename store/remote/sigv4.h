@@ -28,16 +28,16 @@ inline constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 using QueryPairs = std::vector<std::pair<std::string, std::string>>;
 std::string encode_query(QueryPairs pairs);
 
-/// The request as it is hashed: method, path, query, headers with host, and `payload`. The path and the
-/// query of `request.url` are taken as they are, which is how they are sent: made by percent_encode()
-/// and encode_query().
+/// The request as it is hashed: method, path, query, headers with host, and `payload`. The path and
+/// the query of `request.url` are taken as they are, which is how they are sent: made by
+/// percent_encode() and encode_query().
 std::string canonical_request(const HttpRequest& request, const std::string& payload);
 /// What the canonical request is signed as.
 std::string string_to_sign(const std::string& canonical, const SigningScope& scope);
 
-/// Adds `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token` and `Authorization`, all secret.
-/// `payload`: the body's SHA-256 in hexadecimal, or kUnsignedPayload. All headers that are there
-/// already are signed with them.
+/// Adds `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token` and `Authorization`, all
+/// secret. `payload`: the body's SHA-256 in hexadecimal, or kUnsignedPayload. All headers that are
+/// there already are signed with them.
 void sign_request(HttpRequest& request, const SigningKeys& keys, const SigningScope& scope,
                   const std::string& payload);
 

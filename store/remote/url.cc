@@ -158,7 +158,8 @@ Status check_key(std::string_view key) {
   if (key.empty() || key.size() > 1024) return refuse("it has no bytes or more than 1024");
   if (!is_utf8(key)) return refuse("it is not UTF-8");
   for (const char c : key) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return refuse("it has control characters");
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      return refuse("it has control characters");
   }
   for (size_t begin = 0; begin <= key.size();) {
     const size_t end = std::min(key.find('/', begin), key.size());

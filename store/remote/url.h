@@ -11,13 +11,13 @@ namespace cairn::remote {
 
 /// `scheme://[user[:password]@]host[:port][/path][?query]`; a fragment is dropped.
 struct Url {
-  std::string scheme;       ///< in lower case
-  std::string user;         ///< decoded; empty: none
-  std::string password;     ///< decoded
-  std::string host;         ///< in lower case, IPv6 with its brackets
-  std::string port;         ///< empty: the scheme's own
-  std::string path;         ///< as it was written: encoded, empty or with a leading slash
-  std::string query;        ///< as it was written, without '?'
+  std::string scheme;    ///< in lower case
+  std::string user;      ///< decoded; empty: none
+  std::string password;  ///< decoded
+  std::string host;      ///< in lower case, IPv6 with its brackets
+  std::string port;      ///< empty: the scheme's own
+  std::string path;      ///< as it was written: encoded, empty or with a leading slash
+  std::string query;     ///< as it was written, without '?'
 
   /// `host` or `host:port`, as in the header Host: without a port that is the scheme's own.
   std::string authority() const;
@@ -25,7 +25,8 @@ struct Url {
   std::string shown() const;
   /// What is asked for: without user and password.
   std::string text() const;
-  /// Whether a secret that is meant for this one may be sent there: scheme, host and port are equal.
+  /// Whether a secret that is meant for this one may be sent there: scheme, host and port are
+  /// equal.
   bool same_origin(const Url& other) const;
 };
 
@@ -37,8 +38,8 @@ std::string percent_encode(std::string_view text, bool keep_slash = false);
 /// nullopt for a '%' without two hexadecimal digits behind it.
 std::optional<std::string> percent_decode(std::string_view text);
 
-/// Errors: kUsage unless it is a relative path of plain names: what is empty, `.` or `..`, absolute,
-/// not UTF-8, or has control characters, is no key.
+/// Errors: kUsage unless it is a relative path of plain names: what is empty, `.` or `..`,
+/// absolute, not UTF-8, or has control characters, is no key.
 Status check_key(std::string_view key);
 
 }  // namespace cairn::remote

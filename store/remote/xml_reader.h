@@ -13,8 +13,8 @@ enum class XmlEvent : uint8_t { kBegin, kText, kEnd, kDone };
 
 /// A pull parser of what S3 answers with: elements, text, the five named entities and numbers of
 /// characters; attributes, comments and `<?...?>` are passed over. There are no entities to be
-/// declared: a document type is refused, as is more than 16 elements deep. Safe for any bytes; works
-/// within the text, in time proportional to it.
+/// declared: a document type is refused, as is more than 16 elements deep. Safe for any bytes;
+/// works within the text, in time proportional to it.
 class XmlReader {
  public:
   /// `text` must stay.

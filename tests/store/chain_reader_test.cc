@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "base/encodings/encode.h"
+#include "store/seal.h"
 #include "tests/store/forged_tag.h"
 #include "tests/support/outcome.h"
 
@@ -101,6 +102,66 @@ TEST_F(Chains, TheCallersErrorEndsIt) {
   const std::vector<CopyRef> refs = {{0, 3}};
   const auto refuse = [](size_t, ByteSpan) -> Status { return fail(Code::kCancelled, "enough"); };
   EXPECT_TRUE(fails_with(Code::kCancelled, ChainReader(*tag, packs).read(refs, refuse)));
+}
+
+/// What others make comes with its base: decoded where that is made of others, or needed as well.
+TEST_F(Chains, WhatOthersMakeComesWithItsBase) {
+  const auto tag = open_tag();
+  PackReader packs(*store_);
+  struct Case {
+    std::vector<WantedCopy> wanted;
+    bool is_base_decoded;
+  };
+  const Case cases[] = {
+      {{{{0, 1}, true}}, false},          {{{{0, 1}, true}, {{0, 7}}}, false},
+      {{{{0, 1}, true}, {{0, 0}}}, true}, {{{{0, 1}, true}, {{0, 2}}}, true},
+      {{{{0, 2}, true}}, true},           {{{{0, 3}, true}, {{0, 2}}, {{0, 4}}}, true},
+      {{{{0, 6}, true}}, false}};
+  for (const auto& [wanted, is_base_decoded] : cases) {
+    const uint32_t slot = wanted[0].ref.slot;
+    size_t decoded_copies = 0, unmade_copies = 0;
+    const auto deliver = [&, &wanted = wanted](size_t i, ByteSpan decoded) -> Status {
+      EXPECT_GT(i, 0u);
+      EXPECT_EQ(Bytes(decoded.begin(), decoded.end()), chunks_[wanted[i].ref.slot]);
+      ++decoded_copies;
+      return {};
+    };
+    const auto make = [&, is_decoded = is_base_decoded](size_t i, const Unmade& unmade) -> Status {
+      EXPECT_EQ(i, 0u);
+      ++unmade_copies;
+      EXPECT_EQ(unmade.is_base_decoded, is_decoded) << slot;
+      Bytes base(unmade.base_bytes.begin(), unmade.base_bytes.end());
+      if (slot == 6) base = chunks_[5];  // zeros have no stored bytes
+      EXPECT_EQ(base, chunks_[slot - 1]) << "which is raw where it is not decoded";
+      Bytes made(kChunkBytes);
+      EXPECT_TRUE(
+          succeeds(decode_delta(unmade.copy.copy.encoding, codec_parameters(unmade.copy.copy),
+                                unmade.stored, base, made)));
+      EXPECT_EQ(made, chunks_[slot]);
+      return {};
+    };
+    ASSERT_TRUE(succeeds(ChainReader(*tag, packs).read(wanted, deliver, make)));
+    EXPECT_EQ(unmade_copies, 1u) << slot;
+    EXPECT_EQ(decoded_copies, wanted.size() - 1) << slot;
+  }
+}
+
+TEST_F(Chains, TheBaseOfWhatOthersMakeIsChecked) {
+  const auto tag = open_tag();
+  PackReader packs(*store_);
+  damage(copies_[0]);
+  const std::vector<WantedCopy> wanted = {{{0, 2}, true}};
+  const auto read = ChainReader(*tag, packs)
+                        .read(
+                            wanted, [](size_t, ByteSpan) { return Status(); },
+                            [](size_t, const Unmade&) {
+                              ADD_FAILURE() << "it was not checked";
+                              return Status();
+                            });
+  ASSERT_TRUE(fails_with(Code::kCorrupt, read));
+  EXPECT_NE(read.error().message.find("offset " + std::to_string(copies_[0].offset) + ":"),
+            std::string::npos)
+      << read.error().message;
 }
 
 TEST_F(Chains, TheCopyThatIsDamagedIsNamed) {

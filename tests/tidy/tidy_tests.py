@@ -10,6 +10,8 @@ TESTED_FOLDERS = {"base", "store", "store/gc", "store/index", "lib", "cli", "gpu
 # a test of its own; the test must be there.
 TESTED_BY = {
     # What moves is seen in the tag that has come.
+    "store/adopt_pack.cc": "tests/store/arrivals_test.cc",
+    "lib/transfer/resume.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/fetch.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/moved_tag.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/standing_copies.cc": "tests/lib/transfer/transfer_test.cc",
@@ -34,8 +36,10 @@ TESTED_BY = {
     "gpu/simt/host_device.cc": "tests/gpu/device_test.cc",
     "gpu/simt/host_memory.cc": "tests/gpu/simt/faults_test.cc",
     "gpu/simt/host_streams.cc": "tests/gpu/stream_test.cc",
+    "gpu/simt/outside_work.cc": "tests/lib/device/join_ranks_test.cc",
     "gpu/simt/wall_timer.cc": "tests/gpu/timer_test.cc",
     # The way of chunks between devices and the host is shown by saves and loads.
+    "lib/chain_delivery.cc": "tests/lib/device/derived_units_test.cc",
     "lib/device/carry.cc": "tests/lib/device/content_test.cc",
     "lib/device/coded_landing.cc": "tests/lib/device/resident_bases_test.cc",
     "lib/device/rebuild.cc": "tests/lib/device/resident_bases_test.cc",
@@ -99,7 +103,6 @@ TESTED_BY = {
     "lib/unit_digests.cc": "tests/lib/share_replicas_test.cc",
     "lib/unit_list.cc": "tests/lib/share_replicas_test.cc",
     "lib/device/content_digests.cc": "tests/lib/device/device_shares_test.cc",
-    "lib/device/join_ranks.cc": "tests/lib/device/device_shares_test.cc",
     "lib/wanted_chunks.cc": "tests/lib/load_together_test.cc",
     "lib/save_plan.cc": "tests/lib/save_test.cc",
     "lib/save_units.cc": "tests/lib/save_test.cc",

@@ -59,6 +59,12 @@ class LoadTalk:
         if not is_root:
             whole.copy_(room)
 
+    def look(self):
+        """While this rank waits in another way than by this talk: raises what ends the wait."""
+        if self._watch.is_stopped:
+            raise CancelledError("the load was stopped")
+        self._raise_told()
+
     def end(self, error=None):
         """The load is over. error: what this rank alone failed with, for those that wait for it."""
         with contextlib.suppress(UnreachableError):
@@ -95,9 +101,7 @@ class LoadTalk:
     def _is_over(self, work):
         if work.is_completed():
             return True
-        if self._watch.is_stopped:
-            raise CancelledError("the load was stopped")
-        self._raise_told()
+        self.look()
         return False
 
     def _taking_part(self, work):

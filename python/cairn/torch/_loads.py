@@ -2,7 +2,8 @@
 
     open    all say which tag they want; rank 0 opens it and says which manifest it is; the others
             open the same
-    ready   all say that they know what to fill, or why not
+    ready   all say that they know what to fill and on which device most of it is, or why not; rank 0
+            says which way it is passed on (_load_way.py)
     load    the library's: chunks that several want are read by one and passed on (docs/GPU.md)
 
 What fails on one rank fails on all.
@@ -14,7 +15,7 @@ from .._checkpoint import Checkpoint
 from .._rank_group import RankGroup
 from ..errors import BusyError, Error, UsageError
 from ..store import name_of
-from . import _joining, _load_talk, _outcomes
+from . import _joining, _load_talk, _load_way, _outcomes
 from ._ranks import TIMEOUT, Ranks
 
 
@@ -25,7 +26,7 @@ def load(store, tag, group, timeout, fill):
     ranks = Ranks.of(group, timeout=TIMEOUT if timeout is None else timeout)
     if ranks.size == 1:
         return fill(Checkpoint(store, name_of(tag)))
-    together = _Together(ranks)
+    together = _Together(ranks, group)
     try:
         return fill(together.open(store, tag))
     except BaseException as error:
@@ -36,8 +37,8 @@ def load(store, tag, group, timeout, fill):
 class _Together:
     """One load."""
 
-    def __init__(self, ranks):
-        self._ranks = ranks
+    def __init__(self, ranks, group):
+        self._ranks, self._group = ranks, group
         self._exchange = None
         self._is_over = True  # nobody waits for this rank's word
 
@@ -77,14 +78,16 @@ class _Together:
         return opened
 
     @contextlib.contextmanager
-    def lent(self, request, watch):
-        """While the library loads by a `cairn_load_request`. watch: of the call. Errors: those of
-        ranks that cannot."""
+    def lent(self, request, watch, loads):
+        """While the library loads by a `cairn_load_request`. watch, loads: of the call. Errors: those
+        of ranks that cannot."""
+        wish = _load_way.wish(self._group, loads)
         self._is_over = True
-        answer = _outcomes.answered(self._exchange, {}, lambda _: {})
+        answer = _outcomes.answered(self._exchange, wish, _load_way.way_of)
         _outcomes.raise_failed(None, answer)
         talk = _load_talk.LoadTalk(self._exchange, watch)
-        lent = RankGroup(self._ranks.rank, self._ranks.size, self._ranks.timeout, talk)
+        device = wish["device"] if answer["way"] == _load_way.DEVICES else None
+        lent = RankGroup(self._ranks.rank, self._ranks.size, self._ranks.timeout, talk, device)
         request.group = lent.pointer()
         try:
             talk.connect()

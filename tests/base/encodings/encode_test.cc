@@ -169,6 +169,43 @@ TEST(Encode, DerivedComesBack) {
   }
 }
 
+/// Whose parts are a cast and residuals, in all forms of blocks but the one that is told in an
+/// order of the predictions.
+TEST(Encode, DerivedComesBackFromItsParts) {
+  size_t parted = 0, not_parted = 0;
+  for (const Cast cast : {Cast::kF32ToBf16, Cast::kBf16ToF32, Cast::kF32ToF16, Cast::kF16ToF32}) {
+    const ItemForm source = {static_cast<uint8_t>(source_bytes(cast)), true};
+    const ItemForm target = {static_cast<uint8_t>(target_bytes(cast)), true};
+    for (const size_t count : kCounts) {
+      const Bytes base = make_prediction(count, source, 1);
+      Bytes prediction(count * target.bytes), residuals(prediction.size());
+      cast_items(cast, base, prediction);
+      for (const Difference& difference : kDifferences) {
+        const Bytes items = make_items(prediction, target, difference, 2);
+        const Encoded encoded = encode_derived(items, base, cast, Effort::kBalanced);
+        EXPECT_EQ(read_cast(encoded.parameters, items.size(), base.size()).value(), cast);
+        EXPECT_EQ(are_as_predicted(encoded.stored, count), items == prediction);
+        const auto read = read_residuals(encoded.stored, target, residuals);
+        ASSERT_TRUE(read) << read.error().message;
+        ++(*read ? parted : not_parted);
+        if (!*read) continue;
+        Bytes made = prediction;
+        apply_residuals(residuals, target, made);
+        EXPECT_EQ(made, items) << count << " " << difference.name;
+        Bytes longer = encoded.stored;
+        longer.push_back(0);
+        EXPECT_FALSE(are_as_predicted(longer, count));
+        EXPECT_EQ(read_residuals(longer, target, residuals).error().code, Code::kCorrupt);
+      }
+      EXPECT_FALSE(read_cast({}, prediction.size(), base.size()));
+      EXPECT_FALSE(read_cast(Bytes{encode_item_form(target), static_cast<uint8_t>(cast)},
+                             prediction.size(), base.size() + 1));
+    }
+  }
+  EXPECT_GT(parted, 10 * not_parted);
+  EXPECT_GT(not_parted, 0u);
+}
+
 TEST(Encode, PredictionsAreAskedForBlockByBlock) {
   const ItemForm form = {4, true};
   const size_t count = 2 * kBlockItems + 5;

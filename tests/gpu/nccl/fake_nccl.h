@@ -1,9 +1,12 @@
-// A libnccl.so.2 of tests: ranks are threads of one process and device memory is the host's. What
-// is enqueued is done by a thread of each communicator, late. Beside the functions of nccl.h it has
-// those below, which a test finds by dlsym.
+// A libnccl.so.2 of tests: ranks are threads of one process, or processes that meet in the folder
+// of the environment's CAIRN_FAKE_NCCL_FOLDER, and device memory is the host's. What is enqueued is
+// done by a thread of each communicator, late; with streams of simulated devices in their order.
+// Beside the functions of nccl.h it has those below, which a test finds by dlsym.
 #pragma once
 
 #include <cstdint>
+
+#include "gpu/simt/outside_work.h"
 
 extern "C" {
 
@@ -16,14 +19,22 @@ struct FakeNcclFaults {
   int error = 0;                ///< of this number
   bool is_in_progress = false;  ///< calls return ncclInProgress at first
   int version = 22304;
+  int unable_rank = -1;  ///< of which no communicator can be made
 };
 void fake_nccl_set(const FakeNcclFaults* faults);
+
+/// From now on operations stand in streams of simulated devices: they read memory when the stream
+/// is there, and what comes behind them waits until they are done. Null: as at the start, they
+/// know nothing of streams but fake_nccl_is_done(). Where none is under way.
+void fake_nccl_use_streams(const CairnSimulatedStreams* streams);
 
 /// Whether all that was enqueued on the stream is done.
 bool fake_nccl_is_done(void* stream);
 
 struct FakeNcclCounts {
   int made, destroyed, aborted;
+  uint64_t broadcasts, broadcast_bytes;
 };
+/// Since fake_nccl_set().
 FakeNcclCounts fake_nccl_counts();
 }

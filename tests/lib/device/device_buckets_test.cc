@@ -3,10 +3,7 @@
 
 #include <filesystem>
 
-#include "gpu/simt/faults.h"
-#include "lib/load_together.h"
-#include "tests/lib/device/device_fixture.h"
-#include "tests/lib/rank_threads.h"
+#include "tests/lib/device/rank_rooms_fixture.h"
 #include "tests/support/outcome.h"
 
 namespace cairn {
@@ -88,6 +85,9 @@ class JoinedStaging final : public Staging {
   Result<std::unique_ptr<gpu::Transport>> join(const RankGroup& group) override {
     return join_(group);
   }
+  Result<std::unique_ptr<NewCommunicator>> new_communicator(const RankGroup& group) override {
+    return staging_->new_communicator(group);
+  }
   Result<std::unique_ptr<PassedBuckets>> open_buckets(const DeviceChoices& choices,
                                                       const RankGroup& group) override {
     return staging_->open_buckets(choices, group);
@@ -98,67 +98,13 @@ class JoinedStaging final : public Staging {
   const std::unique_ptr<Staging> staging_;
 };
 
-class DeviceBucketsTest : public DeviceFixture {
+class DeviceBucketsTest : public RankRoomsFixture {
  protected:
   static constexpr unsigned kRanks = 3;
-  static inline const Shape kShape{300, 500};
-  const Bytes bytes_ = noise(300 * 500 * 2, 3);
 
-  void SetUp() override {
-    DeviceFixture::SetUp();
-    SaveRequest saving;
-    saving.tag = "t";
-    saving.base = "none";
-    for (const char* name : {"v", "w", "x", "y"}) {
-      const auto whole = cut(name, kShape, bytes_, 0, 1, false);
-      saving.tensors.insert(saving.tensors.end(), whole.begin(), whole.end());
-    }
-    gpu::must(save(*store_, saving));
-  }
-  void TearDown() override {
-    gpu::simt::clear_faults();
-    draw_schedule(0);
-  }
-
-  /// Memory for one tensor of a rank: on device `rank % 2`, or the host's.
-  struct Room {
-    Bytes host;
-    std::unique_ptr<gpu::OnDevice> device = nullptr;
-    std::optional<uint32_t> place = {};
-    Bytes content() const {
-      if (!device) return host;
-      const auto scope = gpu::must(gpu::DeviceScope::enter(*place));
-      return device->content();
-    }
-  };
-  struct Rank {
-    std::map<std::string, Room> rooms;
-    LoadRequest request;
-    LoadResult result;
-  };
-
-  void want(Rank& rank, const std::string& name, std::optional<uint32_t> device,
-            Dtype dtype = Dtype::kBF16, std::vector<int64_t> strides = {}) {
-    Room& room = rank.rooms[name];
-    room.host = Bytes(300 * 500 * bits_per_element(dtype) / 8, 0xEE);
-    TensorTarget target{name, dtype, kShape, whole_box(kShape), room.host.data(), strides};
-    room.place = device;
-    if (device) {
-      const auto scope = gpu::must(gpu::DeviceScope::enter(*device));
-      room.device = std::make_unique<gpu::OnDevice>(ByteSpan(room.host));
-      target.data = room.device->data();
-      target.device = *device;
-    }
-    rank.request.targets.push_back(std::move(target));
-  }
-
-  /// All tensors, on the rank's device.
-  std::vector<Rank> ranks_that_want_all() {
-    std::vector<Rank> ranks(kRanks);
-    for (unsigned rank = 0; rank < kRanks; ++rank) {
-      for (const char* name : {"v", "w", "x", "y"}) want(ranks[rank], name, rank % 2);
-    }
-    return ranks;
+  /// All tensors, on device `rank % 2`.
+  static std::vector<Rank> ranks_that_want_all() {
+    return RankRoomsFixture::ranks_that_want_all(kRanks, 2);
   }
 
   std::vector<Status> load_all(std::vector<Rank>& ranks) {
@@ -189,12 +135,11 @@ TEST_F(DeviceBucketsTest, WhatAllWantIsReadOnce) {
     draw_schedule(seed);
     std::vector<Rank> ranks = ranks_that_want_all();
     for (const Status& status : load_all(ranks)) gpu::must(status);
-    uint64_t read = 0;
     for (const Rank& rank : ranks) {
-      read += rank.result.read_bytes;
-      for (const auto& [name, room] : rank.rooms) EXPECT_EQ(room.content(), bytes_) << name << seed;
+      for (const auto& [name, room] : rank.rooms)
+        EXPECT_EQ(room.content(), bytes_[name]) << name << seed;
     }
-    EXPECT_LE(read, 4 * bytes_.size() * 105 / 100);
+    EXPECT_LE(read_by(ranks), 4 * kTensorBytes * 105 / 100);
   }
 }
 
@@ -210,18 +155,19 @@ TEST_F(DeviceBucketsTest, EveryRankHasItsOwnWishes) {
   want(ranks[2], "y", 0);
   for (Rank& rank : ranks) rank.request.cast = true;
   for (const Status& status : load_all(ranks)) gpu::must(status);
-  EXPECT_EQ(ranks[0].rooms["w"].content(), bytes_);
-  EXPECT_EQ(ranks[0].rooms["x"].content(), bytes_);
-  EXPECT_EQ(ranks[1].rooms["x"].content(), bytes_);
-  EXPECT_EQ(ranks[2].rooms["y"].content(), bytes_);
+  EXPECT_EQ(ranks[0].rooms["w"].content(), bytes_["w"]);
+  EXPECT_EQ(ranks[0].rooms["x"].content(), bytes_["x"]);
+  EXPECT_EQ(ranks[1].rooms["x"].content(), bytes_["x"]);
+  EXPECT_EQ(ranks[2].rooms["y"].content(), bytes_["y"]);
   EXPECT_EQ(ranks[1].rooms["w"].content(), ranks[2].rooms["w"].content());
   const Bytes turned = ranks[1].rooms["y"].content();
   const Bytes wide = ranks[2].rooms["w"].content();
   for (size_t row = 0; row < 300; row += 7) {
     for (size_t column = 0; column < 500; column += 11) {
       const uint64_t at = 2 * (500 * row + column);
-      EXPECT_EQ(0, std::memcmp(&turned[2 * (300 * column + row)], &bytes_[at], 2));
-      EXPECT_EQ(0, std::memcmp(&wide[2 * at + 2], &bytes_[at], 2)) << "the high half of an F32";
+      EXPECT_EQ(0, std::memcmp(&turned[2 * (300 * column + row)], &bytes_["y"][at], 2));
+      EXPECT_EQ(0, std::memcmp(&wide[2 * at + 2], &bytes_["w"][at], 2))
+          << "the high half of an F32";
     }
   }
 }

@@ -99,5 +99,32 @@ TEST(SentCodes, WhatDoesNotFitIsRefused) {
   EXPECT_FALSE(unpack_codes(odd.with(2), items));
 }
 
+template <class Item>
+void expect_packed(size_t count, unsigned every) {
+  auto residuals = random_items<Item>(count, 1);
+  std::mt19937 random(3);
+  for (Item& item : residuals) {
+    if (random() % every != 0) item = 0;
+  }
+  const ByteSpan bytes = as_bytes(residuals.data(), residuals.size() * sizeof(Item));
+  const PackedCodes packed = pack_codes(bytes, sizeof(Item), 128);
+  EXPECT_EQ(packed.runs.size(), ceil_div(count, size_t{128}));
+  const ByteSpan runs = as_bytes(packed.runs.data(), packed.runs.size() * sizeof(packed.runs[0]));
+  Bytes unpacked(bytes.size());
+  const SentCodes sent{1, packed.bytes, runs, packed.bytes, 128, sizeof(Item)};
+  ASSERT_TRUE(unpack_codes(sent, unpacked));
+  EXPECT_EQ(unpacked, Bytes(bytes.begin(), bytes.end()));
+  for (const gpu::EscapedRun& run : packed.runs) EXPECT_EQ(run.offset % 16, 0u);
+}
+
+TEST(SentCodes, PackedAreUnpacked) {
+  for (const size_t count : {1, 127, 128, 129, 1000, 4096}) {
+    for (const unsigned every : {1, 3, 200}) {
+      expect_packed<uint16_t>(count, every);
+      expect_packed<uint32_t>(count, every);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn

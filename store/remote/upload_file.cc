@@ -1,0 +1,122 @@
+#include "store/remote/upload_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "base/memory_guard.h"
+
+namespace cairn::remote {
+
+UploadFile::~UploadFile() {
+  for (auto& part : under_way_) part.wait();
+  // What cannot be given up now is a collector's to find.
+  if (!is_done_ && !upload_.empty()) {
+    (void)guard_memory([&] { return backend_.abort_upload(key_, upload_); }).has_value();
+  }
+}
+
+Error UploadFile::about(Error error) const {
+  error.message = fmt::format("writing '{}': {}", path_, error.message);
+  return error;
+}
+
+/// After a failure nothing later is acknowledged.
+Status UploadFile::stick(Status done) {
+  if (state_ && !done) state_ = tl::unexpected(about(done.error()));
+  return state_;
+}
+
+Result<size_t> UploadFile::read_at(uint64_t, MutableBytes) {
+  return fail(Code::kBug, fmt::format("'{}' is read while it is written", path_));
+}
+
+bool UploadFile::read_cached_at(uint64_t, MutableBytes) { return false; }
+
+Status UploadFile::write_at(uint64_t offset, ByteSpan data) {
+  CAIRN_CHECK(state_);
+  if (offset != bytes_ || is_done_) {
+    return fail(Code::kBug, fmt::format("'{}' is not written in order", path_));
+  }
+  return stick(write(data));
+}
+
+Status UploadFile::write(ByteSpan data) {
+  while (!data.empty()) {
+    part_.reserve(kPartBytes);
+    const size_t count = std::min<size_t>(kPartBytes - part_.size(), data.size());
+    part_.insert(part_.end(), data.begin(), data.begin() + static_cast<ptrdiff_t>(count));
+    bytes_ += count;
+    data = data.subspan(count);
+    // The last part goes up when the end is known: a file of one part is put as it is.
+    if (part_.size() == kPartBytes && !data.empty()) CAIRN_CHECK(send_part());
+  }
+  return {};
+}
+
+Status UploadFile::truncate(uint64_t bytes) {
+  CAIRN_CHECK(state_);
+  if (bytes == bytes_) return {};
+  return fail(Code::kBug, fmt::format("'{}' cannot be cut", path_));
+}
+
+Status UploadFile::send_part() {
+  if (upload_.empty()) {
+    CAIRN_TRY(upload_, backend_.begin_upload(key_, kPartBytes));
+  }
+  if (under_way_.size() == kPartsUnderWay) CAIRN_CHECK(take_part());
+  const auto number = static_cast<uint32_t>(parts_.size() + under_way_.size() + 1);
+  const auto send = [this, number, part = std::exchange(part_, {})] {
+    return guard_memory([&] { return backend_.upload_part(key_, upload_, number, part); });
+  };
+  try {
+    under_way_.push_back(std::async(std::launch::async, send));
+  } catch (const std::system_error&) {
+    // No thread to be had: then this one.
+    under_way_.push_back(std::async(std::launch::deferred, send));
+  }
+  return {};
+}
+
+/// Waits for the part that was sent first.
+Status UploadFile::take_part() {
+  auto part = under_way_.front().get();
+  under_way_.pop_front();
+  CAIRN_TRY(parts_.emplace_back(), std::move(part));
+  return {};
+}
+
+Status UploadFile::sync() {
+  CAIRN_CHECK(state_);
+  if (is_done_) return {};
+  return stick(finish());
+}
+
+Status UploadFile::finish() {
+  if (upload_.empty()) return put_whole();
+  CAIRN_CHECK(send_part());
+  while (!under_way_.empty()) CAIRN_CHECK(take_part());
+  const WriteResult made = backend_.complete_upload(key_, upload_, parts_, Condition::absent());
+  if (!made) CAIRN_CHECK(settle(made.error()));
+  is_done_ = true;
+  return {};
+}
+
+Status UploadFile::put_whole() {
+  const WriteResult put = backend_.put(key_, part_, Condition::absent());
+  if (!put) CAIRN_CHECK(settle(put.error()));
+  is_done_ = true;
+  return {};
+}
+
+/// The name is this session's alone: what is there after a lost answer is this file, if it is as
+/// long.
+Status UploadFile::settle(const WriteError& error) {
+  if (!error.ambiguous) return tl::unexpected(static_cast<const Error&>(error));
+  const auto there = backend_.info(key_);
+  if (there && there->bytes == bytes_) return {};
+  return tl::unexpected(static_cast<const Error&>(error));
+}
+
+}  // namespace cairn::remote

@@ -1,0 +1,223 @@
+// Ranks on devices that make a communicator for a load: it goes with it, and where a rank has none
+// all go on from host to host.
+// usage: own_communicator_test FAKE (the file of the library)
+#include <chrono>
+
+#include "tests/lib/device/nccl_world.h"
+#include "tests/lib/device/rank_rooms_fixture.h"
+#include "tests/support/fault_fs.h"
+#include "tests/support/outcome.h"
+
+namespace cairn {
+namespace {
+
+using namespace std::chrono_literals;
+
+const char* fake_file;
+
+class OwnCommunicators : public RankRoomsFixture {
+ protected:
+  static constexpr unsigned kRanks = 4;
+
+  void SetUp() override {
+    if (!NcclWorld::is_alone()) GTEST_SKIP() << "there is an NCCL here";
+    setenv("CAIRN_NCCL", fake_file, 1);
+    gpu::simt::set_devices(kRanks);
+    RankRoomsFixture::SetUp();
+    NcclWorld::set({});
+    for (unsigned rank = 0; rank < kRanks; ++rank) {
+      devices_.push_back(rank);
+      stagings_.push_back(gpu::must(open_staging(small_options())));
+    }
+    gpu::simt::take_vain_waits();
+  }
+
+  Status load_on(Rank& rank, unsigned number, RankGroup lent) {
+    lent.makes_nccl = true;
+    lent.device = devices_[number];
+    rank.request.devices.staging = stagings_[number].get();
+    rank.request.call.threads = 2;
+    const bool is_other = store_of_one_ != nullptr && number == 1;
+    CAIRN_TRY(const auto checkpoint, open_tag(is_other ? *store_of_one_ : *store_, "t"));
+    CAIRN_TRY(rank.result, load_together(*checkpoint, rank.request, lent));
+    return {};
+  }
+
+  std::vector<Status> load_all(std::vector<Rank>& ranks, gpu::FakeGroup& group) {
+    const auto ended = as_ranks(group, [&](unsigned rank, const RankGroup& lent) {
+      return load_on(ranks[rank], rank, lent);
+    });
+    EXPECT_EQ(gpu::simt::take_vain_waits(), 0u);
+    return ended;
+  }
+
+  /// Loads, and holds the ranks to the same, read once, and one note where one is told.
+  void expect_loaded(std::vector<Rank>& ranks, const std::string& note,
+                     std::chrono::milliseconds timeout = 20s) {
+    gpu::FakeFaults waits;
+    waits.timeout = timeout;
+    gpu::FakeGroup group(kRanks, waits);
+    for (const Status& status : load_all(ranks, group)) ASSERT_TRUE(succeeds(status));
+    for (const Rank& rank : ranks) {
+      for (const auto& [name, room] : rank.rooms) EXPECT_EQ(room.content(), bytes_[name]) << name;
+      ASSERT_EQ(rank.result.notes.size(), note.empty() ? 0u : 1u);
+      if (note.empty()) continue;
+      EXPECT_NE(rank.result.notes[0].find("they made no communicator"), std::string::npos);
+      EXPECT_NE(rank.result.notes[0].find(note), std::string::npos) << rank.result.notes[0];
+    }
+    EXPECT_LE(read_by(ranks), 4 * kTensorBytes * 105 / 100);
+    EXPECT_EQ(NcclWorld::counts().broadcasts > 0, note.empty());
+  }
+
+  std::vector<unsigned> devices_;  // of each rank's communicator
+  std::vector<std::unique_ptr<Staging>> stagings_;
+  std::unique_ptr<Store> store_of_one_;
+};
+
+TEST_F(OwnCommunicators, AreMadeForTheLoadAndGoWithIt) {
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    SCOPED_TRACE(seed);
+    draw_schedule(seed);
+    FakeNcclFaults late;
+    late.delay_us = seed % 2 == 0 ? 0 : 3000;
+    late.is_in_progress = seed % 4 == 3;
+    NcclWorld::set(late);
+    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    expect_loaded(ranks, "");
+    EXPECT_EQ(NcclWorld::counts().made, static_cast<int>(kRanks));
+    EXPECT_EQ(NcclWorld::counts().destroyed, static_cast<int>(kRanks));
+    EXPECT_EQ(NcclWorld::counts().aborted, 0);
+  }
+}
+
+TEST_F(OwnCommunicators, WithoutNcclOnARankAllGoByTheHost) {
+  unsetenv("CAIRN_NCCL");
+  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  expect_loaded(ranks, "no NCCL here");
+}
+
+TEST_F(OwnCommunicators, ARankWithoutDevicesTakesAllToTheHost) {
+  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  ranks[2] = {};
+  for (const char* name : kNames) want(ranks[2], name, std::nullopt);
+  stagings_[2] = nullptr;
+  expect_loaded(ranks, "nothing that it loads is on a device");
+  for (const unsigned rank : {0, 1, 3})
+    EXPECT_NE(ranks[rank].result.notes[0].find("rank 2: "), std::string::npos);
+  EXPECT_EQ(NcclWorld::counts().made, 0);
+}
+
+TEST_F(OwnCommunicators, TwoRanksOnOneDeviceDoNotAskNccl) {
+  devices_[3] = 1;
+  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  expect_loaded(ranks, "ranks 1 and 3 are on one device");
+  EXPECT_EQ(NcclWorld::counts().made, 0);
+}
+
+/// NCCL has an error for one, which the others wait for in vain; or for all, who find nobody.
+TEST_F(OwnCommunicators, ThatCannotBeMadeAreAborted) {
+  for (const bool is_told : {true, false}) {
+    FakeNcclFaults faults;
+    if (is_told) faults.unable_rank = 1;
+    if (!is_told) faults.missing_rank = 1;
+    NcclWorld::set(faults);
+    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    expect_loaded(ranks, "making a communicator over NCCL", 1s);
+    EXPECT_EQ(NcclWorld::counts().aborted, static_cast<int>(is_told ? kRanks - 1 : kRanks));
+    EXPECT_EQ(NcclWorld::counts().destroyed, 0);
+  }
+}
+
+/// One rank is there when the communicator is made, and dies: nothing is left of it, and its bucket
+/// memory is given back.
+TEST_F(OwnCommunicators, WhoIsMissingIsNamed) {
+  for (const uint64_t at : {2, 6, 9}) {
+    SCOPED_TRACE(at);
+    draw_schedule(at);
+    FakeNcclFaults faults;
+    faults.missing_rank = 2;
+    faults.missing_at = at;
+    NcclWorld::set(faults);
+    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    gpu::FakeFaults dies;
+    dies.dying = 2;
+    dies.dies_at = 3;  // after what is said when a communicator is made
+    dies.timeout = 800ms;
+    std::vector<uint64_t> used;
+    for (unsigned device = 0; device < kRanks; ++device)
+      used.push_back(gpu::simt::used_memory(device));
+    gpu::FakeGroup group(kRanks, dies);
+    const auto ended = load_all(ranks, group);
+    for (unsigned rank = 0; rank < kRanks; ++rank) {
+      ASSERT_TRUE(fails_with(Code::kUnreachable, ended[rank]));
+      EXPECT_EQ(ended[rank].error().message.find("; rank 2 did not answer") == std::string::npos,
+                rank == 2)
+          << ended[rank].error().message;
+    }
+    EXPECT_EQ(NcclWorld::counts().aborted, static_cast<int>(kRanks));
+    for (unsigned device = 0; device < kRanks; ++device)
+      EXPECT_LE(gpu::simt::used_memory(device), used[device] + small_options().device_bytes);
+  }
+}
+
+TEST_F(OwnCommunicators, WhatFailsOnOneRankFailsOnAll) {
+  FaultFs faulty(posix_fs());
+  faulty.counts = [](FsCall call, const std::string& path) {
+    return call == FsCall::kRead && path.find("/packs/") != std::string::npos;
+  };
+  store_of_one_ = gpu::must(Store::open(faulty, path()));
+  faulty.fail_at = 0;
+  faulty.error = {Code::kFailed, "a disk that breaks", ""};
+  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  gpu::FakeGroup group(kRanks);
+  const auto ended = load_all(ranks, group);
+  for (unsigned rank = 0; rank < kRanks; ++rank) {
+    ASSERT_TRUE(fails_with(Code::kFailed, ended[rank]));
+    EXPECT_EQ(ended[rank].error().message.find("rank 1: ") == 0, rank != 1);
+  }
+  EXPECT_EQ(NcclWorld::counts().destroyed, static_cast<int>(kRanks));
+}
+
+/// While ranks wait for one that hangs, the caller of one says that it wants no more.
+TEST_F(OwnCommunicators, AWaitEndsWhenTheCallerSaysSo) {
+  FakeNcclFaults faults;
+  faults.missing_rank = 2;
+  faults.missing_at = 5;
+  NcclWorld::set(faults);
+  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  gpu::FakeFaults patient;
+  patient.timeout = 60s;
+  gpu::FakeGroup group(kRanks, patient);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto ended = as_ranks(group, [&](unsigned rank, RankGroup lent) {
+    lent.host.look = [](void*, HostWait* wait) {
+      std::snprintf(wait->message, sizeof wait->message, "the caller has had enough");
+      return HostAnswer::kFailed;
+    };
+    return load_on(ranks[rank], rank, lent);
+  });
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s);
+  EXPECT_EQ(gpu::simt::take_vain_waits(), 0u);
+  for (const Status& status : ended) {
+    ASSERT_TRUE(fails_with(Code::kFailed, status));
+    EXPECT_NE(status.error().message.find("the caller has had enough"), std::string::npos);
+  }
+}
+
+TEST_F(OwnCommunicators, AreNotAskedForBesideOneOfTheCallers) {
+  std::vector<Rank> ranks = ranks_that_want_all(1, 1);
+  RankGroup group;
+  group.nccl = this;
+  EXPECT_TRUE(fails_with(Code::kUsage, load_on(ranks[0], 0, group)));
+}
+
+}  // namespace
+}  // namespace cairn
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  if (argc != 2) return 2;
+  cairn::fake_file = argv[1];
+  cairn::NcclWorld::enter(argv[1]);
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,134 @@
+// Journals of what has arrived, and packs that are taken over by them.
+#include "store/arrivals.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "store/adopt_pack.h"
+#include "store/pack_table.h"
+#include "store/pack_writer.h"
+#include "store/session.h"
+#include "tests/support/outcome.h"
+#include "tests/support/temp_folder.h"
+
+namespace cairn {
+namespace {
+
+class Arrivals : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(succeeds(Store::init(posix_fs(), path(), {})));
+    store_ = *Store::open(posix_fs(), path());
+    origin_.manifest = blake3(as_bytes("manifest"));
+  }
+  std::string path() const { return folder_ / "store"; }
+
+  static std::vector<Arrival> some(const SessionId& session, size_t count) {
+    std::vector<Arrival> arrivals;
+    for (uint32_t i = 0; i < count; ++i) {
+      arrivals.push_back({{session, 100 + i},
+                          i * 4096,
+                          blake3(as_bytes(std::to_string(i))),
+                          {session, i % 3},
+                          32 + i * 8,
+                          8});
+    }
+    return arrivals;
+  }
+
+  std::string journal_of(const SessionId& session) const {
+    return path() + "/sessions/" + session.hex() + ".arrived";
+  }
+
+  TempFolder folder_;
+  std::unique_ptr<Store> store_;
+  Origin origin_;
+};
+
+TEST_F(Arrivals, OfALivingSessionAreItsOwn) {
+  const auto session = *Session::begin(posix_fs(), path(), "t", std::nullopt);
+  auto journal = *ArrivalJournal::begin(*store_, session->id(), origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(session->id(), 5))));
+  EXPECT_TRUE(find_left_arrivals(*store_, origin_)->empty());
+  ASSERT_TRUE(succeeds(journal->leave()));
+  const auto left = *find_left_arrivals(*store_, origin_);
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].arrivals, some(session->id(), 5));
+  Origin other = origin_;
+  other.manifest = blake3(as_bytes("another"));
+  EXPECT_TRUE(find_left_arrivals(*store_, other)->empty());
+}
+
+TEST_F(Arrivals, AJournalWithoutALeaseMayHaveAWriter) {
+  const auto session = *SessionId::fresh();
+  auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
+  EXPECT_TRUE(find_left_arrivals(*store_, origin_)->empty());
+}
+
+TEST_F(Arrivals, EndWithTheLastWholeRecord) {
+  const auto session = *SessionId::fresh();
+  auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
+  ASSERT_TRUE(succeeds(journal->leave()));
+  const std::string left = path() + "/sessions/" + session.hex() + ".left";
+  const uint64_t bytes = std::filesystem::file_size(left);
+  for (uint64_t cut = 1; cut <= bytes; cut += 37) {
+    std::filesystem::resize_file(left, bytes - cut);
+    const auto found = *find_left_arrivals(*store_, origin_);
+    const size_t whole = bytes - cut < 56 ? 0 : (bytes - cut - 56) / 112;
+    ASSERT_EQ(found.size(), bytes - cut < 56 ? 0u : 1u) << cut;
+    if (!found.empty()) {
+      EXPECT_EQ(found[0].arrivals, some(session, whole)) << cut;
+    }
+  }
+}
+
+TEST_F(Arrivals, EndBeforeARecordThatWasChanged) {
+  const auto session = *SessionId::fresh();
+  auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
+  ASSERT_TRUE(succeeds(journal->leave()));
+  std::fstream file(path() + "/sessions/" + session.hex() + ".left",
+                    std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(56 + 2 * 112 + 30);
+  file.put('x');
+  file.close();
+  EXPECT_EQ(find_left_arrivals(*store_, origin_)->at(0).arrivals, some(session, 2));
+}
+
+TEST_F(Arrivals, GoWhenTheirSessionHasNoLease) {
+  const auto living = *Session::begin(posix_fs(), path(), "t", std::nullopt);
+  const auto gone = *SessionId::fresh();
+  const auto a = *ArrivalJournal::begin(*store_, living->id(), origin_);
+  const auto b = *ArrivalJournal::begin(*store_, gone, origin_);
+  EXPECT_TRUE(remove_old_arrivals(*store_).empty());
+  EXPECT_TRUE(std::filesystem::exists(journal_of(living->id())));
+  EXPECT_FALSE(std::filesystem::exists(journal_of(gone)));
+}
+
+TEST_F(Arrivals, APackThatWasLeftBecomesAnothers) {
+  const auto from = *SessionId::fresh(), to = *SessionId::fresh();
+  const Bytes bytes(100'000, 7);
+  const Digest digest = blake3(bytes);
+  {
+    PackWriter packs(posix_fs(), path(), from, 64 * kMiB);
+    ASSERT_TRUE(succeeds(packs.append({digest, Encoding::kRaw, 100'000, bytes})));
+    ASSERT_TRUE(succeeds(packs.append({digest, Encoding::kRaw, 100'000, bytes})));
+    ASSERT_TRUE(succeeds(packs.finish()));
+  }
+  const std::deque<PackedCopy> rows = {{digest, 32, 100'000, 100'000, Encoding::kRaw, {}, {}}};
+  const auto adopted = adopt_pack(*store_, {from, 0}, {to, 4}, rows);
+  ASSERT_TRUE(succeeds(adopted));
+  EXPECT_TRUE(fails_with(Code::kNotFound, adopt_pack(*store_, {from, 0}, {to, 5}, rows)));
+  const std::string file = path() + "/" + relative_path(FileKind::kPack, {to, 4});
+  EXPECT_EQ(std::filesystem::file_size(file), *adopted);
+  EXPECT_LT(*adopted, 110'000u) << "the second copy is cut off";
+  const auto table = list_copies(posix_fs(), path(), {to, 4});
+  ASSERT_TRUE(succeeds(table));
+  ASSERT_EQ(table->size(), 1u);
+  EXPECT_EQ(table->at(0).digest, digest);
+}
+
+}  // namespace
+}  // namespace cairn
