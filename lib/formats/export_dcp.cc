@@ -35,7 +35,7 @@ class DcpExporter {
       : checkpoint_(checkpoint),
         request_(request),
         result_(result),
-        folder_(checkpoint.store().fs(), request, kDcpFolder, result) {
+        folder_(export_fs(checkpoint), request, kDcpFolder, result) {
     for (const ExportedTensor& tensor : tensors) by_name_.emplace(tensor.stored, &tensor);
   }
 

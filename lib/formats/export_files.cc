@@ -4,6 +4,11 @@
 
 namespace cairn {
 
+Fs& export_fs(const Checkpoint& checkpoint) {
+  Fs& fs = checkpoint.store().fs();
+  return fs.read_habits().is_remote ? posix_fs() : fs;
+}
+
 static Status write(Checkpoint& checkpoint, const ExportRequest& request,
                     const std::vector<ExportedTensor>& tensors, ExportResult& result) {
   switch (request.format) {

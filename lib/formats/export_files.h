@@ -39,4 +39,7 @@ struct ExportResult {
 /// kDcp: about a kilobyte for each piece; what is no tensor is held whole.
 Result<ExportResult> export_files(Checkpoint& checkpoint, const ExportRequest& request);
 
+/// What the files are written to: the store's file system, this machine's for a store elsewhere.
+Fs& export_fs(const Checkpoint& checkpoint);
+
 }  // namespace cairn

@@ -27,7 +27,7 @@ namespace {
 class SafetensorsExporter {
  public:
   SafetensorsExporter(Checkpoint& checkpoint, const ExportRequest& request, ExportResult& result)
-      : checkpoint_(checkpoint), request_(request), result_(result), fs_(checkpoint.store().fs()) {}
+      : checkpoint_(checkpoint), request_(request), result_(result), fs_(export_fs(checkpoint)) {}
 
   Status write_file(const std::vector<ExportedTensor>& tensors) {
     const auto order = order_of();

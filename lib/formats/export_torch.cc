@@ -93,7 +93,7 @@ class TorchExporter {
     const bool in_order = is_read_in_order(checkpoint_) && extras_.empty();
     const auto order = in_order ? NewFile::Order::kAppend : NewFile::Order::kPlaced;
     CAIRN_TRY(NewFile file,
-              NewFile::create(checkpoint_.store().fs(), request_.path, request_.force, order));
+              NewFile::create(export_fs(checkpoint_), request_.path, request_.force, order));
     TorchArchive::Writer writer(archive, [&](uint64_t at, ByteSpan bytes) {
       return in_order ? file.append(bytes) : file.write_at(at, bytes);
     });
