@@ -235,8 +235,8 @@ int ncclGetUniqueId(NcclId* id) {
 int ncclCommInitRankConfig(void** made, int ranks, NcclId id, int rank, NcclConfig* config) {
   if (config->magic != 0xcafebeef || config->size < 20) return 4;
   const std::lock_guard lock(mutex);
-  if (rank == faults_now.unable_rank) return 5;
-  auto* communicator = new Communicator;
+  auto made_one = std::make_unique<Communicator>();
+  Communicator* const communicator = made_one.get();
   communicator->rank = rank;
   communicator->ranks = ranks;
   communicator->meeting = FakeMeeting::of(id);
@@ -244,6 +244,8 @@ int ncclCommInitRankConfig(void** made, int ranks, NcclId id, int rank, NcclConf
   communicator->random.seed(std::hash<std::string_view>()(id.bytes.data()) +
                             static_cast<uint64_t>(rank));
   communicator->bring(0, {});
+  if (rank == faults_now.unable_rank) return 3;
+  static_cast<void>(made_one.release());
   communicator->worker = std::thread([communicator] { communicator->work(); });
   ++counts.made;
   *made = communicator;

@@ -19,7 +19,7 @@ struct FakeNcclFaults {
   int error = 0;                ///< of this number
   bool is_in_progress = false;  ///< calls return ncclInProgress at first
   int version = 22304;
-  int unable_rank = -1;  ///< of which no communicator can be made
+  int unable_rank = -1;  ///< which gets no communicator, while the others get theirs
 };
 void fake_nccl_set(const FakeNcclFaults* faults);
 

@@ -114,7 +114,7 @@ TEST_F(OwnCommunicators, TwoRanksOnOneDeviceDoNotAskNccl) {
   EXPECT_EQ(NcclWorld::counts().made, 0);
 }
 
-/// NCCL has an error for one, which the others wait for in vain; or for all, who find nobody.
+/// NCCL has an error for one, while the others make theirs; or all wait for one in vain.
 TEST_F(OwnCommunicators, ThatCannotBeMadeAreAborted) {
   for (const bool is_told : {true, false}) {
     FakeNcclFaults faults;
