@@ -57,6 +57,9 @@ class SinkStaging final : public Staging {
   Result<std::unique_ptr<gpu::Transport>> join(const RankGroup&) override {
     return fail(Code::kBug, "there are no ranks");
   }
+  Result<std::unique_ptr<NewCommunicator>> new_communicator(const RankGroup&) override {
+    return fail(Code::kBug, "there are no ranks");
+  }
   Result<std::unique_ptr<PassedBuckets>> open_buckets(const DeviceChoices&,
                                                       const RankGroup&) override {
     return fail(Code::kBug, "there are no ranks");
