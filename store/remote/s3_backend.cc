@@ -126,7 +126,7 @@ class S3Backend final : public Backend {
   }
   Status abort_upload(const std::string& key, const std::string& upload) override {
     CAIRN_CHECK(check_key(key));
-    return uploads_.abort(key, upload);
+    return uploads_.give_up(key, upload);
   }
   Result<Page<OpenUpload>> list_uploads(const std::string& prefix,
                                         const std::string& from) override {

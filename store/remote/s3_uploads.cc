@@ -182,7 +182,7 @@ WriteResult S3Uploads::complete(const std::string& key, const std::string& uploa
   return write_answer(what, *sent, condition, parse_completed(as_text(sent->response.body)));
 }
 
-Status S3Uploads::abort(const std::string& key, const std::string& upload) const {
+Status S3Uploads::give_up(const std::string& key, const std::string& upload) const {
   const std::string what = "cannot end an upload of " + s3_shown(client_.place(), key);
   S3Request request;
   request.method = "DELETE";

@@ -18,7 +18,7 @@ class S3Uploads {
   Result<std::vector<UploadedPart>> parts(const std::string& key, const std::string& upload) const;
   WriteResult complete(const std::string& key, const std::string& upload,
                        const std::vector<UploadedPart>& parts, const Condition& condition) const;
-  Status abort(const std::string& key, const std::string& upload) const;
+  Status give_up(const std::string& key, const std::string& upload) const;
   Result<Page<OpenUpload>> list(const std::string& prefix, const std::string& from) const;
 
  private:
