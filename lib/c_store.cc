@@ -5,6 +5,7 @@
 
 #include "lib/c_abi.h"
 #include "lib/find_tag.h"
+#include "lib/open_store.h"
 
 using cairn::Code;
 using cairn::fail;
@@ -57,15 +58,17 @@ extern "C" {
 cairn_status cairn_init(const char* folder) {
   return cairn::c_abi::run([&]() -> Status {
     CAIRN_TRY(const std::string path, cairn::c_abi::text_of(folder, "the store's folder"));
-    return cairn::Store::init(cairn::posix_fs(), path, {});
+    return cairn::init_store(path, {});
   });
 }
 
 cairn_status cairn_open(const char* folder, cairn_store** store) {
   return cairn::c_abi::run([&]() -> Status {
     CAIRN_TRY(const std::string path, cairn::c_abi::text_of(folder, "the store's folder"));
-    CAIRN_TRY(auto opened, cairn::Store::open(cairn::posix_fs(), path));
-    *store = new cairn_store{std::move(opened)};
+    CAIRN_TRY(auto opened, cairn::open_store(path));
+    // One pointer to the store keeps what its files are read through.
+    const auto held = std::make_shared<const cairn::OpenStore>(std::move(opened));
+    *store = new cairn_store{{held, &**held}};
     return {};
   });
 }

@@ -66,7 +66,8 @@ typedef struct cairn_store cairn_store;
 /* Makes an empty store in a folder that does not exist or is empty. CAIRN_EXISTS, CAIRN_FAILED
  * where the file system does not do what Cairn needs. */
 cairn_status cairn_init(const char* folder);
-/* CAIRN_NO_STORE, CAIRN_NEWER_FORMAT, CAIRN_CORRUPT. */
+/* A folder, or a URL: https://host/path to be read, s3://bucket/prefix. CAIRN_NO_STORE,
+ * CAIRN_NEWER_FORMAT, CAIRN_CORRUPT; of a URL CAIRN_UNREACHABLE and CAIRN_AUTH too. */
 cairn_status cairn_open(const char* folder, cairn_store** store);
 /* Null is fine. Checkpoints that were opened from it stay usable. */
 void cairn_close(cairn_store* store);

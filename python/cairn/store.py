@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import os
+import re
 
 from . import _into, _library, _loading, _memory, _program, _saving
 from ._checkpoint import Checkpoint
@@ -59,8 +60,17 @@ def _check_choices(into, map_location, rename):
         raise UsageError("rename is {regular expression: replacement}")
 
 
+def _place_of(path):
+    """A folder from the root on, wherever the process goes; a URL as it is."""
+    text = os.fsdecode(path)
+    if re.match("(https?|s3)://", text):
+        return text.rstrip("/")
+    return os.path.abspath(text.removeprefix("file://"))
+
+
 class Store:
-    """A store directory. Tags are given by name, or as Tag.
+    """A store: its folder, or the URL of one to load from (https://, s3://; docs/REMOTES.md). Tags
+    are given by name, or as Tag.
 
     show(), diff(), forget(), gc() and check() take the flags of their commands, with '_' for '-':
     keep_last=5 is --keep-last 5, read_data=True is --read-data. docs/cli has a page for each.
@@ -73,7 +83,7 @@ class Store:
     """
 
     def __init__(self, path, *, create=False):
-        self.path = os.path.abspath(os.fspath(path))
+        self.path = _place_of(os.fspath(path))
         self._handle = ctypes.c_void_p()
         try:
             self._open()

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Loads from a store that lies on a web server."""
+import sys
+import unittest
+from pathlib import Path
+
+import package
+
+if __name__ == "__main__":
+    package.enter("numpy")
+
+import numpy
+
+import cairn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from file_servers import FileServer
+
+
+class RemoteStore(package.StoreTest):
+    def setUp(self):
+        super().setUp()
+        self.local = cairn.Store(self.folder / "store", create=True)
+        generator = numpy.random.default_rng(1)
+        self.state = {"w": generator.standard_normal((300, 200), dtype="float32"),
+                      "n": {"step": 3, "b": generator.integers(0, 9, 50)}}
+        self.local.save("run/1", self.state, step=3)
+        server = FileServer(self.folder / "store")
+        self.addCleanup(server.stop)
+        self.store = cairn.Store(server.url + "/")
+
+    def test_loads_what_a_folder_has(self):
+        loaded = self.store.load("run/@newest")
+        numpy.testing.assert_array_equal(loaded["w"], self.state["w"])
+        numpy.testing.assert_array_equal(loaded["n"]["b"], self.state["n"]["b"])
+        self.assertEqual(loaded["n"]["step"], 3)
+        room = {"w": numpy.zeros((300, 200), "float32")}
+        self.store.load("run/1", into=room)
+        numpy.testing.assert_array_equal(room["w"], self.state["w"])
+
+    def test_a_new_tag_is_seen(self):
+        with self.assertRaises(cairn.NotFoundError):
+            self.store.load("run/2")
+        self.local.save("run/2", {"w": self.state["w"] + 1})
+        numpy.testing.assert_array_equal(self.store.load("run/2")["w"], self.state["w"] + 1)
+
+    def test_what_is_not_there(self):
+        with self.assertRaises(cairn.NoStoreError):
+            cairn.Store(self.store.path + "/packs")
+        with self.assertRaises(cairn.UsageError):
+            self.store.save("run/3", self.state)
+
+
+if __name__ == "__main__":
+    unittest.main()
