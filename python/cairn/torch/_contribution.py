@@ -12,33 +12,42 @@ class Contribution:
     _metadata.attachments_of takes it; tensors: of the whole state, replicas included.
     Errors: what the planner raises, UsageError."""
 
-    def __init__(self, items, planner, rank, roles, metadata):
+    def __init__(self, planner, rank, roles, metadata):
         self.tensors, values = _boxes.state_of(planner)
         self.roles, self._given = _roles.of_save(roles, self.tensors, values, metadata)
         self.boxes, self.attachments, self.told = [], {}, {}
         self._written = []  # (index, bytes)
-        self._rank = rank
-        for item in items:
-            data = planner.resolve_data(item)
-            if item.type == WriteItemType.BYTE_IO:
-                self._take_bytes(item, data.getvalue())
-            else:
-                self._take_tensor(item, data)
+        self._planner, self._rank = planner, rank
 
     def __bool__(self):
         return bool(self.boxes or self.attachments)
 
-    def results(self, part):
-        """DCP's, which tell the coordinator. `part`: the name of that which holds this; or None."""
-        return [WriteResult(index, size, (part, self.told[index.fqn]))
-                for index, size in self._written]
+    def take(self, items):
+        """What the plan has this rank write."""
+        for item in items:
+            data = self._planner.resolve_data(item)
+            if item.type == WriteItemType.BYTE_IO:
+                self._take_bytes(item, data.getvalue())
+            else:
+                self._take_box(item, data)
+                self._written.append((item.index, data.nbytes))
+                self.told[item.index.fqn] = ("tensor", {})
 
-    def _take_tensor(self, item, data):
+    def take_replicas(self, items):
+        """Those tensors that were not taken, as other ranks write them."""
+        taken = {index for index, _ in self._written}
+        for item in items:
+            if item.type != WriteItemType.BYTE_IO and item.index not in taken:
+                self._take_box(item, self._planner.resolve_data(item))
+
+    def results(self):
+        """DCP's, which tell the coordinator."""
+        return [WriteResult(index, size, self.told[index.fqn]) for index, size in self._written]
+
+    def _take_box(self, item, data):
         box = _boxes.box_of(item, data, self._rank, self._given)
         if box is not None:
             self.boxes.append(box)
-        self._written.append((item.index, data.nbytes))
-        self.told[item.index.fqn] = ("tensor", {})
 
     def _take_bytes(self, item, data):
         key = item.index.fqn

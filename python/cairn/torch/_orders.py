@@ -21,6 +21,8 @@ class Orders:
     rank: int  # number of the plan
     leaves: list = ()  # items of the plan that other ranks write instead,
     takes: list = ()  # and those of other plans that this one writes
+    talk: object = None  # what the talk of the first ranks of the job is called; None: there is none
+    ranks: int = 1  # how many these are
 
     def items_of(self, plan):
         """What this rank writes."""

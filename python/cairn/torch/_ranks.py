@@ -106,6 +106,13 @@ class Ranks:
         return cls(dist.get_rank(group), len(labels), store, name=name, labels=labels,
                    timeout=timeout, numbers=_numbers_of(store, name))
 
+    @classmethod
+    def first(cls, size, name, timeout=TIMEOUT):
+        """The first ones of the job, of which this process is, without a group; they talk under a name
+        that is nobody else's. Errors: UsageError where there is no store."""
+        check_timeout(timeout)
+        return cls(dist.get_rank(), size, _job_store(), name=f"cairn/{name}", timeout=timeout)
+
     def __repr__(self):
         return f"cairn.torch.Ranks({self.rank} of {self.size})"
 
@@ -178,6 +185,15 @@ class Ranks:
             if self.ended.wait(min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)):
                 raise CancelledError(f"{self.named([self.rank])} no longer waits for the others")
         return True
+
+
+def can_talk():
+    """Whether the job has a store to talk through."""
+    try:
+        _job_store()
+    except UsageError:
+        return False
+    return True
 
 
 def job_name(group=None):

@@ -1,8 +1,41 @@
 """What the library has the ranks of a save tell each other: which bytes they hold, by digests."""
 
-from .. import _rank_group
+import contextlib
+
+from .. import _rank_group, _saving
 from ..errors import CancelledError, UnreachableError, error_of
+from . import _outcomes
 from ._exchange import VALUE_BYTES
+
+
+def part_of_shared(store, exchange, request, boxes, base_boxes=()):
+    """A part of which others may store what this rank holds too. To be called within
+    failures_told()."""
+    group = group_of(exchange, request.watch)
+    try:
+        return _saving.Part(store, request, boxes, base_boxes, group)
+    except Exception as error:
+        raise group.failed or error from error
+
+
+@contextlib.contextmanager
+def failures_told(exchange):
+    """What fails on this rank before all know who stores what, the others hear instead of waiting."""
+    try:
+        yield
+    except BaseException as error:
+        told = _outcomes.told(error)["error"]
+        if not _outcomes.names_rank(told[1]):
+            exchange.tell_failed(told)
+        raise
+
+
+def look_for_failed(exchange):
+    """Errors: that of the first rank that could not go on, with its number."""
+    failed = exchange.find_failed()
+    if failed is not None:
+        rank, number, message, hint = failed
+        raise error_of(number, f"{exchange.ranks.named([rank])}: {message}", hint)
 
 
 def group_of(exchange, watch):
@@ -43,8 +76,4 @@ class _SaveTalk:
     def _look(self):
         if self._watch.is_stopped:
             raise CancelledError("the save was stopped")
-        failed = self._exchange.find_failed()
-        if failed is not None:
-            rank, number, message, hint = failed
-            named = self._exchange.ranks.named([rank])
-            raise error_of(number, f"{named}: {message}", hint)
+        look_for_failed(self._exchange)

@@ -170,7 +170,8 @@ def save(store, exchange, request, boxes, base_boxes=(), structure=None, by_dige
         own = dataclasses.replace(request, attachments={})
         with exchange.working(request.watch.progress):
             if by_digest:
-                part = _part_of_shared(store, exchange, own, boxes, base_boxes)
+                with _save_talk.failures_told(exchange):
+                    part = _save_talk.part_of_shared(store, exchange, own, boxes, base_boxes)
             else:
                 part = _saving.Part(store, own, boxes, base_boxes)
         return {"part": part.name, "structure": structure and vars(structure)}
@@ -186,21 +187,6 @@ def save(store, exchange, request, boxes, base_boxes=(), structure=None, by_dige
             part.end(remove=is_unused)
     _outcomes.raise_failed(failed, answer)
     return answer["result"]
-
-
-def _part_of_shared(store, exchange, request, boxes, base_boxes):
-    """A part of which others may store what this rank holds too. When one fails before all know
-    who stores what, the others hear it instead of waiting."""
-    group = _save_talk.group_of(exchange, request.watch)
-    try:
-        return _saving.Part(store, request, boxes, base_boxes, group)
-    except BaseException as error:
-        was_interrupted = not isinstance(error, Exception)
-        reason = error if was_interrupted else group.failed or error
-        told = _outcomes.told(reason)["error"]
-        if not _outcomes.names_rank(told[1]):
-            exchange.tell_failed(told)
-        raise reason from error
 
 
 def withdraw(exchange, error, by_digest=False):

@@ -1,10 +1,12 @@
 """torch.distributed.checkpoint saves to a store.
 
 One save, as DCP calls it: all ranks reset() and plan; the coordinator looks at all plans
-(prepare_global_plan) and tells each rank what to compare with; each rank stores its boxes
-(write_data); the coordinator commits (finish). Until then there is no tag.
+(prepare_global_plan) and tells each rank what to compare with; each rank stores its boxes, or, where
+replicas lie on devices, those that all agree on by digests (write_data, _writer_talk.py); the
+coordinator commits (finish). Until then there is no tag.
 """
 
+import contextlib
 import dataclasses
 import uuid
 
@@ -15,15 +17,16 @@ from torch.futures import Future
 
 from .. import _collector, _devices, _saving
 from ..errors import UsageError
-from . import _agreement, _dealing, _metadata, _orders, _ranks, _tripwires
+from . import _agreement, _dealing, _metadata, _orders, _ranks, _tripwires, _writer_talk
 from ._contribution import Contribution
 from ._job import step_of
 from ._meeting import Meeting
 from ._place import Place, Placed
 
 
-class _Seals(WriteResult):
-    """A result beside those of the plan: what the coordinator compares replicas by."""
+class _Aside(WriteResult):
+    """A result beside those of the plan, one of each rank: the name of its part, or None, and what
+    the coordinator compares replicas by."""
 
 
 class StorageWriter(Placed, dcp.StorageWriter):
@@ -38,8 +41,9 @@ class StorageWriter(Placed, dcp.StorageWriter):
     a byte is written.
     step: of the tag; None: the number of a name that ends in "step-100".
     metadata, roles, effort, pin, compare_replicas: as in Store.save.
-    group, timeout: for use_collectives=False: the process group of the save (None: the whole job)
-    and for how many seconds its ranks wait for each other.
+    timeout: for how many seconds ranks wait for each other, where they talk past DCP: about
+    replicas on devices, and with use_collectives=False.
+    group: for use_collectives=False: the process group of the save (None: the whole job).
     Threads: one save at a time. Pickles, without the group, and without a save under way.
     """
 
@@ -56,14 +60,15 @@ class StorageWriter(Placed, dcp.StorageWriter):
         self._group, self._timeout = group, timeout
         self._meeting = None
         self._orders = None
+        self._local_plan = None
         self._part = None
         self._own = None
         self._seals = {}
         self._told_roles = "auto"
 
     def __getstate__(self):
-        return self.__dict__ | {"_group": None, "_orders": None, "_part": None, "_own": None,
-                                "_seals": {}}
+        return self.__dict__ | {"_group": None, "_orders": None, "_local_plan": None, "_part": None,
+                                "_own": None, "_seals": {}}
 
     def reset(self, checkpoint_id=None):
         self._end()
@@ -81,7 +86,12 @@ class StorageWriter(Placed, dcp.StorageWriter):
         self._place.create = is_coordinator and self._meeting is None
 
     def prepare_local_plan(self, plan):
-        brought = _agreement.Brought(_agreement.forms_of(plan), _dealing.boxes_of(plan))
+        self._local_plan = plan
+        _agreement.expect()
+        may_talk = self._meeting is None
+        brought = _agreement.Brought(
+            _agreement.forms_of(plan), _dealing.boxes_of(plan),
+            _writer_talk.rank_that_may_talk(self.compare_replicas) if may_talk else None)
         return dataclasses.replace(plan, storage_data=brought)
 
     def prepare_global_plan(self, plans):
@@ -91,37 +101,63 @@ class StorageWriter(Placed, dcp.StorageWriter):
         tag = self._place.tag
         base = _saving.base_of(self._place.store, tag)
         ranks = range(len(plans)) if self._meeting is None else [self._meeting.rank]
-        orders = [_orders.Orders(tag, base, self._step(), rank, *change)
+        talk = f"dcp/{self._save_id}" if _agreement.are_first_ranks(len(plans)) else None
+        orders = [_orders.Orders(tag, base, self._step(), rank, *change, talk, len(plans))
                   for rank, change in zip(ranks, changes)]
         _orders.note(orders[0])  # where there is but this process, nothing is sent
         return [dataclasses.replace(plan, storage_data=order)
                 for plan, order in zip(plans, orders)]
 
     def write_data(self, plan, planner):
-        _devices.refuse_capture()
         self._orders = _orders.take() or plan.storage_data
+        with contextlib.ExitStack() as during_talk:
+            talk = None
+            if self._orders.talk is not None:
+                talk = _writer_talk.Talk(self._orders, self._timeout)
+                during_talk.enter_context(talk.entered())
+            self._check()
+            own, is_by_digest = self._brought(plan, planner, talk)
+            if is_by_digest:
+                self._part = talk.part(self._place.store,
+                                       self._request(own.attachments, roles=own.roles), own.boxes)
+        if self._meeting is not None:
+            self._own = own  # what it is called follows from the metadata, which comes next
+        elif own and not is_by_digest:
+            self._store(own, own.attachments)
+        done = Future()
+        done.set_result([*own.results(), self._aside(own.tensors, is_by_digest)])
+        return done
+
+    def _check(self):
+        _devices.refuse_capture()
         if self._orders.tag != self._place.tag:
             raise UsageError(f"this rank saves '{self._place.tag}', the coordinator "
                              f"'{self._orders.tag}'")
-        with _collector.paused():
-            own = Contribution(self._orders.items_of(plan), planner, self._orders.rank,
-                               self.roles, self.metadata)
-        self._told_roles = own.roles
-        if self._meeting is not None:
-            self._own = own  # what it is called follows from the metadata, which comes next
-        elif own:
-            self._store(own, own.attachments)
-        done = Future()
-        done.set_result([*own.results(self._part and self._part.name), self._sealed(own.tensors)])
-        return done
 
-    def _sealed(self, tensors):
+    def _brought(self, plan, planner, talk):
+        """This rank's Contribution, and whether it has all that this rank holds, for digests to tell
+        who stores what."""
+        with _collector.paused():
+            own = Contribution(planner, self._orders.rank, self.roles, self.metadata)
+        self._told_roles = own.roles
+        held = _writer_talk.held_by(self._local_plan, planner)
+        is_by_digest = talk is not None and talk.is_by_digest(own.tensors, held,
+                                                              self.compare_replicas)
+        with _collector.paused():
+            own.take(plan.items if is_by_digest else self._orders.items_of(plan))
+            if is_by_digest:
+                own.take_replicas(held)
+        return own, is_by_digest
+
+    def _aside(self, tensors, is_by_digest):
         turn = _tripwires.turn_of(self._orders.tag, self._orders.step)
-        # Where ranks do not talk, each stores all its replicas: they are compared by what is stored.
-        choice = self.compare_replicas if self._meeting is None else "none"
-        self._seals = _tripwires.seals(tensors, turn, choice)
+        # What is digested anyway is compared whole. Where ranks do not talk, each stores all its
+        # replicas: they are compared by what is stored.
+        is_compared = is_by_digest or self._meeting is not None
+        self._seals = _tripwires.seals(tensors, turn,
+                                       "none" if is_compared else self.compare_replicas)
         told = {label: seal.digests for label, seal in self._seals.items()}
-        return _Seals(MetadataIndex(""), 0, told)
+        return _Aside(MetadataIndex(""), 0, (self._part and self._part.name, told))
 
     def _store(self, own, attachments):
         self._part = _saving.Part(self._place.store,
@@ -142,15 +178,15 @@ class StorageWriter(Placed, dcp.StorageWriter):
         self._end()
 
     def _unite(self, metadata, results):
-        seals = [next((result.storage_data for result in each if isinstance(result, _Seals)), {})
-                 for each in results]
+        asides = [result.storage_data for each in results for result in each
+                  if isinstance(result, _Aside)]
+        told = {result.index.fqn: result.storage_data for each in results for result in each
+                if not isinstance(result, _Aside)}
         names = {label: seal.names for label, seal in self._seals.items()}
-        results = [result for each in results for result in each if not isinstance(result, _Seals)]
-        told = {result.index.fqn: result.storage_data[1] for result in results}
-        parts = dict.fromkeys(result.storage_data[0] for result in results)
-        request = self._request(_metadata.attachments_of(metadata, told), **self._facts(),
-                                parts=tuple(part for part in parts if part is not None),
-                                warnings=_tripwires.differences(seals, names, _ranks.named))
+        request = self._request(
+            _metadata.attachments_of(metadata, told), **self._facts(),
+            parts=tuple(part for part, _ in asides if part is not None),
+            warnings=_tripwires.differences([seals for _, seals in asides], names, _ranks.named))
         _saving.save(self._place.store, request, ())
 
     def _meet(self, metadata):
@@ -166,7 +202,7 @@ class StorageWriter(Placed, dcp.StorageWriter):
         """The tag is there, or was given up: what this rank has stored needs no protection."""
         if self._part is not None:
             self._part.end()
-        self._part = self._orders = self._own = None
+        self._part = self._orders = self._local_plan = self._own = None
         self._seals = {}
 
     def _step(self):
