@@ -8,10 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from chain_store import series
-from file_servers import BucketServer, FileServer, has_bucket_server
+from environment import lacks
+from file_servers import BUCKET_SERVER, BucketServer, FileServer
 from program import Program, memory_folder, noise, read_safetensors, write_safetensors
 
 PROGRAM = ""
+NO_BUCKETS = lacks(*BUCKET_SERVER)
 
 
 class Remote(unittest.TestCase):
@@ -94,7 +96,7 @@ class WebServer(Remote):
         self.assertEqual(there.run("ls", "-q").stdout, "")
 
 
-@unittest.skipUnless(has_bucket_server(), "no moto here")
+@unittest.skipIf(NO_BUCKETS, NO_BUCKETS or "")
 class Bucket(Remote):
     @classmethod
     def setUpClass(cls):

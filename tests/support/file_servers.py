@@ -1,11 +1,13 @@
 """Servers that hold a store's files, each on a port of the loopback that the system chooses."""
 import functools
 import http.server
-import importlib.util
 import subprocess
 import sys
 import threading
 import urllib.request
+
+
+BUCKET_SERVER = ("moto", "flask", "flask_cors")
 
 
 class FileServer:
@@ -29,12 +31,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def has_bucket_server():
-    return all(importlib.util.find_spec(name) for name in ("moto", "flask", "boto3"))
-
-
 class BucketServer:
-    """moto's S3, with one bucket that is called `bucket`. `environment`: how clients find it."""
+    """moto's S3 (packages BUCKET_SERVER), with one bucket that is called `bucket`. `environment`: how clients find it."""
 
     def __init__(self):
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
