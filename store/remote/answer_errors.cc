@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/utf8.h"
+
 namespace cairn::remote {
 
 static std::string_view status_name(int status) {
@@ -58,6 +60,15 @@ static std::string_view status_name(int status) {
 std::string status_text(int status) {
   const std::string_view name = status_name(status);
   return name.empty() ? fmt::format("status {}", status) : fmt::format("{} {}", status, name);
+}
+
+std::string shown_long(std::string_view bytes) {
+  constexpr size_t kPiece = 60;  // that shown() does not cut
+  std::string text;
+  for (size_t begin = 0; begin < bytes.size() && begin < 3 * kPiece; begin += kPiece) {
+    text += shown(bytes.substr(begin, kPiece));
+  }
+  return bytes.size() > 3 * kPiece ? text + "..." : text;
 }
 
 static Code code_of_status(int status) {

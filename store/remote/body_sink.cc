@@ -130,7 +130,7 @@ BodySink::Taken BodySink::take(ByteSpan bytes) {
   }
   const uint64_t most = success_ ? request_.body_max : kErrorBytes;
   if (success_ && bytes.size() > most - body_->size()) {
-    refuse(HttpTrouble::kRefused, fmt::format("the answer has more than {} bytes", most));
+    refuse(HttpTrouble::kTooLong, fmt::format("it has more than {} bytes", most));
     return Taken::kRefused;
   }
   append_bytes(*body_, bytes.first(std::min<uint64_t>(bytes.size(), most - body_->size())));

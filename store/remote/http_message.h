@@ -54,7 +54,8 @@ enum class HttpTrouble : uint8_t {
   kLost,       ///< the connection broke
   kShort,      ///< the body is not as long as the server said
   kMalformed,  ///< an answer that makes no sense; another may
-  kRefused,    ///< an answer that is not accepted: too large, a forbidden redirect, a coded range
+  kRefused,    ///< an answer that is not accepted: a forbidden redirect, a coded range
+  kTooLong,    ///< the body of a success has more than body_max
   kStopped,    ///< by the caller's flag
   kLocal,      ///< this process cannot: memory, a fork
 };

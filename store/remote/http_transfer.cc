@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/memory_guard.h"
-#include "base/utf8.h"
+#include "store/remote/answer_errors.h"
 
 namespace cairn::remote {
 
@@ -249,7 +249,7 @@ HttpFailure HttpTransfer::failure(CURLcode code) const {
   curl_.easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   curl_.easy_getinfo(easy_, CURLINFO_REQUEST_SIZE, &request_bytes);
   const char* said = error_[0] != 0 ? error_.data() : curl_.easy_strerror(code);
-  return {trouble_of(code, os_error), cairn::shown(said), request_bytes != 0, sink_->range_bytes()};
+  return {trouble_of(code, os_error), shown_long(said), request_bytes != 0, sink_->range_bytes()};
 }
 
 HttpResult HttpTransfer::outcome(CURLcode code) {

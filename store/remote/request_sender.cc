@@ -97,6 +97,8 @@ static Code code_of(const HttpResult& result) {
   switch (result.error().trouble) {
     case HttpTrouble::kStopped:
       return Code::kCancelled;
+    case HttpTrouble::kTooLong:
+      return Code::kCorrupt;
     case HttpTrouble::kLocal:
     case HttpTrouble::kRefused:
     case HttpTrouble::kMalformed:
@@ -122,6 +124,7 @@ static std::string hint_of(const HttpResult& result) {
     case HttpTrouble::kTls:
       return "for a server with certificates of your own, name them in CURL_CA_BUNDLE";
     case HttpTrouble::kRefused:
+    case HttpTrouble::kTooLong:
     case HttpTrouble::kTimeout:
     case HttpTrouble::kLost:
     case HttpTrouble::kShort:

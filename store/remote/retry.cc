@@ -90,6 +90,7 @@ static Worth worth_of_trouble(HttpTrouble trouble) {
       return Worth::kTry;
     case HttpTrouble::kTls:
     case HttpTrouble::kRefused:
+    case HttpTrouble::kTooLong:
     case HttpTrouble::kStopped:
     case HttpTrouble::kLocal:
       return Worth::kNothing;

@@ -7,6 +7,7 @@
 
 #include "base/base64.h"
 #include "base/utf8.h"
+#include "store/remote/answer_errors.h"
 #include "store/remote/http_date.h"
 #include "store/remote/url.h"
 #include "store/remote/xml_reader.h"
@@ -93,12 +94,7 @@ std::optional<S3Trouble> parse_s3_trouble(std::string_view text) {
   S3Trouble trouble;
   const auto take = [&](const Leaf& leaf) {
     if (leaf.name == "Code") trouble.code = shown(leaf.text);
-    if (leaf.name == "Message") {
-      const bool is_long = leaf.text.size() > 60;
-      trouble.message = shown(leaf.text.substr(0, 60)) +
-                        (is_long ? shown(leaf.text.substr(60, 60)) : "") +
-                        (leaf.text.size() > 120 ? shown(leaf.text.substr(120)) : "");
-    }
+    if (leaf.name == "Message") trouble.message = shown_long(leaf.text);
   };
   // What the document holds besides, a server may have cut.
   const Status walked = walk(text, "Error", take, [](std::string_view) {});

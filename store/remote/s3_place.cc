@@ -7,7 +7,8 @@
 namespace cairn::remote {
 
 std::string S3Place::name() const {
-  return cairn::shown(fmt::format("s3://{}{}{}", bucket, prefix.empty() ? "" : "/", prefix));
+  return fmt::format("s3://{}{}{}", bucket, prefix.empty() ? "" : "/",
+                     percent_encode(prefix, true));
 }
 
 std::string S3Place::full_key(const std::string& key) const {

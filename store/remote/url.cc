@@ -28,7 +28,10 @@ std::string Url::authority() const {
 }
 
 std::string Url::shown() const {
-  return cairn::shown(fmt::format("{}://{}{}", scheme, authority(), path));
+  std::string text = fmt::format("{}://{}", scheme, authority());
+  for (const char c : path)
+    text += c >= 0x20 && c < 0x7f ? std::string(1, c) : percent_encode({&c, 1});
+  return text;
 }
 
 std::string Url::text() const {
