@@ -15,7 +15,7 @@ class FileServer:
 
     def __init__(self, folder):
         handler = functools.partial(_Quiet, directory=str(folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -24,6 +24,11 @@ class FileServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """Clients go when they have what they want."""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
