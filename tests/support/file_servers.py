@@ -20,6 +20,10 @@ class FileServer:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
+    def use_tls(self, context):
+        """From the next connection on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
     def stop(self):
         self._server.shutdown()
         self._server.server_close()
