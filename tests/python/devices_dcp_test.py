@@ -210,8 +210,8 @@ class DcpTest(package.StoreTest):
         self.assertEqual(sum(sum(told["given"][2:-1]) for told in results), STATE_BYTES)
         tags = {tag.tag: tag for tag in self.store.tags()}
         self.assertEqual([tags[f"{name}/step-3"].new_bytes for name in "abd"], [STATE_BYTES] * 3)
-        self.assertEqual({tags[f"{name}/step-3"].manifest for name in "abcd"},
-                         {tags["a/step-3"].manifest}, "what most have is stored")
+        self.assertEqual({tags[f"{name}/step-3"].manifest for name in "abc"},
+                         {tags["a/step-3"].manifest})
         self.assertTrue(same(self.store.load("d/step-3"), a_state()))
         self.assertTrue(self.store.check(read_data=True)["ok"])
 
