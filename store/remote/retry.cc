@@ -131,6 +131,7 @@ std::optional<Milliseconds> RetryLoop::next_pause(const Verdict& verdict, int tr
 
 bool Throttle::enter(const std::atomic<bool>* stop) {
   std::unique_lock lock(mutex_);
+  if (stop != nullptr && stop->load()) return false;
   while (inside_ >= limit_) {
     if (stop != nullptr && stop->load()) return false;
     if (stop == nullptr) freed_.wait(lock);

@@ -23,8 +23,10 @@ struct Leaf {
 };
 
 /// Calls `take` for each element without elements, `end` for the end of each that has some.
+/// `alias`: what some servers call the root.
 template <class Take, class End>
-Status walk(std::string_view text, std::string_view root, const Take& take, const End& end) {
+Status walk(std::string_view text, std::string_view root, const Take& take, const End& end,
+            std::string_view alias = {}) {
   XmlReader reader(text);
   std::vector<std::string_view> path;
   std::string content;
@@ -35,7 +37,7 @@ Status walk(std::string_view text, std::string_view root, const Take& take, cons
     if (event == XmlEvent::kText) content += reader.text();
     if (event == XmlEvent::kBegin) {
       path.push_back(reader.name());
-      if (path.size() == 1 && path[0] != root) {
+      if (path.size() == 1 && path[0] != root && path[0] != alias) {
         return fail(Code::kFailed,
                     fmt::format("the answer is <{}>, not <{}>", shown(path[0]), root));
       }
@@ -158,11 +160,14 @@ Result<Page<UploadedPart>> parse_part_list(std::string_view text) {
     if (leaf.name == "ETag") part.version = leaf.text;
     if (leaf.name == "ChecksumCRC32") part.crc32 = parse_crc32(leaf.text);
   };
-  CAIRN_CHECK(walk(text, "ListPartsResult", take, [&](std::string_view name) {
-    if (name != "Part") return;
-    page.items.push_back(std::move(part));
-    part = {};
-  }));
+  CAIRN_CHECK(walk(
+      text, "ListPartsResult", take,
+      [&](std::string_view name) {
+        if (name != "Part") return;
+        page.items.push_back(std::move(part));
+        part = {};
+      },
+      "ListPartsResponse"));
   if (is_cut) page.next = marker;
   return page;
 }

@@ -8,7 +8,6 @@ import sys
 import threading
 import urllib.request
 
-
 BUCKET_SERVER = ("moto", "flask", "flask_cors")
 _COUNTING = threading.Lock()
 
@@ -20,7 +19,7 @@ class FileServer:
     def __init__(self, folder, ranges=False):
         kind = _Ranges if ranges else _Quiet
         handler = functools.partial(kind, directory=str(folder))
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -30,10 +29,14 @@ class FileServer:
         self._server.server_close()
         self._thread.join()
 
-
     @property
     def sent_bytes(self):
         return getattr(self._server, "sent_bytes", 0)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """Clients go when they have what they want."""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
