@@ -68,12 +68,15 @@ TEST(Parse, KeyValues) {
   EXPECT_FALSE(parse_key_value("a").has_value());
 }
 
-TEST(Parse, StoresAreFolders) {
+TEST(Parse, StoresAreFoldersOrUrls) {
   EXPECT_EQ(parse_store("/data/store").value(), "/data/store");
   EXPECT_EQ(parse_store("file:///data/store").value(), "/data/store");
   EXPECT_EQ(parse_store("data/x://y").value(), "data/x://y");
   EXPECT_EQ(parse_store("").value(), "");
-  for (const char* text : {"s3://bucket/x", "https://host/x", "://"}) {
+  for (const char* text : {"s3://bucket/x", "https://host/x"}) {
+    EXPECT_EQ(parse_store(text).value(), text);
+  }
+  for (const char* text : {"gopher://host/x", "://"}) {
     EXPECT_EQ(parse_store(text).error().code, Code::kUsage) << text;
   }
 }

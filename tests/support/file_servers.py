@@ -1,20 +1,24 @@
 """Servers that hold a store's files, each on a port of the loopback that the system chooses."""
 import functools
 import http.server
+import os
+import re
 import subprocess
 import sys
 import threading
 import urllib.request
 
-
 BUCKET_SERVER = ("moto", "flask", "flask_cors")
+_COUNTING = threading.Lock()
 
 
 class FileServer:
-    """Python's own: a folder's files, no ranges and no listing that a program could read."""
+    """Python's own: a folder's files, no listing that a program could read, and ranges if asked
+    for. sent_bytes: of bodies."""
 
-    def __init__(self, folder):
-        handler = functools.partial(_Quiet, directory=str(folder))
+    def __init__(self, folder, ranges=False):
+        kind = _Ranges if ranges else _Quiet
+        handler = functools.partial(kind, directory=str(folder))
         self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -29,6 +33,10 @@ class FileServer:
         self._server.server_close()
         self._thread.join()
 
+    @property
+    def sent_bytes(self):
+        return getattr(self._server, "sent_bytes", 0)
+
 
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *_):
@@ -36,8 +44,43 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def log_message(self, *_):
         pass
+
+
+class _Ranges(_Quiet):
+    """`bytes=a-b` of a file, as programs ask for it."""
+
+    def do_GET(self):
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        path = self.translate_path(self.path)
+        if asked is None or not os.path.isfile(path):
+            super().do_GET()
+            return
+        size = os.path.getsize(path)
+        begin, end = int(asked[1]), min(int(asked[2]) + 1, size)
+        self.send_response(206 if begin < size else 416)
+        self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{size}" if begin < size
+                         else f"bytes */{size}")
+        self.send_header("Content-Length", str(max(0, end - begin)))
+        self.end_headers()
+        with open(path, "rb") as file:
+            file.seek(begin)
+            left = end - begin
+            while left > 0:
+                part = file.read(min(left, 1 << 16))
+                self.wfile.write(part)
+                left -= len(part)
+                with _COUNTING:
+                    self.server.sent_bytes = getattr(self.server, "sent_bytes", 0) + len(part)
+
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:  # a client that was killed
+            pass
 
 
 class BucketServer:

@@ -22,7 +22,8 @@ def rank_that_may_talk(compare):
 
 class Talk:
     """One that the coordinator's orders tell of. All ranks of the save enter it, and leave it when
-    they have stored their parts: what fails on one of them meanwhile, all hear."""
+    they have stored their parts: what fails on one of them meanwhile, all hear. That word stays in
+    the job's store, as DCP tells nobody when all have left."""
 
     def __init__(self, orders, timeout):
         self._exchange = Exchange(_ranks.Ranks.first(orders.ranks, orders.talk, timeout), "save")
