@@ -203,7 +203,7 @@ class Bucket(Faults):
 
     def test_what_pushes_survive(self):
         for rules in ("* * %4 drop\n* * %5 status 500\n* * %6 error 503 SlowDown\n* * %9 truncate 20",
-                      "PUT root * lose\nPUT packs %3 lose\n* * * delay 3",
+                      "PUT root %2 lose\nPUT packs %3 lose\n* * * delay 3",
                       "PUT root 1-2 error 409 ConditionalRequestConflict\nPUT packs * repeat",
                       "PUT root * repeat"):
             with self.subTest(rules):
