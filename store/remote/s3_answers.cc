@@ -189,7 +189,11 @@ Result<std::string> parse_upload_id(std::string_view text) {
 }
 
 Result<std::string> parse_completed(std::string_view text) {
-  return parse_one(text, "CompleteMultipartUploadResult", "ETag");
+  auto completed = parse_one(text, "CompleteMultipartUploadResult", "ETag");
+  if (completed) return completed;
+  // As some servers call it.
+  auto named = parse_one(text, "CompleteMultipartUploadResponse", "ETag");
+  return named ? named : completed;
 }
 
 std::string format_crc32(uint32_t crc) {
