@@ -42,6 +42,11 @@ Status write_new_file(Fs& fs, const std::string& path, ByteSpan data) {
   return fs.sync_folder(parent_folder(path));
 }
 
+Status sync_in_folder(Fs& fs, const std::string& path) {
+  CAIRN_CHECK(fs.sync_folder(parent_folder(path)));
+  return fs.sync_folder(parent_folder(parent_folder(path)));
+}
+
 Status replace_file(Fs& fs, const std::string& path, const std::string& temporary, ByteSpan data) {
   CAIRN_CHECK(create_and_sync(fs, temporary, data));
   CAIRN_CHECK(fs.rename(temporary, path));

@@ -176,6 +176,9 @@ auto make_in_folder(Fs& fs, const std::string& path, const Make& make) -> declty
     if (made || made.error().code != Code::kNotFound || attempt == kAttempts) return made;
   }
 }
+/// Makes the name durable of a file that make_in_folder() has made, and that of its folder: whoever
+/// made the folder may have died before it was.
+Status sync_in_folder(Fs& fs, const std::string& path);
 std::string join_path(const std::string& folder, const std::string& name);
 
 }  // namespace cairn

@@ -1,6 +1,4 @@
 // `cairn pull`: tags come from another store, only what is missing here.
-#include <fmt/format.h>
-
 #include "cli/lazy_look_up.h"
 #include "cli/transfer_run.h"
 #include "lib/open_store.h"
@@ -11,10 +9,8 @@ int cmd_pull(const Context& context, const PullOptions& options) {
   Output& output = context.output;
   const auto from = open_store(options.url);
   if (!from) return output.fail(from.error());
-  bool was_made = false;
-  const auto to = open_or_make_store(context.store, (*from)->config(), was_made);
+  const auto to = open_destination(context, context.store, **from);
   if (!to) return output.fail(to.error());
-  if (was_made) output.note(fmt::format("made an empty store in '{}'", context.store));
   return run_transfer(context, **from, **to, options, {"pull", "pulled"},
                       lazy_look_up(output, context.store, "pulling"));
 }

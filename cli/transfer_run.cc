@@ -153,6 +153,14 @@ class Run {
 
 }  // namespace
 
+Result<OpenStore> open_destination(const Context& context, const std::string& place,
+                                   const Store& from) {
+  bool was_made = false;
+  CAIRN_TRY(OpenStore to, open_or_make_store(place, from.config(), was_made));
+  if (was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
+  return to;
+}
+
 int run_transfer(const Context& context, const Store& from, const Store& to,
                  const TransferOptions& options, const TransferWords& words,
                  const LookUp& look_up) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "lib/open_store.h"
 #include "lib/transfer/transfer.h"
 
 namespace cairn {
@@ -13,6 +14,10 @@ struct TransferWords {
   std::string title;  ///< "pull"
   std::string done;   ///< "pulled"
 };
+
+/// The store that tags go to; where there is none, one like `from` is made, and a note says so.
+Result<OpenStore> open_destination(const Context& context, const std::string& place,
+                                   const Store& from);
 
 /// Moves the tags that `options` names, oldest first, prints what was done, and returns the exit
 /// status. `look_up`: of the destination; optional.

@@ -63,8 +63,8 @@ void cairn_free(char* text);
 /* An open store. */
 typedef struct cairn_store cairn_store;
 
-/* Makes an empty store in a folder that does not exist or is empty. CAIRN_EXISTS, CAIRN_FAILED
- * where the file system does not do what Cairn needs. */
+/* Makes an empty store in a folder that does not exist or is empty, or at s3://bucket/prefix.
+ * CAIRN_EXISTS, CAIRN_FAILED where the file system or the bucket does not do what Cairn needs. */
 cairn_status cairn_init(const char* folder);
 /* A folder, or a URL: https://host/path to be read, s3://bucket/prefix. CAIRN_NO_STORE,
  * CAIRN_NEWER_FORMAT, CAIRN_CORRUPT; of a URL CAIRN_UNREACHABLE and CAIRN_AUTH too. */

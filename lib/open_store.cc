@@ -7,16 +7,6 @@
 
 namespace cairn {
 
-static constexpr std::string_view kFileScheme = "file://";
-
-bool is_remote(const std::string& place) { return remote::is_remote_url(place); }
-
-std::string folder_of(const std::string& place) {
-  if (!place.starts_with(kFileScheme)) return place;
-  const std::string path = place.substr(kFileScheme.size());
-  return path.starts_with("localhost/") ? path.substr(std::string_view("localhost").size()) : path;
-}
-
 /// How the store is called in messages and its files by their paths.
 static Result<std::string> root_of(const std::string& place) {
   CAIRN_TRY(const remote::Url url, remote::parse_url(place));

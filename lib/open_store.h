@@ -23,10 +23,8 @@ class OpenStore {
   std::unique_ptr<Store> store_;
 };
 
-/// Whether the words are a URL of files that lie elsewhere: not a folder's, and not `file://`.
-bool is_remote(const std::string& place);
-/// The folder that a `file://` URL names; others as they are.
-std::string folder_of(const std::string& place);
+using remote::folder_of;
+using remote::is_remote;
 
 /// Errors: as Store::open; kUsage for a URL of a scheme that is not known; those of the remote.
 Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptions& options = {});

@@ -20,8 +20,7 @@ Result<uint64_t> adopt_pack(const Store& store, const FileId& left, const FileId
   CAIRN_CHECK(open->write_at(0, encode_pack_header(FileKind::kPack, file)));
   CAIRN_CHECK(open->write_at(table_offset, footer));
   CAIRN_CHECK(open->sync());
-  CAIRN_CHECK(fs.sync_folder(parent_folder(path)));
-  CAIRN_CHECK(fs.sync_folder(parent_folder(parent_folder(path))));
+  CAIRN_CHECK(sync_in_folder(fs, path));
   return table_offset + footer.size();
 }
 

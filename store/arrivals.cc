@@ -49,7 +49,8 @@ static Arrival take_arrival(WireReader& reader) {
 }
 
 static Bytes encode_header(const Origin& origin) {
-  Bytes header(kMagic.begin(), kMagic.end());
+  Bytes header;
+  append_bytes(header, as_bytes(kMagic));
   header.insert(header.end(), origin.store_id.bytes.begin(), origin.store_id.bytes.end());
   header.insert(header.end(), origin.manifest.bytes.begin(), origin.manifest.bytes.end());
   return header;
@@ -146,10 +147,9 @@ Result<std::vector<LeftArrivals>> find_left_arrivals(const Store& store, const O
     const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
     if (!bytes || bytes->size() < kHeaderBytes) continue;
     if (!std::equal(header.begin(), header.end(), bytes->begin())) continue;
-    CAIRN_TRY(const bool is_dead_now, is_dead(store, journal.session));
-    if (!journal.is_left && !is_dead_now) continue;
     if (!journal.is_left) {
-      // Should it live after all, its commit is refused from now on (docs/PROTOCOL.md, S7 b).
+      CAIRN_TRY(const bool is_over, is_dead(store, journal.session));
+      if (!is_over) continue;
       CAIRN_CHECK(store.fs().remove(lease_path(store.path(), journal.session)));
       CAIRN_CHECK(store.fs().sync_folder(join_path(store.path(), "sessions")));
     }

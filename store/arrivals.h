@@ -57,12 +57,14 @@ class ArrivalJournal {
   uint64_t bytes_ = 0;
 };
 
-/// Journals of an origin whose sessions write no more: they have left them, or their processes, on
-/// this host, are gone.
+/// What a session that writes no more has brought.
 struct LeftArrivals {
   std::string path;
   std::vector<Arrival> arrivals;  ///< in the order of their arrival
 };
+/// Of all sessions that have left them, or whose processes, on this host, are gone. The leases of
+/// the latter are removed: should one live after all, its commit is refused (docs/PROTOCOL.md, S7
+/// b).
 Result<std::vector<LeftArrivals>> find_left_arrivals(const Store& store, const Origin& origin);
 
 /// Removes the journals of sessions that have no lease: a collector takes their packs. Returns what

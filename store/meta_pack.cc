@@ -49,9 +49,8 @@ Status MetaWriter::flush() {
 
 Status MetaWriter::write_out(const FileId& file) {
   const std::string path = join_path(store_path_, relative_path(FileKind::kMeta, file));
-  CAIRN_CHECK(make_in_folder(fs_, path, [&] { return write_new_file(fs_, path, bytes_); }));
-  // Whoever made meta/<aa> may have died before its name was durable.
-  return fs_.sync_folder(parent_folder(parent_folder(path)));
+  CAIRN_CHECK(make_in_folder(fs_, path, [&] { return create_and_sync(fs_, path, bytes_); }));
+  return sync_in_folder(fs_, path);
 }
 
 uint64_t MetaWriter::sealed_bytes_after(uint64_t object_bytes) const {

@@ -30,8 +30,7 @@ Status OpenPack::seal() {
   CAIRN_CHECK(file_bytes_->pad_to(8));
   CAIRN_CHECK(file_bytes_->append(encode_pack_footer(file_, copies_, file_bytes_->position())));
   CAIRN_CHECK(file_bytes_->finish());
-  CAIRN_CHECK(fs_.sync_folder(parent_folder(path_)));
-  return fs_.sync_folder(parent_folder(parent_folder(path_)));
+  return sync_in_folder(fs_, path_);
 }
 
 }  // namespace cairn

@@ -16,7 +16,7 @@ Status PackWriter::stick(Status done) {
 }
 
 std::pair<PackWriter::Lane*, std::unique_lock<std::mutex>> PackWriter::take_lane() {
-  const size_t lanes = std::min<uint64_t>(lanes_max_, 1 + appended_bytes_ / kBytesForLane);
+  const size_t lanes = std::min<uint64_t>(kLanesMax, 1 + appended_bytes_ / kBytesForLane);
   for (size_t i = 0; i < lanes; ++i) {
     std::unique_lock lock(lanes_[i].mutex, std::try_to_lock);
     if (lock) return {&lanes_[i], std::move(lock)};

@@ -23,14 +23,8 @@ class PackWriter {
   /// shall be few files.
   static constexpr uint64_t kBytesForLane = 32 * kMiB;
 
-  /// `lanes_max`: at most kLanesMax; what lies in their buffers is lost with the process.
-  PackWriter(Fs& fs, std::string store_path, const SessionId& session, uint64_t pack_bytes,
-             size_t lanes_max = kLanesMax)
-      : fs_(fs),
-        store_path_(std::move(store_path)),
-        session_(session),
-        pack_bytes_(pack_bytes),
-        lanes_max_(lanes_max) {}
+  PackWriter(Fs& fs, std::string store_path, const SessionId& session, uint64_t pack_bytes)
+      : fs_(fs), store_path_(std::move(store_path)), session_(session), pack_bytes_(pack_bytes) {}
 
   /// Where the copy will lie once finish() has succeeded.
   Result<Copy> append(const NewCopy& copy);
@@ -66,7 +60,6 @@ class PackWriter {
   const std::string store_path_;
   const SessionId session_;
   const uint64_t pack_bytes_;
-  const size_t lanes_max_;
   std::atomic<uint64_t> backlog_bytes_{0};
   std::array<Lane, kLanesMax> lanes_;
   std::atomic<uint64_t> appended_bytes_{0};

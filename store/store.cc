@@ -14,7 +14,6 @@
 namespace cairn {
 
 static constexpr uint64_t kConfigBytesMax = kMiB;
-static constexpr uint64_t kRootBytesMaxAtInit = kMiB;
 static constexpr std::chrono::seconds kClaimWait{60};
 
 Store::Store(Fs& fs, std::string path, Config config)
@@ -86,20 +85,18 @@ static Status make_store(Fs& fs, const std::string& path, const Config& wanted) 
 
 /// Where files are replaced by version: `config` makes the store, and whoever puts it there first
 /// has made it. A root without one is what an init left that was killed.
-static Status init_by_version(ConditionalFiles& files, const std::string& path,
-                              const Config& wanted) {
+static Status init_by_version(Fs& fs, const std::string& path, const Config& wanted) {
+  ConditionalFiles& files = *fs.conditional();
   Config config = wanted;
   CAIRN_TRY(config.store_id, SessionId::fresh());
   config.created = format_rfc3339(now_ns());
   Root root;
   root.store_id = config.store_id;
-  const std::string root_path = join_path(path, "root");
   bool may_be_done = false;
-  const Status made = files.replace(root_path, "", encode_root(root), may_be_done);
+  const Status made = files.replace(join_path(path, "root"), "", encode_root(root), may_be_done);
   if (!made) {
     if (made.error().code != Code::kExists && !may_be_done) return made;
-    CAIRN_TRY(const VersionedBytes standing, files.read(root_path, kRootBytesMaxAtInit));
-    CAIRN_TRY(root, decode_root(standing.bytes, root_path));
+    CAIRN_TRY(root, read_root(fs, path));
     config.store_id = root.store_id;
   }
   const Status claimed =
@@ -124,9 +121,7 @@ static Status claim_and_make(Fs& fs, const std::string& path, const Config& want
 
 Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
   CAIRN_CHECK(check_config(wanted));
-  if (ConditionalFiles* const files = fs.conditional()) {
-    return init_by_version(*files, path, wanted);
-  }
+  if (fs.conditional() != nullptr) return init_by_version(fs, path, wanted);
   CAIRN_CHECK(refuse_occupied(fs, path, /*is_claimed=*/false));
   const bool was_there = file_exists(fs, path);
   const Status made = claim_and_make(fs, path, wanted);
@@ -137,9 +132,11 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
 Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
   const std::string config_path = join_path(path, "config");
   const auto text = read_file(fs, config_path, kConfigBytesMax);
-  const auto place = text ? tl::unexpected(Error()) : fs.info(path);
-  if (!text && place && !place->is_folder) {
-    return fail(Code::kNoStore, fmt::format("'{}' is a file, and a store is a folder", path));
+  if (!text) {
+    const auto place = fs.info(path);
+    if (place && !place->is_folder) {
+      return fail(Code::kNoStore, fmt::format("'{}' is a file, and a store is a folder", path));
+    }
   }
   if (!text && text.error().code == Code::kNotFound) {
     return fail(Code::kNoStore, fmt::format("there is no store at '{}'", path),

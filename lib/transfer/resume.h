@@ -11,15 +11,15 @@
 namespace cairn {
 
 struct Resumed {
-  /// Per fetch, where it lies in packs of this session; bases by the names of the source.
+  /// Per fetch, where it lies now; bases as in Fetched.
   std::vector<std::optional<Copy>> copies;
   uint64_t bytes = 0;  ///< stored, of those
 };
 
 /// Takes over the packs that are left of `origin`, as far as their copies are wanted and whole:
-/// each is read and checked, as when it arrives. `journal`: of this session, which is told first.
-/// What cannot be taken over is fetched again: errors are those of this session's own files, and
-/// kCancelled.
+/// each is read and checked, as when it arrives. `packs`, `journal`: of the new session; the
+/// journal is told first. What cannot be taken over is fetched again: errors are those of files of
+/// the new session, and kCancelled.
 Result<Resumed> resume_arrivals(const Store& to, const Origin& origin,
                                 const std::vector<Fetch>& fetches, PackWriter& packs,
                                 ArrivalJournal& journal, const std::atomic<bool>* stop);

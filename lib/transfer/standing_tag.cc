@@ -11,6 +11,10 @@ namespace cairn {
 /// tag.
 static constexpr size_t kOfPrefixMax = 4;
 
+static bool is_of_run(const TagEntry& tag, const std::string& name) {
+  return tag_prefix(tag.name) == tag_prefix(name);
+}
+
 static std::vector<const TagEntry*> candidates(const TagList& list, const std::string& name,
                                                const Digest& manifest) {
   std::vector<const TagEntry*> newest_first;
@@ -22,7 +26,7 @@ static std::vector<const TagEntry*> candidates(const TagList& list, const std::s
   bool has_same = false;
   for (const TagEntry* tag : newest_first) {
     const bool is_same = !has_same && tag->manifest.digest == manifest;
-    const bool is_beside = tag_prefix(tag->name) == tag_prefix(name) && of_prefix++ < kOfPrefixMax;
+    const bool is_beside = is_of_run(*tag, name) && of_prefix++ < kOfPrefixMax;
     has_same = has_same || is_same;
     if (is_same || is_beside || tag->name == name || tag == newest_first.front()) {
       chosen.push_back(tag);
@@ -42,12 +46,6 @@ static size_t shared_pages(const Store& to, const TagEntry& tag, const std::set<
   return shared;
 }
 
-/// Tensors of which every chunk changes share no page, and what they are made from may be shared
-/// all the same.
-static bool is_of_run(const TagEntry& tag, const std::string& name) {
-  return tag_prefix(tag.name) == tag_prefix(name);
-}
-
 Result<std::optional<TagEntry>> choose_standing_tag(const Store& to, const std::string& name,
                                                     const Checkpoint& from) {
   CAIRN_TRY(const TagList list, to.read_tags());
@@ -59,6 +57,8 @@ Result<std::optional<TagEntry>> choose_standing_tag(const Store& to, const std::
   size_t most = 0;
   for (const TagEntry* tag : candidates(list, name, from.tag().manifest.digest)) {
     const size_t shared = shared_pages(to, *tag, pages);
+    // Tensors of which every chunk changes share no page, and what they are made from may be shared
+    // all the same.
     if (shared > most || (!best && is_of_run(*tag, name))) {
       best = *tag;
       most = shared;

@@ -43,9 +43,8 @@ class Transfer {
     CAIRN_TRY(session_, SaveSession::begin(to_, begun, base));
     const Result<TagEntry> entry = guard_memory([&] { return write(); });
     auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
-    if (result) {
-      if (journal_ != nullptr) journal_->remove();
-    } else if (!entry && journal_ != nullptr && is_worth_resuming(entry.error())) {
+    if (result) return result;
+    if (!entry && journal_ != nullptr && is_worth_resuming(entry.error())) {
       leave(result.error());
     } else if (!failure_.may_be_visible) {
       session_->remove_files();
@@ -95,7 +94,7 @@ class Transfer {
         fmt::format(
             "the tag '{}' exists already in '{}'{}", name_, to_.path(),
             standing->manifest.digest == result_.manifest ? "" : " with another checkpoint"),
-        "'--as' gives it another name, '--if-exists replace' takes the name over");
+        "'--if-exists replace' takes the name over");
   }
 
   void say_already_there(const TagEntry& standing) {

@@ -14,7 +14,7 @@ struct TransferRequest {
   /// kError never meets a tag of the name; kSame is content with the same checkpoint.
   IfExists if_exists = IfExists::kSame;
   bool dry_run = false;      ///< only says what would be moved
-  unsigned connections = 0;  ///< ranges under way at once; 0: as many as suit a disk
+  unsigned connections = 0;  ///< ranges under way at once; 0: as many as suit the source
   LookUp look_up = {};       ///< optional: what the destination has beside its tags
   CallOptions call = {};
 };

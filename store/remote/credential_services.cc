@@ -40,7 +40,7 @@ static std::optional<std::string> read_text(const std::string& path) {
 }
 
 /// Of the JSON that containers and machines answer with.
-static std::optional<Credentials> parse_json(const std::string& text, const std::string& origin) {
+static std::optional<Credentials> parse_json(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) return std::nullopt;
   const auto field = [&](const char* name) -> std::string {
@@ -50,7 +50,6 @@ static std::optional<Credentials> parse_json(const std::string& text, const std:
   Credentials found;
   found.keys = {field("AccessKeyId"), field("SecretAccessKey"), field("Token")};
   found.expires_ns = parse_rfc3339(field("Expiration")).value_or(0);
-  found.origin = origin;
   if (found.keys.access_key.empty() || found.keys.secret_key.empty()) return std::nullopt;
   return found;
 }
@@ -71,7 +70,6 @@ static std::optional<Credentials> parse_sts(const std::string& text) {
     if (name == "SessionToken") found.keys.session_token = reader.text();
     if (name == "Expiration") found.expires_ns = parse_rfc3339(reader.text()).value_or(0);
   }
-  found.origin = "a web identity";
   if (found.keys.access_key.empty() || found.keys.secret_key.empty()) return std::nullopt;
   return found;
 }
@@ -158,7 +156,7 @@ std::optional<Credentials> from_container(const CredentialServices& services,
   if (!token.empty()) request.headers.push_back({"Authorization", token, true});
   const auto answer = ask(services, request);
   if (!answer) return none(fmt::format("{}: {}", url->shown(), answer.error()));
-  auto found = parse_json(*answer, "the container");
+  auto found = parse_json(*answer);
   return found ? found : none(fmt::format("{} sends no credentials", url->shown()));
 }
 
@@ -195,7 +193,7 @@ std::optional<Credentials> from_machine(const CredentialServices& services,
   request.url.path += percent_encode(roles->substr(0, roles->find('\n')));
   const auto answer = ask(services, request);
   if (!answer) return none(answer.error());
-  auto found = parse_json(*answer, "the machine's role");
+  auto found = parse_json(*answer);
   return found ? found : none("its answer has no credentials");
 }
 

@@ -15,7 +15,6 @@ struct CredentialServices {
   const Profile& profile;
   const std::string& region;
   const Fetch& fetch;
-  RetryClock& clock;
 };
 
 // Each: nullopt, and a line in `looked` that says why, where it gives none.

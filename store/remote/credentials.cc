@@ -13,21 +13,20 @@ using namespace std::chrono_literals;
 static constexpr std::chrono::nanoseconds kRenewBefore = 5min;
 static constexpr Milliseconds kAfterFailure = 30s;
 
-static std::optional<Credentials> keys_of(std::string access, std::string secret, std::string token,
-                                          std::string origin) {
+static std::optional<Credentials> keys_of(std::string access, std::string secret,
+                                          std::string token) {
   if (access.empty() || secret.empty()) return std::nullopt;
-  return Credentials{
-      {std::move(access), std::move(secret), std::move(token)}, 0, std::move(origin)};
+  return Credentials{{std::move(access), std::move(secret), std::move(token)}, 0};
 }
 
 static std::optional<Credentials> from_environment(const Environment& environment) {
   return keys_of(environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY"),
-                 environment.get("AWS_SESSION_TOKEN"), "the environment");
+                 environment.get("AWS_SESSION_TOKEN"));
 }
 
 static std::optional<Credentials> from_profile(const Profile& profile) {
   return keys_of(profile.get("aws_access_key_id"), profile.get("aws_secret_access_key"),
-                 profile.get("aws_session_token"), fmt::format("profile '{}'", profile.name));
+                 profile.get("aws_session_token"));
 }
 
 /// What a profile says that Cairn does not follow; empty: nothing.
@@ -40,11 +39,10 @@ static std::string unknown_way(const Profile& profile) {
 }
 
 Result<Credentials> find_credentials(const Environment& environment, const Profile& profile,
-                                     const std::string& region, const Fetch& fetch,
-                                     RetryClock& clock) {
+                                     const std::string& region, const Fetch& fetch) {
   if (auto found = from_environment(environment)) return *found;
   std::vector<std::string> looked = {"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: not set"};
-  const CredentialServices services{environment, profile, region, fetch, clock};
+  const CredentialServices services{environment, profile, region, fetch};
   if (auto found = from_web_identity(services, looked)) return *found;
   if (auto found = from_profile(profile)) return *found;
   looked.push_back(fmt::format("profile '{}' ({})", shown(profile.name), profile.looked_at));

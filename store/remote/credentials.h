@@ -18,7 +18,6 @@ namespace cairn::remote {
 struct Credentials {
   SigningKeys keys;
   int64_t expires_ns = 0;  ///< since 1970; 0: never
-  std::string origin;      ///< for messages
 };
 
 /// One request to a service that gives credentials, without retries.
@@ -30,8 +29,7 @@ using Fetch = std::function<HttpResult(const HttpRequest&)>;
 /// AWS_EC2_METADATA_DISABLED.
 /// Errors: kAuth telling all that was looked at. Secrets are in no message.
 Result<Credentials> find_credentials(const Environment& environment, const Profile& profile,
-                                     const std::string& region, const Fetch& fetch,
-                                     RetryClock& clock);
+                                     const std::string& region, const Fetch& fetch);
 
 /// Finds them when they are first needed. Threads: any; one looks while the others wait.
 class CredentialStore {

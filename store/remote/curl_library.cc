@@ -1,15 +1,14 @@
 #include "store/remote/curl_library.h"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <cstdlib>
-#include <cstring>
 #include <mutex>
 #include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
+
+#include "base/shared_library.h"
 
 namespace cairn::remote {
 
@@ -18,11 +17,6 @@ static constexpr std::array<const char*, 2> kNames = {"libcurl.so.4", "libcurl-g
 static constexpr const char* kPlace = "CAIRN_CURL";
 
 using Library = std::shared_ptr<const CurlLibrary>;
-
-static std::string reason() {
-  const char* said = dlerror();
-  return said == nullptr ? "no reason given" : said;
-}
 
 static Result<Library> find_anywhere() {
   if (const char* path = std::getenv(kPlace); path != nullptr && *path != 0) {
@@ -51,7 +45,7 @@ Result<Library> CurlLibrary::find() {
 Result<Library> CurlLibrary::open(const std::string& path) {
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle != nullptr) return load(handle, path);
-  return fail(Code::kFailed, reason(),
+  return fail(Code::kFailed, loader_reason(),
               fmt::format("install libcurl (Debian: libcurl4), or set {} to its file", kPlace));
 }
 
@@ -69,34 +63,29 @@ static Status check_features(const curl_version_info_data& info, const std::stri
 
 Result<Library> CurlLibrary::load(void* handle, const std::string& name) {
   auto made = std::make_shared<CurlLibrary>();
-  std::vector<const char*> lacking;
-  const auto get = [&](const char* symbol, auto& function) {
-    void* address = dlsym(handle, symbol);
-    if (address == nullptr) lacking.push_back(symbol);
-    static_assert(sizeof address == sizeof function);
-    std::memcpy(&function, &address, sizeof address);
-  };
-  get("curl_global_init", made->global_init);
-  get("curl_version_info", made->version_info);
-  get("curl_easy_init", made->easy_init);
-  get("curl_easy_setopt", made->easy_setopt);
-  get("curl_easy_getinfo", made->easy_getinfo);
-  get("curl_easy_reset", made->easy_reset);
-  get("curl_easy_cleanup", made->easy_cleanup);
-  get("curl_easy_strerror", made->easy_strerror);
-  get("curl_slist_append", made->slist_append);
-  get("curl_slist_free_all", made->slist_free_all);
-  get("curl_multi_init", made->multi_init);
-  get("curl_multi_setopt", made->multi_setopt);
-  get("curl_multi_add_handle", made->multi_add_handle);
-  get("curl_multi_remove_handle", made->multi_remove_handle);
-  get("curl_multi_perform", made->multi_perform);
-  get("curl_multi_poll", made->multi_poll);
-  get("curl_multi_wakeup", made->multi_wakeup);
-  get("curl_multi_info_read", made->multi_info_read);
-  get("curl_multi_cleanup", made->multi_cleanup);
-  if (!lacking.empty()) {
-    return fail(Code::kFailed, fmt::format("{} lacks {}", name, fmt::join(lacking, ", ")),
+  FunctionTaker functions(handle);
+  functions.take("curl_global_init", made->global_init);
+  functions.take("curl_version_info", made->version_info);
+  functions.take("curl_easy_init", made->easy_init);
+  functions.take("curl_easy_setopt", made->easy_setopt);
+  functions.take("curl_easy_getinfo", made->easy_getinfo);
+  functions.take("curl_easy_reset", made->easy_reset);
+  functions.take("curl_easy_cleanup", made->easy_cleanup);
+  functions.take("curl_easy_strerror", made->easy_strerror);
+  functions.take("curl_slist_append", made->slist_append);
+  functions.take("curl_slist_free_all", made->slist_free_all);
+  functions.take("curl_multi_init", made->multi_init);
+  functions.take("curl_multi_setopt", made->multi_setopt);
+  functions.take("curl_multi_add_handle", made->multi_add_handle);
+  functions.take("curl_multi_remove_handle", made->multi_remove_handle);
+  functions.take("curl_multi_perform", made->multi_perform);
+  functions.take("curl_multi_poll", made->multi_poll);
+  functions.take("curl_multi_wakeup", made->multi_wakeup);
+  functions.take("curl_multi_info_read", made->multi_info_read);
+  functions.take("curl_multi_cleanup", made->multi_cleanup);
+  if (!functions.lacking().empty()) {
+    return fail(Code::kFailed,
+                fmt::format("{} lacks {}", name, fmt::join(functions.lacking(), ", ")),
                 "Cairn needs libcurl 7.66 or newer");
   }
   const curl_version_info_data* info = made->version_info(CURLVERSION_NOW);
@@ -104,7 +93,6 @@ Result<Library> CurlLibrary::load(void* handle, const std::string& name) {
   if (made->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
     return fail(Code::kFailed, fmt::format("{} does not start", name));
   }
-  made->version_ = fmt::format("libcurl/{}", info->version);
   made->version_number_ = info->version_num;
   return Library(std::move(made));
 }

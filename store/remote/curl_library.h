@@ -26,8 +26,6 @@ class CurlLibrary {
   /// That file. Errors: the same.
   static Result<std::shared_ptr<const CurlLibrary>> open(const std::string& path);
 
-  /// As in `libcurl/7.88.1`.
-  const std::string& version() const { return version_; }
   unsigned version_number() const { return version_number_; }
 
   // As in curl.h.
@@ -53,7 +51,6 @@ class CurlLibrary {
 
  private:
   static Result<std::shared_ptr<const CurlLibrary>> load(void* handle, const std::string& name);
-  std::string version_;
   unsigned version_number_ = 0;
 };
 

@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "store/remote/ascii.h"
+
 namespace cairn::remote {
 
 Environment::Environment()
@@ -17,10 +19,7 @@ Environment::Environment(std::map<std::string, std::string> variables)
       }) {}
 
 bool Environment::says_yes(const std::string& name) const {
-  std::string value = get(name);
-  for (char& c : value) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  const std::string value = lower(get(name));
   return value == "true" || value == "1" || value == "yes";
 }
 

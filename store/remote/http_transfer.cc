@@ -10,6 +10,7 @@
 
 #include "base/memory_guard.h"
 #include "store/remote/answer_errors.h"
+#include "store/remote/ascii.h"
 
 namespace cairn::remote {
 
@@ -109,19 +110,6 @@ void HttpTransfer::prepare_limits(const HttpOptions& options) {
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   // Who stops does not wait for a resolver that does not answer.
   if (curl_.version_number() >= 0x075700) set(CURLOPT_QUICK_EXIT, 1L);
-}
-
-static std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
-
-static std::string_view trimmed(std::string_view text) {
-  const size_t begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
 }
 
 /// Of `HTTP/1.1 206 Partial Content`; 0 where there is none.

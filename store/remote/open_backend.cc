@@ -14,13 +14,12 @@ static std::string_view scheme_of(std::string_view text) {
   return end == std::string_view::npos ? std::string_view() : text.substr(0, end);
 }
 
-bool is_remote_url(std::string_view text) {
+bool is_remote(std::string_view text) {
   const std::string_view scheme = scheme_of(text);
   return !scheme.empty() && scheme != "file";
 }
 
-/// The folder that a `file://` URL names; others as they are.
-static std::string folder_of(std::string_view text) {
+std::string folder_of(std::string_view text) {
   if (scheme_of(text) != "file") return std::string(text);
   text.remove_prefix(std::string_view("file://").size());
   if (text.starts_with("localhost/")) text.remove_prefix(std::string_view("localhost").size());
@@ -28,7 +27,7 @@ static std::string folder_of(std::string_view text) {
 }
 
 Result<std::unique_ptr<Backend>> open_backend(std::string_view text, const RemoteOptions& options) {
-  if (!is_remote_url(text)) {
+  if (!is_remote(text)) {
     return open_directory_backend(posix_fs(), folder_of(text), options.stop);
   }
   CAIRN_TRY(const Url url, parse_url(text));

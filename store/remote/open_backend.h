@@ -34,7 +34,9 @@ struct RemoteOptions {
 /// libcurl).
 Result<std::unique_ptr<Backend>> open_backend(std::string_view url, const RemoteOptions& options);
 
-/// Whether `text` is a URL of a remote rather than the path of a folder.
-bool is_remote_url(std::string_view text);
+/// Whether `text` is a URL of files that lie elsewhere: no path of a folder, and not `file://`.
+bool is_remote(std::string_view text);
+/// The folder that a `file://` URL names; others as they are.
+std::string folder_of(std::string_view text);
 
 }  // namespace cairn::remote

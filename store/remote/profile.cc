@@ -6,15 +6,11 @@
 
 #include "base/fs.h"
 #include "base/utf8.h"
+#include "store/remote/ascii.h"
 
 namespace cairn::remote {
 
 static constexpr uint64_t kFileBytesMost = kMiB;
-
-static std::string_view trimmed(std::string_view text) {
-  const size_t begin = std::min(text.find_first_not_of(" \t\r"), text.size());
-  return text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin);
-}
 
 /// Without a comment behind a blank.
 static std::string_view value_of(std::string_view text) {

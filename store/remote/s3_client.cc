@@ -46,9 +46,8 @@ Result<S3Client> S3Client::make(const Url& url, const RemoteOptions& options) {
   CAIRN_TRY(auto sender, RequestSender::make(options, std::move(manners)));
   // Who looks for credentials stops with the place as it was opened.
   auto find = [sender, profile = std::move(profile), environment = options.environment, place] {
-    return find_credentials(
-        environment, profile, place->region,
-        [&](const HttpRequest& request) { return sender.send_once(request); }, sender.clock());
+    return find_credentials(environment, profile, place->region,
+                            [&](const HttpRequest& request) { return sender.send_once(request); });
   };
   shared->credentials = std::make_unique<CredentialStore>(std::move(find), sender.clock());
   return S3Client(place, std::move(sender), std::move(shared));

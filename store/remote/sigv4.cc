@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/sha256.h"
+#include "store/remote/ascii.h"
 #include "store/remote/http_date.h"
 
 namespace cairn::remote {
@@ -29,9 +30,7 @@ std::string encode_query(QueryPairs pairs) {
 /// In lower case; without blanks at the ends, and one for each run of them within.
 static std::pair<std::string, std::string> canonical_header(const HttpHeader& header) {
   std::pair<std::string, std::string> made;
-  for (const char c : header.name) {
-    made.first += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
+  made.first = lower(header.name);
   for (const char c : header.value) {
     const bool is_blank = c == ' ' || c == '\t';
     if (is_blank && (made.second.empty() || made.second.back() == ' ')) continue;

@@ -110,7 +110,7 @@ Status UploadFile::put_whole() {
   return {};
 }
 
-/// The name is this session's alone: what is there after a lost answer, or of a copy of the request
+/// No other writer has the name: what is there after a lost answer, or of a copy of the request
 /// that was made on the way, is this file, if it is as long.
 Status UploadFile::settle(const WriteError& error) {
   if (!error.ambiguous && error.code != Code::kExists)

@@ -7,16 +7,9 @@
 
 #include "base/bytes.h"
 #include "base/utf8.h"
+#include "store/remote/ascii.h"
 
 namespace cairn::remote {
-
-static std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
 
 static std::string_view own_port(std::string_view scheme) {
   if (scheme == "http") return "80";

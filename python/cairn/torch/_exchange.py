@@ -6,7 +6,7 @@ import json
 import threading
 import zlib
 
-from ..errors import UnreachableError, UsageError
+from ..errors import UnreachableError, UsageError, error_of
 
 VALUE_BYTES = 4 << 20  # TCPStore closes the connection over 8 MiB
 _SETTLE = 10.0  # seconds: ranks look for an answer more often
@@ -62,9 +62,12 @@ class Exchange:
         self.ranks.ask("compare_set", f"{self._keys}/failed", "", told)
 
     def find_failed(self):
-        """(rank, number, message, hint) of the first that could not go on; None without any."""
+        """The error of the first rank that could not go on, which names it; None without any."""
         told = self.ranks.read(f"{self._keys}/failed")
-        return None if told is None else tuple(json.loads(told))
+        if told is None:
+            return None
+        rank, number, message, hint = json.loads(told)
+        return error_of(number, f"{self.ranks.named([rank])}: {message}", hint)
 
     def forget_failed(self):
         """All have ended that could look for it."""

@@ -9,7 +9,7 @@ import threading
 import torch
 from torch import distributed
 
-from ..errors import CancelledError, UnreachableError, error_of
+from ..errors import CancelledError, UnreachableError
 
 _WHERE_GLOO_WAS = re.compile(r"^\[[^\]]*\] *")
 _GRACE = 1.0  # seconds in which others come that are not gone, or say why they are
@@ -129,8 +129,7 @@ class LoadTalk:
         failed = self._exchange.find_failed()
         if failed is not None:
             self._has_failed = True
-            rank, number, message, hint = failed
-            raise error_of(number, f"{self._ranks.named([rank])}: {message}", hint)
+            raise failed
 
     def _failure(self, error):
         own = self._ranks.named([self._ranks.rank])

@@ -3,7 +3,7 @@
 import contextlib
 
 from .. import _rank_group, _saving
-from ..errors import CancelledError, UnreachableError, error_of
+from ..errors import CancelledError, UnreachableError
 from . import _outcomes
 from ._exchange import VALUE_BYTES
 
@@ -31,11 +31,10 @@ def failures_told(exchange):
 
 
 def look_for_failed(exchange):
-    """Errors: that of the first rank that could not go on, with its number."""
+    """Errors: that of the first rank that could not go on."""
     failed = exchange.find_failed()
     if failed is not None:
-        rank, number, message, hint = failed
-        raise error_of(number, f"{exchange.ranks.named([rank])}: {message}", hint)
+        raise failed
 
 
 def group_of(exchange, watch):

@@ -22,8 +22,7 @@ class Finding {
   Result<Credentials> find(Variables variables) {
     const Environment environment(std::move(variables));
     return find_credentials(
-        environment, profile, "eu-west-1",
-        [&](const HttpRequest& request) -> HttpResult {
+        environment, profile, "eu-west-1", [&](const HttpRequest& request) -> HttpResult {
           asked.push_back(request);
           bodies.emplace_back(as_text(request.body));
           const auto found = answers.find(request.method + " " + request.url.text());
@@ -34,8 +33,7 @@ class Finding {
           response.status = 200;
           append_bytes(response.body, as_bytes(found->second));
           return response;
-        },
-        clock);
+        });
   }
   std::string header(size_t request, std::string_view name) const {
     for (const HttpHeader& header : asked.at(request).headers) {
