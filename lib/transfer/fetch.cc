@@ -55,22 +55,14 @@ class Fetcher {
     }
     thread_local AlignedBuffer room, decoded;
     CAIRN_TRY(ByteSpan bytes, read(job.bytes, room));
-    const auto numbers = std::span(order_).subspan(job.first, job.count);
-    const auto stored = [&](uint32_t number) {
-      const Copy& copy = fetches_[number].copy;
-      return copy.stored_bytes == 0
-                 ? ByteSpan()
-                 : bytes.subspan(copy.offset - job.bytes.begin, copy.stored_bytes);
-    };
-    for (const uint32_t number : numbers) {
-      if (check(fetches_[number], stored(number), decoded)) continue;
+    if (!check(job, bytes, decoded)) {
       // On its way bytes may have been mixed up that lie there whole.
       CAIRN_TRY(bytes, read(job.bytes, room));
-      CAIRN_CHECK(check(fetches_[number], stored(number), decoded));
+      CAIRN_CHECK(check(job, bytes, decoded));
     }
     std::vector<Arrival> arrivals;
-    for (const uint32_t number : numbers) {
-      CAIRN_CHECK(append(number, stored(number)));
+    for (const uint32_t number : numbers_of(job)) {
+      CAIRN_CHECK(append(number, stored_in(job, bytes, number)));
       const Copy &source = fetches_[number].copy, &copy = fetched_.copies[number];
       arrivals.push_back({source.pack, source.offset, fetches_[number].digest, copy.pack,
                           copy.offset, copy.stored_bytes});
@@ -98,8 +90,25 @@ class Fetcher {
     return ByteSpan(out);
   }
 
-  Status check(const Fetch& fetch, ByteSpan stored, AlignedBuffer& room) const {
-    return reader_.check_alone(fetch.copy, !fetch.bases.empty(), fetch.digest, stored, room);
+  std::span<const uint32_t> numbers_of(const ReadJob& job) const {
+    return std::span(order_).subspan(job.first, job.count);
+  }
+
+  /// Of the bytes that were read for the job, those of one fetch.
+  ByteSpan stored_in(const ReadJob& job, ByteSpan bytes, uint32_t number) const {
+    const Copy& copy = fetches_[number].copy;
+    if (copy.stored_bytes == 0) return {};
+    return bytes.subspan(copy.offset - job.bytes.begin, copy.stored_bytes);
+  }
+
+  Status check(const ReadJob& job, ByteSpan bytes, AlignedBuffer& room) const {
+    for (const uint32_t number : numbers_of(job)) {
+      const Fetch& fetch = fetches_[number];
+      const ByteSpan stored = stored_in(job, bytes, number);
+      CAIRN_CHECK(
+          reader_.check_alone(fetch.copy, !fetch.bases.empty(), fetch.digest, stored, room));
+    }
+    return {};
   }
 
   Status append(uint32_t number, ByteSpan stored) {

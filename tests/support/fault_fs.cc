@@ -12,7 +12,9 @@ class FaultFile final : public File {
       : faults_(faults), below_(std::move(below)) {}
 
   Result<size_t> read_at(uint64_t offset, MutableBytes out) override {
-    return faults_.pass(FsCall::kRead, path(), [&] { return below_->read_at(offset, out); });
+    auto count = faults_.pass(FsCall::kRead, path(), [&] { return below_->read_at(offset, out); });
+    if (count && faults_.after_read) faults_.after_read(path(), out.first(*count));
+    return count;
   }
   bool read_cached_at(uint64_t offset, MutableBytes out) override {
     return below_->read_cached_at(offset, out);

@@ -47,6 +47,8 @@ class FaultFs final : public Fs {
   Error error{Code::kNoSpace, "injected fault", ""};
   /// Which calls count; unset: all.
   std::function<bool(FsCall, const std::string& path)> counts;
+  /// Told of every read that was made; may spoil what it brought.
+  std::function<void(const std::string& path, MutableBytes bytes)> after_read;
   /// Every call so far that was neither a read nor the opening of an existing file.
   std::vector<FsEvent> changes;
 

@@ -255,6 +255,32 @@ TEST_F(TransferTest, DamageIsNamedAndLeavesNothing) {
   EXPECT_TRUE(fails_with(Code::kNotFound, there_->find_tag("run/01")));
 }
 
+TEST_F(TransferTest, ReadsThatAreSpoiledOnTheirWay) {
+  constexpr size_t kPlaces = 16;
+  const std::string tag = save_step();
+  FaultFs network(posix_fs());
+  const auto from = *Store::open(network, path());
+  size_t reads = 0, spoiled = 2, place = 0;
+  network.after_read = [&](const std::string& file, MutableBytes bytes) {
+    if (file.find("/packs/") == std::string::npos || ++reads > spoiled) return;
+    // First a copy behind, then one that was whole before.
+    (reads == 1 ? bytes.back() : bytes[bytes.size() * place / kPlaces]) ^= uint8_t{1};
+  };
+  TransferRequest request;
+  request.tag = tag;
+  request.connections = 1;
+  for (; place < kPlaces; ++place) {
+    reads = 0;
+    EXPECT_TRUE(fails_with(Code::kCorrupt, transfer_tag(*from, *there_, request))) << place;
+    EXPECT_EQ(reads, 2u);
+  }
+  reads = 0;
+  spoiled = 1;
+  EXPECT_TRUE(succeeds(transfer_tag(*from, *there_, request)));
+  EXPECT_GT(reads, 1u);
+  expect_sound_there({tag});
+}
+
 TEST_F(TransferTest, ADamagedDestinationIsNotBuiltUpon) {
   for (int step = 0; step < 3; ++step) save_step();
   ASSERT_TRUE(succeeds(move("run/01")));
