@@ -113,7 +113,8 @@ Status UploadFile::put_whole() {
 /// The name is this session's alone: what is there after a lost answer, or of a copy of the request
 /// that was made on the way, is this file, if it is as long.
 Status UploadFile::settle(const WriteError& error) {
-  if (!error.ambiguous && error.code != Code::kExists) return tl::unexpected(static_cast<const Error&>(error));
+  if (!error.ambiguous && error.code != Code::kExists)
+    return tl::unexpected(static_cast<const Error&>(error));
   const auto there = backend_.info(key_);
   if (there && there->bytes == bytes_) return {};
   return tl::unexpected(static_cast<const Error&>(error));
