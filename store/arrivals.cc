@@ -148,6 +148,11 @@ Result<std::vector<LeftArrivals>> find_left_arrivals(const Store& store, const O
     if (!std::equal(header.begin(), header.end(), bytes->begin())) continue;
     CAIRN_TRY(const bool is_dead_now, is_dead(store, journal.session));
     if (!journal.is_left && !is_dead_now) continue;
+    if (!journal.is_left) {
+      // Should it live after all, its commit is refused from now on (docs/PROTOCOL.md, S7 b).
+      CAIRN_CHECK(store.fs().remove(lease_path(store.path(), journal.session)));
+      CAIRN_CHECK(store.fs().sync_folder(join_path(store.path(), "sessions")));
+    }
     found.push_back({journal.path, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
   }
   return found;

@@ -229,7 +229,15 @@ class Transfer {
     return fail(Code::kCancelled, "the transfer was stopped");
   }
 
+  /// Once the tag may be visible nobody may take its packs for what was left of a transfer.
+  Status end_journal() {
+    if (journal_ == nullptr) return {};
+    journal_->remove();
+    return to_.fs().sync_folder(join_path(to_.path(), "sessions"));
+  }
+
   Result<TransferResult> commit(const TagEntry& entry) {
+    CAIRN_CHECK(end_journal());
     CAIRN_TRY(const CommitResult committed,
               commit_tag(to_, entry, request_.if_exists, reused_packs_,
                          {request_.call.wait, request_.call.stop}, failure_));

@@ -67,6 +67,11 @@ TEST(S3Answers, SingleValues) {
                             "</CompleteMultipartUploadResult>")
                 .value(),
             "\"e-2\"");
+  EXPECT_EQ(parse_completed("<CompleteMultipartUploadResponse><ETag>e</ETag>"
+                            "</CompleteMultipartUploadResponse>")
+                .value(),
+            "e");
+  EXPECT_TRUE(succeeds(parse_part_list("<ListPartsResponse/>")));
   EXPECT_TRUE(fails_with(Code::kFailed, parse_upload_id("<CompleteMultipartUploadResult/>")));
   EXPECT_TRUE(fails_with(Code::kFailed, parse_upload_id("<InitiateMultipartUploadResult/>")));
 }
