@@ -2,7 +2,8 @@
 //
 // The first line opens it: {"url", "stall_s", "retry_ms"}; then {"call": "read", "key", "offset",
 // "bytes"}, ... Pauses between tries pass at once, by a clock of its own; how long they were in all
-// is told as "waited_ms". {"stop_at": n} stops the call once n requests have begun.
+// is told as "waited_ms"; {"call": "pass", "seconds"} lets time pass. {"stop_at": n} stops the call
+// once n requests have begun.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -146,7 +147,9 @@ int run() {
     if (line.contains("stop_at")) {
       stopper.emplace(*options.counters, requests + line["stop_at"].get<uint64_t>(), stop);
     }
-    Json answer = call_backend(**backend, line);
+    const bool passes = line["call"] == "pass";
+    if (passes) clock.pass(std::chrono::seconds(line["seconds"].get<int>()));
+    Json answer = passes ? Json::object() : call_backend(**backend, line);
     answer["seconds"] = watch.seconds();
     answer["waited_ms"] = (clock.now() - begin).count();
     answer["requests"] = options.counters->requests - requests;
