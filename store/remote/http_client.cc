@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/utf8.h"
 #include "store/remote/environment.h"
 
 namespace cairn::remote {
@@ -80,11 +81,12 @@ HttpResult HttpClient::send_once(const HttpRequest& request, const std::atomic<b
 /// The request that a redirect asks for in the place of `request`.
 static tl::expected<HttpRequest, std::string> redirected(HttpRequest request,
                                                          const std::string& target) {
+  const std::string scheme = target.substr(0, target.find(':'));
+  if (scheme != "http" && scheme != "https") {
+    return tl::unexpected<std::string>("a redirect to " + cairn::shown(scheme) + ":");
+  }
   const auto url = parse_url(target);
   if (!url) return tl::unexpected<std::string>("a redirect to what is no URL");
-  if (url->scheme != "http" && url->scheme != "https") {
-    return tl::unexpected<std::string>("a redirect to " + url->scheme + "://");
-  }
   if (request.url.scheme == "https" && url->scheme == "http") {
     return tl::unexpected<std::string>("a redirect from https to " + url->shown());
   }

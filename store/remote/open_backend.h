@@ -11,6 +11,8 @@
 
 namespace cairn::remote {
 
+class RetryClock;
+
 /// What was done so far, for whoever watches. Only grows.
 struct RemoteCounters {
   std::atomic<uint64_t> requests{0};  ///< attempts, those that failed among them
@@ -25,6 +27,7 @@ struct RemoteOptions {
   std::chrono::seconds stall_limit{20};      ///< without a byte in either direction
   const std::atomic<bool>* stop = nullptr;   ///< must stay; may be null
   std::shared_ptr<RemoteCounters> counters;  ///< null: nobody counts
+  RetryClock* clock = nullptr;               ///< null: the machine's; must stay (tests)
   Environment environment;  ///< credentials, endpoint, region, proxies' authorities
 };
 

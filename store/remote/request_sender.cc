@@ -18,7 +18,7 @@ Result<RequestSender> RequestSender::make(const RemoteOptions& options, ServerMa
   sender.answered_ = std::make_shared<std::atomic<bool>>(false);
   sender.manners_ = std::make_shared<const ServerManners>(std::move(manners));
   sender.retry_.give_up_after = options.retry_for;
-  sender.clock_ = &machine_clock();
+  sender.clock_ = options.clock != nullptr ? options.clock : &machine_clock();
   sender.stop_ = options.stop;
   return sender;
 }
@@ -26,12 +26,6 @@ Result<RequestSender> RequestSender::make(const RemoteOptions& options, ServerMa
 RequestSender RequestSender::with_stop(const std::atomic<bool>* stop) const {
   RequestSender copy = *this;
   copy.stop_ = stop;
-  return copy;
-}
-
-RequestSender RequestSender::with_clock(RetryClock& clock) const {
-  RequestSender copy = *this;
-  copy.clock_ = &clock;
   return copy;
 }
 

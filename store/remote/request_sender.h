@@ -32,9 +32,8 @@ class RequestSender {
  public:
   static Result<RequestSender> make(const RemoteOptions& options, ServerManners manners);
 
-  /// A copy with another stop flag, or another clock (tests).
+  /// A copy with another stop flag.
   RequestSender with_stop(const std::atomic<bool>* stop) const;
-  RequestSender with_clock(RetryClock& clock) const;
 
   /// `make` is called for each attempt. `partial` (may be null) is told how many bytes of a range
   /// an attempt brought that then failed. `what`: what is done, on what, for messages.

@@ -16,17 +16,17 @@ namespace cairn::remote {
 
 namespace {
 
-/// One element with text in it, and those around it.
+/// One element with text in it.
 struct Leaf {
   std::string_view name, parent;
+  size_t depth;  ///< 1: right within the root
   std::string text;
 };
 
 /// Calls `take` for each element without elements, `end` for the end of each that has some.
-/// `alias`: what some servers call the root.
+/// `root`: how the name of the root begins; on its end servers do not agree.
 template <class Take, class End>
-Status walk(std::string_view text, std::string_view root, const Take& take, const End& end,
-            std::string_view alias = {}) {
+Status walk(std::string_view text, std::string_view root, const Take& take, const End& end) {
   XmlReader reader(text);
   std::vector<std::string_view> path;
   std::string content;
@@ -37,16 +37,16 @@ Status walk(std::string_view text, std::string_view root, const Take& take, cons
     if (event == XmlEvent::kText) content += reader.text();
     if (event == XmlEvent::kBegin) {
       path.push_back(reader.name());
-      if (path.size() == 1 && path[0] != root && path[0] != alias) {
+      if (path.size() == 1 && !path[0].starts_with(root)) {
         return fail(Code::kFailed,
-                    fmt::format("the answer is <{}>, not <{}>", shown(path[0]), root));
+                    fmt::format("the answer is <{}>, not <{}...>", shown(path[0]), root));
       }
       content.clear();
       is_leaf = true;
     }
     if (event == XmlEvent::kEnd) {
       path.pop_back();
-      if (is_leaf) take(Leaf{reader.name(), path.empty() ? "" : path.back(), content});
+      if (is_leaf) take(Leaf{reader.name(), path.empty() ? "" : path.back(), path.size(), content});
       if (!is_leaf) end(reader.name());
       is_leaf = false;
     }
@@ -115,7 +115,7 @@ Result<Page<ListedObject>> parse_object_list(std::string_view text) {
     if (leaf.name == "ETag") object.info.version = leaf.text;
     if (leaf.name == "LastModified") object.info.modified_ns = parse_rfc3339(leaf.text).value_or(0);
   };
-  CAIRN_CHECK(walk(text, "ListBucketResult", take, [&](std::string_view name) {
+  CAIRN_CHECK(walk(text, "ListBucket", take, [&](std::string_view name) {
     if (name != "Contents") return;
     page.items.push_back(std::move(object));
     object = {};
@@ -137,7 +137,7 @@ Result<Page<OpenUpload>> parse_upload_list(std::string_view text) {
     if (leaf.name == "UploadId") upload.upload = leaf.text;
     if (leaf.name == "Initiated") upload.begun_ns = parse_rfc3339(leaf.text).value_or(0);
   };
-  CAIRN_CHECK(walk(text, "ListMultipartUploadsResult", take, [&](std::string_view name) {
+  CAIRN_CHECK(walk(text, "ListMultipartUploads", take, [&](std::string_view name) {
     if (name != "Upload") return;
     page.items.push_back(std::move(upload));
     upload = {};
@@ -160,14 +160,11 @@ Result<Page<UploadedPart>> parse_part_list(std::string_view text) {
     if (leaf.name == "ETag") part.version = leaf.text;
     if (leaf.name == "ChecksumCRC32") part.crc32 = parse_crc32(leaf.text);
   };
-  CAIRN_CHECK(walk(
-      text, "ListPartsResult", take,
-      [&](std::string_view name) {
-        if (name != "Part") return;
-        page.items.push_back(std::move(part));
-        part = {};
-      },
-      "ListPartsResponse"));
+  CAIRN_CHECK(walk(text, "ListParts", take, [&](std::string_view name) {
+    if (name != "Part") return;
+    page.items.push_back(std::move(part));
+    part = {};
+  }));
   if (is_cut) page.next = marker;
   return page;
 }
@@ -177,23 +174,19 @@ static Result<std::string> parse_one(std::string_view text, std::string_view roo
                                      std::string_view name) {
   std::string found;
   const auto take = [&](const Leaf& leaf) {
-    if (leaf.name == name && leaf.parent == root) found = leaf.text;
+    if (leaf.name == name && leaf.depth == 1) found = leaf.text;
   };
   CAIRN_CHECK(walk(text, root, take, [](std::string_view) {}));
   if (!found.empty()) return found;
-  return fail(Code::kFailed, fmt::format("the answer <{}> has no <{}>", root, name));
+  return fail(Code::kFailed, fmt::format("the answer <{}...> has no <{}>", root, name));
 }
 
 Result<std::string> parse_upload_id(std::string_view text) {
-  return parse_one(text, "InitiateMultipartUploadResult", "UploadId");
+  return parse_one(text, "InitiateMultipartUpload", "UploadId");
 }
 
 Result<std::string> parse_completed(std::string_view text) {
-  auto completed = parse_one(text, "CompleteMultipartUploadResult", "ETag");
-  if (completed) return completed;
-  // As some servers call it.
-  auto named = parse_one(text, "CompleteMultipartUploadResponse", "ETag");
-  return named ? named : completed;
+  return parse_one(text, "CompleteMultipartUpload", "ETag");
 }
 
 std::string format_crc32(uint32_t crc) {

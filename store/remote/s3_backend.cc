@@ -56,6 +56,7 @@ class S3Backend final : public Backend {
     const std::string what = "cannot read " + s3_shown(client_.place(), key);
     S3Request request = object(key);
     request.body_max = bytes_most;
+    request.headers.push_back({"Cache-Control", "no-cache", true});
     auto sent = client_.send(what, request);
     if (!sent) return tl::unexpected<Error>(sent.error());
     if (!sent->response.success()) return failed(what, sent->response);

@@ -78,8 +78,9 @@ Result<HttpRequest> S3Client::sign(const S3Request& asked, const std::string& pa
   request.headers = asked.headers;
   request.body = asked.body;
   request.body_max = asked.body_max;
-  // With a body libcurl tells that it sends it again; without one it cannot.
-  request.fresh_connection = asked.conditional && asked.body.empty();
+  // That it sends the body of a PUT again libcurl tells, and nothing else.
+  const bool tells = asked.method == "PUT" && !asked.body.empty();
+  request.fresh_connection = asked.conditional && !tells;
   if (place_->anonymous) return request;
   CAIRN_TRY(const SigningKeys keys, shared_->credentials->get());
   scope.wall_ns = sender_.clock().wall_ns();

@@ -7,17 +7,21 @@ A rule is `METHOD PATH WHICH ACTION ...`, one a line:
   ACTION  drop                 the connection ends before the request goes anywhere
           lose                 the request is carried out, its answer is lost
           truncate BYTES       the connection ends after so much of the body
+          stall BYTES          nothing more comes after so much of it, until the proxy stops
           delay MS             what the server says comes later
           status CODE [AFTER]  an answer of the proxy's own, with Retry-After
           error CODE NAME      the same with an error of S3's in the body
+          say CODE WORD ...    the same; NAME=VALUE is a header, other words are the body (%20: a blank)
           repeat               the request is carried out twice; the second answer counts
           flip OFFSET          a byte of the body is another
           length DIFFERENCE    Content-Length says more or less than there is
-          gzip                 the body is coded
+          gzip [all]           the body is coded; `all`: that of a range too
           whole                a range is answered with all of the object
           stale                the first answer of this path again
+          cache                the same, but to those that say `no-cache`
+          headers BYTES        so many bytes more of headers
           redirect URL         to that URL and the path
-The first rule that fits decides; a request that none fits goes through.
+The first rule that fits decides, and the others count the request too; what none fits goes through.
 """
 import gzip
 import http.client
@@ -74,9 +78,10 @@ class Answer:
 
 
 class LyingProxy:
-    """`log`: (method, path with query, headers, bytes of the answer's body) of each request."""
+    """`log`: (method, path with query, headers, bytes of the answer's body) of each request. `tls`:
+    an ssl.SSLContext with which it is spoken to."""
 
-    def __init__(self, upstream, rules=""):
+    def __init__(self, upstream, rules="", tls=None):
         parts = urllib.parse.urlsplit(upstream)
         self._upstream = (parts.hostname, parts.port)
         self._lock = threading.Lock()
@@ -86,9 +91,11 @@ class LyingProxy:
         class Handler(_Handler):
             owner = proxy
 
+        self.ending = threading.Event()
         self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._server.tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     def set_rules(self, rules):
@@ -96,13 +103,15 @@ class LyingProxy:
             self._rules, self.log = parse_rules(rules), []
 
     def stop(self):
+        self.ending.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def rule_for(self, method, path):
         with self._lock:
-            return next((rule for rule in self._rules if rule.fits(method, path)), None)
+            fitting = [rule for rule in self._rules if rule.fits(method, path)]
+        return fitting[0] if fitting else None
 
     def record(self, method, path, headers, body_bytes):
         with self._lock:
@@ -131,9 +140,25 @@ class LyingProxy:
             return self._first.get((method, path))
 
 
+def said(words):
+    """Of `say`."""
+    plain = [urllib.parse.unquote(word) for word in words[1:]]
+    is_header = re.compile(r"[\w-]+=").match
+    return Answer(int(words[0]), [word.split("=", 1) for word in plain if is_header(word)],
+                  " ".join(word for word in plain if not is_header(word)).encode())
+
+
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    tls = None
+
+    def finish_request(self, request, client_address):
+        if self.tls is not None:
+            with self.tls.wrap_socket(request, server_side=True) as secured:
+                super().finish_request(secured, client_address)
+        else:
+            super().finish_request(request, client_address)
 
     def handle_error(self, *_):
         """Clients go as they like."""
@@ -147,6 +172,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_any(self):
+        # Who takes it for a proxy of its network names the whole URL.
+        self.path = re.sub("^http://[^/]*", "", self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         rule = self.owner.rule_for(self.command, self.path)
         action, words = (rule.action, rule.words) if rule else ("pass", [])
@@ -171,15 +198,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def own_answer(self, action, words):
         if action == "redirect":
             return Answer(302, [("Location", words[0] + self.path)], b"")
-        if action not in ("status", "error"):
+        if action not in ("status", "error", "say"):
             return None
+        if action == "say":
+            return said(words)
         if action == "status":
             return Answer(int(words[0]), [("Retry-After", after) for after in words[1:]], b"")
         text = f"<Error><Code>{words[1]}</Code><Message>so be it</Message></Error>"
         return Answer(int(words[0]), [], text.encode())
 
     def upstream_answer(self, action, headers, body):
-        if action == "stale" and (first := self.owner.first(self.command, self.path)):
+        fresh = "no-cache" in self.headers.get("Cache-Control", "")
+        if (action == "stale" or action == "cache" and not fresh) and (first := self.owner.first(self.command, self.path)):
             return first
         answer = self.owner.carry_out(self.command, self.path, headers, body)
         if action == "repeat":
@@ -191,14 +221,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if action == "flip" and content:
             at = int(words[0]) % len(content)
             content = content[:at] + bytes([content[at] ^ 1]) + content[at + 1:]
-        if action == "gzip" and answer.status == 200:
+        if action == "gzip" and (answer.status == 200 or words):
             content = gzip.compress(content)
             headers.append(("Content-Encoding", "gzip"))
+        if action == "headers":
+            headers += [(f"X-More-{i}", "x" * 1000) for i in range(int(words[0]) // 1000 + 1)]
         length = len(content)
         if self.command == "HEAD":
             length = int(answer.header("content-length") or 0)
         if action == "length":
             length = max(0, length + int(words[0]))
+        if action in ("truncate", "stall"):
+            content = content[:int(words[0])]
+        # Before the client can have seen the end of it.
+        self.owner.record(self.command, self.path, dict(asked), len(content))
         self.send_response_only(answer.status)
         for name, value in headers:
             if name.lower() not in HOP_HEADERS:
@@ -206,12 +242,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if answer.status not in (204, 304):
             self.send_header("Content-Length", str(length))
         self.end_headers()
-        if action == "truncate":
-            content = content[:int(words[0])]
         if self.command != "HEAD":
             self.wfile.write(content)
-        self.owner.record(self.command, self.path, dict(asked), len(content))
-        if action in ("truncate", "length"):
+        if action == "stall":
+            self.wfile.flush()
+            self.owner.ending.wait()
+        if action in ("truncate", "length", "stall"):
             self.cut()
 
     def cut(self):

@@ -1,4 +1,5 @@
-"""Who may include whom. cli -> lib -> {store, gpu} -> base; only cli knows store/index."""
+"""Who may include whom. cli -> lib -> {store, gpu} -> base; only cli knows store/index,
+and store/remote knows base alone."""
 
 import re
 
@@ -9,10 +10,12 @@ MAY_INCLUDE = {
     "gpu": {"gpu", "base"},
     "store": {"store", "base"},
     "store/index": {"store/index", "store", "base"},
-    "lib": {"lib", "store", "gpu", "base"},
-    "cli": {"cli", "lib", "store", "store/index", "gpu", "base"},
+    "store/remote": {"store/remote", "base"},
+    "lib": {"lib", "store", "store/remote", "gpu", "base"},
+    "cli": {"cli", "lib", "store", "store/index", "store/remote", "gpu", "base"},
     "python": {"python"},
-    "tests": {"tests", "cli", "lib", "store", "store/index", "gpu", "base", "python"},
+    "tests": {"tests", "cli", "lib", "store", "store/index", "store/remote", "gpu", "base",
+              "python"},
 }
 # What a library in another language links: the one header of lib with C linkage.
 C_HEADERS = {"lib/cairn.h"}

@@ -104,6 +104,7 @@ class Tree:
 
 def layer_of(path):
     """The part of the tree that a path belongs to: 'store/index' is apart from 'store'."""
-    if path.startswith("store/index/"):
-        return "store/index"
+    for apart in ("store/index", "store/remote"):
+        if path.startswith(apart + "/"):
+            return apart
     return path.split("/")[0] if "/" in path else ""
