@@ -153,10 +153,17 @@ class Run {
 
 }  // namespace
 
-Result<OpenStore> open_destination(const Context& context, const std::string& place,
-                                   const Store& from) {
+remote::RemoteOptions transfer_remote(const Context& context, const TransferOptions& options) {
+  remote::RemoteOptions remote = remote_options(context);
+  remote.connections = options.connections;
+  return remote;
+}
+
+Result<OpenStore> open_destination(const Context& context, const TransferOptions& options,
+                                   const std::string& place, const Store& from) {
   bool was_made = false;
-  CAIRN_TRY(OpenStore to, open_or_make_store(place, from.config(), was_made));
+  CAIRN_TRY(OpenStore to,
+            open_or_make_store(place, from.config(), was_made, transfer_remote(context, options)));
   if (was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
   return to;
 }

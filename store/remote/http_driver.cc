@@ -1,4 +1,5 @@
 #include "store/remote/http_driver.h"
+#include "base/stop.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -73,7 +74,7 @@ std::optional<CURLcode> HttpDriver::run(CURL* easy, const std::atomic<bool>* sto
       continue;
     }
     waiter.changed.wait_for(lock, kLook);
-    if (!waiter.done && stop->load()) {
+    if (!waiter.done && is_stopped(stop)) {
       waiter.leaving = true;
       curl_->multi_wakeup(multi_);
     }

@@ -140,6 +140,7 @@ TESTED_BY = {
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
     "cli/cmd_pull.cc": "tests/cli/transfer_commands_test.py",
     "cli/cmd_push.cc": "tests/cli/transfer_commands_test.py",
+    "cli/open_place.cc": "tests/cli/remote_stop_test.py",
     "cli/lazy_look_up.cc": "tests/cli/transfer_commands_test.py",
     "cli/transfer_run.cc": "tests/cli/transfer_commands_test.py",
     "cli/cmd_repair.cc": "tests/cli/repair_test.py",
