@@ -5,9 +5,10 @@ namespace cairn {
 
 int cmd_push(const Context& context, const PushOptions& options) {
   Output& output = context.output;
-  const auto from = open_store(context.store, transfer_remote(context, options));
+  const remote::RemoteOptions remote = transfer_remote(context, options);
+  const auto from = open_store(context.store, remote);
   if (!from) return output.fail(from.error());
-  const auto to = open_destination(context, options, options.url, **from);
+  const auto to = open_destination(context, options.url, **from, remote);
   if (!to) return output.fail(to.error());
   return run_transfer(context, **from, **to, options, {"push", "pushed"}, {});
 }

@@ -24,6 +24,7 @@ struct Context {
   Output& output;
   std::string store;  ///< folder or URL; not empty for commands that need a store
   ProgressMode progress = ProgressMode::kAuto;
+  RemoteFlags remote;
   const std::atomic<bool>& stop;  ///< set by Ctrl-C and SIGTERM: end soon with kCancelled
   std::span<const Command> commands;
 };

@@ -5,6 +5,7 @@ namespace cairn {
 remote::RemoteOptions remote_options(const Context& context) {
   remote::RemoteOptions options;
   options.stop = &context.stop;
+  options.retry_for = std::chrono::seconds(context.remote.retry_for_s);
   return options;
 }
 

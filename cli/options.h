@@ -18,6 +18,11 @@
 
 namespace cairn {
 
+/// How remotes are spoken to.
+struct RemoteFlags {
+  uint64_t retry_for_s = 30;  ///< without progress, of one request
+};
+
 /// Accepted by every command, before or after its name.
 struct GlobalOptions {
   std::string store;  ///< folder or URL; "" when none was named
@@ -25,6 +30,7 @@ struct GlobalOptions {
   bool quiet = false;
   int verbosity = 0;
   ProgressMode progress = ProgressMode::kAuto;
+  RemoteFlags remote;
   bool help = false;
 };
 
@@ -142,6 +148,7 @@ struct TransferOptions {
   std::vector<std::string> tags;  ///< empty: `all`
   bool all = false;
   unsigned connections = 32;
+  std::optional<uint64_t> rate;  ///< bytes a second
   bool dry_run = false;
   IfExists if_exists = IfExists::kSame;
   uint64_t wait_s = 60;

@@ -19,8 +19,8 @@ struct TransferWords {
 remote::RemoteOptions transfer_remote(const Context& context, const TransferOptions& options);
 
 /// The store that tags go to; where there is none, one like `from` is made, and a note says so.
-Result<OpenStore> open_destination(const Context& context, const TransferOptions& options,
-                                   const std::string& place, const Store& from);
+Result<OpenStore> open_destination(const Context& context, const std::string& place,
+                                   const Store& from, const remote::RemoteOptions& remote);
 
 /// Moves the tags that `options` names, oldest first, prints what was done, and returns the exit
 /// status. `look_up`: of the destination; optional.

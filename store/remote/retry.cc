@@ -115,6 +115,7 @@ std::optional<Milliseconds> RetryLoop::next_pause(const Verdict& verdict, int tr
   ++tries_;
   if (verdict.worth == Worth::kNothing) return std::nullopt;
   if (tries_most != 0 && tries_ >= tries_most) return std::nullopt;
+  if (options_.give_up_after == 0ms) return std::nullopt;
   Milliseconds left = options_.give_up_after - (clock_.now() - since_);
   if (left <= 0ms && tries_ > 1) return std::nullopt;
   left =
