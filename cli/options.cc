@@ -250,6 +250,12 @@ void declare(FlagSet& flags, PushOptions& options) { declare_transfer(flags, opt
 
 void declare(FlagSet& flags, PullOptions& options) { declare_transfer(flags, options); }
 
+void declare(FlagSet& flags, RemoteTestOptions& options) {
+  flags.positional("test", &options.what);
+  flags.positional("URL", &options.url);
+  flags.on_off("read-only", &options.read_only);
+}
+
 void declare(FlagSet& flags, CheckOptions& options) {
   flags.texts("tag", &options.tags);
   declare_read_data(flags, &options.read_data_percent);

@@ -158,6 +158,12 @@ struct PushOptions : TransferOptions {};
 
 struct PullOptions : TransferOptions {};
 
+struct RemoteTestOptions {
+  std::string what;  ///< "test"
+  std::string url;
+  bool read_only = false;
+};
+
 struct CheckOptions {
   std::vector<std::string> tags;            ///< empty: all
   std::optional<double> read_data_percent;  ///< absent: data is not read
@@ -206,6 +212,7 @@ void declare(FlagSet& flags, ForgetOptions& options);
 void declare(FlagSet& flags, GcOptions& options);
 void declare(FlagSet& flags, PushOptions& options);
 void declare(FlagSet& flags, PullOptions& options);
+void declare(FlagSet& flags, RemoteTestOptions& options);
 void declare(FlagSet& flags, CheckOptions& options);
 void declare(FlagSet& flags, RepairOptions& options);
 void declare(FlagSet& flags, CompletionOptions& options);

@@ -14,6 +14,7 @@ A rule is `METHOD PATH WHICH ACTION ...`, one a line:
           error CODE NAME      the same with an error of S3's in the body
           say CODE WORD ...    the same; NAME=VALUE is a header, other words are the body (%20: a blank)
           repeat               the request is carried out twice; the second answer counts
+          unconditional        If-Match and If-None-Match are dropped on the way
           flip OFFSET          a byte of the body is another
           length DIFFERENCE    Content-Length says more or less than there is
           gzip [all]           the body is coded; `all`: that of a range too
@@ -181,6 +182,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = list(self.headers.items())
         if action == "whole":
             headers = [(name, value) for name, value in headers if name.lower() != "range"]
+        if action == "unconditional":
+            headers = [(name, value) for name, value in headers if not name.lower().startswith("if-")]
         if action in ("drop", "hang"):
             self.owner.record(self.command, self.path, dict(headers), 0)
             if action == "hang":
