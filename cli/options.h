@@ -136,7 +136,7 @@ struct ForgetOptions {
 struct GcOptions {
   uint64_t max_repack_bytes = UINT64_MAX;
   double min_dead_percent = 10;
-  uint64_t reader_grace_s = 0;
+  std::optional<uint64_t> reader_grace_s;
   bool rebase = false;
   bool dry_run = false;
   bool yes = false;
