@@ -129,7 +129,7 @@ def die_on_one(rank, size, folder, path):
     with Load(rank, path) as load:
         load.nccl.set(missing_rank=0, missing_at=6)
         if rank == 2:
-            mock.patch.object(_rank_group.RankGroup, "_look", lambda *_: os._exit(9)).start()
+            mock.patch.object(_rank_group._Calls, "look", lambda *_: os._exit(9)).start()
         begin = time.monotonic()
         try:
             told = load.run(timeout=3)

@@ -126,10 +126,11 @@ class LoadTalk:
 
     def _raise_told(self):
         """What another rank has failed with, if one has said so."""
-        failed = self._exchange.find_failed()
-        if failed is not None:
+        try:
+            self._exchange.check_failed()
+        except Exception:
             self._has_failed = True
-            raise failed
+            raise
 
     def _failure(self, error):
         own = self._ranks.named([self._ranks.rank])

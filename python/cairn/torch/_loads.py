@@ -94,10 +94,13 @@ class _Together:
             yield
         except Exception as error:
             # What the library fails with it tells all ranks; of other errors nobody else knows.
-            is_told = isinstance(error, Error) and lent.failed is None and talk.is_connected
-            reason = lent.failed or error
-            talk.end(None if is_told else _outcomes.told(reason)["error"])
-            raise reason from None
+            failed = lent.take_failed()
+            is_told = isinstance(error, Error) and failed is None and talk.is_connected
+            talk.end(None if is_told else _outcomes.told(failed or error)["error"])
+            try:
+                raise failed or error from None
+            finally:
+                del failed  # its traceback has hold of this frame
         except BaseException as interrupt:
             talk.end(_outcomes.told(interrupt)["error"])
             raise
