@@ -51,14 +51,6 @@ def failures_of(call):
     return None
 
 
-def keys_of_job():
-    """Other keys of the job's store are PyTorch's."""
-    distributed.barrier()
-    keys = distributed.distributed_c10d._get_default_store().list_keys()
-    distributed.barrier()
-    return [key for key in keys if "cairn/dcp" in key]
-
-
 def save_replicas(rank, size, path):
     simulated.small()
     state, told = a_state(), {}
@@ -68,7 +60,7 @@ def save_replicas(rank, size, path):
         told["equal"] = save(path, "a/step-3", state)
         told["lowest"] = save(path, "b/step-3", state, planner=one_writes)
         told["names"] = save(path, "c/step-3", state, compare_replicas="none")
-        told["keys"] = keys_of_job()
+        told["keys"] = ranks.keys_of_cairn()
         if rank == 1:
             state["w"][217, 3] += 1
         told["odd"] = save(path, "d/step-3", state)
@@ -233,7 +225,7 @@ def fail_on_one(rank, size, path):
             break_on(who, "part", _saving, "Part", cairn.NoSpaceError("no space"))
             break_on(who, "stop in part", _saving, "Part", KeyboardInterrupt())
         save(path, "well", state)
-        return told, max(seconds), keys_of_job()
+        return told, max(seconds), ranks.keys_of_cairn()
 
 
 class Telling(StorageWriter):

@@ -159,7 +159,8 @@ def fail_on_one(rank, size, path):
             map_location="cpu" if rank == 2 else None)
     failing(tag="damaged", tensors="model.w")
     is_right = same(store.load("run/1", group=group), a_state())
-    return told, time.monotonic() - begin, is_right
+    seconds = time.monotonic() - begin
+    return told, seconds, is_right, ranks.keys_of_cairn()
 
 
 def die_on_one(rank, size, folder, path, who, late):
@@ -300,8 +301,9 @@ class LoadsTest(package.StoreTest):
 
     def test_what_fails_on_one_rank_fails_on_all_at_once(self):
         self.damage()
-        for rank, (told, seconds, is_right) in enumerate(ranks.run(fail_on_one, 3,
-                                                                   self.store.path)):
+        results = ranks.run(fail_on_one, 3, self.store.path)
+        for rank, (told, seconds, is_right, keys) in enumerate(results):
+            self.assertEqual(keys, [])
             kinds = [each and each[0] for each in told]
             self.assertEqual(kinds, ["NotFoundError", "UsageError", "UsageError", "UsageError",
                                      "CorruptError"])

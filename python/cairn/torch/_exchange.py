@@ -67,10 +67,13 @@ class Exchange:
         self.ranks.ask("delete_key", f"{self._keys}/failed")
 
     def leave(self):
-        """In place of forget_failed() where nobody knows who ends last: all ranks call it then."""
-        if self.ranks.ask("add", f"{self._keys}/left", 1) == self.ranks.size:
+        """In place of forget_failed() where nobody knows who ends last: all ranks call it then.
+        Returns whether this one did."""
+        is_last = self.ranks.ask("add", f"{self._keys}/left", 1) == self.ranks.size
+        if is_last:
             self.forget_failed()
             self.ranks.ask("delete_key", f"{self._keys}/left")
+        return is_last
 
     def skip_turn(self):
         """In place of a gather() on the rank that it goes to."""

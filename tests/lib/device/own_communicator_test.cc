@@ -51,6 +51,18 @@ class OwnCommunicators : public RankRoomsFixture {
     return ended;
   }
 
+  /// Takes the memory of a device, but for so many bytes.
+  static gpu::OnDevice fill_up(unsigned device, uint64_t free_bytes) {
+    constexpr uint64_t kDeviceBytes = 64 * kMiB;
+    uint64_t most = 0;
+    for (unsigned each = 0; each < kRanks; ++each)
+      most = std::max(most, gpu::simt::used_memory(each));
+    const uint64_t limit = most + kDeviceBytes;
+    gpu::simt::set_memory(limit);
+    const auto scope = gpu::must(gpu::DeviceScope::enter(device));
+    return gpu::OnDevice(limit - gpu::simt::used_memory(device) - free_bytes);
+  }
+
   /// Loads, and holds the ranks to the same, read once, and one note where one is told.
   void expect_loaded(std::vector<Rank>& ranks, const std::string& note,
                      std::chrono::milliseconds timeout = 20s) {
@@ -62,7 +74,7 @@ class OwnCommunicators : public RankRoomsFixture {
       for (const auto& [name, room] : rank.rooms) EXPECT_EQ(room.content(), bytes_[name]) << name;
       ASSERT_EQ(rank.result.notes.size(), note.empty() ? 0u : 1u);
       if (note.empty()) continue;
-      EXPECT_NE(rank.result.notes[0].find("they made no communicator"), std::string::npos);
+      EXPECT_NE(rank.result.notes[0].find("from host to host"), std::string::npos);
       EXPECT_NE(rank.result.notes[0].find(note), std::string::npos) << rank.result.notes[0];
     }
     EXPECT_LE(read_by(ranks), 4 * kTensorBytes * 105 / 100);
@@ -104,14 +116,37 @@ TEST_F(OwnCommunicators, ARankWithoutDevicesTakesAllToTheHost) {
   expect_loaded(ranks, "nothing that it loads is on a device");
   for (const unsigned rank : {0, 1, 3})
     EXPECT_NE(ranks[rank].result.notes[0].find("rank 2: "), std::string::npos);
-  EXPECT_EQ(NcclWorld::counts().made, 0);
+  EXPECT_EQ(NcclWorld::counts().made + NcclWorld::counts().ids, 0);
+}
+
+/// Nobody waits for who has no memory for it.
+TEST_F(OwnCommunicators, ADeviceWithoutRoomForOneTakesAllToTheHostAtOnce) {
+  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  const gpu::OnDevice filler = fill_up(1, 4 * kMiB);
+  const auto begin = std::chrono::steady_clock::now();
+  expect_loaded(ranks, "they made no communicator: ");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 8s);
+  EXPECT_EQ(NcclWorld::counts().made + NcclWorld::counts().ids, 0);
+}
+
+TEST_F(OwnCommunicators, ADeviceWithoutRoomForBucketsTakesAllToTheHost) {
+  for (const unsigned rank : {0u, 1u}) {
+    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    const gpu::OnDevice filler = fill_up(rank, 8 * kMiB + 100'000);
+    expect_loaded(ranks, "there was no room for it on their devices: ");
+    EXPECT_EQ(NcclWorld::counts().made, NcclWorld::counts().destroyed);
+    EXPECT_NE(ranks[2].result.notes[0].find("rank " + std::to_string(rank) + ": "),
+              std::string::npos);
+    gpu::simt::set_memory(UINT64_MAX);
+    NcclWorld::set({});
+  }
 }
 
 TEST_F(OwnCommunicators, TwoRanksOnOneDeviceDoNotAskNccl) {
   devices_[3] = 1;
   std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
   expect_loaded(ranks, "ranks 1 and 3 are on one device");
-  EXPECT_EQ(NcclWorld::counts().made, 0);
+  EXPECT_EQ(NcclWorld::counts().made + NcclWorld::counts().ids, 0);
 }
 
 /// NCCL has an error for one, while the others make theirs; or all wait for one in vain.
@@ -141,7 +176,8 @@ TEST_F(OwnCommunicators, WhoIsMissingIsNamed) {
     std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
     gpu::FakeFaults dies;
     dies.dying = 2;
-    dies.dies_at = 3;  // after what is said when a communicator is made
+    // After what is said when a communicator is made, and of the memory of buckets.
+    dies.dies_at = at < 5 ? 5 : 6;
     dies.timeout = 800ms;
     std::vector<uint64_t> used;
     for (unsigned device = 0; device < kRanks; ++device)
