@@ -106,6 +106,21 @@ def cannot(rank, size, path):
         return told, notes, load.run()
 
 
+def fail_on_one(rank, size, path):
+    """NCCL has an error for rank 1, in the midst of what all wait for."""
+    os.environ["CAIRN_PASS_ON"] = "devices"
+    with Load(rank, path) as load:
+        load.nccl.set(failing_rank=1, error=3, missing_rank=1, missing_at=4)
+        begin = time.monotonic()
+        try:
+            told = load.run()
+        except cairn.Error as error:
+            told = type(error).__name__, str(error)
+        seconds = time.monotonic() - begin
+        load.nccl.set()
+        return told, seconds, load.run(), ranks.keys_of_cairn()
+
+
 def interrupt_one(rank, size, path):
     """Rank 0 gets Ctrl-C while all wait for what rank 1 does not send."""
     os.environ["CAIRN_PASS_ON"] = "devices"
@@ -129,7 +144,7 @@ def die_on_one(rank, size, folder, path):
     with Load(rank, path) as load:
         load.nccl.set(missing_rank=0, missing_at=6)
         if rank == 2:
-            mock.patch.object(_rank_group.RankGroup, "_look", lambda *_: os._exit(9)).start()
+            mock.patch.object(_rank_group._Calls, "look", lambda *_: os._exit(9)).start()
         begin = time.monotonic()
         try:
             told = load.run(timeout=3)
@@ -168,6 +183,15 @@ class LoadsOverNcclTest(package.StoreTest):
             self.assertIn("they made no communicator", notes[0])
             self.assertIn("making a communicator over NCCL", notes[0])
             self.assertEqual(second[:2], (True, False))
+
+    def test_an_error_of_one_communicator_ends_the_load_of_all_at_once(self):
+        results = ranks.run(fail_on_one, 3, self.store.path)
+        for rank, ((kind, text), seconds, after, keys) in enumerate(results):
+            self.assertEqual(kind, "Error")
+            self.assertIn("over NCCL: internal error", text)
+            self.assertEqual(text.startswith("rank 1: "), rank != 1)
+            self.assertLess(seconds, 20)
+            self.assertEqual((after[:2], keys), ((True, False), []))
 
     def test_an_interrupt_ends_the_load_of_all(self):
         results = ranks.run(interrupt_one, 2, self.store.path)

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Ranks that load together: what several want is read once, each gets what it asked for, and what
 fails on one rank fails on all, with its number."""
+import gc
 import os
 import signal
 import threading
 import time
 import unittest
+import weakref
 from unittest import mock
 
 import package
@@ -157,7 +159,8 @@ def fail_on_one(rank, size, path):
             map_location="cpu" if rank == 2 else None)
     failing(tag="damaged", tensors="model.w")
     is_right = same(store.load("run/1", group=group), a_state())
-    return told, time.monotonic() - begin, is_right
+    seconds = time.monotonic() - begin
+    return told, seconds, is_right, ranks.keys_of_cairn()
 
 
 def die_on_one(rank, size, folder, path, who, late):
@@ -227,6 +230,30 @@ def interrupt_one(rank, size, path):
     return told, time.monotonic() - begin, same(store.load("run/1", group=group), a_state())
 
 
+def leave_nothing(rank, size, path):
+    """What is made for a load that goes well, and for one that fails, without a collector."""
+    from cairn import _rank_group
+    from cairn.torch import _load_talk
+
+    store, group, made, alive = cairn.Store(path), distributed.group.WORLD, [], []
+
+    def kept(real):
+        def make(self, *given):
+            made.append(weakref.ref(self))
+            real(self, *given)
+
+        return make
+
+    classes = _load_talk.LoadTalk, _rank_group.RankGroup, _rank_group._Calls
+    for each in classes:
+        mock.patch.object(each, "__init__", kept(each.__init__)).start()
+    gc.disable()
+    for tag, names in (("run/1", "*"), ("damaged", "model.w")):
+        raised(lambda: store.load(tag, tensors=names, group=group))
+        alive.append([type(each()).__name__ for each in made if each() is not None])
+    return len(made), alive
+
+
 class LoadsTest(package.StoreTest):
     def setUp(self):
         super().setUp()
@@ -257,7 +284,8 @@ class LoadsTest(package.StoreTest):
             self.assertEqual(told[0], "UsageError")
             self.assertEqual("rank 2: " in told[1], rank == 1)
 
-    def test_what_fails_on_one_rank_fails_on_all_at_once(self):
+    def damage(self):
+        """Makes a tag, one of whose chunks is not what it was."""
         state = {"model": {"w": torch.randn(600, 500)}}
         self.store.save("damaged", state, base="none")
         pack = max((self.folder / "store" / "packs").rglob("*"),
@@ -266,8 +294,16 @@ class LoadsTest(package.StoreTest):
         content[len(content) // 2] ^= 1
         pack.chmod(0o600)
         pack.write_bytes(content)
-        for rank, (told, seconds, is_right) in enumerate(ranks.run(fail_on_one, 3,
-                                                                   self.store.path)):
+
+    def test_nothing_is_left_for_a_collector(self):
+        self.damage()
+        self.assertEqual(ranks.run(leave_nothing, 2, self.store.path), [(6, [[], []])] * 2)
+
+    def test_what_fails_on_one_rank_fails_on_all_at_once(self):
+        self.damage()
+        results = ranks.run(fail_on_one, 3, self.store.path)
+        for rank, (told, seconds, is_right, keys) in enumerate(results):
+            self.assertEqual(keys, [])
             kinds = [each and each[0] for each in told]
             self.assertEqual(kinds, ["NotFoundError", "UsageError", "UsageError", "UsageError",
                                      "CorruptError"])

@@ -32,6 +32,17 @@ def start(function, size, folder, *arguments):
                                        join=False)
 
 
+def keys_of_cairn():
+    """Those that are in the job's store when all ranks have come here. Others are PyTorch's, which
+    makes some when it likes."""
+    from torch import distributed
+
+    distributed.barrier()
+    keys = distributed.distributed_c10d._get_default_store().list_keys()
+    distributed.barrier()
+    return [key for key in keys if "cairn" in key]
+
+
 def _main(rank, size, folder, function, arguments):
     import torch
     from torch import distributed
