@@ -14,17 +14,20 @@ class Pushes:
 
     place: as Store.push() takes it.
     most: how many tags may wait, the one on its way included.
-    Threads: any. A forked child pushes nothing.
+    Threads: any. A forked child pushes nothing. Pickles, without what waits.
     """
 
-    def __init__(self, store, place, most):
+    def __init__(self, place, most):
         if not isinstance(most, int) or most < 1:
             raise UsageError(f"push_backlog is {most!r}", "it is the number of tags that may wait")
-        self._store, self._place, self._most = store, place, most
+        self._place, self._most = place, most
         self._process = os.getpid()
         self._changed = threading.Condition()
-        self._waiting = collections.deque()  # the first is on its way
+        self._waiting = collections.deque()  # (store, tag), of which the first is on its way
         self._untold = []
+
+    def __reduce__(self):
+        return Pushes, (self._place, self._most)
 
     def has_room(self):
         """Whether a tag more may wait."""
@@ -36,12 +39,12 @@ class Pushes:
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) < self._most)
 
-    def add(self, tag):
-        """Has it pushed when those before are."""
+    def add(self, store, tag):
+        """Has a tag of a Store pushed when those before are."""
         if os.getpid() != self._process:
             return
         with self._changed:
-            self._waiting.append(tag)
+            self._waiting.append((store, tag))
             if len(self._waiting) == 1:
                 # It ends with its work. No daemon: the program's end waits for what is on its way.
                 threading.Thread(target=self._run, name=f"cairn push {tag}").start()
@@ -50,6 +53,12 @@ class Pushes:
         """Whether all are pushed, or failed, within `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting, timeout)
+
+    def wait_told(self, timeout=None):
+        """The same. Raises what a push failed with, if nobody was told yet."""
+        is_over = self.wait(timeout)
+        self.raise_untold()
+        return is_over
 
     def raise_untold(self):
         """Raises what a push failed with, once."""
@@ -67,8 +76,8 @@ class Pushes:
     def _run(self):
         while True:
             with self._changed:
-                tag = self._waiting[0]
-            failed = self._push(tag)
+                store, tag = self._waiting[0]
+            failed = self._push(store, tag)
             with self._changed:
                 if failed is not None:
                     self._untold.append(failed)
@@ -77,10 +86,10 @@ class Pushes:
                 if not self._waiting:
                     return
 
-    def _push(self, tag):
+    def _push(self, store, tag):
         """What it failed with; None."""
         try:
-            self._store.push(self._place, tag)
+            store.push(self._place, tag)
         except Error as error:
             return type(error)(f"'{tag}' is saved and was not pushed: {error.message}", error.hint)
         except Exception as error:  # no memory for another process, say

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Tags that go to another place: by call, and beside the training."""
+import pickle
 import threading
 import unittest
 from unittest import mock
@@ -10,9 +11,10 @@ if __name__ == "__main__":
     package.enter("torch", "numpy")
 
 import torch
+from torch.distributed import checkpoint as dcp
 
 import cairn
-from cairn.torch import AsyncSaver
+from cairn.torch import AsyncSaver, StorageReader, StorageWriter
 from environment import lacks
 from file_servers import BUCKET_SERVER, BucketServer
 
@@ -146,6 +148,17 @@ class Push(package.StoreTest):
         short = package.program(SHORT, self.folder / "short", self.place)
         self.assertEqual(short.communicate(timeout=120)[1], "")
         self.assertEqual(self.tags_there(), ["run/0", "run/1", "run/2"])
+
+    def test_dcp_saves_go_on_too(self):
+        writer = pickle.loads(pickle.dumps(StorageWriter(self.store, push_to=self.place)))
+        for step in range(3):
+            dcp.save(state(step), storage_writer=writer, checkpoint_id=f"run/{step}", no_dist=True)
+        self.assertTrue(writer.wait_pushed(60))
+        self.assertEqual(self.tags_there(), ["run/0", "run/1", "run/2"])
+        loaded = state(0)
+        dcp.load(loaded, storage_reader=StorageReader(self.there()), checkpoint_id="run/2",
+                 no_dist=True)
+        self.assertTrue(torch.equal(loaded["w"], state(2)["w"]))
 
     def test_a_backlog_that_is_none(self):
         with self.assertRaises(cairn.UsageError):

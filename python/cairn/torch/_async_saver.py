@@ -71,7 +71,7 @@ class AsyncSaver:
             roles = self._live_roles = roles_of(model, optimizer)
         self._compare = compare_replicas
         self._store = store if isinstance(store, Store) else Store(store, create=True)
-        self._pushes = None if push_to is None else Pushes(self._store, push_to, push_backlog)
+        self._pushes = None if push_to is None else Pushes(push_to, push_backlog)
         self._policy, self._timeout = back_pressure, timeout
         self._roles, self._effort, self._allow_pickle = roles, effort, allow_pickle
         self._ranks = None if group is None else Ranks.of(group, timeout=timeout)
@@ -137,11 +137,7 @@ class AsyncSaver:
     def wait_pushed(self, timeout=None):
         """Whether all saves that have ended are pushed, or failed to be, within `timeout` seconds.
         Raises what one failed with, if nobody was told yet."""
-        if self._pushes is None:
-            return True
-        is_pushed = self._pushes.wait(timeout)
-        self._pushes.raise_untold()
-        return is_pushed
+        return self._pushes is None or self._pushes.wait_told(timeout)
 
     def close(self, timeout=None):
         """Waits for the save under way and for pushes, and gives the memory back; after `timeout`
@@ -249,7 +245,7 @@ class AsyncSaver:
             result = begun.finish(_records_of(begun, snapshot, live), before)
             self._saved = (saving.tag, snapshot)
             if self._pushes is not None and begun.rank == 0:
-                self._pushes.add(saving.tag)
+                self._pushes.add(self._store, saving.tag)
             saving.end(result)
             # Without the memory now, the next save says so.
             with contextlib.suppress(MemoryError, OSError, RuntimeError):
