@@ -233,12 +233,21 @@ static Result<uint64_t> parse_rate(std::string_view text) {
   return fail(Code::kUsage, fmt::format("'{}' is no rate: bytes a second, 1K or more", text));
 }
 
+static Result<uint64_t> parse_memory(std::string_view text) {
+  CAIRN_TRY(const uint64_t bytes, parse_size(text));
+  if (bytes >= kMiB) return bytes;
+  return fail(Code::kUsage, fmt::format("'{}' is too little memory: at least 1MiB", text));
+}
+
 static void declare_transfer(FlagSet& flags, TransferOptions& options) {
   flags.positional("URL", &options.url);
   flags.repeated_positional("TAG", false, &options.tags);
   flags.on_off("all", &options.all);
   flags.value("connections", &options.connections, parse_connections);
   flags.value("rate", &options.rate, parse_rate);
+  flags.value("memory", &options.memory_bytes, parse_memory);
+  flags.texts("tensors", &options.tensors);
+  flags.text("as", &options.as);
   flags.on_off("dry-run", &options.dry_run);
   flags.choice(
       "if-exists", &options.if_exists,

@@ -149,6 +149,9 @@ struct TransferOptions {
   bool all = false;
   unsigned connections = 32;
   std::optional<uint64_t> rate;  ///< bytes a second
+  uint64_t memory_bytes = kGiB;
+  std::vector<std::string> tensors;  ///< globs; empty: all. With `as`
+  std::string as;                    ///< the name of the part; "" without
   bool dry_run = false;
   IfExists if_exists = IfExists::kSame;
   uint64_t wait_s = 60;

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/memory_guard.h"
 #include "base/pipeline.h"
@@ -20,46 +22,64 @@
 #include "lib/transfer/standing_tag.h"
 #include "store/chain_groups.h"
 #include "store/chain_reader.h"
+#include "store/remote/upload_file.h"
 #include "store/tag_name.h"
 
 namespace cairn {
 namespace {
 
+/// Of a thread that decodes chains: what lies beside each other is read together.
+constexpr uint64_t kChainBytes = 64 * kMiB;
+/// Of a file on its way to a bucket: the parts under way, and the one that is filled.
+constexpr uint64_t kUploadBytes =
+    (remote::UploadFile::kPartsUnderWay + 1) * remote::UploadFile::kPartBytes;
+
+/// What the plan says of the tag, whose facts the result has.
+void tell(const TransferPlan& plan, TransferResult& result) {
+  result.facts.new_bytes = plan.new_bytes;
+  result.facts.new_chunks = plan.new_chunks;
+  result.reused_bytes = result.facts.logical_bytes - plan.new_bytes;
+  result.moved_bytes = plan.fetch_bytes;
+}
+
 class Transfer {
  public:
-  Transfer(Checkpoint& from, const Store& to, const TransferRequest& request,
+  Transfer(Checkpoint& from, const Cargo& cargo, const Store& to, const TransferRequest& request,
            const std::string& name)
-      : from_(from), to_(to), request_(request), name_(name), tables_(to) {}
+      : from_(from), cargo_(cargo), to_(to), request_(request), name_(name), tables_(to) {}
 
   Result<TransferResult> run() {
     CAIRN_TRY(const bool is_there, look());
     if (is_there) return result_;
-    CAIRN_TRY(const std::string base, base_name());
-    if (request_.dry_run) return measure(base);
-    SaveRequest begun;
-    begun.tag = name_;
-    begun.if_exists = request_.if_exists;
-    begun.call = request_.call;
-    CAIRN_TRY(session_, SaveSession::begin(to_, begun, base));
+    CAIRN_CHECK(plan());
+    tell_plan();
+    if (request_.dry_run) return result_;
     const Result<TagEntry> entry = guard_memory([&] { return write(); });
     auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
-    if (result) return result;
-    if (!entry && journal_ != nullptr && is_worth_resuming(entry.error())) {
-      leave(result.error());
-    } else if (!failure_.may_be_visible) {
-      session_->remove_files();
-      if (journal_ != nullptr) journal_->remove();
-    }
+    if (!result) give_up(result.error());
     return result;
   }
 
   /// Whether it was refused because of copies that the destination had: without them all is well.
   bool lost_reused() const { return failure_.lost_reused; }
+  /// Whether it failed while it read the source.
+  bool failed_at_source() const { return failed_at_source_; }
 
  private:
-  static bool is_worth_resuming(const Error& error) {
-    return error.code == Code::kUnreachable || error.code == Code::kNoSpace ||
-           error.code == Code::kCancelled;
+  static bool is_worth_resuming(Code code) {
+    return code == Code::kUnreachable || code == Code::kNoSpace || code == Code::kCancelled ||
+           code == Code::kAuth || code == Code::kBusy;
+  }
+
+  void give_up(Error& error) {
+    if (failure_.may_be_visible) {
+      if (journal_ != nullptr) journal_->remove();
+    } else if (journal_ != nullptr && (lost_reused() || is_worth_resuming(error.code))) {
+      leave(error);
+    } else {
+      session_->remove_files();
+      if (journal_ != nullptr) journal_->remove();
+    }
   }
 
   /// Leaves what has arrived to the next call.
@@ -76,11 +96,17 @@ class Transfer {
     session_->end();
   }
 
+  template <class T>
+  Result<T> of_source(Result<T> read) {
+    failed_at_source_ = failed_at_source_ || !read;
+    return read;
+  }
+
   /// Whether the destination has the tag already. Errors: kExists where it has another.
   Result<bool> look() {
     result_.tag = name_;
-    result_.manifest = from_.tag().manifest.digest;
-    result_.facts = from_.tag().facts;
+    result_.manifest = cargo_.digest();
+    result_.facts = cargo_.entry.facts;
     const auto standing = to_.find_tag(name_);
     if (!standing && standing.error().code == Code::kNotFound) return false;
     CAIRN_CHECK(standing);
@@ -104,67 +130,95 @@ class Transfer {
     result_.reused_bytes = result_.facts.logical_bytes;
   }
 
-  Result<std::string> base_name() const {
-    CAIRN_TRY(const auto standing, choose_standing_tag(to_, name_, from_));
-    return standing ? standing->name : "none";
+  /// Chooses the base, takes the lease, and plans; anew without a base that cannot be used.
+  Status plan() {
+    for (;;) {
+      CAIRN_TRY(const StandingTag chosen,
+                choose_standing_tag(to_, name_, from_, cargo_, passed_over_));
+      for (const std::string& each : chosen.notes) note(each);
+      CAIRN_TRY(const bool is_planned, plan_beside(chosen.tag));
+      if (is_planned) return {};
+    }
   }
 
-  Result<TransferResult> measure(const std::string& base) {
-    std::unique_ptr<BaseTag> opened;
-    if (base != "none") {
-      CAIRN_TRY(const TagEntry tag, to_.find_tag(base));
-      CAIRN_TRY(opened, BaseTag::open(to_, tag));
+  /// False: it cannot be used, and is passed over from now on.
+  Result<bool> plan_beside(const std::optional<TagEntry>& tag) {
+    CAIRN_TRY(BaseTag* const base, take_base(tag));
+    if (tag && base == nullptr) {
+      passed_over_.push_back(tag->table);
+      return false;
     }
-    CAIRN_CHECK(plan(opened.get()));
-    tell_plan(opened.get());
-    return result_;
-  }
-
-  /// Without the base where that is not what it says.
-  Status plan(BaseTag* base) {
-    CAIRN_TRY(auto standing, StandingCopies::of(base, tables_));
-    CAIRN_TRY(plan_, plan_with(standing));
-    if (standing.is_broken()) {
-      CAIRN_TRY(standing, StandingCopies::of(nullptr, tables_));
-      CAIRN_TRY(plan_, plan_with(standing));
+    StandingCopies standing(base, &tables_);
+    const Status planned = plan_with(standing);
+    if (standing.fault()) {
+      note(passed_over_note(to_, base->tag().name, *standing.fault()));
+      passed_over_.push_back(base->tag().table);
+      return false;
     }
-    if (request_.look_up && !plan_.fetches.empty()) {
-      std::vector<Digest> wanted;
-      for (const Fetch& fetch : plan_.fetches) wanted.push_back(fetch.digest);
-      std::vector<std::optional<Copy>> found(wanted.size());
-      if (request_.look_up(wanted, found)) {
-        standing.add_found(wanted, found);
-        CAIRN_TRY(plan_, plan_with(standing));
-      }
-    }
+    CAIRN_CHECK(of_source(planned));
+    if (base != nullptr) result_.base = base->tag().name;
     reused_packs_.assign(standing.reused_packs().begin(), standing.reused_packs().end());
+    return true;
+  }
+
+  /// Null with a tag: it is gone, moved, or cannot be read.
+  Result<BaseTag*> take_base(const std::optional<TagEntry>& tag) {
+    if (request_.dry_run) return look_at_base(tag);
+    SaveRequest begun;
+    begun.tag = name_;
+    begun.if_exists = request_.if_exists;
+    begun.call = request_.call;
+    auto session = SaveSession::begin(to_, begun, tag ? tag->name : "none");
+    if (!session && tag && session.error().code == Code::kNotFound) return nullptr;
+    CAIRN_TRY(session_, std::move(session));
+    if (!session_->damaged_base().empty()) {
+      note(passed_over_note(to_, tag->name, {Code::kCorrupt, "it cannot be read", ""}));
+    }
+    return session_->base();
+  }
+
+  Result<BaseTag*> look_at_base(const std::optional<TagEntry>& tag) {
+    if (!tag) return nullptr;
+    auto opened = BaseTag::open(to_, *tag);
+    if (!opened && opened.error().code == Code::kNotFound) return nullptr;
+    CAIRN_TRY(looked_at_, std::move(opened));
+    return looked_at_.get();
+  }
+
+  Status plan_with(StandingCopies& standing) {
+    CAIRN_TRY(plan_,
+              plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
+    if (!request_.look_up || plan_.fetches.empty()) return {};
+    std::vector<Digest> wanted;
+    for (const Fetch& fetch : plan_.fetches) wanted.push_back(fetch.digest);
+    std::vector<std::optional<Copy>> found(wanted.size());
+    if (!request_.look_up(wanted, found)) return {};
+    CAIRN_CHECK(standing.add_found(wanted, found));
+    CAIRN_TRY(plan_,
+              plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
     return {};
   }
 
-  Result<TransferPlan> plan_with(StandingCopies& standing) {
-    return plan_transfer(from_, standing, request_.connections, request_.call.stop);
+  void tell_plan() {
+    tell(plan_, result_);
+    if (ProgressCounters* const progress = request_.call.progress) {
+      progress->total_bytes = progress->done_bytes + plan_.fetch_bytes;
+    }
   }
 
-  void tell_plan(const BaseTag* base) {
-    result_.facts.new_bytes = plan_.new_bytes;
-    result_.facts.new_chunks = plan_.new_chunks;
-    result_.reused_bytes = result_.facts.logical_bytes - plan_.new_bytes;
-    result_.moved_bytes = plan_.fetch_bytes;
-    if (base != nullptr) result_.base = base->tag().name;
-    if (request_.call.progress != nullptr) {
-      request_.call.progress->total_bytes = plan_.fetch_bytes;
-    }
+  void note(const std::string& words) {
+    auto& notes = result_.notes;
+    if (std::find(notes.begin(), notes.end(), words) == notes.end()) notes.push_back(words);
   }
 
   Result<TagEntry> write() {
     BaseTag* const base = session_->base();
-    CAIRN_CHECK(plan(base));
-    tell_plan(base);
     CAIRN_TRY(const Fetched fetched, fetch());
     result_.received_bytes = fetched.received_bytes;
     CAIRN_CHECK(session_->packs().finish());
     MetaWriter& metas = session_->metas();
-    CAIRN_TRY(TagEntry entry, write_moved_tag(from_, plan_, fetched.copies, base, metas));
+    CAIRN_TRY(TagEntry entry,
+              of_source(write_moved_tag(from_, cargo_, plan_, fetched.copies, base, metas)));
     entry.name = name_;
     entry.session = session_->id();
     entry.pinned = false;
@@ -179,27 +233,50 @@ class Transfer {
   }
 
   Result<Fetched> fetch() {
-    const Origin origin{from_.store().config().store_id, from_.tag().manifest.digest};
+    const Origin origin{from_.store().config().store_id, cargo_.digest()};
     FetchRequest how;
     how.threads = request_.connections;
+    how.memory_bytes = write_through();
     how.call = request_.call;
     // Elsewhere what a file has is there once it is whole: nothing of it to go on from.
     if (!plan_.fetches.empty() && to_.fs().conditional() == nullptr) {
       CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
-      CAIRN_TRY(Resumed resumed, resume_arrivals(to_, origin, plan_.fetches, session_->packs(),
-                                                 *journal_, request_.call.stop));
+      CAIRN_TRY(Resumed resumed,
+                resume_arrivals(to_, origin, plan_.fetches, session_->packs(), *journal_,
+                                request_.call.threads, request_.call.stop));
+      for (const std::string& each : resumed.notes) note(each);
       how.arrived = std::move(resumed.copies);
       result_.resumed_bytes = resumed.bytes;
       if (request_.call.progress != nullptr) request_.call.progress->done_bytes += resumed.bytes;
     }
     how.journal = journal_.get();
-    return fetch_copies(from_.store(), plan_.fetches, session_->packs(), how);
+    return of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how));
+  }
+
+  /// Returns the memory that is left beside the writer's.
+  uint64_t write_through() {
+    if (to_.fs().conditional() == nullptr) {
+      session_->packs().write_through(PackWriter::kLanesMax);
+      return request_.memory_bytes;
+    }
+    // Of an upload several parts are under way.
+    const uint64_t lanes = request_.memory_bytes / 2 / kUploadBytes;
+    const uint64_t lanes_fit = std::clamp<uint64_t>(lanes, 1, PackWriter::kLanesMax);
+    session_->packs().write_through(lanes_fit);
+    const uint64_t taken = lanes_fit * kUploadBytes;
+    return request_.memory_bytes > taken ? request_.memory_bytes - taken : 0;
+  }
+
+  /// Threads that have room for so much each.
+  unsigned threads_for(uint64_t bytes) const {
+    const unsigned wanted = request_.call.threads == 0 ? default_threads() : request_.call.threads;
+    return static_cast<unsigned>(std::clamp<uint64_t>(request_.memory_bytes / bytes, 1, wanted));
   }
 
   /// Decodes what was fetched and is made from other copies: where that is near. Their stored bytes
   /// are the same on both sides.
-  Status prove(const TagEntry& entry) const {
-    if (to_.fs().read_habits().is_remote) return prove_in(from_);
+  Status prove(const TagEntry& entry) {
+    if (to_.fs().read_habits().is_remote) return of_source(prove_in(from_));
     CAIRN_TRY(const auto arrived, Checkpoint::open(to_, entry));
     return prove_in(*arrived);
   }
@@ -210,12 +287,12 @@ class Transfer {
       for (uint32_t slot = 0; slot < chosen.slots.size(); ++slot) {
         const auto& choice = chosen.slots[slot];
         if (!choice || !choice->fetch || plan_.fetches[*choice->fetch].bases.empty()) continue;
-        CAIRN_TRY(refs.emplace_back(), checkpoint.page_numbers().resolve({page, slot}));
+        CAIRN_TRY(refs.emplace_back(), ref_in(checkpoint, page, slot));
       }
     }
     CAIRN_TRY(const auto groups, group_chains(checkpoint, refs));
     PackReader packs(checkpoint.store());
-    return parallel_for(groups.size(), request_.call.threads, [&](uint64_t i) -> Status {
+    return parallel_for(groups.size(), threads_for(kChainBytes), [&](uint64_t i) -> Status {
       CAIRN_CHECK(not_stopped());
       std::vector<CopyRef> chain;
       for (const uint32_t number : groups[i]) chain.push_back(refs[number]);
@@ -223,23 +300,25 @@ class Transfer {
     });
   }
 
+  /// A page that is made of the source's is none of its own.
+  Result<CopyRef> ref_in(const Checkpoint& checkpoint, const Digest& page, uint32_t slot) const {
+    const CargoPage* const made = &checkpoint == &from_ ? cargo_.made(page) : nullptr;
+    if (made != nullptr) return made->refs[slot];
+    return checkpoint.page_numbers().resolve({page, slot});
+  }
+
   Status not_stopped() const {
     if (request_.call.stop == nullptr || !*request_.call.stop) return {};
     return fail(Code::kCancelled, "the transfer was stopped");
   }
 
-  /// Once the tag may be visible nobody may take its packs for what was left of a transfer.
-  Status end_journal() {
-    if (journal_ == nullptr) return {};
-    journal_->remove();
-    return to_.fs().sync_folder(join_path(to_.path(), "sessions"));
-  }
-
   Result<TransferResult> commit(const TagEntry& entry) {
-    CAIRN_CHECK(end_journal());
+    // What a tag that may be visible stands on must not pass for what was left.
+    if (journal_ != nullptr) CAIRN_CHECK(journal_->hold());
     CAIRN_TRY(const CommitResult committed,
               commit_tag(to_, entry, request_.if_exists, reused_packs_,
                          {request_.call.wait, request_.call.stop}, failure_));
+    if (journal_ != nullptr) journal_->remove();
     result_.facts = committed.entry.facts;
     if (committed.already && committed.entry.session != session_->id()) {
       say_already_there(committed.entry);
@@ -250,6 +329,7 @@ class Transfer {
   }
 
   Checkpoint& from_;
+  const Cargo& cargo_;
   const Store& to_;
   const TransferRequest& request_;
   const std::string& name_;
@@ -258,7 +338,10 @@ class Transfer {
   std::unique_ptr<ArrivalJournal> journal_;
   TransferPlan plan_;
   std::vector<FileId> reused_packs_;
+  std::unique_ptr<BaseTag> looked_at_;  // of a dry run
+  std::vector<Reference> passed_over_;  // tables of tags that are no base
   CommitFailure failure_;
+  bool failed_at_source_ = false;
   TransferResult result_;
 };
 
@@ -281,30 +364,80 @@ static Status check_rules(const Store& from, const Store& to) {
                   a.chunk_elements));
 }
 
+/// `from`: where the tag lies now.
+static Result<TransferResult> move_tag(Checkpoint& from, const std::vector<size_t>& tensors,
+                                       const Store& to, const TransferRequest& request,
+                                       const std::string& name, bool& failed_at_source) {
+  failed_at_source = true;
+  CAIRN_TRY(const Cargo cargo, cargo_of(from, tensors));
+  Transfer first(from, cargo, to, request, name);
+  auto moved = first.run();
+  failed_at_source = first.failed_at_source();
+  if (moved || !first.lost_reused()) return moved;
+  // What it has fetched was left for this one.
+  TransferRequest again = request;
+  again.look_up = nullptr;
+  Transfer second(from, cargo, to, again, name);
+  moved = second.run();
+  failed_at_source = second.failed_at_source();
+  return moved;
+}
+
+static const std::string& name_in_destination(const TransferRequest& request) {
+  return request.as.empty() ? request.tag : request.as;
+}
+
 static Result<TransferResult> transfer(const Store& from, const Store& to,
                                        const TransferRequest& request) {
   const Stopwatch watch;
-  const std::string& name = request.as.empty() ? request.tag : request.as;
+  const std::string& name = name_in_destination(request);
   CAIRN_CHECK(check_tag_name(name));
   CAIRN_CHECK(check_may_write(to.config()));
   CAIRN_CHECK(check_rules(from, to));
   CAIRN_TRY(const auto checkpoint, open_tag(from, request.tag));
-  const auto move = [&](Checkpoint& latest) -> Result<TransferResult> {
-    Transfer first(latest, to, request, name);
-    auto moved = first.run();
-    if (moved || !first.lost_reused()) return moved;
-    TransferRequest again = request;
-    again.look_up = nullptr;
-    return Transfer(latest, to, again, name).run();
-  };
-  CAIRN_TRY(TransferResult result, read_where_it_is(*checkpoint, move));
-  result.elapsed_s = watch.seconds();
-  return result;
+  CAIRN_TRY(const auto tensors, choose_tensors(*checkpoint, request.tensors));
+  for (;;) {
+    Checkpoint& latest = checkpoint->latest();
+    bool failed_at_source = false;
+    auto moved = move_tag(latest, tensors, to, request, name, failed_at_source);
+    if (moved) moved->elapsed_s = watch.seconds();
+    if (moved || !failed_at_source) return moved;
+    // Anew where a collection of the source has moved it.
+    CAIRN_CHECK(latest.follow(moved.error()));
+  }
 }
 
 Result<TransferResult> transfer_tag(const Store& from, const Store& to,
                                     const TransferRequest& request) {
   return guard_memory([&] { return transfer(from, to, request); });
+}
+
+static Result<TransferResult> measure(Checkpoint& from, const std::vector<size_t>& tensors,
+                                      const TransferRequest& request) {
+  CAIRN_TRY(const Cargo cargo, cargo_of(from, tensors));
+  StandingCopies none(nullptr, nullptr);
+  CAIRN_TRY(const TransferPlan plan,
+            plan_transfer(from, cargo, none, request.connections, request.call.stop));
+  TransferResult result;
+  result.tag = name_in_destination(request);
+  result.manifest = cargo.digest();
+  result.facts = cargo.entry.facts;
+  tell(plan, result);
+  return result;
+}
+
+Result<TransferResult> measure_transfer(const Store& from, const TransferRequest& request) {
+  return guard_memory([&]() -> Result<TransferResult> {
+    const Stopwatch watch;
+    CAIRN_CHECK(check_tag_name(name_in_destination(request)));
+    CAIRN_TRY(const auto checkpoint, open_tag(from, request.tag));
+    CAIRN_TRY(const auto tensors, choose_tensors(*checkpoint, request.tensors));
+    CAIRN_TRY(TransferResult result, read_where_it_is(*checkpoint, [&](Checkpoint& latest) {
+                return measure(latest, tensors, request);
+              }));
+    result.elapsed_s = watch.seconds();
+    return result;
+  });
 }
 
 }  // namespace cairn

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "lib/cairn.hpp"
 
@@ -11,11 +12,17 @@ namespace cairn {
 struct TransferRequest {
   std::string tag = {};  ///< its name in the source
   std::string as = {};   ///< and in the destination; empty: the same
+  /// Globs of tensors' names: only those that match, with all attachments; empty: all of the tag.
+  /// It is the checkpoint that thinning away the others would leave.
+  std::vector<std::string> tensors = {};
   /// kError never meets a tag of the name; kSame is content with the same checkpoint.
   IfExists if_exists = IfExists::kSame;
   bool dry_run = false;      ///< only says what would be moved
   unsigned connections = 0;  ///< ranges under way at once; 0: as many as suit the source
-  LookUp look_up = {};       ///< optional: what the destination has beside its tags
+  /// For what is under way: bytes that come or go, and what is decoded of them. The plan takes
+  /// about 500 bytes a chunk beside it.
+  uint64_t memory_bytes = kGiB;
+  LookUp look_up = {};  ///< optional: what the destination has beside its tags
   CallOptions call = {};
 };
 
@@ -29,15 +36,20 @@ struct TransferResult {
   uint64_t resumed_bytes = 0;   ///< of moved_bytes, what an earlier call had brought
   bool already_there = false;   ///< the destination has the checkpoint under that name
   std::string base = {};        ///< the tag of the destination that most is shared with
+  std::vector<std::string> notes = {};  ///< what was passed over, and why
   double elapsed_s = 0;
 };
 
 /// Both stores cut chunks by one rule; else kUsage. Every byte is checked: copies that stand alone
 /// as they arrive, those made from others before the tag is made visible. Errors: kNotFound for no
-/// such tag; kExists; kCorrupt naming the pack; kUnreachable, kNoSpace and kCancelled: then
-/// what has arrived stays, and the next call goes on from there, unless a collector took it. After
-/// other errors the destination has no files of the tag.
+/// such tag; kExists; kCorrupt naming the pack; kUnreachable, kAuth, kNoSpace, kBusy and
+/// kCancelled: then what has arrived stays, unless the destination is a bucket or a collector takes
+/// it, and the next call goes on from there. After other errors the destination has no files of the
+/// tag, but of a commit of which it is not known whether it happened.
 Result<TransferResult> transfer_tag(const Store& from, const Store& to,
                                     const TransferRequest& request);
+
+/// What would be moved into a store that is empty. Errors: those of reading the source.
+Result<TransferResult> measure_transfer(const Store& from, const TransferRequest& request);
 
 }  // namespace cairn

@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include "lib/transfer/cargo.h"
 #include "lib/transfer/standing_copies.h"
 
 namespace cairn {
@@ -39,9 +40,10 @@ struct TransferPlan {
   uint64_t new_chunks = 0;
 };
 
-/// `from`: the tag. Reads its pages that `standing` lacks, several at a time. Errors: those of
-/// reading; kCorrupt for a base that does not exist; kCancelled.
-Result<TransferPlan> plan_transfer(Checkpoint& from, StandingCopies& standing, unsigned threads,
-                                   const std::atomic<bool>* stop);
+/// `cargo`: of the tag `from`. Reads its pages that `standing` lacks, several at a time. Errors:
+/// those of reading; kCorrupt for a base that does not exist, or a copy that is larger than any
+/// chunk; kCancelled.
+Result<TransferPlan> plan_transfer(Checkpoint& from, const Cargo& cargo, StandingCopies& standing,
+                                   unsigned threads, const std::atomic<bool>* stop);
 
 }  // namespace cairn

@@ -31,11 +31,10 @@ TESTED_BY = {
     # What moves is seen in the tag that has come.
     "store/adopt_pack.cc": "tests/store/arrivals_test.cc",
     "lib/transfer/resume.cc": "tests/lib/transfer/transfer_test.cc",
-    "lib/transfer/fetch.cc": "tests/lib/transfer/transfer_test.cc",
+    "lib/transfer/cargo.cc": "tests/lib/transfer/transfer_part_test.cc",
     "lib/transfer/moved_tag.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/standing_copies.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/standing_tag.cc": "tests/lib/transfer/transfer_test.cc",
-    "lib/transfer/transfer_plan.cc": "tests/lib/transfer/transfer_test.cc",
     # What kernels do is shown through the calls that enqueue them.
     "gpu/chunker.cu": "tests/gpu/chunker_plan_test.cc",
     "gpu/cuda/device.cc": "tests/gpu/device_test.cc",
@@ -136,6 +135,7 @@ TESTED_BY = {
     "store/file_pool.cc": "tests/lib/load_test.cc",
     "store/open_pack.cc": "tests/store/pack_writer_test.cc",
     "store/pack_tables.cc": "tests/lib/save_test.cc",
+    "store/tag_part.cc": "tests/store/thin_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",
     "cli/cmd_pull.cc": "tests/cli/transfer_commands_test.py",
