@@ -19,7 +19,6 @@ import torch
 from torch import distributed
 from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint import state_dict as dcp_state
-from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
@@ -56,16 +55,6 @@ class Sharding:
 def every_sharding(size):
     return [Sharding(n, kind) for n in (1, 2, 4) if n <= size
             for kind in ("replicated", "rows", "columns", "both")]
-
-
-def failures_of(call):
-    """rank -> (class, text) of what the call failed with on all ranks; DCP gathers them."""
-    try:
-        call()
-    except CheckpointException as error:
-        return {rank: (type(each[0]).__name__, str(each[0]))
-                for rank, each in error.failures.items()}
-    return None
 
 
 def save_and_load_every_sharding(rank, size, path):
@@ -122,14 +111,14 @@ def fail_in_many_ways(rank, size, path):
 
     def save(state=state, tag="run/bad", planner=None, **options):
         writer = StorageWriter(path, **options)
-        return failures_of(lambda: dcp.save(state, storage_writer=writer, checkpoint_id=tag,
+        return ranks.failures_of(lambda: dcp.save(state, storage_writer=writer, checkpoint_id=tag,
                                             planner=planner))
 
     told = {"planner": save(planner=Failing()), "tags": save(tag=f"run/bad-{rank}"),
             "shapes": save({"w": torch.zeros(3 + rank, 2)}),
             "dtypes": save({"w": torch.zeros(3, dtype=[torch.half, torch.float][rank])}),
             "hole": save({"w": state["even"]} if rank == 0 else {"v": torch.ones(2)}),
-            "path": failures_of(lambda: dcp.save(
+            "path": ranks.failures_of(lambda: dcp.save(
                 state, storage_writer=StorageWriter(path if rank == 0 else __file__),
                 checkpoint_id="run/bad"))}
     assert save(tag="run/good") is None
@@ -147,7 +136,7 @@ def fill_the_disk(rank, size, path):
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     if rank == 1:
         resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, most))
-    told = failures_of(lambda: dcp.save(state, storage_writer=StorageWriter(path),
+    told = ranks.failures_of(lambda: dcp.save(state, storage_writer=StorageWriter(path),
                                         checkpoint_id="run/1"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     return told
@@ -215,11 +204,11 @@ def count_reads(rank, size, path):
         told.append(sum(read))
     if rank == 2:
         _checkpoint.Checkpoint.load = refusing
-    failed = failures_of(lambda: dcp.load(
+    failed = ranks.failures_of(lambda: dcp.load(
         state, storage_reader=StorageReader(path, group=distributed.group.WORLD),
         checkpoint_id="a"))
     pair = distributed.new_group([0, 1])
-    other = failures_of(lambda: dcp.load(state, storage_reader=StorageReader(path, group=pair),
+    other = ranks.failures_of(lambda: dcp.load(state, storage_reader=StorageReader(path, group=pair),
                                          checkpoint_id="a"))
     return told, failed, other
 
@@ -315,7 +304,7 @@ def save_asynchronously(rank, size, path):
         again = dcp.async_save({"w": tensor}, async_checkpointer_type=kind,
                                storage_writer=StorageWriter(path, overwrite=False),
                                checkpoint_id=f"run{number}/step-1")
-        told.append(failures_of(again.result))
+        told.append(ranks.failures_of(again.result))
     return told
 
 
