@@ -23,6 +23,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
 import cairn
+from cairn._checkpoint import Checkpoint
 from cairn.torch import StorageReader, StorageWriter
 
 logging.disable(logging.WARNING)
@@ -173,10 +174,8 @@ def save_in_two_groups(rank, size, path):
 
 def count_reads(rank, size, path):
     """Boxes and bytes that this rank reads of a replicated and a half replicated state."""
-    from cairn import _checkpoint
-
     read = []
-    load = _checkpoint.Checkpoint.load
+    load = Checkpoint.load
 
     def counting(self, loads, cast=False):
         read.extend(memory.owner.nbytes for _, memory in loads)
@@ -188,7 +187,7 @@ def count_reads(rank, size, path):
     mesh = DeviceMesh("cpu", [[0, 1], [2, 3]])
     halves = {name: distribute_tensor(torch.zeros(50, 40), mesh, [Replicate(), Shard(0)])
               for name in state}
-    _checkpoint.Checkpoint.load = counting
+    Checkpoint.load = counting
     told = []
     for target, dtype in (({name: torch.zeros(50, 40) for name in state}, torch.float),
                           ({name: torch.zeros(40, 50).t() for name in state}, torch.float),
@@ -203,18 +202,27 @@ def count_reads(rank, size, path):
             assert torch.equal(found, tensor.to(dtype)), name
         told.append(sum(read))
     if rank == 2:
-        _checkpoint.Checkpoint.load = refusing
+        Checkpoint.load = refusing
     failed = ranks.failures_of(lambda: dcp.load(
+        state, storage_reader=StorageReader(path, group=distributed.group.WORLD),
+        checkpoint_id="a"))
+    if rank == 2:
+        Checkpoint.load = interrupted
+    stopped = ranks.failures_of(lambda: dcp.load(
         state, storage_reader=StorageReader(path, group=distributed.group.WORLD),
         checkpoint_id="a"))
     pair = distributed.new_group([0, 1])
     other = ranks.failures_of(lambda: dcp.load(state, storage_reader=StorageReader(path, group=pair),
                                          checkpoint_id="a"))
-    return told, failed, other
+    return told, failed, stopped, other
 
 
 def refusing(self, loads, cast=False):
     raise cairn.CorruptError("a chunk is damaged")
+
+
+def interrupted(self, loads, cast=False):
+    raise KeyboardInterrupt
 
 
 class Net(torch.nn.Module):
@@ -435,7 +443,9 @@ class RanksTest(package.StoreTest):
             self.assertLessEqual(max(read), size // 2)
         self.assertEqual(told[0][1][2][0], "CorruptError")
         self.assertIn("rank 2 could not read", told[0][1][0][1])
-        self.assertIn("not the one that loads", str(told[3][2]))
+        self.assertEqual(told[0][2][2][0], "KeyboardInterrupt")
+        self.assertIn("rank 2 could not read its share: it was interrupted", told[0][2][0][1])
+        self.assertIn("not the one that loads", str(told[3][3]))
 
     def test_models_of_every_kind(self):
         self.run_ranks(train_in_every_way, 2)
