@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "lib/open_store.h"
+#include "cli/open_place.h"
 #include "lib/transfer/transfer.h"
 
 namespace cairn {
@@ -15,9 +15,12 @@ struct TransferWords {
   std::string done;   ///< "pulled"
 };
 
+/// How both stores of a transfer are reached.
+remote::RemoteOptions transfer_remote(const Context& context, const TransferOptions& options);
+
 /// The store that tags go to; where there is none, one like `from` is made, and a note says so.
 Result<OpenStore> open_destination(const Context& context, const std::string& place,
-                                   const Store& from);
+                                   const Store& from, const remote::RemoteOptions& remote);
 
 /// Moves the tags that `options` names, oldest first, prints what was done, and returns the exit
 /// status. `look_up`: of the destination; optional.

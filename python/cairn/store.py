@@ -68,11 +68,15 @@ def _place_of(path):
     return os.path.abspath(text.removeprefix("file://"))
 
 
+def _other_place(place):
+    return place.path if isinstance(place, Store) else _place_of(os.fspath(place))
+
+
 class Store:
     """A store: its folder, or the URL of one to load from (https://, s3://; docs/REMOTES.md). Tags
     are given by name, or as Tag.
 
-    show(), diff(), forget(), gc() and check() take the flags of their commands, with '_' for '-':
+    show(), diff(), forget(), gc(), check(), push() and pull() take the flags of their commands, with '_' for '-':
     keep_last=5 is --keep-last 5, read_data=True is --read-data. docs/cli has a page for each.
 
     path: the folder; as an attribute, absolute.
@@ -210,6 +214,19 @@ class Store:
 
             return _loads.load(self, tag, group, timeout, fill)
         return fill(Checkpoint(self, name_of(tag)))
+
+    def push(self, place, *tags, **flags):
+        """Brings tags of this store to another: only what that lacks. place: a Store, or a folder, or
+        s3://bucket/prefix; where there is no store one is made. Takes the flags of `cairn push`.
+        Returns its JSON, of one tag or, of several, {"tags": [...]}.
+        Errors: NotFoundError, ExistsError, NoSpaceError; UnreachableError and AuthError of a remote."""
+        return _program.run(self.path, "push", _other_place(place), *map(name_of, tags), flags=flags)
+
+    def pull(self, place, *tags, **flags):
+        """Brings tags of another store here: only what is missing. place: as for push(), or
+        https://host/path. Takes the flags of `cairn pull`; returns and raises what push() does, and
+        CorruptError. One that was killed goes on from what had arrived."""
+        return _program.run(self.path, "pull", _other_place(place), *map(name_of, tags), flags=flags)
 
     def user_content(self, tag):
         """What the tag was saved with as user_content; None without any.

@@ -14,7 +14,8 @@ from torch.distributed.checkpoint.metadata import MetadataIndex, StorageMeta
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
-from .. import _collector, _devices, _saving
+from .. import _collector, _devices, _notes, _saving
+from .._pushes import Pushes
 from ..errors import UsageError
 from . import _agreement, _dealing, _metadata, _orders, _ranks, _tripwires, _writer_talk
 from ._contribution import Contribution
@@ -43,18 +44,22 @@ class StorageWriter(Placed, dcp.StorageWriter):
     group: for use_collectives=False: the process group of the save (None: the whole job).
     timeout: for how many seconds ranks wait for each other, with use_collectives=False and where
     they find replicas on devices by digests.
+    push_to, push_backlog: as for AsyncSaver: the coordinator pushes each tag that it has made, and a
+    save that would have more wait ends when there is room. What a push fails with is logged, or
+    raised by wait_pushed().
     Threads: one save at a time. Pickles, without the group, and without a save under way.
     """
 
     def __init__(self, store=None, *, checkpoint_id=None, overwrite=True, roles="auto",
                  metadata=None, step=None, effort=None, pin=False, compare_replicas="sampled",
-                 group=None, timeout=600):
+                 group=None, timeout=600, push_to=None, push_backlog=4):
         _saving.check_comparison(compare_replicas)
         self._place = Place(store, checkpoint_id)
         self.overwrite = overwrite
         self.roles, self.metadata, self.step = roles, metadata, step
         self.effort, self.pin = effort, pin
         self.compare_replicas = compare_replicas
+        self._pushes = None if push_to is None else Pushes(push_to, push_backlog)
         self._save_id = None
         self._group, self._timeout = group, timeout
         self._meeting = None
@@ -172,7 +177,20 @@ class StorageWriter(Placed, dcp.StorageWriter):
             self._meet(metadata)
         else:
             self._unite(metadata, results)
+        is_first = self._meeting is None or self._meeting.rank == 0
         self._end()
+        if self._pushes is not None and is_first:
+            self._push()
+
+    def _push(self):
+        _notes.log_once(map(str, self._pushes.take_untold()))
+        self._pushes.wait_for_room()
+        self._pushes.add(self._place.store, self._place.tag)
+
+    def wait_pushed(self, timeout=None):
+        """Whether all tags of this process are pushed, or failed to be, within `timeout` seconds.
+        Raises what one failed with, if nobody was told yet."""
+        return self._pushes is None or self._pushes.wait_told(timeout)
 
     def _unite(self, metadata, results):
         asides = [result.storage_data for each in results for result in each
