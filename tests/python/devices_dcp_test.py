@@ -17,17 +17,13 @@ if __name__ == "__main__":
 import torch
 from torch import distributed
 from torch.distributed import checkpoint as dcp
-from torch.distributed.checkpoint.api import CheckpointException
 
 import cairn
 import ranks
 import simulated
+from replicas import STATE_BYTES, Given, a_state, same, tried
 from cairn import _saving
 from cairn.torch import (AsyncStager, StorageWriter, _exchange, _life, _ranks, _replicas)
-from devices_ranks_test import Given, a_state, same, tried
-
-STATE_BYTES = sum(value.nbytes for value in a_state().values() if isinstance(value, torch.Tensor))
-
 
 def save(path, tag, state, timeout=60, planner=None, group=None, **options):
     """The texts that this rank was warned of."""
@@ -39,16 +35,6 @@ def save(path, tag, state, timeout=60, planner=None, group=None, **options):
 def has_same(loaded, wanted):
     """Whatever the order: where ranks have other states, it is DCP's."""
     return loaded.keys() == wanted.keys() and same({name: loaded[name] for name in wanted}, wanted)
-
-
-def failures_of(call):
-    """rank -> (class, text) of what the call failed with on all ranks."""
-    try:
-        call()
-    except CheckpointException as error:
-        return {rank: (type(each[0]).__name__, str(each[0]))
-                for rank, each in error.failures.items()}
-    return None
 
 
 def save_replicas(rank, size, path):
@@ -206,7 +192,7 @@ def fail_on_one(rank, size, path):
     def attempt(case, tag="torn", planner=None):
         begin = time.monotonic()
         writer = StorageWriter(path, timeout=60)
-        told[case] = failures_of(lambda: dcp.save(state, storage_writer=writer, checkpoint_id=tag,
+        told[case] = ranks.failures_of(lambda: dcp.save(state, storage_writer=writer, checkpoint_id=tag,
                                                   planner=planner))
         seconds.append(time.monotonic() - begin)
 
@@ -254,14 +240,7 @@ def die_on_one(rank, size, folder, path, who, is_asked):
             dcp.save(state, storage_writer=writer, checkpoint_id="torn")
         except BaseException:
             pass
-    with open(os.path.join(folder, f"told-{rank}"), "w") as file:
-        file.write(f"{writer.seconds:.1f} {type(writer.failed).__name__}: {writer.failed}")
-    store = distributed.distributed_c10d._get_default_store()
-    if rank != 0 and who != 0:
-        store.set(f"told-{rank}", "")
-    if rank == 0:
-        store.wait([f"told-{3 - who}"])  # it holds the store
-    os._exit(0)
+    ranks.tell(folder, rank, writer.seconds, writer.failed)
 
 
 class DcpTest(package.StoreTest):
@@ -364,19 +343,14 @@ class DcpTest(package.StoreTest):
     def test_who_is_gone_is_named_long_before_the_time_out(self):
         for who, is_asked in ((1, True), (0, False), (2, False)):
             with self.subTest(who=who):
-                folder = self.folder / f"told-{who}"
-                folder.mkdir()
-                job = ranks.start(die_on_one, 3, folder, str(folder), self.store.path, who, is_asked)
-                for process in job.processes:
-                    process.join(90)
-                self.assertEqual([process.exitcode for process in job.processes],
-                                 [9 if rank == who else 0 for rank in range(3)])
-                for rank in {0, 1, 2} - {who}:
-                    seconds, _, told = (folder / f"told-{rank}").read_text().partition(" ")
-                    self.assertIn("UnreachableError", told)
-                    self.assertRegex(told, "rank 0 or the launcher" if who == 0 else
+                told = ranks.run_torn(die_on_one, 3, self.folder / f"told-{who}",
+                                      self.store.path, who, is_asked)
+                self.assertEqual(set(told), {0, 1, 2} - {who})
+                for seconds, text in told.values():
+                    self.assertIn("UnreachableError", text)
+                    self.assertRegex(text, "rank 0 or the launcher" if who == 0 else
                                      f"rank {who} no longer gives rank . signs of life|rank 0: ")
-                    self.assertLess(float(seconds), 20)
+                    self.assertLess(seconds, 20)
         self.assertEqual(self.store.tags(), [])
 
 

@@ -22,47 +22,7 @@ import cairn
 import ranks
 import simulated
 from cairn._checkpoint import Checkpoint
-
-
-def a_state():
-    generator = torch.Generator().manual_seed(3)
-
-    def made(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    return {"model": {"w": made(600, 500), "turned": made(90, 70), "half": made(70001).bfloat16()},
-            "none": torch.empty(0, 3), "step": torch.tensor(3.0), "lr": 0.5, "list": [made(5)]}
-
-
-def flat(state, name=""):
-    if isinstance(state, (dict, list)):
-        pairs = state.items() if isinstance(state, dict) else enumerate(state)
-        return {key: value for child, part in pairs
-                for key, value in flat(part, f"{name}.{child}").items()}
-    return {name: state}
-
-
-def same(one, other):
-    one, other = flat(one), flat(other)
-    return list(one) == list(other) and all(
-        torch.equal(one[name].cpu(), value) and one[name].dtype == value.dtype
-        if isinstance(value, torch.Tensor) else one[name] == value for name, value in other.items())
-
-
-def empty_like(state):
-    if isinstance(state, dict):
-        return {key: empty_like(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [empty_like(value) for value in state]
-    return torch.full_like(state, 9) if isinstance(state, torch.Tensor) else state
-
-
-def raised(call):
-    try:
-        call()
-    except cairn.Error as error:
-        return type(error).__name__, str(error)
-    return None
+from loads import a_state, empty_like, flat, raised, same
 
 
 class Read:
@@ -171,9 +131,7 @@ def die_on_one(rank, size, folder, path, who, late):
         mock.patch(name, lambda *_: os._exit(9)).start()
     begin = time.monotonic()
     told = raised(lambda: store.load("run/1", group=group, timeout=3))
-    with open(os.path.join(folder, f"told-{rank}"), "w") as file:
-        file.write(f"{time.monotonic() - begin:.1f} {': '.join(told)}")
-    os._exit(0)
+    ranks.tell(folder, rank, time.monotonic() - begin, told)
 
 
 def fail_in_talk(rank, size, path):
@@ -343,16 +301,12 @@ class LoadsTest(package.StoreTest):
     def test_who_is_gone_is_named(self):
         for late in (False, True):
             with self.subTest(late=late):
-                folder = self.folder / f"told-{late}"
-                folder.mkdir()
-                job = ranks.start(die_on_one, 3, folder, str(folder), self.store.path, 2, late)
-                for process in job.processes:
-                    process.join(60)
-                for rank in (0, 1):
-                    seconds, _, told = (folder / f"told-{rank}").read_text().partition(" ")
-                    self.assertIn("UnreachableError", told)
-                    self.assertIn("rank 2", told)
-                    self.assertLess(float(seconds), 20)
+                told = ranks.run_torn(die_on_one, 3, self.folder / f"told-{late}",
+                                      self.store.path, 2, late)
+                self.assertEqual(set(told), {0, 1})
+                for seconds, text in told.values():
+                    self.assertRegex(text, "UnreachableError: .*rank 2")
+                    self.assertLess(seconds, 20)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class AsyncSaver:
     is logged when the program ends; it waits for the save that is under way. As a context manager
     it closes itself.
 
-    store: a cairn.Store, or a path, where one is made when there is none.
+    store: a cairn.Store, or a path or s3:// URL, where one is made when there is none.
     group: a process group whose ranks all call save() together, in the same order. Without one, a
     state with tensors that are cut among ranks is saved by all ranks of the job; any other by this
     process alone.

@@ -34,8 +34,8 @@ class StorageWriter(Placed, dcp.StorageWriter):
 
         dcp.save(state, storage_writer=StorageWriter("/data/store"), checkpoint_id="run7/step-100")
 
-    store: a cairn.Store, or a path, where one is made when there is none and the ranks talk; None
-    where checkpoint_id is cairn:///folder/of/the/store#tag.
+    store: a cairn.Store, or a path or s3:// URL, where one is made when there is none and the ranks
+    talk; None where checkpoint_id is cairn:///folder/of/the/store#tag.
     checkpoint_id: for calls that give none.
     overwrite: replaces a tag that exists, as DCP's own writers do; False raises ExistsError before
     a byte is written.
