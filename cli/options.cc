@@ -257,7 +257,22 @@ static void declare_transfer(FlagSet& flags, TransferOptions& options) {
 
 void declare(FlagSet& flags, PushOptions& options) { declare_transfer(flags, options); }
 
-void declare(FlagSet& flags, PullOptions& options) { declare_transfer(flags, options); }
+/// "2/4": the second of four.
+static Result<Share> parse_share(std::string_view text) {
+  constexpr uint64_t kMost = 1'000'000;
+  const size_t slash = std::min(text.find('/'), text.size());
+  const auto number = parse_count(text.substr(0, slash));
+  const auto count = parse_count(text.substr(std::min(slash + 1, text.size())));
+  if (number && count && *number >= 1 && *number <= *count && *count <= kMost) {
+    return Share{static_cast<uint32_t>(*number - 1), static_cast<uint32_t>(*count)};
+  }
+  return fail(Code::kUsage, fmt::format("'{}' is no share", text), "say '2/4' for the second of 4");
+}
+
+void declare(FlagSet& flags, PullOptions& options) {
+  declare_transfer(flags, options);
+  flags.value("share", &options.share, parse_share);
+}
 
 void declare(FlagSet& flags, RemoteTestOptions& options) {
   flags.positional("test", &options.what);

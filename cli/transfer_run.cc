@@ -35,6 +35,7 @@ Json transfer_json(const TransferResult& moved, bool dry_run) {
           {"already_there", moved.already_there},
           {"base", moved.base.empty() ? Json() : Json(moved.base)},
           {"dry_run", dry_run},
+          {"left", moved.left},
           {"notes", moved.notes},
           {"elapsed_s", moved.elapsed_s}};
 }
@@ -53,6 +54,10 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
     return fmt::format("would {} '{}': {} of {}{}\n", words.title, moved.tag,
                        human_bytes(moved.moved_bytes), human_bytes(moved.facts.logical_bytes),
                        base);
+  }
+  if (!moved.left.empty()) {
+    return fmt::format("a share of '{}' has arrived: {} in {}\n", moved.tag,
+                       human_bytes(moved.received_bytes), human_duration(moved.elapsed_s));
   }
   return fmt::format("{} '{}': {} in {}, {} moved, {} stored{}, in {}{}\n", words.done, moved.tag,
                      human_bytes(moved.facts.logical_bytes), counted(moved.facts.tensors, "tensor"),
@@ -122,6 +127,7 @@ class Run {
     request.tensors = options_.tensors;
     request.if_exists = options_.if_exists;
     request.dry_run = options_.dry_run;
+    request.share = options_.share;
     request.connections = options_.connections;
     request.memory_bytes = options_.memory_bytes;
     request.look_up = look_up_;
@@ -184,8 +190,7 @@ remote::RemoteOptions transfer_remote(const Context& context, const TransferOpti
 }
 
 Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
-                                                  const Store& from,
-                                                  const TransferOptions& options,
+                                                  const Store& from, const TransferOptions& options,
                                                   const remote::RemoteOptions& remote) {
   if (options.dry_run) return find_store(place, remote);
   bool was_made = false;

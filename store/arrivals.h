@@ -49,6 +49,7 @@ class ArrivalJournal {
   Status leave();
   /// Nobody needs to go on from here.
   void remove();
+  const std::string& path() const { return path_; }  ///< what it is called now
 
  private:
   ArrivalJournal(Fs& fs, std::string path, std::unique_ptr<File> file)

@@ -54,6 +54,7 @@ class Transfer {
     CAIRN_CHECK(plan());
     tell_plan();
     if (request_.dry_run) return result_;
+    if (request_.share) return fetch_share();
     const Result<TagEntry> entry = guard_memory([&] { return write(); });
     auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
     if (!result) give_up(result.error());
@@ -71,11 +72,36 @@ class Transfer {
            code == Code::kAuth || code == Code::kBusy;
   }
 
+  Result<TransferResult> fetch_share() {
+    auto fetched = guard_memory([&] { return fetch(); });
+    if (!fetched) {
+      give_up(fetched.error());
+      return tl::unexpected(std::move(fetched).error());
+    }
+    result_.received_bytes = fetched->received_bytes;
+    if (journal_ == nullptr) {
+      session_->end();
+      return result_;
+    }
+    const uint32_t packs = session_->packs().packs_begun();
+    CAIRN_CHECK(leave());
+    for (uint32_t number = 0; number < packs; ++number) {
+      const std::string pack = relative_path(FileKind::kPack, {session_->id(), number});
+      if (file_exists(to_.fs(), join_path(to_.path(), pack))) result_.left.push_back(pack);
+    }
+    result_.left.push_back(journal_->path().substr(to_.path().size() + 1));
+    return result_;
+  }
+
   void give_up(Error& error) {
     if (failure_.may_be_visible) {
       if (journal_ != nullptr) journal_->remove();
     } else if (journal_ != nullptr && (lost_reused() || is_worth_resuming(error.code))) {
-      leave(error);
+      if (leave()) {
+        error.hint =
+            "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
+            "gives it up";
+      }
     } else {
       session_->remove_files();
       if (journal_ != nullptr) journal_->remove();
@@ -83,17 +109,14 @@ class Transfer {
   }
 
   /// Leaves what has arrived to the next call.
-  void leave(Error& error) {
+  Status leave() {
     // On a full disk what is in buffers is lost, and what was written stays.
     (void)session_->packs().finish().has_value();
     session_->close_packs();
     session_->remove_metas();
-    if (journal_->leave()) {
-      error.hint =
-          "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
-          "gives it up";
-    }
+    const Status left = journal_->leave();
     session_->end();
+    return left;
   }
 
   template <class T>
@@ -249,6 +272,7 @@ class Transfer {
       result_.resumed_bytes = resumed.bytes;
       if (request_.call.progress != nullptr) request_.call.progress->done_bytes += resumed.bytes;
     }
+    if (request_.share) how.share = *request_.share;
     how.journal = journal_.get();
     return of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how));
   }
@@ -394,6 +418,10 @@ static Result<TransferResult> transfer(const Store& from, const Store& to,
   CAIRN_CHECK(check_tag_name(name));
   CAIRN_CHECK(check_may_write(to.config()));
   CAIRN_CHECK(check_rules(from, to));
+  if (request.share && to.fs().conditional() != nullptr) {
+    return fail(Code::kUsage, fmt::format("'{}' is a bucket", to.path()),
+                "shares are fetched into folders");
+  }
   CAIRN_TRY(const auto checkpoint, open_tag(from, request.tag));
   CAIRN_TRY(const auto tensors, choose_tensors(*checkpoint, request.tensors));
   for (;;) {

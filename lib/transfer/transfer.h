@@ -2,10 +2,12 @@
 // Only what the destination lacks is moved (docs/PROTOCOL.md, section 9).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lib/cairn.hpp"
+#include "lib/transfer/share.h"
 
 namespace cairn {
 
@@ -17,7 +19,9 @@ struct TransferRequest {
   std::vector<std::string> tensors = {};
   /// kError never meets a tag of the name; kSame is content with the same checkpoint.
   IfExists if_exists = IfExists::kSame;
-  bool dry_run = false;      ///< only says what would be moved
+  bool dry_run = false;  ///< only says what would be moved
+  /// Only fetches what falls to the share, and leaves it as a transfer does that is killed.
+  std::optional<Share> share = {};
   unsigned connections = 0;  ///< ranges under way at once; 0: as many as suit the source
   /// For what is under way: bytes that come or go, and what is decoded of them. The plan takes
   /// about 500 bytes a chunk beside it.
@@ -36,6 +40,9 @@ struct TransferResult {
   uint64_t resumed_bytes = 0;   ///< of moved_bytes, what an earlier call had brought
   bool already_there = false;   ///< the destination has the checkpoint under that name
   std::string base = {};        ///< the tag of the destination that most is shared with
+  /// Of a share: the files that were left, below the store's folder, in the order in which they may
+  /// be put into another store, where the next transfer of the tag goes on from them.
+  std::vector<std::string> left = {};
   std::vector<std::string> notes = {};  ///< what was passed over, and why
   double elapsed_s = 0;
 };

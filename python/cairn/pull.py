@@ -86,6 +86,12 @@ class Cluster:
         self._distributed.destroy_process_group()
 
 
+def _fetch_share(url, tag, store, share):
+    told = _program.run(store, "pull", url, tag, flags={"share": share})
+    left = [(path, Path(store, path).stat().st_size) for path in told["left"]]
+    return {"received_bytes": told["received_bytes"], "left": left}
+
+
 def pull(cluster, url, tag, store):
     """What happened, for the first node to tell. Errors: those of `cairn pull` on any node."""
     nodes = len(cluster.nodes)
@@ -93,8 +99,7 @@ def pull(cluster, url, tag, store):
     named = cluster.together(lambda: _program.run(store, "pull", url, tag, flags={"dry_run": True})
                              if cluster.node == 0 else None)[0]
     tag = named["tag"]
-    shares = cluster.together(lambda: _program.run(
-        store, "pull", url, tag, flags={"share": f"{cluster.node + 1}/{nodes}"}))
+    shares = cluster.together(lambda: _fetch_share(url, tag, store, f"{cluster.node + 1}/{nodes}"))
     cluster.spread(store, [share["left"] for share in shares])
     pulls = cluster.together(lambda: _program.run(store, "pull", url, tag))
     if len({each["manifest"] for each in pulls}) > 1:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """push and pull from outside, between folders. usage: transfer_commands_test.py CAIRN"""
 import json
+import os
 import sys
 import tempfile
 import unittest
@@ -132,6 +133,26 @@ class Transfer(unittest.TestCase):
         failed = self.here.run("pull", self.there.store, "run/2", "--tensors", "bias*", "--as", "x",
                                expect=15)
         self.assertIn("bias*", failed.stderr)
+
+    def test_shares_are_disjoint_and_together_all(self):
+        saved = self.save("run/1", {f"w{number}": os.urandom(20 << 20) for number in range(3)})
+        self.here.run("init", self.here.store, "--chunk-elements", "1024")
+        shares = []
+        for number in (1, 2, 3):
+            fetcher = Program(PROGRAM, self.folder / f"fetcher-{number}")
+            shares.append(fetcher.json("pull", self.there.store, "run/1", "--share", f"{number}/3"))
+            self.assertEqual(fetcher.run("ls", "-q").stdout, "")
+            for path in shares[-1]["left"]:
+                target = self.here.store / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((fetcher.store / path).read_bytes())
+        received = sum(share["received_bytes"] for share in shares)
+        self.assertLess(received, 1.01 * saved["stored_bytes"])
+        moved = self.here.json("pull", self.there.store, "run/1")
+        self.assertEqual((moved["received_bytes"], moved["left"]), (0, []))
+        self.expect_alike("run/1")
+        for wrong in ("0/3", "4/3", "2", "a/b"):
+            self.here.run("pull", self.there.store, "run/1", "--share", wrong, expect=2)
 
     def test_chunks_of_other_runs_are_found(self):
         for tag, seed in (("a/1", 1), ("b/1", 2), ("c/1", 3)):
