@@ -31,6 +31,8 @@ TESTED_BY = {
     # What moves is seen in the tag that has come.
     "store/adopt_pack.cc": "tests/store/arrivals_test.cc",
     "lib/transfer/resume.cc": "tests/lib/transfer/transfer_test.cc",
+    "lib/transfer/attempt.cc": "tests/lib/transfer/transfer_faults_test.cc",
+    "lib/transfer/proof.cc": "tests/lib/transfer/transfer_faults_test.cc",
     "lib/transfer/cargo.cc": "tests/lib/transfer/transfer_part_test.cc",
     "lib/transfer/moved_tag.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/standing_copies.cc": "tests/lib/transfer/transfer_test.cc",
