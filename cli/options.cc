@@ -245,7 +245,10 @@ static void declare_transfer(FlagSet& flags, TransferOptions& options) {
   declare_wait(flags, &options.wait_s);
 }
 
-void declare(FlagSet& flags, PushOptions& options) { declare_transfer(flags, options); }
+void declare(FlagSet& flags, PushOptions& options) {
+  declare_transfer(flags, options);
+  flags.on_off("rebase", &options.rebase);
+}
 
 void declare(FlagSet& flags, PullOptions& options) { declare_transfer(flags, options); }
 

@@ -145,6 +145,7 @@ struct TransferOptions {
   uint64_t memory_bytes = kGiB;
   std::vector<std::string> tensors;  ///< globs; empty: all. With `as`
   std::string as;                    ///< the name of the part; "" without
+  bool rebase = false;               ///< only of a push
   bool dry_run = false;
   IfExists if_exists = IfExists::kSame;
   uint64_t wait_s = 60;

@@ -16,6 +16,7 @@
 #include "base/pipeline.h"
 #include "lib/save_session.h"
 #include "lib/transfer/fetch.h"
+#include "lib/transfer/make_alone.h"
 #include "lib/transfer/moved_tag.h"
 #include "lib/transfer/proof.h"
 #include "lib/transfer/resume.h"
@@ -138,7 +139,7 @@ class Attempt {
       met_.passed_over.push_back(tag->table);
       return false;
     }
-    StandingCopies standing(base, &tables_);
+    StandingCopies standing(base, &tables_, request_.rebase);
     const Status planned = plan_with(standing);
     if (standing.fault()) {
       note(passed_over_note(to_, base->tag().name, *standing.fault()));
@@ -205,6 +206,8 @@ class Attempt {
     BaseTag* const base = session_->base();
     CAIRN_TRY(const Fetched fetched, fetch());
     met_.received_bytes += fetched.received_bytes;
+    result_.moved_bytes = 0;
+    for (const Copy& copy : fetched.copies) result_.moved_bytes += copy.stored_bytes;
     CAIRN_CHECK(session_->packs().finish());
     MetaWriter& metas = session_->metas();
     CAIRN_TRY(TagEntry entry,
@@ -241,7 +244,13 @@ class Attempt {
       if (request_.call.progress != nullptr) request_.call.progress->done_bytes += resumed.bytes;
     }
     how.journal = journal_.get();
-    return of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how));
+    CAIRN_TRY(Fetched fetched,
+              of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how)));
+    CAIRN_TRY(const uint64_t read,
+              of_source(make_alone(from_, plan_.fetches, session_->packs(),
+                                   threads_for(kProofBytes), request_.call, fetched.copies)));
+    fetched.received_bytes += read;
+    return fetched;
   }
 
   /// Returns the memory that is left beside the writer's.
@@ -327,6 +336,7 @@ void tell_plan(const TransferPlan& plan, TransferResult& result) {
   result.facts.new_chunks = plan.new_chunks;
   result.reused_bytes = result.facts.logical_bytes - plan.new_bytes;
   result.moved_bytes = plan.fetch_bytes;
+  for (const Fetch& fetch : plan.fetches) result.alone_chunks += fetch.chain ? 1 : 0;
 }
 
 Result<TransferResult> attempt_transfer(Checkpoint& from, const Cargo& cargo, const Store& to,

@@ -42,7 +42,7 @@ class Fetcher {
     for (uint32_t number = 0; number < fetches_.size(); ++number) {
       const bool is_here = !request_.arrived.empty() && request_.arrived[number];
       if (is_here) fetched_.copies[number] = *request_.arrived[number];
-      if (!is_here) order_.push_back(number);
+      if (!is_here && !fetches_[number].chain) order_.push_back(number);
     }
     const auto place = [&](uint32_t number) {
       const Copy& copy = fetches_[number].copy;

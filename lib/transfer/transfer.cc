@@ -66,7 +66,7 @@ Result<TransferResult> transfer_tag(const Store& from, const Store& to,
 static Result<TransferResult> measure(Checkpoint& from, const std::vector<size_t>& tensors,
                                       const TransferRequest& request) {
   CAIRN_TRY(const Cargo cargo, cargo_of(from, tensors));
-  StandingCopies none(nullptr, nullptr);
+  StandingCopies none(nullptr, nullptr, request.rebase);
   CAIRN_TRY(const TransferPlan plan,
             plan_transfer(from, cargo, none, request.connections, request.call.stop));
   TransferResult result;
