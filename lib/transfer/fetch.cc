@@ -28,9 +28,8 @@ class Fetcher {
   Result<Fetched> run() {
     fetched_.copies.resize(fetches_.size());
     sort_by_place();
-    ReadHabits habits = reader_.habits();
-    habits.bytes_max = kRangeBytesMax;
-    const std::vector<ReadJob> jobs = join_ranges(ranges_, habits, kEnoughBytes);
+    const ReadHabits habits = reader_.habits();
+    const std::vector<ReadJob> jobs = jobs_for(habits);
     CAIRN_CHECK(
         parallel_for(jobs.size(), threads_for(jobs), [&](uint64_t i) { return move(jobs[i]); }));
     fetched_.received_bytes = received_bytes_;
@@ -54,6 +53,16 @@ class Fetcher {
       const Copy& copy = fetches_[number].copy;
       ranges_.push_back({copy.pack, copy.offset, copy.offset + copy.stored_bytes});
     }
+  }
+
+  std::vector<ReadJob> jobs_for(ReadHabits habits) const {
+    // Where a gap of any length is better read than left out, so is all that lies in one file.
+    if (habits.gap_bytes_max > habits.bytes_max) {
+      habits.bytes_max = std::max(kRangeBytesMax, request_.memory_bytes / 4);
+      return join_ranges(ranges_, habits);
+    }
+    habits.bytes_max = kRangeBytesMax;
+    return join_ranges(ranges_, habits, kEnoughBytes);
   }
 
   /// As many as have room at once, each for its longest range and largest chunk.
