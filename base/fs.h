@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,8 +60,9 @@ struct FileInfo {
 struct FolderEntry {
   std::string name;
   bool is_folder = false;
-  bool is_file = true;   ///< a regular one; neither: a socket, a pipe, a broken link, ...
-  bool is_link = false;  ///< then the others say what it leads to
+  bool is_file = true;            ///< a regular one; neither: a socket, a pipe, a broken link, ...
+  bool is_link = false;           ///< then the others say what it leads to
+  std::optional<uint64_t> bytes;  ///< of a file, where a listing tells
 };
 
 /// How long to wait for a lock, and what ends the waiting before.
@@ -98,8 +100,14 @@ struct VersionedBytes {
   std::string version;
 };
 
+/// A file that someone began to write and that nobody sees yet.
+struct UnfinishedFile {
+  std::string path;
+  std::string id;  ///< tells several of one path apart
+};
+
 /// Files that are replaced on the condition that they are what was read, where there are neither
-/// locks nor renames. Threads: any.
+/// locks nor renames. There a file appears whole, or not at all. Threads: any.
 class ConditionalFiles {
  public:
   virtual ~ConditionalFiles() = default;
@@ -108,6 +116,10 @@ class ConditionalFiles {
   /// it has another. `may_be_done`: with an error, whether the file may have been replaced.
   virtual Status replace(const std::string& path, const std::string& version, ByteSpan data,
                          bool& may_be_done) = 0;
+  /// All below a folder, whoever writes them.
+  virtual Result<std::vector<UnfinishedFile>> unfinished(const std::string& folder) = 0;
+  /// Takes back the room of one, whose writer fails from then on. Success too when there is none.
+  virtual Status drop(const UnfinishedFile& file) = 0;
 };
 
 class Fs {

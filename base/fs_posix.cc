@@ -25,6 +25,7 @@
 #include "base/descriptor.h"
 #include "base/fs.h"
 #include "base/process.h"
+#include "base/stop.h"
 
 namespace cairn {
 namespace {
@@ -429,7 +430,7 @@ class PosixFs final : public Fs {
                                 wait.limit.count(), holder_of(descriptor)),
                     "wait for it, or allow more time by '--wait'");
       }
-      if (wait.stop != nullptr && *wait.stop) {
+      if (is_stopped(wait.stop)) {
         return fail(Code::kCancelled, fmt::format("stopped while waiting for '{}'", path));
       }
       std::this_thread::sleep_for(pause);

@@ -8,9 +8,9 @@
 #include "base/suggest.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/open_place.h"
 #include "lib/cairn.hpp"
 #include "lib/find_tag.h"
-#include "lib/open_store.h"
 #include "lib/tensor_stream.h"
 #include "store/checkpoint.h"
 
@@ -103,7 +103,7 @@ static tl::unexpected<Error> none_of_that_name(const CatOptions& options,
 }
 
 static Status run(const Context& context, const CatOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   CAIRN_TRY(const TagEntry tag, find_tag(*store, options.tag));
   CAIRN_TRY(const auto checkpoint, open_tag(*store, tag.name));
   const auto tensor = options.attachment ? std::nullopt : checkpoint->find_tensor(options.name);

@@ -8,9 +8,9 @@
 #include "cli/damage_text.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "lib/check.h"
 #include "lib/find_tag.h"
-#include "lib/open_store.h"
 #include "store/index/index.h"
 
 namespace cairn {
@@ -33,7 +33,7 @@ static std::string repair_command(const Context& context, const CheckReport& rep
     const std::string words = repair_words(report.damage);
     return words.empty() ? "" : fmt::format("cairn -s '{}' {}", context.store, words);
   }
-  const auto store = open_store(context.store);
+  const auto store = open_store(context);
   if (!store || !file_exists(posix_fs(), index_path(**store))) return "";
   const auto index = Index::open(**store, Index::Access::kRead);
   const bool is_damaged = !index && index.error().code == Code::kCorrupt;
@@ -103,7 +103,7 @@ static void warn_of_idle_flags(Output& output, const CheckOptions& options) {
 }
 
 static Result<CheckReport> run(const Context& context, const CheckOptions& options) {
-  const auto store = open_store(context.store);
+  const auto store = open_store(context);
   if (!store) return damaged_store("config", store.error());
   const auto list = (*store)->read_tags();
   if (!list) return damaged_store("root", list.error());

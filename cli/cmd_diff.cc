@@ -6,12 +6,12 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "cli/table.h"
 #include "cli/tensor_choice.h"
 #include "cli/usage_table.h"
 #include "lib/diff.h"
 #include "lib/find_tag.h"
-#include "lib/open_store.h"
 #include "lib/tag_usage.h"
 
 namespace cairn {
@@ -111,7 +111,7 @@ static void print_text(Output& output, const Checkpoint& a, const Checkpoint& b,
 }
 
 static Result<DiffResult> run(const Context& context, const DiffOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   CAIRN_TRY(const auto a, open(*store, options.a));
   CAIRN_TRY(const auto b, open(*store, options.b));
   DiffRequest request;

@@ -11,11 +11,11 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "cli/tensor_choice.h"
 #include "lib/find_tag.h"
 #include "lib/formats/export_files.h"
 #include "lib/formats/torch_dtype.h"
-#include "lib/open_store.h"
 #include "lib/tensor_names.h"
 
 namespace cairn {
@@ -100,7 +100,7 @@ static bool is_file(const std::string& path) {
 int cmd_export(const Context& context, const ExportOptions& options) {
   Output& output = context.output;
   const Stopwatch watch;
-  const auto store = open_store(context.store);
+  const auto store = open_store(context);
   if (!store) return output.fail(store.error());
   const auto tag = find_tag(**store, options.tag);
   if (!tag && tag.error().code == Code::kNotFound && is_file(options.tag)) {

@@ -11,12 +11,12 @@
 #include "cli/exit_codes.h"
 #include "cli/gc_run.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "cli/signals.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
 #include "cli/tensor_choice.h"
 #include "lib/find_tag.h"
-#include "lib/open_store.h"
 #include "lib/tensor.h"
 #include "store/checkpoint.h"
 #include "store/forget.h"
@@ -252,7 +252,7 @@ static Result<int> thin(const Context& context, const Store& store, const Forget
 
 static Result<int> run(const Context& context, const ForgetOptions& options) {
   CAIRN_CHECK(check_request(options));
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   // Before a tag is gone.
   if (options.gc) CAIRN_CHECK(check_may_collect_in(*store));
   CAIRN_TRY(TagList list, store->read_tags());

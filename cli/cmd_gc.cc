@@ -7,7 +7,7 @@
 #include "cli/exit_codes.h"
 #include "cli/gc_run.h"
 #include "cli/human.h"
-#include "lib/open_store.h"
+#include "cli/open_place.h"
 
 namespace cairn {
 
@@ -37,7 +37,7 @@ static Status ask(Output& output, const GcReport& plan, const GcOptions& options
 }
 
 static Result<GcReport> run(const Context& context, const GcOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   if (options.dry_run || !options.yes) {
     CAIRN_TRY(GcReport plan, plan_collection(*store, gc_request(options)));
     if (options.dry_run) return plan;

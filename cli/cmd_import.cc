@@ -10,11 +10,11 @@
 #include "cli/human.h"
 #include "cli/import_roles.h"
 #include "cli/lazy_look_up.h"
+#include "cli/open_place.h"
 #include "cli/signals.h"
 #include "lib/find_tag.h"
 #include "lib/formats/import_files.h"
 #include "lib/formats/import_memory.h"
-#include "lib/open_store.h"
 #include "lib/save_json.h"
 #include "store/forget.h"
 #include "store/tag_name.h"
@@ -107,7 +107,7 @@ static void print(Output& output, const SaveResult& saved) {
 
 int cmd_import(const Context& context, const ImportOptions& options) {
   Output& output = context.output;
-  const auto store = open_store(context.store);
+  const auto store = open_store(context);
   if (!store) return output.fail(store.error());
   report_shrunken_input();
   raise_file_limit();  // each file stays open until it was saved

@@ -5,8 +5,8 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/open_place.h"
 #include "cli/parse.h"
-#include "lib/open_store.h"
 
 namespace cairn {
 
@@ -21,9 +21,9 @@ int cmd_init(const Context& context, const InitOptions& options) {
   Config config;
   if (options.chunk_elements) config.chunk_elements = *options.chunk_elements;
   if (options.pack_bytes) config.pack_bytes = *options.pack_bytes;
-  const Status made = init_store(folder, config);
+  const Status made = init_store(folder, config, remote_options(context));
   if (!made) return output.fail(made.error());
-  const auto store = open_store(folder);
+  const auto store = open_store(folder, remote_options(context));
   if (!store) return output.fail(store.error());
   if (output.json()) {
     output.result({{"store", folder},

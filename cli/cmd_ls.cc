@@ -11,10 +11,10 @@
 #include "cli/exclusive.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "cli/standing_tags.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
-#include "lib/open_store.h"
 
 namespace cairn {
 
@@ -128,7 +128,7 @@ static void explain_nothing(Output& output, const TagList& list, const LsOptions
 }
 
 static Status run(const Context& context, const LsOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   Output& output = context.output;
   const bool only_names = output.quiet() && !output.json();
   CAIRN_TRY(const Listed listed,

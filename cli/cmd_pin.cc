@@ -5,15 +5,15 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/open_place.h"
 #include "cli/signals.h"
 #include "lib/find_tag.h"
-#include "lib/open_store.h"
 #include "store/forget.h"
 
 namespace cairn {
 
 static Status run(const Context& context, const PinOptions& options, bool pinned) {
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   std::vector<std::string> names;
   for (const std::string& text : options.tags) {
     CAIRN_TRY(const TagEntry found, find_tag(*store, text));

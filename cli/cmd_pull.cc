@@ -1,15 +1,15 @@
 // `cairn pull`: tags come from another store, only what is missing here.
 #include "cli/lazy_look_up.h"
 #include "cli/transfer_run.h"
-#include "lib/open_store.h"
 
 namespace cairn {
 
 int cmd_pull(const Context& context, const PullOptions& options) {
   Output& output = context.output;
-  const auto from = open_store(options.url);
+  const remote::RemoteOptions remote = transfer_remote(context, options);
+  const auto from = open_store(options.url, remote);
   if (!from) return output.fail(from.error());
-  const auto to = open_destination(context, context.store, **from, options.dry_run);
+  const auto to = open_destination(context, context.store, **from, options, remote);
   if (!to) return output.fail(to.error());
   // A look-up brings the index up to date, and a dry run changes nothing.
   const LookUp look_up =

@@ -1,14 +1,14 @@
 // `cairn push`: tags go to another store, only what is missing there.
 #include "cli/transfer_run.h"
-#include "lib/open_store.h"
 
 namespace cairn {
 
 int cmd_push(const Context& context, const PushOptions& options) {
   Output& output = context.output;
-  const auto from = open_store(context.store);
+  const remote::RemoteOptions remote = transfer_remote(context, options);
+  const auto from = open_store(context.store, remote);
   if (!from) return output.fail(from.error());
-  const auto to = open_destination(context, options.url, **from, options.dry_run);
+  const auto to = open_destination(context, options.url, **from, options, remote);
   if (!to) return output.fail(to.error());
   return run_transfer(context, **from, *to ? &***to : nullptr, options, {"push", "pushed"}, {});
 }

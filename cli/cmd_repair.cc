@@ -10,8 +10,8 @@
 #include "cli/damage_text.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "cli/signals.h"
-#include "lib/open_store.h"
 #include "lib/salvage.h"
 #include "store/index/index.h"
 
@@ -31,7 +31,7 @@ static Result<int> would_repair_index(const Context& context, const Store& store
 }
 
 static Result<int> repair_index(const Context& context, const RepairOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   if (options.dry_run) return would_repair_index(context, *store);
   CAIRN_CHECK(Index::destroy(*store));
   CAIRN_TRY(const auto index, Index::open(*store, Index::Access::kWrite));
@@ -169,7 +169,7 @@ static Status set_aside(const Context& context, const Store& store, const TagLis
 }
 
 static Result<int> repair_tags(const Context& context, const RepairOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   TagRepair repair;
   const auto list = store->read_tags();
   if (!list && list.error().code == Code::kCorrupt) {

@@ -10,13 +10,13 @@
 #include "cli/exit_codes.h"
 #include "cli/gc_run.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "cli/report/html.h"
 #include "cli/report/report_page.h"
 #include "cli/report/tag_table.h"
 #include "cli/store_usage.h"
 #include "cli/tag_json.h"
 #include "lib/new_file.h"
-#include "lib/open_store.h"
 
 namespace cairn {
 
@@ -73,7 +73,7 @@ static Result<ReportView> look_once(const Context& context, const Store& store, 
 /// Files go when gc runs in the middle: as long as the store has changed it is read again.
 static Result<ReportView> look(const Context& context, const ReportOptions& options) {
   constexpr int kAttemptsMax = 5;
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   for (int attempt = 1;; ++attempt) {
     CAIRN_TRY(const TagList list, store->read_tags());
     CAIRN_TRY(auto chosen, choose(list, options.pattern));

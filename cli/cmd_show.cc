@@ -7,13 +7,13 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "cli/table.h"
 #include "cli/tag_json.h"
 #include "cli/tensor_choice.h"
 #include "cli/usage_table.h"
 #include "lib/describe.h"
 #include "lib/find_tag.h"
-#include "lib/open_store.h"
 #include "lib/restore_cost.h"
 #include "lib/tag_usage.h"
 #include "lib/tensor.h"
@@ -185,7 +185,7 @@ static Result<Shown> look(Checkpoint& checkpoint, const ShowOptions& options) {
 
 static Status run(const Context& context, const ShowOptions& options) {
   Output& output = context.output;
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   CAIRN_TRY(const TagEntry tag, find_tag(*store, options.tag));
   CAIRN_TRY(const auto checkpoint, open_tag(*store, tag.name));
   CAIRN_TRY(const Layout layout, checkpoint->layout());

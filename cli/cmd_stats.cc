@@ -6,11 +6,11 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/human.h"
+#include "cli/open_place.h"
 #include "cli/standing_tags.h"
 #include "cli/store_usage.h"
 #include "cli/table.h"
 #include "cli/usage_table.h"
-#include "lib/open_store.h"
 
 namespace cairn {
 
@@ -124,7 +124,7 @@ static void print_text(Output& output, const StoreUsage& usage) {
 }
 
 static Result<StoreUsage> run(const Context& context) {
-  CAIRN_TRY(const auto store, open_store(context.store));
+  CAIRN_TRY(const auto store, open_store(context));
   return look_at_tags(
       *store, [&](const TagList& tags) { return store_usage(*store, tags, &context.stop); });
 }

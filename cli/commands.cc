@@ -18,6 +18,7 @@ std::span<const Command> all_commands() {
       command("gc", Needs::kStore, cmd_gc),
       command("push", Needs::kStore, cmd_push),
       command("pull", Needs::kStore, cmd_pull),
+      command("remote", Needs::kNothing, cmd_remote),
       command("stats", Needs::kStore, cmd_stats),
       command("report", Needs::kStore, cmd_report),
       command("check", Needs::kStore, cmd_check),

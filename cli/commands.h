@@ -24,6 +24,7 @@ struct Context {
   Output& output;
   std::string store;  ///< folder or URL; not empty for commands that need a store
   ProgressMode progress = ProgressMode::kAuto;
+  RemoteFlags remote;
   const std::atomic<bool>& stop;  ///< set by Ctrl-C and SIGTERM: end soon with kCancelled
   std::span<const Command> commands;
 };
@@ -70,6 +71,7 @@ int cmd_forget(const Context& context, const ForgetOptions& options);
 int cmd_gc(const Context& context, const GcOptions& options);
 int cmd_push(const Context& context, const PushOptions& options);
 int cmd_pull(const Context& context, const PullOptions& options);
+int cmd_remote(const Context& context, const RemoteTestOptions& options);
 int cmd_check(const Context& context, const CheckOptions& options);
 int cmd_index(const Context& context, const IndexOptions& options);
 int cmd_repair(const Context& context, const RepairOptions& options);

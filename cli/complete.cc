@@ -1,6 +1,7 @@
 #include "cli/complete.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "cli/help.h"
 
@@ -132,8 +133,9 @@ class Completer {
     const bool is_beyond = arguments_ >= positionals.size();
     if (is_beyond && !positionals.back().repeated) return;
     const std::string& name = positionals[is_beyond ? positionals.size() - 1 : arguments_].name;
-    // A choice is spelt out: `index|tags`.
-    for (size_t begin = 0; name.find('|') != std::string::npos && begin < name.size();) {
+    // Words to be typed as they are: `test`, `index|tags`.
+    const bool is_spelt = std::islower(static_cast<unsigned char>(name.front())) != 0;
+    for (size_t begin = 0; is_spelt && begin < name.size();) {
       const size_t end = std::min(name.find('|', begin), name.size());
       offer(name.substr(begin, end - begin));
       begin = end + 1;

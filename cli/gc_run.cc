@@ -34,7 +34,9 @@ GcRequest gc_request(const GcOptions& options) {
   request.move = {options.max_repack_bytes, options.min_dead_percent};
   request.rebase = options.rebase;
   request.reclaim.wait = stoppable_wait(options.wait_s);
-  request.reclaim.reader_grace = std::chrono::seconds(options.reader_grace_s);
+  if (options.reader_grace_s) {
+    request.reclaim.reader_grace = std::chrono::seconds(*options.reader_grace_s);
+  }
   return request;
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "base/bytes.h"
+
 namespace cairn {
 namespace {
 
@@ -75,6 +77,7 @@ void declare(FlagSet& flags, GlobalOptions& options) {
                {{"auto", ProgressMode::kAuto},
                 {"plain", ProgressMode::kPlain},
                 {"none", ProgressMode::kNone}});
+  flags.value("retry-for", &options.remote.retry_for_s, parse_duration_s);
   flags.on_off("help", &options.help, 'h');
 }
 
@@ -224,6 +227,12 @@ static Result<unsigned> parse_connections(std::string_view text) {
   return fail(Code::kUsage, fmt::format("'{}' is no number of connections: 1 to {}", text, kMost));
 }
 
+static Result<uint64_t> parse_rate(std::string_view text) {
+  CAIRN_TRY(const uint64_t rate, parse_size(text));
+  if (rate >= kKiB) return rate;
+  return fail(Code::kUsage, fmt::format("'{}' is no rate: bytes a second, 1K or more", text));
+}
+
 static Result<uint64_t> parse_memory(std::string_view text) {
   CAIRN_TRY(const uint64_t bytes, parse_size(text));
   if (bytes >= kMiB) return bytes;
@@ -235,6 +244,7 @@ static void declare_transfer(FlagSet& flags, TransferOptions& options) {
   flags.repeated_positional("TAG", false, &options.tags);
   flags.on_off("all", &options.all);
   flags.value("connections", &options.connections, parse_connections);
+  flags.value("rate", &options.rate, parse_rate);
   flags.value("memory", &options.memory_bytes, parse_memory);
   flags.texts("tensors", &options.tensors);
   flags.text("as", &options.as);
@@ -251,6 +261,12 @@ void declare(FlagSet& flags, PushOptions& options) {
 }
 
 void declare(FlagSet& flags, PullOptions& options) { declare_transfer(flags, options); }
+
+void declare(FlagSet& flags, RemoteTestOptions& options) {
+  flags.positional("test", &options.what);
+  flags.positional("URL", &options.url);
+  flags.on_off("read-only", &options.read_only);
+}
 
 void declare(FlagSet& flags, CheckOptions& options) {
   flags.texts("tag", &options.tags);

@@ -18,6 +18,11 @@
 
 namespace cairn {
 
+/// How remotes are spoken to.
+struct RemoteFlags {
+  uint64_t retry_for_s = 30;  ///< without progress, of one request
+};
+
 /// Accepted by every command, before or after its name.
 struct GlobalOptions {
   std::string store;  ///< folder or URL; "" when none was named
@@ -25,6 +30,7 @@ struct GlobalOptions {
   bool quiet = false;
   int verbosity = 0;
   ProgressMode progress = ProgressMode::kAuto;
+  RemoteFlags remote;
   bool help = false;
 };
 
@@ -130,7 +136,7 @@ struct ForgetOptions {
 struct GcOptions {
   uint64_t max_repack_bytes = UINT64_MAX;
   double min_dead_percent = 10;
-  uint64_t reader_grace_s = 0;
+  std::optional<uint64_t> reader_grace_s;
   bool rebase = false;
   bool dry_run = false;
   bool yes = false;
@@ -142,6 +148,7 @@ struct TransferOptions {
   std::vector<std::string> tags;  ///< empty: `all`
   bool all = false;
   unsigned connections = 32;
+  std::optional<uint64_t> rate;  ///< bytes a second
   uint64_t memory_bytes = kGiB;
   std::vector<std::string> tensors;  ///< globs; empty: all. With `as`
   std::string as;                    ///< the name of the part; "" without
@@ -154,6 +161,12 @@ struct TransferOptions {
 struct PushOptions : TransferOptions {};
 
 struct PullOptions : TransferOptions {};
+
+struct RemoteTestOptions {
+  std::string what;  ///< "test"
+  std::string url;
+  bool read_only = false;
+};
 
 struct CheckOptions {
   std::vector<std::string> tags;            ///< empty: all
@@ -203,6 +216,7 @@ void declare(FlagSet& flags, ForgetOptions& options);
 void declare(FlagSet& flags, GcOptions& options);
 void declare(FlagSet& flags, PushOptions& options);
 void declare(FlagSet& flags, PullOptions& options);
+void declare(FlagSet& flags, RemoteTestOptions& options);
 void declare(FlagSet& flags, CheckOptions& options);
 void declare(FlagSet& flags, RepairOptions& options);
 void declare(FlagSet& flags, CompletionOptions& options);

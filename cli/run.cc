@@ -25,8 +25,20 @@ struct Split {
   size_t before = 0;              ///< how many of them stood before the command
 };
 
+/// Whether the value of a flag is the word behind it.
+bool takes_next(const FlagSet& flags, const std::string& word) {
+  return std::any_of(flags.flags().begin(), flags.flags().end(), [&](const Flag& flag) {
+    const bool is_this =
+        word == "--" + flag.name || (flag.letter != 0 && word == std::string("-") + flag.letter);
+    return is_this && (flag.takes == Takes::kValue || flag.takes == Takes::kValues);
+  });
+}
+
 // The first word that is neither a flag nor the value of a global flag before it.
 Split split_command(const std::vector<std::string>& words) {
+  FlagSet globals;
+  GlobalOptions unused;
+  declare(globals, unused);
   Split split;
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
@@ -39,8 +51,7 @@ Split split_command(const std::vector<std::string>& words) {
       return split;
     }
     split.rest.push_back(word);
-    const bool takes_next = word == "-s" || word == "--store" || word == "--progress";
-    if (takes_next && i + 1 < words.size()) split.rest.push_back(words[++i]);
+    if (takes_next(globals, word) && i + 1 < words.size()) split.rest.push_back(words[++i]);
   }
   return split;
 }
@@ -164,7 +175,8 @@ int run_prepared(const Prepared& prepared, std::span<const Command> commands,
   Output output({surroundings.stdout_fd, surroundings.stderr_fd, global.json, global.quiet,
                  global.verbosity});
   for (const std::string& warning : prepared.warnings) output.warn(warning);
-  const Context context{output, global.store, global.progress, stop_flag(), commands};
+  const Context context{output,        global.store, global.progress,
+                        global.remote, stop_flag(),  commands};
   // Cairn's own code returns its errors; the standard library may still throw, for lack of memory.
   try {
     const Result<int> status = guard_memory([&]() -> Result<int> { return prepared.run(context); });

@@ -10,6 +10,7 @@
 #include "cli/exit_codes.h"
 #include "cli/human.h"
 #include "lib/find_tag.h"
+#include "store/remote/rate_limit.h"
 
 namespace cairn {
 namespace {
@@ -175,11 +176,22 @@ class Run {
 
 }  // namespace
 
+remote::RemoteOptions transfer_remote(const Context& context, const TransferOptions& options) {
+  remote::RemoteOptions remote = remote_options(context);
+  remote.connections = options.connections;
+  if (options.rate) {
+    remote.rate = std::make_shared<remote::RateLimit>(*options.rate, remote::machine_clock());
+  }
+  return remote;
+}
+
 Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
-                                                  const Store& from, bool dry_run) {
-  if (dry_run) return find_store(place);
+                                                  const Store& from,
+                                                  const TransferOptions& options,
+                                                  const remote::RemoteOptions& remote) {
+  if (options.dry_run) return find_store(place, remote);
   bool was_made = false;
-  CAIRN_TRY(OpenStore to, open_or_make_store(place, from.config(), was_made));
+  CAIRN_TRY(OpenStore to, open_or_make_store(place, from.config(), was_made, remote));
   if (was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
   return std::optional<OpenStore>(std::move(to));
 }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cli/commands.h"
-#include "lib/open_store.h"
+#include "cli/open_place.h"
 #include "lib/transfer/transfer.h"
 
 namespace cairn {
@@ -16,10 +16,15 @@ struct TransferWords {
   std::string done;   ///< "pulled"
 };
 
+/// How both stores of a transfer are reached.
+remote::RemoteOptions transfer_remote(const Context& context, const TransferOptions& options);
+
 /// The store that tags go to; where there is none, one like `from` is made, and a note says so. A
 /// dry run makes none: nullopt.
 Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
-                                                  const Store& from, bool dry_run);
+                                                  const Store& from,
+                                                  const TransferOptions& options,
+                                                  const remote::RemoteOptions& remote);
 
 /// Moves the tags that `options` names, oldest first, prints what was done, and returns the exit
 /// status. `to`: null for a dry run where there is no store. `look_up`: of the destination;

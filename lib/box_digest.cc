@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "lib/save_plan.h"
 #include "lib/stretches.h"
 #include "lib/strided.h"
@@ -61,7 +62,7 @@ Result<std::vector<Digest>> box_digests(std::span<const TensorSource> sources,
                                         const Sampling& sampling, const CallOptions& call) {
   std::vector<Digest> digests(sources.size());
   CAIRN_CHECK(parallel_for(sources.size(), call.threads, [&](uint64_t i) -> Status {
-    if (call.stop != nullptr && *call.stop) return fail(Code::kCancelled, "the call was stopped");
+    CAIRN_CHECK(unless_stopped(call.stop, "the call"));
     const auto digest = digest_of(sources[i], sampling);
     if (!digest) {
       return fail(digest.error().code,

@@ -5,17 +5,13 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/stop.h"
 #include "lib/describe.h"
 #include "lib/page_marks.h"
 #include "store/checkpoint.h"
 
 namespace cairn {
 namespace {
-
-Status check_stop(const std::atomic<bool>* stop) {
-  if (stop != nullptr && *stop) return fail(Code::kCancelled, "the report was stopped");
-  return {};
-}
 
 /// All tensors of all tags by name, and which of them each schema has.
 class TensorList {
@@ -56,7 +52,7 @@ class ChangeMapper {
 
   Result<ChangeMap> run(size_t rows_max) {
     for (const TagEntry& tag : tags_.tags) {
-      CAIRN_CHECK(check_stop(stop_));
+      CAIRN_CHECK(unless_stopped(stop_, "the report"));
       CAIRN_CHECK(list_.add(store_, tag));
     }
     TensorGroups groups = group_tensors(list_.tensors(), rows_max);
@@ -73,7 +69,7 @@ class ChangeMapper {
   Status count_group(const TagGroup& group) {
     std::unique_ptr<Checkpoint> before;
     for (size_t i = group.first; i < group.first + group.count; ++i) {
-      CAIRN_CHECK(check_stop(stop_));
+      CAIRN_CHECK(unless_stopped(stop_, "the report"));
       CAIRN_TRY(auto now, Checkpoint::open(store_, tags_.tags[i]));
       while (i >= tags_.columns[column_].first + tags_.columns[column_].count) ++column_;
       const auto counted = before == nullptr ? count_first(*now) : compare(*now, *before);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "store/chain_reader.h"
 
 namespace cairn {
@@ -80,8 +81,7 @@ std::vector<ChunkUnits> ChunkSaver::units_of(const ChunkJob& job) const {
 }
 
 Status ChunkSaver::check_not_stopped() const {
-  if (request_.call.stop == nullptr || !*request_.call.stop) return {};
-  return fail(Code::kCancelled, "the save was stopped");
+  return unless_stopped(request_.call.stop, "the save");
 }
 
 Status ChunkSaver::decide(std::vector<ChunkUnits>& chunks) {

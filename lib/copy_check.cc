@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/pipeline.h"
 #include "base/random.h"
+#include "base/stop.h"
 #include "store/pack_table.h"
 #include "store/read_jobs.h"
 
@@ -23,8 +24,7 @@ bool is_damage(const Error& error) {
 }
 
 Status not_stopped(const CheckRequest& request) {
-  if (request.stop == nullptr || !*request.stop) return {};
-  return fail(Code::kCancelled, "the check was stopped");
+  return unless_stopped(request.stop, "the check");
 }
 
 ToldCopy as_told(const Copy& copy) { return {copy.pack, place_of(copy), copy.encoding}; }

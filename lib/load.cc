@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/memory_guard.h"
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "lib/cairn.hpp"
 #include "lib/chain_delivery.h"
 #include "lib/load_delivery.h"
@@ -60,10 +61,7 @@ class Loader {
   uint64_t chunks() const { return chunks_; }
 
  private:
-  Status not_stopped() const {
-    if (request_.call.stop == nullptr || !*request_.call.stop) return {};
-    return fail(Code::kCancelled, "the load was stopped");
-  }
+  Status not_stopped() const { return unless_stopped(request_.call.stop, "the load"); }
 
   /// Takes out the units that are made from others, and those that others are made from, together.
   Result<std::vector<std::vector<ReadUnit>>> take_chains(std::vector<ReadUnit>& units) {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory_guard.h"
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "lib/chunk_jobs.h"
 #include "lib/mirror_plan.h"
 #include "lib/staged_request.h"
@@ -49,8 +50,7 @@ class Update {
   }
 
   Status check_not_stopped() const {
-    if (request_.call.stop == nullptr || !*request_.call.stop) return {};
-    return fail(Code::kCancelled, "the update of a copy was stopped");
+    return unless_stopped(request_.call.stop, "the update of a copy");
   }
 
   /// To its place in the copy.

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "lib/part.h"
 #include "lib/save_json.h"
 #include "store/gc/live_sessions.h"
@@ -102,8 +103,8 @@ class MeetingOfParts {
         if (united) return learn(*united);
       }
       if (has_lost()) return withdraw(false);
-      const bool is_stopped = request_.call.stop != nullptr && *request_.call.stop;
-      if (is_stopped || std::chrono::steady_clock::now() >= end) return withdraw(is_stopped);
+      const bool stopped = is_stopped(request_.call.stop);
+      if (stopped || std::chrono::steady_clock::now() >= end) return withdraw(stopped);
       std::this_thread::sleep_for(kPoll);
     }
   }
@@ -343,6 +344,11 @@ Result<nlohmann::ordered_json> meet(const Store& store, const SaveRequest& reque
   if (meeting.rank >= meeting.ranks) {
     return fail(Code::kUsage,
                 fmt::format("there is no rank {} of {}", meeting.rank, meeting.ranks));
+  }
+  if (store.fs().conditional() != nullptr) {
+    return fail(Code::kUsage,
+                fmt::format("ranks meet in a folder, and '{}' is a bucket", store.path()),
+                "let them talk (use_collectives=True), or save to a folder and push from there");
   }
   auto told = MeetingOfParts(store, request, part.name(), meeting).run();
   part.keep();

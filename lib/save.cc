@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/memory_guard.h"
+#include "base/stop.h"
 #include "lib/cairn.hpp"
 #include "lib/merge_parts.h"
 #include "lib/read_parts.h"
@@ -75,9 +76,7 @@ class Save {
     CAIRN_CHECK(chunks.finish());
     CAIRN_TRY(TagEntry entry, write_metadata(chunks.pages(), chunks.writer()));
     CAIRN_CHECK(session_->metas().finish());
-    if (request_.call.stop != nullptr && *request_.call.stop) {
-      return fail(Code::kCancelled, "the save was stopped");
-    }
+    CAIRN_CHECK(unless_stopped(request_.call.stop, "the save"));
     return entry;
   }
 

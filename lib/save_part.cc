@@ -1,6 +1,7 @@
 #include "lib/save_part.h"
 
 #include "base/memory_guard.h"
+#include "base/stop.h"
 #include "lib/part.h"
 #include "lib/rank_transport.h"
 #include "lib/save_plan.h"
@@ -138,9 +139,7 @@ static Result<std::string> store_part(const Store& store, const SaveRequest& req
   CAIRN_CHECK(PartTeller(plan, chunks.pages(), part).run());
   CAIRN_TRY(const Reference told, session.metas().add(ObjectKind::kPart, encode_part(part)));
   CAIRN_CHECK(session.metas().finish());
-  if (request.call.stop != nullptr && *request.call.stop) {
-    return fail(Code::kCancelled, "the save was stopped");
-  }
+  CAIRN_CHECK(unless_stopped(request.call.stop, "the save"));
   return part_name(told);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "lib/staged_calls.h"
 
 namespace cairn {
@@ -44,7 +45,7 @@ Result<std::vector<Digest>> digest_units(const SavePlan& plan, std::span<const U
   std::vector<Digest> digests(units.size()), made(here.size());
   const uint64_t turns = (here.size() + kTurnUnits - 1) / kTurnUnits;
   CAIRN_CHECK(parallel_for(turns, call.threads, [&](uint64_t turn) -> Status {
-    if (call.stop != nullptr && *call.stop) return fail(Code::kCancelled, "the save was stopped");
+    CAIRN_CHECK(unless_stopped(call.stop, "the save"));
     const size_t first = turn * kTurnUnits, count = std::min(kTurnUnits, here.size() - first);
     digest_turn(plan, std::span(here).subspan(first, count), std::span(made).subspan(first, count));
     return {};

@@ -14,6 +14,10 @@ static Status list_folder(const Store& store, FileKind kind, const std::string& 
     const std::string path = join_path(folder, entry.name);
     // One that lies in another's folder is no file of the store.
     if (path != join_path(store.path(), stored.path())) continue;
+    if (entry.bytes) {
+      files.push_back({kind, *file, *entry.bytes});
+      continue;
+    }
     const auto info = store.fs().info(path);
     if (info) files.push_back({kind, *file, info->bytes});
     // Else a collector took it meanwhile.

@@ -50,11 +50,6 @@ Result<std::unique_ptr<Session>> Session::begin(Fs& fs, const std::string& store
                                                 const std::string& tag,
                                                 const std::optional<LeasedBase>& base,
                                                 LeaseKind kind) {
-  if (fs.conditional() != nullptr) {
-    // Nobody collects there, so nothing needs protection.
-    CAIRN_TRY(const SessionId id, SessionId::fresh());
-    return std::unique_ptr<Session>(new Session(fs, store_path, id));
-  }
   CAIRN_CHECK(fs.make_folders(join_path(store_path, "sessions")));
   const Lease lease{kind, this_process(), format_rfc3339(now_ns()), tag, base};
   CAIRN_TRY(const SessionId id, SessionId::fresh());
@@ -71,8 +66,14 @@ Result<std::unique_ptr<Session>> Session::begin(Fs& fs, const std::string& store
 /// (1) Under another name the lease is written, synced and marked as that of a living process; (2)
 /// then it is renamed, so that a collector never meets half a lease, nor one without its mark; (3)
 /// its name is made durable. A collector that comes between the two parts of (1) takes the file for
-/// a leftover: then once more.
+/// a leftover: then once more. Where files appear whole, the lease has its name from the begin.
 Status Session::publish(const std::string& lease) {
+  if (fs_.conditional() != nullptr) {
+    leased_ = true;
+    CAIRN_CHECK(create_and_sync(fs_, lease_path(), as_bytes(lease)));
+    CAIRN_TRY(alive_, fs_.mark_alive(lease_path()));
+    return {};
+  }
   const std::string unnamed = lease_path() + std::string(kUnnamedLease);
   constexpr int kAttempts = 5;
   for (int attempt = 1;; ++attempt) {

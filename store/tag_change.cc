@@ -10,19 +10,23 @@
 
 namespace cairn {
 
+/// Touched, not looked at: a client of a network file system may remember a file that is gone, but
+/// asks its server to change one. Not opened: closing it would end the mark that this process
+/// lives.
+static Result<bool> has_lease(Fs& fs, const std::string& path) {
+  const Status touched = fs.touch(path);
+  if (!touched && touched.error().code != Code::kNotFound) return tl::unexpected(touched.error());
+  return touched.has_value();
+}
+
 Status check_may_commit(const Store& store, const Root& root, const SessionId& session) {
   if (std::find(root.revoked.begin(), root.revoked.end(), session) != root.revoked.end()) {
     return fail(Code::kBusy, fmt::format("session {} was declared dead by a gc", session.hex()),
                 "do it again");
   }
-  if (store.fs().conditional() != nullptr) return {};
-  // Touched, not looked at: a client of a network file system may remember a file that is gone, but
-  // asks its server to change one. Not opened: closing it would end the mark that this process
-  // lives.
   const std::string path = lease_path(store.path(), session);
-  const Status there = store.fs().touch(path);
-  if (!there && there.error().code != Code::kNotFound) return there;
-  if (there) {
+  CAIRN_TRY(const bool is_there, has_lease(store.fs(), path));
+  if (is_there) {
     // Out of a backup, say: collectors may have read something else in it, or nothing.
     CAIRN_TRY(const bool is_own, store.fs().is_marked_here(path));
     if (is_own) return {};

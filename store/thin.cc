@@ -12,6 +12,7 @@
 #include <span>
 
 #include "base/glob.h"
+#include "base/stop.h"
 #include "store/bases.h"
 #include "store/checkpoint.h"
 #include "store/forget.h"
@@ -140,11 +141,6 @@ class Thinning {
 /// A change of this many writes at most as many tag tables, some tenths of a second at worst.
 constexpr size_t kThinnedAtOnce = 1024;
 
-Status not_stopped(const Wait& wait) {
-  if (wait.stop == nullptr || !*wait.stop) return {};
-  return fail(Code::kCancelled, "the thinning was stopped");
-}
-
 /// A tag that was looked at, and what thinning will make of it.
 struct Prepared {
   std::unique_ptr<Checkpoint> checkpoint;
@@ -161,7 +157,7 @@ class Thinner {
   Result<std::vector<ThinnedTag>> plan(const std::vector<TagEntry>& tags) const {
     std::vector<ThinnedTag> planned;
     for (const TagEntry& tag : tags) {
-      CAIRN_CHECK(not_stopped(wait_));
+      CAIRN_CHECK(unless_stopped(wait_.stop, "the thinning"));
       CAIRN_TRY(const Prepared prepared, prepare(tag));
       if (prepared.thinning->drops_nothing()) continue;
       planned.push_back({prepared.checkpoint->tag(), prepared.thinning->after()});
@@ -171,7 +167,7 @@ class Thinner {
 
   /// Writes the metadata of these and exchanges their entries, as a session of its own.
   Status apply(std::span<ThinnedTag> tags) const {
-    CAIRN_CHECK(not_stopped(wait_));
+    CAIRN_CHECK(unless_stopped(wait_.stop, "the thinning"));
     CAIRN_TRY(const auto session,
               Session::begin(store_.fs(), store_.path(), "", std::nullopt, LeaseKind::kMove));
     MetaWriter metas(store_.fs(), store_.path(), session->id());
@@ -201,7 +197,7 @@ class Thinner {
 
   Status write(std::span<ThinnedTag> tags, MetaWriter& metas) const {
     for (ThinnedTag& tag : tags) {
-      CAIRN_CHECK(not_stopped(wait_));
+      CAIRN_CHECK(unless_stopped(wait_.stop, "the thinning"));
       CAIRN_TRY(const Prepared prepared, prepare(tag.before));
       CAIRN_CHECK(prepared.thinning->write(metas));
       tag = {prepared.checkpoint->tag(), prepared.thinning->after()};

@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/stop.h"
 #include "store/bases.h"
 #include "store/copy_counter.h"
 #include "store/file_list.h"
@@ -65,7 +66,7 @@ class UsageCounter {
     }
     CAIRN_TRY(const auto classes, count_items(checkpoint));
     for (size_t page = 0; page < checkpoint.table().pages.size(); ++page) {
-      if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the count was stopped");
+      CAIRN_CHECK(unless_stopped(stop_, "the count"));
       // Tags share the pages in which nothing changed: what those hold is counted already.
       if (!places_.insert(checkpoint.table().pages[page]).second) continue;
       CAIRN_CHECK(count_page(checkpoint, page, classes));

@@ -284,10 +284,6 @@ class Collection {
 }  // namespace
 
 Status check_may_collect_in(const Store& store) {
-  if (store.fs().conditional() != nullptr) {
-    return fail(Code::kUsage, fmt::format("'{}' cannot be collected from here yet", store.path()),
-                "'cairn forget' takes tags out of it");
-  }
   CAIRN_CHECK(check_may_collect(store.config()));
   return refuse_linked_folders(store);
 }
@@ -307,9 +303,11 @@ Result<GcReport> plan_collection(const Store& store, const GcRequest& request) {
 
 Result<GcReport> collect(const Store& store, const GcRequest& request) {
   CAIRN_CHECK(check_may_collect_in(store));
-  // Two at once would do no harm, only the same work twice.
-  CAIRN_TRY(const auto lock,
-            store.fs().lock(join_path(store.path(), "gc.lock"), request.reclaim.wait));
+  // Two at once would do no harm, only the same work twice: where there are no locks they may.
+  std::unique_ptr<FileLock> lock;
+  if (store.fs().conditional() == nullptr) {
+    CAIRN_TRY(lock, store.fs().lock(join_path(store.path(), "gc.lock"), request.reclaim.wait));
+  }
   return Collection(store, request).run();
 }
 

@@ -66,8 +66,11 @@ Result<FoundLease> look_at(Fs& fs, const std::string& path, const SessionId& ses
 }  // namespace
 
 Result<int64_t> file_system_now(const Store& store) {
-  const std::string path = join_path(store.path(), "lock");
-  if (!store.fs().touch(path)) return now_ns();
+  const bool has_locks = store.fs().conditional() == nullptr;
+  const std::string path = join_path(store.path(), has_locks ? "lock" : "clock");
+  Status told = store.fs().touch(path);
+  if (!told && told.error().code == Code::kNotFound) told = create_and_sync(store.fs(), path, {});
+  if (!told) return now_ns();
   CAIRN_TRY(const FileInfo info, store.fs().info(path));
   return info.modified_ns;
 }

@@ -15,10 +15,12 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <set>
 #include <thread>
 
 #include "base/clock.h"
+#include "base/pipeline.h"
 #include "store/ballast.h"
 #include "store/meetings.h"
 #include "store/meta_pack.h"
@@ -39,6 +41,7 @@ class Reclaim {
     CAIRN_TRY(Survey survey, survey_store(store_));
     CAIRN_CHECK(revoke(survey.leases));
     CAIRN_CHECK(condemn(survey));
+    drop_unfinished(survey);
     if (doomed_.empty()) return std::move(done_);
     CAIRN_CHECK(wait_for_readers());
     if (request_.before_delete) request_.before_delete(doomed_packs());
@@ -163,8 +166,28 @@ class Reclaim {
     return {};
   }
 
+  /// What no session is left to finish. They were listed before the leases, and a session has its
+  /// lease before it writes: what has none by then is nobody's.
+  void drop_unfinished(const Survey& survey) {
+    std::set<SessionId> alive;
+    for (const FoundLease& found : survey.leases) {
+      if (found.life == Life::kAlive) alive.insert(found.session);
+    }
+    for (const UnfinishedFile& each : survey.unfinished) {
+      const auto file = FileId::parse(each.path.substr(each.path.rfind('/') + 1));
+      if (!file || alive.contains(file->session)) continue;
+      note_failure(store_.fs().conditional()->drop(each), each.path);
+    }
+  }
+
+  bool is_bucket() const { return store_.fs().conditional() != nullptr; }
+  /// Requests to wait for beside each other.
+  unsigned threads() const { return is_bucket() ? store_.fs().read_habits().waiting : 1; }
+
   Status wait_for_readers() const {
-    const auto end = std::chrono::steady_clock::now() + request_.reader_grace;
+    const auto grace =
+        request_.reader_grace.value_or(is_bucket() ? kBucketGrace : std::chrono::seconds(0));
+    const auto end = std::chrono::steady_clock::now() + grace;
     while (std::chrono::steady_clock::now() < end) {
       CAIRN_CHECK(not_stopped());
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -188,23 +211,35 @@ class Reclaim {
   Status delete_files(const std::vector<StoredFile>& files) {
     std::map<FileName, StoredFile> there;
     for (const StoredFile& file : files) there[{file.kind, file.file}] = file;
-    std::set<std::string> folders;
-    for (const Condemned& item : doomed_) {
+    const Status deleted = parallel_for(doomed_.size(), threads(), [&](uint64_t index) -> Status {
       CAIRN_CHECK(not_stopped());
-      const std::string path = join_path(store_.path(), relative_path(item.kind, item.file));
-      folders.insert(parent_folder(path));
+      const Condemned& item = doomed_[index];
       const auto file = there.find({item.kind, item.file});
-      if (file == there.end()) continue;  // an earlier collection deleted it
-      const uint64_t copies = count_copies(store_, file->second);
-      const Status removed = store_.fs().remove(path);
-      note_failure(removed, path);
-      if (!removed) continue;
-      done_.deleted.push_back(file->second);
-      done_.copies += copies;
-    }
+      // Else an earlier collection deleted it.
+      if (file != there.end()) delete_file(file->second);
+      return {};
+    });
+    CAIRN_CHECK(deleted);
     // Folders that others fill at the same time stay, and so does what only leads to a folder.
+    std::set<std::string> folders;
+    for (const Condemned& item : doomed_) folders.insert(parent_folder(path_of(item)));
     for (const std::string& folder : folders) (void)store_.fs().remove(folder + "/").has_value();
     return {};
+  }
+
+  std::string path_of(const Condemned& item) const {
+    return join_path(store_.path(), relative_path(item.kind, item.file));
+  }
+
+  void delete_file(const StoredFile& file) {
+    const std::string path = join_path(store_.path(), file.path());
+    const uint64_t copies = count_copies(store_, file);
+    const Status removed = store_.fs().remove(path);
+    const std::lock_guard lock(mutex_);
+    note_failure(removed, path);
+    if (!removed) return;
+    done_.deleted.push_back(file);
+    done_.copies += copies;
   }
 
   void note_failure(const Status& removed, const std::string& path) {
@@ -212,16 +247,26 @@ class Reclaim {
     done_.failures.push_back(fmt::format("'{}': {}", path, removed.error().message));
   }
 
+  /// Those of the list that are there no more.
+  Result<std::set<FileName>> find_gone() const {
+    std::mutex mutex;
+    std::set<FileName> gone;
+    CAIRN_CHECK(parallel_for(doomed_.size(), threads(), [&](uint64_t index) -> Status {
+      const Condemned& item = doomed_[index];
+      const auto info = store_.fs().info(path_of(item));
+      if (info || info.error().code != Code::kNotFound) return {};
+      const std::lock_guard lock(mutex);
+      gone.insert({item.kind, item.file});
+      return {};
+    }));
+    return gone;
+  }
+
   /// Only those of this collection's own list: another may be in the middle of its own.
   Status clear_list() {
+    CAIRN_TRY(const std::set<FileName> gone, find_gone());
     return change([&](Root& root) -> Result<RootChange> {
       const size_t known = root.condemned.size();
-      std::set<FileName> gone;
-      for (const Condemned& item : doomed_) {
-        const std::string path = join_path(store_.path(), relative_path(item.kind, item.file));
-        const auto info = store_.fs().info(path);
-        if (!info && info.error().code == Code::kNotFound) gone.insert({item.kind, item.file});
-      }
       std::erase_if(root.condemned, [&](const Condemned& item) {
         return gone.contains({item.kind, item.file});
       });
@@ -234,6 +279,7 @@ class Reclaim {
   const Store& store_;
   const ReclaimRequest& request_;
   std::vector<Condemned> doomed_;  // the list of the root after G3
+  std::mutex mutex_;               // of what several threads delete
   Reclaimed done_;
 };
 
@@ -262,13 +308,26 @@ static Status forget_in(TagBook& book, const Store& store, const std::set<std::s
   return {};
 }
 
+static Result<std::vector<UnfinishedFile>> list_unfinished(const Store& store) {
+  std::vector<UnfinishedFile> all;
+  ConditionalFiles* const files = store.fs().conditional();
+  if (files == nullptr) return all;
+  for (const char* folder : {"packs", "meta"}) {
+    CAIRN_TRY(const auto found, files->unfinished(join_path(store.path(), folder)));
+    all.insert(all.end(), found.begin(), found.end());
+  }
+  return all;
+}
+
 Result<Survey> survey_store(const Store& store, const std::set<std::string>& without) {
   // Files first: one that is made after this is in no danger from this collection.
   CAIRN_TRY(auto files, list_files(store));
+  CAIRN_TRY(auto unfinished, list_unfinished(store));
   CAIRN_TRY(TagBook book, store.read_book());
   CAIRN_CHECK(forget_in(book, store, without, files));
   Survey survey(store, std::move(book));
   survey.files = std::move(files);
+  survey.unfinished = std::move(unfinished);
   CAIRN_TRY(survey.list, survey.book.list());
   CAIRN_TRY(const int64_t now, file_system_now(store));
   CAIRN_TRY(survey.leases, list_leases(store, now));

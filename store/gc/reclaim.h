@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct Survey {
   std::vector<FoundLease> leases;
   FileMarks marks;
   std::vector<StoredFile> files;
+  std::vector<UnfinishedFile> unfinished;  ///< where files appear whole
 
   /// Files that nobody needs, in the order of the list: garbage, leftovers of dead sessions, and
   /// what an earlier collection condemned and did not come to delete.
@@ -29,9 +31,14 @@ struct Survey {
 /// tag or of a live session from being known.
 Result<Survey> survey_store(const Store& store, const std::set<std::string>& without = {});
 
+/// Time for most reads of a checkpoint that was forgotten a moment ago to end.
+inline constexpr std::chrono::seconds kBucketGrace{60};
+
 struct ReclaimRequest {
-  Wait wait = std::chrono::seconds(60);     ///< for the lock of the root
-  std::chrono::seconds reader_grace{0};     ///< between condemning and deleting
+  Wait wait = std::chrono::seconds(60);  ///< for the lock of the root
+  /// Between condemning and deleting; none given: 0, and kBucketGrace where readers hold no file
+  /// open.
+  std::optional<std::chrono::seconds> reader_grace;
   const std::atomic<bool>* stop = nullptr;  ///< set by another thread: end with kCancelled
   /// Called with the files that are about to be deleted: whoever looks up copies must stop finding
   /// theirs. May do nothing: a commit checks what it reuses.

@@ -1,21 +1,13 @@
 #include "store/remote/body_sink.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/utf8.h"
+#include "store/remote/ascii.h"
 
 namespace cairn::remote {
-
-/// All of `text` as a number.
-static std::optional<uint64_t> number(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 struct ContentRange {
   uint64_t first = 0, last = 0;  ///< both inclusive
@@ -30,9 +22,9 @@ static std::optional<ContentRange> parse_content_range(std::string_view text) {
   if (dash == std::string_view::npos || slash == std::string_view::npos || slash < dash) {
     return std::nullopt;
   }
-  const auto first = number(text.substr(0, dash));
-  const auto last = number(text.substr(dash + 1, slash - dash - 1));
-  const auto total = number(text.substr(slash + 1));
+  const auto first = parse_number(text.substr(0, dash));
+  const auto last = parse_number(text.substr(dash + 1, slash - dash - 1));
+  const auto total = parse_number(text.substr(slash + 1));
   if (!first || !last || *last < *first) return std::nullopt;
   if (!total && text.substr(slash + 1) != "*") return std::nullopt;
   if (total && *last >= *total) return std::nullopt;
@@ -42,7 +34,7 @@ static std::optional<ContentRange> parse_content_range(std::string_view text) {
 /// `bytes */1234`, of an answer that there is nothing there.
 static std::optional<uint64_t> parse_unsatisfied(std::string_view text) {
   if (!text.starts_with("bytes */")) return std::nullopt;
-  return number(text.substr(8));
+  return parse_number(text.substr(8));
 }
 
 std::optional<std::string_view> HttpResponse::header(std::string_view name) const {
@@ -91,7 +83,7 @@ bool BodySink::begin_part(HttpResponse& response) {
                               request_.into.size(), *request_.offset, cairn::shown(told)));
   }
   const auto length = response.header("content-length");
-  if (length && number(*length) != expected_) {
+  if (length && parse_number(*length) != expected_) {
     return refuse(HttpTrouble::kMalformed, fmt::format("'{}' in a body of '{}' bytes",
                                                        cairn::shown(told), cairn::shown(*length)));
   }
@@ -104,7 +96,7 @@ bool BodySink::begin_whole(HttpResponse& response) {
   response.whole = true;
   const bool is_coded = response.header("content-encoding").value_or("identity") != "identity";
   if (const auto length = response.header("content-length"); length && !is_coded) {
-    response.total = number(*length);
+    response.total = parse_number(*length);
   }
   ranged_ = true;
   skip_ = *request_.offset;

@@ -69,6 +69,7 @@ Result<Library> CurlLibrary::load(void* handle, const std::string& name) {
   functions.take("curl_easy_init", made->easy_init);
   functions.take("curl_easy_setopt", made->easy_setopt);
   functions.take("curl_easy_getinfo", made->easy_getinfo);
+  functions.take("curl_easy_pause", made->easy_pause);
   functions.take("curl_easy_reset", made->easy_reset);
   functions.take("curl_easy_cleanup", made->easy_cleanup);
   functions.take("curl_easy_strerror", made->easy_strerror);

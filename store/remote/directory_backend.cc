@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/digest.h"
+#include "base/stop.h"
 #include "base/utf8.h"
 #include "store/remote/directory_uploads.h"
 #include "store/remote/url.h"
@@ -162,7 +163,7 @@ class DirectoryBackend final : public Backend {
     const auto entries = fs_.list(folder.empty() ? path_ : join_path(path_, folder));
     if (!entries && entries.error().code == Code::kNotFound) return {};
     if (!entries) return tl::unexpected<Error>(entries.error());
-    if (stop_ != nullptr && stop_->load()) return fail(Code::kCancelled, "stopped");
+    CAIRN_CHECK(unless_stopped(stop_, "the listing"));
     for (const FolderEntry& entry : *entries) {
       const std::string key = folder.empty() ? entry.name : folder + "/" + entry.name;
       const bool is_own = folder.empty() && (key == "uploads" || key == "lock");

@@ -1,14 +1,13 @@
 #include "store/remote/directory_uploads.h"
 
-#include <libdeflate.h>
-
 #include <array>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/random.h"
 #include "base/utf8.h"
+#include "store/remote/ascii.h"
+#include "store/remote/crc32.h"
 
 namespace cairn::remote {
 
@@ -17,8 +16,6 @@ static constexpr uint64_t kPartBytesMost = kGiB;
 static std::string part_name(uint32_t number) { return fmt::format("{:05}", number); }
 
 static std::string crc_text(uint32_t crc) { return fmt::format("{:08x}", crc); }
-
-static uint32_t crc_of(ByteSpan bytes) { return libdeflate_crc32(0, bytes.data(), bytes.size()); }
 
 Result<std::string> DirectoryUploads::spare_path() {
   std::array<uint8_t, 16> name{};
@@ -60,14 +57,14 @@ Result<UploadedPart> DirectoryUploads::add(const std::string& upload, uint32_t n
     return tl::unexpected<Error>(renamed.error());
   }
   CAIRN_CHECK(fs_.sync_folder(folder));
-  const uint32_t crc = crc_of(bytes);
+  const uint32_t crc = crc32_of(bytes);
   return UploadedPart{number, bytes.size(), crc_text(crc), crc};
 }
 
 Result<UploadedPart> DirectoryUploads::look(const std::string& folder, uint32_t number) {
   CAIRN_TRY(const Bytes bytes,
             read_file(fs_, join_path(folder, part_name(number)), kPartBytesMost));
-  const uint32_t crc = crc_of(bytes);
+  const uint32_t crc = crc32_of(bytes);
   return UploadedPart{number, bytes.size(), crc_text(crc), crc};
 }
 
@@ -76,8 +73,7 @@ Result<std::vector<UploadedPart>> DirectoryUploads::parts(const std::string& upl
   CAIRN_TRY(const auto entries, fs_.list(folder));
   std::vector<UploadedPart> parts;
   for (const FolderEntry& entry : entries) {
-    uint32_t number = 0;
-    std::from_chars(entry.name.data(), entry.name.data() + entry.name.size(), number);
+    const auto number = static_cast<uint32_t>(parse_number(entry.name).value_or(0));
     if (number == 0 || entry.name != part_name(number)) continue;
     CAIRN_TRY(parts.emplace_back(), look(folder, number));
   }
@@ -88,7 +84,7 @@ Status DirectoryUploads::append_part(File& file, uint64_t& offset, const std::st
                                      const UploadedPart& part) {
   CAIRN_TRY(const Bytes bytes,
             read_file(fs_, join_path(folder, part_name(part.number)), kPartBytesMost));
-  if (crc_text(crc_of(bytes)) != part.version) {
+  if (crc_text(crc32_of(bytes)) != part.version) {
     return fail(Code::kFailed,
                 fmt::format("part {} is not the one of '{}'", part.number, shown(part.version)));
   }

@@ -8,19 +8,30 @@
 
 namespace cairn::remote {
 
+HttpPlace::HttpPlace(Url named, const Environment& environment)
+    : url(std::move(named)), authorization(environment.get("CAIRN_HTTP_AUTHORIZATION")) {}
+
+HttpRequest HttpPlace::request(const char* method, const std::string& key) const {
+  HttpRequest request;
+  request.method = method;
+  request.url = url;
+  request.url.path += (url.path.ends_with('/') ? "" : "/") + percent_encode(key, true);
+  if (!authorization.empty()) request.headers.push_back({"Authorization", authorization, true});
+  return request;
+}
+
 namespace {
 
 class HttpBackend final : public Backend {
  public:
-  HttpBackend(Url url, std::string authorization, RequestSender sender)
-      : url_(std::move(url)),
-        name_(url_.shown()),
-        authorization_(std::move(authorization)),
+  HttpBackend(HttpPlace place, RequestSender sender)
+      : place_(std::move(place)),
+        name_(place_.url.shown()),
         sender_(std::move(sender)),
         whole_(std::make_shared<std::atomic<bool>>(false)) {}
 
   std::unique_ptr<Backend> with_stop(const std::atomic<bool>* stop) const override {
-    auto copy = std::make_unique<HttpBackend>(url_, authorization_, sender_.with_stop(stop));
+    auto copy = std::make_unique<HttpBackend>(place_, sender_.with_stop(stop));
     copy->whole_ = whole_;
     return copy;
   }
@@ -35,8 +46,8 @@ class HttpBackend final : public Backend {
 
   Result<ObjectInfo> info(const std::string& key) override {
     CAIRN_CHECK(check_key(key));
-    const std::string what = "cannot look at " + place(key);
-    const auto sent = sender_.send(what, [&] { return request("HEAD", key); });
+    const std::string what = "cannot look at " + shown(key);
+    const auto sent = sender_.send(what, [&] { return place_.request("HEAD", key); });
     if (!sent) return tl::unexpected<Error>(sent.error());
     if (!sent->response.success()) return failed(what, sent->response);
     return info_of(sent->response);
@@ -45,8 +56,8 @@ class HttpBackend final : public Backend {
   Result<ReadAnswer> read(const std::string& key, uint64_t offset, MutableBytes out) override {
     CAIRN_CHECK(check_key(key));
     RangeReading reading;
-    reading.what = "cannot read " + place(key);
-    reading.make = [&] { return request("GET", key); };
+    reading.what = "cannot read " + shown(key);
+    reading.make = [&] { return place_.request("GET", key); };
     reading.error = [&](const HttpResponse& response) {
       return answer_error(reading.what, response, status_text(response.status));
     };
@@ -55,9 +66,9 @@ class HttpBackend final : public Backend {
 
   Result<WholeObject> read_whole(const std::string& key, uint64_t bytes_most) override {
     CAIRN_CHECK(check_key(key));
-    const std::string what = "cannot read " + place(key);
+    const std::string what = "cannot read " + shown(key);
     auto sent = sender_.send(what, [&]() -> Result<HttpRequest> {
-      CAIRN_TRY(HttpRequest asked, request("GET", key));
+      HttpRequest asked = place_.request("GET", key);
       asked.body_max = bytes_most;
       asked.headers.push_back({"Cache-Control", "no-cache", false});
       asked.headers.push_back({"Pragma", "no-cache", false});
@@ -98,16 +109,7 @@ class HttpBackend final : public Backend {
   }
 
  private:
-  Result<HttpRequest> request(const char* method, const std::string& key) const {
-    HttpRequest request;
-    request.method = method;
-    request.url = url_;
-    request.url.path += (url_.path.ends_with('/') ? "" : "/") + percent_encode(key, true);
-    if (!authorization_.empty()) request.headers.push_back({"Authorization", authorization_, true});
-    return request;
-  }
-
-  std::string place(const std::string& key) const {
+  std::string shown(const std::string& key) const {
     return fmt::format("{}{}{}", name_, name_.ends_with('/') ? "" : "/", cairn::shown(key));
   }
 
@@ -125,9 +127,8 @@ class HttpBackend final : public Backend {
     return tl::unexpected<Error>(read_only(key));
   }
 
-  const Url url_;
+  const HttpPlace place_;
   const std::string name_;
-  const std::string authorization_;
   const RequestSender sender_;
   std::shared_ptr<std::atomic<bool>> whole_;  // answered a range with the whole object
 };
@@ -138,8 +139,7 @@ Result<std::unique_ptr<Backend>> open_http_backend(const Url& url, const RemoteO
   ServerManners manners;
   manners.tell = [](const HttpResponse& response) { return status_text(response.status); };
   CAIRN_TRY(auto sender, RequestSender::make(options, std::move(manners)));
-  return std::make_unique<HttpBackend>(url, options.environment.get("CAIRN_HTTP_AUTHORIZATION"),
-                                       std::move(sender));
+  return std::make_unique<HttpBackend>(HttpPlace(url, options.environment), std::move(sender));
 }
 
 }  // namespace cairn::remote

@@ -6,6 +6,15 @@
 
 namespace cairn::remote {
 
+/// A folder of a web server, and what its requests carry.
+struct HttpPlace {
+  Url url;
+  std::string authorization;  ///< a header's value; empty: none
+
+  HttpPlace(Url url, const Environment& environment);
+  HttpRequest request(const char* method, const std::string& key) const;
+};
+
 /// `url`: of the folder; its query goes along with every request (signed URLs), its user and
 /// password as Basic authorization; the environment's CAIRN_HTTP_AUTHORIZATION is the header of
 /// that name.

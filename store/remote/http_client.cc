@@ -14,7 +14,7 @@ namespace cairn::remote {
 Result<std::shared_ptr<HttpClient>> HttpClient::make(HttpOptions options) {
   CAIRN_TRY(auto curl, CurlLibrary::find());
   options.connections = std::max<size_t>(options.connections, 1);
-  CAIRN_TRY(auto driver, HttpDriver::start(curl, options.connections));
+  CAIRN_TRY(auto driver, HttpDriver::start(curl, options.connections, options.rate));
   return std::shared_ptr<HttpClient>(
       new HttpClient(std::move(curl), std::move(options), std::move(driver)));
 }
@@ -65,7 +65,7 @@ HttpResult HttpClient::send_once(const HttpRequest& request, const std::atomic<b
   CURL* const easy = take_handle();
   if (easy == nullptr) return local("libcurl has no memory");
   auto result = [&]() -> HttpResult {
-    HttpTransfer transfer(*curl_, easy, request);
+    HttpTransfer transfer(*curl_, easy, request, driver_->queue());
     transfer.prepare(options_);
     const auto code = driver_->run(easy, stop);
     if (!code) {

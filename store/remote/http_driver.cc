@@ -1,8 +1,10 @@
 #include "store/remote/http_driver.h"
+#include "base/stop.h"
 
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 
@@ -14,8 +16,9 @@ static constexpr auto kLook = 50ms;         // how often a caller looks at its s
 static constexpr int kRestMs = 1000;        // how long the driver sleeps unless something happens
 static constexpr int kIdleRestMs = 60'000;  // and with nothing to do
 
-HttpDriver::HttpDriver(std::shared_ptr<const CurlLibrary> curl, CURLM* multi)
-    : curl_(std::move(curl)), multi_(multi) {}
+HttpDriver::HttpDriver(std::shared_ptr<const CurlLibrary> curl, CURLM* multi,
+                       std::shared_ptr<RateLimit> rate)
+    : curl_(std::move(curl)), multi_(multi), queue_(std::move(rate)) {}
 
 /// A thread that takes no signals: those of the process are for threads of its program, and a
 /// broken connection must be an error rather than SIGPIPE.
@@ -34,7 +37,8 @@ static std::optional<std::thread> start_thread(const Run& run) {
 }
 
 Result<std::unique_ptr<HttpDriver>> HttpDriver::start(std::shared_ptr<const CurlLibrary> curl,
-                                                      size_t connections) {
+                                                      size_t connections,
+                                                      std::shared_ptr<RateLimit> rate) {
   CURLM* const multi = curl->multi_init();
   if (multi == nullptr) return fail(Code::kFailed, "libcurl has no memory");
   const long count = static_cast<long>(connections);
@@ -42,7 +46,7 @@ Result<std::unique_ptr<HttpDriver>> HttpDriver::start(std::shared_ptr<const Curl
   curl->multi_setopt(multi, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
   curl->multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, count);
   curl->multi_setopt(multi, CURLMOPT_MAXCONNECTS, count);
-  std::unique_ptr<HttpDriver> driver(new HttpDriver(std::move(curl), multi));
+  std::unique_ptr<HttpDriver> driver(new HttpDriver(std::move(curl), multi, std::move(rate)));
   auto thread = start_thread([raw = driver.get()] { raw->drive(); });
   if (!thread) return fail(Code::kFailed, "cannot start a thread for remotes");
   driver->thread_ = std::move(*thread);
@@ -73,7 +77,7 @@ std::optional<CURLcode> HttpDriver::run(CURL* easy, const std::atomic<bool>* sto
       continue;
     }
     waiter.changed.wait_for(lock, kLook);
-    if (!waiter.done && stop->load()) {
+    if (!waiter.done && is_stopped(stop)) {
       waiter.leaving = true;
       curl_->multi_wakeup(multi_);
     }
@@ -86,8 +90,21 @@ void HttpDriver::drive() {
     int running = 0;
     curl_->multi_perform(multi_, &running);
     collect();
-    curl_->multi_poll(multi_, nullptr, 0, running > 0 ? kRestMs : kIdleRestMs, nullptr);
+    curl_->multi_poll(multi_, nullptr, 0, rest_ms(running > 0), nullptr);
+    go_on();
   }
+}
+
+int HttpDriver::rest_ms(bool is_busy) const {
+  const auto held = queue_.wait();
+  if (!held) return is_busy ? kRestMs : kIdleRestMs;
+  return static_cast<int>(std::min<Milliseconds>(*held, Milliseconds(kRestMs)).count());
+}
+
+/// Those that the rate has held back, as far as it allows by now. Each runs its callback here, and
+/// may be held back again.
+void HttpDriver::go_on() {
+  while (const auto easy = queue_.next()) curl_->easy_pause(*easy, CURLPAUSE_CONT);
 }
 
 bool HttpDriver::exchange() {
@@ -129,6 +146,7 @@ void HttpDriver::collect() {
 }
 
 void HttpDriver::finish(CURL* easy, CURLcode code) {
+  queue_.forget(easy);
   const std::lock_guard lock(mutex_);
   const auto found = waiters_.find(easy);
   if (found == waiters_.end()) return;

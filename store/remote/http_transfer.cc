@@ -16,8 +16,18 @@ namespace cairn::remote {
 
 static constexpr long kBufferBytes = 512 * 1024;
 
-HttpTransfer::HttpTransfer(const CurlLibrary& curl, CURL* easy, const HttpRequest& request)
-    : curl_(curl), easy_(easy), request_(request), sink_(std::make_unique<BodySink>(request)) {}
+HttpTransfer::HttpTransfer(const CurlLibrary& curl, CURL* easy, const HttpRequest& request,
+                           RateQueue<CURL*>& queue)
+    : curl_(curl),
+      easy_(easy),
+      request_(request),
+      queue_(queue),
+      sink_(std::make_unique<BodySink>(request)) {}
+
+/// What libcurl hands over at once, and so what passes a limit at once.
+long HttpTransfer::buffer_bytes() const {
+  return queue_.limit() == nullptr ? kBufferBytes : static_cast<long>(queue_.limit()->step_bytes());
+}
 
 HttpTransfer::~HttpTransfer() {
   curl_.easy_reset(easy_);
@@ -36,7 +46,7 @@ void HttpTransfer::prepare(const HttpOptions& options) {
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_ERRORBUFFER, error_.data());
-  set(CURLOPT_BUFFERSIZE, kBufferBytes);
+  set(CURLOPT_BUFFERSIZE, buffer_bytes());
   set(CURLOPT_HEADERFUNCTION, &HttpTransfer::on_header);
   set(CURLOPT_HEADERDATA, static_cast<void*>(this));
   set(CURLOPT_WRITEFUNCTION, &HttpTransfer::on_body);
@@ -73,7 +83,7 @@ void HttpTransfer::prepare_body() {
   if (request_.method == "HEAD") set(CURLOPT_NOBODY, 1L);
   if (request_.method == "PUT") {
     set(CURLOPT_UPLOAD, 1L);
-    set(CURLOPT_UPLOAD_BUFFERSIZE, kBufferBytes);
+    set(CURLOPT_UPLOAD_BUFFERSIZE, buffer_bytes());
     set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
     set(CURLOPT_READFUNCTION, &HttpTransfer::on_send);
     set(CURLOPT_READDATA, static_cast<void*>(this));
@@ -160,6 +170,7 @@ size_t HttpTransfer::on_header(char* data, size_t size, size_t count, void* self
 
 size_t HttpTransfer::on_body(char* data, size_t size, size_t count, void* self) {
   auto& transfer = *static_cast<HttpTransfer*>(self);
+  if (!transfer.queue_.pass(transfer.easy_, size * count)) return CURL_WRITEFUNC_PAUSE;
   const auto taken = guard_memory(
       [&]() -> Result<bool> { return transfer.take_body(as_bytes(data, size * count)); });
   if (!taken) transfer.out_of_memory_ = true;
@@ -169,8 +180,11 @@ size_t HttpTransfer::on_body(char* data, size_t size, size_t count, void* self) 
 size_t HttpTransfer::on_send(char* data, size_t size, size_t count, void* self) {
   auto& transfer = *static_cast<HttpTransfer*>(self);
   const ByteSpan left = transfer.request_.body.subspan(transfer.sent_bytes_);
-  const size_t bytes = std::min(left.size(), size * count);
-  if (bytes != 0) std::memcpy(data, left.data(), bytes);
+  const size_t bytes =
+      std::min({left.size(), size * count, static_cast<size_t>(transfer.buffer_bytes())});
+  if (bytes == 0) return 0;
+  if (!transfer.queue_.pass(transfer.easy_, bytes)) return CURL_READFUNC_PAUSE;
+  std::memcpy(data, left.data(), bytes);
   transfer.sent_bytes_ += bytes;
   return bytes;
 }

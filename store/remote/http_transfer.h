@@ -8,6 +8,7 @@
 #include "store/remote/body_sink.h"
 #include "store/remote/curl_library.h"
 #include "store/remote/http_message.h"
+#include "store/remote/rate_limit.h"
 
 namespace cairn::remote {
 
@@ -16,6 +17,7 @@ struct HttpOptions {
   std::chrono::milliseconds connect_limit{10'000};
   std::chrono::seconds stall_limit{20};  ///< without a byte in either direction
   std::string ca_file, ca_folder;        ///< empty: those of libcurl
+  std::shared_ptr<RateLimit> rate;       ///< of bodies; null: none
 };
 
 /// Lives from before the handle is given to a driver until it is back.
@@ -23,8 +25,9 @@ class HttpTransfer {
  public:
   static constexpr uint64_t kHeaderBytes = 64 * kKiB;
 
-  /// All three must stay.
-  HttpTransfer(const CurlLibrary& curl, CURL* easy, const HttpRequest& request);
+  /// All four must stay. `queue`: of the thread that carries the transfer out.
+  HttpTransfer(const CurlLibrary& curl, CURL* easy, const HttpRequest& request,
+               RateQueue<CURL*>& queue);
   ~HttpTransfer();
   HttpTransfer(const HttpTransfer&) = delete;
   HttpTransfer& operator=(const HttpTransfer&) = delete;
@@ -46,6 +49,7 @@ class HttpTransfer {
   }
   void add_header(const std::string& line);
 
+  long buffer_bytes() const;
   bool take_header(std::string_view line);
   bool take_body(ByteSpan bytes);
   static size_t on_header(char* data, size_t size, size_t count, void* self);
@@ -57,6 +61,7 @@ class HttpTransfer {
   const CurlLibrary& curl_;
   CURL* const easy_;
   const HttpRequest& request_;
+  RateQueue<CURL*>& queue_;
   curl_slist* list_ = nullptr;
   std::array<char, CURL_ERROR_SIZE> error_{};
   HttpResponse response_;

@@ -11,6 +11,7 @@
 
 namespace cairn::remote {
 
+class RateLimit;
 class RetryClock;
 
 /// What was done so far, for whoever watches. Only grows.
@@ -22,7 +23,8 @@ struct RemoteCounters {
 
 struct RemoteOptions {
   size_t connections = 32;
-  std::chrono::milliseconds retry_for{30'000};  ///< without progress, before giving up
+  std::chrono::milliseconds retry_for{30'000};  ///< without progress, before giving up; 0: one try
+  std::shared_ptr<RateLimit> rate;  ///< of bodies both ways, over all that share it; null: none
   std::chrono::milliseconds connect_limit{10'000};
   std::chrono::seconds stall_limit{20};      ///< without a byte in either direction
   const std::atomic<bool>* stop = nullptr;   ///< must stay; may be null

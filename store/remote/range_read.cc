@@ -1,7 +1,6 @@
 #include "store/remote/range_read.h"
 
-#include <charconv>
-
+#include "store/remote/ascii.h"
 #include "store/remote/http_date.h"
 
 namespace cairn::remote {
@@ -15,8 +14,7 @@ std::string version_of(const HttpResponse& response) {
 
 ObjectInfo info_of(const HttpResponse& response) {
   ObjectInfo info;
-  const std::string_view length = response.header("content-length").value_or("");
-  std::from_chars(length.data(), length.data() + length.size(), info.bytes);
+  info.bytes = parse_number(response.header("content-length").value_or("")).value_or(0);
   info.version = version_of(response);
   info.modified_ns = parse_http_date(response.header("last-modified").value_or("")).value_or(0);
   return info;

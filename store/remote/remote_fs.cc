@@ -12,6 +12,10 @@
 namespace cairn::remote {
 namespace {
 
+/// Only leases and the like are marked or touched.
+constexpr uint64_t kTouchedBytesMax = 16 * kMiB;
+constexpr uint64_t kEndless = uint64_t{1} << 60;
+
 tl::unexpected<Error> read_only(const std::string& path) {
   return fail(Code::kUsage, fmt::format("'{}' is to be read only", path),
               "name a folder for what is written");
@@ -114,6 +118,27 @@ Status RemoteFs::Versions::replace(const std::string& path, const std::string& v
   return about(written.error(), path);
 }
 
+Result<std::vector<UnfinishedFile>> RemoteFs::Versions::unfinished(const std::string& folder) {
+  CAIRN_TRY(const std::string key, fs_.key_of(folder));
+  std::vector<UnfinishedFile> found;
+  std::string from;
+  do {
+    const auto page = fs_.backend_->list_uploads(key + "/", from);
+    if (!page) return about(page.error(), folder);
+    for (const OpenUpload& each : page->items) {
+      found.push_back({join_path(fs_.root_, each.key), each.upload});
+    }
+    from = page->next;
+  } while (!from.empty());
+  return found;
+}
+
+Status RemoteFs::Versions::drop(const UnfinishedFile& file) {
+  CAIRN_TRY(const std::string key, fs_.key_of(file.path));
+  const Status dropped = fs_.backend_->abort_upload(key, file.id);
+  return dropped ? Status() : about(dropped.error(), file.path);
+}
+
 Result<std::string> RemoteFs::key_of(const std::string& path) const {
   if (path.starts_with(root_ + "/")) return path.substr(root_.size() + 1);
   return fail(Code::kBug, fmt::format("'{}' is no file of '{}'", path, root_));
@@ -152,7 +177,8 @@ Result<std::vector<FolderEntry>> RemoteFs::list(const std::string& path) {
     CAIRN_TRY(prefix, key_of(path));
     prefix += "/";
   }
-  std::set<std::string> folders, files;
+  std::set<std::string> folders;
+  std::map<std::string, uint64_t> files;  // their sizes
   std::string from;
   do {
     const auto page = backend_->list(prefix, from);
@@ -161,7 +187,7 @@ Result<std::vector<FolderEntry>> RemoteFs::list(const std::string& path) {
       const std::string rest = object.key.substr(prefix.size());
       const size_t slash = rest.find('/');
       if (slash == std::string::npos) {
-        files.insert(rest);
+        files[rest] = object.info.bytes;
       } else {
         folders.insert(rest.substr(0, slash));
       }
@@ -169,8 +195,8 @@ Result<std::vector<FolderEntry>> RemoteFs::list(const std::string& path) {
     from = page->next;
   } while (!from.empty());
   std::vector<FolderEntry> entries;
-  for (const std::string& name : folders) entries.push_back({name, true, false, false});
-  for (const std::string& name : files) entries.push_back({name, false, true, false});
+  for (const std::string& name : folders) entries.push_back({name, true, false, false, {}});
+  for (const auto& [name, bytes] : files) entries.push_back({name, false, true, false, bytes});
   return entries;
 }
 
@@ -187,15 +213,66 @@ Status RemoteFs::remove(const std::string& path) {
 // Folders are nothing but parts of names.
 Status RemoteFs::make_folders(const std::string& path) { return writable(path); }
 Status RemoteFs::sync_folder(const std::string& path) { return writable(path); }
-Status RemoteFs::touch(const std::string& path) { return read_only(path); }
-Result<uint64_t> RemoteFs::free_bytes(const std::string& path) { return read_only(path); }
+
+/// By putting there what is there.
+Status RemoteFs::touch(const std::string& path) {
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    CAIRN_CHECK(writable(path));
+    CAIRN_TRY(const VersionedBytes standing, versions_.read(path, kTouchedBytesMax));
+    bool may_be_done = false;
+    const Status put = versions_.replace(path, standing.version, standing.bytes, may_be_done);
+    const bool was_other = !put && (put.error().code == Code::kExists || may_be_done);
+    if (!was_other || attempt == kAttempts) return put;
+  }
+}
+
+// A bucket has no end.
+Result<uint64_t> RemoteFs::free_bytes(const std::string& path) {
+  CAIRN_CHECK(writable(path));
+  return kEndless;
+}
+
 Result<std::unique_ptr<FileLock>> RemoteFs::lock(const std::string& path, const Wait&) {
   return read_only(path);
 }
+
+class RemoteFs::Mark final : public FileLock {
+ public:
+  Mark(RemoteFs& fs, std::string path) : fs_(fs), path_(std::move(path)) {}
+  ~Mark() override {
+    const std::lock_guard lock(fs_.marks_mutex_);
+    fs_.marks_.erase(path_);
+  }
+  Mark(const Mark&) = delete;
+  Mark& operator=(const Mark&) = delete;
+
+ private:
+  RemoteFs& fs_;
+  const std::string path_;
+};
+
 Result<std::unique_ptr<FileLock>> RemoteFs::mark_alive(const std::string& path) {
-  return read_only(path);
+  CAIRN_TRY(Bytes bytes, read_whole(path, kTouchedBytesMax));
+  {
+    const std::lock_guard lock(marks_mutex_);
+    marks_[path] = std::move(bytes);
+  }
+  return std::make_unique<Mark>(*this, path);
 }
-Result<bool> RemoteFs::is_marked_alive(const std::string& path) { return read_only(path); }
-Result<bool> RemoteFs::is_marked_here(const std::string& path) { return read_only(path); }
+
+Result<bool> RemoteFs::is_marked_alive(const std::string& path) {
+  const std::lock_guard lock(marks_mutex_);
+  return marks_.contains(path);
+}
+
+Result<bool> RemoteFs::is_marked_here(const std::string& path) {
+  const auto standing = read_whole(path, kTouchedBytesMax);
+  if (!standing && standing.error().code == Code::kNotFound) return false;
+  CAIRN_CHECK(standing);
+  const std::lock_guard lock(marks_mutex_);
+  const auto mark = marks_.find(path);
+  return mark != marks_.end() && mark->second == *standing;
+}
 
 }  // namespace cairn::remote

@@ -2,7 +2,9 @@
 // the paths that a folder would have.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/fs.h"
@@ -14,7 +16,8 @@ namespace cairn::remote {
 /// place when a file is opened: that it is not there is what the first read says. A new file is
 /// written from its begin to its end, and is there, whole, once it was synced. Where the place
 /// cannot be written, or replaces nothing on a condition, what would write is kUsage; so are locks
-/// and renames everywhere. Errors: those of Backend, naming the file. Threads: any.
+/// and renames everywhere. A mark that this process lives is known to this RemoteFs only: of other
+/// processes their leases' times tell. Errors: those of Backend, naming the file. Threads: any.
 class RemoteFs final : public Fs {
  public:
   /// `reads`: how many are worth having under way at once.
@@ -48,10 +51,13 @@ class RemoteFs final : public Fs {
     Result<VersionedBytes> read(const std::string& path, uint64_t bytes_max) override;
     Status replace(const std::string& path, const std::string& version, ByteSpan data,
                    bool& may_be_done) override;
+    Result<std::vector<UnfinishedFile>> unfinished(const std::string& folder) override;
+    Status drop(const UnfinishedFile& file) override;
 
    private:
     RemoteFs& fs_;
   };
+  class Mark;
 
   Result<std::string> key_of(const std::string& path) const;
   bool may_write() const;
@@ -61,6 +67,8 @@ class RemoteFs final : public Fs {
   const std::string root_;
   const unsigned reads_;
   Versions versions_{*this};
+  std::mutex marks_mutex_;
+  std::map<std::string, Bytes> marks_;  // by path, what the marked files hold
 };
 
 }  // namespace cairn::remote

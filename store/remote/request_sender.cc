@@ -1,22 +1,29 @@
 #include "store/remote/request_sender.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace cairn::remote {
 
 Result<RequestSender> RequestSender::make(const RemoteOptions& options, ServerManners manners) {
   HttpOptions http;
-  http.connections = options.connections;
+  http.connections = options.rate == nullptr
+                         ? options.connections
+                         : std::min(options.connections, options.rate->connections_most());
+  http.rate = options.rate;
   http.connect_limit = options.connect_limit;
   http.stall_limit = options.stall_limit;
   take_authorities(options.environment, http);
   RequestSender sender;
   CAIRN_TRY(sender.client_, HttpClient::make(http));
-  sender.throttle_ = std::make_shared<Throttle>(options.connections);
+  sender.throttle_ = std::make_shared<Throttle>(http.connections);
   sender.counters_ =
       options.counters != nullptr ? options.counters : std::make_shared<RemoteCounters>();
   sender.answered_ = std::make_shared<std::atomic<bool>>(false);
   sender.manners_ = std::make_shared<const ServerManners>(std::move(manners));
+  // Who asks for more patience than usual has a server that is yet to come.
+  if (options.retry_for > sender.retry_.give_up_after) sender.retry_.tries_at_first = 0;
   sender.retry_.give_up_after = options.retry_for;
   sender.clock_ = options.clock != nullptr ? options.clock : &machine_clock();
   sender.stop_ = options.stop;

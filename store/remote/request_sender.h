@@ -8,6 +8,7 @@
 #include "store/remote/backend.h"
 #include "store/remote/http_client.h"
 #include "store/remote/open_backend.h"
+#include "store/remote/rate_limit.h"
 #include "store/remote/retry.h"
 
 namespace cairn::remote {

@@ -1,10 +1,11 @@
 #include "store/remote/retry.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/stop.h"
+#include "store/remote/ascii.h"
 #include "store/remote/http_date.h"
 
 namespace cairn::remote {
@@ -28,10 +29,10 @@ class MachineClock final : public RetryClock {
     const Milliseconds end = now() + time;
     std::unique_lock lock(mutex_);
     for (Milliseconds left = time; left > 0ms; left = end - now()) {
-      if (stop != nullptr && stop->load()) return false;
+      if (is_stopped(stop)) return false;
       never_.wait_for(lock, stop == nullptr ? left : std::min(left, kLook));
     }
-    return stop == nullptr || !stop->load();
+    return !is_stopped(stop);
   }
 
   double random() override {
@@ -53,11 +54,9 @@ RetryClock& machine_clock() {
 }
 
 std::optional<Milliseconds> parse_retry_after(std::string_view value, int64_t wall_ns) {
-  uint32_t seconds = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  if (error == std::errc() && end == value.data() + value.size() && !value.empty()) {
-    return std::chrono::seconds(seconds);
-  }
+  constexpr uint64_t kLongest = UINT32_MAX;
+  const auto seconds = parse_number(value);
+  if (seconds) return std::chrono::seconds(std::min(*seconds, kLongest));
   const auto date = parse_http_date(value);
   if (!date) return std::nullopt;
   return std::max(
@@ -116,6 +115,7 @@ std::optional<Milliseconds> RetryLoop::next_pause(const Verdict& verdict, int tr
   ++tries_;
   if (verdict.worth == Worth::kNothing) return std::nullopt;
   if (tries_most != 0 && tries_ >= tries_most) return std::nullopt;
+  if (options_.give_up_after == 0ms) return std::nullopt;
   Milliseconds left = options_.give_up_after - (clock_.now() - since_);
   if (left <= 0ms && tries_ > 1) return std::nullopt;
   left =
@@ -131,12 +131,11 @@ std::optional<Milliseconds> RetryLoop::next_pause(const Verdict& verdict, int tr
 
 bool Throttle::enter(const std::atomic<bool>* stop) {
   std::unique_lock lock(mutex_);
-  if (stop != nullptr && stop->load()) return false;
-  while (inside_ >= limit_) {
-    if (stop != nullptr && stop->load()) return false;
+  while (inside_ >= limit_ && !is_stopped(stop)) {
     if (stop == nullptr) freed_.wait(lock);
     if (stop != nullptr) freed_.wait_for(lock, kLook);
   }
+  if (is_stopped(stop)) return false;
   ++inside_;
   return true;
 }

@@ -16,10 +16,11 @@ namespace cairn::remote {
 using Milliseconds = std::chrono::milliseconds;
 
 struct RetryOptions {
-  Milliseconds give_up_after{30'000};  ///< without progress
+  Milliseconds give_up_after{30'000};  ///< without progress; 0: one try
   Milliseconds first_pause{200};       ///< the most that the first pause may last; doubles
   Milliseconds longest_pause{10'000};
-  int tries_at_first = 3;  ///< of a server that never answered, when its name or port is not there
+  int tries_at_first = 3;  ///< of a server that never answered, when its name or port is not there;
+                           ///< 0: as many as the time allows
 };
 
 class RetryClock {

@@ -1,13 +1,13 @@
 #include "store/remote/s3_answers.h"
 
 #include <array>
-#include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/base64.h"
 #include "base/utf8.h"
 #include "store/remote/answer_errors.h"
+#include "store/remote/ascii.h"
 #include "store/remote/http_date.h"
 #include "store/remote/url.h"
 #include "store/remote/xml_reader.h"
@@ -51,12 +51,6 @@ Status walk(std::string_view text, std::string_view root, const Take& take, cons
       is_leaf = false;
     }
   }
-}
-
-uint64_t number(std::string_view text) {
-  uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
 }
 
 /// As `encoding-type=url` has it.
@@ -111,7 +105,7 @@ Result<Page<ListedObject>> parse_object_list(std::string_view text) {
     if (leaf.name == "NextContinuationToken") page.next = leaf.text;
     if (leaf.parent != "Contents") return;
     if (leaf.name == "Key") object.key = decoded(leaf.text);
-    if (leaf.name == "Size") object.info.bytes = number(leaf.text);
+    if (leaf.name == "Size") object.info.bytes = parse_number(leaf.text).value_or(0);
     if (leaf.name == "ETag") object.info.version = leaf.text;
     if (leaf.name == "LastModified") object.info.modified_ns = parse_rfc3339(leaf.text).value_or(0);
   };
@@ -155,8 +149,9 @@ Result<Page<UploadedPart>> parse_part_list(std::string_view text) {
     if (leaf.name == "IsTruncated") is_cut = leaf.text == "true";
     if (leaf.name == "NextPartNumberMarker") marker = leaf.text;
     if (leaf.parent != "Part") return;
-    if (leaf.name == "PartNumber") part.number = static_cast<uint32_t>(number(leaf.text));
-    if (leaf.name == "Size") part.bytes = number(leaf.text);
+    if (leaf.name == "PartNumber")
+      part.number = static_cast<uint32_t>(parse_number(leaf.text).value_or(0));
+    if (leaf.name == "Size") part.bytes = parse_number(leaf.text).value_or(0);
     if (leaf.name == "ETag") part.version = leaf.text;
     if (leaf.name == "ChecksumCRC32") part.crc32 = parse_crc32(leaf.text);
   };

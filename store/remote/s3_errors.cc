@@ -55,6 +55,7 @@ static std::string hint_of(const std::string& code, const HttpResponse& response
     return fmt::format("set this machine's clock: the server has {}",
                        shown(response.header("date").value_or("another time")));
   }
+  if (code == "NoSuchBucket") return "make the bucket; or is its name right?";
   if (code == "NotImplemented") return "this server lacks what Cairn asks of one: docs/REMOTES.md";
   if (response.status == 301 || code == "AuthorizationHeaderMalformed") {
     const auto region = response.header("x-amz-bucket-region");

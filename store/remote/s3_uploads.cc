@@ -1,9 +1,9 @@
 #include "store/remote/s3_uploads.h"
 
 #include <fmt/format.h>
-#include <libdeflate.h>
 
 #include "base/utf8.h"
+#include "store/remote/crc32.h"
 #include "store/remote/s3_answers.h"
 #include "store/remote/s3_errors.h"
 
@@ -27,8 +27,6 @@ std::optional<std::string> own_key(const S3Place& place, const std::string& full
 static tl::unexpected<Error> failed(const std::string& what, const HttpResponse& response) {
   return tl::unexpected<Error>(s3_error(what, response));
 }
-
-static uint32_t crc32_of(ByteSpan bytes) { return libdeflate_crc32(0, bytes.data(), bytes.size()); }
 
 static void add_condition(S3Request& request, const Condition& condition) {
   request.conditional = condition.kind != Condition::Kind::kNone;

@@ -4,6 +4,8 @@ import random
 import socket
 import sys
 import tempfile
+import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -11,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from chain_store import series
 from environment import lacks
 from file_servers import BUCKET_SERVER, BucketServer, FileServer
+from lying_proxy import LyingProxy
 from program import Program, memory_folder, noise, read_safetensors, write_safetensors
 
 PROGRAM = ""
@@ -35,11 +38,22 @@ class Remote(unittest.TestCase):
         return read_safetensors(out)
 
 
+def expect_rate(test, program, words, bytes_moved, rate=2 << 20):
+    """That it takes as long as the rate says: no less, and not much more than the machine needs."""
+    begin = time.monotonic()
+    moved = program.json(*words, "--rate", f"{rate >> 10}K")
+    passed = time.monotonic() - begin
+    test.assertGreaterEqual(moved["moved_bytes"], bytes_moved)
+    # An eighth of a second's bytes, and a step of each connection's, are free.
+    test.assertGreater(passed, bytes_moved / rate - 0.7)
+    test.assertLess(passed, 4 * bytes_moved / rate + 5)
+
+
 class WebServer(Remote):
     def setUp(self):
         super().setUp()
         self.server = FileServer(self.local.store)
-        self.addCleanup(self.server.stop)
+        self.addCleanup(lambda: self.server.stop())
         self.remote = Program(PROGRAM, self.server.url)
 
     def test_reads_as_a_folder_does(self):
@@ -76,6 +90,44 @@ class WebServer(Remote):
         there.run("pull", server.url, "run/1")
         self.assertLess(server.sent_bytes, 1.1 * saved["stored_bytes"])
         there.run("check", "--read-data")
+
+    def test_a_rate_holds_over_all_connections(self):
+        self.save("run/1", {f"w{i}": random.Random(i).randbytes(1 << 20) for i in range(6)})
+        self.server.stop()
+        self.server = FileServer(self.local.store, ranges=True)
+        there = Program(PROGRAM, self.folder / "there")
+        expect_rate(self, there, ("pull", self.server.url, "run/1"), 6 << 20)
+        self.assertEqual(self.held(there, "run/1"), self.held(self.local, "run/1"))
+        for rate in ("0", "100", "fast"):
+            self.assertIn(rate, there.run("pull", self.server.url, "run/1", "--rate", rate,
+                                          expect=2).stderr)
+
+    def test_retry_for(self):
+        self.save("run/1", {"w": noise(5000, 1)})
+        proxy = LyingProxy(self.server.url, "* root * status 500")
+        self.addCleanup(proxy.stop)
+        asking = Program(PROGRAM, proxy.url)
+        for words, tries in ((("--retry-for", "0", "ls"), 1), (("ls", "--retry-for=1s"), None)):
+            proxy.set_rules("* root * status 500")
+            begin = time.monotonic()
+            self.assertIn("500", asking.run(*words, expect=17).stderr)
+            self.assertLess(time.monotonic() - begin, 10)
+            asked = len([path for _, path, _, _ in proxy.log if path.endswith("root")])
+            self.assertTrue(asked == tries if tries else asked > 1, asked)
+        asking.environment["CAIRN_RETRY_FOR"] = "0"
+        proxy.set_rules("* root * status 500")
+        asking.run("ls", expect=17)
+        self.assertEqual(len([path for _, path, _, _ in proxy.log if path.endswith("root")]), 1)
+
+    def test_more_patience_waits_for_a_server_that_is_to_come(self):
+        self.save("run/1", {"w": noise(5000, 1)})
+        self.server.stop()
+        asking = self.remote.start("--retry-for", "60s", "ls", "-q")
+        threading.Event().wait(1.5)
+        self.assertIsNone(asking.poll())
+        self.server = FileServer(self.local.store, port=int(self.server.url.rsplit(":", 1)[1]))
+        out, error = asking.communicate(timeout=60)
+        self.assertEqual((out, asking.returncode), (b"run/1\n", 0), error)
 
     def test_cannot_be_written(self):
         self.save("run/1", {"w": noise(102400, 1)})
@@ -137,6 +189,11 @@ class Bucket(Remote):
             self.assertEqual(self.held(there, tag), self.held(self.local, tag))
             self.assertEqual(self.held(self.remote, tag), self.held(self.local, tag))
 
+    def test_a_rate_holds_for_what_is_written(self):
+        self.save("run/1", {f"w{i}": random.Random(i).randbytes(1 << 20) for i in range(6)})
+        expect_rate(self, self.local, ("push", self.url, "run/1"), 6 << 20)
+        self.assertEqual(self.held(self.remote, "run/1"), self.held(self.local, "run/1"))
+
     def test_packs_of_many_parts(self):
         saved = self.save("run/1", {"w": noise(20 << 20, 1)})
         self.local.run("push", self.url, "run/1")
@@ -149,7 +206,6 @@ class Bucket(Remote):
         self.remote.run("tag", "best", "run/1")
         self.remote.run("forget", "run/1", "--yes", "--allow-newest")
         self.assertEqual(self.remote.run("ls", "-q").stdout, "best\n")
-        self.assertIn("cannot be collected", self.remote.run("gc", "--yes", expect=2).stderr)
 
     def test_pushes_beside_each_other(self):
         for number in range(4):

@@ -1,43 +1,11 @@
 // A save: look, lease, look again, write, look up, commit; and what it does about a lost answer.
+// Commits at object stores go on in model_put.cc.
 #include "tests/model/model_scenario.h"
 
 namespace cairn::model {
 namespace {
 
-enum SaverStep : uint8_t {
-  kLook,
-  kLease,
-  kLookAgain,
-  kWrite,
-  kSync,
-  kLookUp,
-  kCommit,
-  kSyncCommit,
-  kUnsure
-};
-
-void end(State& state, int number) {
-  state.savers[number] = {kOver, {}, 0, 0, 0};
-  state.leases[number] = 0;
-  state.lease_files &= static_cast<Set>(~bit(number));
-}
-
-/// Whether the tag is this session's.
-bool stands(const World& world, const State& state, int number) {
-  const Entry standing = state.root.tags[world.scenario.plans[number].target];
-  return standing.packs != 0 && standing.content == number + 1;
-}
-
-/// A save that failed removes its files, if it may.
-void fail(World& world, const State& state, int number, const char* why) {
-  State& after = world.add({why, number}, state);
-  if (stands(world, state, number)) after.wrong = kFalseFailure;
-  const bool may_be_published = state.savers[number].unsure != 0;
-  const bool cleans = world.scenario.plans[number].may_lose_answer &&
-                      (!may_be_published || !world.has(Guard::kKeepFiles));
-  if (cleans) after.files &= static_cast<Set>(~own_pack(number));
-  end(after, number);
-}
+using namespace save;
 
 void look_again(World& world, const State& state, int number) {
   const Saver& saver = state.savers[number];
@@ -65,10 +33,10 @@ void look_up(World& world, const State& state, int number) {
 }
 
 /// What of the look-up may be counted on, under the lock.
-Set sound_part(const World& world, const State& state, const Saver& saver) {
-  bool sound = (saver.soft & ~state.files) == 0 && (saver.soft & state.root.condemned) == 0;
+Set sound_part(const World& world, const State& state, const Root& root, const Saver& saver) {
+  bool sound = (saver.soft & ~state.files) == 0 && (saver.soft & root.condemned) == 0;
   if (!world.has(Guard::kSoftCheck)) sound = true;
-  if (!world.has(Guard::kEpochOnly) && saver.seen_epoch == state.root.epoch) sound = true;
+  if (!world.has(Guard::kEpochOnly) && saver.seen_epoch == root.epoch) sound = true;
   return sound ? saver.soft : Set{0};
 }
 
@@ -80,7 +48,7 @@ void published(World& world, const State& before, int number) {
     if (!world.has(Guard::kAckLate)) after.acknowledged |= bit(plan.target);
     return;
   }
-  end(world.add({"commit", number}, before), number);
+  end_saver(world.add({"commit", number}, before), number);
   if (!plan.may_lose_answer) return;
   State& lost = world.add({"commit, its answer lost", number}, before);
   lost.savers[number].step = kUnsure;
@@ -88,38 +56,23 @@ void published(World& world, const State& before, int number) {
 }
 
 void commit(World& world, const State& state, int number) {
-  const SaverPlan& plan = world.scenario.plans[number];
-  const Entry standing = state.root.tags[plan.target];
-  const bool own = stands(world, state, number);
-  if (own && world.has(Guard::kRepeat)) {
-    end(world.add({"commit again: it stands already", number}, state), number);
+  const Verdict verdict = judge_commit(world, state, number, state.root);
+  if (verdict.is_done) {
+    end_saver(world.add({"commit again: it stands already", number}, state), number);
     return;
   }
-  if (world.has(Guard::kRevoke) && (state.root.revoked & bit(number)) != 0) {
-    return fail(world, state, number, "commit refused: revoked");
-  }
-  if (world.has(Guard::kOwnLease) && (state.lease_files & bit(number)) == 0) {
-    return fail(world, state, number, "commit refused: its lease is gone");
-  }
-  const bool taken = standing.packs != 0 && !plan.may_replace;
-  if (taken && (own || world.has(Guard::kExists))) {
-    return fail(world, state, number, "commit refused: the tag exists");
-  }
+  if (verdict.refusal != nullptr) return fail_saver(world, state, number, verdict.refusal);
   State after = state;
-  const Saver& saver = state.savers[number];
-  const auto packs =
-      static_cast<Set>(saver.base.packs | own_pack(number) | sound_part(world, state, saver));
-  after.root.tags[plan.target] = {packs, static_cast<uint8_t>(number + 1)};
-  touch_root(world, after.root);
-  if (taken) after.wrong = kOverwrote;
+  after.root = verdict.edited;
+  if (verdict.overwrites) after.wrong = kOverwrote;
   published(world, after, number);
 }
 
 void unsure(World& world, const State& state, int number) {
   commit(world, state, number);
-  end(world.add({"give up, keep the files", number}, state), number);
-  if (!stands(world, state, number)) {
-    fail(world, state, number, "look: not published, so give up");
+  end_saver(world.add({"give up, keep the files", number}, state), number);
+  if (!stands(world, state.root, number)) {
+    fail_saver(world, state, number, "look: not published, so give up");
   }
 }
 
@@ -127,15 +80,62 @@ void sync_commit(World& world, const State& state, int number) {
   State& after = world.add({"sync the root, acknowledge", number}, state);
   after.durable_root = state.root;
   after.acknowledged |= bit(world.scenario.plans[number].target);
-  end(after, number);
+  end_saver(after, number);
 }
 
 }  // namespace
 
+bool stands(const World& world, const Root& root, int number) {
+  const Entry standing = root.tags[world.scenario.plans[number].target];
+  return standing.packs != 0 && standing.content == number + 1;
+}
+
+void end_saver(State& state, int number) {
+  state.savers[number] = {kOver, {}, 0, 0, 0};
+  state.commit_roots[number] = {};
+  state.leases[number] = 0;
+  state.lease_files &= static_cast<Set>(~bit(number));
+}
+
+void fail_saver(World& world, const State& state, int number, const char* why) {
+  State& after = world.add({why, number}, state);
+  if (stands(world, state.root, number)) after.wrong = kFalseFailure;
+  const bool may_be_published = state.savers[number].unsure != 0;
+  const bool cleans = world.scenario.plans[number].may_lose_answer &&
+                      (!may_be_published || !world.has(Guard::kKeepFiles));
+  if (cleans) after.files &= static_cast<Set>(~own_pack(number));
+  end_saver(after, number);
+}
+
+Verdict judge_commit(const World& world, const State& state, int number, const Root& root) {
+  const SaverPlan& plan = world.scenario.plans[number];
+  const Entry standing = root.tags[plan.target];
+  const bool own = stands(world, root, number);
+  if (own && world.has(Guard::kRepeat)) return {.is_done = true};
+  if (world.has(Guard::kRevoke) && (root.revoked & bit(number)) != 0) {
+    return {.refusal = "commit refused: revoked"};
+  }
+  if (world.has(Guard::kOwnLease) && (state.lease_files & bit(number)) == 0) {
+    return {.refusal = "commit refused: its lease is gone"};
+  }
+  const bool taken = standing.packs != 0 && !plan.may_replace;
+  if (taken && (own || world.has(Guard::kExists))) {
+    return {.refusal = "commit refused: the tag exists"};
+  }
+  const Saver& saver = state.savers[number];
+  const Set sound = sound_part(world, state, root, saver);
+  Verdict verdict{.overwrites = taken, .edited = root};
+  verdict.edited.tags[plan.target] = {static_cast<Set>(saver.base.packs | own_pack(number) | sound),
+                                      static_cast<uint8_t>(number + 1)};
+  touch_root(world, verdict.edited);
+  return verdict;
+}
+
 void saver_steps(World& world, const State& state, int number) {
   const Saver& saver = state.savers[number];
   if (saver.step == kOver) return;
-  if (saver.step > kLook) end(world.add({"saver crashes", number}, state), number);
+  if (saver.step > kLook) end_saver(world.add({"saver crashes", number}, state), number);
+  if (world.scenario.bucket && commit_steps(world, state, number)) return;
   if (saver.step == kLook) {
     Saver& next = world.add({"look", number}, state).savers[number];
     next = {kLease, state.root.tags[world.scenario.plans[number].base], state.root.epoch, 0, 0};

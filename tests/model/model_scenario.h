@@ -35,6 +35,7 @@ struct Scenario {
   bool parts = false;     // the savers store two parts of one save, and a third process unites them
   bool power = false;     // files and roots are lost unless synced
   bool in_steps = false;  // gc reads the root, lists the leases, replaces the root: one by one
+  bool bucket = false;    // commits read the root, look, and put: one by one, in requests
 };
 
 State start_of(const Scenario& scenario);
@@ -64,12 +65,29 @@ struct World {
 };
 
 void saver_steps(World& world, const State& state, int number);
+void put_steps(World& world, const State& state);
 void parts_steps(World& world, const State& state);
 void collector_steps(World& world, const State& state, int number);
 void mover_steps(World& world, const State& state);
 void reader_steps(World& world, const State& state);
 void user_steps(World& world, const State& state);
 void all_steps(World& world, const State& state);
+
+/// The steps of a commit at an object store; false for a saver that is not at one of them.
+bool commit_steps(World& world, const State& state, int number);
+/// Whether the saver's tag in `root` is its own.
+bool stands(const World& world, const Root& root, int number);
+/// What a commit comes to that edits `root` and looks at leases and files now.
+struct Verdict {
+  const char* refusal = nullptr;  // why not
+  bool is_done = false;           // it stands already
+  bool overwrites = false;        // what it may not
+  Root edited;
+};
+Verdict judge_commit(const World& world, const State& state, int number, const Root& root);
+/// A saver that ends; one that failed, and removes its files if it may.
+void end_saver(State& state, int number);
+void fail_saver(World& world, const State& state, int number, const char* why);
 
 /// What every replacement of the root does besides its change.
 void touch_root(const World& world, Root& root);

@@ -120,6 +120,45 @@ static std::vector<Scenario> scenarios_of_machines() {
   return {power, in_steps, newer};
 }
 
+/// Where there are no locks, and requests may arrive late.
+static std::vector<Scenario> scenarios_of_buckets() {
+  using enum Guard;
+  Scenario bucket{.name = "object store", .guards = {kSwapRoot, kSoftCheck, kCondemnFirst}};
+  bucket.bucket = bucket.in_steps = true;
+  bucket.collectors = 1;
+  bucket.forgets = bit(kTagA);
+  bucket.lookups = bit(kA1);
+
+  Scenario two_gcs = bucket;
+  two_gcs.name = "object store, two gcs";
+  two_gcs.guards = {kSwapRoot, kSoftCheck, kClearGone, kFilesFirst};
+  two_gcs.savers = 1;
+  two_gcs.collectors = 2;
+
+  Scenario lost = bucket;
+  lost.name = "object store, lost answer";
+  lost.guards = {kKeepFiles, kSwapRoot};
+  lost.savers = 1;
+  lost.plans[0].may_lose_answer = true;
+  lost.lookups = 0;
+  lost.forgets = bit(kTagA) | bit(kTagS0);
+
+  Scenario revoked = bucket;
+  revoked.name = "object store, revocation";
+  revoked.guards = {kRevoke, kRevokeFirst, kKeepRevoked};
+  revoked.savers = 1;
+  revoked.collectors = 2;
+  revoked.revokes = true;
+  revoked.lookups = 0;
+
+  Scenario unleased = revoked;
+  unleased.name = "object store, lost lease";
+  unleased.guards = {kOwnLease};
+  unleased.revokes = false;
+  unleased.unleases = true;
+  return {bucket, two_gcs, lost, revoked, unleased};
+}
+
 static std::vector<Scenario> scenarios_of_parts() {
   using enum Guard;
   Scenario parts{.name = "parts", .guards = {kAllParts, kPartLast, kPartPacks, kPartLeases}};
@@ -144,7 +183,8 @@ static std::vector<Scenario> scenarios_of_parts() {
 
 std::vector<Scenario> all_scenarios() {
   std::vector<Scenario> all = scenarios_of_saves();
-  for (auto& more : {scenarios_of_entries(), scenarios_of_parts(), scenarios_of_machines()}) {
+  for (auto& more : {scenarios_of_entries(), scenarios_of_parts(), scenarios_of_machines(),
+                     scenarios_of_buckets()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

@@ -20,6 +20,22 @@ enum Tag { kTagA, kTagB, kTagS0, kTagS1, kTags };
 enum Session { kSaver0, kSaver1, kMover, kUniter, kSessions };
 constexpr int kSavers = 2;
 constexpr int kCollectors = 2;
+/// Where a saver stands; those who need the names say `using namespace save`.
+namespace save {
+enum Step : uint8_t {
+  kLook,
+  kLease,
+  kLookAgain,
+  kWrite,
+  kSync,
+  kLookUp,
+  kCommit,
+  kSyncCommit,
+  kUnsure,
+  kCheck,  // at an object store: the root is read
+  kSent    // ... and the new one is under way
+};
+}  // namespace save
 constexpr uint8_t kOver = 15;  // the step of a process that ended or was killed
 
 constexpr Set own_pack(int session) {
@@ -54,6 +70,16 @@ struct Saver {
   uint8_t unsure = 0;
 };
 
+/// A root on its way to an object store, which takes it if it still has the one that was read. Its
+/// sender may be gone when it arrives.
+struct Put {
+  Root read, wanted;
+  uint8_t state = 0;  // see PutState
+};
+
+enum PutState : uint8_t { kNoPut, kUnderWay, kTaken, kRefused };
+constexpr int kPutsOfOne = 2;  // at once: one whose answer was lost, and the next
+
 /// `packs`: what is marked, then what is to be deleted. `listed`: the files, where listing them is
 /// a step of its own.
 struct Collector {
@@ -84,6 +110,8 @@ struct State {
   std::array<Set, kSessions> leases = {};  // what collectors heed; 0: none
   Set lease_files = 0;  // of savers: a lease that is not heeded any more may lie there still
   std::array<Saver, kSavers> savers;
+  std::array<Root, kSavers> commit_roots;  // of savers at object stores: what they edit
+  std::array<Put, kSavers * kPutsOfOne> puts;
   Saver uniter;
   std::array<Entry, kSavers> told = {};  // by part, the base that its copies were taken from
   std::array<Collector, kCollectors> collectors;

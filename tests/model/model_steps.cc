@@ -75,6 +75,7 @@ void all_steps(World& world, const State& state) {
   } else {
     for (int number = 0; number < kSavers; ++number) saver_steps(world, state, number);
   }
+  put_steps(world, state);
   for (int number = 0; number < kCollectors; ++number) collector_steps(world, state, number);
   mover_steps(world, state);
   reader_steps(world, state);

@@ -16,10 +16,10 @@ class FileServer:
     """Python's own: a folder's files, no listing that a program could read, and ranges if asked
     for. sent_bytes: of bodies."""
 
-    def __init__(self, folder, ranges=False):
+    def __init__(self, folder, ranges=False, port=0):
         kind = _Ranges if ranges else _Quiet
         handler = functools.partial(kind, directory=str(folder))
-        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", port), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

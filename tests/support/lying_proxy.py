@@ -8,11 +8,13 @@ A rule is `METHOD PATH WHICH ACTION ...`, one a line:
           lose                 the request is carried out, its answer is lost
           truncate BYTES       the connection ends after so much of the body
           stall BYTES          nothing more comes after so much of it, until the proxy stops
+          hang                 the request goes nowhere and is not answered, until the proxy stops
           delay MS             what the server says comes later
           status CODE [AFTER]  an answer of the proxy's own, with Retry-After
           error CODE NAME      the same with an error of S3's in the body
           say CODE WORD ...    the same; NAME=VALUE is a header, other words are the body (%20: a blank)
           repeat               the request is carried out twice; the second answer counts
+          unconditional        If-Match and If-None-Match are dropped on the way
           flip OFFSET          a byte of the body is another
           length DIFFERENCE    Content-Length says more or less than there is
           gzip [all]           the body is coded; `all`: that of a range too
@@ -180,8 +182,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         headers = list(self.headers.items())
         if action == "whole":
             headers = [(name, value) for name, value in headers if name.lower() != "range"]
-        if action == "drop":
+        if action == "unconditional":
+            headers = [(name, value) for name, value in headers if not name.lower().startswith("if-")]
+        if action in ("drop", "hang"):
             self.owner.record(self.command, self.path, dict(headers), 0)
+            if action == "hang":
+                self.owner.ending.wait()
             return self.cut()
         answer = self.own_answer(action, words)
         if answer is None:

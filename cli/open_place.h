@@ -1,0 +1,17 @@
+// Stores by the words of a command line, reached as its flags say and left when a signal asks.
+#pragma once
+
+#include <string>
+
+#include "cli/commands.h"
+#include "lib/open_store.h"
+
+namespace cairn {
+
+/// How this call speaks to remotes: a stop signal ends its requests.
+remote::RemoteOptions remote_options(const Context& context);
+
+/// The store that the call is for. Errors: as open_store().
+Result<OpenStore> open_store(const Context& context);
+
+}  // namespace cairn
