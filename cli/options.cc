@@ -255,7 +255,10 @@ static void declare_transfer(FlagSet& flags, TransferOptions& options) {
   declare_wait(flags, &options.wait_s);
 }
 
-void declare(FlagSet& flags, PushOptions& options) { declare_transfer(flags, options); }
+void declare(FlagSet& flags, PushOptions& options) {
+  declare_transfer(flags, options);
+  flags.on_off("rebase", &options.rebase);
+}
 
 /// "2/4": the second of four.
 static Result<Share> parse_share(std::string_view text) {

@@ -32,6 +32,7 @@ Json transfer_json(const TransferResult& moved, bool dry_run) {
           {"attachment_bytes", facts.attachment_bytes},
           {"chunks", facts.chunks},
           {"new_chunks", facts.new_chunks},
+          {"alone_chunks", moved.alone_chunks},
           {"already_there", moved.already_there},
           {"base", moved.base.empty() ? Json() : Json(moved.base)},
           {"dry_run", dry_run},
@@ -125,6 +126,7 @@ class Run {
     request.tag = tag.name;
     request.as = options_.as;
     request.tensors = options_.tensors;
+    request.rebase = options_.rebase;
     request.if_exists = options_.if_exists;
     request.dry_run = options_.dry_run;
     request.share = options_.share;

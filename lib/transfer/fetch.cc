@@ -28,9 +28,8 @@ class Fetcher {
   Result<Fetched> run() {
     fetched_.copies.resize(fetches_.size());
     sort_by_place();
-    ReadHabits habits = reader_.habits();
-    habits.bytes_max = kRangeBytesMax;
-    const std::vector<ReadJob> jobs = join_ranges(ranges_, habits, kEnoughBytes);
+    const ReadHabits habits = reader_.habits();
+    const std::vector<ReadJob> jobs = jobs_for(habits);
     CAIRN_CHECK(
         parallel_for(jobs.size(), threads_for(jobs), [&](uint64_t i) { return move(jobs[i]); }));
     fetched_.received_bytes = received_bytes_;
@@ -42,7 +41,10 @@ class Fetcher {
     for (uint32_t number = 0; number < fetches_.size(); ++number) {
       const bool is_here = !request_.arrived.empty() && request_.arrived[number];
       if (is_here) fetched_.copies[number] = *request_.arrived[number];
-      if (!is_here && request_.share.has(fetches_[number].copy)) order_.push_back(number);
+      const bool is_alone = !fetches_[number].chain;
+      if (!is_here && is_alone && request_.share.has(fetches_[number].copy)) {
+        order_.push_back(number);
+      }
     }
     const auto place = [&](uint32_t number) {
       const Copy& copy = fetches_[number].copy;
@@ -54,6 +56,16 @@ class Fetcher {
       const Copy& copy = fetches_[number].copy;
       ranges_.push_back({copy.pack, copy.offset, copy.offset + copy.stored_bytes});
     }
+  }
+
+  std::vector<ReadJob> jobs_for(ReadHabits habits) const {
+    // Where a gap of any length is better read than left out, so is all that lies in one file.
+    if (habits.gap_bytes_max > habits.bytes_max) {
+      habits.bytes_max = std::max(kRangeBytesMax, request_.memory_bytes / 4);
+      return join_ranges(ranges_, habits);
+    }
+    habits.bytes_max = kRangeBytesMax;
+    return join_ranges(ranges_, habits, kEnoughBytes);
   }
 
   /// As many as have room at once, each for its longest range and largest chunk.

@@ -28,6 +28,7 @@ class Resume {
         reader_(to) {
     resumed_.copies.resize(fetches.size());
     for (uint32_t number = 0; number < fetches.size(); ++number) {
+      if (fetches[number].chain) continue;
       const Copy& copy = fetches[number].copy;
       wanted_[{copy.pack, copy.offset, copy.stored_bytes, fetches[number].digest}] = number;
     }

@@ -58,6 +58,7 @@ Result<std::optional<Copy>> StandingCopies::copy_at(const Digest& page, uint32_t
   CAIRN_TRY(const auto loaded, checkpoint.page(*number));
   CAIRN_CHECK(check_slot({*number, slot}, loaded->locator));
   const Copy& copy = loaded->locator.copies[slot];
+  if (only_alone_ && !copy.bases.empty()) return std::optional<Copy>();
   CAIRN_TRY(const bool is_there, holds(copy, loaded->digest_of(slot)));
   return is_there ? std::optional(copy) : std::nullopt;
 }
@@ -91,6 +92,7 @@ Result<std::optional<Copy>> StandingCopies::copy_of(const Digest& digest) {
   if (known == refs_.end()) return std::optional<Copy>();
   CAIRN_TRY(const auto page, base_->checkpoint().page(known->second.page));
   const Copy& copy = page->locator.copies[known->second.slot];
+  if (only_alone_ && !copy.bases.empty()) return std::optional<Copy>();
   CAIRN_TRY(const bool is_there, holds(copy, digest));
   return is_there ? std::optional(copy) : std::nullopt;
 }

@@ -18,8 +18,12 @@ namespace cairn {
 /// come from elsewhere. Threads: one.
 class StandingCopies {
  public:
-  /// `base`: may be null; then `tables` may be, where nothing is added. REQUIRES: all outlive this.
-  StandingCopies(BaseTag* base, PackTables* tables) : base_(base), tables_(tables) {}
+  /// `base`: may be null; then `tables` may be, where nothing is added. `only_alone`: copies that
+  /// are made from others do not count. REQUIRES: all outlive this.
+  StandingCopies(BaseTag* base, PackTables* tables, bool only_alone = false)
+      : base_(base), tables_(tables), only_alone_(only_alone) {}
+
+  bool only_alone() const { return only_alone_; }
 
   /// Where the base has the page; nullptr when it does not.
   const PagePlace* page_place(const Digest& page) const;
@@ -52,6 +56,7 @@ class StandingCopies {
 
   BaseTag* base_;
   PackTables* tables_;
+  bool only_alone_;
   std::optional<NeededBases> needed_;
   bool has_read_digests_ = false;
   std::unordered_map<Digest, CopyRef> refs_;  // of the base; those that stand alone rather

@@ -1,375 +1,13 @@
-// A transfer, step by step (docs/PROTOCOL.md, section 9, says what holds when it ends between two):
-//   look      the source's tag, by one root; the destination's tag that shares most with it
-//   lease     a session of the destination, which protects that tag's copies
-//   plan      page by page: what stands, what is found elsewhere, what must be fetched
-//   fetch     ranges of the source's packs into packs of the session, each copy checked
-//   metadata  manifest, schema and pages as they are, new locators; all durable
-//   prove     copies that are made from others are decoded and their digests checked
-//   commit    one replacement of the destination's root makes the tag visible
 #include "lib/transfer/transfer.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/clock.h"
 #include "base/memory_guard.h"
-#include "base/pipeline.h"
-#include "lib/save_session.h"
-#include "lib/transfer/fetch.h"
-#include "lib/transfer/moved_tag.h"
-#include "lib/transfer/resume.h"
-#include "lib/transfer/standing_tag.h"
-#include "store/chain_groups.h"
-#include "store/chain_reader.h"
-#include "store/remote/upload_file.h"
+#include "lib/transfer/attempt.h"
 #include "store/tag_name.h"
 
 namespace cairn {
-namespace {
-
-/// Of a thread that decodes chains: what lies beside each other is read together.
-constexpr uint64_t kChainBytes = 64 * kMiB;
-/// Of a file on its way to a bucket: the parts under way, and the one that is filled.
-constexpr uint64_t kUploadBytes =
-    (remote::UploadFile::kPartsUnderWay + 1) * remote::UploadFile::kPartBytes;
-
-/// What the plan says of the tag, whose facts the result has.
-void tell(const TransferPlan& plan, TransferResult& result) {
-  result.facts.new_bytes = plan.new_bytes;
-  result.facts.new_chunks = plan.new_chunks;
-  result.reused_bytes = result.facts.logical_bytes - plan.new_bytes;
-  result.moved_bytes = plan.fetch_bytes;
-}
-
-class Transfer {
- public:
-  Transfer(Checkpoint& from, const Cargo& cargo, const Store& to, const TransferRequest& request,
-           const std::string& name)
-      : from_(from), cargo_(cargo), to_(to), request_(request), name_(name), tables_(to) {}
-
-  Result<TransferResult> run() {
-    CAIRN_TRY(const bool is_there, look());
-    if (is_there) return result_;
-    CAIRN_CHECK(plan());
-    tell_plan();
-    if (request_.dry_run) return result_;
-    if (request_.share) return fetch_share();
-    const Result<TagEntry> entry = guard_memory([&] { return write(); });
-    auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
-    if (!result) give_up(result.error());
-    return result;
-  }
-
-  /// Whether it was refused because of copies that the destination had: without them all is well.
-  bool lost_reused() const { return failure_.lost_reused; }
-  /// Whether it failed while it read the source.
-  bool failed_at_source() const { return failed_at_source_; }
-
- private:
-  static bool is_worth_resuming(Code code) {
-    return code == Code::kUnreachable || code == Code::kNoSpace || code == Code::kCancelled ||
-           code == Code::kAuth || code == Code::kBusy;
-  }
-
-  Result<TransferResult> fetch_share() {
-    auto fetched = guard_memory([&] { return fetch(); });
-    if (!fetched) {
-      give_up(fetched.error());
-      return tl::unexpected(std::move(fetched).error());
-    }
-    result_.received_bytes = fetched->received_bytes;
-    if (journal_ == nullptr) {
-      session_->end();
-      return result_;
-    }
-    const uint32_t packs = session_->packs().packs_begun();
-    CAIRN_CHECK(leave());
-    for (uint32_t number = 0; number < packs; ++number) {
-      const std::string pack = relative_path(FileKind::kPack, {session_->id(), number});
-      if (file_exists(to_.fs(), join_path(to_.path(), pack))) result_.left.push_back(pack);
-    }
-    result_.left.push_back(journal_->path().substr(to_.path().size() + 1));
-    return result_;
-  }
-
-  void give_up(Error& error) {
-    if (failure_.may_be_visible) {
-      if (journal_ != nullptr) journal_->remove();
-    } else if (journal_ != nullptr && (lost_reused() || is_worth_resuming(error.code))) {
-      if (leave()) {
-        error.hint =
-            "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
-            "gives it up";
-      }
-    } else {
-      session_->remove_files();
-      if (journal_ != nullptr) journal_->remove();
-    }
-  }
-
-  /// Leaves what has arrived to the next call.
-  Status leave() {
-    // On a full disk what is in buffers is lost, and what was written stays.
-    (void)session_->packs().finish().has_value();
-    session_->close_packs();
-    session_->remove_metas();
-    const Status left = journal_->leave();
-    session_->end();
-    return left;
-  }
-
-  template <class T>
-  Result<T> of_source(Result<T> read) {
-    failed_at_source_ = failed_at_source_ || !read;
-    return read;
-  }
-
-  /// Whether the destination has the tag already. Errors: kExists where it has another.
-  Result<bool> look() {
-    result_.tag = name_;
-    result_.manifest = cargo_.digest();
-    result_.facts = cargo_.entry.facts;
-    const auto standing = to_.find_tag(name_);
-    if (!standing && standing.error().code == Code::kNotFound) return false;
-    CAIRN_CHECK(standing);
-    if (standing->manifest.digest == result_.manifest && request_.if_exists != IfExists::kError) {
-      say_already_there(*standing);
-      return true;
-    }
-    if (request_.if_exists == IfExists::kReplace) return false;
-    return fail(
-        Code::kExists,
-        fmt::format(
-            "the tag '{}' exists already in '{}'{}", name_, to_.path(),
-            standing->manifest.digest == result_.manifest ? "" : " with another checkpoint"),
-        "'--if-exists replace' takes the name over");
-  }
-
-  void say_already_there(const TagEntry& standing) {
-    result_.already_there = true;
-    result_.facts = standing.facts;
-    result_.facts.new_bytes = result_.facts.new_chunks = result_.facts.stored_bytes = 0;
-    result_.reused_bytes = result_.facts.logical_bytes;
-  }
-
-  /// Chooses the base, takes the lease, and plans; anew without a base that cannot be used.
-  Status plan() {
-    for (;;) {
-      CAIRN_TRY(const StandingTag chosen,
-                choose_standing_tag(to_, name_, from_, cargo_, passed_over_));
-      for (const std::string& each : chosen.notes) note(each);
-      CAIRN_TRY(const bool is_planned, plan_beside(chosen.tag));
-      if (is_planned) return {};
-    }
-  }
-
-  /// False: it cannot be used, and is passed over from now on.
-  Result<bool> plan_beside(const std::optional<TagEntry>& tag) {
-    CAIRN_TRY(BaseTag* const base, take_base(tag));
-    if (tag && base == nullptr) {
-      passed_over_.push_back(tag->table);
-      return false;
-    }
-    StandingCopies standing(base, &tables_);
-    const Status planned = plan_with(standing);
-    if (standing.fault()) {
-      note(passed_over_note(to_, base->tag().name, *standing.fault()));
-      passed_over_.push_back(base->tag().table);
-      return false;
-    }
-    CAIRN_CHECK(of_source(planned));
-    if (base != nullptr) result_.base = base->tag().name;
-    reused_packs_.assign(standing.reused_packs().begin(), standing.reused_packs().end());
-    return true;
-  }
-
-  /// Null with a tag: it is gone, moved, or cannot be read.
-  Result<BaseTag*> take_base(const std::optional<TagEntry>& tag) {
-    if (request_.dry_run) return look_at_base(tag);
-    SaveRequest begun;
-    begun.tag = name_;
-    begun.if_exists = request_.if_exists;
-    begun.call = request_.call;
-    auto session = SaveSession::begin(to_, begun, tag ? tag->name : "none");
-    if (!session && tag && session.error().code == Code::kNotFound) return nullptr;
-    CAIRN_TRY(session_, std::move(session));
-    if (!session_->damaged_base().empty()) {
-      note(passed_over_note(to_, tag->name, {Code::kCorrupt, "it cannot be read", ""}));
-    }
-    return session_->base();
-  }
-
-  Result<BaseTag*> look_at_base(const std::optional<TagEntry>& tag) {
-    if (!tag) return nullptr;
-    auto opened = BaseTag::open(to_, *tag);
-    if (!opened && opened.error().code == Code::kNotFound) return nullptr;
-    CAIRN_TRY(looked_at_, std::move(opened));
-    return looked_at_.get();
-  }
-
-  Status plan_with(StandingCopies& standing) {
-    CAIRN_TRY(plan_,
-              plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
-    if (!request_.look_up || plan_.fetches.empty()) return {};
-    std::vector<Digest> wanted;
-    for (const Fetch& fetch : plan_.fetches) wanted.push_back(fetch.digest);
-    std::vector<std::optional<Copy>> found(wanted.size());
-    if (!request_.look_up(wanted, found)) return {};
-    CAIRN_CHECK(standing.add_found(wanted, found));
-    CAIRN_TRY(plan_,
-              plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
-    return {};
-  }
-
-  void tell_plan() {
-    tell(plan_, result_);
-    if (ProgressCounters* const progress = request_.call.progress) {
-      progress->total_bytes = progress->done_bytes + plan_.fetch_bytes;
-    }
-  }
-
-  void note(const std::string& words) {
-    auto& notes = result_.notes;
-    if (std::find(notes.begin(), notes.end(), words) == notes.end()) notes.push_back(words);
-  }
-
-  Result<TagEntry> write() {
-    BaseTag* const base = session_->base();
-    CAIRN_TRY(const Fetched fetched, fetch());
-    result_.received_bytes = fetched.received_bytes;
-    CAIRN_CHECK(session_->packs().finish());
-    MetaWriter& metas = session_->metas();
-    CAIRN_TRY(TagEntry entry,
-              of_source(write_moved_tag(from_, cargo_, plan_, fetched.copies, base, metas)));
-    entry.name = name_;
-    entry.session = session_->id();
-    entry.pinned = false;
-    entry.facts = result_.facts;
-    entry.facts.stored_bytes = session_->packs().stored_bytes();
-    entry.facts.stored_bytes += metas.sealed_bytes_after(encode_tag_entry(entry).size());
-    CAIRN_CHECK(metas.add(ObjectKind::kTagEntry, encode_tag_entry(entry)));
-    CAIRN_CHECK(metas.finish());
-    CAIRN_CHECK(prove(entry));
-    CAIRN_CHECK(not_stopped());
-    return entry;
-  }
-
-  Result<Fetched> fetch() {
-    const Origin origin{from_.store().config().store_id, cargo_.digest()};
-    FetchRequest how;
-    how.threads = request_.connections;
-    how.memory_bytes = write_through();
-    how.call = request_.call;
-    // Elsewhere what a file has is there once it is whole: nothing of it to go on from.
-    if (!plan_.fetches.empty() && to_.fs().conditional() == nullptr) {
-      CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
-      CAIRN_TRY(Resumed resumed,
-                resume_arrivals(to_, origin, plan_.fetches, session_->packs(), *journal_,
-                                request_.call.threads, request_.call.stop));
-      for (const std::string& each : resumed.notes) note(each);
-      how.arrived = std::move(resumed.copies);
-      result_.resumed_bytes = resumed.bytes;
-      if (request_.call.progress != nullptr) request_.call.progress->done_bytes += resumed.bytes;
-    }
-    if (request_.share) how.share = *request_.share;
-    how.journal = journal_.get();
-    return of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how));
-  }
-
-  /// Returns the memory that is left beside the writer's.
-  uint64_t write_through() {
-    if (to_.fs().conditional() == nullptr) {
-      session_->packs().write_through(PackWriter::kLanesMax);
-      return request_.memory_bytes;
-    }
-    // Of an upload several parts are under way.
-    const uint64_t lanes = request_.memory_bytes / 2 / kUploadBytes;
-    const uint64_t lanes_fit = std::clamp<uint64_t>(lanes, 1, PackWriter::kLanesMax);
-    session_->packs().write_through(lanes_fit);
-    const uint64_t taken = lanes_fit * kUploadBytes;
-    return request_.memory_bytes > taken ? request_.memory_bytes - taken : 0;
-  }
-
-  /// Threads that have room for so much each.
-  unsigned threads_for(uint64_t bytes) const {
-    const unsigned wanted = request_.call.threads == 0 ? default_threads() : request_.call.threads;
-    return static_cast<unsigned>(std::clamp<uint64_t>(request_.memory_bytes / bytes, 1, wanted));
-  }
-
-  /// Decodes what was fetched and is made from other copies: where that is near. Their stored bytes
-  /// are the same on both sides.
-  Status prove(const TagEntry& entry) {
-    if (to_.fs().read_habits().is_remote) return of_source(prove_in(from_));
-    CAIRN_TRY(const auto arrived, Checkpoint::open(to_, entry));
-    return prove_in(*arrived);
-  }
-
-  Status prove_in(Checkpoint& checkpoint) const {
-    std::vector<CopyRef> refs;
-    for (const auto& [page, chosen] : plan_.pages) {
-      for (uint32_t slot = 0; slot < chosen.slots.size(); ++slot) {
-        const auto& choice = chosen.slots[slot];
-        if (!choice || !choice->fetch || plan_.fetches[*choice->fetch].bases.empty()) continue;
-        CAIRN_TRY(refs.emplace_back(), ref_in(checkpoint, page, slot));
-      }
-    }
-    CAIRN_TRY(const auto groups, group_chains(checkpoint, refs));
-    PackReader packs(checkpoint.store());
-    return parallel_for(groups.size(), threads_for(kChainBytes), [&](uint64_t i) -> Status {
-      CAIRN_CHECK(not_stopped());
-      std::vector<CopyRef> chain;
-      for (const uint32_t number : groups[i]) chain.push_back(refs[number]);
-      return ChainReader(checkpoint, packs).read(chain, [](size_t, ByteSpan) { return Status(); });
-    });
-  }
-
-  /// A page that is made of the source's is none of its own.
-  Result<CopyRef> ref_in(const Checkpoint& checkpoint, const Digest& page, uint32_t slot) const {
-    const CargoPage* const made = &checkpoint == &from_ ? cargo_.made(page) : nullptr;
-    if (made != nullptr) return made->refs[slot];
-    return checkpoint.page_numbers().resolve({page, slot});
-  }
-
-  Status not_stopped() const {
-    if (request_.call.stop == nullptr || !*request_.call.stop) return {};
-    return fail(Code::kCancelled, "the transfer was stopped");
-  }
-
-  Result<TransferResult> commit(const TagEntry& entry) {
-    // What a tag that may be visible stands on must not pass for what was left.
-    if (journal_ != nullptr) CAIRN_CHECK(journal_->hold());
-    CAIRN_TRY(const CommitResult committed,
-              commit_tag(to_, entry, request_.if_exists, reused_packs_,
-                         {request_.call.wait, request_.call.stop}, failure_));
-    if (journal_ != nullptr) journal_->remove();
-    result_.facts = committed.entry.facts;
-    if (committed.already && committed.entry.session != session_->id()) {
-      say_already_there(committed.entry);
-      session_->remove_files();
-    }
-    session_->end();
-    return result_;
-  }
-
-  Checkpoint& from_;
-  const Cargo& cargo_;
-  const Store& to_;
-  const TransferRequest& request_;
-  const std::string& name_;
-  PackTables tables_;
-  std::unique_ptr<SaveSession> session_;
-  std::unique_ptr<ArrivalJournal> journal_;
-  TransferPlan plan_;
-  std::vector<FileId> reused_packs_;
-  std::unique_ptr<BaseTag> looked_at_;  // of a dry run
-  std::vector<Reference> passed_over_;  // tables of tags that are no base
-  CommitFailure failure_;
-  bool failed_at_source_ = false;
-  TransferResult result_;
-};
-
-}  // namespace
 
 static Status check_rules(const Store& from, const Store& to) {
   const Config &a = from.config(), &b = to.config();
@@ -386,25 +24,6 @@ static Status check_rules(const Store& from, const Store& to) {
       fmt::format("make the other store with 'cairn init --chunk-elements {}', or export the tag "
                   "and import it there",
                   a.chunk_elements));
-}
-
-/// `from`: where the tag lies now.
-static Result<TransferResult> move_tag(Checkpoint& from, const std::vector<size_t>& tensors,
-                                       const Store& to, const TransferRequest& request,
-                                       const std::string& name, bool& failed_at_source) {
-  failed_at_source = true;
-  CAIRN_TRY(const Cargo cargo, cargo_of(from, tensors));
-  Transfer first(from, cargo, to, request, name);
-  auto moved = first.run();
-  failed_at_source = first.failed_at_source();
-  if (moved || !first.lost_reused()) return moved;
-  // What it has fetched was left for this one.
-  TransferRequest again = request;
-  again.look_up = nullptr;
-  Transfer second(from, cargo, to, again, name);
-  moved = second.run();
-  failed_at_source = second.failed_at_source();
-  return moved;
 }
 
 static const std::string& name_in_destination(const TransferRequest& request) {
@@ -424,12 +43,20 @@ static Result<TransferResult> transfer(const Store& from, const Store& to,
   }
   CAIRN_TRY(const auto checkpoint, open_tag(from, request.tag));
   CAIRN_TRY(const auto tensors, choose_tensors(*checkpoint, request.tensors));
+  Experience met;
+  const auto move = [&](Checkpoint& latest) -> Result<TransferResult> {
+    met.failed_at_source = true;
+    CAIRN_TRY(const Cargo cargo, cargo_of(latest, tensors));
+    for (;;) {
+      auto moved = attempt_transfer(latest, cargo, to, request, name, met);
+      if (moved || !met.is_worth_another) return moved;
+    }
+  };
   for (;;) {
     Checkpoint& latest = checkpoint->latest();
-    bool failed_at_source = false;
-    auto moved = move_tag(latest, tensors, to, request, name, failed_at_source);
+    auto moved = move(latest);
     if (moved) moved->elapsed_s = watch.seconds();
-    if (moved || !failed_at_source) return moved;
+    if (moved || !met.failed_at_source) return moved;
     // Anew where a collection of the source has moved it.
     CAIRN_CHECK(latest.follow(moved.error()));
   }
@@ -443,14 +70,14 @@ Result<TransferResult> transfer_tag(const Store& from, const Store& to,
 static Result<TransferResult> measure(Checkpoint& from, const std::vector<size_t>& tensors,
                                       const TransferRequest& request) {
   CAIRN_TRY(const Cargo cargo, cargo_of(from, tensors));
-  StandingCopies none(nullptr, nullptr);
+  StandingCopies none(nullptr, nullptr, request.rebase);
   CAIRN_TRY(const TransferPlan plan,
             plan_transfer(from, cargo, none, request.connections, request.call.stop));
   TransferResult result;
   result.tag = name_in_destination(request);
   result.manifest = cargo.digest();
   result.facts = cargo.entry.facts;
-  tell(plan, result);
+  tell_plan(plan, result);
   return result;
 }
 

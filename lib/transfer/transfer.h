@@ -22,6 +22,8 @@ struct TransferRequest {
   bool dry_run = false;  ///< only says what would be moved
   /// Only fetches what falls to the share, and leaves it as a transfer does that is killed.
   std::optional<Share> share = {};
+  /// Copies that are made from others come by themselves: decoded in the source, and encoded anew.
+  bool rebase = false;
   unsigned connections = 0;  ///< ranges under way at once; 0: as many as suit the source
   /// For what is under way: bytes that come or go, and what is decoded of them. The plan takes
   /// about 500 bytes a chunk beside it.
@@ -35,9 +37,11 @@ struct TransferResult {
   Digest manifest;
   TagFacts facts;  ///< new and stored bytes are those of the destination
   uint64_t reused_bytes = 0;
-  uint64_t moved_bytes = 0;     ///< stored bytes of copies; of a dry run, those that would be
+  /// Stored bytes of copies; of a dry run, those that would be, at most where it is a rebase.
+  uint64_t moved_bytes = 0;
   uint64_t received_bytes = 0;  ///< read from packs of the source for them
   uint64_t resumed_bytes = 0;   ///< of moved_bytes, what an earlier call had brought
+  uint64_t alone_chunks = 0;    ///< that came by themselves, by TransferRequest::rebase
   bool already_there = false;   ///< the destination has the checkpoint under that name
   std::string base = {};        ///< the tag of the destination that most is shared with
   /// Of a share: the files that were left, below the store's folder, in the order in which they may

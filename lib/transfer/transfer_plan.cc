@@ -150,6 +150,9 @@ class Planner {
     // A page that stands may lack this copy: the source has it all the same.
     CAIRN_TRY(const Copy copy, source_copy(page, slot));
     CAIRN_CHECK(check_bounds(copy));
+    if (standing_.only_alone() && !copy.bases.empty()) {
+      return plan_alone(page, slot, digest, copy);
+    }
     const Place place{copy.pack, copy.offset, copy.stored_bytes, digest};
     if (const auto known = places_.find(place); known != places_.end()) return known->second;
     Fetch wanted{copy, digest, {}, false};
@@ -165,6 +168,21 @@ class Planner {
     plan_.fetch_bytes += copy.stored_bytes;
     places_[place] = fresh;
     if (copy.bases.empty()) alone_[digest] = fresh;
+    plan_.fetches.push_back(std::move(wanted));
+    return fresh;
+  }
+
+  Result<uint32_t> plan_alone(const Digest& page, uint32_t slot, const Digest& digest,
+                              const Copy& copy) {
+    Fetch wanted{copy, digest, {}, false};
+    if (const CargoPage* made = cargo_.made(page)) {
+      wanted.chain = made->refs[slot];
+    } else {
+      CAIRN_TRY(wanted.chain, from_.page_numbers().resolve({page, slot}));
+    }
+    const auto fresh = static_cast<uint32_t>(plan_.fetches.size());
+    plan_.fetch_bytes += copy.decoded_bytes;
+    alone_[digest] = fresh;
     plan_.fetches.push_back(std::move(wanted));
     return fresh;
   }

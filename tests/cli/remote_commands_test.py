@@ -78,6 +78,19 @@ class WebServer(Remote):
         for tag in ("run/0", "run/1", "run/2"):
             self.assertEqual(self.held(there, tag), self.held(self.local, tag))
 
+    def test_without_ranges_each_pack_comes_once(self):
+        source = Program(PROGRAM, self.folder / "source")
+        source.run("init", source.store)
+        path = write_safetensors(self.folder / "in.safetensors",
+                                 {"w": random.Random(1).randbytes(48 << 20)})
+        saved = source.json("import", "run/1", path)
+        server = FileServer(source.store)
+        self.addCleanup(server.stop)
+        there = Program(PROGRAM, self.folder / "there")
+        there.run("pull", server.url, "run/1")
+        self.assertLess(server.sent_bytes, 1.1 * saved["stored_bytes"])
+        there.run("check", "--read-data")
+
     def test_a_rate_holds_over_all_connections(self):
         self.save("run/1", {f"w{i}": random.Random(i).randbytes(1 << 20) for i in range(6)})
         self.server.stop()

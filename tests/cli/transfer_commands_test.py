@@ -111,6 +111,21 @@ class Transfer(unittest.TestCase):
         self.here.run("pull", self.there.store, "run/2", "--dry-run")
         self.assertEqual({path: path.stat().st_mtime_ns for path in self.folder.rglob("*")}, held)
 
+    def test_a_push_that_rebases(self):
+        for number, tensors in enumerate(series(3)):
+            self.save(f"run/{number}", tensors)
+        self.there.run("push", self.here.store, "run/0")
+        plain = self.there.json("push", self.here.store, "run/1")
+        moved = self.there.json("push", self.here.store, "run/2", "--rebase")
+        self.assertEqual(plain["alone_chunks"], 0)
+        self.assertGreater(moved["alone_chunks"], 0)
+        self.assertGreater(moved["moved_bytes"], plain["moved_bytes"])
+        self.expect_alike("run/0", "run/1", "run/2")
+        self.here.run("forget", "run/0", "run/1", "--yes")
+        self.here.run("gc", "--yes")
+        self.assertEqual(self.here.json("show", "run/2")["restore_cost"], 1)
+        self.expect_alike("run/2")
+
     def test_a_part_of_a_tag(self):
         steps = list(series(3))
         for number, tensors in enumerate(steps):

@@ -31,6 +31,9 @@ TESTED_BY = {
     # What moves is seen in the tag that has come.
     "store/adopt_pack.cc": "tests/store/arrivals_test.cc",
     "lib/transfer/resume.cc": "tests/lib/transfer/transfer_test.cc",
+    "lib/transfer/attempt.cc": "tests/lib/transfer/transfer_faults_test.cc",
+    "lib/transfer/make_alone.cc": "tests/lib/transfer/transfer_part_test.cc",
+    "lib/transfer/proof.cc": "tests/lib/transfer/transfer_faults_test.cc",
     "lib/transfer/cargo.cc": "tests/lib/transfer/transfer_part_test.cc",
     "lib/transfer/moved_tag.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/standing_copies.cc": "tests/lib/transfer/transfer_test.cc",
@@ -135,6 +138,7 @@ TESTED_BY = {
     "store/file_pool.cc": "tests/lib/load_test.cc",
     "store/open_pack.cc": "tests/store/pack_writer_test.cc",
     "store/pack_tables.cc": "tests/lib/save_test.cc",
+    "store/encode_alone.cc": "tests/store/gc/rebase_test.cc",
     "store/tag_part.cc": "tests/store/thin_test.cc",
     "store/pack_table.cc": "tests/crash/byte_sweep_test.cc",
     "lib/copy_check.cc": "tests/crash/byte_sweep_test.cc",

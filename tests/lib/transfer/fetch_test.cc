@@ -50,5 +50,25 @@ TEST_F(FetchTest, SmallGapsAreReadToo) {
   EXPECT_LE(reads_of("run/0"), perfect * 12 / 10);
 }
 
+TEST_F(FetchTest, OfAPackThatIsMostlyDeadWhatLives) {
+  constexpr uint64_t kSome = 20'000, kApart = 2000;
+  Bytes bytes = noise(kSome * kChunkBytes, 1);
+  save_bytes(*store_, "run/0", bytes);
+  const Bytes fresh = noise(kSome * kChunkBytes, 2);
+  for (uint64_t chunk = 0; chunk < kSome; ++chunk) {
+    if (chunk % kApart == 0) continue;
+    const auto at = static_cast<ptrdiff_t>(chunk * kChunkBytes);
+    std::copy_n(fresh.begin() + at, kChunkBytes, bytes.begin() + at);
+  }
+  save_bytes(*store_, "run/1", bytes);
+  forget({"run/0"});
+  TransferRequest request;
+  request.tag = "run/1";
+  const auto moved = transfer_tag(*store_, *there_, request);
+  ASSERT_TRUE(succeeds(moved));
+  // Of the dead pack ten ranges, with gaps of at most 256 KiB.
+  EXPECT_LE(moved->received_bytes, moved->moved_bytes * 115 / 100);
+}
+
 }  // namespace
 }  // namespace cairn

@@ -153,9 +153,9 @@ TEST_F(TransferFaultsTest, ALookUpThatWasWrongAtLastCostsOnlyWhatItFound) {
   });
   const auto moved = move_faulty("plain");
   ASSERT_TRUE(succeeds(moved));
-  EXPECT_GT(moved->resumed_bytes, 0u);
-  EXPECT_GT(moved->received_bytes, 0u);
-  EXPECT_LT(moved->received_bytes, moved->moved_bytes * 9 / 10);
+  // Of two copies beside each other one was found, and the other fetched before it was lost.
+  EXPECT_GT(moved->resumed_bytes, moved->moved_bytes * 4 / 10);
+  EXPECT_LT(moved->resumed_bytes, moved->moved_bytes * 6 / 10);
   expect_sound_there({"plain"});
   EXPECT_TRUE(sessions_there().empty());
 }
@@ -194,6 +194,21 @@ TEST_F(TransferFaultsTest, ABaseThatCannotBeReadIsPassedOver) {
     expect_sound_there(part == "schema" ? std::vector<std::string>{"run/02"}
                                         : std::vector<std::string>{"run/00", "run/02"});
   }
+}
+
+TEST_F(TransferFaultsTest, ABaseWhoseBytesAreDamagedIsNotBuiltUpon) {
+  for (int step = 0; step < 3; ++step) save_step();
+  ASSERT_TRUE(succeeds(move("run/00")));
+  ASSERT_TRUE(succeeds(move("run/01")));
+  spoil_packs(there_path());
+  const auto moved = move("run/02");
+  ASSERT_TRUE(succeeds(moved));
+  EXPECT_EQ(moved->notes.size(), 2u) << "both have damaged bytes that it would be made from";
+  EXPECT_GT(moved->resumed_bytes, 0u);
+  EXPECT_TRUE(sessions_there().empty());
+  forget_there("run/00");
+  forget_there("run/01");
+  expect_sound_there({"run/02"});
 }
 
 TEST_F(TransferFaultsTest, ABaseThatIsNotReachedIsNotOneThatLacksIt) {

@@ -120,6 +120,50 @@ TEST_F(TransferPartTest, OfNothingThereIsNone) {
   EXPECT_EQ(files_in(there_path()), files);
 }
 
+TEST_F(TransferPartTest, ComesByItselfWhereThatIsAsked) {
+  for (int step = 0; step < 4; ++step) save_step();
+  ASSERT_TRUE(succeeds(move("run/02")));
+  TransferRequest request = part_of("run/03", "matrix.*", "part");
+  request.rebase = true;
+  request.dry_run = true;
+  const auto told = transfer_tag(*store_, *there_, request);
+  ASSERT_TRUE(succeeds(told));
+  request.dry_run = false;
+  const auto moved = transfer_tag(*store_, *there_, request);
+  ASSERT_TRUE(succeeds(moved));
+  EXPECT_GT(moved->alone_chunks, 0u);
+  EXPECT_EQ(moved->alone_chunks, told->alone_chunks);
+  EXPECT_LE(moved->moved_bytes, told->moved_bytes);
+  EXPECT_EQ(moved->manifest, thinned("run/03", "matrix.*"));
+  State state = states_.at("run/03");
+  std::erase_if(state, [&](const auto& item) { return !glob_match("matrix.*", item.first); });
+  states_["part"] = std::move(state);
+  const auto arrived = *open_tag(*there_, "part");
+  EXPECT_TRUE(arrived->table().closure.empty());
+  for (size_t number = 0; number < arrived->table().pages.size(); ++number) {
+    for (const Copy& copy : (*arrived->page(number))->locator.copies) {
+      EXPECT_TRUE(copy.bases.empty());
+    }
+  }
+  expect_sound_there({"part", "run/02"});
+}
+
+TEST_F(TransferPartTest, WhatWasLeftOfChainsIsNotTakenForWhatComesByItself) {
+  for (int step = 0; step < 3; ++step) save_step();
+  FaultFs network(posix_fs());
+  const auto from = open_behind(network);
+  TransferRequest request;
+  request.tag = "run/02";
+  request.connections = 1;
+  ASSERT_TRUE(fails_with(Code::kUnreachable, transfer_tag(*from, *there_, request)));
+  network.heal();
+  request.rebase = true;
+  const auto moved = transfer_tag(*from, *there_, request);
+  ASSERT_TRUE(succeeds(moved));
+  EXPECT_GT(moved->alone_chunks, 0u);
+  expect_sound_there({"run/02"});
+}
+
 TEST_F(TransferPartTest, GoesToABucketToo) {
   for (int step = 0; step < 4; ++step) save_step();
   constexpr char kRoot[] = "s3://bucket/prefix";
