@@ -76,8 +76,9 @@ Result<std::unique_ptr<ArrivalJournal>> ArrivalJournal::begin(const Store& store
   std::string path = journal_path(store, session);
   CAIRN_TRY(auto file, store.fs().open(path, OpenMode::kCreate));
   std::unique_ptr<ArrivalJournal> journal(
-      new ArrivalJournal(store.fs(), std::move(path), std::move(file)));
-  CAIRN_CHECK(journal->append(encode_header(origin)));
+      new ArrivalJournal(store.fs(), std::move(path), std::move(file), encode_header(origin)));
+  CAIRN_CHECK(journal->append(journal->header_));
+  if (journal->is_object()) CAIRN_CHECK(journal->file_->sync());
   return journal;
 }
 
@@ -89,19 +90,32 @@ Status ArrivalJournal::append(ByteSpan bytes) {
 }
 
 Status ArrivalJournal::note(std::span<const Arrival> arrivals) {
+  if (is_object()) return {};
   Bytes records;
   for (const Arrival& arrival : arrivals) append_arrival(records, arrival);
   return append(records);
 }
 
-Status ArrivalJournal::leave() {
-  const std::string stem = path_.substr(0, path_.size() - kOpenEnding.size());
-  return fs_.rename(path_, stem + std::string(kLeftEnding));
+/// The journal `path` says from now on that its session writes no more. Returns its new path.
+static Result<std::string> mark_left(Fs& fs, const std::string& path, ByteSpan header) {
+  std::string left = path.substr(0, path.size() - kOpenEnding.size()) + std::string(kLeftEnding);
+  if (fs.conditional() == nullptr) {
+    CAIRN_CHECK(fs.rename(path, left));
+  } else {
+    CAIRN_CHECK(create_and_sync(fs, left, header));
+    CAIRN_CHECK(fs.remove(path));
+  }
+  return left;
 }
 
-void ArrivalJournal::remove() {
-  // What cannot be removed is gc's to find.
-  (void)fs_.remove(path_).has_value();
+Status ArrivalJournal::leave() {
+  CAIRN_CHECK(mark_left(fs_, path_, header_));
+  return {};
+}
+
+Status ArrivalJournal::remove() {
+  Status removed = fs_.remove(path_);
+  return removed || removed.error().code == Code::kNotFound ? Status() : removed;
 }
 
 namespace {
@@ -141,19 +155,24 @@ static Result<bool> is_dead(const Store& store, const SessionId& session) {
 
 Result<std::vector<LeftArrivals>> find_left_arrivals(const Store& store, const Origin& origin) {
   std::vector<LeftArrivals> found;
-  CAIRN_TRY(const auto journals, list_journals(store));
+  CAIRN_TRY(auto journals, list_journals(store));
   const Bytes header = encode_header(origin);
-  for (const FoundJournal& journal : journals) {
+  for (FoundJournal& journal : journals) {
     const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
     if (!bytes || bytes->size() < kHeaderBytes) continue;
     if (!std::equal(header.begin(), header.end(), bytes->begin())) continue;
     if (!journal.is_left) {
       CAIRN_TRY(const bool is_over, is_dead(store, journal.session));
       if (!is_over) continue;
+      // Its packs are not renamed there: when its lease is gone, this says that it is over.
+      if (store.fs().conditional() != nullptr) {
+        CAIRN_TRY(journal.path, mark_left(store.fs(), journal.path, header));
+      }
       CAIRN_CHECK(store.fs().remove(lease_path(store.path(), journal.session)));
       CAIRN_CHECK(store.fs().sync_folder(join_path(store.path(), "sessions")));
     }
-    found.push_back({journal.path, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
+    found.push_back(
+        {journal.path, journal.session, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
   }
   return found;
 }

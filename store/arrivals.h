@@ -34,7 +34,7 @@ struct Arrival {
   bool operator==(const Arrival&) const = default;
 };
 
-/// Threads: any.
+/// In an object store it says only which tag comes: what has arrived the packs say. Threads: any.
 class ArrivalJournal {
  public:
   static Result<std::unique_ptr<ArrivalJournal>> begin(const Store& store, const SessionId& session,
@@ -42,16 +42,19 @@ class ArrivalJournal {
   Status note(std::span<const Arrival> arrivals);
   /// The session has closed its packs and will write to them no more: others may go on from here.
   Status leave();
-  /// Nobody needs to go on from here.
-  void remove();
+  /// Nobody needs to go on from here, or may: the session's files go, or come to be a tag's.
+  /// Success too when it is gone.
+  Status remove();
 
  private:
-  ArrivalJournal(Fs& fs, std::string path, std::unique_ptr<File> file)
-      : fs_(fs), path_(std::move(path)), file_(std::move(file)) {}
+  ArrivalJournal(Fs& fs, std::string path, std::unique_ptr<File> file, Bytes header)
+      : fs_(fs), path_(std::move(path)), header_(std::move(header)), file_(std::move(file)) {}
+  bool is_object() const { return fs_.conditional() != nullptr; }
   Status append(ByteSpan bytes);
 
   Fs& fs_;
   const std::string path_;
+  const Bytes header_;
   std::unique_ptr<File> file_;
   std::mutex mutex_;
   uint64_t bytes_ = 0;
@@ -60,6 +63,7 @@ class ArrivalJournal {
 /// What a session that writes no more has brought.
 struct LeftArrivals {
   std::string path;
+  SessionId session;
   std::vector<Arrival> arrivals;  ///< in the order of their arrival
 };
 /// Of all sessions that have left them, or whose processes, on this host, are gone. The leases of

@@ -15,6 +15,7 @@
 #include "base/pipeline.h"
 #include "lib/save_session.h"
 #include "lib/transfer/fetch.h"
+#include "lib/transfer/left_packs.h"
 #include "lib/transfer/moved_tag.h"
 #include "lib/transfer/resume.h"
 #include "lib/transfer/standing_tag.h"
@@ -46,9 +47,9 @@ class Transfer {
     if (result) return result;
     if (!entry && journal_ != nullptr && is_worth_resuming(entry.error())) {
       leave(result.error());
-    } else if (!failure_.may_be_visible) {
+    } else if (!failure_.may_be_visible && (journal_ == nullptr || journal_->remove())) {
+      // Not before: who goes on from a journal relies on it that nobody removes these files.
       session_->remove_files();
-      if (journal_ != nullptr) journal_->remove();
     }
     return result;
   }
@@ -68,7 +69,8 @@ class Transfer {
     (void)session_->packs().finish().has_value();
     session_->close_packs();
     session_->remove_metas();
-    if (journal_->leave()) {
+    // Of an object store's session that could not say so the lease does, once its process is gone.
+    if (journal_->leave() || to_.fs().conditional() != nullptr) {
       error.hint =
           "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
           "gives it up";
@@ -183,17 +185,32 @@ class Transfer {
     FetchRequest how;
     how.threads = request_.connections;
     how.call = request_.call;
-    // Elsewhere what a file has is there once it is whole: nothing of it to go on from.
-    if (!plan_.fetches.empty() && to_.fs().conditional() == nullptr) {
+    if (!plan_.fetches.empty()) {
       CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
-      CAIRN_TRY(Resumed resumed, resume_arrivals(to_, origin, plan_.fetches, session_->packs(),
-                                                 *journal_, request_.call.stop));
-      how.arrived = std::move(resumed.copies);
-      result_.resumed_bytes = resumed.bytes;
-      if (request_.call.progress != nullptr) request_.call.progress->done_bytes += resumed.bytes;
+      CAIRN_TRY(how.arrived, resume(origin));
+      if (request_.call.progress != nullptr) {
+        request_.call.progress->done_bytes += result_.resumed_bytes;
+      }
     }
     how.journal = journal_.get();
     return fetch_copies(from_.store(), plan_.fetches, session_->packs(), how);
+  }
+
+  /// Per fetch, where an earlier call has brought it.
+  Result<std::vector<std::optional<Copy>>> resume(const Origin& origin) {
+    if (!request_.resumes) return std::vector<std::optional<Copy>>();
+    if (to_.fs().conditional() == nullptr) {
+      CAIRN_TRY(Resumed resumed, resume_arrivals(to_, origin, plan_.fetches, session_->packs(),
+                                                 *journal_, request_.call.stop));
+      result_.resumed_bytes = resumed.bytes;
+      return std::move(resumed.copies);
+    }
+    CAIRN_TRY(LeftPacks left, find_left_packs(to_, origin, plan_.fetches));
+    result_.resumed_bytes = left.bytes;
+    session_->packs().count_file(left.bytes);
+    reused_packs_.insert(reused_packs_.end(), left.packs.begin(), left.packs.end());
+    left_journals_ = std::move(left.journals);
+    return std::move(left.copies);
   }
 
   /// Decodes what was fetched and is made from other copies: where that is near. Their stored bytes
@@ -231,7 +248,7 @@ class Transfer {
   /// Once the tag may be visible nobody may take its packs for what was left of a transfer.
   Status end_journal() {
     if (journal_ == nullptr) return {};
-    journal_->remove();
+    CAIRN_CHECK(journal_->remove());
     return to_.fs().sync_folder(join_path(to_.path(), "sessions"));
   }
 
@@ -241,6 +258,8 @@ class Transfer {
               commit_tag(to_, entry, request_.if_exists, reused_packs_,
                          {request_.call.wait, request_.call.stop}, failure_));
     result_.facts = committed.entry.facts;
+    // What cannot be removed is gc's to find.
+    for (const std::string& journal : left_journals_) (void)to_.fs().remove(journal).has_value();
     if (committed.already && committed.entry.session != session_->id()) {
       say_already_there(committed.entry);
       session_->remove_files();
@@ -258,6 +277,7 @@ class Transfer {
   std::unique_ptr<ArrivalJournal> journal_;
   TransferPlan plan_;
   std::vector<FileId> reused_packs_;
+  std::vector<std::string> left_journals_;  // of sessions that this one goes on from
   CommitFailure failure_;
   TransferResult result_;
 };
@@ -295,6 +315,7 @@ static Result<TransferResult> transfer(const Store& from, const Store& to,
     if (moved || !first.lost_reused()) return moved;
     TransferRequest again = request;
     again.look_up = nullptr;
+    again.resumes = false;
     return Transfer(latest, to, again, name).run();
   };
   CAIRN_TRY(TransferResult result, read_where_it_is(*checkpoint, move));

@@ -15,6 +15,7 @@ struct TransferRequest {
   IfExists if_exists = IfExists::kSame;
   bool dry_run = false;      ///< only says what would be moved
   unsigned connections = 0;  ///< ranges under way at once; 0: as many as suit the source
+  bool resumes = true;       ///< goes on from what an earlier call has brought
   LookUp look_up = {};       ///< optional: what the destination has beside its tags
   CallOptions call = {};
 };
