@@ -55,11 +55,12 @@ bool is_passing_s3_code(const std::string& code) {
 
 /// How far this machine's clock is from the server's, as the answer tells.
 static std::string skew_hint(const HttpResponse& response) {
-  const auto there = parse_http_date(response.header("date").value_or(""));
+  const std::string_view date = response.header("date").value_or("");
+  const auto there = parse_http_date(date);
   if (!there) return "set this machine's clock: the server has another time";
   const int64_t seconds = (now_ns() - *there) / 1'000'000'000;
-  return fmt::format("set this machine's clock: it is {} s {} the server's", std::abs(seconds),
-                     seconds < 0 ? "behind" : "ahead of");
+  return fmt::format("set this machine's clock: it is {} s {} the server's ({})", std::abs(seconds),
+                     seconds < 0 ? "behind" : "ahead of", shown(date));
 }
 
 static std::string hint_of(const std::string& code, const HttpResponse& response) {
