@@ -1,15 +1,13 @@
 // `cairn completion SHELL`, and the hidden `cairn __complete` that its scripts ask.
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/completion_scripts.h"
 #include "cli/exit_codes.h"
-#include "lib/open_store.h"
-#include "store/store.h"
+#include "cli/known_tags.h"
 
 namespace cairn {
 
@@ -30,14 +28,8 @@ int cmd_completion(const Context& context, const CompletionOptions& options) {
 
 /// Quiet when there is no such store: nobody wants an error in the middle of a command line.
 static std::vector<std::string> list_tags(const std::string& named) {
-  const char* usual = std::getenv("CAIRN_STORE");
-  const std::string path = named.empty() && usual != nullptr ? usual : named;
-  std::vector<std::string> names;
-  const auto store = open_store(path);
-  const auto list = store ? (*store)->read_tags() : tl::unexpected(store.error());
-  if (!list) return names;
-  for (const TagEntry& tag : list->tags) names.push_back(tag.name);
-  return names;
+  const Environment environment = process_environment();
+  return known_tags(named.empty() ? environment("CAIRN_STORE").value_or("") : named, environment);
 }
 
 int cmd_complete(const Context& context, const CompleteOptions& options) {

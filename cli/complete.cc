@@ -70,7 +70,7 @@ class Completer {
       run_ = command_->prepare(flags_);
       return nullptr;
     }
-    ++arguments_;
+    if (arguments_++ == 0) url_ = word;
     return nullptr;
   }
 
@@ -104,7 +104,9 @@ class Completer {
     if (kind == Kind::kFile) found_.paths = CompletePaths::kFiles;
     if (kind == Kind::kFolder) found_.paths = CompletePaths::kFolders;
     if (kind != Kind::kTag) return;
-    for (const std::string& tag : list_tags_(store_)) offer(tag);
+    // What is pulled are tags of the other store.
+    const bool comes = command_ != nullptr && command_->name == "pull";
+    for (const std::string& tag : list_tags_(comes ? url_ : store_)) offer(tag);
   }
 
   void offer_value(const Flag& flag) {
@@ -149,7 +151,7 @@ class Completer {
   FlagSet flags_;
   const Command* command_ = nullptr;
   std::function<int(const Context&)> run_;  // keeps alive what flags_ points into
-  std::string store_, typed_;
+  std::string store_, url_, typed_;         // url_: the first argument
   size_t arguments_ = 0;
   bool only_arguments_ = false;
   Completions found_;

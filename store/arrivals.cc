@@ -78,8 +78,9 @@ Result<std::unique_ptr<ArrivalJournal>> ArrivalJournal::begin(const Store& store
   std::string path = journal_path(store, session, kOpenEnding);
   CAIRN_TRY(auto file, store.fs().open(path, OpenMode::kCreate));
   std::unique_ptr<ArrivalJournal> journal(
-      new ArrivalJournal(store.fs(), std::move(path), std::move(file)));
-  CAIRN_CHECK(journal->append(encode_header(origin)));
+      new ArrivalJournal(store.fs(), std::move(path), std::move(file), encode_header(origin)));
+  CAIRN_CHECK(journal->append(journal->header_));
+  if (journal->is_object()) CAIRN_CHECK(journal->file_->sync());
   return journal;
 }
 
@@ -91,28 +92,37 @@ Status ArrivalJournal::append(ByteSpan bytes) {
 }
 
 Status ArrivalJournal::note(std::span<const Arrival> arrivals) {
+  if (is_object()) return {};
   Bytes records;
   for (const Arrival& arrival : arrivals) append_arrival(records, arrival);
   return append(records);
 }
 
-Status ArrivalJournal::take_ending(std::string_view ending) {
-  std::string renamed = path_.substr(0, path_.rfind('.')) + std::string(ending);
-  CAIRN_CHECK(fs_.rename(path_, renamed));
-  path_ = std::move(renamed);
+/// By another name from now on. Where nothing is renamed it is put anew.
+static Status rename_journal(Fs& fs, std::string& path, std::string_view ending, ByteSpan header) {
+  std::string renamed = path.substr(0, path.rfind('.')) + std::string(ending);
+  if (fs.conditional() == nullptr) {
+    CAIRN_CHECK(fs.rename(path, renamed));
+  } else {
+    CAIRN_CHECK(create_and_sync(fs, renamed, header));
+    CAIRN_CHECK(fs.remove(path));
+  }
+  path = std::move(renamed);
   return {};
 }
 
 Status ArrivalJournal::hold() {
-  CAIRN_CHECK(take_ending(kHeldEnding));
+  // There nothing else needs to know of it meanwhile.
+  if (is_object()) return remove();
+  CAIRN_CHECK(rename_journal(fs_, path_, kHeldEnding, header_));
   return fs_.sync_folder(parent_folder(path_));
 }
 
-Status ArrivalJournal::leave() { return take_ending(kLeftEnding); }
+Status ArrivalJournal::leave() { return rename_journal(fs_, path_, kLeftEnding, header_); }
 
-void ArrivalJournal::remove() {
-  // What cannot be removed is gc's to find.
-  (void)fs_.remove(path_).has_value();
+Status ArrivalJournal::remove() {
+  Status removed = fs_.remove(path_);
+  return removed || removed.error().code == Code::kNotFound ? Status() : removed;
 }
 
 namespace {
@@ -160,14 +170,12 @@ static Result<bool> is_dead(const Store& store, const SessionId& session) {
 
 /// Whether the journal may be gone on from: then it is one that was left, and its session has no
 /// lease. In this order: killed in between, nothing of it is lost to the next one.
-static Result<bool> take_over(const Store& store, FoundJournal& journal) {
+static Result<bool> take_over(const Store& store, FoundJournal& journal, ByteSpan header) {
   if (journal.state == JournalState::kHeld) return false;
   if (journal.state == JournalState::kOpen) {
     CAIRN_TRY(const bool is_over, is_dead(store, journal.session));
     if (!is_over) return false;
-    const std::string left = journal_path(store, journal.session, kLeftEnding);
-    CAIRN_CHECK(store.fs().rename(journal.path, left));
-    journal.path = left;
+    CAIRN_CHECK(rename_journal(store.fs(), journal.path, kLeftEnding, header));
   }
   const Status removed = store.fs().remove(lease_path(store.path(), journal.session));
   if (!removed && removed.error().code != Code::kNotFound) return tl::unexpected(removed.error());
@@ -187,11 +195,12 @@ FoundArrivals find_left_arrivals(const Store& store, const Origin& origin) {
     const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
     if (!bytes || bytes->size() < kHeaderBytes) continue;
     if (!std::equal(header.begin(), header.end(), bytes->begin())) continue;
-    const auto is_taken = take_over(store, journal);
+    const auto is_taken = take_over(store, journal, header);
     if (!is_taken && is_taken.error().code == Code::kNotFound) continue;  // another was first
     if (!is_taken) found.passed_over.push_back(is_taken.error().message);
     if (!is_taken || !*is_taken) continue;
-    found.left.push_back({journal.path, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
+    found.left.push_back(
+        {journal.path, journal.session, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
   }
   return found;
 }

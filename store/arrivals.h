@@ -35,7 +35,7 @@ struct Arrival {
   bool operator==(const Arrival&) const = default;
 };
 
-/// Threads: any.
+/// In an object store it says only which tag comes: what has arrived the packs say. Threads: any.
 class ArrivalJournal {
  public:
   static Result<std::unique_ptr<ArrivalJournal>> begin(const Store& store, const SessionId& session,
@@ -47,18 +47,20 @@ class ArrivalJournal {
   /// The session has closed its packs, will write to them no more, and no tag of its can be
   /// visible: others may go on from here. Also after hold(); takes no room.
   Status leave();
-  /// Nobody needs to go on from here.
-  void remove();
+  /// Nobody needs to go on from here, or may: the session's files go, or come to be a tag's.
+  /// Success too when it is gone.
+  Status remove();
   const std::string& path() const { return path_; }  ///< what it is called now
 
  private:
-  ArrivalJournal(Fs& fs, std::string path, std::unique_ptr<File> file)
-      : fs_(fs), path_(std::move(path)), file_(std::move(file)) {}
+  ArrivalJournal(Fs& fs, std::string path, std::unique_ptr<File> file, Bytes header)
+      : fs_(fs), path_(std::move(path)), header_(std::move(header)), file_(std::move(file)) {}
+  bool is_object() const { return fs_.conditional() != nullptr; }
   Status append(ByteSpan bytes);
-  Status take_ending(std::string_view ending);
 
   Fs& fs_;
   std::string path_;
+  const Bytes header_;
   std::unique_ptr<File> file_;
   std::mutex mutex_;
   uint64_t bytes_ = 0;
@@ -67,6 +69,7 @@ class ArrivalJournal {
 /// What a session that writes no more has brought.
 struct LeftArrivals {
   std::string path;
+  SessionId session;
   std::vector<Arrival> arrivals;  ///< in the order of their arrival
 };
 

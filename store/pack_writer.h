@@ -2,6 +2,7 @@
 // durable once finish() has succeeded.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -24,8 +25,16 @@ class PackWriter {
   /// shall be few files.
   static constexpr uint64_t kBytesForLane = 32 * kMiB;
 
+  /// Of one pack in an object store, where it is there once it is whole: what a session that is
+  /// killed had in open ones is lost.
+  static constexpr uint64_t kObjectBytesMax = 64 * kMiB;
+
   PackWriter(Fs& fs, std::string store_path, const SessionId& session, uint64_t pack_bytes)
-      : fs_(fs), store_path_(std::move(store_path)), session_(session), pack_bytes_(pack_bytes) {}
+      : fs_(fs),
+        store_path_(std::move(store_path)),
+        session_(session),
+        pack_bytes_(fs.conditional() == nullptr ? pack_bytes
+                                                : std::min(pack_bytes, kObjectBytesMax)) {}
 
   /// To be called before the first append(): from then on each copy is in its file when append()
   /// returns, and at most `lanes` packs are open at once.

@@ -2,17 +2,17 @@
 _cairn() {
   local -a words=()
   local word glue= line cut=
-  # bash breaks words at '=': put them together again.
+  # bash breaks words at '=' and ':': put them together again.
   for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
-    if [[ $word == "=" || -n $glue ]] && ((${#words[@]})); then
+    if [[ $word =~ ^[=:]+$ || -n $glue ]] && ((${#words[@]})); then
       words[${#words[@]} - 1]+=$word
     else
       words+=("$word")
     fi
-    if [[ $word == "=" ]]; then glue=1; else glue=; fi
+    if [[ $word =~ ^[=:]+$ ]]; then glue=1; else glue=; fi
   done
   word=${words[${#words[@]} - 1]}
-  [[ $word == *=* && $COMP_WORDBREAKS == *=* ]] && cut=${word%"${word##*=}"}
+  [[ $word == *[=:]* && $COMP_WORDBREAKS == *=* ]] && cut=${word%"${word##*[=:]}"}
   COMPREPLY=()
   while IFS= read -r line; do
     case $line in

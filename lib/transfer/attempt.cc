@@ -16,6 +16,7 @@
 #include "base/pipeline.h"
 #include "lib/save_session.h"
 #include "lib/transfer/fetch.h"
+#include "lib/transfer/left_packs.h"
 #include "lib/transfer/make_alone.h"
 #include "lib/transfer/moved_tag.h"
 #include "lib/transfer/proof.h"
@@ -86,16 +87,17 @@ class Attempt {
     met_.lost_look_up = met_.lost_look_up || failure_.lost_reused;
     met_.is_worth_another = met_.is_worth_another || failure_.lost_reused;
     if (failure_.may_be_visible) {
-      if (journal_ != nullptr) journal_->remove();
+      if (journal_ != nullptr) (void)journal_->remove().has_value();
     } else if (journal_ != nullptr && (met_.is_worth_another || is_worth_resuming(error.code))) {
-      if (leave()) {
+      // A session in a bucket that cannot say so is known by its lease, once its process is gone.
+      if (leave() || to_.fs().conditional() != nullptr) {
         error.hint =
             "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
             "gives it up";
       }
-    } else {
+    } else if (journal_ == nullptr || journal_->remove()) {
+      // Not before: who goes on from a journal relies on it that nobody removes these files.
       session_->remove_files();
-      if (journal_ != nullptr) journal_->remove();
     }
   }
 
@@ -254,17 +256,12 @@ class Attempt {
     how.threads = request_.connections;
     how.memory_bytes = write_through();
     how.call = request_.call;
-    // Elsewhere what a file has is there once it is whole: nothing of it to go on from.
-    if (!plan_.fetches.empty() && to_.fs().conditional() == nullptr) {
+    if (!plan_.fetches.empty()) {
       CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
-      CAIRN_TRY(
-          Resumed resumed,
-          resume_arrivals(to_, origin, plan_.fetches, session_->packs(), *journal_,
-                          threads_for(2 * chunk_bytes_max(to_.config())), request_.call.stop));
-      for (const std::string& each : resumed.notes) note(each);
-      how.arrived = std::move(resumed.copies);
-      result_.resumed_bytes = resumed.bytes;
-      if (request_.call.progress != nullptr) request_.call.progress->done_bytes += resumed.bytes;
+      CAIRN_TRY(how.arrived, resume(origin));
+      if (request_.call.progress != nullptr) {
+        request_.call.progress->done_bytes += result_.resumed_bytes;
+      }
     }
     if (request_.share) how.share = *request_.share;
     how.journal = journal_.get();
@@ -275,6 +272,28 @@ class Attempt {
                                    threads_for(kProofBytes), request_.call, fetched.copies)));
     fetched.received_bytes += read;
     return fetched;
+  }
+
+  /// Per fetch, where an earlier call has brought it.
+  Result<std::vector<std::optional<Copy>>> resume(const Origin& origin) {
+    if (to_.fs().conditional() != nullptr) return find_left(origin);
+    CAIRN_TRY(Resumed resumed,
+              resume_arrivals(to_, origin, plan_.fetches, session_->packs(), *journal_,
+                              threads_for(2 * chunk_bytes_max(to_.config())), request_.call.stop));
+    for (const std::string& each : resumed.notes) note(each);
+    result_.resumed_bytes = resumed.bytes;
+    return std::move(resumed.copies);
+  }
+
+  std::vector<std::optional<Copy>> find_left(const Origin& origin) {
+    if (met_.lost_look_up) return {};
+    LeftPacks left = find_left_packs(to_, origin, plan_.fetches);
+    for (const std::string& each : left.notes) note(each);
+    result_.resumed_bytes = left.bytes;
+    session_->packs().count_file(left.bytes);
+    reused_packs_.insert(reused_packs_.end(), left.packs.begin(), left.packs.end());
+    left_journals_ = std::move(left.journals);
+    return std::move(left.copies);
   }
 
   /// Returns the memory that is left beside the writer's.
@@ -327,7 +346,9 @@ class Attempt {
     CAIRN_TRY(const CommitResult committed,
               commit_tag(to_, entry, request_.if_exists, reused_packs_,
                          {request_.call.wait, request_.call.stop}, failure_));
-    if (journal_ != nullptr) journal_->remove();
+    // What cannot be removed is gc's to find.
+    if (journal_ != nullptr) (void)journal_->remove().has_value();
+    for (const std::string& journal : left_journals_) (void)to_.fs().remove(journal).has_value();
     result_.facts = committed.entry.facts;
     if (committed.already && committed.entry.session != session_->id()) {
       say_already_there(committed.entry);
@@ -348,7 +369,8 @@ class Attempt {
   std::unique_ptr<ArrivalJournal> journal_;
   TransferPlan plan_;
   std::vector<FileId> reused_packs_;
-  std::unique_ptr<BaseTag> looked_at_;  // of a dry run
+  std::vector<std::string> left_journals_;  // of sessions whose packs are referred to as they lie
+  std::unique_ptr<BaseTag> looked_at_;      // of a dry run
   CommitFailure failure_;
   TransferResult result_;
 };

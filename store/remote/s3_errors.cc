@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "store/remote/answer_errors.h"
+#include "store/remote/http_date.h"
 #include "store/remote/s3_answers.h"
 
 namespace cairn::remote {
@@ -50,11 +53,18 @@ bool is_passing_s3_code(const std::string& code) {
   return is_among(kPassing, code);
 }
 
+/// How far this machine's clock is from the server's, as the answer tells.
+static std::string skew_hint(const HttpResponse& response) {
+  const std::string_view date = response.header("date").value_or("");
+  const auto there = parse_http_date(date);
+  if (!there) return "set this machine's clock: the server has another time";
+  const int64_t seconds = (now_ns() - *there) / 1'000'000'000;
+  return fmt::format("set this machine's clock: it is {} s {} the server's ({})", std::abs(seconds),
+                     seconds < 0 ? "behind" : "ahead of", shown(date));
+}
+
 static std::string hint_of(const std::string& code, const HttpResponse& response) {
-  if (code == "RequestTimeTooSkewed") {
-    return fmt::format("set this machine's clock: the server has {}",
-                       shown(response.header("date").value_or("another time")));
-  }
+  if (code == "RequestTimeTooSkewed") return skew_hint(response);
   if (code == "NoSuchBucket") return "make the bucket; or is its name right?";
   if (code == "NotImplemented") return "this server lacks what Cairn asks of one: docs/REMOTES.md";
   if (response.status == 301 || code == "AuthorizationHeaderMalformed") {

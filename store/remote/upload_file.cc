@@ -10,9 +10,11 @@
 namespace cairn::remote {
 
 UploadFile::~UploadFile() {
-  for (auto& part : under_way_) part.wait();
-  // What cannot be given up now is a collector's to find.
-  if (!is_done_ && !upload_.empty()) {
+  while (!under_way_.empty()) (void)stick(take_part()).has_value();
+  // What cannot be given up now is a collector's to find; nobody waits once more for a place that
+  // was waited for.
+  const bool is_lost = !state_ && state_.error().code == Code::kUnreachable;
+  if (!is_done_ && !upload_.empty() && !is_lost) {
     (void)guard_memory([&] { return backend_.abort_upload(key_, upload_); }).has_value();
   }
 }

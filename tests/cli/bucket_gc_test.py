@@ -99,7 +99,7 @@ class BucketGc(unittest.TestCase):
         push.send_signal(signal.SIGKILL)
         push.communicate()
         left = [name for name in self.objects() if name.startswith("sessions/")]
-        self.assertEqual(len(left), 1, "the lease")
+        self.assertEqual(len(left), 2, "the lease and the journal")
         self.assertTrue(self.uploads())
         self.remote.run(*GC)
         self.assertEqual(self.uploads(), [])

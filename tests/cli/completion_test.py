@@ -12,6 +12,8 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from file_servers import FileServer
+from lying_proxy import LyingProxy
 from program import Program, memory_folder, noise, write_safetensors
 
 PROGRAM = ""
@@ -56,6 +58,11 @@ class Completion(unittest.TestCase):
         self.environment["CAIRN_STORE"] = "/nonexistent"
         self.assertEqual(complete(f"cairn -s {self.cairn.store} pin run/t"), ["run/two"])
         self.assertEqual(complete("cairn pin run/t"), [])
+        self.assertEqual(complete(f"cairn pull {self.cairn.store} run/t"), ["run/two"])
+        server = FileServer(self.cairn.store)
+        self.addCleanup(server.stop)
+        self.assertEqual(complete(f"cairn pull {server.url} run/t"), ["run/two"])
+        self.assertEqual(complete(f"cairn --store {server.url} show run/t"), ["run/two"])
 
     def test_bash(self):
         self.need("bash")
@@ -67,8 +74,9 @@ class Completion(unittest.TestCase):
                 source <(cairn completion bash)
                 compopt() { [[ $2 == default ]] && paths=1; }
                 COMP_LINE=$1
-                read -ra COMP_WORDS <<< "${1//=/ = }"
-                [[ $1 == *" " || $1 == *= ]] && COMP_WORDS+=("")
+                line=${1//=/ = }
+                read -ra COMP_WORDS <<< "${line//:/ : }"
+                [[ $1 == *" " || $1 == *[=:] ]] && COMP_WORDS+=("")
                 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
                 _cairn
                 [[ $paths ]] && COMPREPLY+=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
@@ -97,6 +105,40 @@ class Completion(unittest.TestCase):
             return Terminal(self, line).offered()
 
         self.expect_all(complete)
+
+    def typed(self, *words):
+        """What is offered, and how long that took."""
+        begin = time.monotonic()
+        return self.run_shell("cairn", "__complete", "--", *words), time.monotonic() - begin
+
+    def test_tags_of_a_remote_are_kept_for_a_while(self):
+        server = FileServer(self.cairn.store)
+        self.addCleanup(server.stop)
+        proxy = LyingProxy(server.url)
+        self.addCleanup(proxy.stop)
+        url = proxy.url.replace("//", "//me:hush@")
+        expected = sorted(["run/one", "run/two", "lr=3/last"])
+        self.assertEqual(self.typed("pull", url, "")[0], expected)
+        asked = len(proxy.log)
+        self.assertGreater(asked, 0)
+        self.assertEqual(self.typed("pull", url, "run/one", "run/")[0], ["run/one", "run/two"])
+        self.assertEqual(len(proxy.log), asked)
+        kept = list((self.folder / ".cache/cairn").iterdir())
+        self.assertEqual(len(kept), 1)
+        self.assertNotIn("hush", kept[0].name + kept[0].read_text())
+        os.utime(kept[0], (time.time() - 60, time.time() - 60))
+        self.cairn.run("tag", "new", "run/one")
+        self.assertIn("new", self.typed("pull", url, "")[0])
+        self.assertEqual(len(list((self.folder / ".cache/cairn").iterdir())), 1)
+
+    def test_nobody_waits_long_for_a_remote(self):
+        proxy = LyingProxy("http://127.0.0.1:9", "* * * hang")
+        self.addCleanup(proxy.stop)
+        offered, seconds = self.typed("pull", proxy.url, "")
+        self.assertEqual(offered, [])
+        self.assertLess(seconds, 10)
+        self.assertLess(self.typed("pull", proxy.url, "r")[1], seconds)
+        self.assertEqual(len(proxy.log), 1)
 
     def test_unknown_shell(self):
         self.assertIn("fish", self.cairn.error("completion", "tcsh", expect=2)["hint"])

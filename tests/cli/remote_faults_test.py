@@ -145,6 +145,38 @@ class WebServer(Faults):
         asked = [headers for _, path, headers, _ in self.proxy.log if path.endswith("root")]
         self.assertTrue(all(headers.get("Cache-Control") == "no-cache" for headers in asked))
 
+    def test_names_that_are_near(self):
+        there = Program(PROGRAM, self.folder / "there")
+        failed = there.error("pull", self.proxy.url, "run/l", expect=15)
+        self.assertIn("run/1", failed["hint"])
+        self.assertEqual(there.error("pull", self.proxy.url + "/packs", "run/1", expect=10)["code"],
+                         "no-store")
+
+    def test_a_body_that_stalls(self):
+        there = Program(PROGRAM, self.folder / "there")
+        self.proxy.set_rules("GET packs/ * stall 1000")
+        failed = there.run("--retry-for", "0", "pull", self.proxy.url, "run/0", expect=17)
+        self.assertIn("the same command goes on from there", failed.stderr)
+        self.proxy.set_rules("")
+        there.run("pull", self.proxy.url, "run/0")
+        self.assertEqual(self.held(there, "run/0"), self.held(self.local, "run/0"))
+
+    def test_a_full_disk(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk],
+                          capture_output=True).returncode != 0:
+            self.skipTest("mounting a tmpfs needs root")
+        self.addCleanup(subprocess.run, ["umount", disk])
+        there = Program(PROGRAM, disk / "there")
+        failed = there.error("pull", self.proxy.url, "run/0", expect=13)
+        self.assertIn("the same command goes on from there", failed["hint"])
+        self.assertEqual(there.run("ls", "-q").stdout, "")
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        moved = there.json("pull", self.proxy.url, "run/0")
+        self.assertGreater(moved["resumed_bytes"], 0)
+        self.assertEqual(self.held(there, "run/0"), self.held(self.local, "run/0"))
+
     def test_nobody_of_that_name(self):
         nowhere = Program(PROGRAM, "http://store.invalid/x")
         self.assertIn("store.invalid", nowhere.run("ls", expect=17).stderr)
@@ -217,6 +249,49 @@ class Bucket(Faults):
             self.proxy.set_rules(f"* * * {rule}")
             failed = asking.run("ls", expect=code)
             self.assertNotIn("secret", failed.stderr.replace("AWS_SECRET_ACCESS_KEY", ""))
+
+
+    def test_a_clock_that_is_wrong(self):
+        asking = Program(PROGRAM, "s3://bucket/x",
+                         **{**self.server.environment, "AWS_ENDPOINT_URL": self.proxy.url})
+        for date, words in (("Sun,%2006%20Nov%201994%2008:49:37%20GMT", "ahead of the server's"),
+                            ("Sun,%2006%20Nov%202094%2008:49:37%20GMT", "behind the server's")):
+            self.proxy.set_rules(f"* * * say 403 Date={date} <Error><Code>RequestTimeTooSkewed"
+                                 "</Code><Message>so</Message></Error>")
+            self.assertIn(words, asking.error("ls", expect=4)["hint"])
+
+    def test_redirects(self):
+        other = self.proxy_to(self.server.endpoint)
+        asking = Program(PROGRAM, "s3://bucket/x",
+                         **{**self.server.environment, "AWS_ENDPOINT_URL": self.proxy.url})
+        self.proxy.set_rules("GET * * redirect file:///etc")
+        self.assertIn("redirect", asking.run("ls", expect=1).stderr)
+        self.proxy.set_rules(f"GET * * redirect {other.url}")
+        asking.run("ls", expect=10)
+        self.assertTrue(other.log)
+        sent = [name.lower() for _, _, headers, _ in other.log for name in headers]
+        self.assertFalse([name for name in sent if name == "authorization" or "amz" in name])
+
+    def test_listings_that_lie(self):
+        """Names that lead elsewhere are passed over, and a listing that never ends does."""
+        url = "s3://bucket/listed"
+        self.local.environment.update(self.server.environment, AWS_ENDPOINT_URL=self.proxy.url)
+        self.local.run("push", url, "run/0")
+        there = Program(PROGRAM, url, **self.local.environment)
+        keys = "".join(f"<Contents><Key>listed/{key}</Key><Size>1</Size></Contents>" for key in
+                       ("packs/../../x", "sessions/..", "/etc/passwd", "sessions//a", "packs/%00"))
+        page = f"<ListBucketResult>{keys}</ListBucketResult>"
+        self.proxy.set_rules(f"GET list-type * say 200 {page}")
+        there.run("gc", "--yes", "--reader-grace", "0", expect=None)
+        self.assertFalse(any(".." in path or "passwd" in path for method, path, _, _ in
+                             self.proxy.log if method != "GET"))
+        endless = ("<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>a"
+                   "</NextContinuationToken></ListBucketResult>")
+        self.proxy.set_rules(f"GET list-type * say 200 {endless}")
+        failed = there.run("gc", "--yes", "--reader-grace", "0", expect=1)
+        self.assertIn("circles", failed.stderr)
+        self.proxy.set_rules("")
+        there.run("check", "--read-data")
 
 
 if __name__ == "__main__":

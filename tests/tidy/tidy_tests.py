@@ -148,6 +148,8 @@ TESTED_BY = {
     "store/remote/trial.cc": "tests/cli/remote_trial_test.py",
     "store/remote/bucket_trial.cc": "tests/cli/remote_trial_test.py",
     "store/remote/reading_trial.cc": "tests/cli/remote_trial_test.py",
+    "lib/transfer/left_packs.cc": "tests/cli/push_killed_test.py",
+    "cli/known_tags.cc": "tests/cli/completion_test.py",
     "cli/open_place.cc": "tests/cli/remote_stop_test.py",
     "cli/lazy_look_up.cc": "tests/cli/transfer_commands_test.py",
     "cli/transfer_run.cc": "tests/cli/transfer_commands_test.py",
