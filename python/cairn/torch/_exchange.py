@@ -136,12 +136,14 @@ class Exchange:
             self.ranks.ask("delete_key", key + "/read")
 
     def settle(self, limit=_SETTLE):
-        """On the rank that said something last: whether all heard it within `limit` seconds. Then
-        it may end, and the job's store with it."""
+        """On the rank that said something last: whether all heard it within `limit` seconds, half of
+        the time-out at most: who has heard it may wait for what comes next already. Then it may end,
+        and the job's store with it."""
         if self._said is None:
             return True
         said, self._said = self._said, None
-        return self.ranks.until(lambda: not self.ranks.ask("check", [said]), limit)
+        return self.ranks.until(lambda: not self.ranks.ask("check", [said]),
+                                min(limit, self.ranks.timeout / 2))
 
     def _take_back(self):
         """What this rank has said to one that has not come."""
