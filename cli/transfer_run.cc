@@ -186,8 +186,7 @@ remote::RemoteOptions transfer_remote(const Context& context, const TransferOpti
 }
 
 Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
-                                                  const Store& from,
-                                                  const TransferOptions& options,
+                                                  const Store& from, const TransferOptions& options,
                                                   const remote::RemoteOptions& remote) {
   if (options.dry_run) return find_store(place, remote);
   bool was_made = false;

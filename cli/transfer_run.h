@@ -22,8 +22,7 @@ remote::RemoteOptions transfer_remote(const Context& context, const TransferOpti
 /// The store that tags go to; where there is none, one like `from` is made, and a note says so. A
 /// dry run makes none: nullopt.
 Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
-                                                  const Store& from,
-                                                  const TransferOptions& options,
+                                                  const Store& from, const TransferOptions& options,
                                                   const remote::RemoteOptions& remote);
 
 /// Moves the tags that `options` names, oldest first, prints what was done, and returns the exit
