@@ -6,6 +6,7 @@
 #include "store/remote/directory_backend.h"
 #include "store/remote/remote_fs.h"
 #include "store/root.h"
+#include "store/session.h"
 #include "store/store.h"
 #include "tests/support/hooked_backend.h"
 #include "tests/support/outcome.h"
@@ -28,9 +29,10 @@ class BucketStore : public testing::Test {
   static WriteResult plain(const std::string&, const HookedBackend::Put& put) { return put(); }
 
   static Status commit(const Store& store, const std::string& name) {
+    CAIRN_TRY(const auto session, Session::begin(store.fs(), store.path(), name, std::nullopt));
     TagEntry entry;
     entry.name = name;
-    entry.session = *SessionId::fresh();
+    entry.session = session->id();
     entry.manifest.digest.bytes[0] = 1;
     CommitFailure failure;
     CAIRN_CHECK(commit_tag(store, entry, IfExists::kError, {}, 1s, failure));
