@@ -24,6 +24,7 @@ struct AppendWriter::State {
 
   std::unique_ptr<File> file;
   std::atomic<uint64_t>* backlog = nullptr;
+  WriteMode mode = WriteMode::kBehind;
   BoundedQueue<AlignedBuffer> free;
   BoundedQueue<Staged> full;
   Staged current;
@@ -89,9 +90,15 @@ AppendWriter::AppendWriter(std::unique_ptr<State> state) : state_(std::move(stat
 AppendWriter::~AppendWriter() { state_->full.close(); }
 
 Result<std::unique_ptr<AppendWriter>> AppendWriter::create(Fs& fs, const std::string& path,
-                                                           std::atomic<uint64_t>* backlog) {
+                                                           std::atomic<uint64_t>* backlog,
+                                                           WriteMode mode) {
   auto state = std::make_unique<State>();
   state->backlog = backlog;
+  state->mode = mode;
+  if (mode == WriteMode::kThrough) {
+    CAIRN_TRY(state->file, fs.open(path, OpenMode::kCreate));
+    return std::unique_ptr<AppendWriter>(new AppendWriter(std::move(state)));
+  }
   CAIRN_TRY(state->file, fs.open(path, OpenMode::kCreateDirect));
   State* raw = state.get();
   // The thread last: whatever throws before it leaves none that waits for ever.
@@ -103,6 +110,11 @@ Result<std::unique_ptr<AppendWriter>> AppendWriter::create(Fs& fs, const std::st
 Status AppendWriter::append(ByteSpan data) {
   State& state = *state_;
   CAIRN_CHECK(state.check());
+  if (state.mode == WriteMode::kThrough) {
+    CAIRN_CHECK(state.file->write_at(state.position, data));
+    state.position += data.size();
+    return {};
+  }
   while (!data.empty()) {
     if (state.current.buffer.size() == 0) state.next_buffer();
     const size_t bytes = std::min<size_t>(data.size(), kBufferBytes - state.current.bytes);
@@ -132,7 +144,7 @@ Status AppendWriter::finish() {
   State& state = *state_;
   state.submit();
   state.full.close();
-  state.thread.join();
+  if (state.thread.joinable()) state.thread.join();
   CAIRN_CHECK(state.check());
   if (state.file->direct()) CAIRN_CHECK(state.file->truncate(state.position));
   return state.file->sync();

@@ -12,8 +12,13 @@
 
 namespace cairn {
 
-/// Memory: kBuffers * kBufferBytes. Errors stick: they surface at the next call and at finish().
-/// Threads: one at a time.
+enum class WriteMode : uint8_t {
+  kBehind,   ///< a thread of the writer writes, past the page cache where the file system can
+  kThrough,  ///< each append() writes what it is given: a process that is killed loses none of it
+};
+
+/// Memory: kBuffers * kBufferBytes; none with kThrough. Errors stick: they surface at the next call
+/// and at finish(). Threads: one at a time.
 class AppendWriter {
  public:
   static constexpr uint64_t kBufferBytes = 4 * kMiB;
@@ -22,7 +27,8 @@ class AppendWriter {
   /// Creates `path`. `backlog`: bytes that wait for the disk are counted there; may be null.
   /// Errors: kExists.
   static Result<std::unique_ptr<AppendWriter>> create(Fs& fs, const std::string& path,
-                                                      std::atomic<uint64_t>* backlog = nullptr);
+                                                      std::atomic<uint64_t>* backlog = nullptr,
+                                                      WriteMode mode = WriteMode::kBehind);
   /// Closes without finishing: the file is left as far as it came.
   ~AppendWriter();
   AppendWriter(const AppendWriter&) = delete;

@@ -8,9 +8,9 @@ int cmd_push(const Context& context, const PushOptions& options) {
   const remote::RemoteOptions remote = transfer_remote(context, options);
   const auto from = open_store(context.store, remote);
   if (!from) return output.fail(from.error());
-  const auto to = open_destination(context, options.url, **from, remote);
+  const auto to = open_destination(context, options.url, **from, options, remote);
   if (!to) return output.fail(to.error());
-  return run_transfer(context, **from, **to, options, {"push", "pushed"}, {});
+  return run_transfer(context, **from, *to ? &***to : nullptr, options, {"push", "pushed"}, {});
 }
 
 }  // namespace cairn

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "lib/open_store.h"
+
 namespace cairn {
 namespace {
 
@@ -46,9 +48,10 @@ class LazyLookUp {
 
 }  // namespace
 
-LookUp lazy_look_up(Output& output, std::string store, std::string doing) {
+LookUp lazy_look_up(Output& output, const std::string& store, std::string doing) {
+  if (is_remote(store)) return {};
   // A std::function is copied; the helper is not.
-  const auto look_up = std::make_shared<LazyLookUp>(output, std::move(store), std::move(doing));
+  const auto look_up = std::make_shared<LazyLookUp>(output, folder_of(store), std::move(doing));
   return [look_up](const std::vector<Digest>& wanted, std::vector<std::optional<Copy>>& found) {
     return (*look_up)(wanted, found);
   };

@@ -12,7 +12,8 @@
 
 namespace cairn {
 
-/// A helper that cannot be had costs a warning and the look-ups. `doing`: "saving". Threads: one.
-LookUp lazy_look_up(Output& output, std::string store, std::string doing);
+/// A helper that cannot be had costs a warning and the look-ups; beside a bucket there is no index,
+/// and so no look-up. `doing`: "saving". Threads: one.
+LookUp lazy_look_up(Output& output, const std::string& store, std::string doing);
 
 }  // namespace cairn

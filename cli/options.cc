@@ -233,12 +233,21 @@ static Result<uint64_t> parse_rate(std::string_view text) {
   return fail(Code::kUsage, fmt::format("'{}' is no rate: bytes a second, 1K or more", text));
 }
 
+static Result<uint64_t> parse_memory(std::string_view text) {
+  CAIRN_TRY(const uint64_t bytes, parse_size(text));
+  if (bytes >= kMiB) return bytes;
+  return fail(Code::kUsage, fmt::format("'{}' is too little memory: at least 1MiB", text));
+}
+
 static void declare_transfer(FlagSet& flags, TransferOptions& options) {
   flags.positional("URL", &options.url);
   flags.repeated_positional("TAG", false, &options.tags);
   flags.on_off("all", &options.all);
   flags.value("connections", &options.connections, parse_connections);
   flags.value("rate", &options.rate, parse_rate);
+  flags.value("memory", &options.memory_bytes, parse_memory);
+  flags.texts("tensors", &options.tensors);
+  flags.text("as", &options.as);
   flags.on_off("dry-run", &options.dry_run);
   flags.choice(
       "if-exists", &options.if_exists,
@@ -246,9 +255,27 @@ static void declare_transfer(FlagSet& flags, TransferOptions& options) {
   declare_wait(flags, &options.wait_s);
 }
 
-void declare(FlagSet& flags, PushOptions& options) { declare_transfer(flags, options); }
+void declare(FlagSet& flags, PushOptions& options) {
+  declare_transfer(flags, options);
+  flags.on_off("rebase", &options.rebase);
+}
 
-void declare(FlagSet& flags, PullOptions& options) { declare_transfer(flags, options); }
+/// "2/4": the second of four.
+static Result<Share> parse_share(std::string_view text) {
+  constexpr uint64_t kMost = 1'000'000;
+  const size_t slash = std::min(text.find('/'), text.size());
+  const auto number = parse_count(text.substr(0, slash));
+  const auto count = parse_count(text.substr(std::min(slash + 1, text.size())));
+  if (number && count && *number >= 1 && *number <= *count && *count <= kMost) {
+    return Share{static_cast<uint32_t>(*number - 1), static_cast<uint32_t>(*count)};
+  }
+  return fail(Code::kUsage, fmt::format("'{}' is no share", text), "say '2/4' for the second of 4");
+}
+
+void declare(FlagSet& flags, PullOptions& options) {
+  declare_transfer(flags, options);
+  flags.value("share", &options.share, parse_share);
+}
 
 void declare(FlagSet& flags, RemoteTestOptions& options) {
   flags.positional("test", &options.what);

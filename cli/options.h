@@ -14,6 +14,7 @@
 #include "cli/progress.h"
 #include "lib/formats/export_files.h"
 #include "lib/retention.h"
+#include "lib/transfer/share.h"
 #include "store/commit.h"
 
 namespace cairn {
@@ -149,6 +150,11 @@ struct TransferOptions {
   bool all = false;
   unsigned connections = 32;
   std::optional<uint64_t> rate;  ///< bytes a second
+  uint64_t memory_bytes = kGiB;
+  std::vector<std::string> tensors;  ///< globs; empty: all. With `as`
+  std::string as;                    ///< the name of the part; "" without
+  std::optional<Share> share;        ///< of a pull
+  bool rebase = false;               ///< only of a push
   bool dry_run = false;
   IfExists if_exists = IfExists::kSame;
   uint64_t wait_s = 60;

@@ -1,9 +1,11 @@
 #include "cli/transfer_run.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "cli/exit_codes.h"
 #include "cli/human.h"
@@ -30,9 +32,12 @@ Json transfer_json(const TransferResult& moved, bool dry_run) {
           {"attachment_bytes", facts.attachment_bytes},
           {"chunks", facts.chunks},
           {"new_chunks", facts.new_chunks},
+          {"alone_chunks", moved.alone_chunks},
           {"already_there", moved.already_there},
           {"base", moved.base.empty() ? Json() : Json(moved.base)},
           {"dry_run", dry_run},
+          {"left", moved.left},
+          {"notes", moved.notes},
           {"elapsed_s", moved.elapsed_s}};
 }
 
@@ -51,6 +56,10 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
                        human_bytes(moved.moved_bytes), human_bytes(moved.facts.logical_bytes),
                        base);
   }
+  if (!moved.left.empty()) {
+    return fmt::format("a share of '{}' has arrived: {} in {}\n", moved.tag,
+                       human_bytes(moved.received_bytes), human_duration(moved.elapsed_s));
+  }
   return fmt::format("{} '{}': {} in {}, {} moved, {} stored{}, in {}{}\n", words.done, moved.tag,
                      human_bytes(moved.facts.logical_bytes), counted(moved.facts.tensors, "tensor"),
                      human_bytes(moved.moved_bytes), human_bytes(moved.facts.stored_bytes), base,
@@ -59,7 +68,7 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
 
 class Run {
  public:
-  Run(const Context& context, const Store& from, const Store& to, const TransferOptions& options,
+  Run(const Context& context, const Store& from, const Store* to, const TransferOptions& options,
       const TransferWords& words, const LookUp& look_up)
       : context_(context),
         from_(from),
@@ -74,6 +83,7 @@ class Run {
     for (const TagEntry& tag : *tags) {
       auto moved = move(tag);
       if (!moved) return fail_after(moved.error(), tags->size());
+      warn_of(*moved);
       results_.push_back(*std::move(moved));
       if (!context_.output.json()) print(results_.back());
     }
@@ -90,6 +100,11 @@ class Run {
       return fail(Code::kUsage,
                   options_.all ? "tags are named, and '--all' is all of them" : "no tag is named",
                   fmt::format("say 'cairn {} URL TAG', or '--all'", words_.title));
+    }
+    const bool is_part = !options_.tensors.empty();
+    if (is_part != !options_.as.empty() || (is_part && !is_one())) {
+      return fail(Code::kUsage, "a part of a tag comes as a tag of its own",
+                  fmt::format("say 'cairn {} URL TAG --tensors GLOB --as NEWTAG'", words_.title));
     }
     std::vector<TagEntry> tags;
     if (options_.all) {
@@ -109,16 +124,28 @@ class Run {
   Result<TransferResult> move(const TagEntry& tag) const {
     TransferRequest request;
     request.tag = tag.name;
+    request.as = options_.as;
+    request.tensors = options_.tensors;
+    request.rebase = options_.rebase;
     request.if_exists = options_.if_exists;
     request.dry_run = options_.dry_run;
+    request.share = options_.share;
     request.connections = options_.connections;
+    request.memory_bytes = options_.memory_bytes;
     request.look_up = look_up_;
     request.call.stop = &context_.stop;
     request.call.wait = std::chrono::seconds(options_.wait_s);
     ProgressCounters counters;
     request.call.progress = &counters;
     const Progress progress(context_.output, context_.progress, words_.title, counters);
-    return transfer_tag(from_, to_, request);
+    return to_ == nullptr ? measure_transfer(from_, request) : transfer_tag(from_, *to_, request);
+  }
+
+  /// Each thing once, however many tags it is about.
+  void warn_of(const TransferResult& moved) {
+    for (const std::string& note : moved.notes) {
+      if (warned_.insert(note).second) context_.output.warn(note);
+    }
   }
 
   void print(const TransferResult& moved) const {
@@ -145,11 +172,12 @@ class Run {
 
   const Context& context_;
   const Store& from_;
-  const Store& to_;
+  const Store* const to_;
   const TransferOptions& options_;
   const TransferWords& words_;
   const LookUp& look_up_;
   std::vector<TransferResult> results_;
+  std::set<std::string> warned_;
 };
 
 }  // namespace
@@ -163,17 +191,24 @@ remote::RemoteOptions transfer_remote(const Context& context, const TransferOpti
   return remote;
 }
 
-Result<OpenStore> open_destination(const Context& context, const std::string& place,
-                                   const Store& from, const remote::RemoteOptions& remote) {
+Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
+                                                  const Store& from, const TransferOptions& options,
+                                                  const remote::RemoteOptions& remote) {
+  if (options.dry_run) return find_store(place, remote);
   bool was_made = false;
   CAIRN_TRY(OpenStore to, open_or_make_store(place, from.config(), was_made, remote));
   if (was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
-  return to;
+  return std::optional<OpenStore>(std::move(to));
 }
 
-int run_transfer(const Context& context, const Store& from, const Store& to,
+/// What is freed of long buffers goes back to the system at once: of `--memory` nothing shall lie
+/// idle in the allocator, which keeps some for each thread.
+static void give_back_what_is_freed() { mallopt(M_MMAP_THRESHOLD, 256 * kKiB); }
+
+int run_transfer(const Context& context, const Store& from, const Store* to,
                  const TransferOptions& options, const TransferWords& words,
                  const LookUp& look_up) {
+  give_back_what_is_freed();
   return Run(context, from, to, options, words, look_up).run();
 }
 

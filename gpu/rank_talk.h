@@ -18,6 +18,12 @@ void tell_status(const Status& status, MutableBytes out);
 /// What tell_status() wrote; kCorrupt where it did not. REQUIRES: as long as that.
 Status told_status(ByteSpan told);
 
+/// How making a value went, as a rank says it.
+template <class T>
+Status status_of(const Result<T>& made) {
+  return made ? Status() : tl::unexpected(made.error());
+}
+
 /// The error of a rank as the others report it: "rank 3: what it said".
 Error error_of(unsigned rank, Error error);
 

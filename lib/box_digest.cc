@@ -61,7 +61,7 @@ static Result<Digest> digest_of(const TensorSource& source, const Sampling& samp
 Result<std::vector<Digest>> box_digests(std::span<const TensorSource> sources,
                                         const Sampling& sampling, const CallOptions& call) {
   std::vector<Digest> digests(sources.size());
-  CAIRN_CHECK(parallel_for(sources.size(), call.threads, [&](uint64_t i) -> Status {
+  const Status digested = parallel_for(sources.size(), call.threads, [&](uint64_t i) -> Status {
     CAIRN_CHECK(unless_stopped(call.stop, "the call"));
     const auto digest = digest_of(sources[i], sampling);
     if (!digest) {
@@ -70,7 +70,8 @@ Result<std::vector<Digest>> box_digests(std::span<const TensorSource> sources,
     }
     digests[i] = *digest;
     return {};
-  }));
+  });
+  CAIRN_CHECK(digested);
   return digests;
 }
 

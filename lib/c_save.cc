@@ -159,6 +159,7 @@ extern "C" cairn_status cairn_base_of(cairn_store* store, const char* tag, char*
 }
 
 struct cairn_part {
+  std::shared_ptr<const cairn::Store> store;  // until the part has ended, whoever closes it
   std::unique_ptr<cairn::SavedPart> part;
 };
 
@@ -174,7 +175,7 @@ extern "C" cairn_status cairn_save_part(cairn_store* store, const cairn_save_req
       return cairn::fail(cairn::Code::kUsage, "a part of a save is not made of parts");
     }
     CAIRN_TRY(auto saved, cairn::save_part(*store->store, wanted));
-    *part = new cairn_part{std::move(saved)};
+    *part = new cairn_part{store->store, std::move(saved)};
     return {};
   });
 }

@@ -86,7 +86,8 @@ Status ChunkSaver::check_not_stopped() const {
 
 Status ChunkSaver::decide(std::vector<ChunkUnits>& chunks) {
   for (ChunkUnits& chunk : chunks) settle(chunk);
-  return look_up(chunks);
+  CAIRN_CHECK(look_up(chunks));
+  return tables_.reached();
 }
 
 Status ChunkSaver::store(const ChunkUnits& chunk) {

@@ -122,7 +122,10 @@ StagedUnit LoadDelivery::unchecked_unit(const ReadUnit& unit) const {
     ReadUnit named;
     named.tensor = tensor;
     named.chunk = chunk;
-    return about(named, other_digest(copy));
+    Error found = about(named, other_digest(copy));
+    const std::lock_guard lock(found_mutex_);
+    found_by_device_ = found;
+    return found;
   };
   return staged;
 }
@@ -151,11 +154,14 @@ Result<bool> LoadDelivery::send_with(const Sent& sent, const ReadUnit& derived, 
   return is_sent;
 }
 
+bool LoadDelivery::is_of_device(const Error& error) const {
+  const std::lock_guard lock(found_mutex_);
+  return found_by_device_ && found_by_device_->message == error.message;
+}
+
 Error LoadDelivery::about(const ReadUnit& unit, Error error) const {
-  const std::string tag = fmt::format("tag '{}', ", checkpoint_.tag().name);
-  // What a device has found in a unit is told to whoever comes next: it is not of theirs.
-  if (error.message.starts_with(tag)) return error;
-  error.message = fmt::format("{}tensor '{}', chunk {}: {}", tag,
+  if (is_of_device(error)) return error;
+  error.message = fmt::format("tag '{}', tensor '{}', chunk {}: {}", checkpoint_.tag().name,
                               checkpoint_.item_name(unit.tensor), unit.chunk, error.message);
   if (error.code == Code::kCorrupt && error.hint.empty()) {
     error.hint = "run 'cairn check --read-data' to see what else is damaged";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -63,11 +64,15 @@ class LoadDelivery {
   StagedUnit staged_unit(const ReadUnit& unit, unsigned device) const;
   StagedUnit unchecked_unit(const ReadUnit& unit) const;
   uint64_t copy_to_host(const ReadUnit& unit, const TargetBox& target, ByteSpan decoded) const;
+  bool is_of_device(const Error& error) const;
 
   const Checkpoint& checkpoint_;
   const LoadRequest& request_;
   const std::vector<TargetBox>& targets_;
   StagedLoad* const staged_;
+  mutable std::mutex found_mutex_;
+  /// What a device has found in a unit, named. It is told to whoever comes next, and not of theirs.
+  mutable std::optional<Error> found_by_device_;
 };
 
 /// Copies a box of stored items to where the target has it, converted if that is wanted.

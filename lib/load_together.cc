@@ -1,7 +1,6 @@
 #include "lib/load_together.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -9,6 +8,7 @@
 #include "base/pipeline.h"
 #include "gpu/exchange.h"
 #include "gpu/pass_on.h"
+#include "gpu/rank_talk.h"
 #include "lib/host_buckets.h"
 #include "lib/load_delivery.h"
 #include "lib/rank_transport.h"
@@ -36,27 +36,30 @@ class BucketsEnd {
   PassedBuckets& buckets_;
 };
 
+/// What is on its way from rank to rank.
+struct BucketRoom {
+  std::unique_ptr<PassedBuckets> buckets;
+  gpu::DeviceSpan memory;
+};
+
 /// What takes part in a load that several ranks make.
 class LoadTogether {
  public:
-  LoadTogether(const RankWay& way, Checkpoint& checkpoint, const LoadRequest& request,
+  LoadTogether(RankWay& way, Checkpoint& checkpoint, const LoadRequest& request,
                const RankGroup& group)
-      : way_(way),
-        transport_(way.transport()),
-        checkpoint_(checkpoint),
-        request_(request),
-        group_(group) {}
+      : way_(way), checkpoint_(checkpoint), request_(request), group_(group) {}
 
   Result<LoadResult> run() {
     note(way_.notes);
     const Status planned = guard_memory([&] { return plan(); });
-    CAIRN_CHECK(gpu::agree(transport_, "checkpoint", planned, checkpoint_.tag().manifest.digest));
-    CAIRN_TRY(const auto maps, gpu::gather_maps(transport_, wanted_.own()));
+    CAIRN_CHECK(
+        gpu::agree(way_.transport(), "checkpoint", planned, checkpoint_.tag().manifest.digest));
+    CAIRN_TRY(const auto maps, gpu::gather_maps(way_.transport(), wanted_.own()));
     wanted_.settle(maps);
     if (!wanted_.shared().empty()) CAIRN_CHECK(pass_on());
     staged_.reset();
     const Status alone = guard_memory([&] { return load_alone(); });
-    CAIRN_CHECK(gpu::agree(transport_, "end", alone, {}));
+    CAIRN_CHECK(gpu::agree(way_.transport(), "end", alone, {}));
     result_.bytes = plan_.bytes;
     return result_;
   }
@@ -67,9 +70,11 @@ class LoadTogether {
     if (request_.call.progress != nullptr) request_.call.progress->total_bytes = plan_.bytes;
     CAIRN_TRY(wanted_, WantedChunks::of(checkpoint_, plan_.targets));
     // Buckets on a device need what brings bytes there for themselves.
-    if (!way_.is_on_devices()) {
-      CAIRN_TRY(staged_, begin_staged_load(request_, plan_.targets));
-    }
+    return way_.is_on_devices() ? Status() : stage();
+  }
+
+  Status stage() {
+    CAIRN_TRY(staged_, begin_staged_load(request_, plan_.targets));
     return {};
   }
 
@@ -80,24 +85,46 @@ class LoadTogether {
       boxes.push_back(shared.box);
       most = std::max(most, shared.box.bytes);  // so that none is cut
     }
-    CAIRN_TRY(const gpu::BucketPlan plan, gpu::plan_buckets(boxes, transport_.size(), most));
-    auto opened = open_buckets();
-    std::optional<BucketsEnd> end;
-    if (opened) end.emplace(transport_, **opened);
-    gpu::DeviceSpan memory;
-    const Status taken =
-        opened ? take_memory(plan, **opened, memory) : Status(tl::unexpected(opened.error()));
-    CAIRN_CHECK(gpu::agree(transport_, "memory of buckets", taken, {}));
-    PassedBuckets& buckets = **opened;
-    gpu::PassOn how{buckets.streams(), memory, {}, {}, buckets.copies()};
+    CAIRN_TRY(const gpu::BucketPlan plan, gpu::plan_buckets(boxes, way_.transport().size(), most));
+    CAIRN_TRY(const BucketRoom taken, room_on_all(plan));
+    PassedBuckets& buckets = *taken.buckets;
+    const BucketsEnd end(way_.transport(), buckets);
+    gpu::PassOn how{buckets.streams(), taken.memory, {}, {}, buckets.copies()};
     how.fill = [&](const gpu::Bucket& bucket, gpu::Stream stream, gpu::DeviceSpan room) {
       return fill(bucket, buckets, stream, room.data);
     };
     how.take = [&](const gpu::Bucket& bucket, gpu::Stream stream, gpu::DeviceSpan room) {
       return take(bucket, buckets, stream, room.data);
     };
-    CAIRN_CHECK(gpu::pass_on(transport_, plan, how));
-    return gpu::agree(transport_, "end of what was passed on", finish(buckets), {});
+    CAIRN_CHECK(gpu::pass_on(way_.transport(), plan, how));
+    return gpu::agree(way_.transport(), "end of what was passed on", finish(buckets), {});
+  }
+
+  /// On devices, or the host's where the device of any rank has none and the host is a way.
+  Result<BucketRoom> room_on_all(const gpu::BucketPlan& plan) {
+    auto taken = take_room(plan);
+    // What is said over the host all know, whatever becomes of it: the next word there fails too.
+    gpu::Transport& talk = way_.host != nullptr ? *way_.host : way_.transport();
+    static constexpr const char* kWhat = "memory of buckets";
+    const Status all = gpu::agree(talk, kWhat, gpu::status_of(taken), {});
+    if (all) return taken;
+    if (!way_.is_on_devices() || way_.host == nullptr) return tl::unexpected(all.error());
+    note({way_.leave_devices(all.error())});
+    taken = BucketRoom{};
+    const Status staged = guard_memory([&] { return stage(); });
+    if (staged) taken = take_room(plan);
+    CAIRN_CHECK(gpu::agree(talk, kWhat, staged ? gpu::status_of(taken) : staged, {}));
+    return taken;
+  }
+
+  Result<BucketRoom> take_room(const gpu::BucketPlan& plan) const {
+    return guard_memory([&]() -> Result<BucketRoom> {
+      BucketRoom room;
+      CAIRN_TRY(room.buckets, open_buckets());
+      const uint64_t bytes = gpu::pass_on_bytes(plan, room.buckets->streams().size());
+      CAIRN_TRY(room.memory, room.buckets->take(bytes));
+      return room;
+    });
   }
 
   Result<std::unique_ptr<PassedBuckets>> open_buckets() const {
@@ -105,12 +132,6 @@ class LoadTogether {
       return request_.devices.staging->open_buckets(request_.devices, group_);
     }
     return std::make_unique<HostBuckets>();
-  }
-
-  static Status take_memory(const gpu::BucketPlan& plan, PassedBuckets& buckets,
-                            gpu::DeviceSpan& memory) {
-    CAIRN_TRY(memory, buckets.take(gpu::pass_on_bytes(plan, buckets.streams().size())));
-    return {};
   }
 
   Status finish(PassedBuckets& buckets) {
@@ -231,8 +252,7 @@ class LoadTogether {
         result_.notes.push_back(note);
   }
 
-  const RankWay& way_;
-  gpu::Transport& transport_;
+  RankWay& way_;
   Checkpoint& checkpoint_;
   const LoadRequest& request_;
   const RankGroup& group_;
@@ -248,7 +268,7 @@ Result<LoadResult> load_together(Checkpoint& checkpoint, const LoadRequest& requ
                                  const RankGroup& group) {
   return guard_memory([&]() -> Result<LoadResult> {
     const Stopwatch watch;
-    CAIRN_TRY(const RankWay way, open_way(group, request.devices.staging));
+    CAIRN_TRY(RankWay way, open_way(group, request.devices.staging));
     CAIRN_TRY(LoadResult loaded, LoadTogether(way, checkpoint, request, group).run());
     loaded.elapsed_s = watch.seconds();
     return loaded;

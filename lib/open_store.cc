@@ -44,15 +44,35 @@ Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptio
   return OpenStore(std::move(reached.fs), std::move(store));
 }
 
-Status init_store(const std::string& place, const Config& config,
-                  const remote::RemoteOptions& options) {
-  if (!is_remote(place)) return Store::init(posix_fs(), folder_of(place), config);
+/// Does `work(fs, path)` where a store may be made.
+template <class Work>
+static Status with_writable(const std::string& place, const remote::RemoteOptions& options,
+                            const Work& work) {
+  if (!is_remote(place)) return work(posix_fs(), folder_of(place));
   CAIRN_TRY(const RemotePlace reached, reach(place, options));
-  if (reached.fs->conditional() != nullptr) {
-    return Store::init(*reached.fs, reached.root, config);
-  }
+  if (reached.fs->conditional() != nullptr) return work(*reached.fs, reached.root);
   return fail(Code::kUsage, fmt::format("'{}' is to be read only", reached.root),
               "stores are made in folders and at s3://");
+}
+
+Status init_store(const std::string& place, const Config& config,
+                  const remote::RemoteOptions& options) {
+  return with_writable(place, options, [&](Fs& fs, const std::string& path) {
+    return Store::init(fs, path, config);
+  });
+}
+
+Result<std::optional<OpenStore>> find_store(const std::string& place,
+                                            const remote::RemoteOptions& options) {
+  auto opened = open_store(place, options);
+  if (opened) return std::optional<OpenStore>(*std::move(opened));
+  if (opened.error().code != Code::kNoStore) return tl::unexpected(opened.error());
+  const Status vacant = with_writable(place, options, [](Fs& fs, const std::string& path) {
+    return Store::check_vacant(fs, path);
+  });
+  if (!vacant && vacant.error().code == Code::kExists) return tl::unexpected(opened.error());
+  CAIRN_CHECK(vacant);
+  return std::optional<OpenStore>();
 }
 
 static Config config_like(const Config& like) {
@@ -67,12 +87,12 @@ static Config config_like(const Config& like) {
 Result<OpenStore> open_or_make_store(const std::string& place, const Config& like, bool& was_made,
                                      const remote::RemoteOptions& options) {
   auto opened = open_store(place, options);
-  was_made = !opened && opened.error().code == Code::kNoStore;
-  if (!was_made) return opened;
+  was_made = false;
+  if (opened || opened.error().code != Code::kNoStore) return opened;
   const Status made = init_store(place, config_like(like), options);
-  // What is there and is no store is refused by init.
-  if (!made && made.error().code == Code::kExists) return tl::unexpected(opened.error());
-  CAIRN_CHECK(made);
+  was_made = made.has_value();
+  // What is there and is no store is refused by init; so is the store of a process that was first.
+  if (!made && made.error().code != Code::kExists) return tl::unexpected(made.error());
   return open_store(place, options);
 }
 

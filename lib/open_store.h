@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "store/remote/open_backend.h"
@@ -28,7 +29,11 @@ using remote::is_remote;
 
 /// Errors: as Store::open; kUsage for a URL of a scheme that is not known; those of the remote.
 Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptions& options = {});
+/// The same; nullopt where there is none and one may be made. Changes nothing.
+Result<std::optional<OpenStore>> find_store(const std::string& place,
+                                            const remote::RemoteOptions& options = {});
 /// The same, where there is no store yet one with the chunk rule of `like`: `was_made` tells.
+/// Should another process make one at that moment, it is that one.
 Result<OpenStore> open_or_make_store(const std::string& place, const Config& like, bool& was_made,
                                      const remote::RemoteOptions& options = {});
 /// Makes an empty store. Errors: as Store::init; kUsage where nothing can be written.

@@ -345,6 +345,11 @@ Result<nlohmann::ordered_json> meet(const Store& store, const SaveRequest& reque
     return fail(Code::kUsage,
                 fmt::format("there is no rank {} of {}", meeting.rank, meeting.ranks));
   }
+  if (store.fs().conditional() != nullptr) {
+    return fail(Code::kUsage,
+                fmt::format("ranks meet in a folder, and '{}' is a bucket", store.path()),
+                "let them talk (use_collectives=True), or save to a folder and push from there");
+  }
   auto told = MeetingOfParts(store, request, part.name(), meeting).run();
   part.keep();
   return told;

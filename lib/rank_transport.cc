@@ -20,11 +20,6 @@ Result<std::unique_ptr<gpu::Transport>> open_transport(const RankGroup& group, S
       "CPU group");
 }
 
-template <class T>
-static Status status_of(const Result<T>& result) {
-  return result ? Status() : tl::unexpected(result.error());
-}
-
 static Result<std::unique_ptr<NewCommunicator>> begin_communicator(const RankGroup& group,
                                                                    Staging* staging) {
   if (staging != nullptr) return staging->new_communicator(group);
@@ -38,12 +33,22 @@ static Result<std::unique_ptr<gpu::Transport>> make_communicator(gpu::Transport&
                                                                  Staging* staging) {
   const auto begun = begin_communicator(group, staging);
   static const Digest kOwn = blake3(as_bytes(std::string_view("a communicator of the load's own")));
-  CAIRN_CHECK(gpu::agree(host, "way to pass on", status_of(begun), kOwn));
+  CAIRN_CHECK(gpu::agree(host, "way to pass on", gpu::status_of(begun), kOwn));
   NewCommunicator& made = **begun;
   Bytes offers(made.offer().size() * host.size());
   CAIRN_CHECK(host.all_gather(made.offer(), offers));
   CAIRN_CHECK(gpu::agree(host, "communicator", made.make(offers, host), kOwn));
   return made.take();
+}
+
+static std::string by_host(const char* cause, const Error& why) {
+  return fmt::format("what several ranks want was passed on from host to host, for {}: {}", cause,
+                     why.message);
+}
+
+std::string RankWay::leave_devices(const Error& why) {
+  devices.reset();
+  return by_host("there was no room for it on their devices", why);
 }
 
 Result<RankWay> open_way(const RankGroup& group, Staging* staging) {
@@ -60,10 +65,7 @@ Result<RankWay> open_way(const RankGroup& group, Staging* staging) {
   if (made) {
     way.devices = std::move(*made);
   } else {
-    way.notes.push_back(fmt::format(
-        "what several ranks want was passed on from host to host, for they made no communicator: "
-        "{}",
-        made.error().message));
+    way.notes.push_back(by_host("they made no communicator", made.error()));
   }
   return way;
 }

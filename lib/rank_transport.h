@@ -22,6 +22,8 @@ struct RankWay {
   std::vector<std::string> notes;           // for the result
 
   bool is_on_devices() const { return devices != nullptr; }
+  /// All go on over the host: what a note says of why. REQUIRES: both ways; all ranks do so.
+  std::string leave_devices(const Error& why);
   gpu::Transport& transport() const { return is_on_devices() ? *devices : *host; }
 };
 

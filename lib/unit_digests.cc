@@ -44,12 +44,13 @@ Result<std::vector<Digest>> digest_units(const SavePlan& plan, std::span<const U
   }
   std::vector<Digest> digests(units.size()), made(here.size());
   const uint64_t turns = (here.size() + kTurnUnits - 1) / kTurnUnits;
-  CAIRN_CHECK(parallel_for(turns, call.threads, [&](uint64_t turn) -> Status {
+  const Status digested = parallel_for(turns, call.threads, [&](uint64_t turn) -> Status {
     CAIRN_CHECK(unless_stopped(call.stop, "the save"));
     const size_t first = turn * kTurnUnits, count = std::min(kTurnUnits, here.size() - first);
     digest_turn(plan, std::span(here).subspan(first, count), std::span(made).subspan(first, count));
     return {};
-  }));
+  });
+  CAIRN_CHECK(digested);
   for (size_t i = 0; i < here.size(); ++i) digests[places[i]] = made[i];
   if (staged_units.empty()) return digests;
   CAIRN_TRY(const auto of_devices, staged->digest(plan, staged_units));

@@ -8,15 +8,17 @@
 
 namespace cairn {
 
-static constexpr std::string_view kOpenEnding = ".arrived", kLeftEnding = ".left";
+static constexpr std::string_view kOpenEnding = ".arrived", kHeldEnding = ".held",
+                                  kLeftEnding = ".left";
 static constexpr std::string_view kMagic = "CAIRNAR1";
 static constexpr uint64_t kJournalBytesMax = 4 * kGiB;
 static constexpr size_t kHeaderBytes = 56;
 static constexpr size_t kRecordBytes = 112;
 static constexpr size_t kSealBytes = 8;  ///< of each record: the begin of the digest of the rest
 
-static std::string journal_path(const Store& store, const SessionId& session) {
-  return join_path(join_path(store.path(), "sessions"), session.hex() + std::string(kOpenEnding));
+static std::string journal_path(const Store& store, const SessionId& session,
+                                std::string_view ending) {
+  return join_path(join_path(store.path(), "sessions"), session.hex() + std::string(ending));
 }
 
 static void append_seal(Bytes& record, size_t begin) {
@@ -73,7 +75,7 @@ static std::vector<Arrival> decode_records(ByteSpan bytes) {
 Result<std::unique_ptr<ArrivalJournal>> ArrivalJournal::begin(const Store& store,
                                                               const SessionId& session,
                                                               const Origin& origin) {
-  std::string path = journal_path(store, session);
+  std::string path = journal_path(store, session, kOpenEnding);
   CAIRN_TRY(auto file, store.fs().open(path, OpenMode::kCreate));
   std::unique_ptr<ArrivalJournal> journal(
       new ArrivalJournal(store.fs(), std::move(path), std::move(file), encode_header(origin)));
@@ -96,22 +98,27 @@ Status ArrivalJournal::note(std::span<const Arrival> arrivals) {
   return append(records);
 }
 
-/// The journal `path` says from now on that its session writes no more. Returns its new path.
-static Result<std::string> mark_left(Fs& fs, const std::string& path, ByteSpan header) {
-  std::string left = path.substr(0, path.size() - kOpenEnding.size()) + std::string(kLeftEnding);
+/// By another name from now on. Where nothing is renamed it is put anew.
+static Status rename_journal(Fs& fs, std::string& path, std::string_view ending, ByteSpan header) {
+  std::string renamed = path.substr(0, path.rfind('.')) + std::string(ending);
   if (fs.conditional() == nullptr) {
-    CAIRN_CHECK(fs.rename(path, left));
+    CAIRN_CHECK(fs.rename(path, renamed));
   } else {
-    CAIRN_CHECK(create_and_sync(fs, left, header));
+    CAIRN_CHECK(create_and_sync(fs, renamed, header));
     CAIRN_CHECK(fs.remove(path));
   }
-  return left;
-}
-
-Status ArrivalJournal::leave() {
-  CAIRN_CHECK(mark_left(fs_, path_, header_));
+  path = std::move(renamed);
   return {};
 }
+
+Status ArrivalJournal::hold() {
+  // There nothing else needs to know of it meanwhile.
+  if (is_object()) return remove();
+  CAIRN_CHECK(rename_journal(fs_, path_, kHeldEnding, header_));
+  return fs_.sync_folder(parent_folder(path_));
+}
+
+Status ArrivalJournal::leave() { return rename_journal(fs_, path_, kLeftEnding, header_); }
 
 Status ArrivalJournal::remove() {
   Status removed = fs_.remove(path_);
@@ -120,13 +127,22 @@ Status ArrivalJournal::remove() {
 
 namespace {
 
+enum class JournalState : uint8_t { kOpen, kHeld, kLeft };
+
 struct FoundJournal {
   std::string path;
   SessionId session;
-  bool is_left = false;
+  JournalState state = JournalState::kOpen;
 };
 
 }  // namespace
+
+static std::optional<JournalState> state_of(std::string_view name) {
+  if (name.ends_with(kOpenEnding)) return JournalState::kOpen;
+  if (name.ends_with(kHeldEnding)) return JournalState::kHeld;
+  if (name.ends_with(kLeftEnding)) return JournalState::kLeft;
+  return std::nullopt;
+}
 
 static Result<std::vector<FoundJournal>> list_journals(const Store& store) {
   std::vector<FoundJournal> found;
@@ -135,43 +151,55 @@ static Result<std::vector<FoundJournal>> list_journals(const Store& store) {
   if (!entries && entries.error().code == Code::kNotFound) return found;
   CAIRN_CHECK(entries);
   for (const FolderEntry& entry : *entries) {
-    const std::string_view name = entry.name;
-    const bool is_left = name.ends_with(kLeftEnding);
-    if (!entry.is_file || !(is_left || name.ends_with(kOpenEnding))) continue;
-    const auto session = SessionId::parse(name.substr(0, name.find('.')));
-    if (session) found.push_back({join_path(folder, entry.name), *session, is_left});
+    const auto state = state_of(entry.name);
+    if (!entry.is_file || !state) continue;
+    const auto session = SessionId::parse(entry.name.substr(0, entry.name.find('.')));
+    if (session) found.push_back({join_path(folder, entry.name), *session, *state});
   }
   return found;
 }
 
-/// Whether the session's process is gone, for certain: it may have packs open.
+/// Whether the session's process is gone, for certain: else it may have packs open.
 static Result<bool> is_dead(const Store& store, const SessionId& session) {
   CAIRN_TRY(const int64_t now, file_system_now(store));
-  CAIRN_TRY(const auto leases, list_leases(store, now));
-  return std::any_of(leases.begin(), leases.end(), [&](const FoundLease& lease) {
-    return lease.session == session && lease.life == Life::kDead;
-  });
+  const auto lease = find_lease(store, session, now);
+  if (!lease && lease.error().code == Code::kNotFound) return false;
+  CAIRN_CHECK(lease);
+  return lease->life == Life::kDead;
 }
 
-Result<std::vector<LeftArrivals>> find_left_arrivals(const Store& store, const Origin& origin) {
-  std::vector<LeftArrivals> found;
-  CAIRN_TRY(auto journals, list_journals(store));
+/// Whether the journal may be gone on from: then it is one that was left, and its session has no
+/// lease. In this order: killed in between, nothing of it is lost to the next one.
+static Result<bool> take_over(const Store& store, FoundJournal& journal, ByteSpan header) {
+  if (journal.state == JournalState::kHeld) return false;
+  if (journal.state == JournalState::kOpen) {
+    CAIRN_TRY(const bool is_over, is_dead(store, journal.session));
+    if (!is_over) return false;
+    CAIRN_CHECK(rename_journal(store.fs(), journal.path, kLeftEnding, header));
+  }
+  const Status removed = store.fs().remove(lease_path(store.path(), journal.session));
+  if (!removed && removed.error().code != Code::kNotFound) return tl::unexpected(removed.error());
+  CAIRN_CHECK(store.fs().sync_folder(parent_folder(journal.path)));
+  return true;
+}
+
+FoundArrivals find_left_arrivals(const Store& store, const Origin& origin) {
+  FoundArrivals found;
+  auto journals = list_journals(store);
+  if (!journals) {
+    found.passed_over.push_back(journals.error().message);
+    return found;
+  }
   const Bytes header = encode_header(origin);
-  for (FoundJournal& journal : journals) {
+  for (FoundJournal& journal : *journals) {
     const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
     if (!bytes || bytes->size() < kHeaderBytes) continue;
     if (!std::equal(header.begin(), header.end(), bytes->begin())) continue;
-    if (!journal.is_left) {
-      CAIRN_TRY(const bool is_over, is_dead(store, journal.session));
-      if (!is_over) continue;
-      // Its packs are not renamed there: when its lease is gone, this says that it is over.
-      if (store.fs().conditional() != nullptr) {
-        CAIRN_TRY(journal.path, mark_left(store.fs(), journal.path, header));
-      }
-      CAIRN_CHECK(store.fs().remove(lease_path(store.path(), journal.session)));
-      CAIRN_CHECK(store.fs().sync_folder(join_path(store.path(), "sessions")));
-    }
-    found.push_back(
+    const auto is_taken = take_over(store, journal, header);
+    if (!is_taken && is_taken.error().code == Code::kNotFound) continue;  // another was first
+    if (!is_taken) found.passed_over.push_back(is_taken.error().message);
+    if (!is_taken || !*is_taken) continue;
+    found.left.push_back(
         {journal.path, journal.session, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
   }
   return found;

@@ -1,6 +1,7 @@
 // What a session has brought of a tag that comes from another store: `sessions/<session>.arrived`,
-// a journal; `.left` when the session has given up. The next one that brings the tag goes on from
-// there (docs/FORMAT.md, section 12). It is a hint: who goes by it checks every byte.
+// a journal; `.held` while the session commits; `.left` when it has given up. The next one that
+// brings the tag goes on from what was left (docs/FORMAT.md, section 12). It is a hint: who goes by
+// it checks every byte.
 #pragma once
 
 #include <memory>
@@ -40,11 +41,16 @@ class ArrivalJournal {
   static Result<std::unique_ptr<ArrivalJournal>> begin(const Store& store, const SessionId& session,
                                                        const Origin& origin);
   Status note(std::span<const Arrival> arrivals);
-  /// The session has closed its packs and will write to them no more: others may go on from here.
+  /// From here on nobody takes what arrived for leftovers, whatever becomes of this process: a tag
+  /// that stands on it may be visible. Durable with success.
+  Status hold();
+  /// The session has closed its packs, will write to them no more, and no tag of its can be
+  /// visible: others may go on from here. Also after hold(); takes no room.
   Status leave();
   /// Nobody needs to go on from here, or may: the session's files go, or come to be a tag's.
   /// Success too when it is gone.
   Status remove();
+  const std::string& path() const { return path_; }  ///< what it is called now
 
  private:
   ArrivalJournal(Fs& fs, std::string path, std::unique_ptr<File> file, Bytes header)
@@ -53,7 +59,7 @@ class ArrivalJournal {
   Status append(ByteSpan bytes);
 
   Fs& fs_;
-  const std::string path_;
+  std::string path_;
   const Bytes header_;
   std::unique_ptr<File> file_;
   std::mutex mutex_;
@@ -66,10 +72,16 @@ struct LeftArrivals {
   SessionId session;
   std::vector<Arrival> arrivals;  ///< in the order of their arrival
 };
-/// Of all sessions that have left them, or whose processes, on this host, are gone. The leases of
-/// the latter are removed: should one live after all, its commit is refused (docs/PROTOCOL.md, S7
-/// b).
-Result<std::vector<LeftArrivals>> find_left_arrivals(const Store& store, const Origin& origin);
+
+struct FoundArrivals {
+  std::vector<LeftArrivals> left;
+  std::vector<std::string> passed_over;  ///< what could not be taken over, and why
+};
+
+/// Of all sessions that have left them, or whose processes, on this host, are gone: these count as
+/// left from then on. None of them has a lease any more: should one live after all, its commit is
+/// refused (docs/PROTOCOL.md, S7 b).
+FoundArrivals find_left_arrivals(const Store& store, const Origin& origin);
 
 /// Removes the journals of sessions that have no lease: a collector takes their packs. Returns what
 /// could not be removed, and why.

@@ -8,10 +8,11 @@ namespace cairn {
 
 Result<std::unique_ptr<OpenPack>> OpenPack::begin(Fs& fs, const std::string& store_path,
                                                   const FileId& file,
-                                                  std::atomic<uint64_t>* backlog) {
+                                                  std::atomic<uint64_t>* backlog, WriteMode mode) {
   const std::string path = join_path(store_path, relative_path(FileKind::kPack, file));
-  CAIRN_TRY(auto writer,
-            make_in_folder(fs, path, [&] { return AppendWriter::create(fs, path, backlog); }));
+  CAIRN_TRY(auto writer, make_in_folder(fs, path, [&] {
+              return AppendWriter::create(fs, path, backlog, mode);
+            }));
   CAIRN_CHECK(writer->append(encode_pack_header(FileKind::kPack, file)));
   return std::unique_ptr<OpenPack>(new OpenPack(fs, path, file, std::move(writer)));
 }

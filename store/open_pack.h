@@ -25,10 +25,11 @@ struct NewCopy {
 /// Threads: one at a time. After an error only to be destroyed: the file is left as far as it came.
 class OpenPack {
  public:
-  /// Creates the file. `backlog`: as of AppendWriter. Errors: kExists, kNoSpace, ...
+  /// Creates the file. `backlog`, `mode`: as of AppendWriter. Errors: kExists, kNoSpace, ...
   static Result<std::unique_ptr<OpenPack>> begin(Fs& fs, const std::string& store_path,
                                                  const FileId& file,
-                                                 std::atomic<uint64_t>* backlog = nullptr);
+                                                 std::atomic<uint64_t>* backlog = nullptr,
+                                                 WriteMode mode = WriteMode::kBehind);
 
   /// Where the copy will lie once seal() has succeeded. The bases of the result are the caller's to
   /// name: a locator counts them by page and slot.

@@ -7,10 +7,23 @@
 
 namespace cairn {
 
-std::vector<PackTables::Row> PackTables::read_rows(const FileId& pack) const {
+Status PackTables::reached() const {
+  const std::lock_guard lock(mutex_);
+  return reached_;
+}
+
+void PackTables::note_failure(const Error& error) {
+  const bool is_absence = error.code != Code::kUnreachable && error.code != Code::kAuth;
+  if (reached_ && !is_absence) reached_ = tl::unexpected(error);
+}
+
+std::vector<PackTables::Row> PackTables::read_rows(const FileId& pack) {
   std::vector<Row> rows;
   const auto copies = list_copies(store_.fs(), store_.path(), pack);
-  if (!copies) return rows;
+  if (!copies) {
+    note_failure(copies.error());
+    return rows;
+  }
   rows.reserve(copies->size());
   for (const PackedCopy& copy : *copies) {
     rows.push_back({copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, copy.digest,
@@ -25,6 +38,7 @@ bool PackTables::is_trusted(const FileId& pack) {
   if (!distrusted_) {
     auto packs = distrusted_packs(store_);
     trusts_none_ = !packs;
+    if (!packs) note_failure(packs.error());
     distrusted_ = packs ? *std::move(packs) : std::set<FileId>();
   }
   return !trusts_none_ && !distrusted_->contains(pack);
@@ -35,6 +49,7 @@ const PackTables::Row* PackTables::find(const Copy& copy, const Digest& digest) 
   const Row wanted{copy.offset, copy.stored_bytes, copy.decoded_bytes, copy.encoding, digest, {},
                    {}};
   const std::lock_guard lock(mutex_);
+  if (!reached_) return nullptr;
   const auto [at, fresh] = packs_.try_emplace(copy.pack);
   if (fresh && is_trusted(copy.pack)) at->second = read_rows(copy.pack);
   const std::vector<Row>& rows = at->second;

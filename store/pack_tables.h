@@ -24,10 +24,14 @@ class PackTables {
 
   /// Whether the copy's pack is there with an undamaged table that names this copy of the chunk,
   /// and no check found bad bytes in it (store/distrust.h). The bytes of the copy are not read.
+  /// False says nothing where reached() fails.
   bool holds(const Copy& copy, const Digest& digest);
   /// A copy of which only the place is known, with the parameters that its pack's table has for it.
   /// nullopt when the pack does not hold it or it is made from other copies.
   std::optional<Copy> complete(const Copy& copy, const Digest& digest);
+  /// Whether all that was asked for could be looked at: a place that is not reached may hold it all
+  /// the same. Errors: kUnreachable, kAuth.
+  Status reached() const;
 
  private:
   struct Row {
@@ -48,10 +52,12 @@ class PackTables {
 
   const Row* find(const Copy& copy, const Digest& digest);
   bool is_trusted(const FileId& pack);
-  std::vector<Row> read_rows(const FileId& pack) const;
+  std::vector<Row> read_rows(const FileId& pack);
+  void note_failure(const Error& error);
 
   const Store& store_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  Status reached_;                              // the first error of a place that was not reached
   std::optional<std::set<FileId>> distrusted_;  // once read
   bool trusts_none_ = false;                    // they could not be read
   std::map<FileId, std::vector<Row>> packs_;    // none for a pack that cannot be read

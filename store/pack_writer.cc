@@ -15,8 +15,13 @@ Status PackWriter::stick(Status done) {
   return state_;
 }
 
+void PackWriter::write_through(size_t lanes) {
+  mode_ = WriteMode::kThrough;
+  lanes_max_ = std::clamp<size_t>(lanes, 1, kLanesMax);
+}
+
 std::pair<PackWriter::Lane*, std::unique_lock<std::mutex>> PackWriter::take_lane() {
-  const size_t lanes = std::min<uint64_t>(kLanesMax, 1 + appended_bytes_ / kBytesForLane);
+  const size_t lanes = std::min<uint64_t>(lanes_max_, 1 + appended_bytes_ / kBytesForLane);
   for (size_t i = 0; i < lanes; ++i) {
     std::unique_lock lock(lanes_[i].mutex, std::try_to_lock);
     if (lock) return {&lanes_[i], std::move(lock)};
@@ -28,7 +33,7 @@ std::pair<PackWriter::Lane*, std::unique_lock<std::mutex>> PackWriter::take_lane
 Status PackWriter::begin_in(Lane& lane) {
   // Counted first: a file of that number may be there even if it could not be begun.
   const FileId file = take_file();
-  CAIRN_TRY(lane.pack, OpenPack::begin(fs_, store_path_, file, &backlog_bytes_));
+  CAIRN_TRY(lane.pack, OpenPack::begin(fs_, store_path_, file, &backlog_bytes_, mode_));
   return {};
 }
 

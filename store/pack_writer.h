@@ -15,7 +15,8 @@ namespace cairn {
 
 /// A small save fills one pack after the other. A large one keeps several open, each in a lane of
 /// its own, so that threads do not wait for each other, nor for the disk while a pack is sealed.
-/// Memory: kLanesMax * AppendWriter::kBuffers * AppendWriter::kBufferBytes.
+/// Memory: kLanesMax * AppendWriter::kBuffers * AppendWriter::kBufferBytes, or what the files take
+/// of each lane once write_through() was called.
 /// After an error every later call fails with it. Threads: any.
 class PackWriter {
  public:
@@ -34,6 +35,10 @@ class PackWriter {
         session_(session),
         pack_bytes_(fs.conditional() == nullptr ? pack_bytes
                                                 : std::min(pack_bytes, kObjectBytesMax)) {}
+
+  /// To be called before the first append(): from then on each copy is in its file when append()
+  /// returns, and at most `lanes` packs are open at once.
+  void write_through(size_t lanes);
 
   /// Where the copy will lie once finish() has succeeded.
   Result<Copy> append(const NewCopy& copy);
@@ -69,6 +74,8 @@ class PackWriter {
   const std::string store_path_;
   const SessionId session_;
   const uint64_t pack_bytes_;
+  WriteMode mode_ = WriteMode::kBehind;
+  size_t lanes_max_ = kLanesMax;
   std::atomic<uint64_t> backlog_bytes_{0};
   std::array<Lane, kLanesMax> lanes_;
   std::atomic<uint64_t> appended_bytes_{0};

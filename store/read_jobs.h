@@ -23,9 +23,10 @@ struct ReadJob {
 
 /// Ranges must be sorted by pack and beginning; they may overlap. A job reads at most as much as
 /// `habits` says (a single longer range is a job of its own) and skips gaps by reading them, where
-/// they say so. Empty ranges, which cost no reading, come in jobs of at most 256.
+/// they say so. One that has `enough_bytes` takes no more. Empty ranges, which cost no reading,
+/// come in jobs of at most 256.
 std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges,
-                                 const ReadHabits& habits = {});
+                                 const ReadHabits& habits = {}, uint64_t enough_bytes = UINT64_MAX);
 
 /// Threads for read jobs; 0 `wanted`: one for each CPU and some more, which wait for the disk while
 /// the others decode: 10 % faster than two more.

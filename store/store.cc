@@ -99,9 +99,16 @@ static Status init_by_version(Fs& fs, const std::string& path, const Config& wan
     CAIRN_TRY(root, read_root(fs, path));
     config.store_id = root.store_id;
   }
-  const Status claimed =
-      files.replace(join_path(path, "config"), "", as_bytes(encode_config(config)), may_be_done);
-  if (claimed || claimed.error().code != Code::kExists) return claimed;
+  const std::string text = encode_config(config), config_path = join_path(path, "config");
+  const Status claimed = files.replace(config_path, "", as_bytes(text), may_be_done);
+  if (claimed) return {};
+  if (may_be_done) {
+    const auto standing = files.read(config_path, kConfigBytesMax);
+    if (standing && as_text(standing->bytes) == text) return {};
+    if (!standing) return claimed;
+  } else if (claimed.error().code != Code::kExists) {
+    return claimed;
+  }
   return fail(Code::kExists, fmt::format("'{}' is a store already", path));
 }
 
@@ -127,6 +134,13 @@ Status Store::init(Fs& fs, const std::string& path, const Config& wanted) {
   const Status made = claim_and_make(fs, path, wanted);
   if (!made && !was_there) (void)fs.remove(path).has_value();  // if it is empty
   return made;
+}
+
+Status Store::check_vacant(Fs& fs, const std::string& path) {
+  if (fs.conditional() == nullptr) return refuse_occupied(fs, path, /*is_claimed=*/false);
+  const auto config = fs.conditional()->read(join_path(path, "config"), kConfigBytesMax);
+  if (config) return fail(Code::kExists, fmt::format("'{}' is a store already", path));
+  return config.error().code == Code::kNotFound ? Status() : tl::unexpected(config.error());
 }
 
 Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {

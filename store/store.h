@@ -21,6 +21,8 @@ class Store {
   /// locks, renames and syncs work there. Errors: kExists, kUsage, kFailed naming what does not
   /// hold.
   static Status init(Fs& fs, const std::string& path, const Config& config);
+  /// Whether init() would find room for one there; changes nothing. Errors: kExists.
+  static Status check_vacant(Fs& fs, const std::string& path);
   /// Errors: kNoStore, kCorrupt, kNewerFormat.
   static Result<std::unique_ptr<Store>> open(Fs& fs, const std::string& path);
 

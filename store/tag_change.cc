@@ -76,6 +76,11 @@ Status change_tags(const Store& store, const SessionId& writer, const Wait& wait
   CAIRN_CHECK(check_may_write(store.config()));
   std::optional<TableWriter> tables;
   const auto change = [&](Root& root) -> Result<RootChange> {
+    // Called again where another was first: nobody will name what was written for the last attempt.
+    // Nor is it removed if that attempt may have been seen.
+    if (tables && !outcome.may_be_visible) tables->remove_files();
+    tables.reset();
+    outcome.table_bytes = 0;
     TagBook book(store.meta_files(), root);
     CAIRN_TRY(const RootChange wanted, edit(root, book));
     root.tables = book.tables();

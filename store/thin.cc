@@ -17,9 +17,9 @@
 #include "store/checkpoint.h"
 #include "store/forget.h"
 #include "store/meta_pack.h"
-#include "store/needed_bases.h"
 #include "store/session.h"
 #include "store/tag_change.h"
+#include "store/tag_part.h"
 
 namespace cairn {
 namespace {
@@ -54,9 +54,6 @@ class Thinning {
     TagFacts& facts = after_.facts;
     facts.new_bytes = std::min(facts.new_bytes, facts.logical_bytes);
     facts.new_chunks = std::min(facts.new_chunks, facts.chunks);
-    for (size_t item = old_.schema().tensors.size(); item < old_.item_count(); ++item) {
-      kept_.push_back(item);
-    }
     return {};
   }
 
@@ -64,37 +61,32 @@ class Thinning {
   const TagEntry& after() const { return after_; }
 
   Status write(MetaWriter& metas) {
-    Schema schema{old_.schema().chunk_elements, {}};
-    for (const size_t item : kept_) {
-      if (old_.is_tensor(item)) schema.tensors.push_back(old_.schema().tensors[item]);
-    }
-    Manifest manifest = old_.manifest();
-    const Bytes schema_bytes = encode_schema(schema);
-    manifest.schema = blake3(schema_bytes);
-    CAIRN_TRY(after_.schema, metas.add(ObjectKind::kSchema, schema_bytes));
+    CAIRN_TRY(TagPart part, TagPart::of(old_, kept_));
+    CAIRN_TRY(after_.schema, metas.add(ObjectKind::kSchema, encode_schema(part.schema())));
     LocatorTable table;
-    CAIRN_CHECK(write_pages(metas, schema, table));
-    manifest.pages.clear();
-    for (const PagePlace& place : table.pages) manifest.pages.push_back(place.page.digest);
-    CAIRN_TRY(after_.manifest, metas.add(ObjectKind::kManifest, encode_manifest(manifest)));
+    CAIRN_CHECK(write_pages(metas, part, table));
+    std::vector<Digest> pages;
+    for (const PagePlace& place : table.pages) pages.push_back(place.page.digest);
+    const Bytes manifest = encode_manifest(part.manifest(std::move(pages)));
+    CAIRN_TRY(after_.manifest, metas.add(ObjectKind::kManifest, manifest));
     table.manifest = after_.manifest.digest;
     CAIRN_TRY(after_.table, metas.add(ObjectKind::kLocatorTable, encode_locator_table(table)));
-    CAIRN_CHECK(write_layout(metas, schema));
+    if (part.layout()) {
+      const Bytes layout = encode_layout(*part.layout(), part.schema());
+      CAIRN_TRY(after_.layout, metas.add(ObjectKind::kLayout, layout));
+    }
     CAIRN_CHECK(metas.add(ObjectKind::kTagEntry, encode_tag_entry(after_)));
     return {};
   }
 
  private:
-  Status write_pages(MetaWriter& metas, const Schema& schema, LocatorTable& table) {
-    const PagePlan plan = plan_pages(schema, old_.manifest().attachments);
+  Status write_pages(MetaWriter& metas, TagPart& part, LocatorTable& table) {
     std::map<FileId, uint64_t> uses;
-    for (const auto& runs : plan.pages) {
-      Page page;
-      Locator locator;
-      CAIRN_CHECK(gather(runs, page, locator));
-      CAIRN_TRY(const PagePlace place, put_page(metas, page, locator));
+    for (size_t number = 0; number < part.page_count(); ++number) {
+      CAIRN_TRY(const PartPage page, part.page(number));
+      CAIRN_TRY(const PagePlace place, put_page(metas, page));
       table.pages.push_back(place);
-      for (const Copy& copy : locator.copies) {
+      for (const Copy& copy : page.locator.copies) {
         uses[copy.pack] += copy.stored_bytes;
         bases_.insert(bases_.end(), copy.bases.begin(), copy.bases.end());
       }
@@ -102,43 +94,16 @@ class Thinning {
     return write_closure(table, uses);
   }
 
-  Status gather(const std::vector<PageRun>& runs, Page& page, Locator& locator) {
-    for (const PageRun& run : runs) {
-      const size_t item = kept_[run.item];
-      for (uint64_t chunk = run.first_chunk; chunk < run.first_chunk + run.chunk_count; ++chunk) {
-        const PagePlan::Place place = old_.plan().place(item, chunk);
-        CAIRN_TRY(const auto loaded, old_.page(place.page));
-        page.entries.push_back(loaded->page.entries[place.entry]);
-        const auto copies = loaded->copies(place.entry);
-        locator.copies.insert(locator.copies.end(), copies.begin(), copies.end());
-      }
-    }
-    return {};
-  }
-
-  /// A page that the tag or its bases have already stays there, with its copies: bases are found by
-  /// its digest, and what is made from them must not be what they are made from. Nothing is made
-  /// from those that the tag does not need, and gc may have taken them. `locator` becomes what is
-  /// stored.
-  Result<PagePlace> put_page(MetaWriter& metas, const Page& page, Locator& locator) {
-    const Bytes page_bytes = encode_page(page);
+  static Result<PagePlace> put_page(MetaWriter& metas, const PartPage& page) {
     PagePlace place;
-    if (const auto number = old_.page_numbers().of(blake3(page_bytes))) {
-      CAIRN_TRY(const auto standing, old_.page(*number));
-      if (!needed_) {
-        CAIRN_TRY(needed_, NeededBases::of(old_));
-      }
-      for (uint32_t slot = 0; slot < locator.copies.size(); ++slot) {
-        const bool is_needed = needed_->contains({*number, slot});
-        if (is_needed) locator.copies[slot] = standing->locator.copies[slot];
-      }
-      place = old_.table().place(*number);
+    if (page.place) {
+      place = *page.place;
     } else {
-      CAIRN_TRY(place.page, metas.add(ObjectKind::kPage, page_bytes));
+      CAIRN_TRY(place.page, metas.add(ObjectKind::kPage, encode_page(page.page)));
     }
-    const Bytes locator_bytes = encode_locator(locator);
-    if (blake3(locator_bytes) == place.locator.digest) return place;
-    CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, locator_bytes));
+    const Bytes locator = encode_locator(page.locator);
+    if (blake3(locator) == place.locator.digest) return place;
+    CAIRN_TRY(place.locator, metas.add(ObjectKind::kLocator, locator));
     return place;
   }
 
@@ -166,24 +131,11 @@ class Thinning {
     return {};
   }
 
-  Status write_layout(MetaWriter& metas, const Schema& schema) {
-    if (!old_.tag().layout) return {};
-    CAIRN_TRY(Layout layout, old_.layout());
-    std::vector<TensorLayout> tensors;
-    for (const size_t item : kept_) {
-      if (old_.is_tensor(item)) tensors.push_back(std::move(layout.tensors[item]));
-    }
-    layout.tensors = std::move(tensors);
-    CAIRN_TRY(after_.layout, metas.add(ObjectKind::kLayout, encode_layout(layout, schema)));
-    return {};
-  }
-
   const Store& store_;
   Checkpoint& old_;
   TagEntry after_;
-  std::vector<size_t> kept_;           // items of the old checkpoint, in order
-  std::vector<BaseRef> bases_;         // of the copies that stay
-  std::optional<NeededBases> needed_;  // once asked for
+  std::vector<size_t> kept_;    // tensors of the old checkpoint, in order
+  std::vector<BaseRef> bases_;  // of the copies that stay
 };
 
 /// A change of this many writes at most as many tag tables, some tenths of a second at worst.

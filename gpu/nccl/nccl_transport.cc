@@ -43,21 +43,23 @@ Result<std::unique_ptr<NcclTransport>> NcclTransport::use(
   return made;
 }
 
-Result<std::unique_ptr<NcclTransport>> NcclTransport::make(
-    std::shared_ptr<const NcclLibrary> library, const NcclId& id, unsigned rank, unsigned size,
+Result<std::unique_ptr<NcclTransport>> NcclTransport::begin(
+    std::shared_ptr<const NcclLibrary> library, unsigned rank, unsigned size,
     const NcclOptions& options) {
   std::unique_ptr<NcclTransport> made(new NcclTransport(std::move(library), options));
   made->rank_ = rank;
   made->size_ = size;
   made->is_own_ = true;
   CAIRN_CHECK(made->prepare());
+  return made;
+}
+
+Status NcclTransport::connect(const NcclId& id) {
   NcclConfig config;
   config.blocking = 0;
-  const int result = made->library_->comm_init_rank_config(
-      &made->communicator_, static_cast<int>(size), id, static_cast<int>(rank), &config);
-  const auto longest = options.making.value_or(options.timeout);
-  CAIRN_CHECK(made->settled(result, "making a communicator", longest));
-  return made;
+  const int result = library_->comm_init_rank_config(&communicator_, static_cast<int>(size_), id,
+                                                     static_cast<int>(rank_), &config);
+  return settled(result, "making a communicator", options_.making.value_or(options_.timeout));
 }
 
 Status NcclTransport::prepare() {

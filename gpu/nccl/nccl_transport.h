@@ -38,13 +38,17 @@ class NcclTransport final : public Transport {
   static Result<std::unique_ptr<NcclTransport>> use(std::shared_ptr<const NcclLibrary> library,
                                                     NcclComm communicator,
                                                     const NcclOptions& options);
-  /// For the lowest rank to make, and to hand to the others.
+  /// For the lowest rank to make, and to hand to the others: each one listens from then on, until
+  /// the communicator is made of it.
   static Result<NcclId> make_id(const NcclLibrary& library);
-  /// A communicator of our own, on the thread's current device: all ranks call this with one id.
-  /// Errors: the same; kUnreachable when a rank does not come within the time-out.
-  static Result<std::unique_ptr<NcclTransport>> make(std::shared_ptr<const NcclLibrary> library,
-                                                     const NcclId& id, unsigned rank, unsigned size,
-                                                     const NcclOptions& options);
+  /// One that is yet to be connected, with all memory of the thread's current device that it needs:
+  /// a rank that cannot have it can say so before others wait for it. Errors: as use().
+  static Result<std::unique_ptr<NcclTransport>> begin(std::shared_ptr<const NcclLibrary> library,
+                                                      unsigned rank, unsigned size,
+                                                      const NcclOptions& options);
+  /// Makes a communicator of our own, on the same device: all ranks call this with one id, once.
+  /// Errors: what NCCL says; kUnreachable when a rank does not come within the time-out.
+  Status connect(const NcclId& id);
   /// Destroys what is our own: all ranks do so at about the same time.
   ~NcclTransport() override;
 

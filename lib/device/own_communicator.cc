@@ -1,10 +1,11 @@
-// A communicator of a load's own, on the device that each rank names: the first rank makes an id of
-// NCCL, and all make the communicator of it.
+// A communicator of a load's own, on the device that each rank names: when all have what they need
+// for it, the first rank makes an id of NCCL, and all make the communicator of it.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "gpu/rank_talk.h"
 #include "lib/device/device_staging.h"
 #include "lib/device/on_its_device.h"
 
@@ -15,11 +16,10 @@ constexpr std::chrono::milliseconds kMakingMost = std::chrono::minutes(2);
 
 /// What ranks tell each other. Plain bytes.
 struct Offer {
-  gpu::NcclId id;                    // of the first rank
   std::array<uint8_t, 16> device{};  // which it is of all hosts
   int32_t version = 0;               // of NCCL
 };
-static_assert(sizeof(Offer) == 148);
+static_assert(sizeof(Offer) == 20);
 
 class OwnCommunicator final : public NewCommunicator {
  public:
@@ -29,9 +29,12 @@ class OwnCommunicator final : public NewCommunicator {
     CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(group.device));
     CAIRN_TRY(const gpu::DeviceFacts facts, gpu::device_facts());
     CAIRN_TRY(begun->needs_.stream, gpu::OwnStream::make());
-    if (group.host.rank == 0) {
-      CAIRN_TRY(begun->own_.id, gpu::NcclTransport::make_id(*begun->library_));
-    }
+    gpu::NcclOptions options = options_of(group);
+    options.stream = begun->needs_.stream.stream();
+    // Who cannot make it waits for the others over the host meanwhile.
+    options.making = std::min(group.timeout / 2, kMakingMost);
+    CAIRN_TRY(begun->nccl_, gpu::NcclTransport::begin(begun->library_, group.host.rank,
+                                                      group.host.size, options));
     begun->own_.device = facts.id;
     begun->own_.version = begun->library_->version();
     return begun;
@@ -49,13 +52,9 @@ class OwnCommunicator final : public NewCommunicator {
     std::vector<Offer> all(host.size());
     std::memcpy(all.data(), offers.data(), offers.size());
     CAIRN_CHECK(check(all));
+    CAIRN_TRY(const gpu::NcclId id, id_for_all(host));
     CAIRN_TRY(const auto scope, gpu::DeviceScope::enter(group_.device));
-    gpu::NcclOptions options = options_of(group_);
-    options.stream = needs_.stream.stream();
-    // Who cannot make it waits for the others over the host meanwhile.
-    options.making = std::min(group_.timeout / 2, kMakingMost);
-    CAIRN_TRY(nccl_,
-              gpu::NcclTransport::make(library_, all[0].id, host.rank(), host.size(), options));
+    CAIRN_CHECK(nccl_->connect(id));
     return nccl_->meet_beside(host);
   }
 
@@ -79,6 +78,23 @@ class OwnCommunicator final : public NewCommunicator {
                     fmt::format("ranks {} and {} are on one device", same - all.begin(), rank));
     }
     return {};
+  }
+
+  /// Of the first rank, which makes it now that all can use it: NCCL never gives it back unused.
+  Result<gpu::NcclId> id_for_all(gpu::Transport& host) const {
+    gpu::NcclId own;
+    Status made;
+    if (host.rank() == 0) {
+      const auto id = gpu::NcclTransport::make_id(*library_);
+      made = gpu::status_of(id);
+      if (id) own = *id;
+    }
+    CAIRN_CHECK(gpu::agree(host, "id of a communicator", made, {}));
+    std::vector<gpu::NcclId> all(host.size());
+    CAIRN_CHECK(host.all_gather(
+        as_bytes(&own, sizeof own),
+        {static_cast<uint8_t*>(static_cast<void*>(all.data())), all.size() * sizeof own}));
+    return all[0];
   }
 
   const RankGroup group_;

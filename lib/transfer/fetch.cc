@@ -5,10 +5,15 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
+#include "lib/transfer/pace.h"
 #include "store/pack_reader.h"
 
 namespace cairn {
 namespace {
+
+/// A range of so many bytes is long enough to be worth a request.
+constexpr uint64_t kEnoughBytes = kMiB;
+constexpr uint64_t kRangeBytesMax = 4 * kMiB;
 
 class Fetcher {
  public:
@@ -23,9 +28,10 @@ class Fetcher {
   Result<Fetched> run() {
     fetched_.copies.resize(fetches_.size());
     sort_by_place();
-    const std::vector<ReadJob> jobs = join_ranges(ranges_, reader_.habits());
-    CAIRN_CHECK(parallel_for(jobs.size(), reading_threads(request_.threads, reader_.habits()),
-                             [&](uint64_t i) { return move(jobs[i]); }));
+    const ReadHabits habits = reader_.habits();
+    const std::vector<ReadJob> jobs = jobs_for(habits);
+    CAIRN_CHECK(
+        parallel_for(jobs.size(), threads_for(jobs), [&](uint64_t i) { return move(jobs[i]); }));
     fetched_.received_bytes = received_bytes_;
     return std::move(fetched_);
   }
@@ -35,7 +41,10 @@ class Fetcher {
     for (uint32_t number = 0; number < fetches_.size(); ++number) {
       const bool is_here = !request_.arrived.empty() && request_.arrived[number];
       if (is_here) fetched_.copies[number] = *request_.arrived[number];
-      if (!is_here) order_.push_back(number);
+      const bool is_alone = !fetches_[number].chain;
+      if (!is_here && is_alone && request_.share.has(fetches_[number].copy)) {
+        order_.push_back(number);
+      }
     }
     const auto place = [&](uint32_t number) {
       const Copy& copy = fetches_[number].copy;
@@ -47,6 +56,32 @@ class Fetcher {
       const Copy& copy = fetches_[number].copy;
       ranges_.push_back({copy.pack, copy.offset, copy.offset + copy.stored_bytes});
     }
+  }
+
+  std::vector<ReadJob> jobs_for(ReadHabits habits) const {
+    // Where a gap of any length is better read than left out, so is all that lies in one file.
+    if (habits.gap_bytes_max > habits.bytes_max) {
+      habits.bytes_max = std::max(kRangeBytesMax, request_.memory_bytes / 4);
+      return join_ranges(ranges_, habits);
+    }
+    habits.bytes_max = kRangeBytesMax;
+    return join_ranges(ranges_, habits, kEnoughBytes);
+  }
+
+  /// As many as have room at once, each for its longest range and largest chunk.
+  unsigned threads_for(const std::vector<ReadJob>& jobs) const {
+    uint64_t range_bytes = 1, decoded_bytes = 0;
+    for (const ReadJob& job : jobs) {
+      range_bytes = std::max(range_bytes, job.bytes.end - job.bytes.begin);
+    }
+    for (const uint32_t number : order_) {
+      const Fetch& fetch = fetches_[number];
+      const bool is_decoded = fetch.bases.empty() && fetch.copy.encoding != Encoding::kRaw;
+      if (is_decoded) decoded_bytes = std::max<uint64_t>(decoded_bytes, fetch.copy.decoded_bytes);
+    }
+    const uint64_t fit = request_.memory_bytes / (range_bytes + decoded_bytes);
+    const unsigned wanted = reading_threads(request_.threads, reader_.habits());
+    return static_cast<unsigned>(std::clamp<uint64_t>(fit, 1, wanted));
   }
 
   Status move(const ReadJob& job) {

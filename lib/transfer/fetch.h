@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/cairn.hpp"
+#include "lib/transfer/share.h"
 #include "lib/transfer/transfer_plan.h"
 #include "store/arrivals.h"
 #include "store/pack_writer.h"
@@ -13,8 +14,12 @@ namespace cairn {
 
 struct FetchRequest {
   unsigned threads = 0;  ///< ranges that are under way at once; 0: as many as suit the source
+  /// For ranges and what is decoded of them: fewer are under way where they would take more. One
+  /// always is.
+  uint64_t memory_bytes = kGiB;
   /// Per fetch, where it lies already; empty: nothing does.
   std::vector<std::optional<Copy>> arrived = {};
+  Share share = {};                   ///< only these
   ArrivalJournal* journal = nullptr;  ///< is told of what arrives; may be null
   CallOptions call = {};
 };
@@ -24,9 +29,10 @@ struct Fetched {
   uint64_t received_bytes = 0;  ///< read from the source, gaps between copies included
 };
 
-/// Every copy's stored bytes are checked, those of copies that stand alone against their digest;
-/// what others decode to is not looked at. A range with wrong bytes is read once more. Memory: a
-/// range for each thread, and the writer's. Errors: those of reading, named by pack and offset;
+/// Neighbours are read together, about a MiB at once: what is under way is lost when the process is
+/// killed. Every copy's stored bytes are checked, those of copies that stand alone against their
+/// digest; what others decode to is not looked at. A range with wrong bytes is read once more.
+/// Memory: `memory_bytes`, and the writer's. Errors: those of reading, named by pack and offset;
 /// kCorrupt for bytes that stay wrong; those of writing; kCancelled.
 Result<Fetched> fetch_copies(const Store& from, const std::vector<Fetch>& fetches,
                              PackWriter& packs, const FetchRequest& request);

@@ -25,12 +25,17 @@ class Finder {
     }
   }
 
-  Result<LeftPacks> run(const Origin& origin) {
-    CAIRN_TRY(const auto sessions, find_left_arrivals(to_, origin));
-    for (const LeftArrivals& session : sessions) {
+  LeftPacks run(const Origin& origin) {
+    const FoundArrivals found = find_left_arrivals(to_, origin);
+    left_.notes = found.passed_over;
+    for (const LeftArrivals& session : found.left) {
+      const auto packs = packs_of(session.session);
+      if (!packs) {
+        left_.notes.push_back(packs.error().message);
+        continue;
+      }
       left_.journals.push_back(session.path);
-      CAIRN_TRY(const auto packs, packs_of(session.session));
-      for (const FileId& pack : packs) take(pack);
+      for (const FileId& pack : *packs) take(pack);
     }
     return std::move(left_);
   }
@@ -75,8 +80,8 @@ class Finder {
 
 }  // namespace
 
-Result<LeftPacks> find_left_packs(const Store& to, const Origin& origin,
-                                  const std::vector<Fetch>& fetches) {
+LeftPacks find_left_packs(const Store& to, const Origin& origin,
+                          const std::vector<Fetch>& fetches) {
   return Finder(to, fetches).run(origin);
 }
 

@@ -18,12 +18,12 @@ struct LeftPacks {
   uint64_t bytes = 0;      ///< stored, of those
   std::set<FileId> packs;  ///< of those: no lease protects them, so the commit looks at them
   std::vector<std::string> journals;  ///< to be removed once the tag is there
+  std::vector<std::string> notes;     ///< what was passed over, and why
 };
 
 /// Of sessions that brought `origin` to `to` and can write and remove nothing any more. A pack says
 /// by its sealed table what it holds: what it took was checked before it was sent, as everything
-/// is that is pushed. Errors: those of the new session's files.
-Result<LeftPacks> find_left_packs(const Store& to, const Origin& origin,
-                                  const std::vector<Fetch>& fetches);
+/// is that is pushed. What cannot be read is passed over.
+LeftPacks find_left_packs(const Store& to, const Origin& origin, const std::vector<Fetch>& fetches);
 
 }  // namespace cairn

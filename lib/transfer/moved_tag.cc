@@ -7,19 +7,19 @@ namespace {
 
 class MovedTag {
  public:
-  MovedTag(Checkpoint& from, const TransferPlan& plan, const std::vector<Copy>& copies,
-           BaseTag* base, MetaWriter& metas)
-      : from_(from), plan_(plan), copies_(copies), base_(base), metas_(metas) {}
+  MovedTag(Checkpoint& from, const Cargo& cargo, const TransferPlan& plan,
+           const std::vector<Copy>& copies, BaseTag* base, MetaWriter& metas)
+      : from_(from), cargo_(cargo), plan_(plan), copies_(copies), base_(base), metas_(metas) {}
 
   Result<TagEntry> write() {
-    TagEntry entry = from_.tag();
+    TagEntry entry = cargo_.entry;
     CAIRN_CHECK(write_pages());
-    CAIRN_TRY(entry.manifest, copy_object(entry.manifest, ObjectKind::kManifest));
+    CAIRN_TRY(entry.manifest, put(cargo_.manifest, entry.manifest, ObjectKind::kManifest));
     const auto schema = base_ == nullptr ? std::nullopt : base_->equal_schema(entry.schema.digest);
     if (schema) {
       entry.schema = *schema;
     } else {
-      CAIRN_TRY(entry.schema, copy_object(entry.schema, ObjectKind::kSchema));
+      CAIRN_TRY(entry.schema, put(cargo_.schema, entry.schema, ObjectKind::kSchema));
     }
     if (entry.layout) {
       const auto layout =
@@ -27,7 +27,7 @@ class MovedTag {
       if (layout) {
         entry.layout = layout;
       } else {
-        CAIRN_TRY(entry.layout, copy_object(*entry.layout, ObjectKind::kLayout));
+        CAIRN_TRY(entry.layout, put(cargo_.layout, *entry.layout, ObjectKind::kLayout));
       }
     }
     table_.manifest = entry.manifest.digest;
@@ -39,8 +39,8 @@ class MovedTag {
   Status write_pages() {
     std::map<FileId, uint64_t> uses;
     std::map<Digest, PagePlace> places;
-    for (const PagePlace& own : from_.table().pages) {
-      const Digest& page = own.page.digest;
+    for (const CargoPage& own : cargo_.pages) {
+      const Digest& page = own.digest;
       const auto [place, fresh] = places.try_emplace(page);
       if (fresh) {
         CAIRN_TRY(place->second, write_page(page));
@@ -95,12 +95,19 @@ class MovedTag {
     return place;
   }
 
+  /// What is made of the source's object, or that itself.
+  Result<Reference> put(const std::optional<Bytes>& made, const Reference& reference,
+                        ObjectKind kind) {
+    return made ? metas_.add(kind, *made) : copy_object(reference, kind);
+  }
+
   Result<Reference> copy_object(const Reference& reference, ObjectKind kind) {
     CAIRN_TRY(const Bytes bytes, read_object(from_.store().meta_files(), reference));
     return metas_.add(kind, bytes);
   }
 
   Checkpoint& from_;
+  const Cargo& cargo_;
   const TransferPlan& plan_;
   const std::vector<Copy>& copies_;
   BaseTag* const base_;
@@ -110,10 +117,10 @@ class MovedTag {
 
 }  // namespace
 
-Result<TagEntry> write_moved_tag(Checkpoint& from, const TransferPlan& plan,
+Result<TagEntry> write_moved_tag(Checkpoint& from, const Cargo& cargo, const TransferPlan& plan,
                                  const std::vector<Copy>& copies, BaseTag* base,
                                  MetaWriter& metas) {
-  return MovedTag(from, plan, copies, base, metas).write();
+  return MovedTag(from, cargo, plan, copies, base, metas).write();
 }
 
 }  // namespace cairn

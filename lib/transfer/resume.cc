@@ -1,10 +1,14 @@
 #include "lib/transfer/resume.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "base/buffer.h"
+#include "base/pipeline.h"
 #include "store/adopt_pack.h"
 #include "store/pack_reader.h"
 
@@ -14,18 +18,26 @@ namespace {
 class Resume {
  public:
   Resume(const Store& to, const std::vector<Fetch>& fetches, PackWriter& packs,
-         ArrivalJournal& journal, const std::atomic<bool>* stop)
-      : to_(to), fetches_(fetches), packs_(packs), journal_(journal), stop_(stop), reader_(to) {
+         ArrivalJournal& journal, unsigned threads, const std::atomic<bool>* stop)
+      : to_(to),
+        fetches_(fetches),
+        packs_(packs),
+        journal_(journal),
+        threads_(threads),
+        stop_(stop),
+        reader_(to) {
     resumed_.copies.resize(fetches.size());
     for (uint32_t number = 0; number < fetches.size(); ++number) {
+      if (fetches[number].chain) continue;
       const Copy& copy = fetches[number].copy;
       wanted_[{copy.pack, copy.offset, copy.stored_bytes, fetches[number].digest}] = number;
     }
   }
 
   Result<Resumed> run(const Origin& origin) {
-    CAIRN_TRY(const auto journals, find_left_arrivals(to_, origin));
-    for (const LeftArrivals& left : journals) {
+    FoundArrivals found = find_left_arrivals(to_, origin);
+    for (const std::string& why : found.passed_over) note(why);
+    for (const LeftArrivals& left : found.left) {
       std::map<FileId, std::vector<Arrival>> by_pack;
       for (const Arrival& arrival : left.arrivals) by_pack[arrival.pack].push_back(arrival);
       for (auto& [pack, arrivals] : by_pack) CAIRN_CHECK(take_over(pack, arrivals));
@@ -44,6 +56,11 @@ class Resume {
     Arrival arrival;
   };
 
+  void note(const std::string& why) {
+    resumed_.notes.push_back(
+        fmt::format("some of what had arrived earlier is fetched again: {}", why));
+  }
+
   Status take_over(const FileId& left, std::vector<Arrival>& arrivals) {
     CAIRN_TRY(const std::vector<Found> found, find_whole(left, arrivals));
     if (found.empty()) return {};
@@ -59,8 +76,11 @@ class Resume {
     }
     CAIRN_CHECK(journal_.note(noted));
     const auto bytes = adopt_pack(to_, left, file, rows);
-    if (!bytes && bytes.error().code == Code::kNotFound) return {};
-    CAIRN_CHECK(bytes);
+    if (!bytes) {
+      // It is gone where a collector or another transfer has it.
+      if (bytes.error().code != Code::kNotFound) note(bytes.error().message);
+      return {};
+    }
     packs_.count_file(*bytes);
     for (const auto& [number, arrival] : found) {
       Copy& copy = resumed_.copies[number].emplace(fetches_[number].copy);
@@ -74,31 +94,44 @@ class Resume {
   /// In the order in which they lie; none of a pack that is not there.
   Result<std::vector<Found>> find_whole(const FileId& left, std::vector<Arrival>& arrivals) const {
     std::vector<Found> found;
-    std::sort(arrivals.begin(), arrivals.end(),
-              [](const Arrival& a, const Arrival& b) { return a.offset < b.offset; });
     const std::string path = join_path(to_.path(), relative_path(FileKind::kPack, left));
     const auto file = to_.fs().open(path, OpenMode::kRead);
     if (!file) return found;
-    uint64_t end = kPackHeaderBytes;
-    AlignedBuffer room, decoded;
-    for (const Arrival& arrival : arrivals) {
+    const std::vector<Found> wanted = find_wanted(arrivals);
+    std::vector<uint8_t> are_whole(wanted.size());
+    CAIRN_CHECK(parallel_for(wanted.size(), threads_, [&](uint64_t i) -> Status {
       if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the transfer was stopped");
-      const auto wanted = wanted_.find(
-          {arrival.source, arrival.source_offset, arrival.stored_bytes, arrival.digest});
-      if (wanted == wanted_.end() || resumed_.copies[wanted->second]) continue;
-      const bool is_placed =
-          arrival.offset >= end && arrival.offset % copy_alignment(arrival.stored_bytes) == 0;
-      if (!is_placed || !is_whole(**file, arrival, fetches_[wanted->second], room, decoded)) {
-        continue;
-      }
+      are_whole[i] = is_whole(**file, wanted[i].arrival, fetches_[wanted[i].fetch]) ? 1 : 0;
+      return {};
+    }));
+    uint64_t end = kPackHeaderBytes;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const Arrival& arrival = wanted[i].arrival;
+      if (are_whole[i] == 0 || arrival.offset < end) continue;
       end = arrival.offset + arrival.stored_bytes;
-      found.push_back({wanted->second, arrival});
+      found.push_back(wanted[i]);
     }
     return found;
   }
 
-  bool is_whole(File& file, const Arrival& arrival, const Fetch& fetch, AlignedBuffer& room,
-                AlignedBuffer& decoded) const {
+  /// Those that may be whole, each once, in the order in which they lie.
+  std::vector<Found> find_wanted(std::vector<Arrival>& arrivals) const {
+    std::sort(arrivals.begin(), arrivals.end(),
+              [](const Arrival& a, const Arrival& b) { return a.offset < b.offset; });
+    std::vector<Found> wanted;
+    std::set<uint32_t> taken;
+    for (const Arrival& arrival : arrivals) {
+      const auto known = wanted_.find(
+          {arrival.source, arrival.source_offset, arrival.stored_bytes, arrival.digest});
+      const bool is_placed = arrival.offset % copy_alignment(arrival.stored_bytes) == 0;
+      if (known == wanted_.end() || !is_placed || resumed_.copies[known->second]) continue;
+      if (taken.insert(known->second).second) wanted.push_back({known->second, arrival});
+    }
+    return wanted;
+  }
+
+  bool is_whole(File& file, const Arrival& arrival, const Fetch& fetch) const {
+    thread_local AlignedBuffer room, decoded;
     if (room.size() < arrival.stored_bytes) room = AlignedBuffer(arrival.stored_bytes);
     const MutableBytes stored = room.span().first(arrival.stored_bytes);
     const auto count = file.read_at(arrival.offset, stored);
@@ -111,6 +144,7 @@ class Resume {
   const std::vector<Fetch>& fetches_;
   PackWriter& packs_;
   ArrivalJournal& journal_;
+  const unsigned threads_;
   const std::atomic<bool>* const stop_;
   PackReader reader_;
   std::map<Wanted, uint32_t> wanted_;  // numbers of fetches
@@ -121,8 +155,9 @@ class Resume {
 
 Result<Resumed> resume_arrivals(const Store& to, const Origin& origin,
                                 const std::vector<Fetch>& fetches, PackWriter& packs,
-                                ArrivalJournal& journal, const std::atomic<bool>* stop) {
-  return Resume(to, fetches, packs, journal, stop).run(origin);
+                                ArrivalJournal& journal, unsigned threads,
+                                const std::atomic<bool>* stop) {
+  return Resume(to, fetches, packs, journal, threads, stop).run(origin);
 }
 
 }  // namespace cairn

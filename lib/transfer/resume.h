@@ -13,15 +13,17 @@ namespace cairn {
 struct Resumed {
   /// Per fetch, where it lies now; bases as in Fetched.
   std::vector<std::optional<Copy>> copies;
-  uint64_t bytes = 0;  ///< stored, of those
+  uint64_t bytes = 0;                   ///< stored, of those
+  std::vector<std::string> notes = {};  ///< what could not be taken over, and why
 };
 
 /// Takes over the packs that are left of `origin`, as far as their copies are wanted and whole:
-/// each is read and checked, as when it arrives. `packs`, `journal`: of the new session; the
-/// journal is told first. What cannot be taken over is fetched again: errors are those of files of
-/// the new session, and kCancelled.
+/// each is read and checked, as when it arrives, by `threads` at once. `packs`, `journal`: of the
+/// new session; the journal is told first. What cannot be taken over is fetched again: errors are
+/// those of the journal, and kCancelled. Memory: for each thread a copy, as it is and decoded.
 Result<Resumed> resume_arrivals(const Store& to, const Origin& origin,
                                 const std::vector<Fetch>& fetches, PackWriter& packs,
-                                ArrivalJournal& journal, const std::atomic<bool>* stop);
+                                ArrivalJournal& journal, unsigned threads,
+                                const std::atomic<bool>* stop);
 
 }  // namespace cairn

@@ -18,13 +18,17 @@ namespace cairn {
 /// come from elsewhere. Threads: one.
 class StandingCopies {
  public:
-  /// `base`: may be null. REQUIRES: all outlive this.
-  static Result<StandingCopies> of(BaseTag* base, PackTables& tables);
+  /// `base`: may be null; then `tables` may be, where nothing is added. `only_alone`: copies that
+  /// are made from others do not count. REQUIRES: all outlive this.
+  StandingCopies(BaseTag* base, PackTables* tables, bool only_alone = false)
+      : base_(base), tables_(tables), only_alone_(only_alone) {}
+
+  bool only_alone() const { return only_alone_; }
 
   /// Where the base has the page; nullptr when it does not.
   const PagePlace* page_place(const Digest& page) const;
   /// REQUIRES: page_place(page) is not null. Errors: those of reading it.
-  Result<std::shared_ptr<const LoadedPage>> page(const Digest& page) const;
+  Result<std::shared_ptr<const LoadedPage>> page(const Digest& page);
 
   /// The base's copy in that place, where the base needs it.
   Result<std::optional<Copy>> of_place(const Digest& page, uint32_t slot);
@@ -32,26 +36,33 @@ class StandingCopies {
   Result<std::optional<Copy>> of_digest(const Digest& digest);
 
   /// Copies found by a look-up, in the order of `digests`; those that stand alone and are there.
-  void add_found(const std::vector<Digest>& digests, const std::vector<std::optional<Copy>>& found);
+  /// Errors: those of a place that is not reached.
+  Status add_found(const std::vector<Digest>& digests,
+                   const std::vector<std::optional<Copy>>& found);
   /// The packs of those that were asked for.
   const std::set<FileId>& reused_packs() const { return reused_packs_; }
-  /// Whether a copy of the base that was asked for is not where the base says: then none of its
-  /// copies may be used.
-  bool is_broken() const { return is_broken_; }
+  /// What was wrong with the base when it was asked for: metadata that cannot be read, or a copy
+  /// that is not where the base says. Then none of its copies may be used. nullopt: nothing.
+  const std::optional<Error>& fault() const { return fault_; }
 
  private:
-  StandingCopies(BaseTag* base, PackTables& tables) : base_(base), tables_(&tables) {}
+  template <class T>
+  Result<T> noted(Result<T> asked);
+  Status find_needed();
   Status read_digests();
-  bool holds(const Copy& copy, const Digest& digest);
+  Result<std::optional<Copy>> copy_at(const Digest& page, uint32_t slot);
+  Result<std::optional<Copy>> copy_of(const Digest& digest);
+  Result<bool> holds(const Copy& copy, const Digest& digest);
 
   BaseTag* base_;
   PackTables* tables_;
+  bool only_alone_;
   std::optional<NeededBases> needed_;
   bool has_read_digests_ = false;
   std::unordered_map<Digest, CopyRef> refs_;  // of the base; those that stand alone rather
   std::unordered_map<Digest, Copy> found_;
   std::set<FileId> reused_packs_;
-  bool is_broken_ = false;
+  std::optional<Error> fault_;
 };
 
 }  // namespace cairn

@@ -10,19 +10,21 @@
 #include <tuple>
 
 #include "base/pipeline.h"
+#include "store/pack_reader.h"
 
 namespace cairn {
 namespace {
 
 class Planner {
  public:
-  Planner(Checkpoint& from, StandingCopies& standing, const std::atomic<bool>* stop)
-      : from_(from), standing_(standing), stop_(stop) {}
+  Planner(Checkpoint& from, const Cargo& cargo, StandingCopies& standing,
+          const std::atomic<bool>* stop)
+      : from_(from), cargo_(cargo), standing_(standing), stop_(stop) {}
 
   Result<TransferPlan> run(unsigned threads) {
-    CAIRN_CHECK(read_pages(threads));
-    const auto& own = from_.table().pages;
-    for (size_t number = 0; number < own.size(); ++number) CAIRN_CHECK(want_page(number));
+    // Of a part few of the other pages are needed: those are read when they are.
+    if (!cargo_.manifest) CAIRN_CHECK(read_pages(threads));
+    for (const CargoPage& page : cargo_.pages) CAIRN_CHECK(want_page(page));
     while (!wanted_.empty()) {
       const BaseRef wanted = wanted_.back();
       wanted_.pop_back();
@@ -53,13 +55,10 @@ class Planner {
     });
   }
 
-  Status want_page(size_t number) {
-    const Digest& page = from_.table().pages[number].page.digest;
-    CAIRN_TRY(const ChosenPage* chosen, page_of(page));
-    const auto& runs = from_.plan().pages[number];
-    const bool is_of_tensors = !runs.empty() && from_.is_tensor(runs.front().item);
+  Status want_page(const CargoPage& page) {
+    CAIRN_TRY(const ChosenPage* chosen, page_of(page.digest));
     for (uint32_t slot = 0; slot < chosen->slots.size(); ++slot) {
-      CAIRN_CHECK(choose(page, slot, is_of_tensors));
+      CAIRN_CHECK(choose(page.digest, slot, page.is_of_tensors));
     }
     return {};
   }
@@ -73,19 +72,27 @@ class Planner {
       CAIRN_TRY(chosen.loaded, standing_.page(page));
       chosen.place = *place;
       chosen.is_standing = true;
+    } else if (const CargoPage* made = cargo_.made(page)) {
+      chosen.loaded = made->made;
+      chosen.place = made->place;
     } else {
       const auto number = from_.page_numbers().of(page);
-      const auto source = source_pages_.find(page);
-      if (!number || source == source_pages_.end()) {
+      if (!number) {
         return fail(Code::kCorrupt, fmt::format("a copy of tag '{}' is made from a page that it "
                                                 "does not have",
                                                 from_.tag().name));
       }
-      chosen.loaded = source->second;
+      CAIRN_TRY(chosen.loaded, source_page(page, *number));
       chosen.place = from_.table().place(*number);
     }
     chosen.slots.resize(chosen.loaded->locator.copies.size());
     return &(plan_.pages[page] = std::move(chosen));
+  }
+
+  /// The page as the source, or what is made of it, has it.
+  Result<std::shared_ptr<const LoadedPage>> source_page(const Digest& page, uint32_t number) {
+    const auto known = source_pages_.find(page);
+    return known != source_pages_.end() ? known->second : from_.page(number);
   }
 
   Status choose(const Digest& page, uint32_t slot, bool is_of_tensor) {
@@ -114,17 +121,38 @@ class Planner {
     return {};
   }
 
-  /// The number of what is fetched for a slot.
-  Result<uint32_t> fetch(const Digest& page, uint32_t slot, const Digest& digest) {
-    if (const auto alone = alone_.find(digest); alone != alone_.end()) return alone->second;
-    // A page that stands may lack this copy: the source has it all the same.
+  /// Asked before anybody makes room for what a locator says. No copy is larger than its chunk.
+  Status check_bounds(const Copy& copy) const {
+    const uint64_t most = chunk_bytes_max(from_.store().config());
+    if (copy.stored_bytes <= most && copy.decoded_bytes <= most) return {};
+    return tl::unexpected(about_copy(
+        copy,
+        {Code::kCorrupt,
+         fmt::format("a locator of tag '{}' says {} bytes of {}, and no chunk has more than {}",
+                     from_.tag().name, copy.stored_bytes, copy.decoded_bytes, most),
+         ""}));
+  }
+
+  Result<Copy> source_copy(const Digest& page, uint32_t slot) {
+    if (const CargoPage* made = cargo_.made(page)) return made->made->locator.copies[slot];
     const auto number = from_.page_numbers().of(page);
     if (!number) {
       return fail(Code::kCorrupt, "a copy that the destination's tag is made from is gone");
     }
     CAIRN_TRY(const auto loaded, from_.page(*number));
     CAIRN_CHECK(check_slot({*number, slot}, loaded->locator));
-    const Copy& copy = loaded->locator.copies[slot];
+    return loaded->locator.copies[slot];
+  }
+
+  /// The number of what is fetched for a slot.
+  Result<uint32_t> fetch(const Digest& page, uint32_t slot, const Digest& digest) {
+    if (const auto alone = alone_.find(digest); alone != alone_.end()) return alone->second;
+    // A page that stands may lack this copy: the source has it all the same.
+    CAIRN_TRY(const Copy copy, source_copy(page, slot));
+    CAIRN_CHECK(check_bounds(copy));
+    if (standing_.only_alone() && !copy.bases.empty()) {
+      return plan_alone(page, slot, digest, copy);
+    }
     const Place place{copy.pack, copy.offset, copy.stored_bytes, digest};
     if (const auto known = places_.find(place); known != places_.end()) return known->second;
     Fetch wanted{copy, digest, {}, false};
@@ -144,6 +172,21 @@ class Planner {
     return fresh;
   }
 
+  Result<uint32_t> plan_alone(const Digest& page, uint32_t slot, const Digest& digest,
+                              const Copy& copy) {
+    Fetch wanted{copy, digest, {}, false};
+    if (const CargoPage* made = cargo_.made(page)) {
+      wanted.chain = made->refs[slot];
+    } else {
+      CAIRN_TRY(wanted.chain, from_.page_numbers().resolve({page, slot}));
+    }
+    const auto fresh = static_cast<uint32_t>(plan_.fetches.size());
+    plan_.fetch_bytes += copy.decoded_bytes;
+    alone_[digest] = fresh;
+    plan_.fetches.push_back(std::move(wanted));
+    return fresh;
+  }
+
   void count_new(Fetch& fetch) {
     if (fetch.is_of_tensor) return;
     fetch.is_of_tensor = true;
@@ -154,11 +197,9 @@ class Planner {
 
   /// Chunks that lie in their page are new where the page is.
   void count_inline() {
-    const auto& own = from_.table().pages;
-    for (size_t number = 0; number < own.size(); ++number) {
-      const auto& runs = from_.plan().pages[number];
-      const ChosenPage& page = plan_.pages.at(own[number].page.digest);
-      if (page.is_standing || runs.empty() || !from_.is_tensor(runs.front().item)) continue;
+    for (const CargoPage& own : cargo_.pages) {
+      const ChosenPage& page = plan_.pages.at(own.digest);
+      if (page.is_standing || !own.is_of_tensors) continue;
       for (const ChunkEntry& entry : page.loaded->page.entries) {
         const auto* const bytes = std::get_if<Bytes>(&entry);
         if (bytes == nullptr) continue;
@@ -171,6 +212,7 @@ class Planner {
   using Place = std::tuple<FileId, uint64_t, uint32_t, Digest>;
 
   Checkpoint& from_;
+  const Cargo& cargo_;
   StandingCopies& standing_;
   const std::atomic<bool>* const stop_;
   std::map<Digest, std::shared_ptr<const LoadedPage>> source_pages_;
@@ -183,9 +225,9 @@ class Planner {
 
 }  // namespace
 
-Result<TransferPlan> plan_transfer(Checkpoint& from, StandingCopies& standing, unsigned threads,
-                                   const std::atomic<bool>* stop) {
-  return Planner(from, standing, stop).run(threads);
+Result<TransferPlan> plan_transfer(Checkpoint& from, const Cargo& cargo, StandingCopies& standing,
+                                   unsigned threads, const std::atomic<bool>* stop) {
+  return Planner(from, cargo, standing, stop).run(threads);
 }
 
 }  // namespace cairn

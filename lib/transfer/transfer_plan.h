@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include "lib/transfer/cargo.h"
 #include "lib/transfer/standing_copies.h"
 
 namespace cairn {
@@ -16,6 +17,9 @@ struct Fetch {
   Digest digest;
   std::vector<Digest> bases;  ///< what these decode to
   bool is_of_tensor = false;  ///< and not only of attachments or of bases
+  /// Which one it is in the source, if it is to be decoded there and to come by itself: then it has
+  /// no bases.
+  std::optional<CopyRef> chain = {};
 };
 
 /// What stands for a slot of a page in the new tag.
@@ -34,14 +38,15 @@ struct ChosenPage {
 struct TransferPlan {
   std::map<Digest, ChosenPage> pages;  ///< of the manifest and of bases
   std::vector<Fetch> fetches;
-  uint64_t fetch_bytes = 0;  ///< stored
+  uint64_t fetch_bytes = 0;  ///< stored; of those that come by themselves: decoded
   uint64_t new_bytes = 0;    ///< decoded, of tensors' chunks that the destination lacks, each once
   uint64_t new_chunks = 0;
 };
 
-/// `from`: the tag. Reads its pages that `standing` lacks, several at a time. Errors: those of
-/// reading; kCorrupt for a base that does not exist; kCancelled.
-Result<TransferPlan> plan_transfer(Checkpoint& from, StandingCopies& standing, unsigned threads,
-                                   const std::atomic<bool>* stop);
+/// `cargo`: of the tag `from`. Reads its pages that `standing` lacks, several at a time. Errors:
+/// those of reading; kCorrupt for a base that does not exist, or a copy that is larger than any
+/// chunk; kCancelled.
+Result<TransferPlan> plan_transfer(Checkpoint& from, const Cargo& cargo, StandingCopies& standing,
+                                   unsigned threads, const std::atomic<bool>* stop);
 
 }  // namespace cairn

@@ -1,9 +1,9 @@
 """CUDA tensors: which of them the library reads and fills where they lie, and what calls with them
 need: memory to work with, the caller's streams, and a look at whether somebody writes meanwhile.
 
-All that is PyTorch's or a driver's is in four functions (`cuda_index`, `new_memory`, `streams_of`,
-`is_capturing`), which the tests replace: a library whose devices are simulated takes the host's
-memory for a device's.
+All that is PyTorch's or a driver's is in five functions (`cuda_index`, `new_memory`, `streams_of`,
+`is_capturing`, `are_in_use`), which the tests replace: a library whose devices are simulated takes
+the host's memory for a device's.
 """
 
 import ctypes
@@ -61,9 +61,13 @@ def streams_of(devices, later=False):
 
 def is_capturing():
     """Whether a CUDA graph is being captured on the current stream."""
+    return are_in_use() and sys.modules["torch"].cuda.is_current_stream_capturing()
+
+
+def are_in_use():
+    """Whether this process may have tensors on CUDA devices. Asks no driver."""
     torch = sys.modules.get("torch")
-    return (torch is not None and torch.cuda.is_initialized()
-            and torch.cuda.is_current_stream_capturing())
+    return torch is not None and torch.cuda.is_initialized()
 
 
 def device_of(tensor):

@@ -262,5 +262,5 @@ def call_stoppable(watch, name, *arguments, keep=()):
                 ended.wait()
         raise
     if failed:
-        raise failed[0]
+        raise failed.pop()  # whose traceback has hold of this frame
     return None

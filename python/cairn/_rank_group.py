@@ -22,29 +22,42 @@ class RankGroup:
     """
 
     def __init__(self, rank, size, timeout, talk, device=None):
-        self.failed = None  # what the first of them raised
-        self._talk = talk
-        # The library keeps these functions no longer than the call, ctypes as long as this.
-        self._functions = (_library.ALL_GATHER(self._all_gather),
-                           _library.BROADCAST(self._broadcast))
+        # ctypes keeps these functions as long as this does, and they nothing of it: so all of it goes
+        # with the call, and needs no collector.
+        self._calls = _Calls(size, talk)
         self.struct = _library.Group(ctypes.sizeof(_library.Group), rank, size, timeout, None,
-                                     *self._functions)
+                                     _library.ALL_GATHER(self._calls.all_gather),
+                                     _library.BROADCAST(self._calls.broadcast))
         if device is not None:
             self.struct.nccl_stream.device, self.struct.makes_nccl = device, 1
-            self.struct.look = _library.LOOK(self._look)
+            self.struct.look = _library.LOOK(self._calls.look)
+
+    def take_failed(self):
+        """What the first of its functions has raised, once: the traceback of what was raised has
+        hold of this. None without any."""
+        failed, self._calls.failed = self._calls.failed, None
+        return failed
 
     def pointer(self):
         """For a request."""
         return ctypes.pointer(self.struct)
 
-    def _all_gather(self, _, own, bytes_, everyones, wait):
-        return self._answer(wait, lambda: self._talk.all_gather(
-            _view(own, bytes_), _view(everyones, bytes_ * self.struct.size)))
 
-    def _broadcast(self, _, data, bytes_, root, wait):
+class _Calls:
+    """What the library calls."""
+
+    def __init__(self, size, talk):
+        self.failed = None
+        self._size, self._talk = size, talk
+
+    def all_gather(self, _, own, bytes_, everyones, wait):
+        return self._answer(wait, lambda: self._talk.all_gather(
+            _view(own, bytes_), _view(everyones, bytes_ * self._size)))
+
+    def broadcast(self, _, data, bytes_, root, wait):
         return self._answer(wait, lambda: self._talk.broadcast(_view(data, bytes_), root))
 
-    def _look(self, _, wait):
+    def look(self, _, wait):
         return self._answer(wait, self._talk.look)
 
     def _answer(self, wait, call):
@@ -60,7 +73,7 @@ class RankGroup:
         ctypes.memmove(wait.message, text + b"\0", len(text) + 1)
         if not isinstance(error, UnreachableError):
             return _FAILED
-        missing = (ctypes.c_uint8 * self.struct.size).from_address(wait.missing)
+        missing = (ctypes.c_uint8 * self._size).from_address(wait.missing)
         for rank in self._talk.missing:
             missing[rank] = 1
         return _TIMED_OUT

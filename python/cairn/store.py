@@ -60,22 +60,25 @@ def _check_choices(into, map_location, rename):
         raise UsageError("rename is {regular expression: replacement}")
 
 
-def _place_of(path):
-    """A folder from the root on, wherever the process goes; a URL as it is."""
-    text = os.fsdecode(path)
+def place_of(store):
+    """Of a Store, or what it is made from: a folder from the root on, wherever the process goes; a
+    URL as it is."""
+    if isinstance(store, Store):
+        return store.path
+    text = os.fsdecode(store)
     if re.match("(https?|s3)://", text):
         return text.rstrip("/")
     return os.path.abspath(text.removeprefix("file://"))
 
 
 class Store:
-    """A store: its folder, or the URL of one to load from (https://, s3://; docs/REMOTES.md). Tags
-    are given by name, or as Tag.
+    """A store: its folder, or the URL of one (docs/REMOTES.md): s3://bucket/prefix, or https:// to
+    load from. Tags are given by name, or as Tag.
 
-    show(), diff(), forget(), gc() and check() take the flags of their commands, with '_' for '-':
+    show(), diff(), forget(), gc(), check(), push() and pull() take the flags of their commands, with '_' for '-':
     keep_last=5 is --keep-last 5, read_data=True is --read-data. docs/cli has a page for each.
 
-    path: the folder; as an attribute, absolute.
+    path: the folder or URL; as an attribute, absolute.
     create: makes an empty store when there is none.
     Threads: any, also calls at the same time. After a fork a child opens one of its own. Pickles.
     Errors: NoStoreError, NewerFormatError, UsageError; with create ExistsError for a folder that
@@ -83,7 +86,7 @@ class Store:
     """
 
     def __init__(self, path, *, create=False):
-        self.path = _place_of(os.fspath(path))
+        self.path = place_of(path)
         self._handle = ctypes.c_void_p()
         try:
             self._open()
@@ -210,6 +213,19 @@ class Store:
 
             return _loads.load(self, tag, group, timeout, fill)
         return fill(Checkpoint(self, name_of(tag)))
+
+    def push(self, place, *tags, **flags):
+        """Brings tags of this store to another: only what that lacks. place: a Store, or a folder, or
+        s3://bucket/prefix; where there is no store one is made. Takes the flags of `cairn push`.
+        Returns its JSON, of one tag or, of several, {"tags": [...]}.
+        Errors: NotFoundError, ExistsError, NoSpaceError; UnreachableError and AuthError of a remote."""
+        return _program.run(self.path, "push", place_of(place), *map(name_of, tags), flags=flags)
+
+    def pull(self, place, *tags, **flags):
+        """Brings tags of another store here: only what is missing. place: as for push(), or
+        https://host/path. Takes the flags of `cairn pull`; returns and raises what push() does, and
+        CorruptError. One that was killed goes on from what had arrived."""
+        return _program.run(self.path, "pull", place_of(place), *map(name_of, tags), flags=flags)
 
     def user_content(self, tag):
         """What the tag was saved with as user_content; None without any.

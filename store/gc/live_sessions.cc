@@ -97,11 +97,15 @@ Result<std::vector<FoundLease>> list_leases(const Store& store, int64_t now_ns) 
   return found;
 }
 
+Result<FoundLease> find_lease(const Store& store, const SessionId& session, int64_t now_ns) {
+  return look_at(store.fs(), lease_path(store.path(), session), session, now_ns);
+}
+
 bool may_live(const Store& store, const SessionId& session, int64_t now_ns) {
   const std::string path = lease_path(store.path(), session);
   const auto is_marked = store.fs().is_marked_alive(path);
   if (is_marked && *is_marked) return true;
-  const auto lease = look_at(store.fs(), path, session, now_ns);
+  const auto lease = find_lease(store, session, now_ns);
   return lease && lease->life == Life::kAlive;
 }
 

@@ -31,6 +31,10 @@ Result<int64_t> file_system_now(const Store& store);
 /// it counts on is unknown.
 Result<std::vector<FoundLease>> list_leases(const Store& store, int64_t now_ns);
 
+/// The lease of one session. Errors: kNotFound when it has none; as list_leases, of this lease
+/// alone.
+Result<FoundLease> find_lease(const Store& store, const SessionId& session, int64_t now_ns);
+
 /// Whether a session has a lease, and a process that may hold it. Of one that cannot be read only
 /// this host's processes do.
 bool may_live(const Store& store, const SessionId& session, int64_t now_ns);

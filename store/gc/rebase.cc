@@ -8,28 +8,15 @@
 #include <map>
 #include <mutex>
 
-#include "base/encodings/encode.h"
 #include "base/pipeline.h"
 #include "store/chain_reader.h"
+#include "store/encode_alone.h"
 #include "store/gc/tag_swap.h"
 #include "store/pack_writer.h"
-#include "store/seal.h"
 #include "store/session.h"
 
 namespace cairn {
 namespace {
-
-/// The chunk by itself: planes where that saves a sixteenth, else as it is.
-Encoded encode_alone(const Copy& old, ByteSpan decoded) {
-  const ByteSpan parameters = codec_parameters(old);
-  // Forged copies may have bases and nothing to say of items.
-  const auto form = parameters.empty() ? std::nullopt : decode_item_form(parameters.front());
-  if (form && decoded.size() % form->bytes == 0) {
-    Encoded planes = encode_planes(decoded, *form, Effort::kBalanced);
-    if (planes.stored.size() <= decoded.size() - decoded.size() / 16) return planes;
-  }
-  return {Encoding::kRaw, {}, Bytes(decoded.begin(), decoded.end())};
-}
 
 class Rebase {
  public:
@@ -115,25 +102,18 @@ class Rebase {
       return fail(Code::kCancelled, "the rebase was stopped; all tags are as they were");
     }
     Checkpoint& checkpoint = *checkpoints_.at(chain.tag.name);
-    const auto store_alone = [&](size_t number, ByteSpan decoded) -> Status {
+    const auto rewrite = [&](size_t number, ByteSpan decoded) -> Status {
       const CopyRef& ref = chain.copies[number];
       CAIRN_TRY(const auto page, checkpoint.page(ref.page));
       const Copy& old = page->locator.copies[ref.slot];
-      const Encoded encoded = encode_alone(old, decoded);
-      NewCopy copy{page->digest_of(ref.slot), encoded.encoding, old.decoded_bytes, encoded.stored};
-      if (is_sealed(copy.encoding)) {
-        copy.parameters = seal_parameters(encoded.parameters, encoded.stored);
-      }
-      CAIRN_TRY(Copy stored, packs.append(copy));
-      AlignedBuffer room;
-      CAIRN_CHECK(reader_.decode_checked(stored, copy.digest, encoded.stored, room));
+      CAIRN_TRY(Copy stored, store_alone(old, page->digest_of(ref.slot), decoded, packs, reader_));
       const PagePlace& place = checkpoint.table().place(ref.page);
       Rewritten& rewritten = copies[place.locator.digest];
       rewritten.page = page;
       rewritten.copies[ref.slot] = std::move(stored);
       return {};
     };
-    return ChainReader(checkpoint, reader_).read(chain.copies, store_alone);
+    return ChainReader(checkpoint, reader_).read(chain.copies, rewrite);
   }
 
   Status replace_locators(TagMover& mover, MetaWriter& metas) {

@@ -106,6 +106,8 @@ ReadHabits RemoteFs::read_habits() const {
   habits.bytes_max = 8 * kMiB;
   habits.waiting = reads_;
   habits.is_remote = true;
+  // Each further read would bring the file anew from its begin.
+  if (!backend_->abilities().ranges) habits.gap_bytes_max = kGiB;
   return habits;
 }
 

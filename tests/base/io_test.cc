@@ -54,6 +54,25 @@ TEST(AppendWriter, PadsWithZeros) {
   EXPECT_EQ(*read_file(posix_fs(), folder / "f", kMiB), expected);
 }
 
+TEST(AppendWriter, WritesThroughWhatItIsGiven) {
+  const TempFolder folder;
+  const Bytes data = noise(5 * kMiB);
+  auto writer = *AppendWriter::create(posix_fs(), folder / "f", nullptr, WriteMode::kThrough);
+  Bytes expected;
+  for (size_t at = 0, part = 1; at < data.size(); at += part, part = part * 3 + 1) {
+    part = std::min(part, data.size() - at);
+    ASSERT_TRUE(writer->append(ByteSpan(data).subspan(at, part)));
+    expected.insert(expected.end(), data.begin() + static_cast<ptrdiff_t>(at),
+                    data.begin() + static_cast<ptrdiff_t>(at + part));
+    ASSERT_TRUE(writer->pad_to(8));
+    expected.resize(round_up(expected.size(), 8));
+    // Before anything is finished.
+    EXPECT_EQ(*read_file(posix_fs(), folder / "f", kGiB), expected);
+  }
+  ASSERT_TRUE(writer->finish());
+  EXPECT_EQ(*read_file(posix_fs(), folder / "f", kGiB), expected);
+}
+
 TEST(AppendWriter, CountsWhatWaitsForTheDisk) {
   const TempFolder folder;
   FaultFs slow(posix_fs());

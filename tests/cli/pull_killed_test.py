@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """A pull that is killed again and again goes on from what had arrived. usage: pull_killed_test.py
-CAIRN"""
+CAIRN. Longer: CAIRN_KILLED_MIB=4096 CAIRN_KILLS=20 CAIRN_KILLED_CONNECTIONS=32, in the folder
+CAIRN_KILLED_FOLDER, which takes four times as much."""
+import os
 import random
 import subprocess
 import sys
@@ -10,55 +12,78 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from file_servers import FileServer
-from program import Program, memory_folder, noise, read_safetensors, write_safetensors
+from program import Program, memory_folder, read_safetensors, write_safetensors
 
 PROGRAM = ""
-KILLS = 12
+MIB = int(os.environ.get("CAIRN_KILLED_MIB", "128"))
+KILLS = int(os.environ.get("CAIRN_KILLS", "12"))
+CONNECTIONS = int(os.environ.get("CAIRN_KILLED_CONNECTIONS", "4"))
+FOLDER = os.environ.get("CAIRN_KILLED_FOLDER", memory_folder())
+CHUNK_BYTES = 1 << 20
+IN_ONE_FILE = 16
 
 
 class Killed(unittest.TestCase):
-    def test_a_pull_that_is_killed(self):
-        temporary = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-killed-")
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(dir=FOLDER, prefix="cairn-killed-")
         self.addCleanup(temporary.cleanup)
-        folder = Path(temporary.name)
-        source = Program(PROGRAM, folder / "source")
-        source.run("init", source.store, "--chunk-elements", str(1 << 18))
-        tensors = {f"w{i}": noise(1 << 20, i) * 16 for i in range(8)}
-        # Chunks that are not equal: each tensor turned by its own number of bytes, block by block.
-        for number, (name, content) in enumerate(tensors.items()):
-            tensors[name] = b"".join(content[k * 77 + number:][: 1 << 20] for k in range(16))
-        source.run("import", "run/1", write_safetensors(folder / "in.safetensors", tensors))
-        server = FileServer(source.store, ranges=True)
-        self.addCleanup(server.stop)
-        there = Program(PROGRAM, folder / "there")
-        payload = source.json("show", "run/1")["tensors"]
-        stored = sum(tensor["stored_bytes"] for tensor in payload)
-        rng = random.Random(1)
-        killed = 0
-        for _ in range(KILLS):
-            pull = there.start("pull", server.url, "run/1", "--connections", "4")
+        self.folder = Path(temporary.name)
+        self.source = Program(PROGRAM, self.folder / "source")
+        self.source.run("init", self.source.store, "--chunk-elements", CHUNK_BYTES)
+        self.inputs = []
+        for number in range(MIB // IN_ONE_FILE):
+            content = random.Random(number).randbytes(IN_ONE_FILE << 20)
+            self.inputs.append(write_safetensors(self.folder / f"in-{number:03}.safetensors",
+                                                 {f"w{number:03}": content}))
+        self.source.run("import", "run/1", *self.inputs)
+        shown = self.source.json("show", "run/1")["tensors"]
+        self.stored = sum(tensor["stored_bytes"] for tensor in shown)
+        self.server = FileServer(self.source.store, ranges=True)
+        self.addCleanup(self.server.stop)
+        self.there = Program(PROGRAM, self.folder / "there")
+
+    def pull_until(self, sent_bytes):
+        """Kills it once the server has sent so much more. Whether it was killed."""
+        goal = self.server.sent_bytes + sent_bytes
+        pull = self.there.start("pull", self.server.url, "run/1", "--connections", CONNECTIONS)
+        while self.server.sent_bytes < goal:
             try:
-                pull.communicate(timeout=rng.uniform(0.02, 0.15))
-                break
+                pull.communicate(timeout=0.002)
+                return False
             except subprocess.TimeoutExpired:
-                pull.kill()
-                pull.communicate()
-                killed += 1
-        if killed == 0:
-            self.skipTest("this machine pulls faster than a test can kill")
-        moved = there.json("pull", server.url, "run/1")
+                pass
+        pull.kill()
+        pull.communicate()
+        return True
+
+    def test_a_pull_that_is_killed(self):
+        rng = random.Random(1)
+        kills = 0
+        for _ in range(KILLS):
+            kills += self.pull_until(rng.uniform(0, 2 * self.stored / (KILLS + 1)))
+        moved = self.there.json("pull", self.server.url, "run/1")
         if not moved["already_there"]:
-            self.assertEqual(moved["moved_bytes"], stored)
-        print(f"{killed} kills: {server.sent_bytes / stored:.2f} times the bytes, "
-              f"{moved['resumed_bytes'] / stored:.2f} of them resumed at last", file=sys.stderr)
-        there.run("check", "--read-data")
-        there.run("gc", "--yes")
-        there.run("check", "--read-data")
-        out = folder / "out.safetensors"
-        there.run("export", "run/1", out)
-        self.assertEqual(read_safetensors(out), read_safetensors(folder / "in.safetensors"))
-        self.assertEqual(list((there.store / "sessions").iterdir()), [])
-        self.assertEqual(there.json("stats")["dead_bytes"], 0)
+            self.assertEqual(moved["moved_bytes"], self.stored)
+        ratio = self.server.sent_bytes / self.stored
+        print(f"{kills} kills of a pull of {MIB} MiB by {CONNECTIONS} connections: {ratio:.3f} times "
+              f"the bytes, {moved['resumed_bytes'] / self.stored:.2f} of them resumed at last",
+              file=sys.stderr)
+        # Of each range under way, all but its last bytes may have come.
+        under_way = CONNECTIONS * (CHUNK_BYTES + (1 << 16))
+        metadata = kills * (1 << 18) + self.stored // 1000
+        self.assertLessEqual(self.server.sent_bytes, self.stored + kills * under_way + metadata)
+        self.expect_whole()
+
+    def expect_whole(self):
+        self.there.run("check", "--read-data")
+        self.there.run("gc", "--yes")
+        self.there.run("check", "--read-data")
+        self.assertEqual(list((self.there.store / "sessions").iterdir()), [])
+        self.assertEqual(self.there.json("stats")["dead_bytes"], 0)
+        for number, path in enumerate(self.inputs):
+            out = self.folder / "out.safetensors"
+            self.there.run("export", "run/1", out, "--force", "--tensors", f"w{number:03}")
+            self.assertEqual(read_safetensors(out)[0], read_safetensors(path)[0])
 
 
 if __name__ == "__main__":

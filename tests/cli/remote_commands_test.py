@@ -78,6 +78,19 @@ class WebServer(Remote):
         for tag in ("run/0", "run/1", "run/2"):
             self.assertEqual(self.held(there, tag), self.held(self.local, tag))
 
+    def test_without_ranges_each_pack_comes_once(self):
+        source = Program(PROGRAM, self.folder / "source")
+        source.run("init", source.store)
+        path = write_safetensors(self.folder / "in.safetensors",
+                                 {"w": random.Random(1).randbytes(48 << 20)})
+        saved = source.json("import", "run/1", path)
+        server = FileServer(source.store)
+        self.addCleanup(server.stop)
+        there = Program(PROGRAM, self.folder / "there")
+        there.run("pull", server.url, "run/1")
+        self.assertLess(server.sent_bytes, 1.1 * saved["stored_bytes"])
+        there.run("check", "--read-data")
+
     def test_a_rate_holds_over_all_connections(self):
         self.save("run/1", {f"w{i}": random.Random(i).randbytes(1 << 20) for i in range(6)})
         self.server.stop()
@@ -204,6 +217,31 @@ class Bucket(Remote):
             self.assertEqual(push.returncode, 0)
         self.assertEqual(sorted(self.remote.run("ls", "-q").stdout.split()),
                          [f"run/{number}" for number in range(4)])
+
+    def test_pushes_that_make_the_store_beside_each_other(self):
+        for number in range(4):
+            self.save(f"run/{number}", {"w": noise(102400, number)})
+        pushes = [self.local.start("push", self.url, f"run/{number}") for number in range(4)]
+        said = b""
+        for push in pushes:
+            said += push.communicate(timeout=120)[1]
+            self.assertEqual(push.returncode, 0, said)
+        self.assertEqual(said.count(b"made an empty store"), 1)
+        self.assertEqual(sorted(self.remote.run("ls", "-q").stdout.split()),
+                         [f"run/{number}" for number in range(4)])
+
+    def test_imports_without_an_index(self):
+        self.remote.run("init", self.url, "--chunk-elements", "1024")
+        path = write_safetensors(self.folder / "in.safetensors", {"w": noise(102400, 1)})
+        self.assertEqual(self.remote.run("import", "run/1", path).stderr, "")
+        self.assertEqual(self.held(self.remote, "run/1")[0], read_safetensors(path)[0])
+
+    def test_a_dry_run_puts_nothing(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        told = self.local.json("push", self.url, "run/1", "--dry-run")
+        self.assertEqual(self.remote.error("ls", expect=10)["code"], "no-store")
+        self.assertEqual(self.local.json("push", self.url, "run/1")["moved_bytes"],
+                         told["moved_bytes"])
 
     def test_no_bucket_and_no_store(self):
         for url in ("s3://nobody/x", self.url):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """push and pull from outside, between folders. usage: transfer_commands_test.py CAIRN"""
 import json
+import os
 import sys
 import tempfile
 import unittest
@@ -86,6 +87,87 @@ class Transfer(unittest.TestCase):
         self.assertEqual(self.here.json("ls")["tags"], [])
         self.assertEqual(self.here.json("pull", self.there.store, "run/1")["moved_bytes"],
                          told["moved_bytes"])
+
+    def test_a_dry_run_makes_no_store(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        before = sorted(self.folder.rglob("*"))
+        told = self.here.json("pull", self.there.store, "run/1", "--dry-run")
+        self.assertEqual(sorted(self.folder.rglob("*")), before)
+        said = self.there.run("push", self.here.store, "run/1", "--dry-run")
+        self.assertEqual((said.stderr, sorted(self.folder.rglob("*"))), ("", before))
+        self.here.store.mkdir()
+        (self.here.store / "mine").write_text("x")
+        self.here.run("pull", self.there.store, "run/1", "--dry-run", expect=10)
+        (self.here.store / "mine").unlink()
+        self.assertEqual(self.here.json("pull", self.there.store, "run/1")["moved_bytes"],
+                         told["moved_bytes"])
+
+    def test_a_dry_run_changes_no_store(self):
+        for seed in (1, 2):
+            self.save(f"run/{seed}", {"w": noise(102400, seed)})
+            if seed == 1:
+                self.here.run("pull", self.there.store, "run/1")
+        held = {path: path.stat().st_mtime_ns for path in self.folder.rglob("*")}
+        self.here.run("pull", self.there.store, "run/2", "--dry-run")
+        self.assertEqual({path: path.stat().st_mtime_ns for path in self.folder.rglob("*")}, held)
+
+    def test_a_push_that_rebases(self):
+        for number, tensors in enumerate(series(3)):
+            self.save(f"run/{number}", tensors)
+        self.there.run("push", self.here.store, "run/0")
+        plain = self.there.json("push", self.here.store, "run/1")
+        moved = self.there.json("push", self.here.store, "run/2", "--rebase")
+        self.assertEqual(plain["alone_chunks"], 0)
+        self.assertGreater(moved["alone_chunks"], 0)
+        self.assertGreater(moved["moved_bytes"], plain["moved_bytes"])
+        self.expect_alike("run/0", "run/1", "run/2")
+        self.here.run("forget", "run/0", "run/1", "--yes")
+        self.here.run("gc", "--yes")
+        self.assertEqual(self.here.json("show", "run/2")["restore_cost"], 1)
+        self.expect_alike("run/2")
+
+    def test_a_part_of_a_tag(self):
+        steps = list(series(3))
+        for number, tensors in enumerate(steps):
+            self.save(f"run/{number}", tensors)
+        part = ("run/2", "--tensors", "dense", "--as", "dense/2")
+        told = self.here.json("pull", self.there.store, *part, "--dry-run")
+        moved = self.here.json("pull", self.there.store, *part)
+        self.assertEqual((moved["tag"], moved["tensors"]), ("dense/2", 1))
+        self.assertEqual(moved["moved_bytes"], told["moved_bytes"])
+        self.assertEqual(self.held(self.here, "dense/2")[0], {"dense": steps[2]["dense"]})
+        self.here.run("check", "--read-data")
+        self.assertTrue(self.here.json("pull", self.there.store, *part)["already_there"])
+        self.there.run("push", self.here.store, "run/2", "--tensors", "own", "--tensors", "r*",
+                       "--as", "rest/2")
+        self.assertEqual(sorted(self.held(self.here, "rest/2")[0]), ["own", "rows"])
+        for words in (("run/2", "--tensors", "dense"), ("run/2", "--as", "x"),
+                      ("run/1", *part), ("--all", *part[1:])):
+            failed = self.here.run("pull", self.there.store, *words, expect=2)
+            self.assertIn("--tensors GLOB --as NEWTAG", failed.stderr)
+        failed = self.here.run("pull", self.there.store, "run/2", "--tensors", "bias*", "--as", "x",
+                               expect=15)
+        self.assertIn("bias*", failed.stderr)
+
+    def test_shares_are_disjoint_and_together_all(self):
+        saved = self.save("run/1", {f"w{number}": os.urandom(20 << 20) for number in range(3)})
+        self.here.run("init", self.here.store, "--chunk-elements", "1024")
+        shares = []
+        for number in (1, 2, 3):
+            fetcher = Program(PROGRAM, self.folder / f"fetcher-{number}")
+            shares.append(fetcher.json("pull", self.there.store, "run/1", "--share", f"{number}/3"))
+            self.assertEqual(fetcher.run("ls", "-q").stdout, "")
+            for path in shares[-1]["left"]:
+                target = self.here.store / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((fetcher.store / path).read_bytes())
+        received = sum(share["received_bytes"] for share in shares)
+        self.assertLess(received, 1.01 * saved["stored_bytes"])
+        moved = self.here.json("pull", self.there.store, "run/1")
+        self.assertEqual((moved["received_bytes"], moved["left"]), (0, []))
+        self.expect_alike("run/1")
+        for wrong in ("0/3", "4/3", "2", "a/b"):
+            self.here.run("pull", self.there.store, "run/1", "--share", wrong, expect=2)
 
     def test_chunks_of_other_runs_are_found(self):
         for tag, seed in (("a/1", 1), ("b/1", 2), ("c/1", 3)):

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import unittest
@@ -55,14 +54,6 @@ for step in range(10):
     assert child.exitcode == 0, child.exitcode
 saver.close()
 """
-
-
-def program(code, *arguments):
-    """A Python process that can import the package."""
-    kept = {key: os.environ[key] for key in ("CAIRN_LIBRARY", "CAIRN_PROGRAM", "PATH")}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env={"PYTHONPATH": str(package.ROOT / "python"), **kept})
 
 
 def resident_bytes():
@@ -284,7 +275,7 @@ class Saves(package.StoreTest):
 
     def test_what_nobody_saw_is_logged_at_the_end(self):
         self.store.save("taken", {"w": torch.ones(3)})
-        process = program(UNSEEN, self.store.path)
+        process = package.program(UNSEEN, self.store.path)
         _, told = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 0)
         self.assertRegex(told, "the save of 'taken' failed, and nobody asked: .*taken")
@@ -293,7 +284,7 @@ class Saves(package.StoreTest):
         chance = random.Random(3)
         for number in range(4):
             store = cairn.Store(self.folder / f"store-{number}", create=True)
-            process, last = program(ENDLESS, store.path), chance.randrange(3, 20)
+            process, last = package.program(ENDLESS, store.path), chance.randrange(3, 20)
             for line in process.stdout:
                 if int(line) == last:
                     break
@@ -333,7 +324,7 @@ class Forks(package.StoreTest):
         self.assertFalse(handle.done())
 
     def test_children_that_end_as_programs_do(self):
-        process = program(FORKING, self.store.path)
+        process = package.program(FORKING, self.store.path)
         _, told = process.communicate(timeout=120)
         self.assertEqual((process.returncode, told), (0, ""))
         for step in range(10):

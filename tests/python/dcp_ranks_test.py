@@ -19,11 +19,11 @@ import torch
 from torch import distributed
 from torch.distributed import checkpoint as dcp
 from torch.distributed.checkpoint import state_dict as dcp_state
-from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
 import cairn
+from cairn._checkpoint import Checkpoint
 from cairn.torch import StorageReader, StorageWriter
 
 logging.disable(logging.WARNING)
@@ -56,16 +56,6 @@ class Sharding:
 def every_sharding(size):
     return [Sharding(n, kind) for n in (1, 2, 4) if n <= size
             for kind in ("replicated", "rows", "columns", "both")]
-
-
-def failures_of(call):
-    """rank -> (class, text) of what the call failed with on all ranks; DCP gathers them."""
-    try:
-        call()
-    except CheckpointException as error:
-        return {rank: (type(each[0]).__name__, str(each[0]))
-                for rank, each in error.failures.items()}
-    return None
 
 
 def save_and_load_every_sharding(rank, size, path):
@@ -122,14 +112,14 @@ def fail_in_many_ways(rank, size, path):
 
     def save(state=state, tag="run/bad", planner=None, **options):
         writer = StorageWriter(path, **options)
-        return failures_of(lambda: dcp.save(state, storage_writer=writer, checkpoint_id=tag,
+        return ranks.failures_of(lambda: dcp.save(state, storage_writer=writer, checkpoint_id=tag,
                                             planner=planner))
 
     told = {"planner": save(planner=Failing()), "tags": save(tag=f"run/bad-{rank}"),
             "shapes": save({"w": torch.zeros(3 + rank, 2)}),
             "dtypes": save({"w": torch.zeros(3, dtype=[torch.half, torch.float][rank])}),
             "hole": save({"w": state["even"]} if rank == 0 else {"v": torch.ones(2)}),
-            "path": failures_of(lambda: dcp.save(
+            "path": ranks.failures_of(lambda: dcp.save(
                 state, storage_writer=StorageWriter(path if rank == 0 else __file__),
                 checkpoint_id="run/bad"))}
     assert save(tag="run/good") is None
@@ -147,7 +137,7 @@ def fill_the_disk(rank, size, path):
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     if rank == 1:
         resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, most))
-    told = failures_of(lambda: dcp.save(state, storage_writer=StorageWriter(path),
+    told = ranks.failures_of(lambda: dcp.save(state, storage_writer=StorageWriter(path),
                                         checkpoint_id="run/1"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     return told
@@ -184,10 +174,8 @@ def save_in_two_groups(rank, size, path):
 
 def count_reads(rank, size, path):
     """Boxes and bytes that this rank reads of a replicated and a half replicated state."""
-    from cairn import _checkpoint
-
     read = []
-    load = _checkpoint.Checkpoint.load
+    load = Checkpoint.load
 
     def counting(self, loads, cast=False):
         read.extend(memory.owner.nbytes for _, memory in loads)
@@ -199,7 +187,7 @@ def count_reads(rank, size, path):
     mesh = DeviceMesh("cpu", [[0, 1], [2, 3]])
     halves = {name: distribute_tensor(torch.zeros(50, 40), mesh, [Replicate(), Shard(0)])
               for name in state}
-    _checkpoint.Checkpoint.load = counting
+    Checkpoint.load = counting
     told = []
     for target, dtype in (({name: torch.zeros(50, 40) for name in state}, torch.float),
                           ({name: torch.zeros(40, 50).t() for name in state}, torch.float),
@@ -214,18 +202,27 @@ def count_reads(rank, size, path):
             assert torch.equal(found, tensor.to(dtype)), name
         told.append(sum(read))
     if rank == 2:
-        _checkpoint.Checkpoint.load = refusing
-    failed = failures_of(lambda: dcp.load(
+        Checkpoint.load = refusing
+    failed = ranks.failures_of(lambda: dcp.load(
+        state, storage_reader=StorageReader(path, group=distributed.group.WORLD),
+        checkpoint_id="a"))
+    if rank == 2:
+        Checkpoint.load = interrupted
+    stopped = ranks.failures_of(lambda: dcp.load(
         state, storage_reader=StorageReader(path, group=distributed.group.WORLD),
         checkpoint_id="a"))
     pair = distributed.new_group([0, 1])
-    other = failures_of(lambda: dcp.load(state, storage_reader=StorageReader(path, group=pair),
+    other = ranks.failures_of(lambda: dcp.load(state, storage_reader=StorageReader(path, group=pair),
                                          checkpoint_id="a"))
-    return told, failed, other
+    return told, failed, stopped, other
 
 
 def refusing(self, loads, cast=False):
     raise cairn.CorruptError("a chunk is damaged")
+
+
+def interrupted(self, loads, cast=False):
+    raise KeyboardInterrupt
 
 
 class Net(torch.nn.Module):
@@ -315,7 +312,7 @@ def save_asynchronously(rank, size, path):
         again = dcp.async_save({"w": tensor}, async_checkpointer_type=kind,
                                storage_writer=StorageWriter(path, overwrite=False),
                                checkpoint_id=f"run{number}/step-1")
-        told.append(failures_of(again.result))
+        told.append(ranks.failures_of(again.result))
     return told
 
 
@@ -446,7 +443,9 @@ class RanksTest(package.StoreTest):
             self.assertLessEqual(max(read), size // 2)
         self.assertEqual(told[0][1][2][0], "CorruptError")
         self.assertIn("rank 2 could not read", told[0][1][0][1])
-        self.assertIn("not the one that loads", str(told[3][2]))
+        self.assertEqual(told[0][2][2][0], "KeyboardInterrupt")
+        self.assertIn("rank 2 could not read its share: it was interrupted", told[0][2][0][1])
+        self.assertIn("not the one that loads", str(told[3][3]))
 
     def test_models_of_every_kind(self):
         self.run_ranks(train_in_every_way, 2)

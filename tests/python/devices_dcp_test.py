@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """torch.distributed.checkpoint's ranks with tensors on devices: what several hold is found by digests
 and stored once, what differs anywhere is told, and what fails on one rank fails on all."""
+import dataclasses
+import inspect
 import os
 import time
 import unittest
@@ -15,17 +17,13 @@ if __name__ == "__main__":
 import torch
 from torch import distributed
 from torch.distributed import checkpoint as dcp
-from torch.distributed.checkpoint.api import CheckpointException
 
 import cairn
 import ranks
 import simulated
+from replicas import STATE_BYTES, Given, a_state, same, tried
 from cairn import _saving
-from cairn.torch import AsyncStager, StorageWriter
-from devices_ranks_test import Given, a_state, same, tried
-
-STATE_BYTES = sum(value.nbytes for value in a_state().values() if isinstance(value, torch.Tensor))
-
+from cairn.torch import (AsyncStager, StorageWriter, _exchange, _life, _ranks, _replicas)
 
 def save(path, tag, state, timeout=60, planner=None, group=None, **options):
     """The texts that this rank was warned of."""
@@ -34,22 +32,9 @@ def save(path, tag, state, timeout=60, planner=None, group=None, **options):
                                   process_group=group))[1]
 
 
-def failures_of(call):
-    """rank -> (class, text) of what the call failed with on all ranks."""
-    try:
-        call()
-    except CheckpointException as error:
-        return {rank: (type(each[0]).__name__, str(each[0]))
-                for rank, each in error.failures.items()}
-    return None
-
-
-def keys_of_job():
-    """Other keys of the job's store are PyTorch's."""
-    distributed.barrier()
-    keys = distributed.distributed_c10d._get_default_store().list_keys()
-    distributed.barrier()
-    return [key for key in keys if "cairn/dcp" in key]
+def has_same(loaded, wanted):
+    """Whatever the order: where ranks have other states, it is DCP's."""
+    return loaded.keys() == wanted.keys() and same({name: loaded[name] for name in wanted}, wanted)
 
 
 def save_replicas(rank, size, path):
@@ -61,7 +46,7 @@ def save_replicas(rank, size, path):
         told["equal"] = save(path, "a/step-3", state)
         told["lowest"] = save(path, "b/step-3", state, planner=one_writes)
         told["names"] = save(path, "c/step-3", state, compare_replicas="none")
-        told["keys"] = keys_of_job()
+        told["keys"] = ranks.keys_of_cairn()
         if rank == 1:
             state["w"][217, 3] += 1
         told["odd"] = save(path, "d/step-3", state)
@@ -71,13 +56,17 @@ def save_replicas(rank, size, path):
 
 
 def cache_plans(rank, size, path):
-    """The last save is of replicas that differ."""
+    """Replicas differ in the fourth save. In the last one rank 1 has a tensor less: the plans of the
+    others are what they were before."""
     simulated.small()
-    state, told = a_state(), []
+    told = []
     with simulated.Devices() as devices, Given() as given:
-        devices.put_all(state)
-        for step in range(4):
-            state["w"].add_(1 if step < 3 or rank != 2 else 2)
+        for step in range(5):
+            state = devices.put_all(a_state(step))
+            if rank == 2 and step == 3:
+                state["w"].add_(1)
+            if rank == 1 and step == 4:
+                del state["half"]
             told.append(save(path, f"run/step-{step}", state,
                              planner=dcp.DefaultSavePlanner(enable_plan_caching=True)))
     return told, given.bytes
@@ -105,26 +94,75 @@ def save_mesh(rank, size, path):
 
 
 def save_in_groups(rank, size, path):
-    """The first two ranks of three, and the last two."""
+    """The first two ranks of three, and the last two, each by connections of its own."""
     simulated.small()
     groups = [distributed.new_group([0, 1]), distributed.new_group([1, 2])]
-    with simulated.Devices() as devices, Given() as given:
+    with simulated.Devices() as devices, Given() as given, \
+            mock.patch.object(_ranks, "_cloned", wraps=_ranks._cloned) as cloned:
         state = devices.put_all(a_state())
         for number, group in enumerate(groups):
             if rank in (number, number + 1):
                 save(path, f"pair-{number}", state, group=group)
-        return given.bytes
+        return given.bytes, cloned.call_count
 
 
-def save_staged(rank, size, path):
-    """What is staged lies in the host's memory, as one rank's state does."""
+def save_what_is_not_on_devices(rank, size, path):
+    """What is staged lies in the host's memory, and one rank has its state there, or no tensor."""
     simulated.small()
-    group = distributed.new_group(backend="gloo")
+    group, told = distributed.new_group(backend="gloo"), {}
     with simulated.Devices() as devices, Given() as given:
         state = devices.put_all(a_state())
         dcp.async_save(state, storage_writer=StorageWriter(path), checkpoint_id="staged",
                        async_stager=AsyncStager(), process_group=group).result()
+        told["staged"] = given.bytes.pop()
         save(path, "mixed", a_state() if rank == 1 else state)
+        told["mixed"] = given.bytes.pop()
+        save(path, "nothing", {"lr": 0.5} if rank == 1 else state)
+        told["nothing"] = given.bytes.pop() if given.bytes else 0
+    silent = mock.patch.object(_exchange.Exchange, "__init__", raising(AssertionError))
+    with silent:  # no process of the job uses devices
+        save(path, "host", a_state())
+    return told
+
+
+def save_alone(rank, size, path):
+    """Ranks that do not talk."""
+    simulated.small()
+    with simulated.Devices() as devices, Given() as given:
+        state = devices.put_all(a_state())
+        dcp.save(state, storage_writer=StorageWriter(path, timeout=60), checkpoint_id="alone",
+                 use_collectives=False)
+        distributed.barrier()
+        return given.bytes
+
+
+class LeavingOut(dcp.DefaultSavePlanner):
+    """One that leaves a tensor out of all plans when it has seen them, or of its own in the end."""
+
+    def __init__(self, at_end):
+        super().__init__()
+        self.at_end = at_end
+
+    def create_global_plan(self, plans):
+        if not self.at_end:
+            plans = [without_half(plan) for plan in plans]
+        return super().create_global_plan(plans)
+
+    def finish_plan(self, plan):
+        return super().finish_plan(without_half(plan) if self.at_end else plan)
+
+
+def without_half(plan):
+    return dataclasses.replace(plan, items=[item for item in plan.items
+                                            if item.index.fqn != "half"])
+
+
+def leave_out(rank, size, path):
+    simulated.small()
+    with simulated.Devices() as devices, Given() as given:
+        state = devices.put_all(a_state())
+        for at_end in (False, True):
+            save(path, f"less-{at_end}", state, planner=LeavingOut(at_end))
         return given.bytes
 
 
@@ -139,59 +177,70 @@ class Failing(dcp.DefaultSavePlanner):
         raise self.error
 
 
+def raising(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
 def fail_on_one(rank, size, path):
-    """Rank 1 fails, before it talks, before it is in the library, and in it; then all goes well."""
+    """A rank fails before it talks, in the midst of it, and in the library; then all goes well."""
     simulated.small()
-    told, state = [], a_state()
+    told, seconds = {}, []
 
-    def broken(*_):
-        raise cairn.NoSpaceError("no space for this part")
-
-    def tried_on_one(tag, planner=None):
-        writer = StorageWriter(path, timeout=60)
-        return failures_of(lambda: dcp.save(state, storage_writer=writer, checkpoint_id=tag,
-                                            planner=planner if rank == 1 else None))
-
-    with simulated.Devices() as devices:
-        devices.put_all(state)
+    def attempt(case, tag="torn", planner=None):
         begin = time.monotonic()
-        told.append(tried_on_one(f"torn/{rank % 2}"))
-        told.append(tried_on_one("torn/2", Failing(ValueError("no data here"))))
-        told.append(tried_on_one("torn/3", Failing(KeyboardInterrupt())))
-        with mock.patch.object(_saving, "Part", broken if rank == 1 else _saving.Part):
-            told.append(tried_on_one("torn/4"))
-        seconds = time.monotonic() - begin
-        save(path, "well", state)
-        return told, seconds
+        writer = StorageWriter(path, timeout=60)
+        told[case] = ranks.failures_of(lambda: dcp.save(state, storage_writer=writer, checkpoint_id=tag,
+                                                  planner=planner))
+        seconds.append(time.monotonic() - begin)
 
-
-def die_on_one(rank, size, folder, path, who):
-    """Rank `who` is gone between the agreement and its digests."""
-    simulated.small()
-
-    class Telling(StorageWriter):
-        def write_data(self, plan, planner):
-            begin = time.monotonic()
-            try:
-                return super().write_data(plan, planner)
-            except cairn.Error as error:
-                with open(os.path.join(folder, f"told-{rank}"), "w") as file:
-                    file.write(f"{time.monotonic() - begin:.1f} {error}")
-                store = distributed.distributed_c10d._get_default_store()
-                store.set(f"told-{rank}", "")
-                if rank == 0:  # which holds the store
-                    store.wait([f"told-{3 - who}"])
-                raise
+    def break_on(who, case, where, name, error):
+        broken = raising(error) if rank == who else getattr(where, name)
+        with mock.patch.object(where, name, broken):
+            attempt((case, who))
 
     with simulated.Devices() as devices:
         state = devices.put_all(a_state())
-        if rank == who:
-            mock.patch.object(_saving, "Part", lambda *_: os._exit(9)).start()
+        attempt(("tag", 1), f"torn-{int(rank == 1)}")
+        for case, error in (("planner", ValueError("no data here")), ("stop", KeyboardInterrupt())):
+            attempt((case, 1), planner=Failing(error) if rank == 1 else None)
+        for who in (0, 1):
+            break_on(who, "ask", _replicas, "are_digested", KeyboardInterrupt())
+            break_on(who, "part", _saving, "Part", cairn.NoSpaceError("no space"))
+            break_on(who, "stop in part", _saving, "Part", KeyboardInterrupt())
+        save(path, "well", state)
+        return told, max(seconds), ranks.keys_of_cairn()
+
+
+class Telling(StorageWriter):
+    """Keeps what write_data() fails with: when a rank is gone DCP's own words are others."""
+
+    def write_data(self, plan, planner):
+        self.begin = time.monotonic()
         try:
-            dcp.save(state, storage_writer=Telling(path, timeout=3), checkpoint_id="torn")
+            return super().write_data(plan, planner)
+        except cairn.Error as error:
+            self.failed, self.seconds = error, time.monotonic() - self.begin
+            raise
+
+
+def die_on_one(rank, size, folder, path, who, is_asked):
+    """Rank `who` is gone before it says whether it may digest, or between that and its digests."""
+    simulated.small()
+    _life.LOOK = 0.2
+    writer = Telling(path, timeout=60)
+    with simulated.Devices() as devices:
+        state = devices.put_all(a_state())
+        if rank == who:
+            where = (_replicas, "are_digested") if is_asked else (_saving, "Part")
+            mock.patch.object(*where, lambda *_: os._exit(9)).start()
+        try:
+            dcp.save(state, storage_writer=writer, checkpoint_id="torn")
         except BaseException:
-            os._exit(0)  # as it should
-    os._exit(8)
+            pass
+    ranks.tell(folder, rank, writer.seconds, writer.failed)
 
 
 class DcpTest(package.StoreTest):
@@ -218,13 +267,12 @@ class DcpTest(package.StoreTest):
     def test_plans_that_are_cached(self):
         results = ranks.run(cache_plans, 3, self.store.path)
         for rank, (told, given) in enumerate(results):
-            self.assertEqual((told[:3], given), ([[]] * 3, [STATE_BYTES] * 4))
+            self.assertEqual((told[:3], given[:4]), ([[]] * 3, [STATE_BYTES] * 4))
             self.assertEqual(len(told[3]), 1 if rank == 0 else 0)
+        self.assertEqual(sum(given[4] for _, given in results), STATE_BYTES)
         self.assertIn("'w' of rank 2 differs from that of ranks 0 and 1", results[0][0][3][0])
-        wanted = a_state()
-        for step in range(4):
-            wanted["w"].add_(1)
-            self.assertTrue(same(self.store.load(f"run/step-{step}"), wanted), step)
+        for step in range(5):
+            self.assertTrue(has_same(self.store.load(f"run/step-{step}"), a_state(step)), step)
 
     def test_replicas_of_shards(self):
         results = ranks.run(save_mesh, 4, self.store.path)
@@ -244,44 +292,65 @@ class DcpTest(package.StoreTest):
         self.assertEqual(tags["odd"].new_bytes, 0)
 
     def test_groups_of_ranks(self):
-        first, both, last = ranks.run(save_in_groups, 3, self.store.path)
-        self.assertEqual((first, both[0]), ([STATE_BYTES], STATE_BYTES))
-        # The others do not begin with the job's first: by names.
-        self.assertEqual(both[1] + last[0], STATE_BYTES)
+        results = ranks.run(save_in_groups, 3, self.store.path)
+        self.assertEqual([given for given, _ in results], [[STATE_BYTES] * saves
+                                                           for saves in (1, 2, 1)])
+        self.assertEqual([connections for _, connections in results], [1] * 3)
         manifests = {tag.manifest for tag in self.store.tags()}
         self.assertEqual(len(manifests), 1)
 
     def test_what_lies_in_the_host_memory_goes_by_names(self):
-        results = ranks.run(save_staged, 2, self.store.path)
-        self.assertEqual([given[0] for given in results], [0, 0], "nothing is on a device")
-        self.assertLess(results[0][1], STATE_BYTES, "a share")
+        results = ranks.run(save_what_is_not_on_devices, 2, self.store.path)
+        self.assertEqual([given["staged"] for given in results], [0, 0], "nothing is on a device")
+        self.assertLess(results[0]["mixed"], STATE_BYTES, "a share")
+        self.assertEqual([given["nothing"] for given in results], [STATE_BYTES, 0])
+        self.assertEqual(len(self.store.tags()), 4)
         for tag in self.store.tags():
-            self.assertTrue(same(self.store.load(tag.tag), a_state()), tag.tag)
+            self.assertTrue(has_same(self.store.load(tag.tag), a_state()), tag.tag)
             self.assertEqual(tag.logical_bytes, STATE_BYTES)
 
+    @unittest.skipUnless("use_collectives" in inspect.signature(dcp.save).parameters,
+                         "this PyTorch saves with collectives only")
+    def test_ranks_that_do_not_talk(self):
+        self.assertEqual(ranks.run(save_alone, 2, self.store.path), [[STATE_BYTES]] * 2)
+        self.assertTrue(same(self.store.load("alone"), a_state()))
+
+    def test_what_a_planner_leaves_out_stays_out(self):
+        results = ranks.run(leave_out, 2, self.store.path)
+        less = STATE_BYTES - a_state()["half"].nbytes
+        self.assertEqual([sum(given[at] for given in results) for at in (0, 1)], [less] * 2)
+        wanted = a_state()
+        del wanted["half"]
+        for tag in self.store.tags():
+            self.assertTrue(same(self.store.load(tag.tag), wanted), tag.tag)
+
     def test_what_fails_on_one_rank_fails_on_all_at_once(self):
-        for rank, (told, seconds) in enumerate(ranks.run(fail_on_one, 3, self.store.path)):
-            for each, words in zip(told, ("this rank saves 'torn/1'", "no data here",
-                                          "KeyboardInterrupt", "no space for this part")):
-                self.assertEqual(list(each), [0, 1, 2])
-                for other in (0, 2):
-                    self.assertRegex(each[other][1], f"^rank 1: .*{words}")
-                self.assertIn(words, each[1][0] + each[1][1])
+        words = {"tag": "this rank saves 'torn-1'", "planner": "no data here", "part": "no space"}
+        for told, seconds, keys in ranks.run(fail_on_one, 3, self.store.path):
+            self.assertEqual(len(told), 9)
+            for (case, who), failed in told.items():
+                self.assertEqual(list(failed), [0, 1, 2], case)
+                said = words.get(case, "KeyboardInterrupt")
+                self.assertIn(said, ": ".join(failed[who]), case)
+                for other in {0, 1, 2} - {who}:
+                    self.assertRegex(failed[other][1], f"^rank {who}: .*{said}", case)
             self.assertLess(seconds, 30)
+            # Counts may stay, of who has heard what was not said any more.
+            self.assertEqual([key for key in keys if not key.endswith("/read")], [])
         self.assertEqual([tag.tag for tag in self.store.tags()], ["well"])
         self.assertTrue(same(self.store.load("well"), a_state()))
 
-    def test_who_is_gone_is_named(self):
-        folder = self.folder / "told"
-        folder.mkdir()
-        job = ranks.start(die_on_one, 3, folder, str(folder), self.store.path, 1)
-        for process in job.processes:
-            process.join(90)
-        self.assertEqual([process.exitcode for process in job.processes], [0, 9, 0])
-        for rank in (0, 2):
-            seconds, _, told = (folder / f"told-{rank}").read_text().partition(" ")
-            self.assertIn("rank 1 did not answer", told)
-            self.assertLess(float(seconds), 20)
+    def test_who_is_gone_is_named_long_before_the_time_out(self):
+        for who, is_asked in ((1, True), (0, False), (2, False)):
+            with self.subTest(who=who):
+                told = ranks.run_torn(die_on_one, 3, self.folder / f"told-{who}",
+                                      self.store.path, who, is_asked)
+                self.assertEqual(set(told), {0, 1, 2} - {who})
+                for seconds, text in told.values():
+                    self.assertIn("UnreachableError", text)
+                    self.assertRegex(text, "rank 0 or the launcher" if who == 0 else
+                                     f"rank {who} no longer gives rank . signs of life|rank 0: ")
+                    self.assertLess(seconds, 20)
         self.assertEqual(self.store.tags(), [])
 
 

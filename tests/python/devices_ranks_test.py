@@ -18,56 +18,9 @@ from torch import distributed
 import cairn
 import ranks
 import simulated
+from replicas import STATE_BYTES, Given, a_state, same, tried
 from cairn import _saving
-from cairn.torch import AsyncSaver
-
-
-def a_state(add=0):
-    generator = torch.Generator().manual_seed(7)
-
-    def made(*shape):
-        return torch.randn(*shape, generator=generator) + add
-
-    return {"w": made(300, 400), "turned": made(90, 70).t(), "half": made(70001).bfloat16(),
-            "step": torch.tensor(3.0 + add), "lr": 0.5}
-
-
-def same(one, other):
-    return list(one) == list(other) and all(
-        torch.equal(one[name], value) if isinstance(value, torch.Tensor) else one[name] == value
-        for name, value in other.items())
-
-
-def tried(call):
-    """What it returned, or (class, text) of what it raised; and the texts it warned of."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            result = call()
-        except cairn.Error as error:
-            result = type(error).__name__, str(error)
-    return result, [str(each.message) for each in caught
-                    if issubclass(each.category, cairn.StateWarning)]
-
-
-class Given:
-    """The bytes that each part was given, while it is entered."""
-
-    def __enter__(self):
-        self.bytes, real = [], _saving.Part
-
-        def counted(store, request, boxes, *rest):
-            records = _saving._records_of(boxes)
-            self.bytes.append(sum(records.on_devices and
-                                  [tensor.nbytes for _, tensor, _ in records.on_devices] or [0]))
-            return real(store, request, records, *rest)
-
-        self._patch = mock.patch.object(_saving, "Part", counted)
-        self._patch.start()
-        return self
-
-    def __exit__(self, *_):
-        self._patch.stop()
+from cairn.torch import AsyncSaver, _life
 
 
 def save_replicas(rank, size, path):
@@ -82,11 +35,7 @@ def save_replicas(rank, size, path):
             state["half"][70000] += 1
         result["odd"], result["odd_told"] = tried(lambda: store.save("run/2", state, group=group))
         result["majority"] = same(store.load("run/2"), a_state())
-        distributed.barrier()
-        # Other keys of the job's store are PyTorch's, which makes some when it likes.
-        keys = distributed.distributed_c10d._get_default_store().list_keys()
-        result["keys"] = [key for key in keys if "cairn" in key]
-        distributed.barrier()
+        result["keys"] = ranks.keys_of_cairn()
         result["names"] = tried(lambda: store.save("run/3", state, group=group, base="none",
                                                    compare_replicas="none"))
         result["given"] = given.bytes
@@ -170,6 +119,7 @@ def fail_on_one(rank, size, path):
 def die_on_one(rank, size, folder, path, who):
     """Rank `who` is gone between the agreement and its digests."""
     simulated.small()
+    _life.LOOK = 0.2
     store, group = cairn.Store(path), distributed.group.WORLD
     with simulated.Devices() as devices:
         state = devices.put_all(a_state())
@@ -177,20 +127,16 @@ def die_on_one(rank, size, folder, path, who):
         begin = time.monotonic()
         if rank == who:
             gone.start()
-        told, _ = tried(lambda: store.save("torn", state, group=group, timeout=3))
-    with open(os.path.join(folder, f"told-{rank}"), "w") as file:
-        file.write(f"{time.monotonic() - begin:.1f} {': '.join(told)}")
-    os._exit(0)
+        told, _ = tried(lambda: store.save("torn", state, group=group, timeout=60))
+    ranks.tell(folder, rank, time.monotonic() - begin, told)
 
 
 class RanksTest(package.StoreTest):
     def test_replicas_are_stored_once_and_what_differs_is_told(self):
         results = ranks.run(save_replicas, 3, self.store.path)
-        all_bytes = sum(value.nbytes for value in a_state().values()
-                        if isinstance(value, torch.Tensor))
         for rank, each in enumerate(results):
             self.assertEqual((each["saved"]["new_bytes"], each["saved"]["logical_bytes"]),
-                             (all_bytes, all_bytes))
+                             (STATE_BYTES, STATE_BYTES))
             self.assertEqual((each["told"], each["same"], each["majority"]), ([], True, True))
             warned = " ".join(each["odd"]["warnings"])
             for text in ("'w'", "'half'", "of rank 1 differ from those of ranks 0 and 2"):
@@ -198,8 +144,8 @@ class RanksTest(package.StoreTest):
             self.assertEqual(len(each["odd_told"]), 1 if rank == 0 else 0)
             self.assertEqual((each["odd"]["new_bytes"], each["keys"]), (0, []))
             # By names each is given its share; by digests all that it holds.
-            self.assertEqual(each["given"][:2], [all_bytes] * 2)
-        self.assertEqual(sum(each["given"][2] for each in results), all_bytes)
+            self.assertEqual(each["given"][:2], [STATE_BYTES] * 2)
+        self.assertEqual(sum(each["given"][2] for each in results), STATE_BYTES)
 
     def test_one_rank_without_devices(self):
         self.assertEqual(ranks.run(save_where_one_has_none, 2, self.store.path), [True, True])
@@ -213,9 +159,7 @@ class RanksTest(package.StoreTest):
                 self.assertEqual(right, [True] * 6)
             shares = [given[0] for _, given in results]
             # What is kept on devices is a share, so that one copy is kept by all ranks together.
-            self.assertEqual(shares[0] == shares[1] == sum(
-                value.nbytes for value in a_state().values() if isinstance(value, torch.Tensor)),
-                not keep)
+            self.assertEqual(shares[0] == shares[1] == STATE_BYTES, not keep)
 
     def test_replicas_of_shards(self):
         results = ranks.run(save_mesh, 4, self.store.path)
@@ -240,16 +184,13 @@ class RanksTest(package.StoreTest):
     def test_who_is_gone_is_named(self):
         for who in (1, 2):
             with self.subTest(who=who):
-                folder = self.folder / f"told-{who}"
-                folder.mkdir()
-                job = ranks.start(die_on_one, 3, folder, str(folder), self.store.path, who)
-                for process in job.processes:
-                    process.join(60)
-                for rank in {0, 1, 2} - {who}:
-                    seconds, _, told = (folder / f"told-{rank}").read_text().partition(" ")
-                    self.assertIn("UnreachableError", told)
-                    self.assertIn(f"rank {who} did not answer", told)
-                    self.assertLess(float(seconds), 20)
+                told = ranks.run_torn(die_on_one, 3, self.folder / f"told-{who}",
+                                      self.store.path, who)
+                self.assertEqual(set(told), {0, 1, 2} - {who})
+                for seconds, text in told.values():
+                    self.assertIn("UnreachableError", text)
+                    self.assertIn(f"rank {who} no longer gives rank 0 signs of life", text)
+                    self.assertLess(seconds, 20)
         self.assertEqual(self.store.tags(), [])
 
 

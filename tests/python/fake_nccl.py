@@ -20,7 +20,8 @@ class Counts(ctypes.Structure):
     """As FakeNcclCounts."""
 
     _fields_ = [("made", ctypes.c_int), ("destroyed", ctypes.c_int), ("aborted", ctypes.c_int),
-                ("broadcasts", ctypes.c_uint64), ("broadcast_bytes", ctypes.c_uint64)]
+                ("broadcasts", ctypes.c_uint64), ("broadcast_bytes", ctypes.c_uint64),
+                ("ids", ctypes.c_int)]
 
 
 def is_alone():

@@ -22,18 +22,9 @@ import cairn
 import fake_nccl
 import ranks
 import simulated
+from loads import a_state, empty_like, raised, same
 from cairn import _rank_group
 from cairn.torch import _load_talk, _load_way
-
-
-def a_state():
-    generator = torch.Generator().manual_seed(5)
-
-    def made(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    return {"w": made(600, 500), "turned": made(90, 70).t(), "half": made(70001).bfloat16(),
-            "small": made(33)}
 
 
 class Load:
@@ -63,13 +54,12 @@ class Load:
 
     def run(self, on_device=True, timeout=60):
         """Whether it loads what was saved, and which way."""
-        into = {name: torch.full_like(value, 9) for name, value in a_state().items()}
+        into = empty_like(a_state())
         if on_device:
             self._devices.put_all(into, self._device)
         self.passed_by_host = 0
         self.store.load("run/1", into=into, group=distributed.group.WORLD, timeout=timeout)
-        is_right = all(torch.equal(into[name], value) for name, value in a_state().items())
-        return is_right, self.passed_by_host > 0, self.nccl.counts()
+        return same(into, a_state()), self.passed_by_host > 0, self.nccl.counts()
 
 
 def choose(rank, size, path):
@@ -106,6 +96,18 @@ def cannot(rank, size, path):
         return told, notes, load.run()
 
 
+def fail_on_one(rank, size, path):
+    """NCCL has an error for rank 1, in the midst of what all wait for."""
+    os.environ["CAIRN_PASS_ON"] = "devices"
+    with Load(rank, path) as load:
+        load.nccl.set(failing_rank=1, error=3, missing_rank=1, missing_at=4)
+        begin = time.monotonic()
+        told = raised(load.run)
+        seconds = time.monotonic() - begin
+        load.nccl.set()
+        return told, seconds, load.run(), ranks.keys_of_cairn()
+
+
 def interrupt_one(rank, size, path):
     """Rank 0 gets Ctrl-C while all wait for what rank 1 does not send."""
     os.environ["CAIRN_PASS_ON"] = "devices"
@@ -129,15 +131,10 @@ def die_on_one(rank, size, folder, path):
     with Load(rank, path) as load:
         load.nccl.set(missing_rank=0, missing_at=6)
         if rank == 2:
-            mock.patch.object(_rank_group.RankGroup, "_look", lambda *_: os._exit(9)).start()
+            mock.patch.object(_rank_group._Calls, "look", lambda *_: os._exit(9)).start()
         begin = time.monotonic()
-        try:
-            told = load.run(timeout=3)
-        except cairn.Error as error:
-            told = f"{type(error).__name__}: {error}"
-    with open(os.path.join(folder, f"told-{rank}"), "w") as file:
-        file.write(f"{time.monotonic() - begin:.1f} {told}")
-    os._exit(0)
+        told = raised(lambda: load.run(timeout=3))
+    ranks.tell(folder, rank, time.monotonic() - begin, told)
 
 
 class LoadsOverNcclTest(package.StoreTest):
@@ -169,6 +166,15 @@ class LoadsOverNcclTest(package.StoreTest):
             self.assertIn("making a communicator over NCCL", notes[0])
             self.assertEqual(second[:2], (True, False))
 
+    def test_an_error_of_one_communicator_ends_the_load_of_all_at_once(self):
+        results = ranks.run(fail_on_one, 3, self.store.path)
+        for rank, ((kind, text), seconds, after, keys) in enumerate(results):
+            self.assertEqual(kind, "Error")
+            self.assertIn("over NCCL: internal error", text)
+            self.assertEqual(text.startswith("rank 1: "), rank != 1)
+            self.assertLess(seconds, 20)
+            self.assertEqual((after[:2], keys), ((True, False), []))
+
     def test_an_interrupt_ends_the_load_of_all(self):
         results = ranks.run(interrupt_one, 2, self.store.path)
         self.assertEqual(results[0][0][0], "KeyboardInterrupt")
@@ -179,16 +185,11 @@ class LoadsOverNcclTest(package.StoreTest):
             self.assertEqual(after[:2], (True, False))
 
     def test_who_is_gone_is_named(self):
-        folder = self.folder / "told"
-        folder.mkdir()
-        job = ranks.start(die_on_one, 3, folder, str(folder), self.store.path)
-        for process in job.processes:
-            process.join(60)
-        for rank in (0, 1):
-            seconds, _, told = (folder / f"told-{rank}").read_text().partition(" ")
-            self.assertIn("UnreachableError", told)
-            self.assertIn("rank 2", told)
-            self.assertLess(float(seconds), 20)
+        told = ranks.run_torn(die_on_one, 3, self.folder / "told", self.store.path)
+        self.assertEqual(set(told), {0, 1})
+        for seconds, text in told.values():
+            self.assertRegex(text, "UnreachableError: .*rank 2")
+            self.assertLess(seconds, 20)
 
 
 class WayTest(unittest.TestCase):

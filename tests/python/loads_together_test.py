@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Ranks that load together: what several want is read once, each gets what it asked for, and what
 fails on one rank fails on all, with its number."""
+import gc
 import os
 import signal
 import threading
 import time
 import unittest
+import weakref
 from unittest import mock
 
 import package
@@ -20,47 +22,7 @@ import cairn
 import ranks
 import simulated
 from cairn._checkpoint import Checkpoint
-
-
-def a_state():
-    generator = torch.Generator().manual_seed(3)
-
-    def made(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    return {"model": {"w": made(600, 500), "turned": made(90, 70), "half": made(70001).bfloat16()},
-            "none": torch.empty(0, 3), "step": torch.tensor(3.0), "lr": 0.5, "list": [made(5)]}
-
-
-def flat(state, name=""):
-    if isinstance(state, (dict, list)):
-        pairs = state.items() if isinstance(state, dict) else enumerate(state)
-        return {key: value for child, part in pairs
-                for key, value in flat(part, f"{name}.{child}").items()}
-    return {name: state}
-
-
-def same(one, other):
-    one, other = flat(one), flat(other)
-    return list(one) == list(other) and all(
-        torch.equal(one[name].cpu(), value) and one[name].dtype == value.dtype
-        if isinstance(value, torch.Tensor) else one[name] == value for name, value in other.items())
-
-
-def empty_like(state):
-    if isinstance(state, dict):
-        return {key: empty_like(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [empty_like(value) for value in state]
-    return torch.full_like(state, 9) if isinstance(state, torch.Tensor) else state
-
-
-def raised(call):
-    try:
-        call()
-    except cairn.Error as error:
-        return type(error).__name__, str(error)
-    return None
+from loads import a_state, empty_like, flat, raised, same
 
 
 class Read:
@@ -157,7 +119,8 @@ def fail_on_one(rank, size, path):
             map_location="cpu" if rank == 2 else None)
     failing(tag="damaged", tensors="model.w")
     is_right = same(store.load("run/1", group=group), a_state())
-    return told, time.monotonic() - begin, is_right
+    seconds = time.monotonic() - begin
+    return told, seconds, is_right, ranks.keys_of_cairn()
 
 
 def die_on_one(rank, size, folder, path, who, late):
@@ -168,9 +131,7 @@ def die_on_one(rank, size, folder, path, who, late):
         mock.patch(name, lambda *_: os._exit(9)).start()
     begin = time.monotonic()
     told = raised(lambda: store.load("run/1", group=group, timeout=3))
-    with open(os.path.join(folder, f"told-{rank}"), "w") as file:
-        file.write(f"{time.monotonic() - begin:.1f} {': '.join(told)}")
-    os._exit(0)
+    ranks.tell(folder, rank, time.monotonic() - begin, told)
 
 
 def fail_in_talk(rank, size, path):
@@ -227,6 +188,30 @@ def interrupt_one(rank, size, path):
     return told, time.monotonic() - begin, same(store.load("run/1", group=group), a_state())
 
 
+def leave_nothing(rank, size, path):
+    """What is made for a load that goes well, and for one that fails, without a collector."""
+    from cairn import _rank_group
+    from cairn.torch import _load_talk
+
+    store, group, made, alive = cairn.Store(path), distributed.group.WORLD, [], []
+
+    def kept(real):
+        def make(self, *given):
+            made.append(weakref.ref(self))
+            real(self, *given)
+
+        return make
+
+    classes = _load_talk.LoadTalk, _rank_group.RankGroup, _rank_group._Calls
+    for each in classes:
+        mock.patch.object(each, "__init__", kept(each.__init__)).start()
+    gc.disable()
+    for tag, names in (("run/1", "*"), ("damaged", "model.w")):
+        raised(lambda: store.load(tag, tensors=names, group=group))
+        alive.append([type(each()).__name__ for each in made if each() is not None])
+    return len(made), alive
+
+
 class LoadsTest(package.StoreTest):
     def setUp(self):
         super().setUp()
@@ -257,7 +242,8 @@ class LoadsTest(package.StoreTest):
             self.assertEqual(told[0], "UsageError")
             self.assertEqual("rank 2: " in told[1], rank == 1)
 
-    def test_what_fails_on_one_rank_fails_on_all_at_once(self):
+    def damage(self):
+        """Makes a tag, one of whose chunks is not what it was."""
         state = {"model": {"w": torch.randn(600, 500)}}
         self.store.save("damaged", state, base="none")
         pack = max((self.folder / "store" / "packs").rglob("*"),
@@ -266,8 +252,16 @@ class LoadsTest(package.StoreTest):
         content[len(content) // 2] ^= 1
         pack.chmod(0o600)
         pack.write_bytes(content)
-        for rank, (told, seconds, is_right) in enumerate(ranks.run(fail_on_one, 3,
-                                                                   self.store.path)):
+
+    def test_nothing_is_left_for_a_collector(self):
+        self.damage()
+        self.assertEqual(ranks.run(leave_nothing, 2, self.store.path), [(6, [[], []])] * 2)
+
+    def test_what_fails_on_one_rank_fails_on_all_at_once(self):
+        self.damage()
+        results = ranks.run(fail_on_one, 3, self.store.path)
+        for rank, (told, seconds, is_right, keys) in enumerate(results):
+            self.assertEqual(keys, [])
             kinds = [each and each[0] for each in told]
             self.assertEqual(kinds, ["NotFoundError", "UsageError", "UsageError", "UsageError",
                                      "CorruptError"])
@@ -307,16 +301,12 @@ class LoadsTest(package.StoreTest):
     def test_who_is_gone_is_named(self):
         for late in (False, True):
             with self.subTest(late=late):
-                folder = self.folder / f"told-{late}"
-                folder.mkdir()
-                job = ranks.start(die_on_one, 3, folder, str(folder), self.store.path, 2, late)
-                for process in job.processes:
-                    process.join(60)
-                for rank in (0, 1):
-                    seconds, _, told = (folder / f"told-{rank}").read_text().partition(" ")
-                    self.assertIn("UnreachableError", told)
-                    self.assertIn("rank 2", told)
-                    self.assertLess(float(seconds), 20)
+                told = ranks.run_torn(die_on_one, 3, self.folder / f"told-{late}",
+                                      self.store.path, 2, late)
+                self.assertEqual(set(told), {0, 1})
+                for seconds, text in told.values():
+                    self.assertRegex(text, "UnreachableError: .*rank 2")
+                    self.assertLess(seconds, 20)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The package of this tree over what was built: import this first. usage: TEST LIBCAIRN CAIRN"""
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -17,6 +18,14 @@ def enter(*packages):
     if len(sys.argv) > 2:
         os.environ["CAIRN_PROGRAM"] = str(Path(sys.argv.pop(2)).resolve())
         os.environ["CAIRN_LIBRARY"] = str(Path(sys.argv.pop(1)).resolve())
+
+
+def program(code, *arguments):
+    """A Python process that can import the package."""
+    kept = {key: os.environ[key] for key in ("CAIRN_LIBRARY", "CAIRN_PROGRAM", "PATH")}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env={"PYTHONPATH": str(ROOT / "python"), **kept})
 
 
 class StoreTest(unittest.TestCase):

@@ -1,6 +1,8 @@
 """Runs a function of a test on several gloo ranks, each a process of its own."""
 import datetime
+import os
 import pickle
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -30,6 +32,62 @@ def start(function, size, folder, *arguments):
 
     return torch.multiprocessing.spawn(_main, (size, str(folder), function, arguments), nprocs=size,
                                        join=False)
+
+
+def run_torn(function, size, folder, *arguments, timeout=90):
+    """A run in which some ranks are killed. function(rank, size, folder, *arguments) ends in tell()
+    on the others: rank -> (seconds, text) of those that came to it."""
+    folder.mkdir()
+    job = start(function, size, folder, str(folder), *arguments)
+    end = time.monotonic() + timeout
+    for process in job.processes[1:]:
+        process.join(max(0.0, end - time.monotonic()))
+    first = job.processes[0]
+    while first.is_alive() and not (folder / "told-0").exists() and time.monotonic() < end:
+        first.join(0.05)
+    for process in job.processes:
+        process.kill()
+    told = {}
+    for rank in range(size):
+        if (folder / f"told-{rank}").exists():
+            seconds, _, text = (folder / f"told-{rank}").read_text().partition(" ")
+            told[rank] = float(seconds), text
+    return told
+
+
+def tell(folder, rank, seconds, told):
+    """The last word of a rank of run_torn(). Rank 0, which holds the job's store, then stays until it
+    is killed. told: an exception, or (class, text)."""
+    if isinstance(told, BaseException):
+        told = type(told).__name__, str(told)
+    Path(folder, f"told-{rank}.new").write_text(f"{seconds:.1f} {': '.join(told)}")
+    os.rename(Path(folder, f"told-{rank}.new"), Path(folder, f"told-{rank}"))
+    if rank == 0:
+        signal.pause()
+    os._exit(0)
+
+
+def failures_of(call):
+    """rank -> (class, text) of what a call of DCP failed with on all ranks; DCP gathers them."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    try:
+        call()
+    except CheckpointException as error:
+        return {rank: (type(each[0]).__name__, str(each[0]))
+                for rank, each in error.failures.items()}
+    return None
+
+
+def keys_of_cairn():
+    """Those that are in the job's store when all ranks have come here. Others are PyTorch's, which
+    makes some when it likes."""
+    from torch import distributed
+
+    distributed.barrier()
+    keys = distributed.distributed_c10d._get_default_store().list_keys()
+    distributed.barrier()
+    return [key for key in keys if "cairn" in key]
 
 
 def _main(rank, size, folder, function, arguments):

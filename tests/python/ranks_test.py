@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import unittest
+from unittest import mock
 
 import package
 
@@ -16,7 +17,7 @@ from torch import distributed
 
 import cairn
 import ranks
-from cairn.torch import Ranks, _joining
+from cairn.torch import Ranks, _joining, _life, _outcomes
 
 
 def together(size, work, make_store=distributed.HashStore, **options):
@@ -268,6 +269,50 @@ class Talks(package.StoreTest):
 
         results, _ = together(3, work)
         self.assertEqual(results, [(False, True), *[("last words", "again")] * 2])
+
+    def test_who_is_gone_before_it_has_heard_is_the_one_that_is_named(self):
+        def work(us):
+            exchange = us.exchange()
+            if us.rank == 1:
+                exchange.gather({})
+                return None
+            _outcomes.answered(exchange, {}, lambda told: {})
+            return _outcomes.answered(exchange, {}, lambda told: {})["error"][1]
+
+        results, _ = together(3, work, timeout=1)
+        self.assertEqual(results, ["rank 1 did not answer rank 0 within 1 s", None] +
+                         ["rank 1 did not answer rank 0 within 1 s"])
+
+    def test_a_process_that_beats_no_more_is_gone(self):
+        """Whatever the time-out; one that only waits is not, nor one that goes on."""
+        ends = threading.Event()
+
+        def work(us):
+            exchange = us.exchange()
+            life = exchange._life
+            if us.rank == 2:
+                with exchange.working(lambda: 0):
+                    ends.wait(60)
+                    exchange.gather("late")
+                    return exchange.broadcast()
+            if us.rank == 1:
+                life._beats = 0
+                life._tell()  # and never again
+                return None
+            try:
+                exchange.gather(None)
+            except cairn.UnreachableError as error:
+                ends.set()
+                exchange.broadcast("over")
+                return error.message, exchange.missing
+            return None
+
+        with mock.patch.object(_life, "LOOK", 0.05):
+            begin = time.monotonic()
+            results, _ = together(3, work, timeout=60)
+        self.assertLess(time.monotonic() - begin, 30)
+        self.assertEqual(results, [("rank 1 no longer gives rank 0 signs of life", [1, 2]), None,
+                                   "over"])
 
     def test_one_process_talks_to_itself(self):
         us = Ranks.alone()

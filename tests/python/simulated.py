@@ -1,8 +1,9 @@
 """CUDA tensors without CUDA: over libcairn_simulated, whose devices take the host's memory for
 theirs, tensors of the host are declared to be on one.
 
-The package asks PyTorch for four things (python/cairn/_devices.py), which Devices answers instead:
-where a tensor is, memory of a device, the current streams, and whether a graph is being captured.
+The package asks PyTorch for five things (python/cairn/_devices.py), which Devices answers instead:
+where a tensor is, memory of a device, the current streams, whether a graph is being captured, and
+whether devices are in use.
 """
 import weakref
 from unittest import mock
@@ -27,7 +28,7 @@ class Devices:
     def __enter__(self):
         self._patch = mock.patch.multiple(
             _devices, cuda_index=self._index, new_memory=self._memory, streams_of=self._streams_of,
-            is_capturing=lambda: self.is_capturing)
+            is_capturing=lambda: self.is_capturing, are_in_use=lambda: True)
         self._patch.start()
         return self
 

@@ -40,6 +40,14 @@ class Arrivals : public ::testing::Test {
     return path() + "/sessions/" + session.hex() + ".arrived";
   }
 
+  /// Of a process of this host that there cannot be.
+  void leave_lease_of_the_dead(const SessionId& session) const {
+    Lease lease{LeaseKind::kSave, this_process(), "2026-01-01T00:00:00Z", "t", std::nullopt};
+    lease.owner.pid = 0x7ffffff0;
+    ASSERT_TRUE(succeeds(
+        write_new_file(posix_fs(), lease_path(path(), session), as_bytes(encode_lease(lease)))));
+  }
+
   TempFolder folder_;
   std::unique_ptr<Store> store_;
   Origin origin_;
@@ -49,21 +57,67 @@ TEST_F(Arrivals, OfALivingSessionAreItsOwn) {
   const auto session = *Session::begin(posix_fs(), path(), "t", std::nullopt);
   auto journal = *ArrivalJournal::begin(*store_, session->id(), origin_);
   ASSERT_TRUE(succeeds(journal->note(some(session->id(), 5))));
-  EXPECT_TRUE(find_left_arrivals(*store_, origin_)->empty());
+  EXPECT_TRUE(find_left_arrivals(*store_, origin_).left.empty());
   ASSERT_TRUE(succeeds(journal->leave()));
-  const auto left = *find_left_arrivals(*store_, origin_);
+  const auto left = find_left_arrivals(*store_, origin_).left;
   ASSERT_EQ(left.size(), 1u);
   EXPECT_EQ(left[0].arrivals, some(session->id(), 5));
   Origin other = origin_;
   other.manifest = blake3(as_bytes("another"));
-  EXPECT_TRUE(find_left_arrivals(*store_, other)->empty());
+  EXPECT_TRUE(find_left_arrivals(*store_, other).left.empty());
 }
 
 TEST_F(Arrivals, AJournalWithoutALeaseMayHaveAWriter) {
   const auto session = *SessionId::fresh();
   auto journal = *ArrivalJournal::begin(*store_, session, origin_);
   ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
-  EXPECT_TRUE(find_left_arrivals(*store_, origin_)->empty());
+  EXPECT_TRUE(find_left_arrivals(*store_, origin_).left.empty());
+}
+
+TEST_F(Arrivals, OfASessionThatCommitsAreNobodys) {
+  const auto session = *SessionId::fresh();
+  auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
+  ASSERT_TRUE(succeeds(journal->hold()));
+  leave_lease_of_the_dead(session);
+  EXPECT_TRUE(find_left_arrivals(*store_, origin_).left.empty());
+  ASSERT_TRUE(succeeds(journal->leave()));
+  EXPECT_EQ(find_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 5));
+}
+
+TEST_F(Arrivals, OfADeadSessionAreLeftFromThenOn) {
+  const auto session = *SessionId::fresh();
+  const auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
+  leave_lease_of_the_dead(session);
+  for (int taker = 0; taker < 2; ++taker) {
+    // The first is killed before it has taken a pack over.
+    EXPECT_EQ(find_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 5)) << taker;
+    EXPECT_FALSE(std::filesystem::exists(lease_path(path(), session)));
+  }
+}
+
+TEST_F(Arrivals, DoNotDependOnOtherLeases) {
+  const auto session = *SessionId::fresh();
+  const auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
+  leave_lease_of_the_dead(session);
+  const std::string foreign = lease_path(path(), *SessionId::fresh());
+  ASSERT_TRUE(succeeds(write_new_file(posix_fs(), foreign, as_bytes("nonsense"))));
+  const FoundArrivals found = find_left_arrivals(*store_, origin_);
+  EXPECT_TRUE(found.passed_over.empty());
+  EXPECT_EQ(found.left.at(0).arrivals, some(session, 5));
+}
+
+TEST_F(Arrivals, OfASessionWhoseLeaseCannotBeReadArePassedOver) {
+  const auto session = *SessionId::fresh();
+  const auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+  ASSERT_TRUE(
+      succeeds(write_new_file(posix_fs(), lease_path(path(), session), as_bytes("nonsense"))));
+  const FoundArrivals found = find_left_arrivals(*store_, origin_);
+  EXPECT_TRUE(found.left.empty());
+  ASSERT_EQ(found.passed_over.size(), 1u);
+  EXPECT_NE(found.passed_over[0].find(session.hex()), std::string::npos) << found.passed_over[0];
 }
 
 TEST_F(Arrivals, EndWithTheLastWholeRecord) {
@@ -75,7 +129,7 @@ TEST_F(Arrivals, EndWithTheLastWholeRecord) {
   const uint64_t bytes = std::filesystem::file_size(left);
   for (uint64_t cut = 1; cut <= bytes; cut += 37) {
     std::filesystem::resize_file(left, bytes - cut);
-    const auto found = *find_left_arrivals(*store_, origin_);
+    const auto found = find_left_arrivals(*store_, origin_).left;
     const size_t whole = bytes - cut < 56 ? 0 : (bytes - cut - 56) / 112;
     ASSERT_EQ(found.size(), bytes - cut < 56 ? 0u : 1u) << cut;
     if (!found.empty()) {
@@ -94,7 +148,7 @@ TEST_F(Arrivals, EndBeforeARecordThatWasChanged) {
   file.seekp(56 + 2 * 112 + 30);
   file.put('x');
   file.close();
-  EXPECT_EQ(find_left_arrivals(*store_, origin_)->at(0).arrivals, some(session, 2));
+  EXPECT_EQ(find_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 2));
 }
 
 TEST_F(Arrivals, GoWhenTheirSessionHasNoLease) {

@@ -42,6 +42,14 @@ TEST(ReadJobs, JoinWhatLiesNear) {
   }
 }
 
+TEST(ReadJobs, TakeNoMoreWhenTheyHaveEnough) {
+  std::vector<PackRange> ranges;
+  for (uint64_t at = 0; at < 100; ++at) ranges.push_back({pack(1), at * 1000, at * 1000 + 1000});
+  const auto jobs = join_ranges(ranges, {}, 9500);
+  ASSERT_EQ(jobs.size(), 10u);
+  for (const ReadJob& job : jobs) EXPECT_EQ(job.count, 10u);
+}
+
 std::vector<PackRange> random_ranges(RandomValues& random) {
   std::vector<PackRange> ranges(random.below(200));
   for (PackRange& range : ranges) {

@@ -49,6 +49,15 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def copyfile(self, source, outputfile):
+        while part := source.read(1 << 16):
+            outputfile.write(part)
+            self.count(len(part))
+
+    def count(self, sent):
+        with _COUNTING:
+            self.server.sent_bytes = getattr(self.server, "sent_bytes", 0) + sent
+
 
 class _Ranges(_Quiet):
     """`bytes=a-b` of a file, as programs ask for it."""
@@ -73,8 +82,7 @@ class _Ranges(_Quiet):
                 part = file.read(min(left, 1 << 16))
                 self.wfile.write(part)
                 left -= len(part)
-                with _COUNTING:
-                    self.server.sent_bytes = getattr(self.server, "sent_bytes", 0) + len(part)
+                self.count(len(part))
 
     def handle(self):
         try:

@@ -7,14 +7,10 @@ the tag is made.
 """
 
 import dataclasses
-import threading
 
 from torch.distributed.checkpoint.planner import WriteItemType
 
 from ..errors import UsageError
-
-_arrived = threading.local()
-
 
 @dataclasses.dataclass
 class Brought:
@@ -22,23 +18,6 @@ class Brought:
 
     forms: dict
     boxes: list  # _dealing.boxes_of
-    rank: object = None  # in the job, of one that may tell the others digests
-
-    def __setstate__(self, state):
-        self.__dict__.update(state)
-        _arrived.ranks = [*getattr(_arrived, "ranks", ()), self.rank]
-
-
-def expect():
-    """Before plans are gathered."""
-    _arrived.ranks = []
-
-
-def are_first_ranks(size):
-    """Whether the plans that were gathered in this thread since expect() are of the first `size`
-    ranks of the job, in their order, which all may tell each other digests. A planner that caches
-    its plans drops what came with the new ones, so it is noted as DCP unpickles it."""
-    return size > 1 and getattr(_arrived, "ranks", None) == list(range(size))
 
 
 def forms_of(plan):

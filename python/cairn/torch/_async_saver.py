@@ -13,6 +13,7 @@ import threading
 import weakref
 
 from .. import _memory, _saving
+from .._pushes import Pushes
 from ..errors import BusyError, UsageError
 from ..store import Store
 from . import _live, _saves
@@ -33,7 +34,7 @@ class AsyncSaver:
     is logged when the program ends; it waits for the save that is under way. As a context manager
     it closes itself.
 
-    store: a cairn.Store, or a path, where one is made when there is none.
+    store: a cairn.Store, or a path or s3:// URL, where one is made when there is none.
     group: a process group whose ranks all call save() together, in the same order. Without one, a
     state with tensors that are cut among ranks is saved by all ranks of the job; any other by this
     process alone.
@@ -46,6 +47,11 @@ class AsyncSaver:
     changed only corrections to a prediction from it then cross over to the host. Copying reads and
     writes each of these tensors once, on the current stream.
     compare_replicas, roles, effort, allow_pickle: as in Store.save.
+    push_to: another place for each tag, as Store.push takes it: pushed when it is saved, oldest first,
+    beside the training, by rank 0. What a push fails with is raised like what a save fails with; the
+    tag is in the store then, and the next ones are pushed all the same.
+    push_backlog: how many tags may wait for that. When one more would, the save before counts as
+    still under way.
 
     Memory: two copies of what this rank stores, from the second save on; of tensors on CUDA devices
     none, but what cairn.torch.device_options() and keep_on_device say.
@@ -54,7 +60,7 @@ class AsyncSaver:
 
     def __init__(self, store, *, group=None, back_pressure="wait", timeout=TIMEOUT,
                  optimizer=None, model=None, compare_replicas="sampled", roles="auto", effort=None,
-                 allow_pickle=False, keep_on_device=False):
+                 allow_pickle=False, keep_on_device=False, push_to=None, push_backlog=4):
         if back_pressure not in _POLICIES:
             raise UsageError(f"back_pressure is {back_pressure!r}", f"it is one of {_POLICIES}")
         _saving.check_comparison(compare_replicas)
@@ -65,6 +71,7 @@ class AsyncSaver:
             roles = self._live_roles = roles_of(model, optimizer)
         self._compare = compare_replicas
         self._store = store if isinstance(store, Store) else Store(store, create=True)
+        self._pushes = None if push_to is None else Pushes(push_to, push_backlog)
         self._policy, self._timeout = back_pressure, timeout
         self._roles, self._effort, self._allow_pickle = roles, effort, allow_pickle
         self._ranks = None if group is None else Ranks.of(group, timeout=timeout)
@@ -76,7 +83,7 @@ class AsyncSaver:
         self._current = [Saving("", skipped=True)]
         self._process = os.getpid()
         self._is_closed = False
-        weakref.finalize(self, _log_untold, self._current, self._process)
+        weakref.finalize(self, _log_untold, self._current, self._pushes, self._process)
 
     def __enter__(self):
         return self
@@ -127,9 +134,15 @@ class AsyncSaver:
         with, if nobody was told yet."""
         return self._current[0].wait(timeout)
 
+    def wait_pushed(self, timeout=None):
+        """Whether all saves that have ended are pushed, or failed to be, within `timeout` seconds.
+        Raises what one failed with, if nobody was told yet."""
+        return self._pushes is None or self._pushes.wait_told(timeout)
+
     def close(self, timeout=None):
-        """Waits for the save under way, and gives the memory back; after `timeout` seconds no
-        longer for other ranks. Raises what the save failed with, if nobody was told yet."""
+        """Waits for the save under way and for pushes, and gives the memory back; after `timeout`
+        seconds no longer for other ranks. Raises what the save or a push failed with, if nobody was
+        told yet."""
         if self._is_closed or os.getpid() != self._process:
             return
         self._is_closed = True
@@ -138,6 +151,7 @@ class AsyncSaver:
                 self._is_idle.wait(timeout)
                 self._ranks.end()
             self._finish()
+            self.wait_pushed()
         finally:
             if self._is_idle.is_set():  # else Ctrl-C was faster than the thread
                 self._snapshots.clear()
@@ -153,6 +167,8 @@ class AsyncSaver:
 
         def take_apart():
             self._current[0].raise_untold()
+            if self._pushes is not None:
+                self._pushes.raise_untold()
             flat = _saving.take_apart(request, state, user_content, self._allow_pickle)
             if self._policy == "wait":
                 self._finish()
@@ -178,17 +194,24 @@ class AsyncSaver:
             return self._start(saving, begun, snapshot, before, live)
 
     def _decide(self):
-        if self._policy == "wait" or self._current[0].done():
+        is_done = self._current[0].done()
+        if self._policy == "wait" or (is_done and self._may_push_more()):
             return "go"
         if self._policy == "skip":
             return "skip"
-        raise BusyError(f"the save of '{self._current[0].tag}' is still under way",
+        under_way = f"the save of '{self._current[0].tag}' is" if not is_done else "earlier pushes are"
+        raise BusyError(f"{under_way} still under way",
                         "save less often, or with back_pressure='wait' or 'skip'")
+
+    def _may_push_more(self):
+        return self._pushes is None or self._pushes.has_room()
 
     def _finish(self):
         """Until there is no save under way, and the memory of the next one is free."""
         self._is_idle.wait()
         self._current[0].raise_untold()
+        if self._pushes is not None:
+            self._pushes.wait_for_room()
 
     def _base_records(self, request):
         """The boxes of what was saved last, where it may be the base."""
@@ -221,6 +244,8 @@ class AsyncSaver:
         try:
             result = begun.finish(_records_of(begun, snapshot, live), before)
             self._saved = (saving.tag, snapshot)
+            if self._pushes is not None and begun.rank == 0:
+                self._pushes.add(self._store, saving.tag)
             saving.end(result)
             # Without the memory now, the next save says so.
             with contextlib.suppress(MemoryError, OSError, RuntimeError):
@@ -240,8 +265,11 @@ def _records_of(begun, snapshot, live):
     return live.add_to(snapshot.new_records(begun.rank, begun.given))
 
 
-def _log_untold(current, process):
-    if os.getpid() == process:
-        error = current[0].take_untold()
-        if error is not None:
-            _log.error("the save of '%s' failed, and nobody asked: %s", current[0].tag, error)
+def _log_untold(current, pushes, process):
+    if os.getpid() != process:
+        return
+    error = current[0].take_untold()
+    if error is not None:
+        _log.error("the save of '%s' failed, and nobody asked: %s", current[0].tag, error)
+    for failed in () if pushes is None else pushes.take_untold():
+        _log.error("%s", failed)

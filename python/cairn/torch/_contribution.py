@@ -33,12 +33,10 @@ class Contribution:
                 self._written.append((item.index, data.nbytes))
                 self.told[item.index.fqn] = ("tensor", {})
 
-    def take_replicas(self, items):
-        """Those tensors that were not taken, as other ranks write them."""
-        taken = {index for index, _ in self._written}
+    def hold(self, items):
+        """Tensors that the plans of other ranks have: whoever stores what of them, they tell."""
         for item in items:
-            if item.type != WriteItemType.BYTE_IO and item.index not in taken:
-                self._take_box(item, self._planner.resolve_data(item))
+            self._take_box(item, self._planner.resolve_data(item))
 
     def results(self):
         """DCP's, which tell the coordinator."""

@@ -29,15 +29,20 @@ class Copier:
 
     def copy(self, sources):
         """All of them; when it returns they are there."""
-        with torch.no_grad():
-            begun = [_copy_from_gpu(targets, [sources[number] for number in numbers], device)
-                     for device, (numbers, targets) in self._rest.items() if device.type == "cuda"]
-            for device, (numbers, targets) in self._rest.items():
-                if device.type != "cuda":
-                    torch._foreach_copy_(targets, [sources[number] for number in numbers])
-            self._copy_large(sources)
-        for event in begun:
-            event.synchronize()
+        begun = []
+        try:
+            with torch.no_grad():
+                for device, (numbers, targets) in self._rest.items():
+                    if device.type == "cuda":
+                        chosen = [sources[number] for number in numbers]
+                        begun.append(_copy_from_gpu(targets, chosen, device))
+                for device, (numbers, targets) in self._rest.items():
+                    if device.type != "cuda":
+                        torch._foreach_copy_(targets, [sources[number] for number in numbers])
+                self._copy_large(sources)
+        finally:
+            for event in begun:  # until then the sources must live, after an error too
+                event.synchronize()
 
     def _copy_large(self, sources):
         moves = array.array("Q")

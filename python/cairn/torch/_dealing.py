@@ -17,6 +17,23 @@ def boxes_of(plan):
     return [_box(item) for item in plan.items if item.type != WriteItemType.BYTE_IO]
 
 
+def are_complete(plans, boxes_of_ranks):
+    """Whether the plans of all ranks have each box that some rank has: a planner may have left some
+    out on purpose. boxes_of_ranks: as for deal(); where a plan is cached nobody knows."""
+    if any(boxes is None for boxes in boxes_of_ranks):
+        return False
+    planned = {_box(item) for plan in plans for item in plan.items
+               if item.type != WriteItemType.BYTE_IO}
+    return all(planned.issuperset(boxes) for boxes in boxes_of_ranks)
+
+
+def left_by(items, held):
+    """The tensors' items among all that a rank holds whose boxes are not among those it writes."""
+    written = {_box(item) for item in items if item.type != WriteItemType.BYTE_IO}
+    return [item for item in held
+            if item.type != WriteItemType.BYTE_IO and _box(item) not in written]
+
+
 def deal(plans, boxes_of_ranks):
     """(items to leave, items to take) for each rank, of plans without replicas. boxes_of_ranks: what
     each had before; None where a plan is cached: then all stays as it is."""
@@ -46,7 +63,8 @@ def deal(plans, boxes_of_ranks):
 
 
 def _box(item):
-    return item.index.fqn, tuple(item.tensor_data.chunk.offsets)
+    chunk = item.tensor_data.chunk
+    return item.index.fqn, tuple(chunk.offsets), tuple(chunk.sizes)
 
 
 def _bytes(item):
@@ -55,5 +73,5 @@ def _bytes(item):
 
 
 def _cluster(box):
-    name, offsets = box
+    name, offsets, _ = box
     return _shares.without_role(name), offsets

@@ -3,10 +3,10 @@
 import contextlib
 import itertools
 import json
-import threading
 import zlib
 
 from ..errors import UnreachableError, UsageError, error_of
+from ._life import Life, Vigil
 
 VALUE_BYTES = 4 << 20  # TCPStore closes the connection over 8 MiB
 _SETTLE = 10.0  # seconds: ranks look for an answer more often
@@ -19,7 +19,7 @@ class Exchange:
     def __init__(self, ranks, name, *, life=None, pack=None, unpack=None):
         self.ranks, self.missing = ranks, []
         self.name, self._keys = name, f"{ranks.keys}/{name}"
-        self._life = life or f"{self._keys}/life"
+        self._life = life or Life(ranks, f"{self._keys}/life")
         self._pack, self._unpack = pack or _packed, unpack or _unpacked
         self._turns = itertools.count()
         self._turn = None
@@ -28,26 +28,13 @@ class Exchange:
 
     @contextlib.contextmanager
     def working(self, progress):
-        """While it lasts, others go on waiting for this rank as long as progress() changes."""
-        ranks, done = self.ranks, threading.Event()
-
-        def beat():
-            with contextlib.suppress(UnreachableError):  # whoever waits will see
-                has_given, last = False, progress()
-                while not done.wait(ranks.timeout / 4):
-                    now = progress()
-                    if now != last:
-                        has_given, last = True, now
-                        self._give_sign()
-                if has_given:
-                    ranks.ask("delete_key", self._life_key(ranks.rank))
-
-        if ranks.size > 1:
-            threading.Thread(target=beat, name="cairn: signs of life", daemon=True).start()
-        try:
+        """While it lasts, others notice when this process is gone, and go on waiting for this rank
+        for as long as progress() changes. Errors: UnreachableError."""
+        if self.ranks.size == 1:
             yield
-        finally:
-            done.set()
+            return
+        with self._life.working(progress):
+            yield
 
     def of_bytes(self, name):
         """Another talk of these ranks, beside this one: of bytes, VALUE_BYTES at most. Signs of
@@ -61,6 +48,12 @@ class Exchange:
         told = json.dumps([self.ranks.rank, *error])
         self.ranks.ask("compare_set", f"{self._keys}/failed", "", told)
 
+    def check_failed(self):
+        """For the `look` of a call. Errors: that of the first rank that could not go on."""
+        failed = self.find_failed()
+        if failed is not None:
+            raise failed
+
     def find_failed(self):
         """The error of the first rank that could not go on, which names it; None without any."""
         told = self.ranks.read(f"{self._keys}/failed")
@@ -72,6 +65,15 @@ class Exchange:
     def forget_failed(self):
         """All have ended that could look for it."""
         self.ranks.ask("delete_key", f"{self._keys}/failed")
+
+    def leave(self):
+        """In place of forget_failed() where nobody knows who ends last: all ranks call it then.
+        Returns whether this one did."""
+        is_last = self.ranks.ask("add", f"{self._keys}/left", 1) == self.ranks.size
+        if is_last:
+            self.forget_failed()
+            self.ranks.ask("delete_key", f"{self._keys}/left")
+        return is_last
 
     def skip_turn(self):
         """In place of a gather() on the rank that it goes to."""
@@ -134,12 +136,14 @@ class Exchange:
             self.ranks.ask("delete_key", key + "/read")
 
     def settle(self, limit=_SETTLE):
-        """On the rank that said something last: whether all heard it within `limit` seconds. Then
-        it may end, and the job's store with it."""
+        """On the rank that said something last: whether all heard it within `limit` seconds, half of
+        the time-out at most: who has heard it may wait for what comes next already. Then it may end,
+        and the job's store with it."""
         if self._said is None:
             return True
         said, self._said = self._said, None
-        return self.ranks.until(lambda: not self.ranks.ask("check", [said]), limit)
+        return self.ranks.until(lambda: not self.ranks.ask("check", [said]),
+                                min(limit, self.ranks.timeout / 2))
 
     def _take_back(self):
         """What this rank has said to one that has not come."""
@@ -155,16 +159,10 @@ class Exchange:
     def _key(self, turn, rank):
         return f"{self._keys}/{turn}/{rank}"
 
-    def _life_key(self, rank):
-        return f"{self._life}/{rank}"
-
-    def _give_sign(self):
-        self.ranks.ask("add", self._life_key(self.ranks.rank), 1)
-
     def _wait(self, keys, limit, look=None):
-        """Until the keys of these ranks are there: as long as each window of `limit` seconds has a
-        sign of life of all that are missing."""
-        ranks, seen = self.ranks, {}
+        """Until the keys of these ranks are there: as long as those that are missing show signs of
+        life, each within `limit` seconds. Errors: UnreachableError naming who does not."""
+        ranks, vigil = self.ranks, Vigil(self._life, limit)
 
         def find_missing():
             return [rank for rank, key in keys.items() if not ranks.ask("check", [key])]
@@ -176,16 +174,22 @@ class Exchange:
                 look()
             return False
 
-        while not ranks.until(are_there, limit):
-            self.missing = find_missing()
-            signs = {rank: ranks.read(self._life_key(rank)) for rank in self.missing}
-            silent = [rank for rank, sign in signs.items() if sign == seen.get(rank)]
-            if silent:
-                raise UnreachableError(
-                    f"{ranks.named(silent)} did not answer {ranks.named([ranks.rank])} within "
-                    f"{limit:g} s", "see whether it still runs; timeout= waits longer")
-            seen = signs
-            self._give_sign()  # others may wait for this one
+        try:
+            while not ranks.until(are_there, vigil.pause):
+                self.missing = find_missing()
+                self._raise_missing(*vigil.look(self.missing), limit)
+        finally:
+            self._life.hush()
+
+    def _raise_missing(self, gone, silent, limit):
+        own = self.ranks.named([self.ranks.rank])
+        if gone:
+            raise UnreachableError(f"{self.ranks.named(gone)} no longer gives {own} signs of life",
+                                   "see whether it still runs")
+        if silent:
+            raise UnreachableError(
+                f"{self.ranks.named(silent)} did not answer {own} within {limit:g} s",
+                "see whether it still runs; timeout= waits longer")
 
 
 def _packed(value):

@@ -10,7 +10,7 @@ It opens no files.
 """
 
 import fsspec
-from torch.distributed.checkpoint import _fsspec_filesystem as dcp_fsspec
+from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
 
 from ..store import Store
 from . import _ids
@@ -53,13 +53,13 @@ def _folder(name):
 
 
 def _make_writer(cls, path="", *args, **options):
-    if cls is dcp_fsspec.FsspecWriter and _ids.is_url(path):
+    if cls is FsspecWriter and _ids.is_url(path):
         return StorageWriter(checkpoint_id=path, overwrite=options.get("overwrite", True))
     return object.__new__(cls)
 
 
 def _make_reader(cls, path="", *args, **options):
-    if cls is dcp_fsspec.FsspecReader and _ids.is_url(path):
+    if cls is FsspecReader and _ids.is_url(path):
         return StorageReader(checkpoint_id=path)
     return object.__new__(cls)
 
@@ -67,5 +67,5 @@ def _make_reader(cls, path="", *args, **options):
 def register():
     """Makes the scheme known in this process. An installed package is found by fsspec itself."""
     fsspec.register_implementation("cairn", CairnFileSystem, clobber=True)
-    dcp_fsspec.FsspecWriter.__new__ = _make_writer
-    dcp_fsspec.FsspecReader.__new__ = _make_reader
+    FsspecWriter.__new__ = _make_writer
+    FsspecReader.__new__ = _make_reader

@@ -65,20 +65,29 @@ class LoadTalk:
             raise CancelledError("the load was stopped")
         self._raise_told()
 
-    def end(self, error=None):
-        """The load is over. error: what this rank alone failed with, for those that wait for it."""
+    def end(self):
+        """The load is over, and went well."""
+        with contextlib.suppress(UnreachableError):
+            self._forget(self._ranks.rank)
+
+    def fail(self, error=None):
+        """In place of end(), on all ranks. error: what this rank alone failed with, for those that
+        wait for it."""
         with contextlib.suppress(UnreachableError):
             if error is not None and not self._has_failed:
                 self._exchange.tell_failed(error)
-            elif not self._has_failed:
-                self._ranks.ask("delete_key", self._key(self._ranks.rank))
-                self._ranks.ask("delete_key", f"{self._keys}/0/{self._ranks.rank}")  # gloo's
-                return
             # Others may still ask where this rank is.
             self._ranks.ask("set", self._key(self._ranks.rank), str(-self._turn))
             self._let_go()
-            if self._ranks.rank == 0:  # this process may hold the job's store
+            if self._exchange.leave():
+                for rank in range(self._ranks.size):
+                    self._forget(rank)
+            elif self._ranks.rank == 0:  # this process may hold the job's store
                 self._ranks.until(self._have_ended, 2 * self._grace)
+
+    def _forget(self, rank):
+        self._ranks.ask("delete_key", self._key(rank))
+        self._ranks.ask("delete_key", f"{self._keys}/0/{rank}")  # gloo's
 
     def _let_go(self):
         """Of the group: its end waits for what is under way, and nobody waits for that."""
@@ -126,10 +135,11 @@ class LoadTalk:
 
     def _raise_told(self):
         """What another rank has failed with, if one has said so."""
-        failed = self._exchange.find_failed()
-        if failed is not None:
+        try:
+            self._exchange.check_failed()
+        except Exception:
             self._has_failed = True
-            raise failed
+            raise
 
     def _failure(self, error):
         own = self._ranks.named([self._ranks.rank])

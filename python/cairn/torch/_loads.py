@@ -93,13 +93,15 @@ class _Together:
             talk.connect()
             yield
         except Exception as error:
-            # What the library fails with it tells all ranks; of other errors nobody else knows.
-            is_told = isinstance(error, Error) and lent.failed is None and talk.is_connected
-            reason = lent.failed or error
-            talk.end(None if is_told else _outcomes.told(reason)["error"])
-            raise reason from None
+            failed = lent.take_failed()
+            is_told = failed is None and talk.is_connected and _is_told(error, device)
+            talk.fail(None if is_told else _outcomes.told(failed or error)["error"])
+            try:
+                raise failed or error from None
+            finally:
+                del failed  # its traceback has hold of this frame
         except BaseException as interrupt:
-            talk.end(_outcomes.told(interrupt)["error"])
+            talk.fail(_outcomes.told(interrupt)["error"])
             raise
         talk.end()
 
@@ -108,6 +110,12 @@ class _Together:
         if not self._is_over:
             self._is_over = True
             _outcomes.withdraw(self._exchange, error)
+
+
+def _is_told(error, device):
+    """Whether all ranks know of an error of the call that was lent the group. What the library fails
+    with it tells them; where a transport on devices has failed it cannot."""
+    return isinstance(error, Error) and (device is None or _outcomes.names_rank(error.message))
 
 
 def _check_alike(ranks, tags):

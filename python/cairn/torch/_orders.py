@@ -18,14 +18,17 @@ class Orders:
     tag: str
     base: str  # the tag to compare with, the same on all ranks; "none" for none
     step: object  # of the tag
-    rank: int  # number of the plan
+    rank: int  # number of the plan,
+    ranks: int  # of so many
+    items: int  # that the plan has
+    is_complete: bool  # whether the plans of all ranks have each box that some rank told of
+    talk: object  # its name (_writer_talk.py); None: there is none
     leaves: list = ()  # items of the plan that other ranks write instead,
     takes: list = ()  # and those of other plans that this one writes
-    talk: object = None  # what the talk of the first ranks of the job is called; None: there is none
-    ranks: int = 1  # how many these are
+    held: object = None  # all that the plan was made of; known to its rank, and never sent
 
     def items_of(self, plan):
-        """What this rank writes."""
+        """What this rank writes where replicas are found by names."""
         left = {item.index for item in self.leaves}
         return [*(item for item in plan.items if item.index not in left), *self.takes]
 
@@ -42,6 +45,22 @@ def take():
     """Those that arrived last in this thread; None when there were none since the last call."""
     orders, _arrived.orders = getattr(_arrived, "orders", None), None
     return orders
+
+
+def held_with(plan, orders, told):
+    """The items of all that this rank holds, also of what its plan leaves to others; None where
+    nobody knows them, or where the planner may have left some out on purpose.
+
+    orders: of this save. told: the items that this rank told its planner of; None where the planner
+    says that nothing is new: then the plan is one of an earlier save, whose orders came with it and
+    keep them.
+    """
+    came_with = plan.storage_data
+    if not isinstance(came_with, Orders) or came_with.items != len(plan.items):
+        return None  # the planner has made another plan of it
+    if told is not None:
+        came_with.held = told if orders.is_complete else None
+    return came_with.held
 
 
 def own_rank():

@@ -1,16 +1,14 @@
 """Where a tag of DCP's lies: the store that a writer or reader was given, and a checkpoint_id."""
 
-import os
-
 from ..errors import UsageError
-from ..store import Store
+from ..store import Store, place_of
 from . import _ids
 
 
 class Place:
     """A store, opened when it is first needed, and the tag in it. Pickles.
 
-    store: a Store, a path, or None where checkpoint ids name it.
+    store: a Store, a path or URL, or None where checkpoint ids name it.
     create: whether this process makes one at a path where there is none; one of several does.
     """
 
@@ -43,12 +41,12 @@ class Place:
         if given is None and not named:
             raise UsageError("no store is given", "give StorageWriter or StorageReader a path, or "
                              "checkpoint_id=\"cairn:///folder/of/the/store#tag\"")
-        if given is not None and named and _path_of(given) != _path_of(named):
-            raise UsageError(f"two stores are given: '{_path_of(given)}' and '{named}'",
+        if given is not None and named and place_of(given) != place_of(named):
+            raise UsageError(f"two stores are given: '{place_of(given)}' and '{named}'",
                              "give checkpoint_id a tag's name only")
         if isinstance(given, Store):
             return given
-        path = _path_of(given or named)
+        path = place_of(given or named)
         if self._opened is None or self._opened.path != path:
             self._opened = Store(path, create=self.create)
         return self._opened
@@ -65,7 +63,3 @@ class Placed:
     def checkpoint_id(self):
         """What names the tag, as it was given."""
         return self._place.checkpoint_id
-
-
-def _path_of(store):
-    return store.path if isinstance(store, Store) else os.path.abspath(os.fspath(store))

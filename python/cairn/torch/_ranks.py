@@ -28,9 +28,6 @@ _NAMED = 16  # ranks in a message
 _NOTHING = "-"  # what no key holds
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2e-4, 0.1  # seconds between two looks
 
-_lock = threading.Lock()
-# The job's store; the Numbers of its groups, by their names; a connection of our own to it.
-_job = [None, {}, None]
 
 
 def check_timeout(timeout):
@@ -51,6 +48,54 @@ class Numbers:
 
     def __init__(self):
         self.exchanges, self.talks = itertools.count(), itertools.count()
+
+
+class _Job:
+    """What this process keeps while the job has its store: the Numbers of its groups, and one
+    connection for all Ranks. What that is asked does not wait for what else asks the store; when who
+    holds the store is gone it says so, while a new one would wait for it."""
+
+    def __init__(self, store):
+        self.store = store
+        self._numbers, self._connection = {}, None
+        self._lock = threading.Lock()
+
+    def numbers_of(self, name):
+        with self._lock:
+            return self._numbers.setdefault(name, Numbers())
+
+    def connection(self):
+        with self._lock:
+            if self._connection is None:
+                self._connection = _cloned(self.store)
+            return self._connection
+
+
+_job = _Job(None)
+_lock = threading.Lock()
+
+
+def _job_of(store):
+    """The _Job of the job's store."""
+    global _job
+    with _lock:
+        if _job.store is not store:
+            _job = _Job(store)
+        return _job
+
+
+def _forget_job():
+    global _job, _lock
+    _job, _lock = _Job(None), threading.Lock()  # the connection is the parent's
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_job)
+
+
+def _cloned(store):
+    clone = getattr(store, "clone", None)
+    return store if clone is None else clone()
 
 
 class Ranks:
@@ -103,15 +148,16 @@ class Ranks:
         labels = distributed_ranks(group)
         store = _job_store() if len(labels) > 1 else None
         name = f"cairn/{_members(labels)}/{getattr(group, 'group_name', '')}"
+        numbers = None if store is None else _job_of(store).numbers_of(name)
         return cls(dist.get_rank(group), len(labels), store, name=name, labels=labels,
-                   timeout=timeout, numbers=_numbers_of(store, name))
+                   timeout=timeout, numbers=numbers)
 
     @classmethod
-    def first(cls, size, name, timeout=TIMEOUT):
-        """The first ones of the job, of which this process is, without a group; they talk under a name
-        that is nobody else's. Errors: UsageError where there is no store."""
+    def numbered(cls, rank, size, name, timeout=TIMEOUT):
+        """Those whose numbers something else has given them, such as DCP: processes of the job.
+        Errors: UsageError where there is no store."""
         check_timeout(timeout)
-        return cls(dist.get_rank(), size, _job_store(), name=f"cairn/{name}", timeout=timeout)
+        return cls(rank, size, _job_store(), name=name, timeout=timeout)
 
     def __repr__(self):
         return f"cairn.torch.Ranks({self.rank} of {self.size})"
@@ -164,7 +210,9 @@ class Ranks:
     def store(self):
         """The connection to the job's store, for others that take a store of torch.distributed."""
         if self._own_store is None:
-            self._own_store = _connection_to(self._store)
+            is_job = self._store is _default_store()
+            self._own_store = (_job_of(self._store).connection() if is_job
+                               else _cloned(self._store))
         return self._own_store
 
     def read(self, key):
@@ -216,46 +264,20 @@ def _members(labels):
     return f"{zlib.crc32(json.dumps(labels).encode()):08x}-{len(labels)}"
 
 
-def _numbers_of(store, name):
-    """Those of all Ranks of the group while the job has this store."""
-    with _lock:
-        if _job[0] is not store:
-            _job[:] = [store, {}, None]
-        return _job[1].setdefault(name, Numbers())
-
-
-def _connection_to(store):
-    """One for all Ranks of the job: what it is asked does not wait for what else asks the store. When
-    who holds the store is gone, this connection says so, while a new one would wait for it."""
-    with _lock:
-        if _job[0] is not store:
-            return _cloned(store)
-        if _job[2] is None:
-            _job[2] = _cloned(store)
-        return _job[2]
-
-
-def _forget_connection():
-    _job[2] = None  # it is the parent's
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_connection)
-
-
-def _cloned(store):
-    clone = getattr(store, "clone", None)
-    return store if clone is None else clone()
-
-
-def _job_store():
+def _default_store():
+    """That of the job; None without one."""
     from torch.distributed import distributed_c10d
 
     find = getattr(distributed_c10d, "_get_default_store", None)
     try:
-        store = find() if find is not None else None
+        return find() if find is not None else None
     except (RuntimeError, ValueError, KeyError):
-        store = None
+        return None
+
+
+def _job_store():
+    """Errors: UsageError."""
+    store = _default_store()
     if store is None:
         raise UsageError("this job's torch.distributed has no key-value store",
                          "begin it with init_method=, store= or torchrun")

@@ -29,7 +29,7 @@ class StorageReader(Placed, dcp.StorageReader):
 
         dcp.load(state, storage_reader=StorageReader("/data/store"), checkpoint_id="run7/@newest")
 
-    store: a cairn.Store or a path; None where checkpoint_id is cairn:///folder/of/the/store#tag.
+    store: a cairn.Store, a path or a URL; None where checkpoint_id is cairn:///folder/of/the/store#tag.
     checkpoint_id: for calls that give none; a tag's name, or "PREFIX/@newest".
     group: the process group of the load: what several of its ranks want is read by one of them and
     sent to the others, so the job reads the state once. None: each rank reads what it wants.

@@ -38,7 +38,7 @@ class Reading:
         error = None
         try:
             self._read(plan)
-        except Exception as caught:  # other ranks may be waiting: they are told first
+        except BaseException as caught:  # other ranks may be waiting: they are told first
             error = caught
         if self._exchange is not None:
             self._exchange.agree(error)

@@ -25,8 +25,7 @@ def room(bytes_, *, pinned=False, shared=False):
     writing to it again then copies no page for a data loader's sake.
     """
     if shared:
-        memory = torch.UntypedStorage._new_shared(bytes_)
-        made = torch.empty(0, dtype=torch.uint8).set_(memory)
+        made = torch.empty(bytes_, dtype=torch.uint8).share_memory_()
     elif pinned or not sys.platform.startswith("linux") or bytes_ == 0:
         made = torch.empty(bytes_, dtype=torch.uint8, pin_memory=pinned)
     else:

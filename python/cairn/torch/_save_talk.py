@@ -15,7 +15,7 @@ def part_of_shared(store, exchange, request, boxes, base_boxes=()):
     try:
         return _saving.Part(store, request, boxes, base_boxes, group)
     except Exception as error:
-        raise group.failed or error from error
+        raise group.take_failed() or error from None
 
 
 @contextlib.contextmanager
@@ -26,15 +26,9 @@ def failures_told(exchange):
     except BaseException as error:
         told = _outcomes.told(error)["error"]
         if not _outcomes.names_rank(told[1]):
-            exchange.tell_failed(told)
+            with contextlib.suppress(UnreachableError):
+                exchange.tell_failed(told)
         raise
-
-
-def look_for_failed(exchange):
-    """Errors: that of the first rank that could not go on."""
-    failed = exchange.find_failed()
-    if failed is not None:
-        raise failed
 
 
 def group_of(exchange, watch):
@@ -75,4 +69,4 @@ class _SaveTalk:
     def _look(self):
         if self._watch.is_stopped:
             raise CancelledError("the save was stopped")
-        look_for_failed(self._exchange)
+        self._exchange.check_failed()

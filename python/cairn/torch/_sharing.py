@@ -12,6 +12,7 @@ import torch
 from torch import distributed
 
 from ..errors import Error, UsageError
+from . import _outcomes
 
 _BATCH_BYTES = 4 << 20  # what is larger travels alone
 _UNDER_WAY_BYTES = 256 << 20
@@ -91,7 +92,8 @@ class Exchange:
         names another rank and what it failed with."""
         own = torch.zeros(_TOLD_BYTES, dtype=torch.uint8)
         if error is not None:
-            text = b"!" + str(error).encode()[:_TOLD_BYTES - 1]
+            _, message, _ = _outcomes.told(error)["error"]
+            text = b"!" + message.encode()[:_TOLD_BYTES - 1]
             own[:len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
         own = own.to(_device_of(self._group))
         told = [torch.empty_like(own) for _ in range(self._ranks)]
@@ -152,10 +154,11 @@ class Exchange:
 
 def _device_of(group):
     """Where tensors must lie that a process group sends: the current device, of those it knows."""
-    types = group._device_types
-    if torch.device("cpu") in types:
+    # "cpu:gloo,cuda:nccl"
+    kinds = [each.partition(":")[0] for each in distributed.get_backend_config(group).split(",")]
+    if "cpu" in kinds:
         return torch.device("cpu")
-    return torch.device(types[0].type, torch.get_device_module(types[0]).current_device())
+    return torch.device(kinds[0], torch.get_device_module(kinds[0]).current_device())
 
 
 def _batches(shared):

@@ -23,9 +23,6 @@ class AsyncStager(staging.AsyncStager):
     Threads: one at a time.
     """
 
-    # stage() has made the copy when it returns: there is nothing to wait for.
-    _synchronize_after_execute = False
-
     def __init__(self, *, shared=False):
         self._shared = shared
         self._staged = []  # (snapshot, references to what was handed out of it), oldest first
@@ -54,6 +51,11 @@ class AsyncStager(staging.AsyncStager):
         memo = {id(value): made[name] for name, value in flat.tensors.items()}
         memo |= {id(value): made[flat.tied[name]] for name, value in flat.doubles.items()}
         return copy.deepcopy(state_dict, memo)
+
+    @property
+    def should_synchronize_after_execute(self):
+        """stage() has made the copy when it returns."""
+        return False
 
     def synchronize_staging(self):
         """Nothing is left to wait for."""

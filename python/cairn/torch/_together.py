@@ -168,19 +168,19 @@ def save(store, exchange, request, boxes, base_boxes=(), structure=None, by_dige
     def store_part():
         nonlocal part
         own = dataclasses.replace(request, attachments={})
-        with exchange.working(request.watch.progress):
-            if by_digest:
-                with _save_talk.failures_told(exchange):
-                    part = _save_talk.part_of_shared(store, exchange, own, boxes, base_boxes)
-            else:
-                part = _saving.Part(store, own, boxes, base_boxes)
+        if by_digest:
+            with _save_talk.failures_told(exchange):
+                part = _save_talk.part_of_shared(store, exchange, own, boxes, base_boxes)
+        else:
+            part = _saving.Part(store, own, boxes, base_boxes)
         return {"part": part.name, "structure": structure and vars(structure)}
 
-    mine, failed = _outcomes.tried(store_part, BaseException)
     is_unused = False
     try:
-        answer = _outcomes.answered(
-            exchange, mine, lambda told: {"result": _commit(store, request, told)}, failed)
+        with exchange.working(request.watch.progress):
+            mine, failed = _outcomes.tried(store_part, BaseException)
+            answer = _outcomes.answered(
+                exchange, mine, lambda told: {"result": _commit(store, request, told)}, failed)
         is_unused = answer.get("unused", False)
     finally:
         if part is not None:

@@ -229,6 +229,7 @@ int ncclGetVersion(int* version) {
 int ncclGetUniqueId(NcclId* id) {
   const std::lock_guard lock(mutex);
   *id = FakeMeeting::new_id();
+  ++counts.ids;
   return kNcclSuccess;
 }
 

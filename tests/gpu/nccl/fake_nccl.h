@@ -34,6 +34,7 @@ bool fake_nccl_is_done(void* stream);
 struct FakeNcclCounts {
   int made, destroyed, aborted;
   uint64_t broadcasts, broadcast_bytes;
+  int ids;  ///< that were made
 };
 /// Since fake_nccl_set().
 FakeNcclCounts fake_nccl_counts();

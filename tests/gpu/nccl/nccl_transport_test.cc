@@ -57,7 +57,8 @@ std::vector<Status> over_nccl(unsigned ranks, const FakeNcclFaults& faults,
     std::optional<FakeTransport> host;
     NcclOptions options = options_of(rank, timeout);
     if (beside != nullptr) options.beside = &host.emplace(*beside, rank);
-    CAIRN_TRY(auto transport, NcclTransport::make(library, id, rank, ranks, options));
+    CAIRN_TRY(auto transport, NcclTransport::begin(library, rank, ranks, options));
+    CAIRN_CHECK(transport->connect(id));
     return work(*transport);
   });
 }
@@ -264,16 +265,15 @@ TEST(NcclTransport, ACallersCommunicatorIsLeftToTheCaller) {
 
 TEST(NcclTransport, SaysWhatIsMalformed) {
   set_faults(&*std::make_unique<FakeNcclFaults>());
-  const NcclId id = must(NcclTransport::make_id(*library));
   NcclOptions options = options_of(0);
-  EXPECT_EQ(NcclTransport::make(library, id, 2, 2, options).error().message, "rank 2 of 2");
+  EXPECT_EQ(NcclTransport::begin(library, 2, 2, options).error().message, "rank 2 of 2");
   FakeGroup group(3);
   FakeTransport beside(group, 1);
   options.beside = &beside;
-  EXPECT_EQ(NcclTransport::make(library, id, 0, 2, options).error().message,
+  EXPECT_EQ(NcclTransport::begin(library, 0, 2, options).error().message,
             "rank 0 of 2 over NCCL is rank 1 of 3 beside it");
   options.is_done = nullptr;
-  EXPECT_EQ(NcclTransport::make(library, id, 0, 2, options).error().code, Code::kUsage);
+  EXPECT_EQ(NcclTransport::begin(library, 0, 2, options).error().code, Code::kUsage);
 }
 
 }  // namespace

@@ -3,14 +3,8 @@
 // saved.
 #include "lib/device/derived_units.h"
 
-#include <filesystem>
-#include <fstream>
-
 #include "base/encodings/encode.h"
-#include "tests/lib/device/device_fixture.h"
-#ifdef CAIRN_SIMT
-#include "gpu/simt/faults.h"
-#endif
+#include "tests/lib/device/staged_load_fixture.h"
 
 namespace cairn {
 namespace {
@@ -43,15 +37,8 @@ struct Pair {
   }
 };
 
-class DerivedUnitsTest : public DeviceFixture {
+class DerivedUnitsTest : public StagedLoadFixture {
  protected:
-  void TearDown() override {
-#ifdef CAIRN_SIMT
-    gpu::simt::clear_faults();
-#endif
-    draw_schedule(0);
-  }
-
   void save_pair(const std::string& tag, const Pair& pair,
                  const std::function<void(SaveRequest&)>& change = {}) {
     SaveRequest request;
@@ -87,20 +74,6 @@ class DerivedUnitsTest : public DeviceFixture {
     ASSERT_EQ(copy_of(tag, kWeight).encoding, Encoding::kDerived);
   }
 
-  Result<LoadResult> load_into(const std::string& tag, std::vector<TensorTarget> targets) {
-    LoadRequest request;
-    request.cast = true;
-    request.targets = std::move(targets);
-    request.devices.staging = staging_.get();
-    CAIRN_TRY(const auto checkpoint, open_tag(*store_, tag));
-    return load(*checkpoint, request);
-  }
-
-  static TensorTarget target_of(const std::string& name, Dtype dtype, const Shape& shape,
-                                uint8_t* data) {
-    return {name, dtype, shape, whole_box(shape), data, {}, 0};
-  }
-
   /// Loads both to the device. Returns how many bytes went up.
   uint64_t expect_loaded(const std::string& tag, const Pair& pair) {
     const gpu::OnDevice master(pair.master.size()), weight(pair.weight.size());
@@ -134,27 +107,10 @@ class DerivedUnitsTest : public DeviceFixture {
     EXPECT_TRUE(master.content() == master_here && weight.content() == weight_here);
   }
 
-  std::filesystem::path newest_pack() const {
-    std::filesystem::path newest;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path() + "/packs")) {
-      if (!entry.is_regular_file()) continue;
-      if (newest.empty() || last_write_time(entry.path()) >= last_write_time(newest)) {
-        newest = entry.path();
-      }
-    }
-    return newest;
-  }
   Copy copy_of(const std::string& tag, size_t tensor, uint64_t chunk = 0) {
     const auto checkpoint = gpu::must(open_tag(*store_, tag));
     const PagePlan::Place place = checkpoint->plan().place(tensor, chunk);
     return gpu::must(checkpoint->page(place.page))->copies(place.entry)[0];
-  }
-  void flip_byte(const Copy& copy, uint64_t at) const {
-    std::fstream file(newest_pack(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(static_cast<std::streamoff>(copy.offset + at));
-    const char byte = static_cast<char>(file.get() ^ 4);
-    file.seekp(static_cast<std::streamoff>(copy.offset + at));
-    file.put(byte);
   }
   static constexpr size_t kMaster = 0, kWeight = 1;  // as their names are sorted
 };
@@ -323,13 +279,13 @@ TEST_F(DerivedUnitsTest, DamageIsToldOfWhatIsDamaged) {
     const Copy copy = copy_of("t", tensor);
     int told = 0;
     for (uint64_t at = 0; at < copy.stored_bytes; at += 1 + at / 64 * 16) {
-      flip_byte(copy, at);
+      flip_byte(copy.offset + at);
       staging_ = gpu::must(open_staging(small_options()));
       const gpu::OnDevice master(pair.master.size()), weight(pair.weight.size());
       const auto loaded =
           load_into("t", {target_of("master", Dtype::kF32, pair.shape, master.data()),
                           target_of("weight", pair.dtype, pair.shape, weight.data())});
-      flip_byte(copy, at);
+      flip_byte(copy.offset + at);
       if (loaded) continue;  // some coders leave bits that nobody reads
       ++told;
       const std::string& said = loaded.error().message;
@@ -349,7 +305,7 @@ TEST_F(DerivedUnitsTest, WhatTheDeviceFindsIsToldOnce) {
   const Pair pair = Pair::of({160, 512}, 10);
   save_rounded("t", pair);
   const Copy copy = copy_of("t", kMaster, 3);
-  flip_byte(copy, copy.stored_bytes / 2);
+  flip_byte(copy.offset + copy.stored_bytes / 2);
   const gpu::OnDevice master(pair.master.size()), weight(pair.weight.size());
   const auto loaded = load_into("t", {target_of("master", Dtype::kF32, pair.shape, master.data()),
                                       target_of("weight", pair.dtype, pair.shape, weight.data())});
@@ -465,10 +421,8 @@ TEST_F(DerivedUnitsTest, TakeNoMoreRoomThanIsCounted) {
     ASSERT_TRUE(made) << made.error().message;
     ASSERT_TRUE(lane.finish());
     for (size_t i = 0; i < units.size(); ++i) {
-      Bytes come(expected[i].size());
-      gpu::must(gpu::copy_down({}, come, (*made)[i]));
-      gpu::must(gpu::synchronize({}));
-      EXPECT_TRUE(come == expected[i]) << turn << ": " << i;
+      SCOPED_TRACE(std::to_string(turn) + ": " + std::to_string(i));
+      expect_on_device((*made)[i], expected[i]);
     }
     lane.slab(0).clear();
     if (units.empty()) continue;

@@ -7,6 +7,9 @@
 #include "lib/save_plan.h"
 #include "tests/gpu/kernel_fixture.h"
 #include "tests/lib/store_fixture.h"
+#ifdef CAIRN_SIMT
+#include "gpu/simt/faults.h"
+#endif
 
 namespace cairn {
 
@@ -35,6 +38,13 @@ class DeviceFixture : public StoreFixture {
     ASSERT_TRUE(Store::init(posix_fs(), path(), config));
     store_ = *Store::open(posix_fs(), path());
     staging_ = gpu::must(open_staging(small_options()));
+  }
+
+  void TearDown() override {
+#ifdef CAIRN_SIMT
+    gpu::simt::clear_faults();
+#endif
+    draw_schedule(0);
   }
 
   /// The same tensors in a device's memory, box by box, strides and all.

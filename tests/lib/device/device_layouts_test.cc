@@ -18,8 +18,6 @@ constexpr Dtype kAll[] = {Dtype::kBool,   Dtype::kU8,     Dtype::kI8,         Dt
 
 class DeviceLayoutsTest : public DeviceFixture {
  protected:
-  void TearDown() override { gpu::simt::set_schedule(0); }
-
   uint64_t draw(uint64_t below) { return random_() % below; }
 
   Shape draw_shape() {

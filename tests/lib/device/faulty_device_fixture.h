@@ -12,11 +12,6 @@ class FaultyDeviceFixture : public DeviceFixture {
   static constexpr uint64_t kRows = 160;
   const Shape shape_ = {kRows, 1024};
 
-  void TearDown() override {
-    gpu::simt::clear_faults();
-    gpu::simt::set_schedule(0);
-  }
-
   SaveRequest request_of(const std::string& tag, const Bytes& data) {
     SaveRequest request;
     request.tag = tag;

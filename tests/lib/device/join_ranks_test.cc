@@ -3,38 +3,28 @@
 // to the order of streams.
 // usage: join_ranks_test FAKE (the file of the library)
 #include "lib/save_part.h"
-#include "tests/lib/device/nccl_world.h"
-#include "tests/lib/device/rank_rooms_fixture.h"
-#include "tests/support/fault_fs.h"
-#include "tests/support/outcome.h"
+#include "tests/lib/device/nccl_ranks_fixture.h"
 
 namespace cairn {
 namespace {
 
 using namespace std::chrono_literals;
 
-class JoinRanks : public RankRoomsFixture {
+class JoinRanks : public NcclRanksFixture {
  protected:
-  static constexpr unsigned kRanks = 4;  // each on a device of its own
-
   void SetUp() override {
-    if (!NcclWorld::is_alone()) GTEST_SKIP() << "there is an NCCL here";
-    gpu::simt::set_devices(kRanks);
-    RankRoomsFixture::SetUp();
-    NcclWorld::set({});
-    nccl_ = gpu::must(gpu::NcclLibrary::find());
-    gpu::simt::take_vain_waits();
+    NcclRanksFixture::SetUp();
+    if (!IsSkipped()) nccl_ = gpu::must(gpu::NcclLibrary::find());
   }
 
   /// What the caller of a load has, on each rank.
   struct Callers {
     std::vector<gpu::NcclComm> communicators;
     std::vector<gpu::OwnStream> streams;
-    std::vector<std::unique_ptr<Staging>> stagings;
   };
 
   Callers make_callers() {
-    Callers made{std::vector<gpu::NcclComm>(kRanks), {}, {}};
+    Callers made{std::vector<gpu::NcclComm>(kRanks), {}};
     gpu::NcclId id;
     nccl_->get_unique_id(&id);
     for (unsigned rank = 0; rank < kRanks; ++rank) {
@@ -43,9 +33,11 @@ class JoinRanks : public RankRoomsFixture {
       nccl_->comm_init_rank_config(&made.communicators[rank], kRanks, id, static_cast<int>(rank),
                                    &config);
       made.streams.push_back(gpu::must(gpu::OwnStream::make()));
-      made.stagings.push_back(gpu::must(open_staging(small_options())));
     }
     return made;
+  }
+  void end(const Callers& callers) {
+    for (const gpu::NcclComm each : callers.communicators) nccl_->comm_abort(each);
   }
 
   static RankGroup joined(RankGroup lent, unsigned number, const Callers& callers) {
@@ -55,33 +47,16 @@ class JoinRanks : public RankRoomsFixture {
     return lent;
   }
 
-  Status load_on(Rank& rank, unsigned number, const Callers& callers, const RankGroup& lent,
-                 const Store& store) {
-    rank.request.devices.staging = callers.stagings[number].get();
-    rank.request.call.threads = 2;
-    CAIRN_TRY(const auto checkpoint, open_tag(store, "t"));
-    CAIRN_TRY(rank.result, load_together(*checkpoint, rank.request, joined(lent, number, callers)));
-    return {};
-  }
-
   std::vector<Status> load_over(const Callers& callers, std::vector<Rank>& ranks,
-                                gpu::FakeGroup& group, const Store* store_of_one = nullptr,
-                                unsigned one = 0) {
-    const auto ended = as_ranks(group, [&](unsigned rank, const RankGroup& lent) {
-      const bool is_other = store_of_one != nullptr && rank == one;
-      return load_on(ranks[rank], rank, callers, lent, is_other ? *store_of_one : *store_);
+                                gpu::FakeGroup& group) {
+    return NcclRanksFixture::load_all(ranks, group, [&](unsigned rank, const RankGroup& lent) {
+      return joined(lent, rank, callers);
     });
-    vain_waits_ = gpu::simt::take_vain_waits();
-    return ended;
-  }
-  void end(const Callers& callers) {
-    for (const gpu::NcclComm each : callers.communicators) nccl_->comm_abort(each);
   }
   /// Over communicators that are made here, and ended as training would.
-  std::vector<Status> load_all(std::vector<Rank>& ranks, gpu::FakeGroup& group,
-                               const Store* store_of_one = nullptr, unsigned one = 0) {
+  std::vector<Status> load_all(std::vector<Rank>& ranks, gpu::FakeGroup& group) {
     const Callers callers = make_callers();
-    const auto ended = load_over(callers, ranks, group, store_of_one, one);
+    const auto ended = load_over(callers, ranks, group);
     end(callers);
     return ended;
   }
@@ -102,14 +77,11 @@ class JoinRanks : public RankRoomsFixture {
   }
 
   void expect_all_right(const std::vector<Rank>& ranks) {
-    for (const Rank& rank : ranks) {
-      EXPECT_TRUE(rank.result.notes.empty());
-      for (const auto& [name, room] : rank.rooms) EXPECT_EQ(room.content(), bytes_[name]) << name;
-    }
+    NcclRanksFixture::expect_all_right(ranks);
+    for (const Rank& rank : ranks) EXPECT_TRUE(rank.result.notes.empty());
   }
 
   std::shared_ptr<const gpu::NcclLibrary> nccl_;
-  uint64_t vain_waits_ = 0;
 };
 
 TEST_F(JoinRanks, WhatAllWantIsReadOnce) {
@@ -121,11 +93,10 @@ TEST_F(JoinRanks, WhatAllWantIsReadOnce) {
     late.delay_us = seed % 2 == 0 ? 0 : 3000;
     late.is_in_progress = seed % 4 == 3;
     NcclWorld::set(late);
-    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    std::vector<Rank> ranks = all_want_all();
     for (const Status& status : load_all(ranks)) ASSERT_TRUE(succeeds(status));
     expect_all_right(ranks);
     EXPECT_EQ(read_by(ranks), alone);
-    EXPECT_EQ(vain_waits_, 0u);
     EXPECT_GE(NcclWorld::counts().broadcast_bytes, kRanks * 4 * kTensorBytes);
   }
 }
@@ -155,7 +126,6 @@ TEST_F(JoinRanks, EveryRankHasItsOwnWishes) {
     want(ranks[3], "x", std::nullopt, Dtype::kF32);
     for (Rank& rank : ranks) rank.request.cast = true;
     for (const Status& status : load_all(ranks)) ASSERT_TRUE(succeeds(status));
-    EXPECT_EQ(vain_waits_, 0u);
     EXPECT_EQ(ranks[2].rooms["x"].content(), ranks[3].rooms["x"].content());
     const Bytes turned = ranks[1].rooms["y"].content();
     for (size_t row = 0; row < 300; row += 7) {
@@ -182,19 +152,13 @@ TEST_F(JoinRanks, WhoIsMissingIsNamedAndNobodyHangs) {
     faults.missing_rank = 2;
     faults.missing_at = at;
     NcclWorld::set(faults);
-    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    std::vector<Rank> ranks = all_want_all();
     gpu::FakeFaults dies;
     dies.dying = 2;
     dies.timeout = 800ms;
     gpu::FakeGroup group(kRanks, dies);
     const auto ended = load_all(ranks, group);
-    EXPECT_EQ(vain_waits_, 0u);
-    for (unsigned rank = 0; rank < kRanks; ++rank) {
-      ASSERT_TRUE(fails_with(Code::kUnreachable, ended[rank]));
-      if (rank == 2) continue;
-      EXPECT_NE(ended[rank].error().message.find("; rank 2 did not answer"), std::string::npos)
-          << ended[rank].error().message;
-    }
+    expect_rank_2_missed(ended);
   }
 }
 
@@ -204,28 +168,17 @@ TEST_F(JoinRanks, WhatFailsOnOneRankFailsOnAll) {
   for (const size_t reads : {8, 10, 12, 14, 16, 20}) {
     SCOPED_TRACE(reads);
     draw_schedule(reads);
-    FaultFs faulty(posix_fs());
-    faulty.counts = [](FsCall call, const std::string& path) {
-      return call == FsCall::kRead && path.find("/packs/") != std::string::npos;
-    };
-    const auto store = gpu::must(Store::open(faulty, path()));
-    faulty.fail_at = reads - 8;
-    faulty.error = {Code::kFailed, "a disk that breaks", ""};
-    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    break_disk(reads - 8);
+    std::vector<Rank> ranks = all_want_all();
     gpu::FakeGroup group(kRanks);
-    const auto ended = load_all(ranks, group, store.get(), 1);
-    EXPECT_EQ(vain_waits_, 0u);
+    const auto ended = load_all(ranks, group);
     if (ended[1]) {  // it had not as many reads to make
       for (const Status& status : ended) EXPECT_TRUE(succeeds(status));
       expect_all_right(ranks);
       continue;
     }
     ++failed;
-    for (unsigned rank = 0; rank < kRanks; ++rank) {
-      ASSERT_TRUE(fails_with(Code::kFailed, ended[rank]));
-      EXPECT_NE(ended[rank].error().message.find("a disk that breaks"), std::string::npos);
-      EXPECT_EQ(ended[rank].error().message.find("rank 1: ") == 0, rank != 1);
-    }
+    expect_told_of_disk(ended);
   }
   EXPECT_GE(failed, 1u);
 }
@@ -236,7 +189,7 @@ TEST_F(JoinRanks, MemoryIsBounded) {
   constexpr uint64_t kGathers = 8 * kMiB;
   constexpr uint64_t kBuckets = 2 * (4 * kTensorBytes / kRanks * 105 / 100 + 4096);
   const Callers callers = make_callers();
-  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  std::vector<Rank> ranks = all_want_all();
   const auto load_again = [&] {
     gpu::FakeGroup group(kRanks);
     return load_over(callers, ranks, group);
@@ -262,7 +215,7 @@ TEST_F(JoinRanks, ReplicasAreSavedOnce) {
   for (unsigned rank = 0; rank < kRanks; ++rank) {
     requests[rank].tag = "replicas";
     requests[rank].base = "none";
-    requests[rank].devices.staging = callers.stagings[rank].get();
+    requests[rank].devices.staging = stagings_[rank].get();
     requests[rank].tensors = on_device(cut("w", kShape, content, 0, 1, false), rank);
   }
   std::vector<std::unique_ptr<SavedPart>> parts(kRanks);

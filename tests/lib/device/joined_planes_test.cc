@@ -2,27 +2,14 @@
 // host's decoder makes of them: in any order, beside others, where there is little room or none.
 #include "lib/device/joined_planes.h"
 
-#include <filesystem>
-#include <fstream>
-
 #include "base/encodings/item_kernel.h"
-#include "tests/lib/device/device_fixture.h"
-#ifdef CAIRN_SIMT
-#include "gpu/simt/faults.h"
-#endif
+#include "tests/lib/device/staged_load_fixture.h"
 
 namespace cairn {
 namespace {
 
-class JoinedPlanesTest : public DeviceFixture {
+class JoinedPlanesTest : public StagedLoadFixture {
  protected:
-  void TearDown() override {
-#ifdef CAIRN_SIMT
-    gpu::simt::clear_faults();
-#endif
-    draw_schedule(0);
-  }
-
   /// That so many kernels have joined planes since this was last asked. A device does not tell.
   static void expect_joins([[maybe_unused]] uint64_t least, [[maybe_unused]] uint64_t most) {
 #ifdef CAIRN_SIMT
@@ -50,24 +37,12 @@ class JoinedPlanesTest : public DeviceFixture {
     ASSERT_TRUE(saved) << saved.error().message;
   }
 
-  Status load_into(const std::string& tag, std::vector<TensorTarget> targets, bool cast = false) {
-    LoadRequest request;
-    request.cast = cast;
-    request.targets = std::move(targets);
-    request.devices.staging = staging_.get();
-    CAIRN_TRY(const auto checkpoint, open_tag(*store_, tag));
-    const auto loaded = load(*checkpoint, request);
-    if (!loaded) return tl::unexpected(loaded.error());
-    return {};
-  }
-
   /// Loads the tensor to the device, which takes so many kernels that join planes.
   void expect_loaded(const std::string& tag, Dtype dtype, const Shape& shape, const Bytes& data,
                      uint64_t joins) {
     const gpu::OnDevice there(data.size());
     expect_joins(0, kAny);
-    const Status loaded =
-        load_into(tag, {{"w", dtype, shape, whole_box(shape), there.data(), {}, 0}});
+    const auto loaded = load_into(tag, {target_of("w", dtype, shape, there.data())}, false);
     EXPECT_TRUE(loaded) << loaded.error().message;
     EXPECT_TRUE(there.content() == data) << tag;
     expect_joins(joins, joins);
@@ -118,11 +93,11 @@ TEST_F(JoinedPlanesTest, GoIntoBoxesAndStridesAndOtherDtypes) {
     const gpu::OnDevice there{ByteSpan(Bytes(bytes, 0xee))};
     Bytes on_host(bytes, 0xee);
     target.data = on_host.data();
-    ASSERT_TRUE(load_into("t", {target}, true));
+    ASSERT_TRUE(load_into("t", {target}));
     target.data = there.data();
     target.device = 0;
     expect_joins(0, kAny);
-    ASSERT_TRUE(load_into("t", {target}, true));
+    ASSERT_TRUE(load_into("t", {target}));
     expect_joins(1, kAny);
     EXPECT_TRUE(there.content() == on_host) << target.box.text();
   };
@@ -165,7 +140,7 @@ TEST_F(JoinedPlanesTest, LieInSlabsBesideOthers) {
           {tensor.name, tensor.dtype, tensor.shape, tensor.box, there.back()->data(), {}, 0});
     }
     expect_joins(0, kAny);
-    const Status loaded = load_into("t", targets);
+    const auto loaded = load_into("t", targets);
     ASSERT_TRUE(loaded) << loaded.error().message;
     expect_joins(3, kAny);
     for (size_t i = 0; i < parts.size(); ++i) {
@@ -239,36 +214,23 @@ TEST_F(JoinedPlanesTest, ChainsAreDecodedByTheHost) {
   expect_loaded("run/2", Dtype::kBF16, shape, data, 0);
 }
 
-void flip_byte(const std::filesystem::path& file, std::streamoff at) {
-  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
-  stream.seekg(at);
-  const char byte = static_cast<char>(stream.get() ^ 4);
-  stream.seekp(at);
-  stream.put(byte);
-}
-
 /// Damage that does not decode, and damage that decodes to something else, all over a pack: a load
 /// to a device says the same as one to the host.
 TEST_F(JoinedPlanesTest, DamageIsToldAsByTheHost) {
   const Shape shape = {8000};
   const Bytes data = planar(8000, 2, 1);
   save_tensor("t", Dtype::kBF16, shape, data);
-  std::filesystem::path pack;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(path() + "/packs")) {
-    if (entry.is_regular_file()) pack = entry.path();
-  }
   Bytes here(data.size());
   const gpu::OnDevice there(data.size());
-  const auto size = static_cast<std::streamoff>(std::filesystem::file_size(pack));
+  const uint64_t size = std::filesystem::file_size(newest_pack());
   int told = 0;
-  for (std::streamoff at = 0; at < size; at = at < 5000 ? at + 1 + at / 64 * 16 : at + 601) {
-    flip_byte(pack, at);
+  for (uint64_t at = 0; at < size; at = at < 5000 ? at + 1 + at / 64 * 16 : at + 601) {
+    flip_byte(at);
     staging_ = gpu::must(open_staging(small_options()));
-    const Status on_host =
+    const auto on_host =
         load_into("t", {{"w", Dtype::kBF16, shape, whole_box(shape), here.data(), {}}});
-    const Status on_device =
-        load_into("t", {{"w", Dtype::kBF16, shape, whole_box(shape), there.data(), {}, 0}});
-    flip_byte(pack, at);
+    const auto on_device = load_into("t", {target_of("w", Dtype::kBF16, shape, there.data())});
+    flip_byte(at);
     ASSERT_EQ(on_host.has_value(), on_device.has_value()) << at;
     if (on_host) continue;
     ++told;
@@ -316,10 +278,8 @@ TEST_F(JoinedPlanesTest, TakeNoMoreRoomThanIsCounted) {
     ASSERT_TRUE(joined) << joined.error().message;
     ASSERT_TRUE(lane.finish());
     for (size_t i = 0; i < units.size(); ++i) {
-      Bytes come(contents[i].size());
-      gpu::must(gpu::copy_down({}, come, (*joined)[i]));
-      gpu::must(gpu::synchronize({}));
-      EXPECT_TRUE(come == contents[i]) << turn << ": " << i;
+      SCOPED_TRACE(std::to_string(turn) + ": " + std::to_string(i));
+      expect_on_device((*joined)[i], contents[i]);
     }
     EXPECT_TRUE(there.content() == slab) << "the slab is as it was";
     if (room == 0) continue;

@@ -3,10 +3,7 @@
 // usage: own_communicator_test FAKE (the file of the library)
 #include <chrono>
 
-#include "tests/lib/device/nccl_world.h"
-#include "tests/lib/device/rank_rooms_fixture.h"
-#include "tests/support/fault_fs.h"
-#include "tests/support/outcome.h"
+#include "tests/lib/device/nccl_ranks_fixture.h"
 
 namespace cairn {
 namespace {
@@ -15,40 +12,33 @@ using namespace std::chrono_literals;
 
 const char* fake_file;
 
-class OwnCommunicators : public RankRoomsFixture {
+class OwnCommunicators : public NcclRanksFixture {
  protected:
-  static constexpr unsigned kRanks = 4;
-
   void SetUp() override {
-    if (!NcclWorld::is_alone()) GTEST_SKIP() << "there is an NCCL here";
     setenv("CAIRN_NCCL", fake_file, 1);
-    gpu::simt::set_devices(kRanks);
-    RankRoomsFixture::SetUp();
-    NcclWorld::set({});
-    for (unsigned rank = 0; rank < kRanks; ++rank) {
-      devices_.push_back(rank);
-      stagings_.push_back(gpu::must(open_staging(small_options())));
-    }
-    gpu::simt::take_vain_waits();
+    NcclRanksFixture::SetUp();
   }
 
-  Status load_on(Rank& rank, unsigned number, RankGroup lent) {
+  RankGroup making(unsigned rank, RankGroup lent) const {
     lent.makes_nccl = true;
-    lent.device = devices_[number];
-    rank.request.devices.staging = stagings_[number].get();
-    rank.request.call.threads = 2;
-    const bool is_other = store_of_one_ != nullptr && number == 1;
-    CAIRN_TRY(const auto checkpoint, open_tag(is_other ? *store_of_one_ : *store_, "t"));
-    CAIRN_TRY(rank.result, load_together(*checkpoint, rank.request, lent));
-    return {};
+    lent.device = devices_[rank];
+    return lent;
+  }
+  std::vector<Status> load_all(std::vector<Rank>& ranks, gpu::FakeGroup& group) {
+    return NcclRanksFixture::load_all(
+        ranks, group, [&](unsigned rank, const RankGroup& lent) { return making(rank, lent); });
   }
 
-  std::vector<Status> load_all(std::vector<Rank>& ranks, gpu::FakeGroup& group) {
-    const auto ended = as_ranks(group, [&](unsigned rank, const RankGroup& lent) {
-      return load_on(ranks[rank], rank, lent);
-    });
-    EXPECT_EQ(gpu::simt::take_vain_waits(), 0u);
-    return ended;
+  /// Takes the memory of a device, but for so many bytes.
+  static gpu::OnDevice fill_up(unsigned device, uint64_t free_bytes) {
+    constexpr uint64_t kDeviceBytes = 64 * kMiB;
+    uint64_t most = 0;
+    for (unsigned each = 0; each < kRanks; ++each)
+      most = std::max(most, gpu::simt::used_memory(each));
+    const uint64_t limit = most + kDeviceBytes;
+    gpu::simt::set_memory(limit);
+    const auto scope = gpu::must(gpu::DeviceScope::enter(device));
+    return gpu::OnDevice(limit - gpu::simt::used_memory(device) - free_bytes);
   }
 
   /// Loads, and holds the ranks to the same, read once, and one note where one is told.
@@ -58,20 +48,18 @@ class OwnCommunicators : public RankRoomsFixture {
     waits.timeout = timeout;
     gpu::FakeGroup group(kRanks, waits);
     for (const Status& status : load_all(ranks, group)) ASSERT_TRUE(succeeds(status));
+    expect_all_right(ranks);
     for (const Rank& rank : ranks) {
-      for (const auto& [name, room] : rank.rooms) EXPECT_EQ(room.content(), bytes_[name]) << name;
       ASSERT_EQ(rank.result.notes.size(), note.empty() ? 0u : 1u);
       if (note.empty()) continue;
-      EXPECT_NE(rank.result.notes[0].find("they made no communicator"), std::string::npos);
+      EXPECT_NE(rank.result.notes[0].find("from host to host"), std::string::npos);
       EXPECT_NE(rank.result.notes[0].find(note), std::string::npos) << rank.result.notes[0];
     }
     EXPECT_LE(read_by(ranks), 4 * kTensorBytes * 105 / 100);
     EXPECT_EQ(NcclWorld::counts().broadcasts > 0, note.empty());
   }
 
-  std::vector<unsigned> devices_;  // of each rank's communicator
-  std::vector<std::unique_ptr<Staging>> stagings_;
-  std::unique_ptr<Store> store_of_one_;
+  std::array<unsigned, kRanks> devices_ = {0, 1, 2, 3};  // of each rank's communicator
 };
 
 TEST_F(OwnCommunicators, AreMadeForTheLoadAndGoWithIt) {
@@ -82,7 +70,7 @@ TEST_F(OwnCommunicators, AreMadeForTheLoadAndGoWithIt) {
     late.delay_us = seed % 2 == 0 ? 0 : 3000;
     late.is_in_progress = seed % 4 == 3;
     NcclWorld::set(late);
-    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    std::vector<Rank> ranks = all_want_all();
     expect_loaded(ranks, "");
     EXPECT_EQ(NcclWorld::counts().made, static_cast<int>(kRanks));
     EXPECT_EQ(NcclWorld::counts().destroyed, static_cast<int>(kRanks));
@@ -92,26 +80,49 @@ TEST_F(OwnCommunicators, AreMadeForTheLoadAndGoWithIt) {
 
 TEST_F(OwnCommunicators, WithoutNcclOnARankAllGoByTheHost) {
   unsetenv("CAIRN_NCCL");
-  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  std::vector<Rank> ranks = all_want_all();
   expect_loaded(ranks, "no NCCL here");
 }
 
 TEST_F(OwnCommunicators, ARankWithoutDevicesTakesAllToTheHost) {
-  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  std::vector<Rank> ranks = all_want_all();
   ranks[2] = {};
   for (const char* name : kNames) want(ranks[2], name, std::nullopt);
   stagings_[2] = nullptr;
   expect_loaded(ranks, "nothing that it loads is on a device");
   for (const unsigned rank : {0, 1, 3})
     EXPECT_NE(ranks[rank].result.notes[0].find("rank 2: "), std::string::npos);
-  EXPECT_EQ(NcclWorld::counts().made, 0);
+  EXPECT_EQ(NcclWorld::counts().made + NcclWorld::counts().ids, 0);
+}
+
+/// Nobody waits for who has no memory for it.
+TEST_F(OwnCommunicators, ADeviceWithoutRoomForOneTakesAllToTheHostAtOnce) {
+  std::vector<Rank> ranks = all_want_all();
+  const gpu::OnDevice filler = fill_up(1, 4 * kMiB);
+  const auto begin = std::chrono::steady_clock::now();
+  expect_loaded(ranks, "they made no communicator: ");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 8s);
+  EXPECT_EQ(NcclWorld::counts().made + NcclWorld::counts().ids, 0);
+}
+
+TEST_F(OwnCommunicators, ADeviceWithoutRoomForBucketsTakesAllToTheHost) {
+  for (const unsigned rank : {0u, 1u}) {
+    std::vector<Rank> ranks = all_want_all();
+    const gpu::OnDevice filler = fill_up(rank, 8 * kMiB + 100'000);
+    expect_loaded(ranks, "there was no room for it on their devices: ");
+    EXPECT_EQ(NcclWorld::counts().made, NcclWorld::counts().destroyed);
+    EXPECT_NE(ranks[2].result.notes[0].find("rank " + std::to_string(rank) + ": "),
+              std::string::npos);
+    gpu::simt::set_memory(UINT64_MAX);
+    NcclWorld::set({});
+  }
 }
 
 TEST_F(OwnCommunicators, TwoRanksOnOneDeviceDoNotAskNccl) {
   devices_[3] = 1;
-  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  std::vector<Rank> ranks = all_want_all();
   expect_loaded(ranks, "ranks 1 and 3 are on one device");
-  EXPECT_EQ(NcclWorld::counts().made, 0);
+  EXPECT_EQ(NcclWorld::counts().made + NcclWorld::counts().ids, 0);
 }
 
 /// NCCL has an error for one, while the others make theirs; or all wait for one in vain.
@@ -121,7 +132,7 @@ TEST_F(OwnCommunicators, ThatCannotBeMadeAreAborted) {
     if (is_told) faults.unable_rank = 1;
     if (!is_told) faults.missing_rank = 1;
     NcclWorld::set(faults);
-    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    std::vector<Rank> ranks = all_want_all();
     expect_loaded(ranks, "making a communicator over NCCL", 1s);
     EXPECT_EQ(NcclWorld::counts().aborted, static_cast<int>(is_told ? kRanks - 1 : kRanks));
     EXPECT_EQ(NcclWorld::counts().destroyed, 0);
@@ -138,22 +149,18 @@ TEST_F(OwnCommunicators, WhoIsMissingIsNamed) {
     faults.missing_rank = 2;
     faults.missing_at = at;
     NcclWorld::set(faults);
-    std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+    std::vector<Rank> ranks = all_want_all();
     gpu::FakeFaults dies;
     dies.dying = 2;
-    dies.dies_at = 3;  // after what is said when a communicator is made
+    // After what is said when a communicator is made, and of the memory of buckets.
+    dies.dies_at = at < 5 ? 5 : 6;
     dies.timeout = 800ms;
     std::vector<uint64_t> used;
     for (unsigned device = 0; device < kRanks; ++device)
       used.push_back(gpu::simt::used_memory(device));
     gpu::FakeGroup group(kRanks, dies);
     const auto ended = load_all(ranks, group);
-    for (unsigned rank = 0; rank < kRanks; ++rank) {
-      ASSERT_TRUE(fails_with(Code::kUnreachable, ended[rank]));
-      EXPECT_EQ(ended[rank].error().message.find("; rank 2 did not answer") == std::string::npos,
-                rank == 2)
-          << ended[rank].error().message;
-    }
+    expect_rank_2_missed(ended);
     EXPECT_EQ(NcclWorld::counts().aborted, static_cast<int>(kRanks));
     for (unsigned device = 0; device < kRanks; ++device)
       EXPECT_LE(gpu::simt::used_memory(device), used[device] + small_options().device_bytes);
@@ -161,20 +168,10 @@ TEST_F(OwnCommunicators, WhoIsMissingIsNamed) {
 }
 
 TEST_F(OwnCommunicators, WhatFailsOnOneRankFailsOnAll) {
-  FaultFs faulty(posix_fs());
-  faulty.counts = [](FsCall call, const std::string& path) {
-    return call == FsCall::kRead && path.find("/packs/") != std::string::npos;
-  };
-  store_of_one_ = gpu::must(Store::open(faulty, path()));
-  faulty.fail_at = 0;
-  faulty.error = {Code::kFailed, "a disk that breaks", ""};
-  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  break_disk(0);
+  std::vector<Rank> ranks = all_want_all();
   gpu::FakeGroup group(kRanks);
-  const auto ended = load_all(ranks, group);
-  for (unsigned rank = 0; rank < kRanks; ++rank) {
-    ASSERT_TRUE(fails_with(Code::kFailed, ended[rank]));
-    EXPECT_EQ(ended[rank].error().message.find("rank 1: ") == 0, rank != 1);
-  }
+  expect_told_of_disk(load_all(ranks, group));
   EXPECT_EQ(NcclWorld::counts().destroyed, static_cast<int>(kRanks));
 }
 
@@ -184,20 +181,21 @@ TEST_F(OwnCommunicators, AWaitEndsWhenTheCallerSaysSo) {
   faults.missing_rank = 2;
   faults.missing_at = 5;
   NcclWorld::set(faults);
-  std::vector<Rank> ranks = ranks_that_want_all(kRanks, kRanks);
+  std::vector<Rank> ranks = all_want_all();
   gpu::FakeFaults patient;
   patient.timeout = 60s;
   gpu::FakeGroup group(kRanks, patient);
   const auto begin = std::chrono::steady_clock::now();
-  const auto ended = as_ranks(group, [&](unsigned rank, RankGroup lent) {
-    lent.host.look = [](void*, HostWait* wait) {
-      std::snprintf(wait->message, sizeof wait->message, "the caller has had enough");
-      return HostAnswer::kFailed;
-    };
-    return load_on(ranks[rank], rank, lent);
-  });
+  const auto ended =
+      NcclRanksFixture::load_all(ranks, group, [&](unsigned rank, const RankGroup& lent) {
+        RankGroup looking = making(rank, lent);
+        looking.host.look = [](void*, HostWait* wait) {
+          std::snprintf(wait->message, sizeof wait->message, "the caller has had enough");
+          return HostAnswer::kFailed;
+        };
+        return looking;
+      });
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 30s);
-  EXPECT_EQ(gpu::simt::take_vain_waits(), 0u);
   for (const Status& status : ended) {
     ASSERT_TRUE(fails_with(Code::kFailed, status));
     EXPECT_NE(status.error().message.find("the caller has had enough"), std::string::npos);
@@ -206,7 +204,7 @@ TEST_F(OwnCommunicators, AWaitEndsWhenTheCallerSaysSo) {
 
 TEST_F(OwnCommunicators, AreNotAskedForBesideOneOfTheCallers) {
   std::vector<Rank> ranks = ranks_that_want_all(1, 1);
-  RankGroup group;
+  RankGroup group = making(0, {});
   group.nccl = this;
   EXPECT_TRUE(fails_with(Code::kUsage, load_on(ranks[0], 0, group)));
 }

@@ -29,10 +29,6 @@ class RankRoomsFixture : public DeviceFixture {
     }
     gpu::must(save(*store_, saving));
   }
-  void TearDown() override {
-    gpu::simt::clear_faults();
-    draw_schedule(0);
-  }
 
   /// Memory for one tensor of a rank: of a device, or the host's.
   struct Room {

@@ -10,8 +10,6 @@ class ResidentBasesTest : public DeviceFixture {
   static constexpr uint64_t kRows = 160;
   const Shape shape_ = {kRows, 1024};
 
-  void TearDown() override { draw_schedule(0); }
-
   /// Of one chunk, now and before: how the others travel is learnt from it.
   static constexpr uint64_t kSampleBytes = 2 * 16384;
 

@@ -1,0 +1,399 @@
+// The steps:
+//   look      the source's tag, by one root; the destination's tag that shares most with it
+//   lease     a session of the destination, which protects that tag's copies
+//   plan      page by page: what stands, what is found elsewhere, what must be fetched
+//   fetch     ranges of the source's packs into packs of the session, each copy checked
+//   metadata  manifest, schema and pages as they are, new locators; all durable
+//   prove     copies that are made from others are decoded and their digests checked
+//   commit    one replacement of the destination's root makes the tag visible
+#include "lib/transfer/attempt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/memory_guard.h"
+#include "base/pipeline.h"
+#include "lib/save_session.h"
+#include "lib/transfer/fetch.h"
+#include "lib/transfer/left_packs.h"
+#include "lib/transfer/make_alone.h"
+#include "lib/transfer/moved_tag.h"
+#include "lib/transfer/proof.h"
+#include "lib/transfer/resume.h"
+#include "lib/transfer/standing_tag.h"
+#include "store/remote/upload_file.h"
+
+namespace cairn {
+namespace {
+
+/// Of a file on its way to a bucket: the parts under way, and the one that is filled.
+constexpr uint64_t kUploadBytes =
+    (remote::UploadFile::kPartsUnderWay + 1) * remote::UploadFile::kPartBytes;
+
+class Attempt {
+ public:
+  Attempt(Checkpoint& from, const Cargo& cargo, const Store& to, const TransferRequest& request,
+          const std::string& name, Experience& met)
+      : from_(from),
+        cargo_(cargo),
+        to_(to),
+        request_(request),
+        name_(name),
+        met_(met),
+        tables_(to) {}
+
+  Result<TransferResult> run() {
+    CAIRN_TRY(const bool is_there, look());
+    if (is_there) return result_;
+    CAIRN_CHECK(plan());
+    tell();
+    if (request_.dry_run) return result_;
+    if (request_.share) return fetch_share();
+    const Result<TagEntry> entry = guard_memory([&] { return write(); });
+    auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
+    if (!result) give_up(result.error());
+    return result;
+  }
+
+ private:
+  static bool is_worth_resuming(Code code) {
+    return code == Code::kUnreachable || code == Code::kNoSpace || code == Code::kCancelled ||
+           code == Code::kAuth || code == Code::kBusy;
+  }
+
+  Result<TransferResult> fetch_share() {
+    auto fetched = guard_memory([&] { return fetch(); });
+    if (!fetched) {
+      give_up(fetched.error());
+      return tl::unexpected(std::move(fetched).error());
+    }
+    result_.received_bytes = fetched->received_bytes;
+    if (journal_ == nullptr) {
+      session_->end();
+      return result_;
+    }
+    const uint32_t packs = session_->packs().packs_begun();
+    CAIRN_CHECK(leave());
+    for (uint32_t number = 0; number < packs; ++number) {
+      const std::string pack = relative_path(FileKind::kPack, {session_->id(), number});
+      if (file_exists(to_.fs(), join_path(to_.path(), pack))) result_.left.push_back(pack);
+    }
+    result_.left.push_back(journal_->path().substr(to_.path().size() + 1));
+    return result_;
+  }
+
+  void give_up(Error& error) {
+    met_.lost_look_up = met_.lost_look_up || failure_.lost_reused;
+    met_.is_worth_another = met_.is_worth_another || failure_.lost_reused;
+    if (failure_.may_be_visible) {
+      if (journal_ != nullptr) (void)journal_->remove().has_value();
+    } else if (journal_ != nullptr && (met_.is_worth_another || is_worth_resuming(error.code))) {
+      // A session in a bucket that cannot say so is known by its lease, once its process is gone.
+      if (leave() || to_.fs().conditional() != nullptr) {
+        error.hint =
+            "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
+            "gives it up";
+      }
+    } else if (journal_ == nullptr || journal_->remove()) {
+      // Not before: who goes on from a journal relies on it that nobody removes these files.
+      session_->remove_files();
+    }
+  }
+
+  /// Leaves what has arrived to the next call.
+  Status leave() {
+    // On a full disk what is in buffers is lost, and what was written stays.
+    (void)session_->packs().finish().has_value();
+    session_->close_packs();
+    session_->remove_metas();
+    const Status left = journal_->leave();
+    session_->end();
+    return left;
+  }
+
+  template <class T>
+  Result<T> of_source(Result<T> read) {
+    met_.failed_at_source = met_.failed_at_source || !read;
+    return read;
+  }
+
+  /// Whether the destination has the tag already. Errors: kExists where it has another.
+  Result<bool> look() {
+    result_.tag = name_;
+    result_.manifest = cargo_.digest();
+    result_.facts = cargo_.entry.facts;
+    const auto standing = to_.find_tag(name_);
+    if (!standing && standing.error().code == Code::kNotFound) return false;
+    CAIRN_CHECK(standing);
+    if (standing->manifest.digest == result_.manifest && request_.if_exists != IfExists::kError) {
+      say_already_there(*standing);
+      return true;
+    }
+    if (request_.if_exists == IfExists::kReplace) return false;
+    return fail(
+        Code::kExists,
+        fmt::format(
+            "the tag '{}' exists already in '{}'{}", name_, to_.path(),
+            standing->manifest.digest == result_.manifest ? "" : " with another checkpoint"),
+        "'--if-exists replace' takes the name over");
+  }
+
+  void say_already_there(const TagEntry& standing) {
+    result_.already_there = true;
+    result_.facts = standing.facts;
+    result_.facts.new_bytes = result_.facts.new_chunks = result_.facts.stored_bytes = 0;
+    result_.reused_bytes = result_.facts.logical_bytes;
+  }
+
+  /// Chooses the base, takes the lease, and plans; anew without a base that cannot be used.
+  Status plan() {
+    for (;;) {
+      CAIRN_TRY(const StandingTag chosen,
+                choose_standing_tag(to_, name_, from_, cargo_, met_.passed_over));
+      for (const std::string& each : chosen.notes) note(each);
+      CAIRN_TRY(const bool is_planned, plan_beside(chosen.tag));
+      if (is_planned) return {};
+    }
+  }
+
+  /// False: it cannot be used, and is passed over from now on.
+  Result<bool> plan_beside(const std::optional<TagEntry>& tag) {
+    CAIRN_TRY(BaseTag* const base, take_base(tag));
+    if (tag && base == nullptr) {
+      met_.passed_over.push_back(tag->table);
+      return false;
+    }
+    StandingCopies standing(base, &tables_, request_.rebase);
+    const Status planned = plan_with(standing);
+    if (standing.fault()) {
+      note(passed_over_note(to_, base->tag().name, *standing.fault()));
+      met_.passed_over.push_back(base->tag().table);
+      return false;
+    }
+    CAIRN_CHECK(of_source(planned));
+    if (base != nullptr) result_.base = base->tag().name;
+    reused_packs_.assign(standing.reused_packs().begin(), standing.reused_packs().end());
+    return true;
+  }
+
+  /// Null with a tag: it is gone, moved, or cannot be read.
+  Result<BaseTag*> take_base(const std::optional<TagEntry>& tag) {
+    if (request_.dry_run) return look_at_base(tag);
+    SaveRequest begun;
+    begun.tag = name_;
+    begun.if_exists = request_.if_exists;
+    begun.call = request_.call;
+    auto session = SaveSession::begin(to_, begun, tag ? tag->name : "none");
+    if (!session && tag && session.error().code == Code::kNotFound) return nullptr;
+    CAIRN_TRY(session_, std::move(session));
+    if (!session_->damaged_base().empty()) {
+      note(passed_over_note(to_, tag->name, {Code::kCorrupt, "it cannot be read", ""}));
+    }
+    return session_->base();
+  }
+
+  Result<BaseTag*> look_at_base(const std::optional<TagEntry>& tag) {
+    if (!tag) return nullptr;
+    auto opened = BaseTag::open(to_, *tag);
+    if (!opened) return nullptr;
+    looked_at_ = *std::move(opened);
+    return looked_at_.get();
+  }
+
+  Status plan_with(StandingCopies& standing) {
+    CAIRN_TRY(plan_,
+              plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
+    if (!request_.look_up || met_.lost_look_up || plan_.fetches.empty()) return {};
+    std::vector<Digest> wanted;
+    for (const Fetch& fetch : plan_.fetches) wanted.push_back(fetch.digest);
+    std::vector<std::optional<Copy>> found(wanted.size());
+    if (!request_.look_up(wanted, found)) return {};
+    CAIRN_CHECK(standing.add_found(wanted, found));
+    CAIRN_TRY(plan_,
+              plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
+    return {};
+  }
+
+  void tell() {
+    tell_plan(plan_, result_);
+    if (ProgressCounters* const progress = request_.call.progress) {
+      progress->total_bytes = progress->done_bytes + plan_.fetch_bytes;
+    }
+  }
+
+  void note(const std::string& words) {
+    auto& notes = met_.notes;
+    if (std::find(notes.begin(), notes.end(), words) == notes.end()) notes.push_back(words);
+  }
+
+  Result<TagEntry> write() {
+    BaseTag* const base = session_->base();
+    CAIRN_TRY(const Fetched fetched, fetch());
+    met_.received_bytes += fetched.received_bytes;
+    result_.moved_bytes = 0;
+    for (const Copy& copy : fetched.copies) result_.moved_bytes += copy.stored_bytes;
+    CAIRN_CHECK(session_->packs().finish());
+    MetaWriter& metas = session_->metas();
+    CAIRN_TRY(TagEntry entry,
+              of_source(write_moved_tag(from_, cargo_, plan_, fetched.copies, base, metas)));
+    entry.name = name_;
+    entry.session = session_->id();
+    entry.pinned = false;
+    entry.facts = result_.facts;
+    entry.facts.stored_bytes = session_->packs().stored_bytes();
+    entry.facts.stored_bytes += metas.sealed_bytes_after(encode_tag_entry(entry).size());
+    CAIRN_CHECK(metas.add(ObjectKind::kTagEntry, encode_tag_entry(entry)));
+    CAIRN_CHECK(metas.finish());
+    CAIRN_CHECK(prove(entry));
+    CAIRN_CHECK(not_stopped());
+    return entry;
+  }
+
+  Result<Fetched> fetch() {
+    const Origin origin{from_.store().config().store_id, cargo_.digest()};
+    FetchRequest how;
+    how.threads = request_.connections;
+    how.memory_bytes = write_through();
+    how.call = request_.call;
+    if (!plan_.fetches.empty()) {
+      CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
+      CAIRN_TRY(how.arrived, resume(origin));
+      if (request_.call.progress != nullptr) {
+        request_.call.progress->done_bytes += result_.resumed_bytes;
+      }
+    }
+    if (request_.share) how.share = *request_.share;
+    how.journal = journal_.get();
+    CAIRN_TRY(Fetched fetched,
+              of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how)));
+    CAIRN_TRY(const uint64_t read,
+              of_source(make_alone(from_, plan_.fetches, session_->packs(),
+                                   threads_for(kProofBytes), request_.call, fetched.copies)));
+    fetched.received_bytes += read;
+    return fetched;
+  }
+
+  /// Per fetch, where an earlier call has brought it.
+  Result<std::vector<std::optional<Copy>>> resume(const Origin& origin) {
+    if (to_.fs().conditional() != nullptr) return find_left(origin);
+    CAIRN_TRY(Resumed resumed,
+              resume_arrivals(to_, origin, plan_.fetches, session_->packs(), *journal_,
+                              threads_for(2 * chunk_bytes_max(to_.config())), request_.call.stop));
+    for (const std::string& each : resumed.notes) note(each);
+    result_.resumed_bytes = resumed.bytes;
+    return std::move(resumed.copies);
+  }
+
+  std::vector<std::optional<Copy>> find_left(const Origin& origin) {
+    if (met_.lost_look_up) return {};
+    LeftPacks left = find_left_packs(to_, origin, plan_.fetches);
+    for (const std::string& each : left.notes) note(each);
+    result_.resumed_bytes = left.bytes;
+    session_->packs().count_file(left.bytes);
+    reused_packs_.insert(reused_packs_.end(), left.packs.begin(), left.packs.end());
+    left_journals_ = std::move(left.journals);
+    return std::move(left.copies);
+  }
+
+  /// Returns the memory that is left beside the writer's.
+  uint64_t write_through() {
+    if (to_.fs().conditional() == nullptr) {
+      session_->packs().write_through(PackWriter::kLanesMax);
+      return request_.memory_bytes;
+    }
+    // Of an upload several parts are under way.
+    const uint64_t lanes = request_.memory_bytes / 2 / kUploadBytes;
+    const uint64_t lanes_fit = std::clamp<uint64_t>(lanes, 1, PackWriter::kLanesMax);
+    session_->packs().write_through(lanes_fit);
+    const uint64_t taken = lanes_fit * kUploadBytes;
+    return request_.memory_bytes > taken ? request_.memory_bytes - taken : 0;
+  }
+
+  /// Threads that have room for so much each.
+  unsigned threads_for(uint64_t bytes) const {
+    const unsigned wanted = request_.call.threads == 0 ? default_threads() : request_.call.threads;
+    return static_cast<unsigned>(std::clamp<uint64_t>(request_.memory_bytes / bytes, 1, wanted));
+  }
+
+  /// Decodes what was fetched and is made from other copies: where that is near.
+  Status prove(const TagEntry& entry) {
+    if (to_.fs().read_habits().is_remote) return of_source(prove_in(from_));
+    CAIRN_TRY(const auto arrived, Checkpoint::open(to_, entry));
+    const Status proven = prove_in(*arrived);
+    const BaseTag* const base = session_->base();
+    if (!proven && proven.error().code == Code::kCorrupt && base != nullptr) {
+      // It may be the base's bytes that are damaged: not built upon it, all is well.
+      note(passed_over_note(to_, base->tag().name, proven.error()));
+      met_.passed_over.push_back(base->tag().table);
+      met_.is_worth_another = true;
+    }
+    return proven;
+  }
+
+  Status prove_in(Checkpoint& checkpoint) const {
+    return prove_fetched(checkpoint, cargo_, plan_, threads_for(kProofBytes), request_.call.stop);
+  }
+
+  Status not_stopped() const {
+    if (request_.call.stop == nullptr || !*request_.call.stop) return {};
+    return fail(Code::kCancelled, "the transfer was stopped");
+  }
+
+  Result<TransferResult> commit(const TagEntry& entry) {
+    // What a tag that may be visible stands on must not pass for what was left.
+    if (journal_ != nullptr) CAIRN_CHECK(journal_->hold());
+    CAIRN_TRY(const CommitResult committed,
+              commit_tag(to_, entry, request_.if_exists, reused_packs_,
+                         {request_.call.wait, request_.call.stop}, failure_));
+    // What cannot be removed is gc's to find.
+    if (journal_ != nullptr) (void)journal_->remove().has_value();
+    for (const std::string& journal : left_journals_) (void)to_.fs().remove(journal).has_value();
+    result_.facts = committed.entry.facts;
+    if (committed.already && committed.entry.session != session_->id()) {
+      say_already_there(committed.entry);
+      session_->remove_files();
+    }
+    session_->end();
+    return result_;
+  }
+
+  Checkpoint& from_;
+  const Cargo& cargo_;
+  const Store& to_;
+  const TransferRequest& request_;
+  const std::string& name_;
+  Experience& met_;
+  PackTables tables_;
+  std::unique_ptr<SaveSession> session_;
+  std::unique_ptr<ArrivalJournal> journal_;
+  TransferPlan plan_;
+  std::vector<FileId> reused_packs_;
+  std::vector<std::string> left_journals_;  // of sessions whose packs are referred to as they lie
+  std::unique_ptr<BaseTag> looked_at_;      // of a dry run
+  CommitFailure failure_;
+  TransferResult result_;
+};
+
+}  // namespace
+
+void tell_plan(const TransferPlan& plan, TransferResult& result) {
+  result.facts.new_bytes = plan.new_bytes;
+  result.facts.new_chunks = plan.new_chunks;
+  result.reused_bytes = result.facts.logical_bytes - plan.new_bytes;
+  result.moved_bytes = plan.fetch_bytes;
+  for (const Fetch& fetch : plan.fetches) result.alone_chunks += fetch.chain ? 1 : 0;
+}
+
+Result<TransferResult> attempt_transfer(Checkpoint& from, const Cargo& cargo, const Store& to,
+                                        const TransferRequest& request, const std::string& name,
+                                        Experience& experience) {
+  experience.failed_at_source = experience.is_worth_another = false;
+  auto moved = Attempt(from, cargo, to, request, name, experience).run();
+  if (!moved) return moved;
+  moved->notes = experience.notes;
+  moved->received_bytes = experience.received_bytes;
+  return moved;
+}
+
+}  // namespace cairn
