@@ -27,7 +27,7 @@ class PackWriter {
 
   /// Of one pack in an object store, where it is there once it is whole: what a session that is
   /// killed had in open ones is lost.
-  static constexpr uint64_t kObjectBytesMax = 64 * kMiB;
+  static constexpr uint64_t kObjectBytesMax = 32 * kMiB;
 
   PackWriter(Fs& fs, std::string store_path, const SessionId& session, uint64_t pack_bytes)
       : fs_(fs),

@@ -28,6 +28,27 @@ tl::unexpected<Error> about(Error error, const std::string& path) {
   return tl::unexpected(std::move(error));
 }
 
+/// Every item of a listing, page by page; kFailed for one that goes on and on, by a place that
+/// lies.
+template <class Ask, class Take>
+Status for_each_listed(const std::string& path, const Ask& ask, const Take& take) {
+  constexpr uint64_t kItemsMax = 20'000'000, kEmptyPagesMax = 100;
+  std::string from;
+  uint64_t items = 0, empty_pages = 0;
+  do {
+    const auto page = ask(from);
+    if (!page) return about(page.error(), path);
+    for (const auto& item : page->items) take(item);
+    items += page->items.size();
+    empty_pages = page->items.empty() ? empty_pages + 1 : 0;
+    if (items > kItemsMax || empty_pages > kEmptyPagesMax) {
+      return fail(Code::kFailed, fmt::format("the listing of '{}' does not end", path));
+    }
+    from = page->next;
+  } while (!from.empty());
+  return {};
+}
+
 class RemoteFile final : public File {
  public:
   RemoteFile(Backend& backend, std::string key, std::string path)
@@ -121,15 +142,11 @@ Status RemoteFs::Versions::replace(const std::string& path, const std::string& v
 Result<std::vector<UnfinishedFile>> RemoteFs::Versions::unfinished(const std::string& folder) {
   CAIRN_TRY(const std::string key, fs_.key_of(folder));
   std::vector<UnfinishedFile> found;
-  std::string from;
-  do {
-    const auto page = fs_.backend_->list_uploads(key + "/", from);
-    if (!page) return about(page.error(), folder);
-    for (const OpenUpload& each : page->items) {
-      found.push_back({join_path(fs_.root_, each.key), each.upload});
-    }
-    from = page->next;
-  } while (!from.empty());
+  CAIRN_CHECK(for_each_listed(
+      folder, [&](const std::string& from) { return fs_.backend_->list_uploads(key + "/", from); },
+      [&](const OpenUpload& each) {
+        found.push_back({join_path(fs_.root_, each.key), each.upload});
+      }));
   return found;
 }
 
@@ -179,21 +196,17 @@ Result<std::vector<FolderEntry>> RemoteFs::list(const std::string& path) {
   }
   std::set<std::string> folders;
   std::map<std::string, uint64_t> files;  // their sizes
-  std::string from;
-  do {
-    const auto page = backend_->list(prefix, from);
-    if (!page) return about(page.error(), path);
-    for (const ListedObject& object : page->items) {
-      const std::string rest = object.key.substr(prefix.size());
-      const size_t slash = rest.find('/');
-      if (slash == std::string::npos) {
-        files[rest] = object.info.bytes;
-      } else {
-        folders.insert(rest.substr(0, slash));
-      }
-    }
-    from = page->next;
-  } while (!from.empty());
+  CAIRN_CHECK(for_each_listed(
+      path, [&](const std::string& from) { return backend_->list(prefix, from); },
+      [&](const ListedObject& object) {
+        const std::string rest = object.key.substr(prefix.size());
+        const size_t slash = rest.find('/');
+        if (slash == std::string::npos) {
+          files[rest] = object.info.bytes;
+        } else {
+          folders.insert(rest.substr(0, slash));
+        }
+      }));
   std::vector<FolderEntry> entries;
   for (const std::string& name : folders) entries.push_back({name, true, false, false, {}});
   for (const auto& [name, bytes] : files) entries.push_back({name, false, true, false, bytes});

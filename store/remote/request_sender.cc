@@ -21,6 +21,7 @@ Result<RequestSender> RequestSender::make(const RemoteOptions& options, ServerMa
   sender.counters_ =
       options.counters != nullptr ? options.counters : std::make_shared<RemoteCounters>();
   sender.answered_ = std::make_shared<std::atomic<bool>>(false);
+  sender.given_up_ms_ = std::make_shared<std::atomic<int64_t>>(0);
   sender.manners_ = std::make_shared<const ServerManners>(std::move(manners));
   // Who asks for more patience than usual has a server that is yet to come.
   if (options.retry_for > sender.retry_.give_up_after) sender.retry_.tries_at_first = 0;
@@ -50,6 +51,7 @@ HttpResult RequestSender::attempt(const HttpRequest& request, bool is_first,
     verdict.worth = Worth::kTry;
   }
   if (result) answered_->store(true);
+  if (result && verdict.worth == Worth::kNothing) given_up_ms_->store(0);
   throttle_->leave(verdict.worth, result && result->success());
   return result;
 }
@@ -68,7 +70,7 @@ static bool is_not_there(const HttpResult& result) {
 tl::expected<Sent, WriteError> RequestSender::send(
     const std::string& what, const std::function<Result<HttpRequest>()>& make,
     const std::function<void(uint64_t)>& partial) const {
-  RetryLoop loop(retry_, *clock_);
+  RetryLoop loop(patience(), *clock_);
   bool repeated = false;
   for (;;) {
     const auto request = make();
@@ -91,6 +93,18 @@ tl::expected<Sent, WriteError> RequestSender::send(
       return tl::unexpected<WriteError>({{Code::kCancelled, what + ": stopped", {}}, repeated});
     }
   }
+}
+
+/// Of a place that was just waited for in vain nobody waits again: an operation that fails has
+/// things to put in order there, and each would wait as long as the first.
+RetryOptions RequestSender::patience() const {
+  constexpr Milliseconds kLately = std::chrono::seconds(60);
+  RetryOptions options = retry_;
+  const Milliseconds given_up(given_up_ms_->load());
+  if (given_up.count() != 0 && clock_->now() - given_up < kLately) {
+    options.give_up_after = Milliseconds(0);
+  }
+  return options;
 }
 
 static Code code_of(const HttpResult& result) {
@@ -140,6 +154,9 @@ static std::string hint_of(const HttpResult& result) {
 WriteError RequestSender::give_up(const std::string& what, const HttpResult& result,
                                   const RetryLoop& loop, bool ambiguous) const {
   const std::string why = result ? manners_->tell(*result) : result.error().what;
+  if (code_of(result) == Code::kUnreachable && loop.tries() > 1) {
+    given_up_ms_->store(clock_->now().count());
+  }
   std::string message = fmt::format("{}: {}", what, why);
   if (loop.tries() > 1) {
     message += fmt::format(" (tried {} times in {:.1f} s)", loop.tries(),

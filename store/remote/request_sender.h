@@ -54,11 +54,14 @@ class RequestSender {
   HttpResult attempt(const HttpRequest& request, bool is_first, Verdict& verdict) const;
   WriteError give_up(const std::string& what, const HttpResult& result, const RetryLoop& loop,
                      bool ambiguous) const;
+  RetryOptions patience() const;
 
   std::shared_ptr<HttpClient> client_;
   std::shared_ptr<Throttle> throttle_;
   std::shared_ptr<RemoteCounters> counters_;
   std::shared_ptr<std::atomic<bool>> answered_;  // the server has, at least once
+  // When it was last waited for in vain, by the clock; 0: it has answered since.
+  std::shared_ptr<std::atomic<int64_t>> given_up_ms_;
   std::shared_ptr<const ServerManners> manners_;
   RetryOptions retry_;
   RetryClock* clock_ = nullptr;

@@ -290,6 +290,9 @@ class Bucket(Faults):
         self.proxy.set_rules(f"GET list-type * say 200 {endless}")
         failed = there.run("gc", "--yes", "--reader-grace", "0", expect=1)
         self.assertIn("circles", failed.stderr)
+        self.proxy.set_rules("GET list-type * endless")
+        failed = there.run("gc", "--yes", "--reader-grace", "0", expect=1)
+        self.assertIn("does not end", failed.stderr)
         self.proxy.set_rules("")
         there.run("check", "--read-data")
 

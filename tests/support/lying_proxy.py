@@ -19,6 +19,7 @@ A rule is `METHOD PATH WHICH ACTION ...`, one a line:
           length DIFFERENCE    Content-Length says more or less than there is
           gzip [all]           the body is coded; `all`: that of a range too
           whole                a range is answered with all of the object
+          endless              a page of a bucket's listing without names, after which there is another
           stale                the first answer of this path again
           cache                the same, but to those that say `no-cache`
           headers BYTES        so many bytes more of headers
@@ -32,6 +33,7 @@ import re
 import socket
 import struct
 import threading
+import time
 import urllib.parse
 from dataclasses import dataclass, field
 
@@ -204,6 +206,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def own_answer(self, action, words):
         if action == "redirect":
             return Answer(302, [("Location", words[0] + self.path)], b"")
+        if action == "endless":
+            return Answer(200, [], b"<ListBucketResult><IsTruncated>true</IsTruncated>"
+                          b"<NextContinuationToken>%d</NextContinuationToken></ListBucketResult>"
+                          % time.monotonic_ns())
         if action not in ("status", "error", "say"):
             return None
         if action == "say":

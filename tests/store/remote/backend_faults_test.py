@@ -108,6 +108,20 @@ class WebServer(Served):
         self.assertEqual([headers["Range"] for _, _, headers, _ in proxy.log],
                          ["bytes=0-49999", "bytes=1000-49999", "bytes=31000-49999"])
 
+    def test_of_what_was_waited_for_in_vain_nobody_waits_at_once_again(self):
+        proxy, calls = self.through("GET * * drop")
+        first, second = calls.read(), calls.read()
+        self.assertFails(first, "unreachable")
+        self.assertGreater(first["requests"], 3)
+        self.assertFails(second, "unreachable")
+        self.assertEqual((second["requests"], second["waited_ms"]), (1, 0))
+        calls("pass", seconds=61)
+        self.assertGreater(calls.read()["requests"], 3)
+        # An answer, whatever it says, shows that it is there.
+        proxy.set_rules("GET * 1 say 404\nGET * 2-3 drop")
+        self.assertFails(calls.read(), "not-found")
+        self.assertEqual(calls.read().get("content"), CONTENT)
+
     def test_what_was_lost_is_asked_for_again(self):
         for action in ("drop", "lose", "say 500", "say 502", "say 504", "say 408",
                        "length 10", "length -10", "say 206 Content-Range=bytes%201-9/50 xxxxxxxxx",
