@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <unordered_set>
 
+#include "base/pipeline.h"
 #include "store/distrust.h"
 #include "store/tag_change.h"
 #include "store/tag_name.h"
@@ -16,19 +17,25 @@ static Status check_reused(const Store& store, const Root& root,
                            const std::vector<FileId>& reused_packs) {
   if (reused_packs.empty()) return {};
   CAIRN_TRY(const auto distrusted, distrusted_packs(store));
-  for (const FileId& pack : reused_packs) {
-    const bool condemned = std::any_of(
-        root.condemned.begin(), root.condemned.end(),
-        [&](const Condemned& item) { return item.kind == FileKind::kPack && item.file == pack; });
-    const std::string path = relative_path(FileKind::kPack, pack);
-    if (condemned || !file_exists(store.fs(), join_path(store.path(), path))) {
-      return fail(Code::kBusy, fmt::format("'{}' was collected meanwhile", path), "save again");
-    }
-    if (distrusted.contains(pack)) {
-      return fail(Code::kBusy, fmt::format("'{}' was found damaged meanwhile", path), "save again");
-    }
+  std::unordered_set<FileId> condemned;
+  for (const Condemned& item : root.condemned) {
+    if (item.kind == FileKind::kPack) condemned.insert(item.file);
   }
-  return {};
+  const ReadHabits habits = store.fs().read_habits();
+  return parallel_for(
+      reused_packs.size(), habits.is_remote ? habits.waiting : 1, [&](uint64_t i) -> Status {
+        const FileId& pack = reused_packs[i];
+        const std::string path = relative_path(FileKind::kPack, pack);
+        const auto info = store.fs().info(join_path(store.path(), path));
+        const bool is_gone = !info && info.error().code == Code::kNotFound;
+        if (!info && !is_gone) return tl::unexpected(info.error());
+        if (is_gone || condemned.contains(pack)) {
+          return fail(Code::kBusy, fmt::format("'{}' was collected meanwhile", path), "save again");
+        }
+        if (!distrusted.contains(pack)) return {};
+        return fail(Code::kBusy, fmt::format("'{}' was found damaged meanwhile", path),
+                    "save again");
+      });
 }
 
 /// Whether the save is done: it was committed before, or the same checkpoint was, by someone else.
@@ -55,7 +62,7 @@ Result<CommitResult> commit_tag(const Store& store, const TagEntry& wanted, IfEx
                   "choose another name, or '--if-exists replace'");
     }
     const Status reused = check_reused(store, root, reused_packs);
-    failure.lost_reused = !reused;
+    failure.lost_reused = !reused && reused.error().code == Code::kBusy;
     CAIRN_CHECK(reused);
     result.entry.commit = ++root.commit;
     result.entry.pinned = wanted.pinned || (standing != nullptr && standing->pinned);

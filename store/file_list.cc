@@ -41,6 +41,7 @@ static Status list_kind(const Store& store, FileKind kind, std::vector<StoredFil
 }
 
 Status refuse_linked_folders(const Store& store) {
+  if (store.fs().conditional() != nullptr) return {};
   CAIRN_TRY(const auto entries, store.fs().list(store.path()));
   for (const FolderEntry& entry : entries) {
     const bool holds_files = entry.name == "packs" || entry.name == "meta";

@@ -17,6 +17,7 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
                                           bool allow_pinned, const Wait& wait) {
   std::vector<TagEntry> removed;
   const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
+    std::vector<TagEntry> found;
     for (const TagEntry& tag : tags) {
       CAIRN_TRY(const TagEntry* standing, book.find(tag.name));
       if (standing == nullptr) continue;
@@ -26,10 +27,12 @@ Result<std::vector<TagEntry>> forget_tags(const Store& store, const std::vector<
                     "look at it again before you forget it");
       }
       if (!allow_pinned) CAIRN_CHECK(refuse_pinned(*standing));
-      removed.push_back(*standing);
+      found.push_back(*standing);
       book.remove(tag.name);
     }
-    if (removed.empty()) return RootChange::kKeep;
+    // None any more: by a change whose answer was lost, if there was one.
+    if (found.empty()) return RootChange::kKeep;
+    removed = std::move(found);
     ++root.commit;  // the index follows the root by this number
     return RootChange::kReplace;
   };

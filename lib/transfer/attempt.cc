@@ -68,7 +68,7 @@ class Attempt {
       give_up(fetched.error());
       return tl::unexpected(std::move(fetched).error());
     }
-    result_.received_bytes = fetched->received_bytes;
+    met_.received_bytes += fetched->received_bytes;
     if (journal_ == nullptr) {
       session_->end();
       return result_;
@@ -96,9 +96,17 @@ class Attempt {
             "gives it up";
       }
     } else if (journal_ == nullptr || journal_->remove()) {
-      // Not before: who goes on from a journal relies on it that nobody removes these files.
-      session_->remove_files();
+      remove_files();
     }
+  }
+
+  /// In a bucket a push that took this session's process for dead may refer to its packs where they
+  /// lie: what of them no tag needs is gc's to find.
+  void remove_files() {
+    if (journal_ == nullptr || to_.fs().conditional() == nullptr) return session_->remove_files();
+    session_->close_packs();
+    session_->remove_metas();
+    session_->end();
   }
 
   /// Leaves what has arrived to the next call.
@@ -276,6 +284,8 @@ class Attempt {
 
   /// Per fetch, where an earlier call has brought it.
   Result<std::vector<std::optional<Copy>>> resume(const Origin& origin) {
+    // What lies there already is the pull's that follows, and not to be given to others again.
+    if (request_.share) return std::vector<std::optional<Copy>>();
     if (to_.fs().conditional() != nullptr) return find_left(origin);
     CAIRN_TRY(Resumed resumed,
               resume_arrivals(to_, origin, plan_.fetches, session_->packs(), *journal_,
@@ -352,7 +362,7 @@ class Attempt {
     result_.facts = committed.entry.facts;
     if (committed.already && committed.entry.session != session_->id()) {
       say_already_there(committed.entry);
-      session_->remove_files();
+      remove_files();
     }
     session_->end();
     return result_;

@@ -5,7 +5,6 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
-#include "lib/transfer/pace.h"
 #include "store/pack_reader.h"
 
 namespace cairn {

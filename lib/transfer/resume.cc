@@ -39,7 +39,9 @@ class Resume {
     for (const std::string& why : found.passed_over) note(why);
     for (const LeftArrivals& left : found.left) {
       std::map<FileId, std::vector<Arrival>> by_pack;
-      for (const Arrival& arrival : left.arrivals) by_pack[arrival.pack].push_back(arrival);
+      for (const Arrival& arrival : left.arrivals) {
+        if (arrival.pack.session == left.session) by_pack[arrival.pack].push_back(arrival);
+      }
       for (auto& [pack, arrivals] : by_pack) CAIRN_CHECK(take_over(pack, arrivals));
       // Another who goes on from here finds no pack any more.
       (void)to_.fs().remove(left.path).has_value();

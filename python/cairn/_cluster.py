@@ -1,5 +1,6 @@
 """Nodes of a job that bring a tag to their stores together (pull.py)."""
 
+import datetime
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from . import _program
 from .errors import Error, error_of
 
 PIECE_BYTES = 64 << 20
+LONGEST = datetime.timedelta(days=7)  # of a pull: who dies is noticed by its connections
 RANK = "{rank}"  # in a store's path
 
 
@@ -18,12 +20,12 @@ class Cluster:
         from torch import distributed
 
         self._torch, self._distributed = torch, distributed
-        distributed.init_process_group("gloo")
+        distributed.init_process_group("gloo", timeout=LONGEST)
         self.rank = distributed.get_rank()
         takes_part = RANK in store or int(os.environ.get("LOCAL_RANK", "0")) == 0
         ranks = self._told(takes_part, None)
         self.nodes = [rank for rank, does in enumerate(ranks) if does]
-        self._group = distributed.new_group(self.nodes, backend="gloo")
+        self._group = distributed.new_group(self.nodes, backend="gloo", timeout=LONGEST)
         self.node = self.nodes.index(self.rank) if takes_part else None
 
     def _told(self, mine, group):
@@ -38,6 +40,8 @@ class Cluster:
             mine = (work(), None)
         except Error as error:
             mine = (None, (error.number, error.message, error.hint))
+        except OSError as error:
+            mine = (None, (Error.number, str(error), "pull again: it goes on from what has arrived"))
         told = self._told(mine, self._group)
         for node, (_, failed) in enumerate(told):
             if failed is not None:
@@ -47,23 +51,43 @@ class Cluster:
 
     def spread(self, folder, files_of_nodes):
         """Makes the files of each node files of all; `files_of_nodes`: (path below `folder`, bytes)."""
+        failed = []
         for node, files in enumerate(files_of_nodes):
             for path, size in files:
-                self._spread_one(Path(folder, path), size, self.nodes[node])
+                failed += self._spread_one(Path(folder, path), size, self.nodes[node])
+
+        def check():
+            if failed:
+                raise failed[0]
+
+        self.together(check)
 
     def _spread_one(self, path, size, owner):
-        is_own = owner == self.rank
-        if not is_own:
+        """Takes part to the end, whatever fails here: that is returned."""
+        failed, file, is_own = [], None, owner == self.rank
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "rb" if is_own else "xb") as file:
-            for begin in range(0, size, PIECE_BYTES):
-                piece = self._torch.empty(min(PIECE_BYTES, size - begin), dtype=self._torch.uint8)
-                view = memoryview(piece.numpy())
-                if is_own and file.readinto(view) != len(view):
-                    raise Error(f"'{path}' is shorter than it was", "pull again")
-                self._distributed.broadcast(piece, owner, group=self._group)
-                if not is_own:
-                    file.write(view)
+            file = open(path, "rb" if is_own else "xb")
+        except OSError as error:
+            failed.append(error)
+        for begin in range(0, size, PIECE_BYTES):
+            piece = self._torch.zeros(min(PIECE_BYTES, size - begin), dtype=self._torch.uint8)
+            view = memoryview(piece.numpy())
+            if is_own and not failed:
+                failed += self._tried(lambda: file.readinto(view), len(view), path)
+            self._distributed.broadcast(piece, owner, group=self._group)
+            if not is_own and not failed:
+                failed += self._tried(lambda: file.write(view), len(view), path)
+        if file is not None:
+            failed += self._tried(file.close, None, path)
+        return failed
+
+    @staticmethod
+    def _tried(work, expected, path):
+        try:
+            return [] if work() == expected else [OSError(f"'{path}' is shorter than it was")]
+        except OSError as error:
+            return [error]
 
     def leave(self):
         """When all have come here."""

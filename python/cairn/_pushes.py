@@ -36,6 +36,8 @@ class Pushes:
 
     def wait_for_room(self):
         """Until a tag more may wait."""
+        if os.getpid() != self._process:
+            return
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) < self._most)
 
@@ -47,10 +49,16 @@ class Pushes:
             self._waiting.append((store, tag))
             if len(self._waiting) == 1:
                 # It ends with its work. No daemon: the program's end waits for what is on its way.
-                threading.Thread(target=self._run, name=f"cairn push {tag}").start()
+                try:
+                    threading.Thread(target=self._run, name=f"cairn push {tag}").start()
+                except RuntimeError as error:  # out of threads
+                    self._waiting.clear()
+                    self._untold.append(Error(f"'{tag}' is saved and was not pushed: {error}"))
 
     def wait(self, timeout=None):
         """Whether all are pushed, or failed, within `timeout` seconds."""
+        if os.getpid() != self._process:
+            return True
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting, timeout)
 

@@ -155,6 +155,8 @@ class Reclaim {
       const auto is_alive = store_.fs().is_marked_alive(path);
       if (is_alive && !*is_alive) note_failure(store_.fs().remove(path), path);
     }
+    // Where files appear whole there are none, and a listing is one of the whole store.
+    if (is_bucket()) return {};
     CAIRN_TRY(const auto entries, store_.fs().list(store_.path()));
     for (const FolderEntry& entry : entries) {
       constexpr std::string_view kPrefix = "root.";

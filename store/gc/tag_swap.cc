@@ -22,10 +22,10 @@ Result<size_t> TagSwaps::apply(size_t batch, TagBook& book) const {
     const Entry& swap = entries[i];
     CAIRN_TRY(const TagEntry* standing, book.find(swap.before.name));
     // Forgotten, replaced or thinned meanwhile: what it is now stays.
-    if (standing == nullptr || standing->table != swap.before.table ||
-        standing->commit != swap.before.commit) {
-      continue;
-    }
+    if (standing == nullptr || standing->commit != swap.before.commit) continue;
+    // By a change whose answer was lost.
+    const bool is_done = standing->table == swap.after.table;
+    if (!is_done && standing->table != swap.before.table) continue;
     TagEntry after = swap.after;
     after.pinned = standing->pinned;
     book.put(std::move(after));
@@ -73,16 +73,18 @@ Result<PlannedSwaps> plan_swaps(const Store& store, const TagList& tags, TagBook
 static Status swap_batch(const Store& store, const SessionId& session, const TagSwaps& swaps,
                          size_t batch, const Wait& wait, SwapOutcome& outcome) {
   size_t changed = 0;
+  bool was_tried = false;
   const auto edit = [&](Root& root, TagBook& book) -> Result<RootChange> {
     CAIRN_CHECK(check_may_commit(store, root, session));
     CAIRN_TRY(changed, swaps.apply(batch, book));
     if (changed == 0) return RootChange::kKeep;
+    was_tried = true;
     ++root.commit;
     return RootChange::kReplace;
   };
   ChangeOutcome done;
   const Status replaced = change_tags(store, session, wait, edit, done);
-  outcome.may_be_visible = outcome.may_be_visible || (done.may_be_visible && changed != 0);
+  outcome.may_be_visible = outcome.may_be_visible || (done.may_be_visible && was_tried);
   CAIRN_CHECK(replaced);
   outcome.changes += changed;
   outcome.table_bytes += done.table_bytes;

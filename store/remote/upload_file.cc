@@ -10,7 +10,9 @@
 namespace cairn::remote {
 
 UploadFile::~UploadFile() {
-  while (!under_way_.empty()) (void)stick(take_part()).has_value();
+  while (!under_way_.empty()) {
+    (void)guard_memory([&] { return stick(take_part()); }).has_value();
+  }
   // What cannot be given up now is a collector's to find; nobody waits once more for a place that
   // was waited for.
   const bool is_lost = !state_ && state_.error().code == Code::kUnreachable;
@@ -69,8 +71,9 @@ Status UploadFile::send_part() {
   }
   if (under_way_.size() == kPartsUnderWay) CAIRN_CHECK(take_part());
   const auto number = static_cast<uint32_t>(parts_.size() + under_way_.size() + 1);
-  const auto send = [this, number, part = std::exchange(part_, {})] {
-    return guard_memory([&] { return backend_.upload_part(key_, upload_, number, part); });
+  const auto part = std::make_shared<const Bytes>(std::exchange(part_, {}));
+  const auto send = [this, number, part] {
+    return guard_memory([&] { return backend_.upload_part(key_, upload_, number, *part); });
   };
   try {
     under_way_.push_back(std::async(std::launch::async, send));

@@ -163,6 +163,7 @@ class Transfer(unittest.TestCase):
                 target.write_bytes((fetcher.store / path).read_bytes())
         received = sum(share["received_bytes"] for share in shares)
         self.assertLess(received, 1.01 * saved["stored_bytes"])
+        self.assertGreaterEqual(received, 60 << 20)
         moved = self.here.json("pull", self.there.store, "run/1")
         self.assertEqual((moved["received_bytes"], moved["left"]), (0, []))
         self.expect_alike("run/1")

@@ -47,6 +47,8 @@ class ClusterPull(package.StoreTest):
             payload = self.server.sent_bytes - sent
             sent = self.server.sent_bytes
             self.assertLessEqual(payload, 1.05 * told["logical_bytes"])
+            self.assertGreaterEqual(payload, told["received_bytes"])
+            self.assertGreater(told["received_bytes"], 0.8 * told["logical_bytes"])
             self.assertEqual((told["tag"], told["nodes"]), ("run/1", ranks))
             for rank in range(ranks):
                 there = cairn.Store(self.folder / f"{ranks}-{rank}")
