@@ -49,9 +49,10 @@ Result<GcReport> run_gc(const Context& context, const Store& store, const GcOpti
     drop_from_index(context, store, packs);
   };
   if (!options.reader_grace_s && store.fs().conditional() != nullptr) {
-    context.output.note(fmt::format("in a bucket files are deleted {} s after they were given up, "
-                                    "for those who still read them ('--reader-grace')",
-                                    kBucketGrace.count()));
+    context.output.note(
+        fmt::format("in a bucket files are deleted {} s after they were given up, "
+                    "for those who still read them ('--reader-grace')",
+                    kBucketGrace.count()));
   }
   const Progress progress(context.output, context.progress, "gc", counters);
   return collect(store, request);

@@ -52,9 +52,11 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
   if (moved.already_there) return fmt::format("already there '{}'\n", moved.tag);
   const std::string base = moved.base.empty() ? "" : fmt::format(", beside '{}'", moved.base);
   if (dry_run) {
-    return fmt::format("would {} '{}': {} of {}{}\n", words.title, moved.tag,
-                       human_bytes(moved.moved_bytes), human_bytes(moved.facts.logical_bytes),
-                       base);
+    const bool is_much = moved.moved_bytes > moved.facts.logical_bytes;
+    return fmt::format("would {} '{}': {}{} of {}{}\n", words.title, moved.tag,
+                       human_bytes(moved.moved_bytes),
+                       is_much ? ", with what it is made from," : "",
+                       human_bytes(moved.facts.logical_bytes), base);
   }
   if (!moved.left.empty()) {
     return fmt::format("a share of '{}' has arrived: {} in {}\n", moved.tag,
@@ -64,6 +66,36 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
                      human_bytes(moved.facts.logical_bytes), counted(moved.facts.tensors, "tensor"),
                      human_bytes(moved.moved_bytes), human_bytes(moved.facts.stored_bytes), base,
                      human_duration(moved.elapsed_s), rate_text(moved));
+}
+
+bool is_one(const TransferOptions& options) { return !options.all && options.tags.size() == 1; }
+
+/// Oldest first: what a tag is made from comes before it. Errors: kUsage, kNotFound.
+Result<std::vector<TagEntry>> named_tags(const Store& from, const TransferOptions& options,
+                                         const TransferWords& words) {
+  if (options.all != options.tags.empty()) {
+    return fail(Code::kUsage,
+                options.all ? "tags are named, and '--all' is all of them" : "no tag is named",
+                fmt::format("say 'cairn {} URL TAG', or '--all'", words.title));
+  }
+  const bool is_part = !options.tensors.empty();
+  if (is_part != !options.as.empty() || (is_part && !is_one(options))) {
+    return fail(Code::kUsage, "a part of a tag comes as a tag of its own",
+                fmt::format("say 'cairn {} URL TAG --tensors GLOB --as NEWTAG'", words.title));
+  }
+  std::vector<TagEntry> tags;
+  if (options.all) {
+    CAIRN_TRY(TagList list, from.read_tags());
+    tags = std::move(list.tags);
+  }
+  for (const std::string& text : options.tags) {
+    CAIRN_TRY(tags.emplace_back(), find_tag(from, text));
+  }
+  const auto is_older = [](const TagEntry& a, const TagEntry& b) { return a.commit < b.commit; };
+  std::sort(tags.begin(), tags.end(), is_older);
+  const auto is_same = [](const TagEntry& a, const TagEntry& b) { return a.name == b.name; };
+  tags.erase(std::unique(tags.begin(), tags.end(), is_same), tags.end());
+  return tags;
 }
 
 class Run {
@@ -78,7 +110,7 @@ class Run {
         look_up_(look_up) {}
 
   int run() {
-    const auto tags = named_tags();
+    const auto tags = named_tags(from_, options_, words_);
     if (!tags) return context_.output.fail(tags.error());
     for (const TagEntry& tag : *tags) {
       auto moved = move(tag);
@@ -92,34 +124,7 @@ class Run {
   }
 
  private:
-  bool is_one() const { return !options_.all && options_.tags.size() == 1; }
-
-  /// Oldest first: what a tag is made from comes before it. Errors: kUsage, kNotFound.
-  Result<std::vector<TagEntry>> named_tags() const {
-    if (options_.all != options_.tags.empty()) {
-      return fail(Code::kUsage,
-                  options_.all ? "tags are named, and '--all' is all of them" : "no tag is named",
-                  fmt::format("say 'cairn {} URL TAG', or '--all'", words_.title));
-    }
-    const bool is_part = !options_.tensors.empty();
-    if (is_part != !options_.as.empty() || (is_part && !is_one())) {
-      return fail(Code::kUsage, "a part of a tag comes as a tag of its own",
-                  fmt::format("say 'cairn {} URL TAG --tensors GLOB --as NEWTAG'", words_.title));
-    }
-    std::vector<TagEntry> tags;
-    if (options_.all) {
-      CAIRN_TRY(TagList list, from_.read_tags());
-      tags = std::move(list.tags);
-    }
-    for (const std::string& text : options_.tags) {
-      CAIRN_TRY(tags.emplace_back(), find_tag(from_, text));
-    }
-    const auto is_older = [](const TagEntry& a, const TagEntry& b) { return a.commit < b.commit; };
-    std::sort(tags.begin(), tags.end(), is_older);
-    const auto is_same = [](const TagEntry& a, const TagEntry& b) { return a.name == b.name; };
-    tags.erase(std::unique(tags.begin(), tags.end(), is_same), tags.end());
-    return tags;
-  }
+  bool is_one() const { return cairn::is_one(options_); }
 
   Result<TransferResult> move(const TagEntry& tag) const {
     TransferRequest request;
@@ -193,8 +198,11 @@ remote::RemoteOptions transfer_remote(const Context& context, const TransferOpti
 
 Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
                                                   const Store& from, const TransferOptions& options,
+                                                  const TransferWords& words,
                                                   const remote::RemoteOptions& remote) {
   if (options.dry_run) return find_store(place, remote);
+  // A mistyped name makes no store.
+  CAIRN_CHECK(named_tags(from, options, words));
   bool was_made = false;
   CAIRN_TRY(OpenStore to, open_or_make_store(place, from.config(), was_made, remote));
   if (was_made) context.output.note(fmt::format("made an empty store in '{}'", place));

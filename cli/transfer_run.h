@@ -23,6 +23,7 @@ remote::RemoteOptions transfer_remote(const Context& context, const TransferOpti
 /// dry run makes none: nullopt.
 Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
                                                   const Store& from, const TransferOptions& options,
+                                                  const TransferWords& words,
                                                   const remote::RemoteOptions& remote);
 
 /// Moves the tags that `options` names, oldest first, prints what was done, and returns the exit

@@ -91,6 +91,9 @@ Result<OpenStore> open_or_make_store(const std::string& place, const Config& lik
   if (opened || opened.error().code != Code::kNoStore) return opened;
   const Status made = init_store(place, config_like(like), options);
   was_made = made.has_value();
+  if (!made && made.error().code == Code::kNotFound) {  // no such bucket
+    return fail(Code::kNoStore, made.error().message, made.error().hint);
+  }
   // What is there and is no store is refused by init; so is the store of a process that was first.
   if (!made && made.error().code != Code::kExists) return tl::unexpected(made.error());
   return open_store(place, options);

@@ -153,9 +153,11 @@ Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
     }
   }
   if (!text && text.error().code == Code::kNotFound) {
-    return fail(Code::kNoStore, fmt::format("there is no store at '{}'", path),
-                fs.read_habits().is_remote ? "is it the folder that 'config' and 'root' lie in?"
-                                           : fmt::format("make one with 'cairn init {}'", path));
+    return fail(
+        Code::kNoStore, fmt::format("there is no store at '{}'", path),
+        fs.read_habits().is_remote
+            ? "is it the folder that 'config' and 'root' lie in? 'cairn init' makes one in a bucket"
+            : fmt::format("make one with 'cairn init {}'", path));
   }
   if (!text) return tl::unexpected(text.error());
   CAIRN_TRY(Config config, decode_config(*text, config_path));

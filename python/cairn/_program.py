@@ -25,10 +25,11 @@ def program():
 
 
 def _flags_of(options):
-    """Command-line flags of keyword arguments: keep_last=3 is --keep-last 3, True the flag alone."""
+    """Command-line flags of keyword arguments: keep_last=3 is --keep-last 3, True the flag
+    alone, as_ is --as."""
     words = []
     for key, value in options.items():
-        flag = "--" + key.replace("_", "-")
+        flag = "--" + key.rstrip("_").replace("_", "-")
         values = value if isinstance(value, (list, tuple)) else [value]
         for each in values:
             if each is True:

@@ -35,6 +35,9 @@ def main(arguments=None):
     try:
         if not options.store:
             raise UsageError("no store is given", "say --store /local/store, or set CAIRN_STORE")
+        if "RANK" not in os.environ:
+            raise UsageError("this process is no rank of a job",
+                             "start it by torchrun; 'cairn pull' is for one machine")
         cluster = _cluster.Cluster(options.store)
         store = os.path.abspath(options.store.replace(_cluster.RANK, str(cluster.rank)))
         told = None

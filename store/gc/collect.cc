@@ -284,6 +284,10 @@ class Collection {
 }  // namespace
 
 Status check_may_collect_in(const Store& store) {
+  if (store.fs().read_habits().is_remote && store.fs().conditional() == nullptr) {
+    return fail(Code::kUsage, fmt::format("'{}' is to be read only", store.path()),
+                "collect where the store's files lie");
+  }
   CAIRN_CHECK(check_may_collect(store.config()));
   return refuse_linked_folders(store);
 }
