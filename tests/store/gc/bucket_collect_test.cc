@@ -4,6 +4,7 @@
 #include "store/remote/directory_backend.h"
 #include "store/remote/remote_fs.h"
 #include "tests/store/gc/collect_fixture.h"
+#include "tests/support/hooked_backend.h"
 
 namespace cairn {
 namespace {
@@ -151,6 +152,28 @@ TEST_F(BucketCollect, UploadsGoWithTheirSession) {
   ASSERT_TRUE(succeeds(alive->end()));
   collect_there();
   EXPECT_EQ(uploads(), 0u);
+}
+
+TEST_F(BucketCollect, AnAnswerIsLostAndAnotherCommitsAtOnce) {
+  save_tag("b", 3);
+  for (size_t lost = 0; lost < 6; ++lost) {
+    const std::string half = save_pair(static_cast<uint32_t>(lost));
+    forget({half});
+    size_t puts = 0;
+    const auto hook = [&](const std::string& key, const remote::HookedBackend::Put& put) {
+      if (key != "root" || puts++ != lost) return put();
+      EXPECT_TRUE(put().has_value());
+      name_again("b", fmt::format("again/{}", lost), 1);
+      return remote::answer_lost();
+    };
+    remote::RemoteFs fs(std::make_unique<remote::HookedBackend>(backend_there(), hook), kRoot, 8);
+    GcRequest request;
+    request.reclaim.reader_grace = 0s;
+    EXPECT_TRUE(succeeds(collect(**Store::open(fs, kRoot), request))) << lost;
+    expect_whole();
+    collect_there();
+    expect_whole();
+  }
 }
 
 TEST_F(BucketCollect, TheClockIsThePlaces) {
