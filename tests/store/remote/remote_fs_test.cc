@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <random>
 
 #include "store/remote/directory_backend.h"
@@ -109,12 +110,41 @@ TEST_F(Remote, RefusesWhatPlacesCannotDo) {
   write("a", as_bytes("a"));
   EXPECT_TRUE(fails_with(Code::kUsage, fs_.rename(at("a"), at("b"))));
   EXPECT_TRUE(fails_with(Code::kUsage, fs_.rename_new(at("a"), at("b"))));
-  EXPECT_TRUE(fails_with(Code::kUsage, fs_.touch(at("a"))));
   EXPECT_TRUE(fails_with(Code::kUsage, fs_.open(at("a"), OpenMode::kUpdate)));
   EXPECT_TRUE(fails_with(Code::kUsage, fs_.lock(at("lock"), Wait(std::chrono::seconds(0)))));
-  EXPECT_TRUE(fails_with(Code::kUsage, fs_.mark_alive(at("a"))));
   EXPECT_TRUE(succeeds(fs_.remove(at("a"))));
   EXPECT_TRUE(fails_with(Code::kNotFound, fs_.read_whole(at("a"), 10)));
+}
+
+TEST_F(Remote, FilesAreTouchedAsLongAsTheyAreThere) {
+  write("a", as_bytes("a"));
+  const std::string below = join_path(folder_.path(), "a");
+  std::filesystem::last_write_time(below,
+                                   std::filesystem::last_write_time(below) - std::chrono::hours(1));
+  const int64_t before = fs_.info(at("a"))->modified_ns;
+  EXPECT_TRUE(succeeds(fs_.touch(at("a"))));
+  EXPECT_GT(fs_.info(at("a"))->modified_ns, before);
+  EXPECT_EQ(as_text(*fs_.read_whole(at("a"), 10)), "a");
+  ASSERT_TRUE(succeeds(fs_.remove(at("a"))));
+  EXPECT_TRUE(fails_with(Code::kNotFound, fs_.touch(at("a"))));
+  EXPECT_TRUE(fails_with(Code::kNotFound, fs_.info(at("a"))));
+}
+
+TEST_F(Remote, AMarkIsOnTheFileThatWasMarked) {
+  write("a", as_bytes("a"));
+  EXPECT_FALSE(*fs_.is_marked_here(at("a")));
+  {
+    const auto mark = fs_.mark_alive(at("a"));
+    ASSERT_TRUE(succeeds(mark));
+    EXPECT_TRUE(*fs_.is_marked_alive(at("a")));
+    EXPECT_TRUE(*fs_.is_marked_here(at("a")));
+    ASSERT_TRUE(succeeds(fs_.remove(at("a"))));
+    EXPECT_FALSE(*fs_.is_marked_here(at("a")));
+    write("a", as_bytes("other"));
+    EXPECT_FALSE(*fs_.is_marked_here(at("a")));
+  }
+  EXPECT_FALSE(*fs_.is_marked_alive(at("a")));
+  EXPECT_TRUE(fails_with(Code::kNotFound, fs_.mark_alive(at("b"))));
 }
 
 TEST_F(Remote, ErrorsNameTheFile) {
