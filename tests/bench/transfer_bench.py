@@ -30,9 +30,16 @@ from program import Program, write_safetensors
 from read_bucket import ReadBucket
 
 RANGE_BYTES = 8 << 20
-CONNECTIONS = 16
+CONNECTIONS, MANY = 16, 64
 SMALL_CHUNKS, SMALL_BYTES = 100_000, 4096
 TAG = "run/1"
+# In a process of its own: a child begins with the peak of who made it.
+MEASURE = """
+import os, subprocess, sys
+_, status, used = os.wait4(subprocess.Popen(sys.argv[1:]).pid, 0)
+print(used.ru_maxrss)
+sys.exit(status != 0)
+"""
 
 
 class Store:
@@ -69,10 +76,10 @@ def fresh(folder):
     return folder
 
 
-def pull(program, url, folder, environment=None):
+def pull(program, url, folder, environment=None, connections=CONNECTIONS):
     """Returns the report of a pull into a new store. Nothing of it may be missing."""
     there = Program(program, folder / "pulled", **(environment or {}))
-    moved = there.json("pull", url, TAG, "--connections", CONNECTIONS)
+    moved = there.json("pull", url, TAG, "--connections", connections)
     assert moved["moved_bytes"] > 0
     return moved
 
@@ -80,10 +87,9 @@ def pull(program, url, folder, environment=None):
 def peak_mib(program, url, folder, environment=None):
     command = [str(Path(program).resolve()), "-s", str(fresh(folder) / "pulled"), "pull", url, TAG,
                "--connections", str(CONNECTIONS), "--quiet"]
-    child = subprocess.Popen(command, env={**os.environ, **(environment or {})})
-    _, status, used = os.wait4(child.pid, 0)
-    assert status == 0, command
-    return used.ru_maxrss / 1024
+    done = subprocess.run([sys.executable, "-c", MEASURE, *command], check=True,
+                          env={**os.environ, **(environment or {})}, capture_output=True, text=True)
+    return int(done.stdout.splitlines()[-1]) / 1024
 
 
 def curl(lines, folder):
@@ -187,8 +193,9 @@ class Bench:
         server = NginxServer(self.large.program.store)
         proxies = {"0 ms": LyingProxy(server.url), "50 ms": LyingProxy(server.url, "* * * delay 50")}
         try:
-            seconds = rounds_of({name: lambda room, at=proxy.url: pull(self.program, at, room)
-                                 for name, proxy in proxies.items()}, self.rounds, self.folder)
+            seconds = rounds_of(
+                {name: lambda room, at=proxy.url: pull(self.program, at, room, None, MANY)
+                 for name, proxy in proxies.items()}, self.rounds, self.folder)
         finally:
             for proxy in proxies.values():
                 proxy.stop()
