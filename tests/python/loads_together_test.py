@@ -16,6 +16,7 @@ if __name__ == "__main__":
     package.enter("torch")
 
 import torch
+from torch.multiprocessing import ProcessExitedException
 from torch import distributed
 
 import cairn
@@ -287,7 +288,11 @@ class LoadsTest(package.StoreTest):
                     self.assertEqual((kind, text), ("Error", "rank 1: MemoryError: no room"))
 
     def test_an_interrupt_ends_the_load_of_all(self):
-        results = ranks.run(interrupt_one, 2, self.store.path)
+        try:
+            results = ranks.run(interrupt_one, 2, self.store.path)
+        except ProcessExitedException:
+            # Now and then a thread of gloo's aborts its process when the other end closes.
+            results = ranks.run(interrupt_one, 2, self.store.path)
         self.assertEqual(results[0][0][0], "KeyboardInterrupt")
         self.assertLess(results[0][1], 10)
         self.assertIn("rank 0: it was interrupted", results[1][0][1])
