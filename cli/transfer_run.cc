@@ -109,12 +109,10 @@ class Run {
         words_(words),
         look_up_(look_up) {}
 
-  int run() {
-    const auto tags = named_tags(from_, options_, words_);
-    if (!tags) return context_.output.fail(tags.error());
-    for (const TagEntry& tag : *tags) {
+  int run(const std::vector<TagEntry>& tags) {
+    for (const TagEntry& tag : tags) {
       auto moved = move(tag);
-      if (!moved) return fail_after(moved.error(), tags->size());
+      if (!moved) return fail_after(moved.error(), tags.size());
       warn_of(*moved);
       results_.push_back(*std::move(moved));
       if (!context_.output.json()) print(results_.back());
@@ -187,7 +185,8 @@ class Run {
 
 }  // namespace
 
-remote::RemoteOptions transfer_remote(const Context& context, const TransferOptions& options) {
+static remote::RemoteOptions transfer_remote(const Context& context,
+                                             const TransferOptions& options) {
   remote::RemoteOptions remote = remote_options(context);
   remote.connections = options.connections;
   if (options.rate) {
@@ -196,13 +195,13 @@ remote::RemoteOptions transfer_remote(const Context& context, const TransferOpti
   return remote;
 }
 
-Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
-                                                  const Store& from, const TransferOptions& options,
-                                                  const TransferWords& words,
-                                                  const remote::RemoteOptions& remote) {
-  if (options.dry_run) return find_store(place, remote);
-  // A mistyped name makes no store.
-  CAIRN_CHECK(named_tags(from, options, words));
+/// The store that tags go to; where there is none, one like `from` is made, and a note says so. A
+/// dry run makes none: nullopt.
+static Result<std::optional<OpenStore>> open_destination(const Context& context,
+                                                         const std::string& place,
+                                                         const Store& from, bool is_dry,
+                                                         const remote::RemoteOptions& remote) {
+  if (is_dry) return find_store(place, remote);
   bool was_made = false;
   CAIRN_TRY(OpenStore to, open_or_make_store(place, from.config(), was_made, remote));
   if (was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
@@ -213,11 +212,19 @@ Result<std::optional<OpenStore>> open_destination(const Context& context, const 
 /// idle in the allocator, which keeps some for each thread.
 static void give_back_what_is_freed() { mallopt(M_MMAP_THRESHOLD, 256 * kKiB); }
 
-int run_transfer(const Context& context, const Store& from, const Store* to,
+int run_transfer(const Context& context, const TransferPlaces& places,
                  const TransferOptions& options, const TransferWords& words,
                  const LookUp& look_up) {
   give_back_what_is_freed();
-  return Run(context, from, to, options, words, look_up).run();
+  const remote::RemoteOptions remote = transfer_remote(context, options);
+  const auto from = open_store(places.from, remote);
+  if (!from) return context.output.fail(from.error());
+  // Before the destination: a mistyped name makes no store.
+  const auto tags = named_tags(**from, options, words);
+  if (!tags) return context.output.fail(tags.error());
+  const auto to = open_destination(context, places.to, **from, options.dry_run, remote);
+  if (!to) return context.output.fail(to.error());
+  return Run(context, **from, *to ? &***to : nullptr, options, words, look_up).run(*tags);
 }
 
 }  // namespace cairn

@@ -1,7 +1,6 @@
 // What `cairn push` and `cairn pull` have in common: tags go from one store to another.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "cli/commands.h"
@@ -16,20 +15,15 @@ struct TransferWords {
   std::string done;   ///< "pulled"
 };
 
-/// How both stores of a transfer are reached.
-remote::RemoteOptions transfer_remote(const Context& context, const TransferOptions& options);
-
-/// The store that tags go to; where there is none, one like `from` is made, and a note says so. A
-/// dry run makes none: nullopt.
-Result<std::optional<OpenStore>> open_destination(const Context& context, const std::string& place,
-                                                  const Store& from, const TransferOptions& options,
-                                                  const TransferWords& words,
-                                                  const remote::RemoteOptions& remote);
+/// Stores by the words of the command line.
+struct TransferPlaces {
+  std::string from, to;
+};
 
 /// Moves the tags that `options` names, oldest first, prints what was done, and returns the exit
-/// status. `to`: null for a dry run where there is no store. `look_up`: of the destination;
-/// optional.
-int run_transfer(const Context& context, const Store& from, const Store* to,
+/// status. Where there is no store to go to one is made, but by a dry run. `look_up`: of the
+/// destination; optional.
+int run_transfer(const Context& context, const TransferPlaces& places,
                  const TransferOptions& options, const TransferWords& words, const LookUp& look_up);
 
 }  // namespace cairn

@@ -8,8 +8,7 @@ namespace cairn {
 
 /// Stores the chunk: as planes where that saves a sixteenth, else as it is; and checks that this
 /// decodes to what it should. `old`: the copy that was made from others; `decoded`: what it decodes
-/// to. `reader`: of any store
-/// with the chunk rule of the packs. Errors: those of `packs`; kCorrupt.
+/// to. `reader`: of any store with the chunk rule of the packs. Errors: those of `packs`; kCorrupt.
 Result<Copy> store_alone(const Copy& old, const Digest& digest, ByteSpan decoded, PackWriter& packs,
                          const PackReader& reader);
 

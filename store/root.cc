@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 
 namespace cairn {
 
@@ -60,7 +61,7 @@ static Status change_by_version(ConditionalFiles& files, const std::string& path
     // Refused because another was first, or answered so after the answer to a success was lost:
     // `change` knows its own work when it sees it.
     if (replaced.error().code != Code::kExists && !may_be_done) return replaced;
-    if (wait.stop != nullptr && *wait.stop) return fail(Code::kCancelled, "stopped by the caller");
+    if (is_stopped(wait.stop)) return fail(Code::kCancelled, "stopped by the caller");
     if (watch.seconds() * 1000 > static_cast<double>(wait.limit.count())) {
       return fail(Code::kBusy, fmt::format("'{}' was replaced by others again and again", path),
                   "try again");

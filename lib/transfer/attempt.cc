@@ -14,6 +14,7 @@
 
 #include "base/memory_guard.h"
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "lib/save_session.h"
 #include "lib/transfer/fetch.h"
 #include "lib/transfer/left_packs.h"
@@ -47,6 +48,7 @@ class Attempt {
     CAIRN_TRY(const bool is_there, look());
     if (is_there) return result_;
     CAIRN_CHECK(plan());
+    if (request_.share) keep_share(*request_.share);
     tell();
     if (request_.dry_run) return result_;
     if (request_.share) return fetch_share();
@@ -60,6 +62,13 @@ class Attempt {
   static bool is_worth_resuming(Code code) {
     return code == Code::kUnreachable || code == Code::kNoSpace || code == Code::kCancelled ||
            code == Code::kAuth || code == Code::kBusy;
+  }
+
+  /// No tag comes of it: what the plan's pages choose by number is not looked at.
+  void keep_share(const Share& share) {
+    std::erase_if(plan_.fetches, [&](const Fetch& fetch) { return !share.has(fetch.copy); });
+    plan_.fetch_bytes = 0;
+    for (const Fetch& fetch : plan_.fetches) plan_.fetch_bytes += fetch.copy.stored_bytes;
   }
 
   Result<TransferResult> fetch_share() {
@@ -100,8 +109,8 @@ class Attempt {
     }
   }
 
-  /// In a bucket a push that took this session's process for dead may refer to its packs where they
-  /// lie: what of them no tag needs is gc's to find.
+  /// In a bucket a push that took this one for dead may refer to its packs where they lie: what of
+  /// them no tag needs is gc's to find.
   void remove_files() {
     if (journal_ == nullptr || to_.fs().conditional() == nullptr) return session_->remove_files();
     session_->close_packs();
@@ -254,7 +263,7 @@ class Attempt {
     CAIRN_CHECK(metas.add(ObjectKind::kTagEntry, encode_tag_entry(entry)));
     CAIRN_CHECK(metas.finish());
     CAIRN_CHECK(prove(entry));
-    CAIRN_CHECK(not_stopped());
+    CAIRN_CHECK(unless_stopped(request_.call.stop, "the transfer"));
     return entry;
   }
 
@@ -271,7 +280,6 @@ class Attempt {
         request_.call.progress->done_bytes += result_.resumed_bytes;
       }
     }
-    if (request_.share) how.share = *request_.share;
     how.journal = journal_.get();
     CAIRN_TRY(Fetched fetched,
               of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how)));
@@ -343,11 +351,6 @@ class Attempt {
 
   Status prove_in(Checkpoint& checkpoint) const {
     return prove_fetched(checkpoint, cargo_, plan_, threads_for(kProofBytes), request_.call.stop);
-  }
-
-  Status not_stopped() const {
-    if (request_.call.stop == nullptr || !*request_.call.stop) return {};
-    return fail(Code::kCancelled, "the transfer was stopped");
   }
 
   Result<TransferResult> commit(const TagEntry& entry) {

@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "store/pack_reader.h"
 
 namespace cairn {
@@ -40,10 +41,7 @@ class Fetcher {
     for (uint32_t number = 0; number < fetches_.size(); ++number) {
       const bool is_here = !request_.arrived.empty() && request_.arrived[number];
       if (is_here) fetched_.copies[number] = *request_.arrived[number];
-      const bool is_alone = !fetches_[number].chain;
-      if (!is_here && is_alone && request_.share.has(fetches_[number].copy)) {
-        order_.push_back(number);
-      }
+      if (!is_here && !fetches_[number].chain) order_.push_back(number);
     }
     const auto place = [&](uint32_t number) {
       const Copy& copy = fetches_[number].copy;
@@ -84,9 +82,7 @@ class Fetcher {
   }
 
   Status move(const ReadJob& job) {
-    if (request_.call.stop != nullptr && *request_.call.stop) {
-      return fail(Code::kCancelled, "the transfer was stopped");
-    }
+    CAIRN_CHECK(unless_stopped(request_.call.stop, "the transfer"));
     thread_local AlignedBuffer room, decoded;
     CAIRN_TRY(ByteSpan bytes, read(job.bytes, room));
     if (!check(job, bytes, decoded)) {

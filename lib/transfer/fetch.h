@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "lib/cairn.hpp"
-#include "lib/transfer/share.h"
 #include "lib/transfer/transfer_plan.h"
 #include "store/arrivals.h"
 #include "store/pack_writer.h"
@@ -19,7 +18,6 @@ struct FetchRequest {
   uint64_t memory_bytes = kGiB;
   /// Per fetch, where it lies already; empty: nothing does.
   std::vector<std::optional<Copy>> arrived = {};
-  Share share = {};                   ///< only these
   ArrivalJournal* journal = nullptr;  ///< is told of what arrives; may be null
   CallOptions call = {};
 };

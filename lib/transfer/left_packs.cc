@@ -18,6 +18,7 @@ class Finder {
     left_.copies.resize(fetches.size());
     for (uint32_t number = 0; number < fetches.size(); ++number) {
       const Fetch& fetch = fetches[number];
+      if (fetch.chain) continue;
       const Copy& copy = fetch.copy;
       wanted_.emplace(CopyKey{fetch.digest, copy.stored_bytes, copy.decoded_bytes, copy.encoding,
                               fetch.bases, copy.parameters},

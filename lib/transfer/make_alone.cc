@@ -1,6 +1,7 @@
 #include "lib/transfer/make_alone.h"
 
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "store/chain_groups.h"
 #include "store/chain_reader.h"
 #include "store/encode_alone.h"
@@ -25,10 +26,8 @@ Result<uint64_t> make_alone(Checkpoint& from, const std::vector<Fetch>& fetches,
   if (refs.empty()) return uint64_t{0};
   CAIRN_TRY(const auto groups, group_chains(from, refs));
   PackReader reader(from.store());
-  CAIRN_CHECK(parallel_for(groups.size(), threads, [&](uint64_t i) -> Status {
-    if (call.stop != nullptr && *call.stop) {
-      return fail(Code::kCancelled, "the transfer was stopped");
-    }
+  const Status made = parallel_for(groups.size(), threads, [&](uint64_t i) -> Status {
+    CAIRN_CHECK(unless_stopped(call.stop, "the transfer"));
     std::vector<CopyRef> chain;
     for (const uint32_t member : groups[i]) chain.push_back(refs[member]);
     return ChainReader(from, reader).read(chain, [&](size_t member, ByteSpan decoded) -> Status {
@@ -38,7 +37,8 @@ Result<uint64_t> make_alone(Checkpoint& from, const std::vector<Fetch>& fetches,
       count(call.progress, fetch, copies[number]);
       return {};
     });
-  }));
+  });
+  CAIRN_CHECK(made);
   return reader.read_bytes();
 }
 

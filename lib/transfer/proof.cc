@@ -1,6 +1,7 @@
 #include "lib/transfer/proof.h"
 
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "store/chain_groups.h"
 #include "store/chain_reader.h"
 
@@ -28,7 +29,7 @@ Status prove_fetched(Checkpoint& checkpoint, const Cargo& cargo, const TransferP
   CAIRN_TRY(const auto groups, group_chains(checkpoint, refs));
   PackReader packs(checkpoint.store());
   return parallel_for(groups.size(), threads, [&](uint64_t i) -> Status {
-    if (stop != nullptr && *stop) return fail(Code::kCancelled, "the transfer was stopped");
+    CAIRN_CHECK(unless_stopped(stop, "the transfer"));
     std::vector<CopyRef> chain;
     for (const uint32_t number : groups[i]) chain.push_back(refs[number]);
     return ChainReader(checkpoint, packs).read(chain, [](size_t, ByteSpan) { return Status(); });

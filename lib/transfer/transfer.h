@@ -54,9 +54,9 @@ struct TransferResult {
 /// Both stores cut chunks by one rule; else kUsage. Every byte is checked: copies that stand alone
 /// as they arrive, those made from others before the tag is made visible. Errors: kNotFound for no
 /// such tag; kExists; kCorrupt naming the pack; kUnreachable, kAuth, kNoSpace, kBusy and
-/// kCancelled: then what has arrived stays, unless the destination is a bucket or a collector takes
-/// it, and the next call goes on from there. After other errors the destination has no files of the
-/// tag, but of a commit of which it is not known whether it happened.
+/// kCancelled: then what has arrived stays (in a bucket the packs that are whole), unless a
+/// collector takes it, and the next call goes on from there. After other errors the destination has
+/// no files of the tag, but of a commit of which it is not known whether it happened.
 Result<TransferResult> transfer_tag(const Store& from, const Store& to,
                                     const TransferRequest& request);
 

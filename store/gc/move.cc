@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "store/gc/tag_swap.h"
 #include "store/open_pack.h"
 #include "store/pack_reader.h"
@@ -111,7 +112,7 @@ class Move {
   }
 
   Status not_stopped() const {
-    if (request_.stop == nullptr || !*request_.stop) return {};
+    if (!is_stopped(request_.stop)) return {};
     return fail(Code::kCancelled,
                 "the move of copies was stopped; tags that were not moved are as they were");
   }

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "store/chain_reader.h"
 #include "store/encode_alone.h"
 #include "store/gc/tag_swap.h"
@@ -98,7 +99,7 @@ class Rebase {
   }
 
   Status rewrite_chain(const RebaseChain& chain, PackWriter& packs, ChainCopies& copies) {
-    if (request_.stop != nullptr && *request_.stop) {
+    if (is_stopped(request_.stop)) {
       return fail(Code::kCancelled, "the rebase was stopped; all tags are as they were");
     }
     Checkpoint& checkpoint = *checkpoints_.at(chain.tag.name);

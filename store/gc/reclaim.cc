@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/pipeline.h"
+#include "base/stop.h"
 #include "store/ballast.h"
 #include "store/meetings.h"
 #include "store/meta_pack.h"
@@ -198,7 +199,7 @@ class Reclaim {
   }
 
   Status not_stopped() const {
-    if (request_.stop == nullptr || !*request_.stop) return {};
+    if (!is_stopped(request_.stop)) return {};
     return fail(Code::kCancelled, "the collection was stopped; the next one goes on from here");
   }
 

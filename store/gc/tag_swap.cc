@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "base/stop.h"
 #include "store/meta_pack.h"
 
 namespace cairn {
@@ -94,7 +95,7 @@ static Status swap_batch(const Store& store, const SessionId& session, const Tag
 Status swap_tags(const Store& store, const SessionId& session, const TagSwaps& swaps,
                  const Wait& wait, const std::atomic<bool>* stop, SwapOutcome& outcome) {
   for (size_t batch = 0; batch < swaps.batch_count(); ++batch) {
-    if (stop != nullptr && *stop) {
+    if (is_stopped(stop)) {
       return fail(Code::kCancelled,
                   "the move of copies was stopped; tags that were not moved are as they were");
     }

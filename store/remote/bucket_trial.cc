@@ -21,8 +21,9 @@ constexpr std::string_view kStale =
     "what was written must be read at once, by everybody: is a cache in between, or is this the "
     "copy of a bucket that lies elsewhere?";
 constexpr std::string_view kListing =
-    "Cairn finds the marks of damaged packs and what to collect by listings; a store there works "
-    "but for that";
+    "Cairn finds the marks of damaged packs, and by a listing of leases what must not be "
+    "collected: "
+    "never run 'cairn gc' there, for what saves in progress count on might go";
 constexpr size_t kRacers = 8;
 constexpr std::chrono::milliseconds kCleaning{5'000};
 

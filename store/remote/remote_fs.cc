@@ -229,9 +229,9 @@ Status RemoteFs::sync_folder(const std::string& path) { return writable(path); }
 
 /// By putting there what is there.
 Status RemoteFs::touch(const std::string& path) {
+  CAIRN_CHECK(writable(path));
   constexpr int kAttempts = 5;
   for (int attempt = 1;; ++attempt) {
-    CAIRN_CHECK(writable(path));
     CAIRN_TRY(const VersionedBytes standing, versions_.read(path, kTouchedBytesMax));
     bool may_be_done = false;
     const Status put = versions_.replace(path, standing.version, standing.bytes, may_be_done);

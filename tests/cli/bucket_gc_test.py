@@ -2,7 +2,6 @@
 """Collections of buckets, from outside. usage: bucket_gc_test.py CAIRN"""
 import signal
 import sys
-import tempfile
 import time
 import unittest
 import urllib.request
@@ -10,26 +9,16 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from environment import lacks
-from file_servers import BUCKET_SERVER, BucketServer
-from program import Program, memory_folder, noise, read_safetensors, write_safetensors
+from file_servers import BucketCase
+from program import Program, noise, read_safetensors, write_safetensors
 
 PROGRAM = ""
-NO_BUCKETS = lacks(*BUCKET_SERVER)
 GC = ("gc", "--yes", "--reader-grace", "0s")
 
 
-@unittest.skipIf(NO_BUCKETS, NO_BUCKETS or "")
-class BucketGc(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = BucketServer()
-        cls.addClassCleanup(cls.server.stop)
-
+class BucketGc(BucketCase):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-bucket-")
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name)
+        super().setUp()
         self.prefix = self.id().rsplit(".", 1)[1]
         self.url = f"s3://bucket/{self.prefix}"
         self.local = Program(PROGRAM, self.folder / "store", **self.server.environment)

@@ -6,34 +6,23 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-import environment
-from file_servers import BUCKET_SERVER, BucketServer
+from file_servers import BucketCase
 from lying_proxy import LyingProxy
-from program import Program, memory_folder, read_safetensors, write_safetensors
+from program import Program, read_safetensors, write_safetensors
 
 PROGRAM = ""
-NO_BUCKETS = environment.lacks(*BUCKET_SERVER)
 KILLS = 8
 TENSORS, TENSOR_BYTES = 24, 1 << 20
 
 
-@unittest.skipIf(NO_BUCKETS, NO_BUCKETS or "")
-class Killed(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = BucketServer()
-        cls.addClassCleanup(cls.server.stop)
-
+class Killed(BucketCase):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-killed-")
-        self.addCleanup(temporary.cleanup)
-        self.folder = Path(temporary.name)
+        super().setUp()
         self.proxy = LyingProxy(self.server.endpoint)
         self.addCleanup(self.proxy.stop)
         variables = {**self.server.environment, "AWS_ENDPOINT_URL": self.proxy.url}

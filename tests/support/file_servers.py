@@ -5,8 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
+import unittest
 import urllib.request
+from pathlib import Path
+
+from environment import lacks
+from program import memory_folder
 
 BUCKET_SERVER = ("moto", "flask", "flask_cors")
 _COUNTING = threading.Lock()
@@ -115,3 +121,20 @@ class BucketServer:
         self._process.terminate()
         self._process.wait()
         self._process.stderr.close()
+
+
+class BucketCase(unittest.TestCase):
+    """Tests that share a BucketServer, `server`, each with a `folder` of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        missing = lacks(*BUCKET_SERVER)
+        if missing:
+            raise unittest.SkipTest(missing)
+        cls.server = BucketServer()
+        cls.addClassCleanup(cls.server.stop)
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="cairn-bucket-")
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
