@@ -6,6 +6,7 @@
 
 #include "base/pipeline.h"
 #include "store/distrust.h"
+#include "store/read_jobs.h"
 #include "store/tag_change.h"
 #include "store/tag_name.h"
 
@@ -21,9 +22,8 @@ static Status check_reused(const Store& store, const Root& root,
   for (const Condemned& item : root.condemned) {
     if (item.kind == FileKind::kPack) condemned.insert(item.file);
   }
-  const ReadHabits habits = store.fs().read_habits();
   return parallel_for(
-      reused_packs.size(), habits.is_remote ? habits.waiting : 1, [&](uint64_t i) -> Status {
+      reused_packs.size(), asking_threads(store.fs().read_habits()), [&](uint64_t i) -> Status {
         const FileId& pack = reused_packs[i];
         const std::string path = relative_path(FileKind::kPack, pack);
         const auto info = store.fs().info(join_path(store.path(), path));

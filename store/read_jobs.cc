@@ -35,4 +35,6 @@ unsigned reading_threads(unsigned wanted, const ReadHabits& habits) {
   return wanted != 0 ? wanted : default_threads() + habits.waiting;
 }
 
+unsigned asking_threads(const ReadHabits& habits) { return habits.is_remote ? habits.waiting : 1; }
+
 }  // namespace cairn

@@ -31,5 +31,7 @@ std::vector<ReadJob> join_ranges(const std::vector<PackRange>& ranges,
 /// Threads for read jobs; 0 `wanted`: one for each CPU and some more, which wait for the disk while
 /// the others decode: 10 % faster than two more.
 unsigned reading_threads(unsigned wanted, const ReadHabits& habits = {});
+/// Threads that look at many files, or remove them: as many as wait for a network; a disk has one.
+unsigned asking_threads(const ReadHabits& habits);
 
 }  // namespace cairn

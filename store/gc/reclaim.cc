@@ -26,6 +26,7 @@
 #include "store/meetings.h"
 #include "store/meta_pack.h"
 #include "store/pack_table.h"
+#include "store/read_jobs.h"
 #include "store/root.h"
 #include "store/session.h"
 
@@ -184,8 +185,7 @@ class Reclaim {
   }
 
   bool is_bucket() const { return store_.fs().conditional() != nullptr; }
-  /// Requests to wait for beside each other.
-  unsigned threads() const { return is_bucket() ? store_.fs().read_habits().waiting : 1; }
+  unsigned threads() const { return asking_threads(store_.fs().read_habits()); }
 
   Status wait_for_readers() const {
     const auto grace =
