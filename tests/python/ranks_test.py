@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """How ranks talk: values arrive, missing ranks are named, nothing is left behind."""
+import datetime
 import multiprocessing
 import os
 import threading
@@ -347,6 +348,18 @@ class Jobs(package.StoreTest):
 
     def test_a_fork_is_refused(self):
         self.assertEqual(ranks.run(fork_and_leave, 2), [3, 3])
+
+    def test_a_store_that_goes_before_the_first_talk_is_not_waited_for(self):
+        """As long as PyTorch waits, which is as long as for anything else."""
+        holder = distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+        store = distributed.TCPStore("127.0.0.1", holder.port, None, False,
+                                     datetime.timedelta(seconds=60), wait_for_workers=False)
+        del holder
+        begin = time.monotonic()
+        with self.assertRaises(cairn.UnreachableError) as raised:
+            Ranks(1, 2, store, timeout=1).ask("check", ["a"])
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertIn("no connection within 1 s", raised.exception.message)
 
     def test_a_dead_rank_0_is_an_error_and_no_hang(self):
         job = ranks.start(lose_the_store, 2, self.folder, str(self.folder))

@@ -7,6 +7,8 @@ error that names the ranks that are missing. How one talk goes: _exchange.py;
 how they come to the same one: _joining.py.
 """
 
+import concurrent.futures
+import contextlib
 import itertools
 import json
 import math
@@ -24,6 +26,7 @@ from ._exchange import Exchange
 
 TIMEOUT = 600.0  # seconds
 _NAMED = 16  # ranks in a message
+_CONNECTING = 60.0  # seconds for a connection to a store that answered before
 
 _NOTHING = "-"  # what no key holds
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2e-4, 0.1  # seconds between two looks
@@ -64,10 +67,10 @@ class _Job:
         with self._lock:
             return self._numbers.setdefault(name, Numbers())
 
-    def connection(self):
+    def connection(self, limit):
         with self._lock:
             if self._connection is None:
-                self._connection = _cloned(self.store)
+                self._connection = _cloned(self.store, limit)
             return self._connection
 
 
@@ -93,9 +96,26 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_job)
 
 
-def _cloned(store):
+def _cloned(store, limit):
+    """A connection of its own. Where who holds the store has gone at that moment, PyTorch tries for
+    as long as the job would wait for anything: a thread does that, and is left to it after `limit`
+    seconds. Errors: RuntimeError, as those of the store."""
     clone = getattr(store, "clone", None)
-    return store if clone is None else clone()
+    if clone is None:
+        return store
+    made = concurrent.futures.Future()
+
+    def connect():
+        try:
+            made.set_result(clone())
+        except BaseException as error:
+            made.set_exception(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        return made.result(limit)
+    except concurrent.futures.TimeoutError:
+        raise RuntimeError(f"no connection within {limit:g} s") from None
 
 
 class Ranks:
@@ -199,21 +219,29 @@ class Ranks:
     def ask(self, question, *arguments):
         """Calls a method of the store, none that waits. Errors: UnreachableError when who holds it is
         gone."""
-        try:
+        with self._holder_answers():
             return getattr(self.store(), question)(*arguments)
+
+    def store(self):
+        """The connection to the job's store, for others that take a store of torch.distributed.
+        Errors: UnreachableError."""
+        if self._own_store is None:
+            limit = min(self.timeout, _CONNECTING)
+            with self._holder_answers():
+                is_job = self._store is _default_store()
+                self._own_store = (_job_of(self._store).connection(limit) if is_job
+                                   else _cloned(self._store, limit))
+        return self._own_store
+
+    @contextlib.contextmanager
+    def _holder_answers(self):
+        try:
+            yield
         except RuntimeError as error:
             told = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UnreachableError(
                 f"the job's store does not answer {self.named([self.rank])}: {told}",
                 f"{self.named([0])} or the launcher, which holds it, may have ended") from error
-
-    def store(self):
-        """The connection to the job's store, for others that take a store of torch.distributed."""
-        if self._own_store is None:
-            is_job = self._store is _default_store()
-            self._own_store = (_job_of(self._store).connection() if is_job
-                               else _cloned(self._store))
-        return self._own_store
 
     def read(self, key):
         """What a key that is deleted now and then holds, as bytes; None when it is not there. A get
