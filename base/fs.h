@@ -37,6 +37,9 @@ class File {
   /// Fills `out` if every byte is in memory already, without waiting for a disk. False, and `out`
   /// is unspecified, when that is not so. A file system that cannot tell says false.
   virtual bool read_cached_at(uint64_t offset, MutableBytes out) = 0;
+  /// What was read there is not what it should be: a copy that is kept nearby is given up, so that
+  /// the next read asks the file itself.
+  virtual void distrust(uint64_t /*offset*/, uint64_t /*bytes*/) {}
   /// Writes all of `data` at `offset`, or fails.
   virtual Status write_at(uint64_t offset, ByteSpan data) = 0;
   virtual Status truncate(uint64_t bytes) = 0;
@@ -103,13 +106,17 @@ struct VersionedBytes {
 /// A file that someone began to write and that nobody sees yet.
 struct UnfinishedFile {
   std::string path;
-  std::string id;  ///< tells several of one path apart
+  std::string id;        ///< tells several of one path apart
+  int64_t begun_ns = 0;  ///< by the file system's clock, since the epoch
 };
 
 /// Files that are replaced on the condition that they are what was read, where there are neither
 /// locks nor renames. There a file appears whole, or not at all. Threads: any.
 class ConditionalFiles {
  public:
+  /// A new file of up to so many bytes is sent at once, a longer one in several parts.
+  static constexpr uint64_t kSentAtOnceBytes = 8 * kMiB;
+
   virtual ~ConditionalFiles() = default;
   virtual Result<VersionedBytes> read(const std::string& path, uint64_t bytes_max) = 0;
   /// In one step, if the file still has that version; "": if there is none. Errors: kExists when

@@ -28,6 +28,7 @@ struct AppendWriter::State {
   BoundedQueue<AlignedBuffer> free;
   BoundedQueue<Staged> full;
   Staged current;
+  Bytes held;  // with kThrough: the last bytes
   size_t buffers_made = 0;
   uint64_t position = 0;
   std::atomic<bool> failed{false};
@@ -64,6 +65,24 @@ struct AppendWriter::State {
       std::fill(staged.buffer.data() + staged.bytes, staged.buffer.data() + bytes, uint8_t{0});
     }
     return file->write_at(staged.offset, staged.buffer.span().first(bytes));
+  }
+
+  Status append_through(ByteSpan data) {
+    if (held.size() + data.size() > kHeldBytes) CAIRN_CHECK(settle());
+    if (data.size() > kHeldBytes) {
+      CAIRN_CHECK(file->write_at(position, data));
+    } else {
+      append_bytes(held, data);
+    }
+    position += data.size();
+    return {};
+  }
+
+  Status settle() {
+    if (held.empty()) return {};
+    CAIRN_CHECK(file->write_at(position - held.size(), held));
+    held.clear();
+    return {};
   }
 
   void next_buffer() {
@@ -110,11 +129,7 @@ Result<std::unique_ptr<AppendWriter>> AppendWriter::create(Fs& fs, const std::st
 Status AppendWriter::append(ByteSpan data) {
   State& state = *state_;
   CAIRN_CHECK(state.check());
-  if (state.mode == WriteMode::kThrough) {
-    CAIRN_CHECK(state.file->write_at(state.position, data));
-    state.position += data.size();
-    return {};
-  }
+  if (state.mode == WriteMode::kThrough) return state.append_through(data);
   while (!data.empty()) {
     if (state.current.buffer.size() == 0) state.next_buffer();
     const size_t bytes = std::min<size_t>(data.size(), kBufferBytes - state.current.bytes);
@@ -138,10 +153,13 @@ Status AppendWriter::pad_to(uint64_t alignment) {
   return {};
 }
 
+Status AppendWriter::settle() { return state_->settle(); }
+
 uint64_t AppendWriter::position() const { return state_->position; }
 
 Status AppendWriter::finish() {
   State& state = *state_;
+  CAIRN_CHECK(state.settle());
   state.submit();
   state.full.close();
   if (state.thread.joinable()) state.thread.join();

@@ -14,15 +14,18 @@ namespace cairn {
 
 enum class WriteMode : uint8_t {
   kBehind,   ///< a thread of the writer writes, past the page cache where the file system can
-  kThrough,  ///< each append() writes what it is given: a process that is killed loses none of it
+  kThrough,  ///< what was appended is written by settle(): a process that is killed loses none of
+             ///< it
 };
 
-/// Memory: kBuffers * kBufferBytes; none with kThrough. Errors stick: they surface at the next call
-/// and at finish(). Threads: one at a time.
+/// Memory: kBuffers * kBufferBytes; kHeldBytes with kThrough. Errors stick: they surface at the
+/// next call and at finish(). Threads: one at a time.
 class AppendWriter {
  public:
   static constexpr uint64_t kBufferBytes = 4 * kMiB;
   static constexpr size_t kBuffers = 4;
+  /// With kThrough longer pieces are written as they come, shorter ones by so much at once.
+  static constexpr uint64_t kHeldBytes = 256 * kKiB;
 
   /// Creates `path`. `backlog`: bytes that wait for the disk are counted there; may be null.
   /// Errors: kExists.
@@ -37,6 +40,8 @@ class AppendWriter {
   Status append(ByteSpan data);
   /// Appends zeros up to a multiple of `alignment`.
   Status pad_to(uint64_t alignment);
+  /// With kThrough: everything appended is in the file when it returns. Else nothing happens.
+  Status settle();
   /// Bytes appended so far.
   uint64_t position() const;
   /// Writes what is left, sets the exact length and syncs the file (not its folder).

@@ -3,10 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/parse.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/open_place.h"
-#include "cli/parse.h"
 
 namespace cairn {
 

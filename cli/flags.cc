@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/parse.h"
 #include "base/suggest.h"
-#include "cli/parse.h"
 
 namespace cairn {
 namespace {

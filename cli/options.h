@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/encodings/byte_run.h"
+#include "base/parse.h"
 #include "cli/flags.h"
 #include "cli/output.h"
-#include "cli/parse.h"
 #include "cli/progress.h"
 #include "lib/formats/export_files.h"
 #include "lib/retention.h"

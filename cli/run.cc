@@ -8,10 +8,10 @@
 #include <optional>
 
 #include "base/memory_guard.h"
+#include "base/parse.h"
 #include "base/suggest.h"
 #include "cli/exit_codes.h"
 #include "cli/help.h"
-#include "cli/parse.h"
 #include "cli/parser.h"
 #include "cli/signals.h"
 

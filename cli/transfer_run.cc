@@ -189,6 +189,7 @@ static remote::RemoteOptions transfer_remote(const Context& context,
                                              const TransferOptions& options) {
   remote::RemoteOptions remote = remote_options(context);
   remote.connections = options.connections;
+  remote.is_read_once = true;
   if (options.rate) {
     remote.rate = std::make_shared<remote::RateLimit>(*options.rate, remote::machine_clock());
   }

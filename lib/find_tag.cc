@@ -8,7 +8,10 @@ namespace cairn {
 
 static constexpr std::string_view kNewest = "@newest";
 
-static Result<TagEntry> find_among(TagBook& tags, std::string_view text) {
+static Result<TagEntry> find_among(TagBook& tags, std::string_view text, const Store& store) {
+  const std::string list = store.fs().read_habits().is_remote
+                               ? fmt::format("'cairn -s {} ls' lists the tags", store.path())
+                               : "'cairn ls' lists the tags";
   const std::string wanted(text);
   if (wanted == kNewest || wanted.ends_with("/" + std::string(kNewest))) {
     const std::string prefix = wanted.substr(0, wanted.size() - kNewest.size());
@@ -17,21 +20,20 @@ static Result<TagEntry> find_among(TagBook& tags, std::string_view text) {
     if (prefix.empty()) {
       return fail(Code::kNotFound, "there are no tags yet", "'cairn import TAG FILE' makes one");
     }
-    return fail(Code::kNotFound, fmt::format("there is no tag below '{}'", prefix),
-                "'cairn ls' lists the tags");
+    return fail(Code::kNotFound, fmt::format("there is no tag below '{}'", prefix), list);
   }
   CAIRN_TRY(const TagEntry* tag, tags.find(wanted));
   if (tag != nullptr) return *tag;
   CAIRN_TRY(const TagList all, tags.list());
   std::vector<std::string> names;
   for (const TagEntry& each : all.tags) names.push_back(each.name);
-  std::string hint = did_you_mean(wanted, names, "");
-  if (hint.empty()) hint = "'cairn ls' lists the tags";
-  return fail(Code::kNotFound, fmt::format("there is no tag '{}'", wanted), hint);
+  const std::string meant = did_you_mean(wanted, names, "");
+  return fail(Code::kNotFound, fmt::format("there is no tag '{}'", wanted),
+              meant.empty() ? list : meant);
 }
 
 Result<TagEntry> find_tag(const Store& store, std::string_view text) {
-  return store.ask_tags([&](TagBook& tags) { return find_among(tags, text); });
+  return store.ask_tags([&](TagBook& tags) { return find_among(tags, text, store); });
 }
 
 }  // namespace cairn

@@ -43,7 +43,8 @@ class Loader {
       : checkpoint_(checkpoint),
         request_(request),
         delivery_(delivery),
-        packs_(checkpoint.store()) {}
+        packs_(checkpoint.store()),
+        packs_anew_(checkpoint.store(), PackReader::Trust::kNothing) {}
 
   /// Reads one batch.
   Status read(std::vector<ReadUnit> units) {
@@ -57,7 +58,7 @@ class Loader {
                         [&](uint64_t i) { return run_job(jobs[i]); });
   }
 
-  uint64_t read_bytes() const { return packs_.read_bytes(); }
+  uint64_t read_bytes() const { return packs_.read_bytes() + packs_anew_.read_bytes(); }
   uint64_t chunks() const { return chunks_; }
 
  private:
@@ -95,7 +96,10 @@ class Loader {
 
   Status run_chain(std::span<const ReadUnit> chain) {
     CAIRN_CHECK(not_stopped());
-    const Status done = ChainDelivery(checkpoint_, packs_, delivery_).run(chain);
+    Status done = ChainDelivery(checkpoint_, packs_, delivery_).run(chain);
+    if (is_worth_reading_anew(done)) {
+      done = ChainDelivery(checkpoint_, packs_anew_, delivery_).run(chain);
+    }
     if (done) return {};
     if (chain.size() == 1) return tl::unexpected(delivery_.about(chain.front(), done.error()));
     // Which of them is it?
@@ -156,6 +160,7 @@ class Loader {
     ByteSpan stored;
     if (first.inline_bytes.empty() && range.end > range.begin) {
       auto read = packs_.read(range, room);
+      if (is_worth_reading_anew(read)) read = packs_anew_.read(range, room);
       if (!read) return tl::unexpected(delivery_.about(first, read.error()));
       stored = *read;
     }
@@ -165,10 +170,26 @@ class Loader {
           unit.inline_bytes.empty()
               ? stored.subspan(unit.copy.offset - range.begin, unit.copy.stored_bytes)
               : ByteSpan(unit.inline_bytes);
-      const Status delivered = deliver(unit, bytes);
+      Status delivered = deliver(unit, bytes);
+      if (is_worth_reading_anew(delivered)) delivered = deliver_anew(unit);
       if (!delivered) return tl::unexpected(delivery_.about(unit, delivered.error()));
     }
     return {};
+  }
+
+  /// On their way bytes may have been mixed up that lie there whole.
+  template <class T>
+  bool is_worth_reading_anew(const Result<T>& done) const {
+    return !done && done.error().code == Code::kCorrupt && packs_.habits().is_remote;
+  }
+
+  Status deliver_anew(const ReadUnit& unit) {
+    const Copy& copy = unit.copy;
+    if (!unit.inline_bytes.empty()) return deliver(unit, unit.inline_bytes);
+    AlignedBuffer room;
+    CAIRN_TRY(const ByteSpan stored,
+              packs_anew_.read({copy.pack, copy.offset, copy.offset + copy.stored_bytes}, room));
+    return deliver(unit, stored);
   }
 
   Status deliver(const ReadUnit& unit, ByteSpan stored) {
@@ -205,7 +226,7 @@ class Loader {
   const LoadDelivery& delivery_;
   std::vector<ReadUnit> units_;
   uint64_t chunks_ = 0;
-  PackReader packs_;
+  PackReader packs_, packs_anew_;
 };
 
 }  // namespace

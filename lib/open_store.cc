@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "base/parse.h"
 #include "store/remote/remote_fs.h"
 #include "store/remote/url.h"
 
 namespace cairn {
+
+static constexpr uint64_t kCacheBytes = 16 * kGiB;
 
 /// How the store is called in messages and its files by their paths.
 static Result<std::string> root_of(const std::string& place) {
@@ -25,19 +28,44 @@ struct RemotePlace {
 
 }  // namespace
 
+/// The cache that the environment names; null: none.
+static Result<std::shared_ptr<remote::ReadCache>> open_cache(const remote::RemoteOptions& options) {
+  const std::string folder = options.environment.get("CAIRN_CACHE");
+  if (folder.empty() || options.is_read_once) return nullptr;
+  uint64_t bytes_max = kCacheBytes;
+  if (const std::string size = options.environment.get("CAIRN_CACHE_SIZE"); !size.empty()) {
+    const auto bytes = parse_size(size);
+    if (!bytes) {
+      return fail(bytes.error().code, "CAIRN_CACHE_SIZE: " + bytes.error().message,
+                  bytes.error().hint);
+    }
+    bytes_max = *bytes;
+  }
+  auto cache = remote::ReadCache::open(posix_fs(), folder, bytes_max);
+  if (cache) return cache;
+  return fail(cache.error().code, "CAIRN_CACHE: " + cache.error().message, cache.error().hint);
+}
+
 static Result<RemotePlace> reach(const std::string& place, const remote::RemoteOptions& options) {
   RemotePlace reached;
   CAIRN_TRY(auto backend, remote::open_backend(place, options));
   CAIRN_TRY(reached.root, root_of(place));
+  CAIRN_TRY(auto cache, open_cache(options));
   reached.fs = std::make_unique<remote::RemoteFs>(std::move(backend), reached.root,
-                                                  static_cast<unsigned>(options.connections));
+                                                  static_cast<unsigned>(options.connections),
+                                                  std::move(cache));
   return reached;
 }
 
 Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptions& options) {
   if (!is_remote(place)) {
-    CAIRN_TRY(auto store, Store::open(posix_fs(), folder_of(place)));
-    return OpenStore(nullptr, std::move(store));
+    auto store = Store::open(posix_fs(), folder_of(place));
+    if (store) return OpenStore(nullptr, *std::move(store));
+    const auto meant = remote::meant_url(place);
+    if (meant && store.error().code == Code::kNoStore) {
+      store.error().hint += fmt::format("; or did you mean '{}'?", *meant);
+    }
+    return tl::unexpected(std::move(store).error());
   }
   CAIRN_TRY(RemotePlace reached, reach(place, options));
   CAIRN_TRY(auto store, Store::open(*reached.fs, reached.root));

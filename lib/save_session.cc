@@ -42,7 +42,7 @@ static Result<ChosenBase> open_base(const Store& store, const SaveRequest& reque
 
 SaveSession::SaveSession(const Store& store, std::unique_ptr<Session> session)
     : session_(std::move(session)), metas_(store.fs(), store.path(), session_->id()) {
-  packs_.emplace(store.fs(), store.path(), session_->id(), store.config().pack_bytes);
+  packs_.emplace(store, session_->id());
 }
 
 Result<std::unique_ptr<SaveSession>> SaveSession::begin(const Store& store,

@@ -93,6 +93,9 @@ Result<Bytes> read_object(FilePool& files, const Reference& reference) {
   auto bytes = read_once(files, reference);
   if (bytes || bytes.error().code != Code::kCorrupt || !files.is_remote()) return bytes;
   // On its way may have been mixed up what lies there whole.
+  if (const auto file = files.open(FileKind::kMeta, reference.file)) {
+    (*file)->distrust(reference.offset, reference.bytes);
+  }
   files.drop(FileKind::kMeta, reference.file);
   return read_once(files, reference);
 }

@@ -19,12 +19,18 @@ Result<std::unique_ptr<OpenPack>> OpenPack::begin(Fs& fs, const std::string& sto
 
 Result<Copy> OpenPack::append(const NewCopy& copy) {
   CAIRN_CHECK(file_bytes_->pad_to(copy_alignment(copy.stored.size())));
-  const uint64_t offset = file_bytes_->position();
   CAIRN_CHECK(file_bytes_->append(copy.stored));
+  const uint64_t offset =
+      layout_.add(copy.stored.size(), aux_bytes_of(copy.bases.size(), copy.parameters));
   const auto stored_bytes = static_cast<uint32_t>(copy.stored.size());
   copies_.push_back({copy.digest, offset, stored_bytes, copy.decoded_bytes, copy.encoding,
                      copy.bases, copy.parameters});
   return Copy{file_, offset, stored_bytes, copy.decoded_bytes, copy.encoding, {}, copy.parameters};
+}
+
+uint64_t OpenPack::sealed_bytes_with(const NewCopy& copy) const {
+  return layout_.file_bytes_with(copy.stored.size(),
+                                 aux_bytes_of(copy.bases.size(), copy.parameters));
 }
 
 Status OpenPack::seal() {

@@ -34,11 +34,15 @@ class OpenPack {
   /// Where the copy will lie once seal() has succeeded. The bases of the result are the caller's to
   /// name: a locator counts them by page and slot.
   Result<Copy> append(const NewCopy& copy);
+  /// All copies are in the file when it returns, where each is to be written through.
+  Status settle() { return file_bytes_->settle(); }
   /// Writes the table and syncs the file and its folder. Nothing may be appended afterwards.
   Status seal();
 
   /// Bytes so far; after seal() those of the file.
   uint64_t bytes() const { return file_bytes_->position(); }
+  /// Of the sealed file, with one more copy.
+  uint64_t sealed_bytes_with(const NewCopy& copy) const;
   bool is_empty() const { return copies_.empty(); }
 
  private:
@@ -49,6 +53,7 @@ class OpenPack {
   const std::string path_;
   const FileId file_;
   std::unique_ptr<AppendWriter> file_bytes_;
+  PackLayout layout_;
   std::deque<PackedCopy> copies_;  // tens of thousands: a vector would keep as many spare
 };
 

@@ -33,6 +33,12 @@ uint64_t PackLayout::file_bytes() const {
   return round_up(end_, 8) + count_ * kPackRecordBytes + aux_bytes_ + kPackTrailerBytes;
 }
 
+uint64_t PackLayout::file_bytes_with(uint64_t stored_bytes, uint64_t aux_bytes) const {
+  PackLayout longer = *this;
+  longer.add(stored_bytes, aux_bytes);
+  return longer.file_bytes();
+}
+
 Bytes encode_pack_header(FileKind kind, const FileId& file) {
   Bytes bytes;
   append_bytes(bytes, as_bytes(header_magic(kind)));

@@ -21,6 +21,10 @@ inline constexpr uint64_t kPackRecordBytes = 56;  ///< of both tables
 inline constexpr uint64_t kAlignedCopyBytesMin = 64 * kKiB;
 
 uint64_t copy_alignment(uint64_t stored_bytes);
+/// Of a copy in its pack's table, beside its row.
+inline uint64_t aux_bytes_of(size_t bases, ByteSpan parameters) {
+  return bases * sizeof(Digest) + parameters.size();
+}
 
 /// Where copies come to lie in a data pack, one after the other.
 class PackLayout {
@@ -30,8 +34,9 @@ class PackLayout {
   bool is_empty() const { return count_ == 0; }
   /// End of the last copy.
   uint64_t end() const { return end_; }
-  /// Of the whole file, table and trailer included.
+  /// Of the whole file, table and trailer included; and with one more copy.
   uint64_t file_bytes() const;
+  uint64_t file_bytes_with(uint64_t stored_bytes, uint64_t aux_bytes) const;
 
  private:
   uint64_t end_ = kPackHeaderBytes;

@@ -38,9 +38,13 @@ Status PackReader::check_end(const FileId& pack, uint64_t end) {
 
 Result<ByteSpan> PackReader::read(const PackRange& range, AlignedBuffer& room) {
   const auto& [pack, begin, end] = range;
-  CAIRN_CHECK(check_end(pack, end));
   const uint64_t first = begin - begin % kDirectAlignment;
   const uint64_t bytes = round_up(end, kDirectAlignment) - first;
+  if (trust_ == Trust::kNothing) {
+    CAIRN_TRY(const auto file, open(cached_, pack));
+    file->distrust(first, bytes);
+  }
+  CAIRN_CHECK(check_end(pack, end));
   if (room.size() < bytes) room = AlignedBuffer(bytes);
   const MutableBytes wanted = room.span().subspan(begin - first, end - begin);
   if (read_cached(pack, begin, wanted)) return ByteSpan(wanted);

@@ -16,8 +16,14 @@ namespace cairn {
 /// Threads: any.
 class PackReader {
  public:
-  explicit PackReader(const Store& store)
-      : habits_(store.fs().read_habits()),
+  enum class Trust : uint8_t {
+    kNearby,
+    kNothing,  ///< copies of the store's bytes that are kept nearby (File::distrust) are given up
+  };
+
+  explicit PackReader(const Store& store, Trust trust = Trust::kNearby)
+      : trust_(trust),
+        habits_(store.fs().read_habits()),
         chunk_bytes_max_(chunk_bytes_max(store.config())),
         cached_(store.fs(), store.path(), OpenMode::kRead),
         direct_(store.fs(), store.path(), OpenMode::kReadDirect) {}
@@ -56,6 +62,7 @@ class PackReader {
   Result<std::shared_ptr<File>> open(FilePool& files, const FileId& pack);
   Status check_end(const FileId& pack, uint64_t end);
 
+  const Trust trust_;
   const ReadHabits habits_;
   const uint64_t chunk_bytes_max_;
   FilePool cached_, direct_;

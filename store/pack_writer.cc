@@ -15,9 +15,33 @@ Status PackWriter::stick(Status done) {
   return state_;
 }
 
-void PackWriter::write_through(size_t lanes) {
+// An object is kept in memory until it is sent, whoever writes it.
+PackWriter::PackWriter(Fs& fs, std::string store_path, const SessionId& session,
+                       uint64_t pack_bytes)
+    : fs_(fs),
+      store_path_(std::move(store_path)),
+      session_(session),
+      pack_bytes_(pack_bytes),
+      is_bucket_(fs.conditional() != nullptr),
+      mode_(is_bucket_ ? WriteMode::kThrough : WriteMode::kBehind),
+      sending_max_(is_bucket_ ? kSendingMax : 0),
+      sealing_(std::make_unique<SealingPacks>(sending_max_)) {}
+
+uint64_t PackWriter::write_through(uint64_t memory_bytes) {
   mode_ = WriteMode::kThrough;
-  lanes_max_ = std::clamp<size_t>(lanes, 1, kLanesMax);
+  if (!is_bucket_) return 0;
+  constexpr size_t kPacksMax = kLanesMax + kSendingMax;
+  const auto packs = std::clamp<uint64_t>(memory_bytes / pack_bytes_, 2, kPacksMax);
+  lanes_max_ = std::max<size_t>(1, packs * kLanesMax / kPacksMax);
+  sending_max_ = packs - lanes_max_;
+  sealing_ = std::make_unique<SealingPacks>(sending_max_);
+  return packs * pack_bytes_;
+}
+
+/// Of packs on their way half are what the network holds anyway.
+uint64_t PackWriter::backlog_bytes() const {
+  const uint64_t sending = sealing_->waiting_bytes(), held = sending_max_ * pack_bytes_ / 2;
+  return backlog_bytes_ + (sending > held ? sending - held : 0);
 }
 
 std::pair<PackWriter::Lane*, std::unique_lock<std::mutex>> PackWriter::take_lane() {
@@ -39,27 +63,38 @@ Status PackWriter::begin_in(Lane& lane) {
 
 Status PackWriter::seal_in(Lane& lane) {
   if (lane.pack == nullptr) return {};
-  CAIRN_CHECK(lane.pack->seal());
-  sealed_bytes_ += lane.pack->bytes();
-  lane.pack.reset();
-  return {};
+  return sealing_->add(std::move(lane.pack));
 }
 
 Result<Copy> PackWriter::append_in(Lane& lane, const NewCopy& copy) {
-  if (lane.pack != nullptr && !lane.pack->is_empty() &&
-      lane.pack->bytes() + copy.stored.size() > pack_bytes_) {
-    CAIRN_CHECK(seal_in(lane));
-  }
+  const bool is_full = lane.pack != nullptr && !lane.pack->is_empty() &&
+                       lane.pack->sealed_bytes_with(copy) > pack_bytes_;
+  if (is_full) CAIRN_CHECK(seal_in(lane));
   if (lane.pack == nullptr) CAIRN_CHECK(begin_in(lane));
   appended_bytes_ += copy.stored.size();
   return lane.pack->append(copy);
 }
 
 Result<Copy> PackWriter::append(const NewCopy& copy) {
+  CAIRN_TRY(auto copies, append({&copy, 1}));
+  return std::move(copies.front());
+}
+
+Result<std::vector<Copy>> PackWriter::append(std::span<const NewCopy> copies) {
   const auto [lane, lock] = take_lane();
   CAIRN_CHECK(state());
-  auto appended = append_in(*lane, copy);
+  auto appended = append_in(*lane, copies);
   if (!appended) (void)stick(tl::unexpected(appended.error())).has_value();
+  return appended;
+}
+
+Result<std::vector<Copy>> PackWriter::append_in(Lane& lane, std::span<const NewCopy> copies) {
+  std::vector<Copy> appended;
+  appended.reserve(copies.size());
+  for (const NewCopy& copy : copies) {
+    CAIRN_TRY(appended.emplace_back(), append_in(lane, copy));
+  }
+  if (lane.pack != nullptr) CAIRN_CHECK(lane.pack->settle());
   return appended;
 }
 
@@ -69,7 +104,7 @@ Status PackWriter::finish() {
     const std::lock_guard lock(lane.mutex);
     CAIRN_CHECK(stick(seal_in(lane)));
   }
-  return {};
+  return stick(sealing_->finish());
 }
 
 }  // namespace cairn

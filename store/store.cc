@@ -152,7 +152,12 @@ Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
       return fail(Code::kNoStore, fmt::format("'{}' is a file, and a store is a folder", path));
     }
   }
-  if (!text && text.error().code == Code::kNotFound) {
+  const bool is_absent = !text && text.error().code == Code::kNotFound;
+  // Of what lies farther up: a bucket that is not there.
+  if (is_absent && !text.error().hint.empty()) {
+    return fail(Code::kNoStore, text.error().message, text.error().hint);
+  }
+  if (is_absent) {
     return fail(
         Code::kNoStore, fmt::format("there is no store at '{}'", path),
         fs.read_habits().is_remote
@@ -162,6 +167,12 @@ Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
   if (!text) return tl::unexpected(text.error());
   CAIRN_TRY(Config config, decode_config(*text, config_path));
   return std::unique_ptr<Store>(new Store(fs, path, std::move(config)));
+}
+
+uint64_t Store::pack_bytes() const {
+  const bool is_bucket = fs_.conditional() != nullptr;
+  return is_bucket ? std::min(config_.pack_bytes, ConditionalFiles::kSentAtOnceBytes)
+                   : config_.pack_bytes;
 }
 
 Result<TagBook> Store::read_book() const {

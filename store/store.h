@@ -29,6 +29,9 @@ class Store {
   Fs& fs() const { return fs_; }
   const std::string& path() const { return path_; }
   const Config& config() const { return config_; }
+  /// A data pack that is written there is closed before it is longer, unless by a single copy: in
+  /// an object store packs are sent at once, so that what arrived is whole packs.
+  uint64_t pack_bytes() const;
   /// Open metadata packs.
   FilePool& meta_files() const { return *meta_files_; }
 

@@ -23,14 +23,9 @@
 #include "lib/transfer/proof.h"
 #include "lib/transfer/resume.h"
 #include "lib/transfer/standing_tag.h"
-#include "store/remote/upload_file.h"
 
 namespace cairn {
 namespace {
-
-/// Of a file on its way to a bucket: the parts under way, and the one that is filled.
-constexpr uint64_t kUploadBytes =
-    (remote::UploadFile::kPartsUnderWay + 1) * remote::UploadFile::kPartBytes;
 
 class Attempt {
  public:
@@ -226,6 +221,9 @@ class Attempt {
     for (const Fetch& fetch : plan_.fetches) wanted.push_back(fetch.digest);
     std::vector<std::optional<Copy>> found(wanted.size());
     if (!request_.look_up(wanted, found)) return {};
+    const bool is_any =
+        std::any_of(found.begin(), found.end(), [](const auto& copy) { return copy.has_value(); });
+    if (!is_any) return {};
     CAIRN_CHECK(standing.add_found(wanted, found));
     CAIRN_TRY(plan_,
               plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
@@ -271,7 +269,8 @@ class Attempt {
     const Origin origin{from_.store().config().store_id, cargo_.digest()};
     FetchRequest how;
     how.threads = request_.connections;
-    how.memory_bytes = write_through();
+    const uint64_t taken = session_->packs().write_through(request_.memory_bytes / 2);
+    how.memory_bytes = request_.memory_bytes - std::min(taken, request_.memory_bytes);
     how.call = request_.call;
     if (!plan_.fetches.empty()) {
       CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
@@ -312,20 +311,6 @@ class Attempt {
     reused_packs_.insert(reused_packs_.end(), left.packs.begin(), left.packs.end());
     left_journals_ = std::move(left.journals);
     return std::move(left.copies);
-  }
-
-  /// Returns the memory that is left beside the writer's.
-  uint64_t write_through() {
-    if (to_.fs().conditional() == nullptr) {
-      session_->packs().write_through(PackWriter::kLanesMax);
-      return request_.memory_bytes;
-    }
-    // Of an upload several parts are under way.
-    const uint64_t lanes = request_.memory_bytes / 2 / kUploadBytes;
-    const uint64_t lanes_fit = std::clamp<uint64_t>(lanes, 1, PackWriter::kLanesMax);
-    session_->packs().write_through(lanes_fit);
-    const uint64_t taken = lanes_fit * kUploadBytes;
-    return request_.memory_bytes > taken ? request_.memory_bytes - taken : 0;
   }
 
   /// Threads that have room for so much each.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <compare>
+#include <map>
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
@@ -43,16 +45,33 @@ class Fetcher {
       if (is_here) fetched_.copies[number] = *request_.arrived[number];
       if (!is_here && !fetches_[number].chain) order_.push_back(number);
     }
-    const auto place = [&](uint32_t number) {
-      const Copy& copy = fetches_[number].copy;
-      return std::tie(copy.pack, copy.offset);
-    };
-    std::sort(order_.begin(), order_.end(),
-              [&](uint32_t a, uint32_t b) { return place(a) < place(b); });
+    sort_order();
     for (const uint32_t number : order_) {
       const Copy& copy = fetches_[number].copy;
       ranges_.push_back({copy.pack, copy.offset, copy.offset + copy.stored_bytes});
     }
+  }
+
+  /// By numbers for the packs: of small copies there are so many that comparing names would show.
+  void sort_order() {
+    struct Place {
+      uint32_t pack;
+      uint64_t offset;
+      uint32_t number;
+      auto operator<=>(const Place&) const = default;
+    };
+    std::map<FileId, uint32_t> packs;
+    for (const uint32_t number : order_) packs.try_emplace(fetches_[number].copy.pack);
+    uint32_t next = 0;
+    for (auto& [pack, number] : packs) number = next++;
+    std::vector<Place> places;
+    places.reserve(order_.size());
+    for (const uint32_t number : order_) {
+      const Copy& copy = fetches_[number].copy;
+      places.push_back({packs.at(copy.pack), copy.offset, number});
+    }
+    std::sort(places.begin(), places.end());
+    for (size_t i = 0; i < places.size(); ++i) order_[i] = places[i].number;
   }
 
   std::vector<ReadJob> jobs_for(ReadHabits habits) const {
@@ -90,14 +109,15 @@ class Fetcher {
       CAIRN_TRY(bytes, read(job.bytes, room));
       CAIRN_CHECK(check(job, bytes, decoded));
     }
+    CAIRN_CHECK(append(job, bytes));
+    if (request_.journal == nullptr) return {};
     std::vector<Arrival> arrivals;
     for (const uint32_t number : numbers_of(job)) {
-      CAIRN_CHECK(append(number, stored_in(job, bytes, number)));
       const Copy &source = fetches_[number].copy, &copy = fetched_.copies[number];
       arrivals.push_back({source.pack, source.offset, fetches_[number].digest, copy.pack,
                           copy.offset, copy.stored_bytes});
     }
-    return request_.journal == nullptr ? Status() : request_.journal->note(arrivals);
+    return request_.journal->note(arrivals);
   }
 
   Result<ByteSpan> read(const PackRange& range, AlignedBuffer& room) {
@@ -132,25 +152,55 @@ class Fetcher {
   }
 
   Status check(const ReadJob& job, ByteSpan bytes, AlignedBuffer& room) const {
+    std::vector<uint32_t> raw_numbers;
+    std::vector<ByteSpan> raw;
     for (const uint32_t number : numbers_of(job)) {
       const Fetch& fetch = fetches_[number];
       const ByteSpan stored = stored_in(job, bytes, number);
-      CAIRN_CHECK(
-          reader_.check_alone(fetch.copy, !fetch.bases.empty(), fetch.digest, stored, room));
+      const bool is_raw = fetch.copy.encoding == Encoding::kRaw && fetch.bases.empty() &&
+                          fetch.copy.parameters.empty();
+      if (is_raw) {
+        raw_numbers.push_back(number);
+        raw.push_back(stored);
+      } else {
+        CAIRN_CHECK(
+            reader_.check_alone(fetch.copy, !fetch.bases.empty(), fetch.digest, stored, room));
+      }
+    }
+    return check_raw(raw_numbers, raw);
+  }
+
+  /// Small ones fill the lanes of the digest together.
+  Status check_raw(std::span<const uint32_t> numbers, std::span<const ByteSpan> stored) const {
+    std::vector<Digest> digests(stored.size());
+    blake3_many(stored, digests);
+    for (size_t i = 0; i < stored.size(); ++i) {
+      const Fetch& fetch = fetches_[numbers[i]];
+      const bool is_whole = stored[i].size() == fetch.copy.decoded_bytes;
+      if (!is_whole || digests[i] != fetch.digest) return tl::unexpected(other_digest(fetch.copy));
     }
     return {};
   }
 
-  Status append(uint32_t number, ByteSpan stored) {
-    const Fetch& fetch = fetches_[number];
-    const Copy& source = fetch.copy;
-    CAIRN_TRY(Copy copy, packs_.append({fetch.digest, source.encoding, source.decoded_bytes, stored,
-                                        fetch.bases, source.parameters}));
-    copy.bases = source.bases;
-    fetched_.copies[number] = std::move(copy);
+  Status append(const ReadJob& job, ByteSpan bytes) {
+    std::vector<NewCopy> wanted;
+    wanted.reserve(job.count);
+    uint64_t stored_bytes = 0;
+    for (const uint32_t number : numbers_of(job)) {
+      const Fetch& fetch = fetches_[number];
+      wanted.push_back({fetch.digest, fetch.copy.encoding, fetch.copy.decoded_bytes,
+                        stored_in(job, bytes, number), fetch.bases, fetch.copy.parameters});
+      stored_bytes += fetch.copy.stored_bytes;
+    }
+    CAIRN_TRY(std::vector<Copy> copies, packs_.append(wanted));
+    for (size_t i = 0; i < copies.size(); ++i) {
+      const uint32_t number = numbers_of(job)[i];
+      copies[i].bases = fetches_[number].copy.bases;
+      fetched_.copies[number] = std::move(copies[i]);
+    }
     if (ProgressCounters* const progress = request_.call.progress) {
-      progress->done_bytes += stored.size();
-      progress->new_bytes += stored.size();
+      progress->done_bytes += stored_bytes;
+      progress->new_bytes += stored_bytes;
     }
     return {};
   }

@@ -16,19 +16,12 @@ class Finder {
  public:
   Finder(const Store& to, const std::vector<Fetch>& fetches) : to_(to), fetches_(fetches) {
     left_.copies.resize(fetches.size());
-    for (uint32_t number = 0; number < fetches.size(); ++number) {
-      const Fetch& fetch = fetches[number];
-      if (fetch.chain) continue;
-      const Copy& copy = fetch.copy;
-      wanted_.emplace(CopyKey{fetch.digest, copy.stored_bytes, copy.decoded_bytes, copy.encoding,
-                              fetch.bases, copy.parameters},
-                      number);
-    }
   }
 
   LeftPacks run(const Origin& origin) {
     const FoundArrivals found = find_left_arrivals(to_, origin);
     left_.notes = found.passed_over;
+    if (!found.left.empty()) index_wanted();
     for (const LeftArrivals& session : found.left) {
       const auto packs = packs_of(session.session);
       if (!packs) {
@@ -42,6 +35,17 @@ class Finder {
   }
 
  private:
+  void index_wanted() {
+    for (uint32_t number = 0; number < fetches_.size(); ++number) {
+      const Fetch& fetch = fetches_[number];
+      if (fetch.chain) continue;
+      const Copy& copy = fetch.copy;
+      wanted_.emplace(CopyKey{fetch.digest, copy.stored_bytes, copy.decoded_bytes, copy.encoding,
+                              fetch.bases, copy.parameters},
+                      number);
+    }
+  }
+
   Result<std::vector<FileId>> packs_of(const SessionId& session) const {
     const std::string path =
         join_path(to_.path(), relative_path(FileKind::kPack, FileId{session, 0}));

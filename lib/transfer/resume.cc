@@ -27,16 +27,12 @@ class Resume {
         stop_(stop),
         reader_(to) {
     resumed_.copies.resize(fetches.size());
-    for (uint32_t number = 0; number < fetches.size(); ++number) {
-      if (fetches[number].chain) continue;
-      const Copy& copy = fetches[number].copy;
-      wanted_[{copy.pack, copy.offset, copy.stored_bytes, fetches[number].digest}] = number;
-    }
   }
 
   Result<Resumed> run(const Origin& origin) {
     FoundArrivals found = find_left_arrivals(to_, origin);
     for (const std::string& why : found.passed_over) note(why);
+    if (!found.left.empty()) index_wanted();
     for (const LeftArrivals& left : found.left) {
       std::map<FileId, std::vector<Arrival>> by_pack;
       for (const Arrival& arrival : left.arrivals) {
@@ -57,6 +53,14 @@ class Resume {
     uint32_t fetch = 0;
     Arrival arrival;
   };
+
+  void index_wanted() {
+    for (uint32_t number = 0; number < fetches_.size(); ++number) {
+      if (fetches_[number].chain) continue;
+      const Copy& copy = fetches_[number].copy;
+      wanted_[{copy.pack, copy.offset, copy.stored_bytes, fetches_[number].digest}] = number;
+    }
+  }
 
   void note(const std::string& why) {
     resumed_.notes.push_back(

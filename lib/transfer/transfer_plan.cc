@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include <mutex>
-#include <set>
 #include <tuple>
+#include <unordered_set>
 
 #include "base/pipeline.h"
 #include "store/pack_reader.h"
@@ -28,7 +28,8 @@ class Planner {
     while (!wanted_.empty()) {
       const BaseRef wanted = wanted_.back();
       wanted_.pop_back();
-      CAIRN_CHECK(choose(wanted.page, wanted.slot, false));
+      CAIRN_TRY(ChosenPage* const chosen, page_of(wanted.page));
+      CAIRN_CHECK(choose(wanted.page, *chosen, wanted.slot, false));
     }
     count_inline();
     return std::move(plan_);
@@ -56,9 +57,9 @@ class Planner {
   }
 
   Status want_page(const CargoPage& page) {
-    CAIRN_TRY(const ChosenPage* chosen, page_of(page.digest));
+    CAIRN_TRY(ChosenPage* const chosen, page_of(page.digest));
     for (uint32_t slot = 0; slot < chosen->slots.size(); ++slot) {
-      CAIRN_CHECK(choose(page.digest, slot, page.is_of_tensors));
+      CAIRN_CHECK(choose(page.digest, *chosen, slot, page.is_of_tensors));
     }
     return {};
   }
@@ -95,17 +96,16 @@ class Planner {
     return known != source_pages_.end() ? known->second : from_.page(number);
   }
 
-  Status choose(const Digest& page, uint32_t slot, bool is_of_tensor) {
-    CAIRN_TRY(ChosenPage* const chosen, page_of(page));
-    if (slot >= chosen->slots.size()) {
+  Status choose(const Digest& page, ChosenPage& chosen, uint32_t slot, bool is_of_tensor) {
+    if (slot >= chosen.slots.size()) {
       return fail(Code::kCorrupt, "a copy is made from one that its page does not have");
     }
-    std::optional<ChosenCopy>& choice = chosen->slots[slot];
+    std::optional<ChosenCopy>& choice = chosen.slots[slot];
     if (choice) {
       if (choice->fetch && is_of_tensor) count_new(plan_.fetches[*choice->fetch]);
       return {};
     }
-    const Digest digest = chosen->loaded->digest_of(slot);
+    const Digest digest = chosen.loaded->digest_of(slot);
     CAIRN_TRY(auto stands, standing_.of_place(page, slot));
     if (!stands) {
       CAIRN_TRY(stands, standing_.of_digest(digest));
@@ -115,7 +115,7 @@ class Planner {
       choice = ChosenCopy{*std::move(stands), std::nullopt};
       return {};
     }
-    CAIRN_TRY(const uint32_t number, fetch(page, slot, digest));
+    CAIRN_TRY(const uint32_t number, fetch(page, chosen, slot, digest));
     choice = ChosenCopy{{}, number};
     if (is_of_tensor) count_new(plan_.fetches[number]);
     return {};
@@ -133,7 +133,9 @@ class Planner {
          ""}));
   }
 
-  Result<Copy> source_copy(const Digest& page, uint32_t slot) {
+  /// A page that stands may lack this copy: the source has it all the same.
+  Result<Copy> source_copy(const Digest& page, const ChosenPage& chosen, uint32_t slot) {
+    if (!chosen.is_standing) return chosen.loaded->locator.copies[slot];
     if (const CargoPage* made = cargo_.made(page)) return made->made->locator.copies[slot];
     const auto number = from_.page_numbers().of(page);
     if (!number) {
@@ -145,16 +147,22 @@ class Planner {
   }
 
   /// The number of what is fetched for a slot.
-  Result<uint32_t> fetch(const Digest& page, uint32_t slot, const Digest& digest) {
+  Result<uint32_t> fetch(const Digest& page, const ChosenPage& chosen, uint32_t slot,
+                         const Digest& digest) {
     if (const auto alone = alone_.find(digest); alone != alone_.end()) return alone->second;
-    // A page that stands may lack this copy: the source has it all the same.
-    CAIRN_TRY(const Copy copy, source_copy(page, slot));
+    CAIRN_TRY(const Copy copy, source_copy(page, chosen, slot));
     CAIRN_CHECK(check_bounds(copy));
     if (standing_.only_alone() && !copy.bases.empty()) {
       return plan_alone(page, slot, digest, copy);
     }
-    const Place place{copy.pack, copy.offset, copy.stored_bytes, digest};
-    if (const auto known = places_.find(place); known != places_.end()) return known->second;
+    const auto fresh = static_cast<uint32_t>(plan_.fetches.size());
+    if (copy.bases.empty()) {
+      alone_[digest] = fresh;
+    } else {
+      const auto [known, is_new] =
+          places_.try_emplace({copy.pack, copy.offset, copy.stored_bytes, digest}, fresh);
+      if (!is_new) return known->second;
+    }
     Fetch wanted{copy, digest, {}, false};
     for (const BaseRef& base : copy.bases) {
       CAIRN_TRY(const ChosenPage* const base_page, page_of(base.page));
@@ -164,10 +172,7 @@ class Planner {
       wanted.bases.push_back(base_page->loaded->digest_of(base.slot));
     }
     wanted_.insert(wanted_.end(), copy.bases.begin(), copy.bases.end());
-    const auto fresh = static_cast<uint32_t>(plan_.fetches.size());
     plan_.fetch_bytes += copy.stored_bytes;
-    places_[place] = fresh;
-    if (copy.bases.empty()) alone_[digest] = fresh;
     plan_.fetches.push_back(std::move(wanted));
     return fresh;
   }
@@ -218,8 +223,8 @@ class Planner {
   std::map<Digest, std::shared_ptr<const LoadedPage>> source_pages_;
   std::vector<BaseRef> wanted_;
   std::unordered_map<Digest, uint32_t> alone_;  // what is fetched and stands alone
-  std::map<Place, uint32_t> places_;            // what is fetched, by where it lies
-  std::set<Digest> new_;
+  std::map<Place, uint32_t> places_;            // the rest of it, by where it lies
+  std::unordered_set<Digest> new_;
   TransferPlan plan_;
 };
 

@@ -95,24 +95,26 @@ class Cluster:
         self._distributed.destroy_process_group()
 
 
-def _fetch_share(url, tag, store, share):
-    told = _program.run(store, "pull", url, tag, flags={"share": share})
+def _fetch_share(url, tag, store, flags):
+    told = _program.run(store, "pull", url, tag, flags=flags)
     left = [(path, Path(store, path).stat().st_size) for path in told["left"]]
     return {"received_bytes": told["received_bytes"], "left": left}
 
 
-def pull(cluster, url, tag, store):
-    """What happened, for the first node to tell. Errors: those of `cairn pull` on any node."""
+def pull(cluster, url, tag, store, flags):
+    """What happened, for the first node to tell. flags: of `cairn pull`, the same on all nodes.
+    Errors: those of `cairn pull` on any node."""
     nodes = len(cluster.nodes)
     # "run7/@newest" means the same to all.
     named = cluster.together(lambda: _program.run(store, "pull", url, tag, flags={"dry_run": True})
                              if cluster.node == 0 else None)[0]
     tag = named["tag"]
-    shares = cluster.together(lambda: _fetch_share(url, tag, store, f"{cluster.node + 1}/{nodes}"))
+    share = f"{cluster.node + 1}/{nodes}"
+    shares = cluster.together(lambda: _fetch_share(url, tag, store, {**flags, "share": share}))
     cluster.spread(store, [share["left"] for share in shares])
-    pulls = cluster.together(lambda: _program.run(store, "pull", url, tag))
+    pulls = cluster.together(lambda: _program.run(store, "pull", url, tag, flags=flags))
     if len({each["manifest"] for each in pulls}) > 1:
         raise Error(f"the tag '{tag}' was replaced while it was pulled", "pull again")
-    return {"tag": tag, "manifest": pulls[0]["manifest"], "nodes": nodes,
+    return {"tag": pulls[0]["tag"], "manifest": pulls[0]["manifest"], "nodes": nodes,
             "logical_bytes": pulls[0]["logical_bytes"],
             "received_bytes": sum(each["received_bytes"] for each in [*shares, *pulls])}

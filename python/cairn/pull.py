@@ -18,7 +18,7 @@ import os
 import sys
 
 from . import _cluster
-from .errors import Error, UsageError
+from .errors import Error, UnreachableError, UsageError
 
 
 def main(arguments=None):
@@ -30,6 +30,15 @@ def main(arguments=None):
     parser.add_argument("tag")
     parser.add_argument("--store", default=os.environ.get("CAIRN_STORE"),
                         help=f"of each node (CAIRN_STORE); with {_cluster.RANK} in it, of each rank")
+    parser.add_argument("--tensors", action="append", metavar="GLOB",
+                        help="only these tensors; may be given several times; with --as")
+    parser.add_argument("--as", dest="as_", metavar="TAG", help="the tag's name in the stores")
+    for flag, value, text in (
+            ("--memory", "SIZE", "of each node, at most about (1GiB)"),
+            ("--rate", "RATE", "of each node, such as 200MB: bytes a second from the remote"),
+            ("--connections", "N", "of each node (32)"),
+            ("--if-exists", "WHAT", "error, same or replace: what is done where a store has the name already")):
+        parser.add_argument(flag, metavar=value, help=text)
     parser.add_argument("--json", action="store_true", help="the first node prints one JSON object")
     options = parser.parse_args(arguments)
     try:
@@ -42,8 +51,15 @@ def main(arguments=None):
         store = os.path.abspath(options.store.replace(_cluster.RANK, str(cluster.rank)))
         told = None
         if cluster.node is not None:
-            told = _cluster.pull(cluster, options.url, options.tag, store)
+            flags = {name: getattr(options, name) for name in
+                     ("tensors", "as_", "memory", "rate", "connections", "if_exists")}
+            told = _cluster.pull(cluster, options.url, options.tag, store, flags)
         cluster.leave()
+    except RuntimeError as error:  # gloo's
+        lost = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"error: the nodes lost each other: {lost}\n"
+              "hint: pull again: it goes on from what has arrived", file=sys.stderr)
+        return UnreachableError.number
     except Error as error:
         print(f"error: {error.message}\nhint: {error.hint}" if error.hint else f"error: {error.message}",
               file=sys.stderr)

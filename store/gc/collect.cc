@@ -190,7 +190,7 @@ class Collection {
     const MoveScope scope{survey.files, needed, leased, damaged_, lost};
     CAIRN_TRY(const uint64_t free, store_.fs().free_bytes(store_.path()));
     MoveLimits limits = request_.move;
-    limits.small_pack_bytes = std::min(kSmallFileBytes, store_.config().pack_bytes / 2);
+    limits.small_pack_bytes = std::min(kSmallFileBytes, store_.pack_bytes() / 2);
     limits.bytes_max = std::min(bytes_max, usable_bytes(free + more_free_bytes));
     CAIRN_TRY(MovePlan plan, plan_gainful(survey, scope, limits));
     if (plan.is_empty() && plan.is_cut()) {

@@ -132,10 +132,8 @@ class Planner {
   }
 
   void place_copy(const FileId& source, const PackedCopy& row) {
-    if (!layout_.is_empty() && layout_.end() + row.stored_bytes > store_.config().pack_bytes) {
-      close_pack();
-    }
-    const uint64_t aux_bytes = row.bases.size() * sizeof(Digest) + row.parameters.size();
+    const uint64_t aux_bytes = aux_bytes_of(row.bases.size(), row.parameters);
+    if (layout_.file_bytes_with(row.stored_bytes, aux_bytes) > store_.pack_bytes()) close_pack();
     const uint64_t offset = layout_.add(row.stored_bytes, aux_bytes);
     open_.copies.push_back({source, row, offset});
   }

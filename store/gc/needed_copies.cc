@@ -104,8 +104,7 @@ Status NeededCopies::add_copy(const Copy& copy) {
                 "use a newer cairn");
   }
   Pack& pack = *listed->second;
-  const auto aux_bytes =
-      static_cast<uint32_t>(copy.bases.size() * sizeof(Digest) + copy.parameters.size());
+  const auto aux_bytes = static_cast<uint32_t>(aux_bytes_of(copy.bases.size(), copy.parameters));
   pack.places.push_back({place_of(copy), aux_bytes});
   constexpr size_t kSlack = 4096;
   if (pack.places.size() > 2 * pack.settled + kSlack) settle(pack);

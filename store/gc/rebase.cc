@@ -27,7 +27,7 @@ class Rebase {
   Status run(const Survey& survey) {
     CAIRN_TRY(const auto session,
               Session::begin(store_.fs(), store_.path(), "", std::nullopt, LeaseKind::kMove));
-    PackWriter packs(store_.fs(), store_.path(), session->id(), store_.config().pack_bytes);
+    PackWriter packs(store_, session->id());
     MetaWriter metas(store_.fs(), store_.path(), session->id());
     SwapOutcome outcome;
     const Status done = write_and_swap(survey, *session, packs, metas, outcome);

@@ -35,6 +35,9 @@ namespace {
 
 using FileName = std::pair<FileKind, FileId>;
 
+/// Longer than a tag table is on its way.
+constexpr std::chrono::nanoseconds kTableWriting = std::chrono::hours(1);
+
 class Reclaim {
  public:
   Reclaim(const Store& store, const ReclaimRequest& request) : store_(store), request_(request) {}
@@ -171,17 +174,24 @@ class Reclaim {
   }
 
   /// What no session is left to finish. They were listed before the leases, and a session has its
-  /// lease before it writes: what has none by then is nobody's.
+  /// lease before it writes: what has none by then is nobody's. Only who changes tags writes tag
+  /// tables without one: those that are long may be on their way for a while.
   void drop_unfinished(const Survey& survey) {
-    std::set<SessionId> alive;
-    for (const FoundLease& found : survey.leases) {
-      if (found.life == Life::kAlive) alive.insert(found.session);
-    }
+    std::map<SessionId, Life> lives;
+    for (const FoundLease& found : survey.leases) lives[found.session] = found.life;
     for (const UnfinishedFile& each : survey.unfinished) {
       const auto file = FileId::parse(each.path.substr(each.path.rfind('/') + 1));
-      if (!file || alive.contains(file->session)) continue;
+      if (!file) continue;
+      const auto life = lives.find(file->session);
+      const bool is_fresh = each.begun_ns > survey.now_ns - kTableWriting.count();
+      const bool may_be_tables = life == lives.end() && is_fresh && !is_pack(each);
+      if (may_be_tables || (life != lives.end() && life->second == Life::kAlive)) continue;
       note_failure(store_.fs().conditional()->drop(each), each.path);
     }
+  }
+
+  bool is_pack(const UnfinishedFile& file) const {
+    return file.path.starts_with(join_path(store_.path(), "packs/"));
   }
 
   bool is_bucket() const { return store_.fs().conditional() != nullptr; }
@@ -332,8 +342,8 @@ Result<Survey> survey_store(const Store& store, const std::set<std::string>& wit
   survey.files = std::move(files);
   survey.unfinished = std::move(unfinished);
   CAIRN_TRY(survey.list, survey.book.list());
-  CAIRN_TRY(const int64_t now, file_system_now(store));
-  CAIRN_TRY(survey.leases, list_leases(store, now));
+  CAIRN_TRY(survey.now_ns, file_system_now(store));
+  CAIRN_TRY(survey.leases, list_leases(store, survey.now_ns));
   for (const TagEntry& tag : survey.list.tags) CAIRN_CHECK(survey.marks.mark_tag(tag));
   survey.marks.mark_tables(survey.book.tables());
   for (const FoundLease& found : survey.leases) CAIRN_CHECK(survey.marks.mark_lease(found));

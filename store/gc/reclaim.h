@@ -22,6 +22,7 @@ struct Survey {
   FileMarks marks;
   std::vector<StoredFile> files;
   std::vector<UnfinishedFile> unfinished;  ///< where files appear whole
+  int64_t now_ns = 0;                      ///< by the clock of the store's file system
 
   /// Files that nobody needs, in the order of the list: garbage, leftovers of dead sessions, and
   /// what an earlier collection condemned and did not come to delete.

@@ -91,8 +91,22 @@ static Code code_of_status(int status) {
   }
 }
 
+static std::string hint_of_status(int status) {
+  switch (status) {
+    case 401:
+    case 403:
+      return "a user and password stand in the URL (https://user:password@host/), or the header "
+             "Authorization in CAIRN_HTTP_AUTHORIZATION";
+    case 407:
+      return "a proxy's user and password stand in its variable: https_proxy, http_proxy";
+    default:
+      return "";
+  }
+}
+
 Error answer_error(const std::string& what, const HttpResponse& response, const std::string& told) {
-  return {code_of_status(response.status), fmt::format("{}: {}", what, told), {}};
+  return {code_of_status(response.status), fmt::format("{}: {}", what, told),
+          hint_of_status(response.status)};
 }
 
 }  // namespace cairn::remote

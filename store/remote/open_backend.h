@@ -29,8 +29,9 @@ struct RemoteOptions {
   std::chrono::seconds stall_limit{20};      ///< without a byte in either direction
   const std::atomic<bool>* stop = nullptr;   ///< must stay; may be null
   std::shared_ptr<RemoteCounters> counters;  ///< null: nobody counts
-  RetryClock* clock = nullptr;               ///< null: the machine's; must stay (tests)
-  Environment environment;  ///< credentials, endpoint, region, proxies' authorities
+  bool is_read_once = false;    ///< what is read is not kept nearby, whatever the environment says
+  RetryClock* clock = nullptr;  ///< null: the machine's; must stay (tests)
+  Environment environment;      ///< credentials, endpoint, region, proxies' authorities
 };
 
 /// `file:///path` or a path: a folder, which need not exist yet; `http://` and `https://`: a web

@@ -51,49 +51,72 @@ Status for_each_listed(const std::string& path, const Ask& ask, const Take& take
 
 class RemoteFile final : public File {
  public:
-  RemoteFile(Backend& backend, std::string key, std::string path)
+  RemoteFile(Backend& backend, std::string key, std::string path, std::shared_ptr<ReadCache> cache)
       : backend_(backend), key_(std::move(key)), path_(std::move(path)) {
+    const bool is_pack = key_.starts_with("packs/");
+    // These are written once, under names that are never used again.
+    if (is_pack || key_.starts_with("meta/")) cache_ = std::move(cache);
     // Of packs long ranges are read; metadata one object after the other.
-    if (!key_.starts_with("packs/")) {
-      ahead_.emplace([this](uint64_t offset, MutableBytes out) { return fetch(offset, out); });
+    if (!is_pack) {
+      ahead_.emplace([this](uint64_t offset, MutableBytes out) { return near(offset, out); });
     }
   }
 
   Result<size_t> read_at(uint64_t offset, MutableBytes out) override {
     if (out.empty()) return 0;
-    return ahead_ ? ahead_->read(offset, out) : fetch(offset, out);
+    return ahead_ ? ahead_->read(offset, out) : near(offset, out);
   }
   bool read_cached_at(uint64_t, MutableBytes) override { return false; }
+  void distrust(uint64_t offset, uint64_t bytes) override {
+    if (cache_ != nullptr) cache_->distrust(name(), offset, bytes);
+  }
   Status write_at(uint64_t, ByteSpan) override { return read_only(path_); }
   Status truncate(uint64_t) override { return read_only(path_); }
   Status sync() override { return read_only(path_); }
   Result<uint64_t> size() override {
     {
       const std::lock_guard lock(mutex_);
+      if (!size_ && cache_ != nullptr) size_ = cache_->size(name());
       if (size_) return *size_;
     }
     const auto info = backend_.info(key_);
     if (!info) return about(info.error(), path_);
-    const std::lock_guard lock(mutex_);
-    size_ = info->bytes;
+    learn_size(info->bytes);
     return info->bytes;
   }
   bool direct() const override { return false; }
   const std::string& path() const override { return path_; }
 
  private:
+  Result<size_t> near(uint64_t offset, MutableBytes out) {
+    if (cache_ == nullptr) return fetch(offset, out);
+    return cache_->read(name(), offset, out, [this](uint64_t begin, MutableBytes missing) {
+      return fetch(begin, missing);
+    });
+  }
+
   Result<size_t> fetch(uint64_t offset, MutableBytes out) {
     const auto read = backend_.read(key_, offset, out);
     if (!read) return about(read.error(), path_);
-    if (read->total) {
-      const std::lock_guard lock(mutex_);
-      size_ = *read->total;
-    }
+    if (read->total) learn_size(*read->total);
     return read->bytes;
+  }
+
+  void learn_size(uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    if (size_ == bytes) return;
+    size_ = bytes;
+    if (cache_ != nullptr) cache_->keep_size(name(), bytes);
+  }
+
+  /// Packs and metadata of one session are called alike.
+  std::string name() const {
+    return key_.substr(0, key_.find('/')) + "-" + key_.substr(key_.rfind('/') + 1);
   }
 
   Backend& backend_;
   const std::string key_, path_;
+  std::shared_ptr<ReadCache> cache_;  // may be null
   std::optional<ReadAhead> ahead_;
   std::mutex mutex_;
   std::optional<uint64_t> size_;  // once known: the file is never replaced
@@ -145,7 +168,7 @@ Result<std::vector<UnfinishedFile>> RemoteFs::Versions::unfinished(const std::st
   CAIRN_CHECK(for_each_listed(
       folder, [&](const std::string& from) { return fs_.backend_->list_uploads(key + "/", from); },
       [&](const OpenUpload& each) {
-        found.push_back({join_path(fs_.root_, each.key), each.upload});
+        found.push_back({join_path(fs_.root_, each.key), each.upload, each.begun_ns});
       }));
   return found;
 }
@@ -172,10 +195,10 @@ Result<std::unique_ptr<File>> RemoteFs::open(const std::string& path, OpenMode m
   CAIRN_TRY(std::string key, key_of(path));
   if (mode == OpenMode::kCreate || mode == OpenMode::kCreateDirect) {
     CAIRN_CHECK(writable(path));
-    return std::make_unique<UploadFile>(*backend_, std::move(key), path);
+    return std::make_unique<UploadFile>(*backend_, part_buffers_, std::move(key), path);
   }
   if (mode == OpenMode::kUpdate) return read_only(path);
-  return std::make_unique<RemoteFile>(*backend_, std::move(key), path);
+  return std::make_unique<RemoteFile>(*backend_, std::move(key), path, cache_);
 }
 
 Result<FileInfo> RemoteFs::info(const std::string& path) {

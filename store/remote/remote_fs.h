@@ -9,6 +9,8 @@
 
 #include "base/fs.h"
 #include "store/remote/backend.h"
+#include "store/remote/part_buffers.h"
+#include "store/remote/read_cache.h"
 
 namespace cairn::remote {
 
@@ -20,9 +22,14 @@ namespace cairn::remote {
 /// processes their leases' times tell. Errors: those of Backend, naming the file. Threads: any.
 class RemoteFs final : public Fs {
  public:
-  /// `reads`: how many are worth having under way at once.
-  RemoteFs(std::unique_ptr<Backend> backend, std::string root, unsigned reads)
-      : backend_(std::move(backend)), root_(std::move(root)), reads_(reads) {}
+  /// `reads`: how many are worth having under way at once. `cache`: for what is never replaced; may
+  /// be null.
+  RemoteFs(std::unique_ptr<Backend> backend, std::string root, unsigned reads,
+           std::shared_ptr<ReadCache> cache = nullptr)
+      : backend_(std::move(backend)),
+        root_(std::move(root)),
+        reads_(reads),
+        cache_(std::move(cache)) {}
 
   ReadHabits read_habits() const override;
   ConditionalFiles* conditional() override;
@@ -66,6 +73,8 @@ class RemoteFs final : public Fs {
   const std::unique_ptr<Backend> backend_;
   const std::string root_;
   const unsigned reads_;
+  const std::shared_ptr<ReadCache> cache_;
+  PartBuffers part_buffers_;
   Versions versions_{*this};
   std::mutex marks_mutex_;
   std::map<std::string, Bytes> marks_;  // by path, what the marked files hold

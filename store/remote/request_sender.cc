@@ -129,6 +129,14 @@ static Code code_of(const HttpResult& result) {
   return Code::kFailed;
 }
 
+static std::string tls_hint(const std::string& what) {
+  // As OpenSSL and GnuTLS say that what came is no TLS at all.
+  const bool is_plain = what.find("wrong version number") != std::string::npos ||
+                        what.find("unexpected TLS packet") != std::string::npos;
+  return is_plain ? "the server speaks no TLS there: is it 'http://'?"
+                  : "for a server with certificates of your own, name them in CURL_CA_BUNDLE";
+}
+
 static std::string hint_of(const HttpResult& result) {
   if (result) return "";
   switch (result.error().trouble) {
@@ -137,7 +145,7 @@ static std::string hint_of(const HttpResult& result) {
     case HttpTrouble::kConnect:
       return "is a server running there, and does a firewall or a proxy stand in between?";
     case HttpTrouble::kTls:
-      return "for a server with certificates of your own, name them in CURL_CA_BUNDLE";
+      return tls_hint(result.error().what);
     case HttpTrouble::kRefused:
     case HttpTrouble::kTooLong:
     case HttpTrouble::kTimeout:

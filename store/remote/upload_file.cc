@@ -48,7 +48,7 @@ Status UploadFile::write_at(uint64_t offset, ByteSpan data) {
 
 Status UploadFile::write(ByteSpan data) {
   while (!data.empty()) {
-    part_.reserve(kPartBytes);
+    if (part_.capacity() < kPartBytes) part_ = buffers_.take(kPartBytes);
     const size_t count = std::min<size_t>(kPartBytes - part_.size(), data.size());
     part_.insert(part_.end(), data.begin(), data.begin() + static_cast<ptrdiff_t>(count));
     bytes_ += count;
@@ -71,9 +71,11 @@ Status UploadFile::send_part() {
   }
   if (under_way_.size() == kPartsUnderWay) CAIRN_CHECK(take_part());
   const auto number = static_cast<uint32_t>(parts_.size() + under_way_.size() + 1);
-  const auto part = std::make_shared<const Bytes>(std::exchange(part_, {}));
+  const auto part = std::make_shared<Bytes>(std::exchange(part_, {}));
   const auto send = [this, number, part] {
-    return guard_memory([&] { return backend_.upload_part(key_, upload_, number, *part); });
+    auto sent = guard_memory([&] { return backend_.upload_part(key_, upload_, number, *part); });
+    buffers_.give_back(std::move(*part));
+    return sent;
   };
   try {
     under_way_.push_back(std::async(std::launch::async, send));
@@ -110,6 +112,7 @@ Status UploadFile::finish() {
 
 Status UploadFile::put_whole() {
   const WriteResult put = backend_.put(key_, part_, Condition::absent());
+  buffers_.give_back(std::exchange(part_, {}));
   if (!put) CAIRN_CHECK(settle(put.error()));
   is_done_ = true;
   return {};

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "store/remote/backend.h"
+#include "store/remote/part_buffers.h"
 
 namespace cairn::remote {
 
@@ -16,11 +17,11 @@ namespace cairn::remote {
 /// Threads: one at a time.
 class UploadFile final : public File {
  public:
-  static constexpr uint64_t kPartBytes = 8 * kMiB;
+  static constexpr uint64_t kPartBytes = ConditionalFiles::kSentAtOnceBytes;
   static constexpr size_t kPartsUnderWay = 4;
 
-  UploadFile(Backend& backend, std::string key, std::string path)
-      : backend_(backend), key_(std::move(key)), path_(std::move(path)) {}
+  UploadFile(Backend& backend, PartBuffers& buffers, std::string key, std::string path)
+      : backend_(backend), buffers_(buffers), key_(std::move(key)), path_(std::move(path)) {}
   ~UploadFile() override;
 
   Result<size_t> read_at(uint64_t offset, MutableBytes out) override;
@@ -45,6 +46,7 @@ class UploadFile final : public File {
   Error about(Error error) const;
 
   Backend& backend_;
+  PartBuffers::User buffers_;
   const std::string key_, path_;
   Bytes part_;  // that is being filled
   uint64_t bytes_ = 0;

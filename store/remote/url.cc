@@ -116,6 +116,24 @@ Result<Url> parse_url(std::string_view text) {
   return url;
 }
 
+std::optional<std::string> meant_url(std::string_view path) {
+  for (const std::string_view scheme : {"s3", "https", "http"}) {
+    const std::string begin = fmt::format("{}:/", scheme);
+    if (path.starts_with(begin)) {
+      return fmt::format("{}://{}", scheme, path.substr(begin.size()));
+    }
+  }
+  const std::string_view host = path.substr(0, path.find('/'));
+  const std::string_view name = host.substr(0, host.find(':'));
+  if (name.empty() || name.starts_with('.')) return std::nullopt;
+  const bool has_port = name.size() + 1 < host.size() &&
+                        host.find_first_not_of("0123456789", name.size() + 1) == host.npos;
+  if (has_port) return fmt::format("http://{}", path);
+  const size_t dot = name.rfind('.');
+  const bool has_domain = dot != name.npos && dot + 2 < name.size() && name.size() < path.size();
+  return has_domain ? std::optional(fmt::format("https://{}", path)) : std::nullopt;
+}
+
 std::string percent_encode(std::string_view text, bool keep_slash) {
   static constexpr char kDigits[] = "0123456789ABCDEF";
   std::string encoded;

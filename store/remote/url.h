@@ -33,6 +33,10 @@ struct Url {
 /// Errors: kUsage telling what is wrong; the text is shown without user, password and query.
 Result<Url> parse_url(std::string_view text);
 
+/// The URL that was probably meant by the path of a folder that does not exist: with a slash too
+/// few, or without its scheme. nullopt: it looks like a path.
+std::optional<std::string> meant_url(std::string_view path);
+
 /// All but `A-Z a-z 0-9 - . _ ~`, and '/' where `keep_slash`, as %XX.
 std::string percent_encode(std::string_view text, bool keep_slash = false);
 /// nullopt for a '%' without two hexadecimal digits behind it.

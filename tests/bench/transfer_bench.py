@@ -9,7 +9,8 @@ then the median. What a way wrote is synced within its time. Bytes are random: n
   small    nginx: a pull of 100,000 chunks of 4 KiB, its rate beside that of large chunks, requests
   latency  nginx behind a proxy that answers 50 ms later: beside the same proxy that does not
   bucket   nginx as a bucket: a pull beside curl and `aws s3 cp --recursive`
-  push     moto's S3, a slow server: beside the same
+  push     a bucket in memory, not signed as over https: beside the same
+  moto     moto's S3, a slow server: pushes beside the same
 """
 import argparse
 import json
@@ -28,6 +29,7 @@ from nginx_server import NginxServer
 from peers import cache, sync, timed
 from program import Program, write_safetensors
 from read_bucket import ReadBucket
+from write_bucket import WriteBucket
 
 RANGE_BYTES = 8 << 20
 CONNECTIONS, MANY = 16, 64
@@ -117,7 +119,7 @@ def aws(environment, *words):
                     *map(str, words)], check=True, env={**os.environ, **environment})
 
 
-def rounds_of(ways, rounds, folder):
+def rounds_of(ways, rounds, folder, after=lambda: None):
     """Seconds of each way, a list of rounds each; each into a folder of its own, which is new."""
     seconds = {name: [] for name in ways}
     for number in range(rounds):
@@ -126,6 +128,7 @@ def rounds_of(ways, rounds, folder):
             room = fresh(folder / "room")
             seconds[name].append(timed(lambda: ways[name](room)))
             shutil.rmtree(room)
+            after()
     return seconds
 
 
@@ -217,23 +220,30 @@ class Bench:
         return {"rows": rows(seconds, self.large.bytes, "cairn pull")}
 
     def push(self):
-        server = BucketServer()
+        server = WriteBucket()
+        return self._pushes(server, server.empty, {"CAIRN_S3_PAYLOAD": "unsigned"})
+
+    def moto(self):
+        return self._pushes(BucketServer(), lambda: None, {})
+
+    def _pushes(self, server, empty, variables):
         keys = server.environment
-        local = Program(self.program, self.large.program.store, **keys)
+        local = Program(self.program, self.large.program.store, **keys, **variables)
         number = iter(range(1 << 30))
+
         try:
             seconds = rounds_of({
                 "cairn push": lambda _: local.run("push", f"s3://bucket/{next(number)}", TAG),
                 "curl": lambda room: curl_up(self.large, f"{server.endpoint}/bucket/{next(number)}",
                                              room),
                 "aws s3 cp": lambda _: aws(keys, local.store, f"s3://bucket/{next(number)}"),
-            }, self.rounds, self.folder)
+            }, self.rounds, self.folder, empty)
         finally:
             server.stop()
         return {"rows": rows(seconds, self.large.bytes, "cairn push")}
 
 
-SECTIONS = ("web", "small", "latency", "bucket", "push")
+SECTIONS = ("web", "small", "latency", "bucket", "push", "moto")
 
 
 def main():

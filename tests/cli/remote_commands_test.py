@@ -146,6 +146,10 @@ class WebServer(Remote):
             unused.bind(("127.0.0.1", 0))
             refused = Program(PROGRAM, f"http://127.0.0.1:{unused.getsockname()[1]}")
             self.assertEqual(refused.error("ls", expect=17)["code"], "unreachable")
+        https = Program(PROGRAM, self.server.url.replace("http:", "https:"))
+        self.assertIn("'http://'", https.error("ls", expect=17)["hint"])
+        absent = Program(PROGRAM, "models.example.org/store")
+        self.assertIn("https://models.example.org/store", absent.error("ls", expect=10)["hint"])
         config = self.local.store / "config"
         config.write_bytes(config.read_bytes().replace(b'"format":1', b'"format":9'))
         self.assertIn(self.remote.error("ls", expect=None)["code"], ("newer-format", "corrupt"))
@@ -244,9 +248,11 @@ class Bucket(Remote):
                          told["moved_bytes"])
 
     def test_no_bucket_and_no_store(self):
-        for url in ("s3://nobody/x", self.url):
+        for url, told in (("s3://nobody/x", "no such bucket"), (self.url, "no store")):
             nowhere = Program(PROGRAM, url, **self.server.environment)
-            self.assertEqual(nowhere.error("ls", expect=10)["code"], "no-store")
+            failed = nowhere.error("ls", expect=10)
+            self.assertEqual(failed["code"], "no-store")
+            self.assertIn(told, failed["message"])
         without = Program(PROGRAM, self.url, AWS_ENDPOINT_URL=self.server.endpoint,
                           AWS_EC2_METADATA_DISABLED="true", AWS_DEFAULT_REGION="us-east-1")
         self.assertEqual(without.error("ls", expect=4)["code"], "auth")

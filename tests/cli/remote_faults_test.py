@@ -86,7 +86,10 @@ class WebServer(Faults):
         self.proxy.set_rules("GET packs/ 1 flip 5000")
         there.run("pull", self.proxy.url, "run/0")
         self.assertEqual(self.held(there, "run/0"), self.held(self.local, "run/0"))
+        self.proxy.set_rules("GET packs/ 1 flip 5000")
+        self.assertEqual(self.held(self.remote, "run/0"), self.held(self.local, "run/0"))
         self.proxy.set_rules("GET packs/ * flip 5000")
+        self.remote.run("export", "run/0", self.folder / "x.safetensors", "--force", expect=12)
         failed = there.run("pull", self.proxy.url, "run/1", expect=12)
         self.assertIn("packs/", failed.stderr)
         self.assertEqual(there.run("ls", "-q").stdout, "run/0\n")
@@ -100,7 +103,7 @@ class WebServer(Faults):
     def test_refusals(self):
         for status, code in ((401, 4), (403, 4), (407, 4)):
             self.proxy.set_rules(f"* * * status {status}")
-            self.remote.run("ls", expect=code)
+            self.assertIn("password", self.remote.run("ls", expect=code).stderr)
         self.proxy.set_rules("* * * status 404")
         self.remote.run("ls", expect=10)
         self.proxy.set_rules("")
@@ -244,10 +247,13 @@ class Bucket(Faults):
     def test_refusals(self):
         asking = Program(PROGRAM, "s3://bucket/x",
                          **{**self.server.environment, "AWS_ENDPOINT_URL": self.proxy.url})
-        for rule, code in (("error 403 AccessDenied", 4), ("error 403 SignatureDoesNotMatch", 4),
-                           ("error 400 ExpiredToken", 4), ("error 404 NoSuchBucket", 10)):
+        for rule, code, hint in (("error 403 AccessDenied", 4, "cairn remote test"),
+                                 ("error 403 SignatureDoesNotMatch", 4, "AWS_SECRET_ACCESS_KEY"),
+                                 ("error 400 ExpiredToken", 4, "renew"),
+                                 ("error 404 NoSuchBucket", 10, "make the bucket")):
             self.proxy.set_rules(f"* * * {rule}")
             failed = asking.run("ls", expect=code)
+            self.assertIn(hint, failed.stderr)
             self.assertNotIn("secret", failed.stderr.replace("AWS_SECRET_ACCESS_KEY", ""))
 
 

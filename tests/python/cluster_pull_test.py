@@ -70,6 +70,18 @@ class ClusterPull(package.StoreTest):
         self.assertEqual(self.pull(2, self.server.url, "run/1").returncode, 0)
         self.assertLess(self.server.sent_bytes - sent, 8 << 20)
 
+    def test_a_part_by_another_name(self):
+        done = self.pull(2, self.server.url, "run/@newest", "--tensors", "w[0-3]", "--as", "part/1",
+                         "--memory", "64MiB", "--rate", "1GB", "--connections", "4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual(told["tag"], "part/1")
+        self.assertLessEqual(self.server.sent_bytes, 1.05 * 4 * (4 << 20) + (1 << 20))
+        for rank in range(2):
+            loaded = cairn.Store(self.folder / str(rank)).load("part/1")
+            self.assertEqual(set(loaded), {"w0", "w1", "w2", "w3"})
+            self.assertTrue(torch.equal(loaded["w3"], self.state["w3"]))
+
     def test_what_fails_on_one_is_told(self):
         (self.folder / "1").write_text("no folder")
         done = self.pull(2, self.server.url, "run/1")

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Loads from a store that lies on a web server."""
+import os
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import package
 
@@ -37,6 +39,16 @@ class RemoteStore(package.StoreTest):
         room = {"w": numpy.zeros((300, 200), "float32")}
         self.store.load("run/1", into=room, strict=False)
         numpy.testing.assert_array_equal(room["w"], self.state["w"])
+
+    def test_what_is_kept_nearby(self):
+        with mock.patch.dict(os.environ, CAIRN_CACHE=str(self.folder / "cache")):
+            store = cairn.Store(self.store.path)
+        for _ in range(2):
+            numpy.testing.assert_array_equal(store.load("run/1")["w"], self.state["w"])
+        for pack in (self.folder / "store" / "packs").rglob("*"):
+            if pack.is_file():
+                pack.unlink()
+        numpy.testing.assert_array_equal(store.load("run/1")["w"], self.state["w"])
 
     def test_a_new_tag_is_seen(self):
         with self.assertRaises(cairn.NotFoundError):

@@ -21,6 +21,7 @@ TESTED_BY = {
     "store/remote/http_driver.cc": "tests/store/remote/backend_faults_test.py",
     "store/remote/http_transfer.cc": "tests/store/remote/backend_faults_test.py",
     "store/remote/open_backend.cc": "tests/store/remote/backend_contract_test.cc",
+    "store/remote/part_buffers.cc": "tests/store/remote/remote_fs_test.cc",
     "store/remote/range_read.cc": "tests/store/remote/backend_faults_test.py",
     "store/remote/request_sender.cc": "tests/store/remote/backend_faults_test.py",
     "store/remote/s3_backend.cc": "tests/store/remote/backend_servers_test.py",
@@ -29,6 +30,7 @@ TESTED_BY = {
     "store/remote/s3_uploads.cc": "tests/store/remote/backend_servers_test.py",
     "store/remote/upload_file.cc": "tests/store/remote/remote_fs_test.cc",
     # What moves is seen in the tag that has come.
+    "store/sealing_packs.cc": "tests/store/remote/bucket_store_test.cc",
     "store/adopt_pack.cc": "tests/store/arrivals_test.cc",
     "lib/transfer/resume.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/attempt.cc": "tests/lib/transfer/transfer_faults_test.cc",

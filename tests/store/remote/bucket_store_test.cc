@@ -2,7 +2,12 @@
 // missing.
 #include <gtest/gtest.h>
 
+#include <condition_variable>
+#include <set>
+
 #include "store/commit.h"
+#include "store/pack_table.h"
+#include "store/pack_writer.h"
 #include "store/remote/directory_backend.h"
 #include "store/remote/remote_fs.h"
 #include "store/root.h"
@@ -128,6 +133,73 @@ TEST_F(BucketStore, TablesThatMayBeNamedStay) {
   });
   ASSERT_TRUE(succeeds(commit(**Store::open(fs, kRoot), "own")));
   EXPECT_EQ(theirs->read_tags()->tags.size(), 258u);
+}
+
+Bytes chunk_of(uint64_t number) { return Bytes(kMiB, static_cast<uint8_t>(number)); }
+
+Result<Copy> append(PackWriter& packs, uint64_t number) {
+  const Bytes chunk = chunk_of(number);
+  return packs.append({blake3(chunk), Encoding::kRaw, static_cast<uint32_t>(kMiB), chunk});
+}
+
+TEST_F(BucketStore, APackIsSentAtOnceWhileTheNextIsFilled) {
+  std::mutex mutex;
+  std::condition_variable more;
+  int under_way = 0, most = 0;
+  RemoteFs fs = bucket([&](const std::string& key, const HookedBackend::Put& put) {
+    if (!key.starts_with("packs/")) return put();
+    std::unique_lock lock(mutex);
+    most = std::max(most, ++under_way);
+    more.notify_all();
+    more.wait_for(lock, 20s, [&] { return most >= 2; });
+    --under_way;
+    lock.unlock();
+    return put();
+  });
+  ASSERT_TRUE(succeeds(Store::init(fs, kRoot, {})));
+  const auto store = *Store::open(fs, kRoot);
+  const SessionId session = *SessionId::fresh();
+  PackWriter packs(*store, session);
+  constexpr uint64_t kChunks = 24;
+  for (uint64_t i = 0; i < kChunks; ++i) ASSERT_TRUE(succeeds(append(packs, i)));
+  ASSERT_TRUE(succeeds(packs.finish()));
+  EXPECT_GE(most, 2);
+  std::set<Digest> found;
+  uint64_t bytes = 0;
+  for (uint32_t number = 0; number < packs.packs_begun(); ++number) {
+    const FileId pack{session, number};
+    const auto info = fs.info(join_path(kRoot, relative_path(FileKind::kPack, pack)));
+    ASSERT_TRUE(succeeds(info));
+    EXPECT_LE(info->bytes, ConditionalFiles::kSentAtOnceBytes);
+    bytes += info->bytes;
+    const auto rows = list_copies(fs, kRoot, pack);
+    ASSERT_TRUE(succeeds(rows));
+    for (const PackedCopy& row : *rows) found.insert(row.digest);
+  }
+  EXPECT_EQ(packs.packs_begun(), 4u) << "seven in each, beside its table";
+  EXPECT_EQ(found.size(), kChunks);
+  EXPECT_EQ(packs.stored_bytes(), bytes);
+}
+
+TEST_F(BucketStore, APackThatCannotBeSentEndsTheWriting) {
+  std::atomic<int> sent{0};
+  RemoteFs fs = bucket([&](const std::string& key, const HookedBackend::Put& put) -> WriteResult {
+    if (!key.starts_with("packs/") || ++sent != 2) return put();
+    return tl::unexpected<WriteError>(WriteError{{Code::kNoSpace, "full", ""}, false});
+  });
+  ASSERT_TRUE(succeeds(Store::init(fs, kRoot, {})));
+  const auto store = *Store::open(fs, kRoot);
+  PackWriter packs(*store, *SessionId::fresh());
+  EXPECT_EQ(packs.write_through(1), 2 * ConditionalFiles::kSentAtOnceBytes);
+  Status done;
+  for (uint64_t i = 0; i < 100 && done; ++i) {
+    const auto appended = append(packs, i);
+    if (!appended) done = tl::unexpected(appended.error());
+  }
+  ASSERT_FALSE(done) << "only two packs are in memory at once";
+  EXPECT_EQ(done.error().code, Code::kNoSpace);
+  EXPECT_FALSE(packs.finish());
+  EXPECT_FALSE(append(packs, 0));
 }
 
 }  // namespace

@@ -68,6 +68,18 @@ TEST(Url, Origins) {
   EXPECT_FALSE(url.same_origin(parsed("https://h.evil.org/x")));
 }
 
+TEST(Url, WhatWasMeant) {
+  EXPECT_EQ(meant_url("s3:/bucket/x"), "s3://bucket/x");
+  EXPECT_EQ(meant_url("https:/host/x"), "https://host/x");
+  EXPECT_EQ(meant_url("models.example.org/store"), "https://models.example.org/store");
+  EXPECT_EQ(meant_url("models.example.org:8443/store"), "http://models.example.org:8443/store");
+  EXPECT_EQ(meant_url("localhost:8000"), "http://localhost:8000");
+  for (const char* path : {"store", "/var/store", "./a.b/store", "../x", "runs/a.b", "store.d",
+                           "a:b/c", "", ":", ".", "x.y/z"}) {
+    EXPECT_FALSE(meant_url(path)) << path;
+  }
+}
+
 TEST(Url, Encoding) {
   std::string all;
   for (int c = 0; c < 256; ++c) all += static_cast<char>(c);

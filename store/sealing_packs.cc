@@ -1,0 +1,53 @@
+#include "store/sealing_packs.h"
+
+#include <system_error>
+
+#include "base/memory_guard.h"
+
+namespace cairn {
+
+Status SealingPacks::seal(OpenPack& pack) {
+  CAIRN_CHECK(pack.seal());
+  sealed_bytes_ += pack.bytes();
+  return {};
+}
+
+Status SealingPacks::add(std::unique_ptr<OpenPack> pack) {
+  if (at_once_ == 0) return seal(*pack);
+  const std::lock_guard lock(mutex_);
+  if (under_way_.size() == at_once_) CAIRN_CHECK(wait_for_oldest());
+  const uint64_t bytes = pack->bytes();
+  waiting_bytes_ += bytes;
+  const auto send = [this, bytes, full = std::shared_ptr<OpenPack>(std::move(pack))]() mutable {
+    const Status sealed = guard_memory([&] { return seal(*full); });
+    full.reset();
+    waiting_bytes_ -= bytes;
+    return sealed;
+  };
+  try {
+    under_way_.push_back(std::async(std::launch::async, send));
+  } catch (const std::system_error&) {
+    // No thread to be had: then the one that waits for it.
+    under_way_.push_back(std::async(std::launch::deferred, send));
+  }
+  return {};
+}
+
+/// REQUIRES: mutex_ is held.
+Status SealingPacks::wait_for_oldest() {
+  std::future<Status> oldest = std::move(under_way_.front());
+  under_way_.pop_front();
+  return oldest.get();
+}
+
+Status SealingPacks::finish() {
+  const std::lock_guard lock(mutex_);
+  Status first;
+  while (!under_way_.empty()) {
+    Status sealed = wait_for_oldest();
+    if (first) first = std::move(sealed);
+  }
+  return first;
+}
+
+}  // namespace cairn

@@ -1,0 +1,40 @@
+// Packs that are full. In an object store to seal one is to send it: that goes on beside the
+// writer.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <future>
+#include <memory>
+#include <mutex>
+
+#include "store/open_pack.h"
+
+namespace cairn {
+
+/// Memory: `at_once` packs of an object store. Threads: any.
+class SealingPacks {
+ public:
+  /// `at_once`: packs that are sealed beside the callers of add(); 0: they seal.
+  explicit SealingPacks(size_t at_once) : at_once_(at_once) {}
+
+  /// Waits first for the oldest where as many as may be are under way. Errors: of that, or of this.
+  Status add(std::unique_ptr<OpenPack> pack);
+  /// Waits for all. Errors: the first.
+  Status finish();
+
+  /// Bytes of those that are sealed, and of those that are under way.
+  uint64_t sealed_bytes() const { return sealed_bytes_; }
+  uint64_t waiting_bytes() const { return waiting_bytes_; }
+
+ private:
+  Status seal(OpenPack& pack);
+  Status wait_for_oldest();
+
+  const size_t at_once_;
+  std::atomic<uint64_t> sealed_bytes_{0}, waiting_bytes_{0};
+  std::mutex mutex_;  // of the queue
+  std::deque<std::future<Status>> under_way_;
+};
+
+}  // namespace cairn
