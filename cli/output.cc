@@ -167,6 +167,10 @@ int Output::fail(Error error) {
   if (error.code == Code::kCorrupt && error.hint.empty()) {
     error.hint = "'cairn check' says what is damaged, and what mends it";
   }
+  if (error.code == Code::kAuth && error.hint.empty() &&
+      error.message.find("s3://") != std::string::npos) {
+    error.hint = "'cairn remote test URL' says which rights the credentials need, and lack";
+  }
   say_error_locked(error);
   return exit_status(error.code, stop_signal());
 }

@@ -70,10 +70,6 @@ static std::string hint_of(const std::string& code, const HttpResponse& response
   if (code == "InvalidAccessKeyId" || code == "SignatureDoesNotMatch" || code == "InvalidToken") {
     return "see AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile of AWS_PROFILE";
   }
-  if (response.status == 401 || response.status == 403) {
-    return "the credentials have not this right: 'cairn remote test URL' says which ones are "
-           "needed";
-  }
   if (code == "NotImplemented") return "this server lacks what Cairn asks of one: docs/REMOTES.md";
   if (response.status == 301 || code == "AuthorizationHeaderMalformed") {
     const auto region = response.header("x-amz-bucket-region");

@@ -66,6 +66,7 @@ TEST(AppendWriter, WritesThroughWhatItIsGiven) {
                     data.begin() + static_cast<ptrdiff_t>(at + part));
     ASSERT_TRUE(writer->pad_to(8));
     expected.resize(round_up(expected.size(), 8));
+    ASSERT_TRUE(writer->settle());
     // Before anything is finished.
     EXPECT_EQ(*read_file(posix_fs(), folder / "f", kGiB), expected);
   }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Collections of buckets, from outside. usage: bucket_gc_test.py CAIRN"""
+import shutil
 import signal
 import sys
 import time
@@ -23,7 +24,11 @@ class BucketGc(BucketCase):
         self.url = f"s3://bucket/{self.prefix}"
         self.local = Program(PROGRAM, self.folder / "store", **self.server.environment)
         self.remote = Program(PROGRAM, self.url, **self.server.environment)
-        self.local.run("init", self.local.store, "--chunk-elements", "1024")
+        self.init()
+
+    def init(self, chunk_elements=1024):
+        shutil.rmtree(self.local.store, ignore_errors=True)
+        self.local.run("init", self.local.store, "--chunk-elements", str(chunk_elements))
 
     def save(self, tag, tensors):
         path = write_safetensors(self.folder / f"{tag.replace('/', '-')}.safetensors", tensors)
@@ -78,6 +83,7 @@ class BucketGc(BucketCase):
         self.assertEqual(self.held(self.remote, "run/1"), self.held(self.local, "run/1"))
 
     def test_what_a_killed_push_left_goes(self):
+        self.init(chunk_elements=1 << 24)  # of 16 MiB: what is longer than a pack is sent in parts
         self.save("run/0", {"w": noise(1 << 20, 1)})
         self.local.run("push", self.url, "run/0")
         self.save("run/1", {"w": noise(64 << 20, 2)})
