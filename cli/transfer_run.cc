@@ -196,17 +196,28 @@ static remote::RemoteOptions transfer_remote(const Context& context,
   return remote;
 }
 
-/// The store that tags go to; where there is none, one like `from` is made, and a note says so. A
-/// dry run makes none: nullopt.
-static Result<std::optional<OpenStore>> open_destination(const Context& context,
-                                                         const std::string& place,
-                                                         const Store& from, bool is_dry,
-                                                         const remote::RemoteOptions& remote) {
-  if (is_dry) return find_store(place, remote);
-  bool was_made = false;
-  CAIRN_TRY(OpenStore to, open_or_make_store(place, from.config(), was_made, remote));
-  if (was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
-  return std::optional<OpenStore>(std::move(to));
+namespace {
+
+/// The store that tags go to.
+struct Destination {
+  std::optional<OpenStore> store;  ///< a dry run makes none
+  bool was_made = false;           ///< just now: there is nothing to be found in it
+};
+
+}  // namespace
+
+/// Where there is no store, one like `from` is made, and a note says so.
+static Result<Destination> open_destination(const Context& context, const std::string& place,
+                                            const Store& from, bool is_dry,
+                                            const remote::RemoteOptions& remote) {
+  Destination to;
+  if (is_dry) {
+    CAIRN_TRY(to.store, find_store(place, remote));
+    return to;
+  }
+  CAIRN_TRY(to.store, open_or_make_store(place, from.config(), to.was_made, remote));
+  if (to.was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
+  return to;
 }
 
 /// What is freed of long buffers goes back to the system at once: of `--memory` nothing shall lie
@@ -225,7 +236,9 @@ int run_transfer(const Context& context, const TransferPlaces& places,
   if (!tags) return context.output.fail(tags.error());
   const auto to = open_destination(context, places.to, **from, options.dry_run, remote);
   if (!to) return context.output.fail(to.error());
-  return Run(context, **from, *to ? &***to : nullptr, options, words, look_up).run(*tags);
+  const Store* const there = to->store ? &**to->store : nullptr;
+  const LookUp none;
+  return Run(context, **from, there, options, words, to->was_made ? none : look_up).run(*tags);
 }
 
 }  // namespace cairn

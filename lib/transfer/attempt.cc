@@ -321,6 +321,9 @@ class Attempt {
 
   /// Decodes what was fetched and is made from other copies: where that is near.
   Status prove(const TagEntry& entry) {
+    const bool is_any = std::any_of(plan_.fetches.begin(), plan_.fetches.end(),
+                                    [](const Fetch& fetch) { return !fetch.bases.empty(); });
+    if (!is_any) return {};
     if (to_.fs().read_habits().is_remote) return of_source(prove_in(from_));
     CAIRN_TRY(const auto arrived, Checkpoint::open(to_, entry));
     const Status proven = prove_in(*arrived);

@@ -66,9 +66,11 @@ class Fetcher {
     for (auto& [pack, number] : packs) number = next++;
     std::vector<Place> places;
     places.reserve(order_.size());
+    auto last = packs.begin();
     for (const uint32_t number : order_) {
       const Copy& copy = fetches_[number].copy;
-      places.push_back({packs.at(copy.pack), copy.offset, number});
+      if (last->first != copy.pack) last = packs.find(copy.pack);
+      places.push_back({last->second, copy.offset, number});
     }
     std::sort(places.begin(), places.end());
     for (size_t i = 0; i < places.size(); ++i) order_[i] = places[i].number;

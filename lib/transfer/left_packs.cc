@@ -14,9 +14,7 @@ using CopyKey = std::tuple<Digest, uint32_t, uint32_t, Encoding, std::vector<Dig
 
 class Finder {
  public:
-  Finder(const Store& to, const std::vector<Fetch>& fetches) : to_(to), fetches_(fetches) {
-    left_.copies.resize(fetches.size());
-  }
+  Finder(const Store& to, const std::vector<Fetch>& fetches) : to_(to), fetches_(fetches) {}
 
   LeftPacks run(const Origin& origin) {
     const FoundArrivals found = find_left_arrivals(to_, origin);
@@ -36,6 +34,7 @@ class Finder {
 
  private:
   void index_wanted() {
+    left_.copies.resize(fetches_.size());
     for (uint32_t number = 0; number < fetches_.size(); ++number) {
       const Fetch& fetch = fetches_[number];
       if (fetch.chain) continue;

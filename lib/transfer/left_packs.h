@@ -13,7 +13,7 @@
 namespace cairn {
 
 struct LeftPacks {
-  /// Per fetch, where it lies; bases as in Fetched.
+  /// Per fetch, where it lies; bases as in Fetched. Empty: nothing was left.
   std::vector<std::optional<Copy>> copies;
   uint64_t bytes = 0;      ///< stored, of those
   std::set<FileId> packs;  ///< of those: no lease protects them, so the commit looks at them

@@ -25,9 +25,7 @@ class Resume {
         journal_(journal),
         threads_(threads),
         stop_(stop),
-        reader_(to) {
-    resumed_.copies.resize(fetches.size());
-  }
+        reader_(to) {}
 
   Result<Resumed> run(const Origin& origin) {
     FoundArrivals found = find_left_arrivals(to_, origin);
@@ -55,6 +53,7 @@ class Resume {
   };
 
   void index_wanted() {
+    resumed_.copies.resize(fetches_.size());
     for (uint32_t number = 0; number < fetches_.size(); ++number) {
       if (fetches_[number].chain) continue;
       const Copy& copy = fetches_[number].copy;

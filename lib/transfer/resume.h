@@ -11,7 +11,7 @@
 namespace cairn {
 
 struct Resumed {
-  /// Per fetch, where it lies now; bases as in Fetched.
+  /// Per fetch, where it lies now; bases as in Fetched. Empty: nothing was left.
   std::vector<std::optional<Copy>> copies;
   uint64_t bytes = 0;                   ///< stored, of those
   std::vector<std::string> notes = {};  ///< what could not be taken over, and why

@@ -24,6 +24,7 @@ class Planner {
   Result<TransferPlan> run(unsigned threads) {
     // Of a part few of the other pages are needed: those are read when they are.
     if (!cargo_.manifest) CAIRN_CHECK(read_pages(threads));
+    make_room();
     for (const CargoPage& page : cargo_.pages) CAIRN_CHECK(want_page(page));
     while (!wanted_.empty()) {
       const BaseRef wanted = wanted_.back();
@@ -54,6 +55,14 @@ class Planner {
       source_pages_[list[i].first] = std::move(loaded);
       return {};
     });
+  }
+
+  /// For as many copies as may have to be fetched: growing shows where they are small.
+  void make_room() {
+    size_t copies = 0;
+    for (const auto& [digest, page] : source_pages_) copies += page->locator.copies.size();
+    plan_.fetches.reserve(copies);
+    alone_.reserve(copies);
   }
 
   Status want_page(const CargoPage& page) {
@@ -192,10 +201,17 @@ class Planner {
     return fresh;
   }
 
+  /// A chunk may be fetched twice: alone, and made from others, once for each place.
   void count_new(Fetch& fetch) {
     if (fetch.is_of_tensor) return;
     fetch.is_of_tensor = true;
-    if (!new_.insert(fetch.digest).second) return;
+    if (fetch.bases.empty()) {
+      if (!new_made_.empty() && new_made_.contains(fetch.digest)) return;
+    } else {
+      const auto alone = alone_.find(fetch.digest);
+      const bool is_counted = alone != alone_.end() && plan_.fetches[alone->second].is_of_tensor;
+      if (!new_made_.insert(fetch.digest).second || is_counted) return;
+    }
     plan_.new_bytes += fetch.copy.decoded_bytes;
     ++plan_.new_chunks;
   }
@@ -224,7 +240,7 @@ class Planner {
   std::vector<BaseRef> wanted_;
   std::unordered_map<Digest, uint32_t> alone_;  // what is fetched and stands alone
   std::map<Place, uint32_t> places_;            // the rest of it, by where it lies
-  std::unordered_set<Digest> new_;
+  std::unordered_set<Digest> new_made_;         // counted, and made from others
   TransferPlan plan_;
 };
 
