@@ -116,6 +116,8 @@ class ConditionalFiles {
  public:
   /// A new file of up to so many bytes is sent at once, a longer one in several parts.
   static constexpr uint64_t kSentAtOnceBytes = 8 * kMiB;
+  /// Memory of a longer one while it is written: parts under way, and one that is filled.
+  static constexpr uint64_t kSentInPartsBytes = 5 * kSentAtOnceBytes;
 
   virtual ~ConditionalFiles() = default;
   virtual Result<VersionedBytes> read(const std::string& path, uint64_t bytes_max) = 0;

@@ -103,7 +103,7 @@ static tl::unexpected<Error> none_of_that_name(const CatOptions& options,
 }
 
 static Status run(const Context& context, const CatOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_read(context));
   CAIRN_TRY(const TagEntry tag, find_tag(*store, options.tag));
   CAIRN_TRY(const auto checkpoint, open_tag(*store, tag.name));
   const auto tensor = options.attachment ? std::nullopt : checkpoint->find_tensor(options.name);

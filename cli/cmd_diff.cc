@@ -111,7 +111,7 @@ static void print_text(Output& output, const Checkpoint& a, const Checkpoint& b,
 }
 
 static Result<DiffResult> run(const Context& context, const DiffOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_read(context));
   CAIRN_TRY(const auto a, open(*store, options.a));
   CAIRN_TRY(const auto b, open(*store, options.b));
   DiffRequest request;

@@ -100,7 +100,7 @@ static bool is_file(const std::string& path) {
 int cmd_export(const Context& context, const ExportOptions& options) {
   Output& output = context.output;
   const Stopwatch watch;
-  const auto store = open_store(context);
+  const auto store = open_store_to_read(context);
   if (!store) return output.fail(store.error());
   const auto tag = find_tag(**store, options.tag);
   if (!tag && tag.error().code == Code::kNotFound && is_file(options.tag)) {

@@ -128,7 +128,7 @@ static void explain_nothing(Output& output, const TagList& list, const LsOptions
 }
 
 static Status run(const Context& context, const LsOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_read(context));
   Output& output = context.output;
   const bool only_names = output.quiet() && !output.json();
   CAIRN_TRY(const Listed listed,

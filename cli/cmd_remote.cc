@@ -8,6 +8,7 @@
 #include "cli/human.h"
 #include "cli/open_place.h"
 #include "store/remote/trial.h"
+#include "store/remote/url.h"
 
 namespace cairn {
 
@@ -56,6 +57,11 @@ static Result<Verdict> try_place(const Context& context, const RemoteTestOptions
   if (options.what != "test") {
     return fail(Code::kUsage, fmt::format("'{}' is nothing to do with a remote", options.what),
                 "say 'cairn remote test URL'");
+  }
+  const auto meant = is_remote(options.url) ? std::nullopt : remote::meant_url(options.url);
+  if (meant) {
+    return fail(Code::kUsage, fmt::format("'{}' is no URL", options.url),
+                fmt::format("did you mean '{}'?", *meant));
   }
   if (!is_remote(options.url)) {
     return fail(Code::kUsage, fmt::format("'{}' is a folder", options.url),

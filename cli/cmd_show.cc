@@ -185,7 +185,7 @@ static Result<Shown> look(Checkpoint& checkpoint, const ShowOptions& options) {
 
 static Status run(const Context& context, const ShowOptions& options) {
   Output& output = context.output;
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_read(context));
   CAIRN_TRY(const TagEntry tag, find_tag(*store, options.tag));
   CAIRN_TRY(const auto checkpoint, open_tag(*store, tag.name));
   CAIRN_TRY(const Layout layout, checkpoint->layout());

@@ -13,4 +13,10 @@ Result<OpenStore> open_store(const Context& context) {
   return open_store(context.store, remote_options(context));
 }
 
+Result<OpenStore> open_store_to_read(const Context& context) {
+  remote::RemoteOptions options = remote_options(context);
+  options.may_cache = true;
+  return open_store(context.store, options);
+}
+
 }  // namespace cairn

@@ -13,5 +13,7 @@ remote::RemoteOptions remote_options(const Context& context);
 
 /// The store that the call is for. Errors: as open_store().
 Result<OpenStore> open_store(const Context& context);
+/// The same for what only reads tags: through a cache that is kept nearby, if there is one.
+Result<OpenStore> open_store_to_read(const Context& context);
 
 }  // namespace cairn

@@ -41,11 +41,20 @@ Json transfer_json(const TransferResult& moved, bool dry_run) {
           {"elapsed_s", moved.elapsed_s}};
 }
 
-/// "1.5 GiB/s", of a duration that says something.
+/// "1.5 GiB/s", of a duration that says something, and of what moved in it.
 std::string rate_text(const TransferResult& moved) {
-  if (moved.elapsed_s < 0.1 || moved.moved_bytes == 0) return "";
-  const double rate = static_cast<double>(moved.moved_bytes) / moved.elapsed_s;
+  const uint64_t bytes = moved.moved_bytes - std::min(moved.moved_bytes, moved.resumed_bytes);
+  if (moved.elapsed_s < 0.1 || bytes == 0) return "";
+  const double rate = static_cast<double>(bytes) / moved.elapsed_s;
   return fmt::format(" ({}/s)", human_bytes(static_cast<uint64_t>(rate)));
+}
+
+/// "79.7 MiB moved", and what else there is to say of them.
+std::string moved_text(const TransferResult& moved) {
+  std::string text = human_bytes(moved.moved_bytes) + " moved";
+  if (moved.moved_bytes > moved.facts.logical_bytes) text += " with what it is made from";
+  if (moved.resumed_bytes == 0) return text;
+  return text + fmt::format(" ({} of them by an earlier call)", human_bytes(moved.resumed_bytes));
 }
 
 std::string transfer_text(const TransferResult& moved, const TransferWords& words, bool dry_run) {
@@ -62,9 +71,9 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
     return fmt::format("a share of '{}' has arrived: {} in {}\n", moved.tag,
                        human_bytes(moved.received_bytes), human_duration(moved.elapsed_s));
   }
-  return fmt::format("{} '{}': {} in {}, {} moved, {} stored{}, in {}{}\n", words.done, moved.tag,
+  return fmt::format("{} '{}': {} in {}, {}, {} stored{}, in {}{}\n", words.done, moved.tag,
                      human_bytes(moved.facts.logical_bytes), counted(moved.facts.tensors, "tensor"),
-                     human_bytes(moved.moved_bytes), human_bytes(moved.facts.stored_bytes), base,
+                     moved_text(moved), human_bytes(moved.facts.stored_bytes), base,
                      human_duration(moved.elapsed_s), rate_text(moved));
 }
 
@@ -89,7 +98,15 @@ Result<std::vector<TagEntry>> named_tags(const Store& from, const TransferOption
     tags = std::move(list.tags);
   }
   for (const std::string& text : options.tags) {
-    CAIRN_TRY(tags.emplace_back(), find_tag(from, text));
+    auto tag = find_tag(from, text);
+    const bool is_glob = text.find_first_of("*?[") != std::string::npos;
+    if (!tag && tag.error().code == Code::kNotFound && is_glob) {
+      tag.error().hint = fmt::format(
+          "tags are named one by one ('cairn -s {} ls -q GLOB' lists "
+          "names), or all by '--all'",
+          from.path());
+    }
+    CAIRN_TRY(tags.emplace_back(), std::move(tag));
   }
   const auto is_older = [](const TagEntry& a, const TagEntry& b) { return a.commit < b.commit; };
   std::sort(tags.begin(), tags.end(), is_older);
@@ -114,6 +131,12 @@ class Run {
       auto moved = move(tag);
       if (!moved) return fail_after(moved.error(), tags.size());
       warn_of(*moved);
+      if (!options_.tensors.empty() && moved->moved_bytes > moved->facts.logical_bytes) {
+        context_.output.note(
+            "these tensors are made from others, which come along: 'cairn export' writes them "
+            "alone, "
+            "and 'cairn push --rebase' makes a tag there that needs no others");
+      }
       results_.push_back(*std::move(moved));
       if (!context_.output.json()) print(results_.back());
     }
@@ -189,7 +212,6 @@ static remote::RemoteOptions transfer_remote(const Context& context,
                                              const TransferOptions& options) {
   remote::RemoteOptions remote = remote_options(context);
   remote.connections = options.connections;
-  remote.is_read_once = true;
   if (options.rate) {
     remote.rate = std::make_shared<remote::RateLimit>(*options.rate, remote::machine_clock());
   }
@@ -228,6 +250,14 @@ int run_transfer(const Context& context, const TransferPlaces& places,
                  const TransferOptions& options, const TransferWords& words,
                  const LookUp& look_up) {
   give_back_what_is_freed();
+  const bool is_swapped = options.url.find("://") == std::string::npos &&
+                          options.tags.size() == 1 &&
+                          options.tags.front().find("://") != std::string::npos;
+  if (is_swapped) {
+    return context.output.fail(
+        {Code::kUsage, "the URL comes first, and then the tags",
+         fmt::format("cairn {} {} {}", words.title, options.tags.front(), options.url)});
+  }
   const remote::RemoteOptions remote = transfer_remote(context, options);
   const auto from = open_store(places.from, remote);
   if (!from) return context.output.fail(from.error());

@@ -65,7 +65,9 @@ cairn_status cairn_init(const char* folder) {
 cairn_status cairn_open(const char* folder, cairn_store** store) {
   return cairn::c_abi::run([&]() -> Status {
     CAIRN_TRY(const std::string path, cairn::c_abi::text_of(folder, "the store's folder"));
-    CAIRN_TRY(auto opened, cairn::open_store(path));
+    cairn::remote::RemoteOptions options;
+    options.may_cache = true;
+    CAIRN_TRY(auto opened, cairn::open_store(path, options));
     // One pointer to the store keeps what its files are read through.
     const auto held = std::make_shared<const cairn::OpenStore>(std::move(opened));
     *store = new cairn_store{{held, &**held}};

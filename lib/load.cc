@@ -37,6 +37,12 @@ std::vector<PackRange> ranges_of(const std::vector<ReadUnit>& units) {
 /// What is stored raw in so many bytes is worth a read of its own.
 constexpr uint64_t kReadAlone = 256 * kKiB;
 
+/// On their way bytes may have been mixed up that lie there whole.
+template <class T>
+bool is_worth_reading_anew(const Result<T>& done, const PackReader& packs) {
+  return !done && done.error().code == Code::kCorrupt && packs.habits().is_remote;
+}
+
 class Loader {
  public:
   Loader(Checkpoint& checkpoint, const LoadRequest& request, const LoadDelivery& delivery)
@@ -97,7 +103,7 @@ class Loader {
   Status run_chain(std::span<const ReadUnit> chain) {
     CAIRN_CHECK(not_stopped());
     Status done = ChainDelivery(checkpoint_, packs_, delivery_).run(chain);
-    if (is_worth_reading_anew(done)) {
+    if (is_worth_reading_anew(done, packs_)) {
       done = ChainDelivery(checkpoint_, packs_anew_, delivery_).run(chain);
     }
     if (done) return {};
@@ -160,7 +166,7 @@ class Loader {
     ByteSpan stored;
     if (first.inline_bytes.empty() && range.end > range.begin) {
       auto read = packs_.read(range, room);
-      if (is_worth_reading_anew(read)) read = packs_anew_.read(range, room);
+      if (is_worth_reading_anew(read, packs_)) read = packs_anew_.read(range, room);
       if (!read) return tl::unexpected(delivery_.about(first, read.error()));
       stored = *read;
     }
@@ -171,16 +177,10 @@ class Loader {
               ? stored.subspan(unit.copy.offset - range.begin, unit.copy.stored_bytes)
               : ByteSpan(unit.inline_bytes);
       Status delivered = deliver(unit, bytes);
-      if (is_worth_reading_anew(delivered)) delivered = deliver_anew(unit);
+      if (is_worth_reading_anew(delivered, packs_)) delivered = deliver_anew(unit);
       if (!delivered) return tl::unexpected(delivery_.about(unit, delivered.error()));
     }
     return {};
-  }
-
-  /// On their way bytes may have been mixed up that lie there whole.
-  template <class T>
-  bool is_worth_reading_anew(const Result<T>& done) const {
-    return !done && done.error().code == Code::kCorrupt && packs_.habits().is_remote;
   }
 
   Status deliver_anew(const ReadUnit& unit) {
@@ -302,7 +302,7 @@ static Status read_runs(Checkpoint& checkpoint, std::string_view name,
                 fmt::format("tag '{}' has no attachment '{}'", checkpoint.tag().name, name));
   }
   const ChunkEdges& edges = checkpoint.attachment(*item).edges;
-  PackReader packs(checkpoint.store());
+  PackReader packs(checkpoint.store()), packs_anew(checkpoint.store(), PackReader::Trust::kNothing);
   AlignedBuffer room, decoded_room;
   Bytes kept;
   for (uint64_t chunk = 0; chunk < edges.count(); ++chunk) {
@@ -311,9 +311,12 @@ static Status read_runs(Checkpoint& checkpoint, std::string_view name,
     const auto run = read_where_it_is(checkpoint, [&](Checkpoint& where) -> Result<ByteSpan> {
       CAIRN_TRY(const auto page, where.page(place.page));
       // Where it is inline, its bytes are the page's: they are copied before the page may go.
-      CAIRN_TRY(const ByteSpan read,
-                read_run(packs, *page, place.entry, wanted, room, decoded_room));
-      kept.assign(read.begin(), read.end());
+      auto read = read_run(packs, *page, place.entry, wanted, room, decoded_room);
+      if (is_worth_reading_anew(read, packs)) {
+        read = read_run(packs_anew, *page, place.entry, wanted, room, decoded_room);
+      }
+      CAIRN_CHECK(read);
+      kept.assign(read->begin(), read->end());
       return ByteSpan(kept);
     });
     if (!run) {

@@ -31,7 +31,7 @@ struct RemotePlace {
 /// The cache that the environment names; null: none.
 static Result<std::shared_ptr<remote::ReadCache>> open_cache(const remote::RemoteOptions& options) {
   const std::string folder = options.environment.get("CAIRN_CACHE");
-  if (folder.empty() || options.is_read_once) return nullptr;
+  if (folder.empty() || !options.may_cache) return nullptr;
   uint64_t bytes_max = kCacheBytes;
   if (const std::string size = options.environment.get("CAIRN_CACHE_SIZE"); !size.empty()) {
     const auto bytes = parse_size(size);
@@ -43,7 +43,8 @@ static Result<std::shared_ptr<remote::ReadCache>> open_cache(const remote::Remot
   }
   auto cache = remote::ReadCache::open(posix_fs(), folder, bytes_max);
   if (cache) return cache;
-  return fail(cache.error().code, "CAIRN_CACHE: " + cache.error().message, cache.error().hint);
+  if (cache.error().code == Code::kNoSpace) return nullptr;
+  return fail(Code::kUsage, "CAIRN_CACHE: " + cache.error().message, cache.error().hint);
 }
 
 static Result<RemotePlace> reach(const std::string& place, const remote::RemoteOptions& options) {

@@ -33,9 +33,9 @@ struct Lease {
 };
 
 /// A collector reads no more, and so a session may write no more.
-inline constexpr uint64_t kLeaseBytesMax = 8 * kMiB;
+inline constexpr uint64_t kLeaseBytesMax = 32 * kMiB;
 /// A lease of so many packs is never longer: a base that needs more is not compared with.
-inline constexpr size_t kLeasedPacksMax = 150'000;
+inline constexpr size_t kLeasedPacksMax = 600'000;
 
 std::string encode_lease(const Lease& lease);
 /// Errors: kCorrupt, naming `path`; kNewerFormat for a kind that this version does not know.

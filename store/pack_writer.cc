@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/memory_guard.h"
+
 namespace cairn {
 
 Status PackWriter::state() const {
@@ -17,11 +19,12 @@ Status PackWriter::stick(Status done) {
 
 // An object is kept in memory until it is sent, whoever writes it.
 PackWriter::PackWriter(Fs& fs, std::string store_path, const SessionId& session,
-                       uint64_t pack_bytes)
+                       uint64_t pack_bytes, uint64_t copy_bytes_max)
     : fs_(fs),
       store_path_(std::move(store_path)),
       session_(session),
       pack_bytes_(pack_bytes),
+      held_bytes_(copy_bytes_max < pack_bytes ? pack_bytes : ConditionalFiles::kSentInPartsBytes),
       is_bucket_(fs.conditional() != nullptr),
       mode_(is_bucket_ ? WriteMode::kThrough : WriteMode::kBehind),
       sending_max_(is_bucket_ ? kSendingMax : 0),
@@ -31,11 +34,11 @@ uint64_t PackWriter::write_through(uint64_t memory_bytes) {
   mode_ = WriteMode::kThrough;
   if (!is_bucket_) return 0;
   constexpr size_t kPacksMax = kLanesMax + kSendingMax;
-  const auto packs = std::clamp<uint64_t>(memory_bytes / pack_bytes_, 2, kPacksMax);
+  const auto packs = std::clamp<uint64_t>(memory_bytes / held_bytes_, 2, kPacksMax);
   lanes_max_ = std::max<size_t>(1, packs * kLanesMax / kPacksMax);
   sending_max_ = packs - lanes_max_;
   sealing_ = std::make_unique<SealingPacks>(sending_max_);
-  return packs * pack_bytes_;
+  return packs * held_bytes_;
 }
 
 /// Of packs on their way half are what the network holds anyway.
@@ -83,7 +86,7 @@ Result<Copy> PackWriter::append(const NewCopy& copy) {
 Result<std::vector<Copy>> PackWriter::append(std::span<const NewCopy> copies) {
   const auto [lane, lock] = take_lane();
   CAIRN_CHECK(state());
-  auto appended = append_in(*lane, copies);
+  auto appended = guard_memory([&, taken = lane] { return append_in(*taken, copies); });
   if (!appended) (void)stick(tl::unexpected(appended.error())).has_value();
   return appended;
 }
@@ -102,7 +105,7 @@ Status PackWriter::finish() {
   CAIRN_CHECK(state());
   for (Lane& lane : lanes_) {
     const std::lock_guard lock(lane.mutex);
-    CAIRN_CHECK(stick(seal_in(lane)));
+    CAIRN_CHECK(stick(guard_memory([&] { return seal_in(lane); })));
   }
   return stick(sealing_->finish());
 }

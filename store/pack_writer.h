@@ -20,8 +20,8 @@ namespace cairn {
 /// In an object store full packs are sent beside that, and those that a killed session had not sent
 /// are lost.
 /// Memory: kLanesMax * AppendWriter::kBuffers * AppendWriter::kBufferBytes; in an object store
-/// (kLanesMax + kSendingMax) packs.
-/// After an error every later call fails with it. Threads: any.
+/// (kLanesMax + kSendingMax) packs, or what an upload in parts takes for each where a single copy
+/// may be longer than a pack. After an error every later call fails with it. Threads: any.
 class PackWriter {
  public:
   static constexpr size_t kLanesMax = 4;
@@ -31,8 +31,11 @@ class PackWriter {
   static constexpr uint64_t kBytesForLane = 32 * kMiB;
 
   PackWriter(const Store& store, const SessionId& session)
-      : PackWriter(store.fs(), store.path(), session, store.pack_bytes()) {}
-  PackWriter(Fs& fs, std::string store_path, const SessionId& session, uint64_t pack_bytes);
+      : PackWriter(store.fs(), store.path(), session, store.pack_bytes(),
+                   chunk_bytes_max(store.config())) {}
+  /// `copy_bytes_max`: of the longest that will be appended.
+  PackWriter(Fs& fs, std::string store_path, const SessionId& session, uint64_t pack_bytes,
+             uint64_t copy_bytes_max = 0);
 
   /// To be called before the first append(): from then on copies are in their files when append()
   /// returns; in an object store no more packs are open, or on their way, than `memory_bytes` has
@@ -76,6 +79,7 @@ class PackWriter {
   const std::string store_path_;
   const SessionId session_;
   const uint64_t pack_bytes_;
+  const uint64_t held_bytes_;  // of a pack that is open, or on its way: in an object store
   const bool is_bucket_;
   WriteMode mode_;
   size_t lanes_max_ = kLanesMax, sending_max_;

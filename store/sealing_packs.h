@@ -12,7 +12,7 @@
 
 namespace cairn {
 
-/// Memory: `at_once` packs of an object store. Threads: any.
+/// Threads: any.
 class SealingPacks {
  public:
   /// `at_once`: packs that are sealed beside the callers of add(); 0: they seal.

@@ -105,8 +105,9 @@ def pull(cluster, url, tag, store, flags):
     """What happened, for the first node to tell. flags: of `cairn pull`, the same on all nodes.
     Errors: those of `cairn pull` on any node."""
     nodes = len(cluster.nodes)
-    # "run7/@newest" means the same to all.
-    named = cluster.together(lambda: _program.run(store, "pull", url, tag, flags={"dry_run": True})
+    # "run7/@newest" means the same to all, whatever a store has by that name.
+    asking = {"dry_run": True, "if_exists": "replace"}
+    named = cluster.together(lambda: _program.run(store, "pull", url, tag, flags=asking)
                              if cluster.node == 0 else None)[0]
     tag = named["tag"]
     share = f"{cluster.node + 1}/{nodes}"

@@ -53,9 +53,15 @@ def main(arguments=None):
         if cluster.node is not None:
             flags = {name: getattr(options, name) for name in
                      ("tensors", "as_", "memory", "rate", "connections", "if_exists")}
-            told = _cluster.pull(cluster, options.url, options.tag, store, flags)
+            try:
+                told = _cluster.pull(cluster, options.url, options.tag, store, flags)
+            except Error:
+                cluster.leave()  # others wait there
+                raise
         cluster.leave()
-    except RuntimeError as error:  # gloo's
+    except RuntimeError as error:  # gloo's, which has no class of its own
+        if isinstance(error, (NotImplementedError, RecursionError)):
+            raise
         lost = str(error).splitlines()[0] if str(error) else type(error).__name__
         print(f"error: the nodes lost each other: {lost}\n"
               "hint: pull again: it goes on from what has arrived", file=sys.stderr)
@@ -66,8 +72,9 @@ def main(arguments=None):
         return error.number
     if cluster.node == 0:
         print(json.dumps(told) if options.json else
-              f"pulled '{told['tag']}' to {told['nodes']} stores: {told['received_bytes']:,} bytes "
-              f"from the remote, of {told['logical_bytes']:,}")
+              f"pulled '{told['tag']}' to {told['nodes']} node{'s' if told['nodes'] > 1 else ''}: "
+              f"{told['received_bytes'] / 2**20:,.1f} MiB from the remote, a checkpoint of "
+              f"{told['logical_bytes'] / 2**20:,.1f} MiB")
     return 0
 
 

@@ -29,7 +29,9 @@ struct RemoteOptions {
   std::chrono::seconds stall_limit{20};      ///< without a byte in either direction
   const std::atomic<bool>* stop = nullptr;   ///< must stay; may be null
   std::shared_ptr<RemoteCounters> counters;  ///< null: nobody counts
-  bool is_read_once = false;    ///< what is read is not kept nearby, whatever the environment says
+  /// What is read may be kept nearby, where the environment says so: not by who looks whether all
+  /// is well there, and deletes what is not.
+  bool may_cache = false;
   RetryClock* clock = nullptr;  ///< null: the machine's; must stay (tests)
   Environment environment;      ///< credentials, endpoint, region, proxies' authorities
 };

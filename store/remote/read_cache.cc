@@ -19,6 +19,7 @@ constexpr std::string_view kTag =
     "# Parts of checkpoints that lie elsewhere, kept by Cairn. All of it may be deleted.\n";
 constexpr std::string_view kSuffix = ".blocks";
 constexpr size_t kOpenFilesMax = 64;
+constexpr uint64_t kShares = 64;  // of the bound: written before room is made again
 
 uint64_t place_of_slot(uint64_t number) { return number * ReadCache::kSlotBytes; }
 
@@ -98,9 +99,11 @@ struct ReadCache::Kept {
 /// Lets others fetch these blocks.
 struct ReadCache::FreeAgain {
   Kept& kept;
-  const uint64_t first, count;
+  const uint64_t first;
+  uint64_t count = 0;
 
   ~FreeAgain() {
+    if (count == 0) return;
     {
       const std::lock_guard lock(kept.mutex);
       for (uint64_t i = 0; i < count; ++i) kept.under_way.erase(first + i);
@@ -125,6 +128,7 @@ class ReadCache::Reading {
     for (uint64_t i = 0; i < found_.size(); ++i) {
       const uint64_t begin = std::min<uint64_t>(i * kSlotBytes, known.size());
       found_[i] = bytes_in(known.subspan(begin, std::min(kSlotBytes, known.size() - begin)));
+      if (found_[i] && !is_whole(first_ + i, found_[i]->size())) found_[i].reset();
       if (!found_[i] && is_past_end(first_ + i)) found_[i] = ByteSpan();
     }
   }
@@ -134,15 +138,17 @@ class ReadCache::Reading {
   Result<bool> fetch_missing(const Fetch& fetch, uint64_t& arrived) {
     const auto [begin, count] = missing();
     if (count == 0) return true;
+    FreeAgain free_again{kept_, first_ + begin};
     {
       std::unique_lock lock(kept_.mutex);
       if (!kept_.are_free(first_ + begin, count)) {
         kept_.less_under_way.wait(lock, [&] { return kept_.are_free(first_ + begin, count); });
         return false;
       }
-      for (uint64_t i = 0; i < count; ++i) kept_.under_way.insert(first_ + begin + i);
+      for (; free_again.count < count; ++free_again.count) {
+        kept_.under_way.insert(first_ + begin + free_again.count);
+      }
     }
-    const FreeAgain free_again{kept_, first_ + begin, count};
     CAIRN_CHECK(fetch_blocks(begin, count, fetch, arrived));
     return true;
   }
@@ -163,10 +169,17 @@ class ReadCache::Reading {
   }
 
  private:
-  bool is_past_end(uint64_t block) {
+  std::optional<uint64_t> file_bytes() {
     if (!file_bytes_) file_bytes_ = size_in(*kept_.file);
-    return file_bytes_ && block * kBlockBytes >= *file_bytes_;
+    return file_bytes_;
   }
+
+  /// A short block is the last, or what a server gave that had a shorter file.
+  bool is_whole(uint64_t block, uint64_t bytes) {
+    return bytes == kBlockBytes || file_bytes() == block * kBlockBytes + bytes;
+  }
+
+  bool is_past_end(uint64_t block) { return file_bytes() && block * kBlockBytes >= *file_bytes(); }
 
   std::pair<uint64_t, uint64_t> missing() const {
     const auto is_missing = [](const auto& block) { return !block.has_value(); };
@@ -251,30 +264,32 @@ std::shared_ptr<ReadCache::Kept> ReadCache::kept(const std::string& name) {
 }
 
 std::shared_ptr<File> ReadCache::open_file(const std::string& path) {
-  for (const OpenMode mode : {OpenMode::kUpdate, OpenMode::kCreate, OpenMode::kUpdate}) {
+  // The last: where nothing can be written any more.
+  for (const OpenMode mode :
+       {OpenMode::kUpdate, OpenMode::kCreate, OpenMode::kUpdate, OpenMode::kRead}) {
     if (auto opened = fs_.open(path, mode)) return *std::move(opened);
   }
   return nullptr;
 }
 
 void ReadCache::count_written(uint64_t bytes) {
-  const uint64_t share = bytes_max_ / 8;
+  const uint64_t share = bytes_max_ / kShares;
   if (bytes == 0 || (written_bytes_ += bytes) < share) return;
   written_bytes_ = 0;
   (void)make_room().has_value();
 }
 
-/// Removes what was not used for longest, until three quarters are taken at most: several processes
-/// may write an eighth each before they come here again.
+/// Removes what was not used for longest, until three quarters are taken at most: a dozen
+/// processes may each write their share before they come here again.
 Status ReadCache::make_room() {
   const auto lock = fs_.lock(join_path(folder_, "lock"), std::chrono::milliseconds(0));
-  if (!lock) return {};  // another does it
-  struct Kept {
+  if (!lock && lock.error().code == Code::kBusy) return {};  // another does it
+  struct Entry {
     int64_t used_ns;
     uint64_t bytes;
     std::string path;
   };
-  std::vector<Kept> all;
+  std::vector<Entry> all;
   uint64_t total = 0;
   CAIRN_TRY(const auto entries, fs_.list(folder_));
   for (const FolderEntry& entry : entries) {
@@ -287,8 +302,8 @@ Status ReadCache::make_room() {
   }
   if (total <= bytes_max_ / 4 * 3) return {};
   std::sort(all.begin(), all.end(),
-            [](const Kept& a, const Kept& b) { return a.used_ns < b.used_ns; });
-  for (const Kept& each : all) {
+            [](const Entry& a, const Entry& b) { return a.used_ns < b.used_ns; });
+  for (const Entry& each : all) {
     if (total <= bytes_max_ / 4 * 3) break;
     if (fs_.remove(each.path)) total -= each.bytes;
   }

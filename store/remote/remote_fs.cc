@@ -13,7 +13,7 @@ namespace cairn::remote {
 namespace {
 
 /// Only leases and the like are marked or touched.
-constexpr uint64_t kTouchedBytesMax = 16 * kMiB;
+constexpr uint64_t kTouchedBytesMax = 32 * kMiB;
 constexpr uint64_t kEndless = uint64_t{1} << 60;
 
 tl::unexpected<Error> read_only(const std::string& path) {

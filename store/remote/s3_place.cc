@@ -51,7 +51,12 @@ static Status find_endpoint(const Environment& environment, const Profile& profi
       first_of({environment.get("AWS_ENDPOINT_URL_S3"), environment.get("AWS_ENDPOINT_URL"),
                 profile.get("s3.endpoint_url"), profile.get("endpoint_url")});
   place.is_aws = named.empty();
-  CAIRN_TRY(place.endpoint, parse_url(named.empty() ? "https://" + aws_host(place.region) : named));
+  auto endpoint = parse_url(named.empty() ? "https://" + aws_host(place.region) : named);
+  if (!endpoint) {
+    return fail(endpoint.error().code, "AWS_ENDPOINT_URL: " + endpoint.error().message,
+                "it looks like https://minio.example.org or http://127.0.0.1:9000");
+  }
+  place.endpoint = *std::move(endpoint);
   if (place.endpoint.scheme != "http" && place.endpoint.scheme != "https") {
     return fail(Code::kUsage, fmt::format("the endpoint {} is neither http:// nor https://",
                                           place.endpoint.shown()));

@@ -73,9 +73,11 @@ Status UploadFile::send_part() {
   const auto number = static_cast<uint32_t>(parts_.size() + under_way_.size() + 1);
   const auto part = std::make_shared<Bytes>(std::exchange(part_, {}));
   const auto send = [this, number, part] {
-    auto sent = guard_memory([&] { return backend_.upload_part(key_, upload_, number, *part); });
-    buffers_.give_back(std::move(*part));
-    return sent;
+    return guard_memory([&] {
+      auto sent = backend_.upload_part(key_, upload_, number, *part);
+      buffers_.give_back(std::move(*part));
+      return sent;
+    });
   };
   try {
     under_way_.push_back(std::async(std::launch::async, send));
@@ -88,9 +90,9 @@ Status UploadFile::send_part() {
 
 /// Waits for the part that was sent first.
 Status UploadFile::take_part() {
-  auto part = under_way_.front().get();
+  auto oldest = std::move(under_way_.front());
   under_way_.pop_front();
-  CAIRN_TRY(parts_.emplace_back(), std::move(part));
+  CAIRN_TRY(parts_.emplace_back(), oldest.get());
   return {};
 }
 

@@ -19,6 +19,7 @@ class UploadFile final : public File {
  public:
   static constexpr uint64_t kPartBytes = ConditionalFiles::kSentAtOnceBytes;
   static constexpr size_t kPartsUnderWay = 4;
+  static_assert((kPartsUnderWay + 1) * kPartBytes == ConditionalFiles::kSentInPartsBytes);
 
   UploadFile(Backend& backend, PartBuffers& buffers, std::string key, std::string path)
       : backend_(backend), buffers_(buffers), key_(std::move(key)), path_(std::move(path)) {}

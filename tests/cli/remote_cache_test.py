@@ -72,6 +72,29 @@ class Cache(unittest.TestCase):
         self.proxy.set_rules("")
         self.expect_same("run/1")
 
+    def test_attachments_too(self):
+        run = self.folder / "run.bin"
+        run.write_bytes(noise(400_000, 9))
+        small = write_safetensors(self.folder / "in.safetensors", {"x": noise(12_000, 8)})
+        self.local.run("import", "t/1", small, "--attach", f"run.bin={run}")
+        self.proxy.set_rules("GET packs/ * flip 60000")
+        self.remote.run("cat", "t/1", "run.bin", text=False, expect=12)
+        self.proxy.set_rules("")
+        for _ in range(2):
+            got = self.remote.run("cat", "t/1", "run.bin", text=False).stdout
+            self.assertEqual(got, run.read_bytes())
+
+    def test_who_looks_for_damage_passes_by_it(self):
+        self.remote.run("check", "--read-data")
+        self.expect_same("run/2")
+        for pack in (self.local.store / "packs").rglob("*-0"):
+            data = bytearray(pack.read_bytes())
+            for at in range(100, len(data), 4096):
+                data[at] ^= 1
+            pack.write_bytes(data)
+        self.remote.run("check", "--read-data", expect=12)
+        self.remote.run("export", "run/2", self.folder / "out.safetensors", "--force")
+
     def test_damage_is_fetched_again(self):
         self.expect_same("run/2")
         for path in self.cache.glob("*.blocks"):

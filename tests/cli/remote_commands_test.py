@@ -148,6 +148,11 @@ class WebServer(Remote):
             self.assertEqual(refused.error("ls", expect=17)["code"], "unreachable")
         https = Program(PROGRAM, self.server.url.replace("http:", "https:"))
         self.assertIn("'http://'", https.error("ls", expect=17)["hint"])
+        swapped = self.local.error("pull", "run/1", self.server.url, expect=2)
+        self.assertIn(f"cairn pull {self.server.url} run/1", swapped["hint"])
+        self.assertIn("--all", self.local.error("pull", self.server.url, "run/*", expect=15)["hint"])
+        tested = self.local.error("remote", "test", "127.0.0.1:5/store", expect=2)
+        self.assertIn("http://127.0.0.1:5/store", tested["hint"])
         absent = Program(PROGRAM, "models.example.org/store")
         self.assertIn("https://models.example.org/store", absent.error("ls", expect=10)["hint"])
         config = self.local.store / "config"

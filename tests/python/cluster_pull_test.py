@@ -82,6 +82,18 @@ class ClusterPull(package.StoreTest):
             self.assertEqual(set(loaded), {"w0", "w1", "w2", "w3"})
             self.assertTrue(torch.equal(loaded["w3"], self.state["w3"]))
 
+    def test_a_name_that_a_store_has_already(self):
+        (self.folder / "0").mkdir()
+        cairn.Store(self.folder / "0", create=True).save("run/1", {"w": torch.ones(5)})
+        done = self.pull(2, self.server.url, "run/1")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("exists already", done.stderr)
+        done = self.pull(2, self.server.url, "run/1", "--if-exists", "replace")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for rank in range(2):
+            loaded = cairn.Store(self.folder / str(rank)).load("run/1")
+            self.assertTrue(torch.equal(loaded["w3"], self.state["w3"]))
+
     def test_what_fails_on_one_is_told(self):
         (self.folder / "1").write_text("no folder")
         done = self.pull(2, self.server.url, "run/1")
@@ -89,6 +101,9 @@ class ClusterPull(package.StoreTest):
         self.assertIn("node 1:", done.stderr)
         done = self.pull(2, self.server.url, "run/7", store="fresh-{rank}")
         self.assertIn("no tag 'run/7'", done.stderr)
+        done = self.pull(2, self.server.url, "run/7", store="one")
+        self.assertIn("no tag 'run/7'", done.stderr)
+        self.assertNotIn("lost each other", done.stderr)
 
 
 if __name__ == "__main__":

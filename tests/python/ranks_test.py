@@ -359,7 +359,7 @@ class Jobs(package.StoreTest):
         with self.assertRaises(cairn.UnreachableError) as raised:
             Ranks(1, 2, store, timeout=1).ask("check", ["a"])
         self.assertLess(time.monotonic() - begin, 20)
-        self.assertIn("no connection within 1 s", raised.exception.message)
+        self.assertIn("no connection in time", raised.exception.message)
 
     def test_a_dead_rank_0_is_an_error_and_no_hang(self):
         job = ranks.start(lose_the_store, 2, self.folder, str(self.folder))

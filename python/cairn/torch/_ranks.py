@@ -60,7 +60,7 @@ class _Job:
 
     def __init__(self, store):
         self.store = store
-        self._numbers, self._connection = {}, None
+        self._numbers, self._connection, self._connecting = {}, None, None
         self._lock = threading.Lock()
 
     def numbers_of(self, name):
@@ -70,8 +70,15 @@ class _Job:
     def connection(self, limit):
         with self._lock:
             if self._connection is None:
-                self._connection = _cloned(self.store, limit)
+                self._connection = self._connected(limit)
             return self._connection
+
+    def _connected(self, limit):
+        """Who is waited for in vain once is not waited for again."""
+        if self._connecting is None:
+            self._connecting = _cloning(self.store)
+            return _soon(self._connecting, limit)
+        return _soon(self._connecting, 0)
 
 
 _job = _Job(None)
@@ -96,26 +103,30 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_job)
 
 
-def _cloned(store, limit):
-    """A connection of its own. Where who holds the store has gone at that moment, PyTorch tries for
-    as long as the job would wait for anything: a thread does that, and is left to it after `limit`
-    seconds. Errors: RuntimeError, as those of the store."""
-    clone = getattr(store, "clone", None)
-    if clone is None:
-        return store
+def _cloning(store):
+    """A connection of its own, as a Future. Where who holds the store has gone at that moment, PyTorch
+    tries for as long as the job would wait for anything: a thread does that, and is left to it."""
     made = concurrent.futures.Future()
 
     def connect():
         try:
-            made.set_result(clone())
+            made.set_result(store.clone())
         except BaseException as error:
             made.set_exception(error)
 
-    threading.Thread(target=connect, daemon=True).start()
+    if hasattr(store, "clone"):
+        threading.Thread(target=connect, daemon=True).start()
+    else:
+        made.set_result(store)
+    return made
+
+
+def _soon(made, limit):
+    """What a Future brings within `limit` seconds. Errors: RuntimeError, as those of the store."""
     try:
         return made.result(limit)
     except concurrent.futures.TimeoutError:
-        raise RuntimeError(f"no connection within {limit:g} s") from None
+        raise RuntimeError("no connection in time") from None
 
 
 class Ranks:
@@ -230,7 +241,7 @@ class Ranks:
             with self._holder_answers():
                 is_job = self._store is _default_store()
                 self._own_store = (_job_of(self._store).connection(limit) if is_job
-                                   else _cloned(self._store, limit))
+                                   else _soon(_cloning(self._store), limit))
         return self._own_store
 
     @contextlib.contextmanager

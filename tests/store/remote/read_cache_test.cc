@@ -135,6 +135,24 @@ TEST_F(Caches, WhatIsDistrustedIsFetchedAnew) {
   EXPECT_EQ(there.fetched, kBlock);
 }
 
+TEST_F(Caches, AFileThatWasShorterOnTheWayIsNotForEver) {
+  Elsewhere there(4 * kBlock);
+  const Bytes right = there.bytes;
+  for (const uint64_t cut : {uint64_t{100}, kBlock, kBlock + 7, 3 * kBlock - 1}) {
+    const std::string name = "cut at " + std::to_string(cut);
+    const auto cache = open();
+    there.bytes.resize(cut);
+    EXPECT_EQ(read(*cache, there, 0, 4 * kBlock, name).size(), cut);
+    there.bytes = right;
+    // Who needs bytes that are not there says so of these alone.
+    cache->distrust(name, 3 * kBlock, 10);
+    EXPECT_EQ(read(*cache, there, 0, 4 * kBlock, name), right) << cut;
+    there.is_gone = true;
+    EXPECT_EQ(read(*open(), there, 0, 4 * kBlock, name), right);
+    there.is_gone = false;
+  }
+}
+
 TEST_F(Caches, AnErrorKeepsNothing) {
   Elsewhere there(kBlock);
   const auto cache = open();
