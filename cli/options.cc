@@ -248,6 +248,7 @@ static void declare_transfer(FlagSet& flags, TransferOptions& options) {
   flags.value("memory", &options.memory_bytes, parse_memory);
   flags.texts("tensors", &options.tensors);
   flags.text("as", &options.as);
+  flags.on_off("rebase", &options.rebase);
   flags.on_off("dry-run", &options.dry_run);
   flags.choice(
       "if-exists", &options.if_exists,
@@ -255,10 +256,7 @@ static void declare_transfer(FlagSet& flags, TransferOptions& options) {
   declare_wait(flags, &options.wait_s);
 }
 
-void declare(FlagSet& flags, PushOptions& options) {
-  declare_transfer(flags, options);
-  flags.on_off("rebase", &options.rebase);
-}
+void declare(FlagSet& flags, PushOptions& options) { declare_transfer(flags, options); }
 
 /// "2/4": the second of four.
 static Result<Share> parse_share(std::string_view text) {

@@ -154,7 +154,7 @@ struct TransferOptions {
   std::vector<std::string> tensors;  ///< globs; empty: all. With `as`
   std::string as;                    ///< the name of the part; "" without
   std::optional<Share> share;        ///< of a pull
-  bool rebase = false;               ///< only of a push
+  bool rebase = false;
   bool dry_run = false;
   IfExists if_exists = IfExists::kSame;
   uint64_t wait_s = 60;

@@ -167,6 +167,11 @@ int Output::fail(Error error) {
   if (error.code == Code::kCorrupt && error.hint.empty()) {
     error.hint = "'cairn check' says what is damaged, and what mends it";
   }
+  // Where it was when it was stopped tells nobody anything.
+  constexpr std::string_view kStopped = ": stopped";
+  if (error.code == Code::kCancelled && error.message.ends_with(kStopped)) {
+    error.message = kStopped.substr(2);
+  }
   if (error.code == Code::kAuth && error.hint.empty() &&
       error.message.find("s3://") != std::string::npos) {
     error.hint = "'cairn remote test URL' says which rights the credentials need, and lack";

@@ -54,6 +54,12 @@ void ProgressView::look(const ProgressCounters& counters, double elapsed_s) {
 }
 
 std::string ProgressView::line() const {
+  // A wait, or what reads metadata only.
+  constexpr double kWorthTelling_s = 5;
+  const bool is_silent = state_.total_bytes == 0 && state_.done_bytes == 0;
+  if (is_silent && state_.elapsed_s >= kWorthTelling_s) {
+    return fmt::format("{}: at work for {}", title_, human_duration(state_.elapsed_s));
+  }
   std::string text = fmt::format("{}: {}", title_, human_bytes(state_.done_bytes));
   if (state_.total_bytes > 0)
     text += fmt::format(" of {} ({})", human_bytes(state_.total_bytes),

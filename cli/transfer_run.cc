@@ -135,7 +135,7 @@ class Run {
         context_.output.note(
             "these tensors are made from others, which come along: 'cairn export' writes them "
             "alone, "
-            "and 'cairn push --rebase' makes a tag there that needs no others");
+            "and '--rebase' stores them such that they need no others");
       }
       results_.push_back(*std::move(moved));
       if (!context_.output.json()) print(results_.back());
@@ -250,6 +250,10 @@ int run_transfer(const Context& context, const TransferPlaces& places,
                  const TransferOptions& options, const TransferWords& words,
                  const LookUp& look_up) {
   give_back_what_is_freed();
+  if (options.share && options.rebase) {
+    return context.output.fail({Code::kUsage, "a share is of what the remote has as it is",
+                                "'--rebase' goes without '--share'"});
+  }
   const bool is_swapped = options.url.find("://") == std::string::npos &&
                           options.tags.size() == 1 &&
                           options.tags.front().find("://") != std::string::npos;

@@ -17,6 +17,9 @@ TEST(ProgressView, RateAndTimeLeft) {
   ProgressView view("import");
   view.look(counters, 0);
   EXPECT_EQ(view.line(), "import: 0 B, new 0 B, 0 B/s");
+  ProgressView waiting("gc");
+  waiting.look(counters, 20);
+  EXPECT_EQ(waiting.line(), "gc: at work for 20 s");
   counters.total_bytes = 4096 * kKiB;
   counters.done_bytes = 1024 * kKiB;
   counters.new_bytes = 512 * kKiB;

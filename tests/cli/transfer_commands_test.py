@@ -126,6 +126,18 @@ class Transfer(unittest.TestCase):
         self.assertEqual(self.here.json("show", "run/2")["restore_cost"], 1)
         self.expect_alike("run/2")
 
+    def test_a_pull_that_rebases(self):
+        steps = list(series(3))
+        for number, tensors in enumerate(steps):
+            self.save(f"run/{number}", tensors)
+        part = ("run/2", "--tensors", "dense", "--rebase", "--as", "dense/2")
+        moved = self.here.json("pull", self.there.store, *part)
+        self.assertGreater(moved["alone_chunks"], 0)
+        self.assertEqual(self.here.json("show", "dense/2")["restore_cost"], 1)
+        self.assertEqual(self.held(self.here, "dense/2")[0], {"dense": steps[2]["dense"]})
+        self.here.run("check", "--read-data")
+        self.here.run("pull", self.there.store, *part[:4], "--share", "1/2", "--as", "x", expect=2)
+
     def test_a_part_of_a_tag(self):
         steps = list(series(3))
         for number, tensors in enumerate(steps):
