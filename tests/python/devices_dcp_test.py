@@ -98,7 +98,7 @@ def save_in_groups(rank, size, path):
     simulated.small()
     groups = [distributed.new_group([0, 1]), distributed.new_group([1, 2])]
     with simulated.Devices() as devices, Given() as given, \
-            mock.patch.object(_ranks, "_cloned", wraps=_ranks._cloned) as cloned:
+            mock.patch.object(_ranks, "_cloning", wraps=_ranks._cloning) as cloned:
         state = devices.put_all(a_state())
         for number, group in enumerate(groups):
             if rank in (number, number + 1):
