@@ -1,7 +1,6 @@
 #include "store/sealing_packs.h"
 
-#include <system_error>
-
+#include "base/beside.h"
 #include "base/memory_guard.h"
 
 namespace cairn {
@@ -20,16 +19,11 @@ Status SealingPacks::add(std::unique_ptr<OpenPack> pack) {
   waiting_bytes_ += bytes;
   const auto send = [this, bytes, full = std::shared_ptr<OpenPack>(std::move(pack))]() mutable {
     const Status sealed = guard_memory([&] { return seal(*full); });
-    full.reset();
+    full.reset();  // not only when the future goes
     waiting_bytes_ -= bytes;
     return sealed;
   };
-  try {
-    under_way_.push_back(std::async(std::launch::async, send));
-  } catch (const std::system_error&) {
-    // No thread to be had: then the one that waits for it.
-    under_way_.push_back(std::async(std::launch::deferred, send));
-  }
+  under_way_.push_back(run_beside(send));
   return {};
 }
 

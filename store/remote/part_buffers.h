@@ -1,5 +1,4 @@
-// Memory of parts on their way, used again: fresh pages cost a third of the time in which a part is
-// sent.
+// Memory of parts on their way, used again: to clear fresh pages was a fifth of a push's profile.
 #pragma once
 
 #include <mutex>

@@ -53,7 +53,8 @@ static Status find_endpoint(const Environment& environment, const Profile& profi
   place.is_aws = named.empty();
   auto endpoint = parse_url(named.empty() ? "https://" + aws_host(place.region) : named);
   if (!endpoint) {
-    return fail(endpoint.error().code, "AWS_ENDPOINT_URL: " + endpoint.error().message,
+    return fail(endpoint.error().code,
+                "the endpoint (AWS_ENDPOINT_URL): " + endpoint.error().message,
                 "it looks like https://minio.example.org or http://127.0.0.1:9000");
   }
   place.endpoint = *std::move(endpoint);

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <system_error>
 
+#include "base/beside.h"
 #include "base/memory_guard.h"
 
 namespace cairn::remote {
@@ -79,12 +79,7 @@ Status UploadFile::send_part() {
       return sent;
     });
   };
-  try {
-    under_way_.push_back(std::async(std::launch::async, send));
-  } catch (const std::system_error&) {
-    // No thread to be had: then this one.
-    under_way_.push_back(std::async(std::launch::deferred, send));
-  }
+  under_way_.push_back(run_beside(send));
   return {};
 }
 
