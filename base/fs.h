@@ -43,6 +43,9 @@ class File {
   /// Writes all of `data` at `offset`, or fails.
   virtual Status write_at(uint64_t offset, ByteSpan data) = 0;
   virtual Status truncate(uint64_t bytes) = 0;
+  /// Begins to bring to the disk what was written there, and does not wait for it, so that less is
+  /// left to sync(). A hint.
+  virtual void write_back(uint64_t /*offset*/, uint64_t /*bytes*/) {}
   /// Makes data and length durable. The name needs sync_folder of the parent folder.
   virtual Status sync() = 0;
   virtual Result<uint64_t> size() = 0;

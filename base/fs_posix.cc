@@ -166,6 +166,11 @@ class PosixFile final : public File {
     return {};
   }
 
+  void write_back(uint64_t offset, uint64_t bytes) override {
+    (void)::sync_file_range(descriptor_.number(), static_cast<off_t>(offset),
+                            static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+  }
+
   Status sync() override {
     CAIRN_CHECK(check_sound());
     if (::fsync(descriptor_.number()) != 0) return fail_for_good("sync");

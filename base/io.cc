@@ -11,6 +11,10 @@ namespace cairn {
 
 namespace {
 
+/// So much at once is asked of the disk beside what is still written (RocksDB's bytes_per_sync is
+/// the idea).
+constexpr uint64_t kWriteBackBytes = 8 * kMiB;
+
 struct Staged {
   AlignedBuffer buffer;
   uint64_t bytes = 0;   // filled
@@ -28,7 +32,8 @@ struct AppendWriter::State {
   BoundedQueue<AlignedBuffer> free;
   BoundedQueue<Staged> full;
   Staged current;
-  Bytes held;  // with kThrough: the last bytes
+  Bytes held;                 // with kThrough: the last bytes
+  uint64_t written_back = 0;  // with kThrough: up to there the kernel was asked to begin
   size_t buffers_made = 0;
   uint64_t position = 0;
   std::atomic<bool> failed{false};
@@ -71,17 +76,28 @@ struct AppendWriter::State {
     if (held.size() + data.size() > kHeldBytes) CAIRN_CHECK(settle());
     if (data.size() > kHeldBytes) {
       CAIRN_CHECK(file->write_at(position, data));
+      position += data.size();
+      write_back();
     } else {
       append_bytes(held, data);
+      position += data.size();
     }
-    position += data.size();
     return {};
+  }
+
+  /// Else all of a pack would wait for its sync.
+  void write_back() {
+    const uint64_t written = position - held.size();
+    if (written - written_back < kWriteBackBytes) return;
+    file->write_back(written_back, written - written_back);
+    written_back = written;
   }
 
   Status settle() {
     if (held.empty()) return {};
     CAIRN_CHECK(file->write_at(position - held.size(), held));
     held.clear();
+    write_back();
     return {};
   }
 

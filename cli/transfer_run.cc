@@ -49,24 +49,31 @@ std::string rate_text(const TransferResult& moved) {
   return fmt::format(" ({}/s)", human_bytes(static_cast<uint64_t>(rate)));
 }
 
+std::string resumed_text(const TransferResult& moved) {
+  if (moved.resumed_bytes == 0) return "";
+  return fmt::format(" ({} of them by an earlier call)", human_bytes(moved.resumed_bytes));
+}
+
 /// "79.7 MiB moved", and what else there is to say of them.
 std::string moved_text(const TransferResult& moved) {
   std::string text = human_bytes(moved.moved_bytes) + " moved";
   if (moved.moved_bytes > moved.facts.logical_bytes) text += " with what it is made from";
-  if (moved.resumed_bytes == 0) return text;
-  return text + fmt::format(" ({} of them by an earlier call)", human_bytes(moved.resumed_bytes));
+  return text + resumed_text(moved);
+}
+
+std::string would_text(const TransferResult& moved, const TransferWords& words,
+                       const std::string& base) {
+  const bool is_much = moved.moved_bytes > moved.facts.logical_bytes;
+  return fmt::format("would {} '{}': {}{}{} of {}{}\n", words.title, moved.tag,
+                     human_bytes(moved.moved_bytes), resumed_text(moved),
+                     is_much ? ", with what it is made from," : "",
+                     human_bytes(moved.facts.logical_bytes), base);
 }
 
 std::string transfer_text(const TransferResult& moved, const TransferWords& words, bool dry_run) {
   if (moved.already_there) return fmt::format("already there '{}'\n", moved.tag);
   const std::string base = moved.base.empty() ? "" : fmt::format(", beside '{}'", moved.base);
-  if (dry_run) {
-    const bool is_much = moved.moved_bytes > moved.facts.logical_bytes;
-    return fmt::format("would {} '{}': {}{} of {}{}\n", words.title, moved.tag,
-                       human_bytes(moved.moved_bytes),
-                       is_much ? ", with what it is made from," : "",
-                       human_bytes(moved.facts.logical_bytes), base);
-  }
+  if (dry_run) return would_text(moved, words, base);
   if (!moved.left.empty()) {
     return fmt::format("a share of '{}' has arrived: {} in {}\n", moved.tag,
                        human_bytes(moved.received_bytes), human_duration(moved.elapsed_s));

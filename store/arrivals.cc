@@ -10,10 +10,10 @@ namespace cairn {
 
 static constexpr std::string_view kOpenEnding = ".arrived", kHeldEnding = ".held",
                                   kLeftEnding = ".left";
-static constexpr std::string_view kMagic = "CAIRNAR1";
+static constexpr std::string_view kMagic = "CAIRNAR2";
 static constexpr uint64_t kJournalBytesMax = 4 * kGiB;
 static constexpr size_t kHeaderBytes = 56;
-static constexpr size_t kRecordBytes = 112;
+static constexpr size_t kRecordBytes = 88;
 static constexpr size_t kSealBytes = 8;  ///< of each record: the begin of the digest of the rest
 
 static std::string journal_path(const Store& store, const SessionId& session,
@@ -28,24 +28,22 @@ static void append_seal(Bytes& record, size_t begin) {
 
 static void append_arrival(Bytes& bytes, const Arrival& arrival) {
   const size_t begin = bytes.size();
-  append_file_id(bytes, arrival.source);
-  append_le(bytes, arrival.source_offset);
-  bytes.insert(bytes.end(), arrival.digest.bytes.begin(), arrival.digest.bytes.end());
+  append_digest(bytes, arrival.key.digest);
+  append_le(bytes, arrival.key.decoding);
   append_file_id(bytes, arrival.pack);
   append_le(bytes, arrival.offset);
-  append_le(bytes, arrival.stored_bytes);
+  append_le(bytes, arrival.key.stored_bytes);
   append_le(bytes, uint32_t{0});
   append_seal(bytes, begin);
 }
 
 static Arrival take_arrival(WireReader& reader) {
   Arrival arrival;
-  arrival.source = take_file_id(reader);
-  arrival.source_offset = reader.take<uint64_t>();
-  arrival.digest = reader.take_digest();
+  arrival.key.digest = reader.take_digest();
+  arrival.key.decoding = reader.take<uint64_t>();
   arrival.pack = take_file_id(reader);
   arrival.offset = reader.take<uint64_t>();
-  arrival.stored_bytes = reader.take<uint32_t>();
+  arrival.key.stored_bytes = reader.take<uint32_t>();
   reader.take<uint32_t>();
   return arrival;
 }
@@ -56,6 +54,19 @@ static Bytes encode_header(const Origin& origin) {
   header.insert(header.end(), origin.store_id.bytes.begin(), origin.store_id.bytes.end());
   header.insert(header.end(), origin.manifest.bytes.begin(), origin.manifest.bytes.end());
   return header;
+}
+
+/// nullopt: this is no journal, or none of this version.
+static std::optional<Origin> decode_header(ByteSpan bytes) {
+  const ByteSpan magic = as_bytes(kMagic);
+  if (bytes.size() < kHeaderBytes) return std::nullopt;
+  if (!std::equal(magic.begin(), magic.end(), bytes.begin())) return std::nullopt;
+  Origin origin;
+  WireReader reader(bytes.subspan(kMagic.size()), "journal of arrivals");
+  const ByteSpan id = reader.take_bytes(origin.store_id.bytes.size());
+  std::copy(id.begin(), id.end(), origin.store_id.bytes.begin());
+  origin.manifest = reader.take_digest();
+  return origin;
 }
 
 /// As far as it is whole: a journal ends wherever its writer was killed.
@@ -168,41 +179,64 @@ static Result<bool> is_dead(const Store& store, const SessionId& session) {
   return lease->life == Life::kDead;
 }
 
-/// Whether the journal may be gone on from: then it is one that was left, and its session has no
-/// lease. In this order: killed in between, nothing of it is lost to the next one.
-static Result<bool> take_over(const Store& store, FoundJournal& journal, ByteSpan header) {
+/// Whether the journal may be gone on from.
+static Result<bool> is_left(const Store& store, const FoundJournal& journal) {
   if (journal.state == JournalState::kHeld) return false;
+  return journal.state == JournalState::kLeft ? true : is_dead(store, journal.session);
+}
+
+/// It is one that was left from then on, and its session has no lease. In this order: killed in
+/// between, nothing of it is lost to the next one.
+static Status take_over(const Store& store, FoundJournal& journal, ByteSpan header) {
   if (journal.state == JournalState::kOpen) {
-    CAIRN_TRY(const bool is_over, is_dead(store, journal.session));
-    if (!is_over) return false;
     CAIRN_CHECK(rename_journal(store.fs(), journal.path, kLeftEnding, header));
   }
   const Status removed = store.fs().remove(lease_path(store.path(), journal.session));
-  if (!removed && removed.error().code != Code::kNotFound) return tl::unexpected(removed.error());
-  CAIRN_CHECK(store.fs().sync_folder(parent_folder(journal.path)));
-  return true;
+  if (!removed && removed.error().code != Code::kNotFound) return removed;
+  return store.fs().sync_folder(parent_folder(journal.path));
 }
 
-FoundArrivals find_left_arrivals(const Store& store, const Origin& origin) {
+enum class FindMode : uint8_t { kTake, kLook };
+
+/// nullopt: it is none to go on from.
+static Result<std::optional<LeftArrivals>> find_left(const Store& store, FoundJournal& journal,
+                                                     FindMode mode) {
+  const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
+  const auto origin = bytes ? decode_header(*bytes) : std::nullopt;
+  if (!origin) return std::nullopt;
+  CAIRN_TRY(const bool is_free, is_left(store, journal));
+  if (!is_free) return std::nullopt;
+  if (mode == FindMode::kTake) {
+    CAIRN_CHECK(take_over(store, journal, ByteSpan(*bytes).first(kHeaderBytes)));
+  }
+  return LeftArrivals{journal.path, *origin, journal.session,
+                      decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))};
+}
+
+static FoundArrivals find_all_left(const Store& store, FindMode mode) {
   FoundArrivals found;
   auto journals = list_journals(store);
   if (!journals) {
     found.passed_over.push_back(journals.error().message);
     return found;
   }
-  const Bytes header = encode_header(origin);
   for (FoundJournal& journal : *journals) {
-    const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
-    if (!bytes || bytes->size() < kHeaderBytes) continue;
-    if (!std::equal(header.begin(), header.end(), bytes->begin())) continue;
-    const auto is_taken = take_over(store, journal, header);
-    if (!is_taken && is_taken.error().code == Code::kNotFound) continue;  // another was first
-    if (!is_taken) found.passed_over.push_back(is_taken.error().message);
-    if (!is_taken || !*is_taken) continue;
-    found.left.push_back(
-        {journal.path, journal.session, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
+    auto left = find_left(store, journal, mode);
+    if (left && *left) found.left.push_back(*std::move(*left));
+    // Not found: another was first.
+    if (!left && left.error().code != Code::kNotFound) {
+      found.passed_over.push_back(left.error().message);
+    }
   }
   return found;
+}
+
+FoundArrivals take_left_arrivals(const Store& store) {
+  return find_all_left(store, FindMode::kTake);
+}
+
+FoundArrivals look_at_left_arrivals(const Store& store) {
+  return find_all_left(store, FindMode::kLook);
 }
 
 std::vector<std::string> remove_old_arrivals(const Store& store) {

@@ -1,7 +1,7 @@
 // What a session has brought of a tag that comes from another store: `sessions/<session>.arrived`,
 // a journal; `.held` while the session commits; `.left` when it has given up. The next one that
-// brings the tag goes on from what was left (docs/FORMAT.md, section 12). It is a hint: who goes by
-// it checks every byte.
+// brings a tag goes on from what was left, whatever tag that was of (docs/FORMAT.md, section 12).
+// It is a hint: who goes by it checks every byte.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "store/file_id.h"
+#include "store/copy_key.h"
 #include "store/store.h"
 
 namespace cairn {
@@ -25,12 +25,9 @@ struct Origin {
 
 /// A stored copy that has arrived.
 struct Arrival {
-  FileId source;  ///< where it lay in the store that it comes from
-  uint64_t source_offset = 0;
-  Digest digest;  ///< of what it decodes to
-  FileId pack;    ///< where it lies now
+  CopyKey key;
+  FileId pack;  ///< where it lies
   uint64_t offset = 0;
-  uint32_t stored_bytes = 0;
 
   bool operator==(const Arrival&) const = default;
 };
@@ -69,6 +66,7 @@ class ArrivalJournal {
 /// What a session that writes no more has brought.
 struct LeftArrivals {
   std::string path;
+  Origin origin;
   SessionId session;
   std::vector<Arrival> arrivals;  ///< in the order of their arrival
 };
@@ -81,7 +79,9 @@ struct FoundArrivals {
 /// Of all sessions that have left them, or whose processes, on this host, are gone: these count as
 /// left from then on. None of them has a lease any more: should one live after all, its commit is
 /// refused (docs/PROTOCOL.md, S7 b).
-FoundArrivals find_left_arrivals(const Store& store, const Origin& origin);
+FoundArrivals take_left_arrivals(const Store& store);
+/// The same, and nothing is changed: who goes by it only tells.
+FoundArrivals look_at_left_arrivals(const Store& store);
 
 /// Removes the journals of sessions that have no lease: a collector takes their packs. Returns what
 /// could not be removed, and why.

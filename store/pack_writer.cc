@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/memory_guard.h"
+#include "base/pipeline.h"
 
 namespace cairn {
 
@@ -103,10 +104,14 @@ Result<std::vector<Copy>> PackWriter::append_in(Lane& lane, std::span<const NewC
 
 Status PackWriter::finish() {
   CAIRN_CHECK(state());
-  for (Lane& lane : lanes_) {
-    const std::lock_guard lock(lane.mutex);
-    CAIRN_CHECK(stick(guard_memory([&] { return seal_in(lane); })));
-  }
+  const auto open = std::count_if(lanes_.begin(), lanes_.end(),
+                                  [](const Lane& lane) { return lane.pack != nullptr; });
+  // Each waits for the disk.
+  CAIRN_CHECK(stick(parallel_for(lanes_.size(), static_cast<unsigned>(std::max<ptrdiff_t>(open, 1)),
+                                 [&](uint64_t i) {
+                                   const std::lock_guard lock(lanes_[i].mutex);
+                                   return seal_in(lanes_[i]);
+                                 })));
   return stick(sealing_->finish());
 }
 

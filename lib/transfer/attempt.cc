@@ -22,6 +22,7 @@
 #include "lib/transfer/moved_tag.h"
 #include "lib/transfer/proof.h"
 #include "lib/transfer/resume.h"
+#include "lib/transfer/resume_in_bucket.h"
 #include "lib/transfer/standing_tag.h"
 
 namespace cairn {
@@ -45,7 +46,10 @@ class Attempt {
     CAIRN_CHECK(plan());
     if (request_.share) keep_share(*request_.share);
     tell();
-    if (request_.dry_run) return result_;
+    if (request_.dry_run) {
+      result_.resumed_bytes = left_bytes(to_, plan_.fetches);
+      return result_;
+    }
     if (request_.share) return fetch_share();
     const Result<TagEntry> entry = guard_memory([&] { return write(); });
     auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
@@ -54,16 +58,22 @@ class Attempt {
   }
 
  private:
+  /// The same call may come further.
   static bool is_worth_resuming(Code code) {
     return code == Code::kUnreachable || code == Code::kNoSpace || code == Code::kCancelled ||
            code == Code::kAuth || code == Code::kBusy;
   }
 
+  /// What was moved or mended there, or lies in another place, need not come whole once more.
+  bool is_fault_of_source(Code code) const {
+    return met_.failed_at_source && (code == Code::kNotFound || code == Code::kCorrupt);
+  }
+
   /// No tag comes of it: what the plan's pages choose by number is not looked at.
   void keep_share(const Share& share) {
     std::erase_if(plan_.fetches, [&](const Fetch& fetch) { return !share.has(fetch.copy); });
-    plan_.fetch_bytes = 0;
-    for (const Fetch& fetch : plan_.fetches) plan_.fetch_bytes += fetch.copy.stored_bytes;
+    plan_.fetch_bytes = plan_.made_chunks = plan_.alone_chunks = 0;
+    for (const Fetch& fetch : plan_.fetches) count_fetch(plan_, fetch);
   }
 
   Result<TransferResult> fetch_share() {
@@ -92,9 +102,11 @@ class Attempt {
     met_.is_worth_another = met_.is_worth_another || failure_.lost_reused;
     if (failure_.may_be_visible) {
       if (journal_ != nullptr) (void)journal_->remove().has_value();
-    } else if (journal_ != nullptr && (met_.is_worth_another || is_worth_resuming(error.code))) {
+    } else if (journal_ != nullptr && (met_.is_worth_another || is_worth_resuming(error.code) ||
+                                       is_fault_of_source(error.code))) {
       // A session in a bucket that cannot say so is known by its lease, once its process is gone.
-      if (leave() || to_.fs().conditional() != nullptr) {
+      const bool is_left = leave() || to_.fs().conditional() != nullptr;
+      if (is_left && is_worth_resuming(error.code)) {
         error.hint =
             "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
             "gives it up";
@@ -246,12 +258,11 @@ class Attempt {
     BaseTag* const base = session_->base();
     CAIRN_TRY(const Fetched fetched, fetch());
     met_.received_bytes += fetched.received_bytes;
-    result_.moved_bytes = 0;
-    for (const Copy& copy : fetched.copies) result_.moved_bytes += copy.stored_bytes;
+    result_.moved_bytes = fetched.stored_bytes;
     CAIRN_CHECK(session_->packs().finish());
     MetaWriter& metas = session_->metas();
-    CAIRN_TRY(TagEntry entry,
-              of_source(write_moved_tag(from_, cargo_, plan_, fetched.copies, base, metas)));
+    CAIRN_TRY(TagEntry entry, of_source(write_moved_tag(from_, cargo_, plan_, fetched.copies, base,
+                                                        metas, threads_for(kMiB))));
     entry.name = name_;
     entry.session = session_->id();
     entry.pinned = false;
@@ -282,10 +293,10 @@ class Attempt {
     how.journal = journal_.get();
     CAIRN_TRY(Fetched fetched,
               of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how)));
-    CAIRN_TRY(const uint64_t read,
-              of_source(make_alone(from_, plan_.fetches, session_->packs(),
-                                   threads_for(kProofBytes), request_.call, fetched.copies)));
-    fetched.received_bytes += read;
+    if (plan_.alone_chunks > 0) {
+      CAIRN_CHECK(of_source(make_alone(from_, plan_.fetches, session_->packs(),
+                                       threads_for(kProofBytes), request_.call, fetched)));
+    }
     return fetched;
   }
 
@@ -304,7 +315,7 @@ class Attempt {
 
   std::vector<std::optional<Copy>> find_left(const Origin& origin) {
     if (met_.lost_look_up) return {};
-    LeftPacks left = find_left_packs(to_, origin, plan_.fetches);
+    LeftInBucket left = find_left_in_bucket(to_, origin, plan_.fetches);
     for (const std::string& each : left.notes) note(each);
     result_.resumed_bytes = left.bytes;
     session_->packs().count_file(left.bytes);
@@ -321,9 +332,7 @@ class Attempt {
 
   /// Decodes what was fetched and is made from other copies: where that is near.
   Status prove(const TagEntry& entry) {
-    const bool is_any = std::any_of(plan_.fetches.begin(), plan_.fetches.end(),
-                                    [](const Fetch& fetch) { return !fetch.bases.empty(); });
-    if (!is_any) return {};
+    if (plan_.made_chunks == 0) return {};
     if (to_.fs().read_habits().is_remote) return of_source(prove_in(from_));
     CAIRN_TRY(const auto arrived, Checkpoint::open(to_, entry));
     const Status proven = prove_in(*arrived);
@@ -383,7 +392,7 @@ void tell_plan(const TransferPlan& plan, TransferResult& result) {
   result.facts.new_chunks = plan.new_chunks;
   result.reused_bytes = result.facts.logical_bytes - plan.new_bytes;
   result.moved_bytes = plan.fetch_bytes;
-  for (const Fetch& fetch : plan.fetches) result.alone_chunks += fetch.chain ? 1 : 0;
+  result.alone_chunks = plan.alone_chunks;
 }
 
 Result<TransferResult> attempt_transfer(Checkpoint& from, const Cargo& cargo, const Store& to,

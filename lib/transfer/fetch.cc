@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/pipeline.h"
 #include "base/stop.h"
+#include "lib/transfer/left_packs.h"
 #include "store/pack_reader.h"
 
 namespace cairn {
@@ -44,6 +45,9 @@ class Fetcher {
       const bool is_here = !request_.arrived.empty() && request_.arrived[number];
       if (is_here) fetched_.copies[number] = *request_.arrived[number];
       if (!is_here && !fetches_[number].chain) order_.push_back(number);
+      if (is_here || !fetches_[number].chain) {
+        fetched_.stored_bytes += fetches_[number].copy.stored_bytes;
+      }
     }
     sort_order();
     for (const uint32_t number : order_) {
@@ -115,9 +119,8 @@ class Fetcher {
     if (request_.journal == nullptr) return {};
     std::vector<Arrival> arrivals;
     for (const uint32_t number : numbers_of(job)) {
-      const Copy &source = fetches_[number].copy, &copy = fetched_.copies[number];
-      arrivals.push_back({source.pack, source.offset, fetches_[number].digest, copy.pack,
-                          copy.offset, copy.stored_bytes});
+      const Copy& copy = fetched_.copies[number];
+      arrivals.push_back({key_of(fetches_[number]), copy.pack, copy.offset});
     }
     return request_.journal->note(arrivals);
   }

@@ -24,6 +24,7 @@ struct FetchRequest {
 
 struct Fetched {
   std::vector<Copy> copies;     ///< per fetch, where it lies now; bases are packs of the source
+  uint64_t stored_bytes = 0;    ///< of them
   uint64_t received_bytes = 0;  ///< read from the source, gaps between copies included
 };
 

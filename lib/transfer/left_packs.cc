@@ -1,92 +1,88 @@
 #include "lib/transfer/left_packs.h"
 
-#include <map>
-#include <tuple>
+#include <algorithm>
 
-#include "base/fs.h"
 #include "store/pack_table.h"
 
 namespace cairn {
-namespace {
 
-/// All that decides what a copy decodes to.
-using CopyKey = std::tuple<Digest, uint32_t, uint32_t, Encoding, std::vector<Digest>, Bytes>;
-
-class Finder {
- public:
-  Finder(const Store& to, const std::vector<Fetch>& fetches) : to_(to), fetches_(fetches) {}
-
-  LeftPacks run(const Origin& origin) {
-    const FoundArrivals found = find_left_arrivals(to_, origin);
-    left_.notes = found.passed_over;
-    if (!found.left.empty()) index_wanted();
-    for (const LeftArrivals& session : found.left) {
-      const auto packs = packs_of(session.session);
-      if (!packs) {
-        left_.notes.push_back(packs.error().message);
-        continue;
-      }
-      left_.journals.push_back(session.path);
-      for (const FileId& pack : *packs) take(pack);
-    }
-    return std::move(left_);
+static std::vector<LeftPack> by_pack(const LeftArrivals& left) {
+  std::map<FileId, std::vector<Arrival>> packs;
+  for (const Arrival& arrival : left.arrivals) {
+    if (arrival.pack.session == left.session) packs[arrival.pack].push_back(arrival);
   }
-
- private:
-  void index_wanted() {
-    left_.copies.resize(fetches_.size());
-    for (uint32_t number = 0; number < fetches_.size(); ++number) {
-      const Fetch& fetch = fetches_[number];
-      if (fetch.chain) continue;
-      const Copy& copy = fetch.copy;
-      wanted_.emplace(CopyKey{fetch.digest, copy.stored_bytes, copy.decoded_bytes, copy.encoding,
-                              fetch.bases, copy.parameters},
-                      number);
-    }
+  std::vector<LeftPack> list;
+  for (auto& [pack, arrivals] : packs) {
+    std::sort(arrivals.begin(), arrivals.end(),
+              [](const Arrival& a, const Arrival& b) { return a.offset < b.offset; });
+    list.push_back({pack, std::move(arrivals)});
   }
+  return list;
+}
 
-  Result<std::vector<FileId>> packs_of(const SessionId& session) const {
-    const std::string path =
-        join_path(to_.path(), relative_path(FileKind::kPack, FileId{session, 0}));
-    std::vector<FileId> packs;
-    const auto entries = to_.fs().list(parent_folder(path));
-    if (!entries && entries.error().code == Code::kNotFound) return packs;
-    CAIRN_CHECK(entries);
-    for (const FolderEntry& entry : *entries) {
-      const auto pack = FileId::parse(entry.name);
-      if (entry.is_file && pack && pack->session == session) packs.push_back(*pack);
-    }
-    return packs;
-  }
+/// Nothing of one whose table cannot be read.
+static LeftPack by_table(const Store& store, const FileId& pack) {
+  LeftPack left{pack, {}};
+  const auto rows = list_copies(store.fs(), store.path(), pack);
+  if (!rows) return left;
+  for (const PackedCopy& row : *rows) left.arrivals.push_back({key_of(row), pack, row.offset});
+  return left;
+}
 
-  /// What of a pack is wanted; nothing of one whose table cannot be read.
-  void take(const FileId& pack) {
-    const auto rows = list_copies(to_.fs(), to_.path(), pack);
-    if (!rows) return;
-    for (const PackedCopy& row : *rows) {
-      const auto wanted = wanted_.find({row.digest, row.stored_bytes, row.decoded_bytes,
-                                        row.encoding, row.bases, row.parameters});
-      if (wanted == wanted_.end()) continue;
-      Copy& copy = left_.copies[wanted->second].emplace(fetches_[wanted->second].copy);
-      wanted_.erase(wanted);
-      copy.pack = pack;
-      copy.offset = row.offset;
-      left_.bytes += row.stored_bytes;
-      left_.packs.insert(pack);
+Result<std::vector<LeftPack>> packs_of(const Store& store, const LeftArrivals& left) {
+  if (store.fs().conditional() == nullptr) return by_pack(left);
+  const std::string first = relative_path(FileKind::kPack, FileId{left.session, 0});
+  const auto entries = store.fs().list(parent_folder(join_path(store.path(), first)));
+  std::vector<LeftPack> packs;
+  if (!entries && entries.error().code == Code::kNotFound) return packs;
+  CAIRN_CHECK(entries);
+  for (const FolderEntry& entry : *entries) {
+    const auto pack = FileId::parse(entry.name);
+    if (entry.is_file && pack && pack->session == left.session) {
+      packs.push_back(by_table(store, *pack));
     }
   }
+  return packs;
+}
 
-  const Store& to_;
-  const std::vector<Fetch>& fetches_;
-  std::multimap<CopyKey, uint32_t> wanted_;  // numbers of fetches
-  LeftPacks left_;
-};
+WantedCopies::WantedCopies(const std::vector<Fetch>& fetches) : fetches_(fetches) {
+  for (uint32_t number = 0; number < fetches.size(); ++number) {
+    if (!fetches[number].chain) put_back(number);
+  }
+}
 
-}  // namespace
+std::vector<Match> WantedCopies::take(const LeftPack& pack) {
+  std::vector<Match> matches;
+  uint64_t wanted_bytes = 0, all_bytes = 0;
+  for (const Arrival& arrival : pack.arrivals) {
+    const uint64_t bytes = arrival.key.stored_bytes;
+    all_bytes += bytes;
+    const auto known = wanted_.find(arrival.key);
+    if (known == wanted_.end() || arrival.offset % copy_alignment(bytes) != 0) continue;
+    matches.push_back({known->second, arrival});
+    wanted_.erase(known);
+    wanted_bytes += bytes;
+  }
+  if (wanted_bytes >= all_bytes / 2) return matches;
+  for (const Match& match : matches) put_back(match.fetch);
+  return {};
+}
 
-LeftPacks find_left_packs(const Store& to, const Origin& origin,
-                          const std::vector<Fetch>& fetches) {
-  return Finder(to, fetches).run(origin);
+uint64_t left_bytes(const Store& store, const std::vector<Fetch>& fetches) {
+  const FoundArrivals found = look_at_left_arrivals(store);
+  uint64_t bytes = 0;
+  if (found.left.empty()) return bytes;
+  WantedCopies wanted(fetches);
+  for (const LeftArrivals& left : found.left) {
+    const auto packs = packs_of(store, left);
+    if (!packs) continue;
+    for (const LeftPack& pack : *packs) {
+      const std::string path = join_path(store.path(), relative_path(FileKind::kPack, pack.pack));
+      if (!file_exists(store.fs(), path)) continue;
+      for (const Match& match : wanted.take(pack)) bytes += match.arrival.key.stored_bytes;
+    }
+  }
+  return bytes;
 }
 
 }  // namespace cairn

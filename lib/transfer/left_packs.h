@@ -1,10 +1,9 @@
-// Goes on from a push that was killed, or gave up: in an object store, where nothing is renamed and
-// nothing appended, the tag refers to the packs that were whole by then where they lie.
+// Packs that transfers have left which were killed or gave up, and what of them another transfer
+// wants: by what copies are, wherever they came from and of whatever tag.
 #pragma once
 
+#include <map>
 #include <optional>
-#include <set>
-#include <string>
 #include <vector>
 
 #include "lib/transfer/transfer_plan.h"
@@ -12,18 +11,40 @@
 
 namespace cairn {
 
-struct LeftPacks {
-  /// Per fetch, where it lies; bases as in Fetched. Empty: nothing was left.
-  std::vector<std::optional<Copy>> copies;
-  uint64_t bytes = 0;      ///< stored, of those
-  std::set<FileId> packs;  ///< of those: no lease protects them, so the commit looks at them
-  std::vector<std::string> journals;  ///< to be removed once the tag is there
-  std::vector<std::string> notes;     ///< what was passed over, and why
+inline CopyKey key_of(const Fetch& fetch) { return key_of(fetch.digest, fetch.copy, fetch.bases); }
+
+struct LeftPack {
+  FileId pack;
+  std::vector<Arrival> arrivals;  ///< in the order in which they lie
 };
 
-/// Of sessions that brought `origin` to `to` and can write and remove nothing any more. A pack says
-/// by its sealed table what it holds: what it took was checked before it was sent, as everything
-/// is that is pushed. What cannot be read is passed over.
-LeftPacks find_left_packs(const Store& to, const Origin& origin, const std::vector<Fetch>& fetches);
+/// By what the journal says; in an object store by their tables, of those that are whole.
+/// Errors: those of listing.
+Result<std::vector<LeftPack>> packs_of(const Store& store, const LeftArrivals& left);
+
+/// An arrival that is as good as a fetch.
+struct Match {
+  uint32_t fetch = 0;
+  Arrival arrival;
+};
+
+/// What is still to be fetched. Threads: one at a time.
+class WantedCopies {
+ public:
+  /// `fetches` must stay. What comes by itself is not wanted.
+  explicit WantedCopies(const std::vector<Fetch>& fetches);
+
+  /// In the order in which they lie; they are not wanted from then on. None where most of the pack
+  /// would lie there for nothing, being of another tag.
+  std::vector<Match> take(const LeftPack& pack);
+  void put_back(uint32_t fetch) { wanted_.emplace(key_of(fetches_[fetch]), fetch); }
+
+ private:
+  const std::vector<Fetch>& fetches_;
+  std::multimap<CopyKey, uint32_t> wanted_;  // numbers of fetches
+};
+
+/// Stored bytes that a transfer would go on from, if all that was left is whole. Changes nothing.
+uint64_t left_bytes(const Store& store, const std::vector<Fetch>& fetches);
 
 }  // namespace cairn

@@ -1,6 +1,8 @@
 #include "lib/transfer/moved_tag.h"
 
-#include <set>
+#include <map>
+
+#include "base/pipeline.h"
 
 namespace cairn {
 namespace {
@@ -8,8 +10,14 @@ namespace {
 class MovedTag {
  public:
   MovedTag(Checkpoint& from, const Cargo& cargo, const TransferPlan& plan,
-           const std::vector<Copy>& copies, BaseTag* base, MetaWriter& metas)
-      : from_(from), cargo_(cargo), plan_(plan), copies_(copies), base_(base), metas_(metas) {}
+           const std::vector<Copy>& copies, BaseTag* base, MetaWriter& metas, unsigned threads)
+      : from_(from),
+        cargo_(cargo),
+        plan_(plan),
+        copies_(copies),
+        base_(base),
+        metas_(metas),
+        threads_(threads) {}
 
   Result<TagEntry> write() {
     TagEntry entry = cargo_.entry;
@@ -36,24 +44,57 @@ class MovedTag {
   }
 
  private:
+  using Uses = std::map<FileId, uint64_t>;  // stored bytes by pack
+
+  /// What a page comes to: that takes no turns, as adding it does.
+  struct Encoded {
+    std::optional<Bytes> page;     ///< unset: as the source has it, or as it stands
+    std::optional<Bytes> locator;  ///< unset: as it stands
+    Uses uses;
+  };
+
+  static constexpr size_t kEncodedAtOnce = 64;
+
   Status write_pages() {
-    std::map<FileId, uint64_t> uses;
-    std::map<Digest, PagePlace> places;
-    for (const CargoPage& own : cargo_.pages) {
-      const Digest& page = own.digest;
-      const auto [place, fresh] = places.try_emplace(page);
-      if (fresh) {
-        CAIRN_TRY(place->second, write_page(page));
-      }
-      table_.pages.push_back(place->second);
-      count_uses(plan_.pages.at(page), uses);
-    }
+    std::map<Digest, PagePlace> own, closure;
+    for (const CargoPage& page : cargo_.pages) own.try_emplace(page.digest);
     for (const auto& [page, chosen] : plan_.pages) {
-      if (places.contains(page) || !is_needed(chosen)) continue;
-      CAIRN_TRY(table_.closure.emplace_back(), write_page(page));
-      count_uses(chosen, uses);
+      if (!own.contains(page) && is_needed(chosen)) closure.try_emplace(page);
     }
-    for (const auto& [pack, bytes] : uses) table_.packs.push_back({pack, bytes});
+    std::map<Digest, Uses> uses;
+    CAIRN_CHECK(write(own, uses));
+    CAIRN_CHECK(write(closure, uses));
+    Uses used;
+    const auto count = [&](const Digest& page) {
+      for (const auto& [pack, bytes] : uses.at(page)) used[pack] += bytes;
+    };
+    for (const CargoPage& page : cargo_.pages) {
+      table_.pages.push_back(own.at(page.digest));
+      count(page.digest);
+    }
+    for (const auto& [page, place] : closure) {
+      table_.closure.push_back(place);
+      count(page);
+    }
+    for (const auto& [pack, bytes] : used) table_.packs.push_back({pack, bytes});
+    return {};
+  }
+
+  /// Sets the places.
+  Status write(std::map<Digest, PagePlace>& pages, std::map<Digest, Uses>& uses) {
+    for (auto next = pages.begin(); next != pages.end();) {
+      std::vector<std::pair<const Digest, PagePlace>*> some;
+      while (next != pages.end() && some.size() < kEncodedAtOnce) some.push_back(&*next++);
+      std::vector<Encoded> encoded(some.size());
+      CAIRN_CHECK(parallel_for(some.size(), threads_, [&](uint64_t i) -> Status {
+        encoded[i] = encode(some[i]->first);
+        return {};
+      }));
+      for (size_t i = 0; i < some.size(); ++i) {
+        CAIRN_TRY(some[i]->second, add(some[i]->first, encoded[i]));
+        uses[some[i]->first] = std::move(encoded[i].uses);
+      }
+    }
     return {};
   }
 
@@ -67,31 +108,37 @@ class MovedTag {
     return chosen.fetch ? copies_[*chosen.fetch] : chosen.copy;
   }
 
-  void count_uses(const ChosenPage& page, std::map<FileId, uint64_t>& uses) const {
-    for (const auto& slot : page.slots) {
-      if (slot) uses[final(*slot).pack] += final(*slot).stored_bytes;
-    }
-  }
-
-  Result<PagePlace> write_page(const Digest& page) {
+  Encoded encode(const Digest& page) const {
     const ChosenPage& chosen = plan_.pages.at(page);
-    PagePlace place = chosen.place;
+    Encoded encoded;
     if (!chosen.is_standing) {
-      const Bytes bytes = encode_page(chosen.loaded->page);
-      if (blake3(bytes) == page) {
-        CAIRN_TRY(place.page, metas_.add(ObjectKind::kPage, bytes));
-      } else {  // written by a program that puts the same in another order
-        CAIRN_TRY(place.page, copy_object(place.page, ObjectKind::kPage));
-      }
+      Bytes bytes = encode_page(chosen.loaded->page);
+      // A program that put the same in another order may have written it.
+      if (blake3(bytes) == page) encoded.page = std::move(bytes);
     }
     // Of copies that the tag does not need nothing is there: as after a collection.
     Locator locator = chosen.loaded->locator;
     for (size_t slot = 0; slot < chosen.slots.size(); ++slot) {
-      if (chosen.slots[slot]) locator.copies[slot] = final(*chosen.slots[slot]);
+      if (!chosen.slots[slot]) continue;
+      const Copy& copy = final(*chosen.slots[slot]);
+      locator.copies[slot] = copy;
+      encoded.uses[copy.pack] += copy.stored_bytes;
     }
-    const Bytes bytes = encode_locator(locator);
-    if (chosen.is_standing && blake3(bytes) == place.locator.digest) return place;
-    CAIRN_TRY(place.locator, metas_.add(ObjectKind::kLocator, bytes));
+    Bytes bytes = encode_locator(locator);
+    const bool is_there = chosen.is_standing && blake3(bytes) == chosen.place.locator.digest;
+    if (!is_there) encoded.locator = std::move(bytes);
+    return encoded;
+  }
+
+  Result<PagePlace> add(const Digest& page, const Encoded& encoded) {
+    const ChosenPage& chosen = plan_.pages.at(page);
+    PagePlace place = chosen.place;
+    if (!chosen.is_standing) {
+      CAIRN_TRY(place.page, put(encoded.page, place.page, ObjectKind::kPage));
+    }
+    if (encoded.locator) {
+      CAIRN_TRY(place.locator, metas_.add(ObjectKind::kLocator, *encoded.locator));
+    }
     return place;
   }
 
@@ -112,15 +159,16 @@ class MovedTag {
   const std::vector<Copy>& copies_;
   BaseTag* const base_;
   MetaWriter& metas_;
+  const unsigned threads_;
   LocatorTable table_;
 };
 
 }  // namespace
 
 Result<TagEntry> write_moved_tag(Checkpoint& from, const Cargo& cargo, const TransferPlan& plan,
-                                 const std::vector<Copy>& copies, BaseTag* base,
-                                 MetaWriter& metas) {
-  return MovedTag(from, cargo, plan, copies, base, metas).write();
+                                 const std::vector<Copy>& copies, BaseTag* base, MetaWriter& metas,
+                                 unsigned threads) {
+  return MovedTag(from, cargo, plan, copies, base, metas, threads).write();
 }
 
 }  // namespace cairn

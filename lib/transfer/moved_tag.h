@@ -11,8 +11,10 @@ namespace cairn {
 
 /// `copies`: per fetch of the plan, where it lies. `base`: of the destination; may be null. Adds to
 /// `metas` what the destination lacks. Returns the entry, without facts of this store, time and
-/// name being those of the source. Errors: those of reading the source; kCorrupt.
+/// name being those of the source. `threads`: encode pages beside each other. Errors: those of
+/// reading the source; kCorrupt.
 Result<TagEntry> write_moved_tag(Checkpoint& from, const Cargo& cargo, const TransferPlan& plan,
-                                 const std::vector<Copy>& copies, BaseTag* base, MetaWriter& metas);
+                                 const std::vector<Copy>& copies, BaseTag* base, MetaWriter& metas,
+                                 unsigned threads);
 
 }  // namespace cairn

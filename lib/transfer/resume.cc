@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
-#include <set>
-#include <tuple>
+#include <deque>
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
+#include "lib/transfer/left_packs.h"
 #include "store/adopt_pack.h"
 #include "store/pack_reader.h"
 
@@ -28,117 +26,103 @@ class Resume {
         reader_(to) {}
 
   Result<Resumed> run(const Origin& origin) {
-    FoundArrivals found = find_left_arrivals(to_, origin);
+    const FoundArrivals found = take_left_arrivals(to_);
     for (const std::string& why : found.passed_over) note(why);
-    if (!found.left.empty()) index_wanted();
+    if (found.left.empty()) return std::move(resumed_);
+    resumed_.copies.resize(fetches_.size());
+    WantedCopies wanted(fetches_);
     for (const LeftArrivals& left : found.left) {
-      std::map<FileId, std::vector<Arrival>> by_pack;
-      for (const Arrival& arrival : left.arrivals) {
-        if (arrival.pack.session == left.session) by_pack[arrival.pack].push_back(arrival);
-      }
-      for (auto& [pack, arrivals] : by_pack) CAIRN_CHECK(take_over(pack, arrivals));
-      // Another who goes on from here finds no pack any more.
-      (void)to_.fs().remove(left.path).has_value();
+      CAIRN_TRY(const bool is_used_up, take_over(left, wanted));
+      // Who brings the tag of which this was goes on from here, as long as it is another.
+      if (is_used_up || left.origin == origin) (void)to_.fs().remove(left.path).has_value();
     }
     return std::move(resumed_);
   }
 
  private:
-  using Wanted = std::tuple<FileId, uint64_t, uint32_t, Digest>;
-
-  /// A copy that is wanted and whole.
-  struct Found {
-    uint32_t fetch = 0;
-    Arrival arrival;
-  };
-
-  void index_wanted() {
-    resumed_.copies.resize(fetches_.size());
-    for (uint32_t number = 0; number < fetches_.size(); ++number) {
-      if (fetches_[number].chain) continue;
-      const Copy& copy = fetches_[number].copy;
-      wanted_[{copy.pack, copy.offset, copy.stored_bytes, fetches_[number].digest}] = number;
-    }
-  }
-
   void note(const std::string& why) {
     resumed_.notes.push_back(
         fmt::format("some of what had arrived earlier is fetched again: {}", why));
   }
 
-  Status take_over(const FileId& left, std::vector<Arrival>& arrivals) {
-    CAIRN_TRY(const std::vector<Found> found, find_whole(left, arrivals));
-    if (found.empty()) return {};
+  /// Whether none of its packs is there any more.
+  Result<bool> take_over(const LeftArrivals& left, WantedCopies& wanted) {
+    CAIRN_TRY(const std::vector<LeftPack> packs, packs_of(to_, left));
+    bool is_used_up = true;
+    for (const LeftPack& pack : packs) {
+      const std::string path = join_path(to_.path(), relative_path(FileKind::kPack, pack.pack));
+      const auto file = to_.fs().open(path, OpenMode::kRead);
+      if (!file) continue;
+      const std::vector<Match> matches = wanted.take(pack);
+      CAIRN_TRY(const std::vector<Match> whole, keep_whole(**file, matches, wanted));
+      if (whole.empty()) {
+        is_used_up = false;
+        continue;
+      }
+      CAIRN_TRY(const bool is_taken, adopt(pack.pack, whole));
+      if (is_taken) continue;
+      for (const Match& match : whole) wanted.put_back(match.fetch);
+    }
+    return is_used_up;
+  }
+
+  /// False: it is gone, where a collector or another transfer has it.
+  Result<bool> adopt(const FileId& left, const std::vector<Match>& whole) {
     const FileId file = packs_.take_file();
     std::deque<PackedCopy> rows;
     std::vector<Arrival> noted;
-    for (const auto& [number, arrival] : found) {
+    for (const auto& [number, arrival] : whole) {
       const Fetch& fetch = fetches_[number];
-      rows.push_back({fetch.digest, arrival.offset, arrival.stored_bytes, fetch.copy.decoded_bytes,
-                      fetch.copy.encoding, fetch.bases, fetch.copy.parameters});
+      rows.push_back({fetch.digest, arrival.offset, fetch.copy.stored_bytes,
+                      fetch.copy.decoded_bytes, fetch.copy.encoding, fetch.bases,
+                      fetch.copy.parameters});
       noted.push_back(arrival);
       noted.back().pack = file;
     }
     CAIRN_CHECK(journal_.note(noted));
     const auto bytes = adopt_pack(to_, left, file, rows);
     if (!bytes) {
-      // It is gone where a collector or another transfer has it.
       if (bytes.error().code != Code::kNotFound) note(bytes.error().message);
-      return {};
+      return false;
     }
     packs_.count_file(*bytes);
-    for (const auto& [number, arrival] : found) {
+    for (const auto& [number, arrival] : whole) {
       Copy& copy = resumed_.copies[number].emplace(fetches_[number].copy);
       copy.pack = file;
       copy.offset = arrival.offset;
       resumed_.bytes += copy.stored_bytes;
     }
-    return {};
+    return true;
   }
 
-  /// In the order in which they lie; none of a pack that is not there.
-  Result<std::vector<Found>> find_whole(const FileId& left, std::vector<Arrival>& arrivals) const {
-    std::vector<Found> found;
-    const std::string path = join_path(to_.path(), relative_path(FileKind::kPack, left));
-    const auto file = to_.fs().open(path, OpenMode::kRead);
-    if (!file) return found;
-    const std::vector<Found> wanted = find_wanted(arrivals);
-    std::vector<uint8_t> are_whole(wanted.size());
-    CAIRN_CHECK(parallel_for(wanted.size(), threads_, [&](uint64_t i) -> Status {
+  /// The others are wanted again.
+  Result<std::vector<Match>> keep_whole(File& file, const std::vector<Match>& matches,
+                                        WantedCopies& wanted) const {
+    std::vector<uint8_t> are_whole(matches.size());
+    CAIRN_CHECK(parallel_for(matches.size(), threads_, [&](uint64_t i) -> Status {
       if (stop_ != nullptr && *stop_) return fail(Code::kCancelled, "the transfer was stopped");
-      are_whole[i] = is_whole(**file, wanted[i].arrival, fetches_[wanted[i].fetch]) ? 1 : 0;
+      are_whole[i] = is_whole(file, matches[i].arrival, fetches_[matches[i].fetch]) ? 1 : 0;
       return {};
     }));
+    std::vector<Match> whole;
     uint64_t end = kPackHeaderBytes;
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      const Arrival& arrival = wanted[i].arrival;
-      if (are_whole[i] == 0 || arrival.offset < end) continue;
-      end = arrival.offset + arrival.stored_bytes;
-      found.push_back(wanted[i]);
+    for (size_t i = 0; i < matches.size(); ++i) {
+      const auto& [number, arrival] = matches[i];
+      if (are_whole[i] == 0 || arrival.offset < end) {
+        wanted.put_back(number);
+        continue;
+      }
+      end = arrival.offset + arrival.key.stored_bytes;
+      whole.push_back(matches[i]);
     }
-    return found;
-  }
-
-  /// Those that may be whole, each once, in the order in which they lie.
-  std::vector<Found> find_wanted(std::vector<Arrival>& arrivals) const {
-    std::sort(arrivals.begin(), arrivals.end(),
-              [](const Arrival& a, const Arrival& b) { return a.offset < b.offset; });
-    std::vector<Found> wanted;
-    std::set<uint32_t> taken;
-    for (const Arrival& arrival : arrivals) {
-      const auto known = wanted_.find(
-          {arrival.source, arrival.source_offset, arrival.stored_bytes, arrival.digest});
-      const bool is_placed = arrival.offset % copy_alignment(arrival.stored_bytes) == 0;
-      if (known == wanted_.end() || !is_placed || resumed_.copies[known->second]) continue;
-      if (taken.insert(known->second).second) wanted.push_back({known->second, arrival});
-    }
-    return wanted;
+    return whole;
   }
 
   bool is_whole(File& file, const Arrival& arrival, const Fetch& fetch) const {
     thread_local AlignedBuffer room, decoded;
-    if (room.size() < arrival.stored_bytes) room = AlignedBuffer(arrival.stored_bytes);
-    const MutableBytes stored = room.span().first(arrival.stored_bytes);
+    const uint32_t bytes = arrival.key.stored_bytes;
+    if (room.size() < bytes) room = AlignedBuffer(bytes);
+    const MutableBytes stored = room.span().first(bytes);
     const auto count = file.read_at(arrival.offset, stored);
     if (!count || *count != stored.size()) return false;
     const bool has_bases = !fetch.bases.empty();
@@ -152,7 +136,6 @@ class Resume {
   const unsigned threads_;
   const std::atomic<bool>* const stop_;
   PackReader reader_;
-  std::map<Wanted, uint32_t> wanted_;  // numbers of fetches
   Resumed resumed_;
 };
 

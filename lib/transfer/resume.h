@@ -1,4 +1,4 @@
-// Goes on from where an earlier transfer of the tag was killed, or gave up.
+// Goes on from where earlier transfers were killed, or gave up.
 #pragma once
 
 #include <optional>
@@ -17,10 +17,11 @@ struct Resumed {
   std::vector<std::string> notes = {};  ///< what could not be taken over, and why
 };
 
-/// Takes over the packs that are left of `origin`, as far as their copies are wanted and whole:
-/// each is read and checked, as when it arrives, by `threads` at once. `packs`, `journal`: of the
-/// new session; the journal is told first. What cannot be taken over is fetched again: errors are
-/// those of the journal, and kCancelled. Memory: for each thread a copy, as it is and decoded.
+/// Takes over the packs that are left, as far as their copies are wanted and whole: each is read
+/// and checked, as when it arrives, by `threads` at once. `origin`: of this transfer; whoever moves
+/// another tag needs its journals no more. `packs`, `journal`: of the new session; the journal is
+/// told first. What cannot be taken over is fetched again: errors are those of the journal, and
+/// kCancelled. Memory: for each thread a copy, as it is and decoded.
 Result<Resumed> resume_arrivals(const Store& to, const Origin& origin,
                                 const std::vector<Fetch>& fetches, PackWriter& packs,
                                 ArrivalJournal& journal, unsigned threads,

@@ -40,10 +40,11 @@ struct TransferResult {
   /// Stored bytes of copies; of a dry run, those that would be, at most where it is a rebase.
   uint64_t moved_bytes = 0;
   uint64_t received_bytes = 0;  ///< read from packs of the source for them
-  uint64_t resumed_bytes = 0;   ///< of moved_bytes, what an earlier call had brought
-  uint64_t alone_chunks = 0;    ///< that came by themselves, by TransferRequest::rebase
-  bool already_there = false;   ///< the destination has the checkpoint under that name
-  std::string base = {};        ///< the tag of the destination that most is shared with
+  /// Of moved_bytes, what earlier calls had brought; of a dry run, if it is whole.
+  uint64_t resumed_bytes = 0;
+  uint64_t alone_chunks = 0;   ///< that came by themselves, by TransferRequest::rebase
+  bool already_there = false;  ///< the destination has the checkpoint under that name
+  std::string base = {};       ///< the tag of the destination that most is shared with
   /// Of a share: the files that were left, below the store's folder, in the order in which they may
   /// be put into another store, where the next transfer of the tag goes on from them.
   std::vector<std::string> left = {};
@@ -55,8 +56,10 @@ struct TransferResult {
 /// as they arrive, those made from others before the tag is made visible. Errors: kNotFound for no
 /// such tag; kExists; kCorrupt naming the pack; kUnreachable, kAuth, kNoSpace, kBusy and
 /// kCancelled: then what has arrived stays (in a bucket the packs that are whole), unless a
-/// collector takes it, and the next call goes on from there. After other errors the destination has
-/// no files of the tag, but of a commit of which it is not known whether it happened.
+/// collector takes it, and the next call that can use it goes on from there, also for another tag
+/// or from another store; so it does where the source had no longer what it should, or had it
+/// damaged. After other errors the destination has no files of the tag, but of a commit of which it
+/// is not known whether it happened.
 Result<TransferResult> transfer_tag(const Store& from, const Store& to,
                                     const TransferRequest& request);
 

@@ -181,8 +181,7 @@ class Planner {
       wanted.bases.push_back(base_page->loaded->digest_of(base.slot));
     }
     wanted_.insert(wanted_.end(), copy.bases.begin(), copy.bases.end());
-    plan_.fetch_bytes += copy.stored_bytes;
-    plan_.fetches.push_back(std::move(wanted));
+    keep(std::move(wanted));
     return fresh;
   }
 
@@ -195,10 +194,14 @@ class Planner {
       CAIRN_TRY(wanted.chain, from_.page_numbers().resolve({page, slot}));
     }
     const auto fresh = static_cast<uint32_t>(plan_.fetches.size());
-    plan_.fetch_bytes += copy.decoded_bytes;
     alone_[digest] = fresh;
-    plan_.fetches.push_back(std::move(wanted));
+    keep(std::move(wanted));
     return fresh;
+  }
+
+  void keep(Fetch wanted) {
+    count_fetch(plan_, wanted);
+    plan_.fetches.push_back(std::move(wanted));
   }
 
   /// A chunk may be fetched twice: alone, and made from others, once for each place.
@@ -245,6 +248,12 @@ class Planner {
 };
 
 }  // namespace
+
+void count_fetch(TransferPlan& plan, const Fetch& fetch) {
+  plan.fetch_bytes += fetch.chain ? fetch.copy.decoded_bytes : fetch.copy.stored_bytes;
+  if (!fetch.bases.empty()) ++plan.made_chunks;
+  if (fetch.chain) ++plan.alone_chunks;
+}
 
 Result<TransferPlan> plan_transfer(Checkpoint& from, const Cargo& cargo, StandingCopies& standing,
                                    unsigned threads, const std::atomic<bool>* stop) {

@@ -38,10 +38,15 @@ struct ChosenPage {
 struct TransferPlan {
   std::map<Digest, ChosenPage> pages;  ///< of the manifest and of bases
   std::vector<Fetch> fetches;
-  uint64_t fetch_bytes = 0;  ///< stored; of those that come by themselves: decoded
-  uint64_t new_bytes = 0;    ///< decoded, of tensors' chunks that the destination lacks, each once
+  uint64_t fetch_bytes = 0;   ///< stored; of those that come by themselves: decoded
+  uint64_t made_chunks = 0;   ///< of the fetches, those that are made from others
+  uint64_t alone_chunks = 0;  ///< those that come by themselves
+  uint64_t new_bytes = 0;     ///< decoded, of tensors' chunks that the destination lacks, each once
   uint64_t new_chunks = 0;
 };
+
+/// In the plan's sums.
+void count_fetch(TransferPlan& plan, const Fetch& fetch);
 
 /// `cargo`: of the tag `from`. Reads its pages that `standing` lacks, several at a time. Errors:
 /// those of reading; kCorrupt for a base that does not exist, or a copy that is larger than any

@@ -59,6 +59,19 @@ struct Condition {
   std::string version;
 };
 
+/// What is written.
+struct Payload {
+  // NOLINTBEGIN(google-explicit-constructor): bytes are a payload.
+  Payload(ByteSpan all) : bytes(all) {}
+  Payload(const Bytes& all) : bytes(all) {}
+  // NOLINTEND(google-explicit-constructor)
+  Payload(ByteSpan all, uint32_t checksum) : bytes(all), crc32(checksum) {}
+
+  ByteSpan bytes;
+  /// From when they came to lie there: it vouches for the memory too, and is sent with them.
+  std::optional<uint32_t> crc32;
+};
+
 /// Why a write failed. `ambiguous`: it may have happened all the same, because an answer was lost;
 /// read back what is there. Not so: nothing was written.
 struct WriteError : Error {
@@ -126,7 +139,8 @@ class Backend {
 
   /// Writes the object in one step: readers see all of it or what was there before.
   /// Errors: kExists where the condition does not hold.
-  virtual WriteResult put(const std::string& key, ByteSpan bytes, const Condition& condition) = 0;
+  virtual WriteResult put(const std::string& key, const Payload& payload,
+                          const Condition& condition) = 0;
   /// Success too when there is none.
   virtual Status remove(const std::string& key) = 0;
   /// Objects whose keys begin with `prefix` (any text), in the order of their keys' bytes.
@@ -139,7 +153,7 @@ class Backend {
   virtual Result<std::string> begin_upload(const std::string& key, uint64_t part_bytes) = 0;
   /// Takes the place of an earlier part of that number.
   virtual Result<UploadedPart> upload_part(const std::string& key, const std::string& upload,
-                                           uint32_t number, ByteSpan bytes) = 0;
+                                           uint32_t number, const Payload& payload) = 0;
   /// All that have arrived, by number. Errors: kNotFound: no such upload (any more).
   virtual Result<std::vector<UploadedPart>> list_parts(const std::string& key,
                                                        const std::string& upload) = 0;

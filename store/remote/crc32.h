@@ -7,6 +7,9 @@
 
 namespace cairn::remote {
 
-inline uint32_t crc32_of(ByteSpan bytes) { return libdeflate_crc32(0, bytes.data(), bytes.size()); }
+/// Of what `before` is of, followed by `bytes`.
+inline uint32_t crc32_of(ByteSpan bytes, uint32_t before = 0) {
+  return libdeflate_crc32(before, bytes.data(), bytes.size());
+}
 
 }  // namespace cairn::remote

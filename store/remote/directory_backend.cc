@@ -56,12 +56,13 @@ class DirectoryBackend final : public Backend {
     return WholeObject{std::move(bytes), std::move(version)};
   }
 
-  WriteResult put(const std::string& key, ByteSpan bytes, const Condition& condition) override {
+  WriteResult put(const std::string& key, const Payload& payload,
+                  const Condition& condition) override {
     const auto path = path_of(key);
     if (!path) return refuse(path.error());
-    const auto spare = uploads_.write_spare(bytes);
+    const auto spare = uploads_.write_spare(payload.bytes);
     if (!spare) return refuse(spare.error());
-    return publish(*path, *spare, condition, version_of(bytes));
+    return publish(*path, *spare, condition, version_of(payload.bytes));
   }
 
   Status remove(const std::string& key) override {
@@ -91,8 +92,8 @@ class DirectoryBackend final : public Backend {
     return uploads_.begin(key);
   }
   Result<UploadedPart> upload_part(const std::string&, const std::string& upload, uint32_t number,
-                                   ByteSpan bytes) override {
-    return uploads_.add(upload, number, bytes);
+                                   const Payload& payload) override {
+    return uploads_.add(upload, number, payload.bytes);
   }
   Result<std::vector<UploadedPart>> list_parts(const std::string&,
                                                const std::string& upload) override {

@@ -80,7 +80,7 @@ class HttpBackend final : public Backend {
     return WholeObject{std::move(sent->response.body), version_of(sent->response)};
   }
 
-  WriteResult put(const std::string& key, ByteSpan, const Condition&) override {
+  WriteResult put(const std::string& key, const Payload&, const Condition&) override {
     return tl::unexpected<WriteError>({read_only(key), false});
   }
   Status remove(const std::string& key) override { return refused(key); }
@@ -92,7 +92,7 @@ class HttpBackend final : public Backend {
     return refused(key);
   }
   Result<UploadedPart> upload_part(const std::string& key, const std::string&, uint32_t,
-                                   ByteSpan) override {
+                                   const Payload&) override {
     return refused(key);
   }
   Result<std::vector<UploadedPart>> list_parts(const std::string& key,

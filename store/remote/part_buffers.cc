@@ -11,24 +11,23 @@ PartBuffers::User::User(PartBuffers& buffers) : buffers_(buffers) {
 
 PartBuffers::User::~User() {
   const std::lock_guard lock(buffers_.mutex_);
-  if (--buffers_.users_ == 0) buffers_.spare_ = {};
+  if (--buffers_.users_ == 0) buffers_.spare_.clear();
 }
 
-Bytes PartBuffers::User::take(size_t bytes) {
-  Bytes buffer;
+AlignedBuffer PartBuffers::User::take() {
   {
     const std::lock_guard lock(buffers_.mutex_);
     if (!buffers_.spare_.empty()) {
-      buffer = std::move(buffers_.spare_.back());
+      AlignedBuffer spare = std::move(buffers_.spare_.back());
       buffers_.spare_.pop_back();
+      return spare;
     }
   }
-  buffer.clear();
-  buffer.reserve(bytes);
-  return buffer;
+  return AlignedBuffer(buffers_.bytes_);
 }
 
-void PartBuffers::User::give_back(Bytes buffer) {
+void PartBuffers::User::give_back(AlignedBuffer buffer) {
+  if (buffer.size() == 0) return;  // of a file without bytes
   const std::lock_guard lock(buffers_.mutex_);
   buffers_.spare_.push_back(std::move(buffer));
 }

@@ -74,7 +74,7 @@ class RemoteFs final : public Fs {
   const std::string root_;
   const unsigned reads_;
   const std::shared_ptr<ReadCache> cache_;
-  PartBuffers part_buffers_;
+  PartBuffers part_buffers_{ConditionalFiles::kSentAtOnceBytes};
   Versions versions_{*this};
   std::mutex marks_mutex_;
   std::map<std::string, Bytes> marks_;  // by path, what the marked files hold

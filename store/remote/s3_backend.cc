@@ -64,9 +64,10 @@ class S3Backend final : public Backend {
     return WholeObject{std::move(sent->response.body), version_of(sent->response)};
   }
 
-  WriteResult put(const std::string& key, ByteSpan bytes, const Condition& condition) override {
+  WriteResult put(const std::string& key, const Payload& payload,
+                  const Condition& condition) override {
     if (const auto refused = check_key(key); !refused) return refuse(refused.error());
-    return uploads_.put(key, bytes, condition);
+    return uploads_.put(key, payload, condition);
   }
 
   Status remove(const std::string& key) override {
@@ -110,9 +111,9 @@ class S3Backend final : public Backend {
     return uploads_.begin(key);
   }
   Result<UploadedPart> upload_part(const std::string& key, const std::string& upload,
-                                   uint32_t number, ByteSpan bytes) override {
+                                   uint32_t number, const Payload& payload) override {
     CAIRN_CHECK(check_key(key));
-    return uploads_.add(key, upload, number, bytes);
+    return uploads_.add(key, upload, number, payload);
   }
   Result<std::vector<UploadedPart>> list_parts(const std::string& key,
                                                const std::string& upload) override {

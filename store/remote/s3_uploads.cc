@@ -46,6 +46,14 @@ static void add_encryption(S3Request& request, const S3Place& place) {
       {"x-amz-server-side-encryption-aws-kms-key-id", place.encryption_key, false});
 }
 
+static uint32_t checksum_of(const Payload& payload) {
+  return payload.crc32 ? *payload.crc32 : crc32_of(payload.bytes);
+}
+
+static void add_checksum(S3Request& request, uint32_t crc32) {
+  request.headers.push_back({"x-amz-checksum-crc32", format_crc32(crc32), false});
+}
+
 static Result<std::string> etag_of(const HttpResponse& response) {
   return std::string(response.header("etag").value_or(""));
 }
@@ -68,24 +76,24 @@ WriteResult S3Uploads::write_answer(const std::string& what, const Sent& sent,
   return tl::unexpected<WriteError>(WriteError{std::move(error), sent.repeated});
 }
 
-WriteResult S3Uploads::put(const std::string& key, ByteSpan bytes,
+WriteResult S3Uploads::put(const std::string& key, const Payload& payload,
                            const Condition& condition) const {
   const S3Place& place = client_.place();
   const std::string what = "cannot write " + s3_shown(place, key);
   S3Request request;
   request.method = "PUT";
   request.key = place.full_key(key);
-  request.body = bytes;
+  request.body = payload.bytes;
   request.body_max = kAnswerBytes;
   add_condition(request, condition);
   add_encryption(request, place);
   if (place.checksums) {
-    request.headers.push_back({"x-amz-checksum-crc32", format_crc32(crc32_of(bytes)), false});
+    add_checksum(request, checksum_of(payload));
   }
   const auto sent = client_.send(what, request);
   if (!sent) return tl::unexpected<WriteError>(sent.error());
   auto answer = write_answer(what, *sent, condition, etag_of(sent->response));
-  if (answer) client_.sender().counters().written_bytes += bytes.size();
+  if (answer) client_.sender().counters().written_bytes += payload.bytes.size();
   return answer;
 }
 
@@ -108,28 +116,28 @@ Result<std::string> S3Uploads::begin(const std::string& key) const {
 }
 
 Result<UploadedPart> S3Uploads::add(const std::string& key, const std::string& upload,
-                                    uint32_t number, ByteSpan bytes) const {
+                                    uint32_t number, const Payload& payload) const {
   const S3Place& place = client_.place();
   const std::string what = fmt::format("cannot write part {} of {}", number, s3_shown(place, key));
   S3Request request;
   request.method = "PUT";
   request.key = place.full_key(key);
   request.query = {{"partNumber", std::to_string(number)}, {"uploadId", upload}};
-  request.body = bytes;
+  request.body = payload.bytes;
   request.body_max = kAnswerBytes;
   UploadedPart part;
   part.number = number;
-  part.bytes = bytes.size();
+  part.bytes = payload.bytes.size();
   if (place.checksums) {
-    part.crc32 = crc32_of(bytes);
-    request.headers.push_back({"x-amz-checksum-crc32", format_crc32(*part.crc32), false});
+    part.crc32 = checksum_of(payload);
+    add_checksum(request, *part.crc32);
   }
   const auto sent = client_.send(what, request);
   if (!sent) return tl::unexpected<Error>(sent.error());
   if (!sent->response.success()) return failed(what, sent->response);
   CAIRN_TRY(part.version, etag_of(sent->response));
   if (part.version.empty()) return fail(Code::kFailed, what + ": the answer has no ETag");
-  client_.sender().counters().written_bytes += bytes.size();
+  client_.sender().counters().written_bytes += payload.bytes.size();
   return part;
 }
 

@@ -11,10 +11,10 @@ class S3Uploads {
  public:
   explicit S3Uploads(S3Client client) : client_(std::move(client)) {}
 
-  WriteResult put(const std::string& key, ByteSpan bytes, const Condition& condition) const;
+  WriteResult put(const std::string& key, const Payload& payload, const Condition& condition) const;
   Result<std::string> begin(const std::string& key) const;
   Result<UploadedPart> add(const std::string& key, const std::string& upload, uint32_t number,
-                           ByteSpan bytes) const;
+                           const Payload& payload) const;
   Result<std::vector<UploadedPart>> parts(const std::string& key, const std::string& upload) const;
   WriteResult complete(const std::string& key, const std::string& upload,
                        const std::vector<UploadedPart>& parts, const Condition& condition) const;

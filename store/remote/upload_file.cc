@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/beside.h"
 #include "base/memory_guard.h"
+#include "store/remote/crc32.h"
 
 namespace cairn::remote {
 
@@ -48,13 +50,15 @@ Status UploadFile::write_at(uint64_t offset, ByteSpan data) {
 
 Status UploadFile::write(ByteSpan data) {
   while (!data.empty()) {
-    if (part_.capacity() < kPartBytes) part_ = buffers_.take(kPartBytes);
-    const size_t count = std::min<size_t>(kPartBytes - part_.size(), data.size());
-    part_.insert(part_.end(), data.begin(), data.begin() + static_cast<ptrdiff_t>(count));
-    bytes_ += count;
-    data = data.subspan(count);
+    if (part_.room.size() == 0) part_.room = buffers_.take();
+    const ByteSpan fits = data.first(std::min<size_t>(kPartBytes - part_.bytes, data.size()));
+    std::memcpy(part_.room.data() + part_.bytes, fits.data(), fits.size());
+    part_.crc32 = crc32_of(fits, part_.crc32);
+    part_.bytes += fits.size();
+    bytes_ += fits.size();
+    data = data.subspan(fits.size());
     // The last part goes up when the end is known: a file of one part is put as it is.
-    if (part_.size() == kPartBytes && !data.empty()) CAIRN_CHECK(send_part());
+    if (part_.bytes == kPartBytes && !data.empty()) CAIRN_CHECK(send_part());
   }
   return {};
 }
@@ -71,11 +75,11 @@ Status UploadFile::send_part() {
   }
   if (under_way_.size() == kPartsUnderWay) CAIRN_CHECK(take_part());
   const auto number = static_cast<uint32_t>(parts_.size() + under_way_.size() + 1);
-  const auto part = std::make_shared<Bytes>(std::exchange(part_, {}));
+  const auto part = std::make_shared<Part>(std::exchange(part_, {}));
   const auto send = [this, number, part] {
     return guard_memory([&] {
-      auto sent = backend_.upload_part(key_, upload_, number, *part);
-      buffers_.give_back(std::move(*part));
+      auto sent = backend_.upload_part(key_, upload_, number, part->payload());
+      buffers_.give_back(std::move(part->room));
       return sent;
     });
   };
@@ -108,8 +112,8 @@ Status UploadFile::finish() {
 }
 
 Status UploadFile::put_whole() {
-  const WriteResult put = backend_.put(key_, part_, Condition::absent());
-  buffers_.give_back(std::exchange(part_, {}));
+  const WriteResult put = backend_.put(key_, part_.payload(), Condition::absent());
+  buffers_.give_back(std::exchange(part_, {}).room);
   if (!put) CAIRN_CHECK(settle(put.error()));
   is_done_ = true;
   return {};

@@ -37,6 +37,14 @@ class UploadFile final : public File {
   const std::string& path() const override { return path_; }
 
  private:
+  struct Part {
+    AlignedBuffer room;
+    uint64_t bytes = 0;
+    uint32_t crc32 = 0;  // of them, taken as they came
+
+    Payload payload() const { return {room.span().first(bytes), crc32}; }
+  };
+
   Status stick(Status done);
   Status write(ByteSpan data);
   Status finish();
@@ -49,7 +57,7 @@ class UploadFile final : public File {
   Backend& backend_;
   PartBuffers::User buffers_;
   const std::string key_, path_;
-  Bytes part_;  // that is being filled
+  Part part_;  // that is being filled
   uint64_t bytes_ = 0;
   std::string upload_;  // empty: not begun
   std::deque<std::future<Result<UploadedPart>>> under_way_;

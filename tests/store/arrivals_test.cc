@@ -26,12 +26,8 @@ class Arrivals : public ::testing::Test {
   static std::vector<Arrival> some(const SessionId& session, size_t count) {
     std::vector<Arrival> arrivals;
     for (uint32_t i = 0; i < count; ++i) {
-      arrivals.push_back({{session, 100 + i},
-                          i * 4096,
-                          blake3(as_bytes(std::to_string(i))),
-                          {session, i % 3},
-                          32 + i * 8,
-                          8});
+      arrivals.push_back(
+          {{blake3(as_bytes(std::to_string(i))), 77 + i, 8}, {session, i % 3}, 32 + i * 8});
     }
     return arrivals;
   }
@@ -57,21 +53,19 @@ TEST_F(Arrivals, OfALivingSessionAreItsOwn) {
   const auto session = *Session::begin(posix_fs(), path(), "t", std::nullopt);
   auto journal = *ArrivalJournal::begin(*store_, session->id(), origin_);
   ASSERT_TRUE(succeeds(journal->note(some(session->id(), 5))));
-  EXPECT_TRUE(find_left_arrivals(*store_, origin_).left.empty());
+  EXPECT_TRUE(take_left_arrivals(*store_).left.empty());
   ASSERT_TRUE(succeeds(journal->leave()));
-  const auto left = find_left_arrivals(*store_, origin_).left;
+  const auto left = take_left_arrivals(*store_).left;
   ASSERT_EQ(left.size(), 1u);
   EXPECT_EQ(left[0].arrivals, some(session->id(), 5));
-  Origin other = origin_;
-  other.manifest = blake3(as_bytes("another"));
-  EXPECT_TRUE(find_left_arrivals(*store_, other).left.empty());
+  EXPECT_EQ(left[0].origin, origin_);
 }
 
 TEST_F(Arrivals, AJournalWithoutALeaseMayHaveAWriter) {
   const auto session = *SessionId::fresh();
   auto journal = *ArrivalJournal::begin(*store_, session, origin_);
   ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
-  EXPECT_TRUE(find_left_arrivals(*store_, origin_).left.empty());
+  EXPECT_TRUE(take_left_arrivals(*store_).left.empty());
 }
 
 TEST_F(Arrivals, OfASessionThatCommitsAreNobodys) {
@@ -80,9 +74,9 @@ TEST_F(Arrivals, OfASessionThatCommitsAreNobodys) {
   ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
   ASSERT_TRUE(succeeds(journal->hold()));
   leave_lease_of_the_dead(session);
-  EXPECT_TRUE(find_left_arrivals(*store_, origin_).left.empty());
+  EXPECT_TRUE(take_left_arrivals(*store_).left.empty());
   ASSERT_TRUE(succeeds(journal->leave()));
-  EXPECT_EQ(find_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 5));
+  EXPECT_EQ(take_left_arrivals(*store_).left.at(0).arrivals, some(session, 5));
 }
 
 TEST_F(Arrivals, OfADeadSessionAreLeftFromThenOn) {
@@ -92,9 +86,40 @@ TEST_F(Arrivals, OfADeadSessionAreLeftFromThenOn) {
   leave_lease_of_the_dead(session);
   for (int taker = 0; taker < 2; ++taker) {
     // The first is killed before it has taken a pack over.
-    EXPECT_EQ(find_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 5)) << taker;
+    EXPECT_EQ(take_left_arrivals(*store_).left.at(0).arrivals, some(session, 5)) << taker;
     EXPECT_FALSE(std::filesystem::exists(lease_path(path(), session)));
   }
+}
+
+TEST_F(Arrivals, WhoOnlyLooksChangesNothing) {
+  const auto dead = *SessionId::fresh();
+  const auto journal = *ArrivalJournal::begin(*store_, dead, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(dead, 5))));
+  leave_lease_of_the_dead(dead);
+  for (int look = 0; look < 2; ++look) {
+    EXPECT_EQ(look_at_left_arrivals(*store_).left.at(0).arrivals, some(dead, 5)) << look;
+    EXPECT_TRUE(std::filesystem::exists(lease_path(path(), dead)));
+    EXPECT_TRUE(std::filesystem::exists(journal_of(dead)));
+  }
+  const auto living = *Session::begin(posix_fs(), path(), "t", std::nullopt);
+  const auto own = *ArrivalJournal::begin(*store_, living->id(), origin_);
+  ASSERT_TRUE(succeeds(own->note(some(living->id(), 5))));
+  EXPECT_EQ(look_at_left_arrivals(*store_).left.size(), 1u);
+}
+
+TEST_F(Arrivals, OfAnotherVersionAreNothingToGoOnFrom) {
+  const auto session = *SessionId::fresh();
+  auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
+  ASSERT_TRUE(succeeds(journal->leave()));
+  std::fstream file(path() + "/sessions/" + session.hex() + ".left",
+                    std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(7);
+  file.put('1');
+  file.close();
+  const FoundArrivals found = take_left_arrivals(*store_);
+  EXPECT_TRUE(found.left.empty());
+  EXPECT_TRUE(found.passed_over.empty());
 }
 
 TEST_F(Arrivals, DoNotDependOnOtherLeases) {
@@ -104,7 +129,7 @@ TEST_F(Arrivals, DoNotDependOnOtherLeases) {
   leave_lease_of_the_dead(session);
   const std::string foreign = lease_path(path(), *SessionId::fresh());
   ASSERT_TRUE(succeeds(write_new_file(posix_fs(), foreign, as_bytes("nonsense"))));
-  const FoundArrivals found = find_left_arrivals(*store_, origin_);
+  const FoundArrivals found = take_left_arrivals(*store_);
   EXPECT_TRUE(found.passed_over.empty());
   EXPECT_EQ(found.left.at(0).arrivals, some(session, 5));
 }
@@ -114,7 +139,7 @@ TEST_F(Arrivals, OfASessionWhoseLeaseCannotBeReadArePassedOver) {
   const auto journal = *ArrivalJournal::begin(*store_, session, origin_);
   ASSERT_TRUE(
       succeeds(write_new_file(posix_fs(), lease_path(path(), session), as_bytes("nonsense"))));
-  const FoundArrivals found = find_left_arrivals(*store_, origin_);
+  const FoundArrivals found = take_left_arrivals(*store_);
   EXPECT_TRUE(found.left.empty());
   ASSERT_EQ(found.passed_over.size(), 1u);
   EXPECT_NE(found.passed_over[0].find(session.hex()), std::string::npos) << found.passed_over[0];
@@ -129,8 +154,8 @@ TEST_F(Arrivals, EndWithTheLastWholeRecord) {
   const uint64_t bytes = std::filesystem::file_size(left);
   for (uint64_t cut = 1; cut <= bytes; cut += 37) {
     std::filesystem::resize_file(left, bytes - cut);
-    const auto found = find_left_arrivals(*store_, origin_).left;
-    const size_t whole = bytes - cut < 56 ? 0 : (bytes - cut - 56) / 112;
+    const auto found = take_left_arrivals(*store_).left;
+    const size_t whole = bytes - cut < 56 ? 0 : (bytes - cut - 56) / 88;
     ASSERT_EQ(found.size(), bytes - cut < 56 ? 0u : 1u) << cut;
     if (!found.empty()) {
       EXPECT_EQ(found[0].arrivals, some(session, whole)) << cut;
@@ -145,10 +170,10 @@ TEST_F(Arrivals, EndBeforeARecordThatWasChanged) {
   ASSERT_TRUE(succeeds(journal->leave()));
   std::fstream file(path() + "/sessions/" + session.hex() + ".left",
                     std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(56 + 2 * 112 + 30);
+  file.seekp(56 + 2 * 88 + 30);
   file.put('x');
   file.close();
-  EXPECT_EQ(find_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 2));
+  EXPECT_EQ(take_left_arrivals(*store_).left.at(0).arrivals, some(session, 2));
 }
 
 TEST_F(Arrivals, GoWhenTheirSessionHasNoLease) {

@@ -116,8 +116,7 @@ TEST_F(TransferFaultsTest, WhileItCommitsNobodyTakesWhatArrived) {
   size_t tried = 0;
   // Under the name that it has then, the journal must not be one to go on from.
   act_before(FsCall::kRename, "/root.", 1, [&] {
-    const Origin origin{store_->config().store_id, store_->find_tag("run/00")->manifest.digest};
-    EXPECT_TRUE(find_left_arrivals(*there_, origin).left.empty());
+    EXPECT_TRUE(take_left_arrivals(*there_).left.empty());
     ++tried;
   });
   ASSERT_TRUE(succeeds(move_faulty("run/00")));
@@ -237,6 +236,85 @@ TEST_F(TransferFaultsTest, ABaseThatGoesMeanwhileIsDoneWithout) {
     expect_sound_there({"run/01"});
     forget_there("run/01");
   }
+}
+
+TEST_F(TransferFaultsTest, AnotherTagGoesOnFromWhatItCanUse) {
+  save_step();
+  save_step();
+  // One that has all of run/01 but for its name.
+  save_state("twin", trainer_.state(), {}, [](SaveRequest& request) { request.base = "run/01"; });
+  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
+  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/01")));
+  faults_.heal();
+  request_.dry_run = true;
+  const auto would = move_faulty("twin");
+  ASSERT_TRUE(succeeds(would));
+  EXPECT_GT(would->resumed_bytes, would->moved_bytes / 2);
+  request_.dry_run = false;
+  const auto moved = move_faulty("twin");
+  ASSERT_TRUE(succeeds(moved));
+  EXPECT_EQ(moved->resumed_bytes, would->resumed_bytes);
+  EXPECT_EQ(moved->received_bytes, moved->moved_bytes - moved->resumed_bytes);
+  expect_sound_there({"twin"});
+}
+
+TEST_F(TransferFaultsTest, APackThatIsMostlyAnotherTagsIsLeftToIt) {
+  save_step();
+  trainer_.add("more", {3000});
+  save_step();
+  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
+  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/01")));
+  faults_.heal();
+  TransferRequest part;
+  part.tag = "run/01";
+  part.tensors = {"*vector*"};
+  part.as = "part";
+  const auto moved = transfer_tag(*store_, *there_, part);
+  ASSERT_TRUE(succeeds(moved));
+  EXPECT_EQ(moved->resumed_bytes, 0u);
+  // The tag that it was of still goes on from there, as far as the part has not brought the same.
+  const auto whole = move_faulty("run/01");
+  ASSERT_TRUE(succeeds(whole));
+  EXPECT_EQ(whole->received_bytes, 0u);
+  EXPECT_EQ(whole->resumed_bytes, whole->moved_bytes);
+  EXPECT_TRUE(sessions_there().empty());
+}
+
+TEST_F(TransferFaultsTest, ItGoesOnFromAnotherStoreThatHasTheTag) {
+  for (int step = 0; step < 3; ++step) save_step();
+  const std::string mirror_path = folder_ / "mirror";
+  ASSERT_TRUE(succeeds(Store::init(posix_fs(), mirror_path, store_->config())));
+  const auto mirror = *Store::open(posix_fs(), mirror_path);
+  request_.tag = "run/02";
+  ASSERT_TRUE(succeeds(transfer_tag(*store_, *mirror, request_)));
+  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
+  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/02")));
+  faults_.heal();
+  const auto moved = transfer_tag(*mirror, *there_, request_);
+  ASSERT_TRUE(succeeds(moved));
+  EXPECT_EQ(moved->received_bytes, 0u);
+  EXPECT_EQ(moved->resumed_bytes, moved->moved_bytes);
+  EXPECT_TRUE(sessions_there().empty());
+  expect_sound_there({"run/02"});
+}
+
+TEST_F(TransferFaultsTest, WhatTheSourceHasLostDoesNotCostWhatCameBefore) {
+  for (int step = 0; step < 3; ++step) save_step();
+  FaultFs network(posix_fs());
+  const auto from = open_behind(network);
+  request_.tag = "run/02";
+  // A pack that is gone is damage where the tag still names it.
+  for (const Code code : {Code::kCorrupt, Code::kNotFound}) {
+    network.error.code = code;
+    network.calls = 0;
+    ASSERT_TRUE(fails_with(Code::kCorrupt, transfer_tag(*from, *there_, request_)));
+    EXPECT_EQ(sessions_there().size(), 1u) << "a journal to go on from";
+  }
+  const auto moved = move_faulty("run/02");
+  ASSERT_TRUE(succeeds(moved));
+  EXPECT_GT(moved->resumed_bytes, 0u);
+  EXPECT_TRUE(sessions_there().empty());
+  expect_sound_there({"run/02"});
 }
 
 TEST_F(TransferFaultsTest, WhatCannotBeTakenOverIsFetchedAgain) {

@@ -155,15 +155,17 @@ TEST_F(TransferTest, ADryRunTellsWhatMoves) {
   EXPECT_EQ(told->facts.new_bytes, moved->facts.new_bytes);
 }
 
-TEST_F(TransferTest, DamageIsNamedAndLeavesNothing) {
+TEST_F(TransferTest, DamageIsNamedAndWhatIsWholeStays) {
   save_step();
   save_step();
-  const size_t files = files_in(there_path());
   spoil_packs(path());
   const auto moved = move("run/01");
   ASSERT_TRUE(fails_with(Code::kCorrupt, moved));
   EXPECT_NE(moved.error().message.find("packs/"), std::string::npos) << moved.error().message;
-  EXPECT_EQ(files_in(there_path()), files);
+  // For who mends the source, or has the tag elsewhere; else for a collection.
+  EXPECT_EQ(files_in(there_path() + "/sessions"), 1u);
+  ASSERT_TRUE(succeeds(collect(*there_, GcRequest{})));
+  EXPECT_EQ(files_in(there_path() + "/sessions") + files_in(there_path() + "/packs"), 0u);
   EXPECT_TRUE(fails_with(Code::kNotFound, there_->find_tag("run/01")));
 }
 
