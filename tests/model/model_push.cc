@@ -87,8 +87,11 @@ void succeed(const World& world, State& state, int number, bool is_done_by_other
 
 void give_up_push(World& world, const State& state, int number, const char* why) {
   State& after = world.add({why, number}, state);
-  if (world.has(Guard::kLeavePacks)) after.journals |= bit(number);
-  drop_packs(world, after, number);
+  const bool may_be_published = state.savers[number].unsure != 0;
+  if (!may_be_published) {
+    if (world.has(Guard::kLeavePacks)) after.journals |= bit(number);
+    drop_packs(world, after, number);
+  }
   end_saver(after, number);
 }
 

@@ -211,23 +211,27 @@ static std::vector<Scenario> scenarios_of_pushes() {
                  .guards = {kSwapRoot, kSoftCheck, kCondemnFirst, kOwnLease, kLeavePacks}};
   after.bucket = after.in_steps = true;
   after.collectors = 1;
-  after.plans[0] = {.target = kTagS0, .base = kTagA, .pushes = true};
-  after.plans[1] = {.target = kTagS0, .base = kTagA, .pushes = true};
+  after.plans[0] = {.target = kTagS0, .may_lose_answer = true, .pushes = true};
+  after.plans[1] = {.target = kTagS0, .pushes = true};
   after.forgets = bit(kTagS0);
   after.lookups = 0;
 
   Scenario both = after;
-  both.name = "object store, two pushes after a killed one";
-  both.guards = {kSwapRoot, kSoftCheck, kCondemnFirst};
+  both.name = "object store, two pushes of a tag after a killed one";
+  both.guards.push_back(kClearGone);
   both.leftovers = true;
-  both.plans[1].target = kTagS1;
+  both.plans[0].may_lose_answer = false;
+
+  Scenario two_tags = both;
+  two_tags.name = "object store, pushes of two tags after a killed one";
+  two_tags.plans[1].target = kTagS1;
 
   Scenario two_gcs = both;
   two_gcs.name = "object store, push after a killed one, two gcs";
-  two_gcs.guards = {kSwapRoot, kSoftCheck, kCondemnFirst, kClearGone};
+  two_gcs.guards = {kSoftCheck, kCondemnFirst, kClearGone};
   two_gcs.savers = 1;
   two_gcs.collectors = 2;
-  return {after, both, two_gcs};
+  return {after, both, two_tags, two_gcs};
 }
 
 static std::vector<Scenario> scenarios_of_parts() {
