@@ -57,7 +57,7 @@ Result<const TagMover::MovedLocator*> TagMover::move_locator(const Reference& re
   if (known != locators_.end()) return &known->second;
   CAIRN_TRY(const Bytes bytes, read_object(store_.meta_files(), reference));
   CAIRN_TRY(Locator locator, decode_locator(bytes));
-  MovedLocator moved{reference, {}};
+  MovedLocator moved;
   bool is_new = false;
   std::unordered_map<FileId, uint64_t> uses;
   for (Copy& copy : locator.copies) {
@@ -66,9 +66,7 @@ Result<const TagMover::MovedLocator*> TagMover::move_locator(const Reference& re
   }
   moved.uses = {uses.begin(), uses.end()};
   if (is_new) {
-    CAIRN_TRY(moved.place, writer_.add(ObjectKind::kLocator, encode_locator(locator)));
-  } else {
-    CAIRN_TRY(moved.place, move_object(reference, ObjectKind::kLocator));
+    CAIRN_TRY(moved.written, writer_.add(ObjectKind::kLocator, encode_locator(locator)));
   }
   return &(locators_[reference.digest] = std::move(moved));
 }
@@ -119,7 +117,11 @@ Result<PagePlace> TagMover::move_place(const PagePlace& place) {
   PagePlace moved;
   CAIRN_TRY(moved.page, move_object(place.page, ObjectKind::kPage));
   CAIRN_TRY(const MovedLocator* locator, move_locator(place.locator));
-  moved.locator = locator->place;
+  if (locator->written) {
+    moved.locator = *locator->written;
+  } else {
+    CAIRN_TRY(moved.locator, move_object(place.locator, ObjectKind::kLocator));
+  }
   return moved;
 }
 

@@ -16,7 +16,9 @@
 
 namespace cairn {
 
-/// Tags share pages and locators: each is written once. Threads: one.
+/// Tags share pages and locators: each is written once. What need not be written stays where the
+/// tag has it: the place of an equal one of another tag may be gone by the time at which entries
+/// are exchanged, since the session's lease protects only what the session writes. Threads: one.
 class TagMover {
  public:
   /// `session` writes the packs of the plan; `metas` belongs to it too.
@@ -42,8 +44,8 @@ class TagMover {
     uint64_t offset = 0;
   };
   struct MovedLocator {
-    Reference place;
-    std::map<FileId, uint64_t> uses;  // stored bytes by pack
+    std::optional<Reference> written;  // nullopt: as it was
+    std::map<FileId, uint64_t> uses;   // stored bytes by pack
   };
   struct MovedTable {
     Reference manifest, table;
@@ -66,9 +68,9 @@ class TagMover {
   std::unordered_map<FileId, std::vector<NewPlace>> places_;  // by source pack, in order
   std::set<FileId> packs_gone_, metas_gone_;
   NeededObjects kept_;
-  std::map<Digest, Reference> objects_;  // moved already
-  std::map<Digest, MovedLocator> locators_;
-  std::map<Digest, Locator> replaced_;  // by the digest of the old one
+  std::map<Digest, Reference> objects_;      // moved already
+  std::map<Digest, MovedLocator> locators_;  // by the digest of the old one
+  std::map<Digest, Locator> replaced_;       // so, too
   std::map<Reference, std::optional<MovedTable>> tables_;
 };
 

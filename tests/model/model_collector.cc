@@ -7,18 +7,20 @@ namespace {
 
 enum CollectorStep : uint8_t {
   kMark,
+  kMarkRest,  // where uploads are listed, too
   kCondemn,
   kReadRoot,
   kListLeases,
   kWriteRoot,
   kSync,
+  kDrop,
   kDelete
 };
 
 /// From then on no collector heeds the lease. That it can be removed, too, is another scenario: the
 /// revocation then goes with the next condemning, and only the missing lease tells the session.
 void revoke(World& world, const State& state) {
-  for (int session = 0; session < kSavers; ++session) {
+  for (int session = 0; session < kWriters; ++session) {
     if (state.leases[session] == 0) continue;
     State after = state;
     after.leases[session] = 0;
@@ -31,6 +33,28 @@ void revoke(World& world, const State& state) {
     touch_root(world, after.root);
     world.add({"gc takes for dead and revokes; the lease stays", session}, after);
   }
+}
+
+Set leased_sessions(const State& state) {
+  Set sessions = 0;
+  for (int session = 0; session < kSessions; ++session) {
+    if (state.leases[session] != 0) sessions |= bit(session);
+  }
+  return sessions;
+}
+
+/// Uploads and leases are listed one after the other; those that have no lease are dropped later.
+void mark(World& world, const State& state, int number) {
+  const bool lists = world.scenario.uploads;
+  const bool is_first = state.collectors[number].step == kMark;
+  const bool marks = !lists || is_first != world.has(Guard::kUploadsFirst);
+  State& after = world.add({marks ? "gc marks" : "gc lists the uploads", number}, state);
+  Collector& next = after.collectors[number];
+  next.step = lists && is_first ? kMarkRest : kCondemn;
+  if (marks) next.packs = static_cast<Set>(packs_of_tags(state.root) | all_leases(state));
+  if (!lists) return;
+  const Set listed = marks ? static_cast<Set>(~leased_sessions(state)) : state.uploads;
+  next.uploads = is_first ? listed : static_cast<Set>(next.uploads & listed);
 }
 
 /// What is marked when the root is about to be replaced. The tags of the plan are among the marked
@@ -50,7 +74,9 @@ void condemn(World& world, const State& state, int number, Root root, Set dead) 
   touch_root(world, root);
   after.root = root;
   const bool syncs = world.scenario.power && world.has(Guard::kSyncRoot);
-  after.collectors[number] = {syncs ? kSync : kDelete, doomed, 0};
+  after.collectors[number].step = syncs ? kSync : world.scenario.uploads ? kDrop : kDelete;
+  after.collectors[number].packs = doomed;
+  after.collectors[number].listed = 0;
   after.read_roots[number] = {};
 }
 
@@ -107,7 +133,7 @@ void remove(World& world, const State& state, int number) {
   State& after = world.add({"gc takes off the condemned list", number}, state);
   after.root.condemned &= static_cast<Set>(~state.collectors[number].packs);
   touch_root(world, after.root);
-  if (left == 0) after.collectors[number] = {kOver, 0, 0};
+  if (left == 0) after.collectors[number] = {kOver, 0, 0, 0};
 }
 
 }  // namespace
@@ -117,14 +143,13 @@ void collector_steps(World& world, const State& state, int number) {
   if (collector.step == kOver) return;
   if (collector.step > kMark) {
     State& after = world.add({"gc crashes", number}, state);
-    after.collectors[number] = {kOver, 0, 0};
+    after.collectors[number] = {kOver, 0, 0, 0};
     after.read_roots[number] = {};
   }
   const bool judges = world.scenario.revokes || world.scenario.unleases;
   if (judges && collector.step <= kCondemn) revoke(world, state);
-  if (collector.step == kMark) {
-    Collector& next = world.add({"gc marks", number}, state).collectors[number];
-    next = {kCondemn, static_cast<Set>(packs_of_tags(state.root) | all_leases(state)), 0};
+  if (collector.step == kMark || collector.step == kMarkRest) {
+    mark(world, state, number);
   } else if (collector.step == kCondemn) {
     begin_condemn(world, state, number);
   } else if (collector.step == kReadRoot) {
@@ -136,6 +161,11 @@ void collector_steps(World& world, const State& state, int number) {
   } else if (collector.step == kSync) {
     State& after = world.add({"gc syncs the root", number}, state);
     after.durable_root = state.root;
+    after.collectors[number].step = kDelete;
+  } else if (collector.step == kDrop) {
+    State& after = world.add({"gc drops uploads", number}, state);
+    after.uploads &= static_cast<Set>(~collector.uploads);
+    after.collectors[number].uploads = 0;
     after.collectors[number].step = kDelete;
   } else if (collector.step == kDelete) {
     remove(world, state, number);

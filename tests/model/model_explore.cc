@@ -8,7 +8,7 @@ namespace cairn::model {
 namespace {
 
 /// Every state seen, in order of discovery, with the one it was reached from; found again by an
-/// open-addressing table of numbers. About 100 bytes a state.
+/// open-addressing table of numbers. About 250 bytes a state.
 class Seen {
  public:
   Seen() : slots_(1U << 16, kFree) {}

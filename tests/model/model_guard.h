@@ -19,6 +19,7 @@ enum class Guard {
   kClearGone,     // it leaves that list only when the file is gone
   kSwapCheck,     // an entry is exchanged only if it is still the one that was planned from
   kMoveLease,     // copy-forward has a lease of its own for the pack it writes
+  kOwnPlaces,     // ... and a new entry needs no packs but its old ones and those of the mover
   kExists,        // commit refuses a name that is taken, unless told to replace it
   kRevoke,        // commit refuses a session that the root says is revoked
   kRevokeFirst,   // a session is revoked in the root before its lease is taken away
@@ -39,15 +40,18 @@ enum class Guard {
   kSwapRoot,    // the root is replaced only if it is still the one that was read (lock, or put-if)
   kFilesFirst,  // gc lists the files before it lists the leases
   kRootFirst,   // ... and the leases after it has read the root that it replaces
+  kLeavePacks,  // a push that fails leaves its packs to gc: another may go on from them
+  kUploadsFirst,  // gc lists the uploads before it lists the leases
   kCount
 };
 
 inline constexpr std::array<std::string_view, static_cast<size_t>(Guard::kCount)> kGuardNames = {
-    "relook",       "samebase",    "softcheck", "epochonly", "remark",     "relist",
-    "condemnfirst", "cleargone",   "swapcheck", "movelease", "exists",     "revoke",
-    "revokefirst",  "keeprevoked", "ownlease",  "allparts",  "partlast",   "partpacks",
-    "partleases",   "repeat",      "keepfiles", "reread",    "restart",    "rereadoften",
-    "syncpacks",    "syncroot",    "acklate",   "swaproot",  "filesfirst", "rootfirst"};
+    "relook",       "samebase",    "softcheck",   "epochonly", "remark",    "relist",
+    "condemnfirst", "cleargone",   "swapcheck",   "movelease", "ownplaces", "exists",
+    "revoke",       "revokefirst", "keeprevoked", "ownlease",  "allparts",  "partlast",
+    "partpacks",    "partleases",  "repeat",      "keepfiles", "reread",    "restart",
+    "rereadoften",  "syncpacks",   "syncroot",    "acklate",   "swaproot",  "filesfirst",
+    "rootfirst",    "leavepacks",  "uploadsfirst"};
 
 using Guards = std::bitset<static_cast<size_t>(Guard::kCount)>;
 

@@ -8,14 +8,6 @@ namespace {
 
 using namespace save;
 
-Put* free_slot(State& state, int number) {
-  for (int i = 0; i < kPutsOfOne; ++i) {
-    Put& put = state.puts[number * kPutsOfOne + i];
-    if (put.state == kNoPut) return &put;
-  }
-  return nullptr;
-}
-
 void read_root(World& world, const State& state, int number) {
   State& after = world.add({"reads the root", number}, state);
   after.commit_roots[number] = state.root;
@@ -32,35 +24,23 @@ void refuse(World& world, const State& state, int number, const char* why) {
 void check_and_send(World& world, const State& state, int number) {
   const Verdict verdict = judge_commit(world, state, number, state.commit_roots[number]);
   if (verdict.is_done) {
-    end_saver(world.add({"it stands already", number}, state), number);
+    const bool is_own = state.savers[number].unsure != 0;
+    succeed(world, world.add({"it stands already", number}, state), number, !is_own);
     return;
   }
   if (verdict.refusal != nullptr) return refuse(world, state, number, verdict.refusal);
   State after = state;
-  Put* const put = free_slot(after, number);
-  if (put == nullptr) return;
-  *put = {state.commit_roots[number], verdict.edited, kUnderWay};
-  after.commit_roots[number] = {};
+  if (!send_root(after, number, verdict.edited)) return;
   after.savers[number].step = kSent;
   world.add({"looks at its lease and sends the root", number}, after);
 }
 
 /// The answer to the put that was sent last comes, or does not.
 void hear(World& world, const State& state, int number) {
-  int last = number * kPutsOfOne;
-  while (state.puts[last].state == kNoPut) ++last;
-  for (int i = last; i < (number + 1) * kPutsOfOne; ++i) {
-    if (state.puts[i].state == kNoPut) continue;
-    if (state.puts[i].state == kTaken) {
-      State& after = world.add({"hears that its root was taken", number}, state);
-      after.puts[i] = {};
-      end_saver(after, number);
-    } else if (state.puts[i].state == kRefused) {
-      State& after = world.add({"hears that another root was first", number}, state);
-      after.puts[i] = {};
-      after.savers[number].step = kCommit;
-    }
-  }
+  hear_steps(world, state, number, [&](State& after, bool is_taken) {
+    if (is_taken) return succeed(world, after, number);
+    after.savers[number].step = kCommit;
+  });
   if (!world.scenario.plans[number].may_lose_answer) return;
   State& after = world.add({"hears nothing", number}, state);
   after.savers[number].step = kUnsure;
@@ -96,18 +76,47 @@ bool commit_steps(World& world, const State& state, int number) {
   }
 }
 
+bool send_root(State& state, int writer, const Root& wanted) {
+  for (int i = 0; i < kPutsOfOne; ++i) {
+    Put& put = state.puts[writer * kPutsOfOne + i];
+    if (put.state != kNoPut) continue;
+    put = {wanted, state.commit_roots[writer].version, kUnderWay};
+    state.commit_roots[writer] = {};
+    return true;
+  }
+  return false;
+}
+
+void hear_steps(World& world, const State& state, int writer,
+                const std::function<void(State& after, bool is_taken)>& heard) {
+  for (int i = writer * kPutsOfOne; i < (writer + 1) * kPutsOfOne; ++i) {
+    const bool is_taken = state.puts[i].state == kTaken;
+    if (!is_taken && state.puts[i].state != kRefused) continue;
+    const char* const what =
+        is_taken ? "hears that its root was taken" : "hears that another root was first";
+    State& after = world.add({what, writer}, state);
+    after.puts[i] = {};
+    heard(after, is_taken);
+  }
+}
+
+static bool is_waiting(const State& state, int writer) {
+  if (writer == kMover) return state.mover.step == move::kSent;
+  return state.savers[writer].step == kSent;
+}
+
 /// A put arrives; nobody waits any more for the outcome of one whose sender is gone.
 void put_steps(World& world, const State& state) {
   for (size_t i = 0; i < state.puts.size(); ++i) {
     const Put& put = state.puts[i];
     const auto number = static_cast<int>(i) / kPutsOfOne;
-    const bool is_heard = state.savers[number].step == kSent;
+    const bool is_heard = is_waiting(state, number);
     if (put.state == kTaken || put.state == kRefused) {
       if (!is_heard) world.add({"an answer finds nobody", number}, state).puts[i] = {};
       continue;
     }
     if (put.state != kUnderWay) continue;
-    const bool is_taken = put.read == state.root || !world.has(Guard::kSwapRoot);
+    const bool is_taken = put.read_version == state.root.version || !world.has(Guard::kSwapRoot);
     State& after =
         world.add({is_taken ? "the root is taken" : "the root is refused", number}, state);
     if (is_taken) after.root = put.wanted;

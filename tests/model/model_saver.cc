@@ -14,11 +14,27 @@ void look_again(World& world, const State& state, int number) {
   if (!world.has(Guard::kSameBase)) lost = saver.base.packs != 0 && now.packs == 0;
   if (!world.has(Guard::kRelook)) lost = false;
   State& after = world.add({lost ? "look again: base lost" : "look again", number}, state);
-  after.savers[number].step = kWrite;
+  const SaverPlan& plan = world.scenario.plans[number];
+  after.savers[number].step = plan.pushes ? kJournal : world.scenario.uploads ? kBegin : kWrite;
   if (!lost) return;
   after.savers[number].base = {};
   after.savers[number].seen_epoch = state.root.epoch;
   after.leases[number] = own_pack(number);
+}
+
+/// An upload that was dropped cannot be completed.
+void write(World& world, const State& state, int number) {
+  const bool is_dropped = world.scenario.uploads && (state.uploads & bit(number)) == 0;
+  State& after = world.add({is_dropped ? "its upload was dropped" : "write pack", number}, state);
+  if (is_dropped) {
+    if (state.leases[number] != 0) after.wrong = kRefusedInVain;
+    return end_saver(after, number);
+  }
+  after.files |= own_pack(number);
+  after.uploads &= static_cast<Set>(~bit(number));
+  const bool syncs = world.scenario.power && world.has(Guard::kSyncPacks);
+  after.savers[number].step = syncs ? kSync : kLookUp;
+  if (world.scenario.plans[number].pushes) after.savers[number].step = kHold;
 }
 
 void look_up(World& world, const State& state, int number) {
@@ -85,9 +101,13 @@ void sync_commit(World& world, const State& state, int number) {
 
 }  // namespace
 
+static uint8_t content_of(const World& world, int number) {
+  return world.scenario.plans[number].pushes ? kPushed : static_cast<uint8_t>(number + 1);
+}
+
 bool stands(const World& world, const Root& root, int number) {
   const Entry standing = root.tags[world.scenario.plans[number].target];
-  return standing.packs != 0 && standing.content == number + 1;
+  return standing.packs != 0 && standing.content == content_of(world, number);
 }
 
 void end_saver(State& state, int number) {
@@ -98,6 +118,7 @@ void end_saver(State& state, int number) {
 }
 
 void fail_saver(World& world, const State& state, int number, const char* why) {
+  if (world.scenario.plans[number].pushes) return give_up_push(world, state, number, why);
   State& after = world.add({why, number}, state);
   if (stands(world, state.root, number)) after.wrong = kFalseFailure;
   const bool may_be_published = state.savers[number].unsure != 0;
@@ -126,7 +147,7 @@ Verdict judge_commit(const World& world, const State& state, int number, const R
   const Set sound = sound_part(world, state, root, saver);
   Verdict verdict{.overwrites = taken, .edited = root};
   verdict.edited.tags[plan.target] = {static_cast<Set>(saver.base.packs | own_pack(number) | sound),
-                                      static_cast<uint8_t>(number + 1)};
+                                      content_of(world, number)};
   touch_root(world, verdict.edited);
   return verdict;
 }
@@ -136,6 +157,7 @@ void saver_steps(World& world, const State& state, int number) {
   if (saver.step == kOver) return;
   if (saver.step > kLook) end_saver(world.add({"saver crashes", number}, state), number);
   if (world.scenario.bucket && commit_steps(world, state, number)) return;
+  if (push_steps(world, state, number)) return;
   if (saver.step == kLook) {
     Saver& next = world.add({"look", number}, state).savers[number];
     next = {kLease, state.root.tags[world.scenario.plans[number].base], state.root.epoch, 0, 0};
@@ -146,11 +168,12 @@ void saver_steps(World& world, const State& state, int number) {
     after.savers[number].step = kLookAgain;
   } else if (saver.step == kLookAgain) {
     look_again(world, state, number);
+  } else if (saver.step == kBegin) {
+    State& after = world.add({"begins an upload", number}, state);
+    after.uploads |= bit(number);
+    after.savers[number].step = kWrite;
   } else if (saver.step == kWrite) {
-    State& after = world.add({"write pack", number}, state);
-    after.files |= own_pack(number);
-    const bool syncs = world.scenario.power && world.has(Guard::kSyncPacks);
-    after.savers[number].step = syncs ? kSync : kLookUp;
+    write(world, state, number);
   } else if (saver.step == kSync) {
     State& after = world.add({"sync pack", number}, state);
     after.durable_files |= own_pack(number);

@@ -10,6 +10,10 @@ State start_of(const Scenario& scenario) {
   state.root.tags[kTagB] = {bit(kB1) | bit(kA2), 0};
   state.files = bit(kA1) | bit(kA2) | bit(kB1);
   state.forgets = scenario.forgets;
+  if (scenario.leftovers) {
+    state.files |= bit(kLeft);
+    state.journals = bit(kKilled);
+  }
   for (int saver = scenario.savers; saver < kSavers; ++saver) state.savers[saver].step = kOver;
   if (!scenario.parts) state.uniter.step = kOver;
   for (int gc = scenario.collectors; gc < kCollectors; ++gc) state.collectors[gc].step = kOver;
@@ -156,7 +160,78 @@ static std::vector<Scenario> scenarios_of_buckets() {
   unleased.guards = {kOwnLease};
   unleased.revokes = false;
   unleased.unleases = true;
-  return {bucket, two_gcs, lost, revoked, unleased};
+
+  Scenario uploads = bucket;
+  uploads.name = "object store, uploads";
+  uploads.guards = {kUploadsFirst};
+  uploads.uploads = true;
+  uploads.lookups = 0;
+  return {bucket, two_gcs, lost, revoked, unleased, uploads};
+}
+
+static std::vector<Scenario> scenarios_of_moves_in_buckets() {
+  using enum Guard;
+  Scenario moved{.name = "object store, copy-forward",
+                 .guards = {kSwapRoot, kSwapCheck, kMoveLease, kSameBase, kOwnPlaces}};
+  moved.bucket = moved.in_steps = true;
+  moved.move = Move::kCopyForward;
+  moved.savers = 1;
+  moved.collectors = 1;
+  moved.lookups = bit(kA2);
+
+  Scenario two_gcs = moved;
+  two_gcs.name = "object store, copy-forward, two gcs";
+  two_gcs.guards = {kSwapRoot, kSwapCheck, kMoveLease, kOwnPlaces};
+  two_gcs.savers = 0;
+  two_gcs.collectors = 2;
+
+  Scenario lost = moved;
+  lost.name = "object store, copy-forward, lost answer";
+  lost.guards = {kKeepFiles};
+  lost.mover_may_lose_answer = true;
+  lost.lookups = 0;
+  lost.forgets = bit(kTagA);
+
+  Scenario revoked = two_gcs;
+  revoked.name = "object store, copy-forward, revocation";
+  revoked.guards = {kRevoke, kRevokeFirst, kKeepRevoked};
+  revoked.revokes = true;
+
+  Scenario unleased = two_gcs;
+  unleased.name = "object store, copy-forward, lost lease";
+  unleased.guards = {kOwnLease};
+  unleased.unleases = true;
+  return {moved, two_gcs, lost, revoked, unleased};
+}
+
+/// Pushes of one checkpoint, which go on from each other's packs.
+static std::vector<Scenario> scenarios_of_pushes() {
+  using enum Guard;
+  Scenario after{.name = "object store, push after a push",
+                 .guards = {kSwapRoot, kSoftCheck, kCondemnFirst, kOwnLease, kLeavePacks}};
+  after.bucket = after.in_steps = true;
+  after.collectors = 1;
+  after.plans[0] = {.target = kTagS0, .may_lose_answer = true, .pushes = true};
+  after.plans[1] = {.target = kTagS0, .pushes = true};
+  after.forgets = bit(kTagS0);
+  after.lookups = 0;
+
+  Scenario both = after;
+  both.name = "object store, two pushes of a tag after a killed one";
+  both.guards.push_back(kClearGone);
+  both.leftovers = true;
+  both.plans[0].may_lose_answer = false;
+
+  Scenario two_tags = both;
+  two_tags.name = "object store, pushes of two tags after a killed one";
+  two_tags.plans[1].target = kTagS1;
+
+  Scenario two_gcs = both;
+  two_gcs.name = "object store, push after a killed one, two gcs";
+  two_gcs.guards = {kSoftCheck, kCondemnFirst, kClearGone};
+  two_gcs.savers = 1;
+  two_gcs.collectors = 2;
+  return {after, both, two_tags, two_gcs};
 }
 
 static std::vector<Scenario> scenarios_of_parts() {
@@ -183,8 +258,9 @@ static std::vector<Scenario> scenarios_of_parts() {
 
 std::vector<Scenario> all_scenarios() {
   std::vector<Scenario> all = scenarios_of_saves();
-  for (auto& more : {scenarios_of_entries(), scenarios_of_parts(), scenarios_of_machines(),
-                     scenarios_of_buckets()}) {
+  for (auto& more :
+       {scenarios_of_entries(), scenarios_of_parts(), scenarios_of_machines(),
+        scenarios_of_buckets(), scenarios_of_moves_in_buckets(), scenarios_of_pushes()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

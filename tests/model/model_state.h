@@ -15,10 +15,11 @@ using Set = uint8_t;  // of packs, tags or sessions
 constexpr Set bit(int number) { return static_cast<Set>(1U << number); }
 
 // Packs that are there from the start, then those that sessions write.
-enum Pack { kA1, kA2, kB1, kPacksAtStart, kMoved = kPacksAtStart, kOwn0, kOwn1, kUnited };
+enum Pack { kA1, kA2, kB1, kPacksAtStart, kMoved = kPacksAtStart, kOwn0, kOwn1, kUnited, kLeft };
 enum Tag { kTagA, kTagB, kTagS0, kTagS1, kTags };
-enum Session { kSaver0, kSaver1, kMover, kUniter, kSessions };
+enum Session { kSaver0, kSaver1, kMover, kUniter, kKilled, kSessions };
 constexpr int kSavers = 2;
+constexpr int kWriters = 3;  // who sends new roots to object stores: savers and the mover
 constexpr int kCollectors = 2;
 /// Where a saver stands; those who need the names say `using namespace save`.
 namespace save {
@@ -32,24 +33,36 @@ enum Step : uint8_t {
   kCommit,
   kSyncCommit,
   kUnsure,
-  kCheck,  // at an object store: the root is read
-  kSent    // ... and the new one is under way
+  kCheck,    // at an object store: the root is read
+  kSent,     // ... and the new one is under way
+  kBegin,    // an upload
+  kJournal,  // of a push there
+  kGoOn,
+  kList,
+  kHold
 };
 }  // namespace save
-constexpr uint8_t kOver = 15;  // the step of a process that ended or was killed
+/// Where the mover stands.
+namespace move {
+enum Step : uint8_t { kLook, kLease, kWrite, kSwap, kCheck, kSent };
+}  // namespace move
+constexpr uint8_t kOver = 31;  // the step of a process that ended or was killed
 
 constexpr Set own_pack(int session) {
   if (session == kMover) return bit(kMoved);
+  if (session == kKilled) return bit(kLeft);
   return session == kUniter ? bit(kUnited) : bit(kOwn0 + session);
 }
 
 /// No packs: no such tag. `content` tells checkpoints of one name apart: 0 at the start, then
-/// session + 1 of the save. Moving chunks changes the packs and not the content.
+/// session + 1 of the save, or kPushed. Moving chunks changes the packs and not the content.
 struct Entry {
   Set packs = 0;
   uint8_t content = 0;
   bool operator==(const Entry&) const = default;
 };
+
+constexpr uint8_t kPushed = kSessions + 1;  // the checkpoint that all pushes bring
 
 struct Root {
   std::array<Entry, kTags> tags;
@@ -61,7 +74,7 @@ struct Root {
 };
 
 /// A saver, a part of a save, or who unites parts. `soft`: what a look-up found; of who unites, the
-/// parts. `unsure`: a commit was tried and its answer was lost.
+/// parts; of a push, what others left. `unsure`: a commit was tried and its answer was lost.
 struct Saver {
   uint8_t step = 0;
   Entry base;
@@ -70,10 +83,11 @@ struct Saver {
   uint8_t unsure = 0;
 };
 
-/// A root on its way to an object store, which takes it if it still has the one that was read. Its
-/// sender may be gone when it arrives.
+/// A root on its way to an object store, which takes it if it still has the version that was read.
+/// Its sender may be gone when it arrives.
 struct Put {
-  Root read, wanted;
+  Root wanted;
+  uint8_t read_version = 0;
   uint8_t state = 0;  // see PutState
 };
 
@@ -81,16 +95,20 @@ enum PutState : uint8_t { kNoPut, kUnderWay, kTaken, kRefused };
 constexpr int kPutsOfOne = 2;  // at once: one whose answer was lost, and the next
 
 /// `packs`: what is marked, then what is to be deleted. `listed`: the files, where listing them is
-/// a step of its own.
+/// a step of its own. `uploads`: those to be dropped, by session.
 struct Collector {
   uint8_t step = 0;
   Set packs = 0;
   Set listed = 0;
+  Set uploads = 0;
 };
 
+/// `others`: packs of other tags that it counts on. `unsure`: as of a saver.
 struct Mover {
   uint8_t step = 0;
   Entry from;
+  Set others = 0;
+  uint8_t unsure = 0;
 };
 
 /// `read`: packs read under `entry`; `contents`: those the bytes came from.
@@ -108,10 +126,12 @@ struct State {
   Set files = 0;
   Set durable_files = 0;
   std::array<Set, kSessions> leases = {};  // what collectors heed; 0: none
-  Set lease_files = 0;  // of savers: a lease that is not heeded any more may lie there still
+  Set lease_files = 0;  // of savers and the mover: one that is not heeded may lie there still
+  Set journals = 0;     // of pushes, by session: that others may go on from
+  Set uploads = 0;      // by session: begun, neither completed nor dropped
   std::array<Saver, kSavers> savers;
-  std::array<Root, kSavers> commit_roots;  // of savers at object stores: what they edit
-  std::array<Put, kSavers * kPutsOfOne> puts;
+  std::array<Root, kWriters> commit_roots;  // of writers at object stores: what they edit
+  std::array<Put, kWriters * kPutsOfOne> puts;
   Saver uniter;
   std::array<Entry, kSavers> told = {};  // by part, the base that its copies were taken from
   std::array<Collector, kCollectors> collectors;

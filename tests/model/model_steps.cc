@@ -4,7 +4,7 @@
 namespace cairn::model {
 
 static constexpr std::array<const char*, 8> kPackNames = {"a1",    "a2",    "b1",     "moved",
-                                                          "own-0", "own-1", "united", "?"};
+                                                          "own-0", "own-1", "united", "left"};
 static constexpr std::array<const char*, kTags> kTagNames = {"A", "B", "S0", "S1"};
 
 void touch_root(const World& world, Root& root) {
@@ -44,7 +44,7 @@ static void cut_power(World& world, const State& state) {
     if (saver.step != 0) saver = {kOver, {}, 0, 0, 0};
   }
   for (Collector& collector : after.collectors) {
-    if (collector.step != 0) collector = {kOver, 0, 0};
+    if (collector.step != 0) collector = {kOver, 0, 0, 0};
   }
   for (int tag = 0; tag < kTags; ++tag) {
     const bool promised = (state.acknowledged & bit(tag)) != 0;

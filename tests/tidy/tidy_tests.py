@@ -150,7 +150,7 @@ TESTED_BY = {
     "store/remote/trial.cc": "tests/cli/remote_trial_test.py",
     "store/remote/bucket_trial.cc": "tests/cli/remote_trial_test.py",
     "store/remote/reading_trial.cc": "tests/cli/remote_trial_test.py",
-    "lib/transfer/left_packs.cc": "tests/cli/push_killed_test.py",
+    "lib/transfer/resume_in_bucket.cc": "tests/lib/transfer/transfer_bucket_test.cc",
     "cli/known_tags.cc": "tests/cli/completion_test.py",
     "cli/open_place.cc": "tests/cli/remote_stop_test.py",
     "cli/lazy_look_up.cc": "tests/cli/transfer_commands_test.py",

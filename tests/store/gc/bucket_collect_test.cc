@@ -1,6 +1,8 @@
 // Collections where there are neither locks nor renames: a store's folder as a bucket has it.
 #include "store/commit.h"
 #include "store/gc/live_sessions.h"
+#include "store/gc/reclaim.h"
+#include "store/meta_pack.h"
 #include "store/remote/directory_backend.h"
 #include "store/remote/remote_fs.h"
 #include "tests/store/gc/collect_fixture.h"
@@ -174,6 +176,94 @@ TEST_F(BucketCollect, AnAnswerIsLostAndAnotherCommitsAtOnce) {
     collect_there();
     expect_whole();
   }
+}
+
+/// Two tags that have a locator of one digest, each in a metadata pack of its own: what two pushes
+/// write that go on from the same leftovers.
+class SharedLocators : public BucketCollect {
+ protected:
+  static constexpr uint64_t kMany = 2100 * 1024;  // elements; two such tensors have a page each
+
+  void save_tensors(const std::string& tag, const std::string& base,
+                    const std::map<std::string, const Bytes*>& tensors) {
+    SaveRequest request;
+    request.tag = tag;
+    request.base = base;
+    for (const auto& [name, data] : tensors) {
+      for (auto& source : cut(name, {kMany}, *data, 0, 1, false)) request.tensors.push_back(source);
+    }
+    ASSERT_TRUE(succeeds(save(*store_, request)));
+  }
+
+  /// Another tag of the same copies, with all its metadata written anew.
+  void write_anew(const std::string& name, const std::string& as) {
+    TagEntry entry = *store_->find_tag(name);
+    entry.name = as;
+    entry.session = *SessionId::fresh();
+    MetaWriter metas(posix_fs(), path(), entry.session);
+    const auto copy = [&](Reference& object, ObjectKind kind) {
+      object = *metas.add(kind, *read_object(store_->meta_files(), object));
+    };
+    LocatorTable table = read_tag_parts(*store_, entry.manifest, entry.table)->table;
+    for (PagePlace& place : table.pages) {
+      copy(place.page, ObjectKind::kPage);
+      copy(place.locator, ObjectKind::kLocator);
+    }
+    copy(entry.manifest, ObjectKind::kManifest);
+    copy(entry.schema, ObjectKind::kSchema);
+    entry.table = *metas.add(ObjectKind::kLocatorTable, encode_locator_table(table));
+    ASSERT_TRUE(succeeds(metas.finish()));
+    const auto edit = [&](Root& root, TagBook& tags) -> Result<RootChange> {
+      entry.commit = ++root.commit;
+      tags.put(entry);
+      return RootChange::kReplace;
+    };
+    ChangeOutcome outcome;
+    ASSERT_TRUE(succeeds(change_tags(*store_, *SessionId::fresh(), 0s, edit, outcome)));
+  }
+
+  void forget_and_reclaim(const std::vector<std::string>& names) {
+    std::vector<TagEntry> tags;
+    for (const std::string& name : names) tags.push_back(*store_->find_tag(name));
+    ASSERT_TRUE(succeeds(forget_tags(*store_, tags, true, 0s)));
+    const auto reclaimed = reclaim(*store_, {});
+    ASSERT_TRUE(succeeds(reclaimed));
+    deleted_ = reclaimed->deleted.size();
+  }
+
+  /// Does so when a move is about to exchange entries.
+  void collect_and_before_the_exchange(const std::function<void()>& intervene) {
+    bool has_begun = false, is_over = false;
+    const auto hook = [&](const std::string& key, const remote::HookedBackend::Put& put) {
+      has_begun = has_begun || key.starts_with("sessions/");
+      if (key == "root" && has_begun && !std::exchange(is_over, true)) intervene();
+      return put();
+    };
+    remote::RemoteFs fs(std::make_unique<remote::HookedBackend>(backend_there(), hook), kRoot, 8);
+    GcRequest request;
+    request.reclaim.reader_grace = 0s;
+    EXPECT_TRUE(succeeds(collect(**Store::open(fs, kRoot), request)));
+    EXPECT_TRUE(is_over);
+  }
+
+  size_t deleted_ = 0;  // by the latest collection
+};
+
+TEST_F(SharedLocators, AMovedTagNeedsNothingThatOnlyAnotherTagNeeded) {
+  const Bytes still = noise(2 * kMany, 1), old = noise(2 * kMany, 2);
+  Bytes changed = old;
+  const Bytes fresh = noise(kMany, 3);
+  std::copy(fresh.begin(), fresh.end(), changed.begin());
+  save_tensors("a", "none", {{"still", &still}});
+  save_tensors("old", "a", {{"still", &still}, {"w", &old}});
+  save_tensors("b", "old", {{"still", &still}, {"w", &changed}});
+  write_anew("b", "c");
+  forget_and_reclaim({"old"});
+  collect_and_before_the_exchange([&] { forget_and_reclaim({"a", "b"}); });
+  EXPECT_GT(deleted_, 0u);
+  store_ = *Store::open(posix_fs(), path());
+  EXPECT_EQ(load_whole("c", "still", {kMany}), still);
+  EXPECT_EQ(load_whole("c", "w", {kMany}), changed);
 }
 
 TEST_F(BucketCollect, TheClockIsThePlaces) {
