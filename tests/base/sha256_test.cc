@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/sha256_kernel.h"
+
 namespace cairn {
 namespace {
 
@@ -17,6 +19,26 @@ TEST(Sha256, Vectors) {
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(hash_of(std::string(1'000'000, 'a')),
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+std::string hash_by(const Sha256Kernel& kernel, ByteSpan bytes) {
+  Sha256 hash(kernel);
+  hash.update(bytes);
+  return to_hex(hash.finish());
+}
+
+TEST(Sha256, EveryKernelGivesTheSame) {
+  Bytes bytes(5000);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * i >> 3);
+  for (const Sha256Kernel* kernel : sha256_kernels()) {
+    for (size_t length = 0; length <= bytes.size(); length += length < 300 ? 1 : 97) {
+      const ByteSpan part = ByteSpan(bytes).first(length);
+      ASSERT_EQ(hash_by(*kernel, part), hash_by(kSha256Portable, part)) << kernel->name << length;
+    }
+    EXPECT_EQ(hash_by(*kernel, as_bytes("abc")),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        << kernel->name;
+  }
 }
 
 TEST(Sha256, AnyCutGivesTheSame) {

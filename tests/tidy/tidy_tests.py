@@ -112,6 +112,7 @@ TESTED_BY = {
     "base/replay/gradient.cc": "tests/base/replay/replay_test.cc",
     "base/replay/ops_avx2.cc": "tests/base/replay/ops_test.cc",
     "base/replay/ops_avx512.cc": "tests/base/replay/ops_test.cc",
+    "base/sha256_sha_ni.cc": "tests/base/sha256_test.cc",
     "base/replay/ops_portable.cc": "tests/base/replay/ops_test.cc",
     "base/replay/rules.cc": "tests/base/replay/predictor_test.cc",
     "base/replay/sample.cc": "tests/base/replay/fit_test.cc",
