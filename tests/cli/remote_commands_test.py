@@ -252,6 +252,17 @@ class Bucket(Remote):
         self.assertEqual(self.local.json("push", self.url, "run/1")["moved_bytes"],
                          told["moved_bytes"])
 
+    def test_a_dry_run_fails_where_the_push_would(self):
+        self.save("run/1", {"w": noise(1024, 1)})
+        dry, real = (self.local.error("push", "s3://nobody/x", "run/1", *words, expect=10)
+                     for words in (("--dry-run",), ()))
+        self.assertIn("no such bucket", dry["message"])
+        self.assertEqual((dry["code"], dry["hint"]), (real["code"], real["hint"]))
+        there = Program(PROGRAM, self.folder / "there", **self.server.environment)
+        there.error("pull", "s3://nobody/x", "run/1", "--dry-run", expect=10)
+        into_no_bucket = Program(PROGRAM, "s3://nobody/x", **self.server.environment)
+        into_no_bucket.error("pull", self.local.store, "run/1", "--dry-run", expect=10)
+
     def test_no_bucket_and_no_store(self):
         for url, told in (("s3://nobody/x", "no such bucket"), (self.url, "no store")):
             nowhere = Program(PROGRAM, url, **self.server.environment)
