@@ -79,6 +79,20 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
 
 bool is_one(const TransferOptions& options) { return !options.all && options.tags.size() == 1; }
 
+TransferRequest request_of(const TagEntry& tag, const TransferOptions& options) {
+  TransferRequest request;
+  request.tag = tag.name;
+  request.as = options.as;
+  request.tensors = options.tensors;
+  request.rebase = options.rebase;
+  request.if_exists = options.if_exists;
+  request.dry_run = options.dry_run;
+  request.share = options.share;
+  request.connections = options.connections;
+  request.memory_bytes = options.memory_bytes;
+  return request;
+}
+
 /// Oldest first: what a tag is made from comes before it. Errors: kUsage, kNotFound.
 Result<std::vector<TagEntry>> named_tags(const Store& from, const TransferOptions& options,
                                          const TransferWords& words) {
@@ -148,16 +162,7 @@ class Run {
   bool is_one() const { return cairn::is_one(options_); }
 
   Result<TransferResult> move(const TagEntry& tag) const {
-    TransferRequest request;
-    request.tag = tag.name;
-    request.as = options_.as;
-    request.tensors = options_.tensors;
-    request.rebase = options_.rebase;
-    request.if_exists = options_.if_exists;
-    request.dry_run = options_.dry_run;
-    request.share = options_.share;
-    request.connections = options_.connections;
-    request.memory_bytes = options_.memory_bytes;
+    TransferRequest request = request_of(tag, options_);
     request.look_up = look_up_;
     request.call.stop = &context_.stop;
     request.call.wait = std::chrono::seconds(options_.wait_s);
@@ -268,6 +273,10 @@ int run_transfer(const Context& context, const TransferPlaces& places,
   // Before the destination: a mistyped name makes no store.
   const auto tags = named_tags(**from, options, words);
   if (!tags) return context.output.fail(tags.error());
+  for (const TagEntry& tag : *tags) {
+    const Status checked = check_transfer(**from, request_of(tag, options));
+    if (!checked) return context.output.fail(checked.error());
+  }
   const auto to = open_destination(context, places.to, **from, options.dry_run, remote);
   if (!to) return context.output.fail(to.error());
   const Store* const there = to->store ? &**to->store : nullptr;

@@ -30,6 +30,16 @@ static const std::string& name_in_destination(const TransferRequest& request) {
   return request.as.empty() ? request.tag : request.as;
 }
 
+Status check_transfer(const Store& from, const TransferRequest& request) {
+  return guard_memory([&]() -> Status {
+    CAIRN_CHECK(check_tag_name(name_in_destination(request)));
+    if (request.tensors.empty()) return {};
+    CAIRN_TRY(const auto checkpoint, open_tag(from, request.tag));
+    CAIRN_CHECK(choose_tensors(*checkpoint, request.tensors));
+    return {};
+  });
+}
+
 static Result<TransferResult> transfer(const Store& from, const Store& to,
                                        const TransferRequest& request) {
   const Stopwatch watch;

@@ -51,6 +51,10 @@ struct TransferResult {
   double elapsed_s = 0;
 };
 
+/// What can be told before there is a destination. Errors: kUsage for its name there; kNotFound
+/// where no tensor matches; those of reading the source.
+Status check_transfer(const Store& from, const TransferRequest& request);
+
 /// Both stores cut chunks by one rule; else kUsage. Every byte is checked: copies that stand alone
 /// as they arrive, those made from others before the tag is made visible. Errors: kNotFound for no
 /// such tag; kExists; kCorrupt naming the pack; kUnreachable, kAuth, kNoSpace, kBusy and

@@ -161,6 +161,14 @@ class Transfer(unittest.TestCase):
                                expect=15)
         self.assertIn("bias*", failed.stderr)
 
+    def test_a_part_of_nothing_makes_no_store(self):
+        self.save("run/1", {"w": noise(1024, 1)})
+        part = ("run/1", "--tensors", "bias*", "--as", "x")
+        self.assertIn("bias*", self.here.run("pull", self.there.store, *part, expect=15).stderr)
+        self.there.run("push", self.here.store, *part, expect=15)
+        self.here.run("pull", self.there.store, *part[:2], "w", "--as", "a//b", expect=2)
+        self.assertFalse(self.here.store.exists())
+
     def test_shares_are_disjoint_and_together_all(self):
         saved = self.save("run/1", {f"w{number}": os.urandom(20 << 20) for number in range(3)})
         self.here.run("init", self.here.store, "--chunk-elements", "1024")
