@@ -32,6 +32,12 @@ class Remote(unittest.TestCase):
         path = write_safetensors(self.folder / "in.safetensors", tensors)
         return self.local.json("import", tag, path)
 
+    def expect_given_up(self, program, *words):
+        begin = time.monotonic()
+        failed = program.run("--retry-for", "2s", *words, expect=17)
+        # And what is put in order afterwards, each thing tried once.
+        self.assertLess(time.monotonic() - begin, 8, failed.stderr)
+
     def held(self, program, tag):
         out = self.folder / "out.safetensors"
         program.run("export", tag, out, "--force")
@@ -118,6 +124,19 @@ class WebServer(Remote):
         proxy.set_rules("* root * status 500")
         asking.run("ls", expect=17)
         self.assertEqual(len([path for _, path, _, _ in proxy.log if path.endswith("root")]), 1)
+
+    def test_less_patience_gives_up_whatever_the_server_does(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        proxy = LyingProxy(self.server.url)
+        self.addCleanup(proxy.stop)
+        asking = Program(PROGRAM, proxy.url)
+        there = Program(PROGRAM, self.folder / "there")
+        for rules in ("* * * status 503", "* * * hang", "* packs * stall 1000"):
+            proxy.set_rules(rules)
+            self.expect_given_up(there, "pull", proxy.url, "run/1")
+            if "packs" not in rules:
+                self.expect_given_up(asking, "ls")
+                self.expect_given_up(there, "remote", "test", proxy.url)
 
     def test_more_patience_waits_for_a_server_that_is_to_come(self):
         self.save("run/1", {"w": noise(5000, 1)})
@@ -262,6 +281,18 @@ class Bucket(Remote):
         there.error("pull", "s3://nobody/x", "run/1", "--dry-run", expect=10)
         into_no_bucket = Program(PROGRAM, "s3://nobody/x", **self.server.environment)
         into_no_bucket.error("pull", self.local.store, "run/1", "--dry-run", expect=10)
+
+    def test_less_patience_gives_up_whatever_the_bucket_does(self):
+        self.save("run/1", {"w": noise(3 << 20, 1)})
+        proxy = LyingProxy(self.server.endpoint)
+        self.addCleanup(proxy.stop)
+        self.local.environment["AWS_ENDPOINT_URL"] = proxy.url
+        for rules in ("* * * status 503", "* * * hang", "PUT packs * status 503",
+                      "PUT packs * hang"):
+            proxy.set_rules(rules)
+            self.expect_given_up(self.local, "push", self.url, "run/1")
+            if "packs" not in rules:
+                self.expect_given_up(self.local, "remote", "test", self.url)
 
     def test_no_bucket_and_no_store(self):
         for url, told in (("s3://nobody/x", "no such bucket"), (self.url, "no store")):
