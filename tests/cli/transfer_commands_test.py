@@ -148,6 +148,9 @@ class Transfer(unittest.TestCase):
         self.assertEqual((moved["tag"], moved["tensors"]), ("dense/2", 1))
         self.assertEqual(moved["moved_bytes"], told["moved_bytes"])
         self.assertEqual(self.held(self.here, "dense/2")[0], {"dense": steps[2]["dense"]})
+        shown = self.here.run("show", "dense/2").stdout
+        self.assertRegex(shown, r"part +\d+ tensors of the save left out")
+        self.assertNotIn("forget", shown)
         self.here.run("check", "--read-data")
         self.assertTrue(self.here.json("pull", self.there.store, *part)["already_there"])
         self.there.run("push", self.here.store, "run/2", "--tensors", "own", "--tensors", "r*",
