@@ -16,4 +16,7 @@ Result<OpenStore> open_store(const Context& context);
 /// The same for what only reads tags: through a cache that is kept nearby, if there is one.
 Result<OpenStore> open_store_to_read(const Context& context);
 
+/// A note where a store that was just made there is all of a bucket.
+void note_whole_bucket(Output& output, const std::string& place);
+
 }  // namespace cairn

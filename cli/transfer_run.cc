@@ -243,7 +243,10 @@ static Result<Destination> open_destination(const Context& context, const std::s
     return to;
   }
   CAIRN_TRY(to.store, open_or_make_store(place, from.config(), to.was_made, remote));
-  if (to.was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
+  if (to.was_made) {
+    context.output.note(fmt::format("made an empty store in '{}'", place));
+    note_whole_bucket(context.output, place);
+  }
   return to;
 }
 

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -263,6 +264,17 @@ class Bucket(Remote):
         path = write_safetensors(self.folder / "in.safetensors", {"w": noise(102400, 1)})
         self.assertEqual(self.remote.run("import", "run/1", path).stderr, "")
         self.assertEqual(self.held(self.remote, "run/1")[0], read_safetensors(path)[0])
+
+    def test_a_store_that_is_a_whole_bucket_is_told(self):
+        self.save("run/1", {"w": noise(1024, 1)})
+        for number, words in enumerate((("init",), ("push",), ("init", "-q"), ("init", "--json"))):
+            bucket = f"whole-{number}"
+            request = urllib.request.Request(f"{self.server.endpoint}/{bucket}", method="PUT")
+            urllib.request.urlopen(request, timeout=30).close()
+            tags = ("run/1",) if words == ("push",) else ()
+            said = self.local.run(*words, f"s3://{bucket}/", *tags).stderr
+            self.assertEqual(f"'s3://{bucket}/PREFIX'" in said, len(words) == 1, said)
+        self.assertNotIn("PREFIX", self.local.run("init", self.url).stderr)
 
     def test_a_dry_run_puts_nothing(self):
         self.save("run/1", {"w": noise(102400, 1)})
