@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "store/remote/url.h"
+#include "store/writable.h"
 
 namespace cairn {
 
@@ -15,6 +16,12 @@ remote::RemoteOptions remote_options(const Context& context) {
 
 Result<OpenStore> open_store(const Context& context) {
   return open_store(context.store, remote_options(context));
+}
+
+Result<OpenStore> open_store_to_write(const Context& context) {
+  CAIRN_TRY(OpenStore store, open_store(context));
+  CAIRN_CHECK(check_may_write(*store));
+  return store;
 }
 
 Result<OpenStore> open_store_to_read(const Context& context) {

@@ -6,6 +6,7 @@
 #include "base/memory_guard.h"
 #include "lib/transfer/attempt.h"
 #include "store/tag_name.h"
+#include "store/writable.h"
 
 namespace cairn {
 
@@ -45,7 +46,7 @@ static Result<TransferResult> transfer(const Store& from, const Store& to,
   const Stopwatch watch;
   const std::string& name = name_in_destination(request);
   CAIRN_CHECK(check_tag_name(name));
-  CAIRN_CHECK(check_may_write(to.config()));
+  CAIRN_CHECK(check_may_write(to));
   CAIRN_CHECK(check_rules(from, to));
   if (request.share && to.fs().conditional() != nullptr) {
     return fail(Code::kUsage, fmt::format("'{}' is a bucket", to.path()),

@@ -151,11 +151,32 @@ class WebServer(Remote):
 
     def test_cannot_be_written(self):
         self.save("run/1", {"w": noise(102400, 1)})
+        file = self.folder / "in.safetensors"
         for words in (("tag", "a", "run/1"), ("forget", "run/1", "--yes", "--allow-newest"),
-                      ("pin", "run/1")):
-            failed = self.remote.run(*words, expect=2)
-            self.assertIn("read only", failed.stderr)
+                      ("forget", "--keep-last", "1", "--dry-run"), ("pin", "run/1"),
+                      ("unpin", "run/1"), ("gc", "--yes"), ("gc", "--dry-run"),
+                      ("import", "run/2", file), ("repair", "index"), ("repair", "tags", "--yes"),
+                      ("pull", self.local.store, "run/1", "--as", "x", "--tensors", "w")):
+            self.assert_refused(self.remote, words)
+        for words in (("push", self.server.url, "run/1"), ("init", f"{self.server.url}/new"),
+                      ("push", f"{self.server.url}/new", "run/1")):
+            self.assert_refused(self.local, words)
+        self.assert_refused(self.local, ("push", self.server.url, "run/1", "--dry-run"))
         self.assertEqual(self.local.run("ls", "-q").stdout, "run/1\n")
+
+    def assert_refused(self, program, words):
+        failed = program.error(*words, expect=2)
+        for told in (f"'{self.server.url}", "read only", "web server"):
+            self.assertIn(told, failed["message"], words)
+        self.assertNotRegex(failed["message"], "/(lock|sessions|index|packs)'")
+        self.assertIn("cairn pull", failed["hint"])
+
+    def test_cannot_be_counted(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        for words in (("stats",), ("report", "-o", self.folder / "report.html")):
+            failed = self.remote.error(*words, expect=2)
+            self.assertIn(f"'{self.server.url}'", failed["message"])
+            self.assertIn("cairn ls", failed["hint"])
 
     def test_says_what_is_wrong(self):
         self.save("run/1", {"w": noise(102400, 1)})
@@ -275,6 +296,13 @@ class Bucket(Remote):
             said = self.local.run(*words, f"s3://{bucket}/", *tags).stderr
             self.assertEqual(f"'s3://{bucket}/PREFIX'" in said, len(words) == 1, said)
         self.assertNotIn("PREFIX", self.local.run("init", self.url).stderr)
+
+    def test_has_no_index_to_repair(self):
+        self.remote.run("init", self.url)
+        for words in (("repair", "index"), ("repair", "index", "--dry-run")):
+            failed = self.remote.error(*words, expect=2)
+            self.assertIn(f"'{self.url}'", failed["message"])
+            self.assertIn("repair tags", failed["hint"])
 
     def test_a_dry_run_puts_nothing(self):
         self.save("run/1", {"w": noise(102400, 1)})
