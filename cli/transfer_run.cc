@@ -62,8 +62,12 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
   const std::string base = moved.base.empty() ? "" : fmt::format(", beside '{}'", moved.base);
   if (dry_run) {
     const bool is_much = moved.moved_bytes > moved.facts.logical_bytes;
-    return fmt::format("would {} '{}': {}{} of {}{}\n", words.title, moved.tag,
-                       human_bytes(moved.moved_bytes),
+    const std::string left = moved.resumed_bytes == 0
+                                 ? ""
+                                 : fmt::format(" ({} of them left by an earlier call)",
+                                               human_bytes(moved.resumed_bytes));
+    return fmt::format("would {} '{}': {}{}{} of {}{}\n", words.title, moved.tag,
+                       human_bytes(moved.moved_bytes), left,
                        is_much ? ", with what it is made from," : "",
                        human_bytes(moved.facts.logical_bytes), base);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "store/gc/live_sessions.h"
 #include "store/session.h"
 #include "store/wire.h"
@@ -160,21 +161,28 @@ static Result<std::vector<FoundJournal>> list_journals(const Store& store) {
 }
 
 /// Whether the session's process is gone, for certain: else it may have packs open.
-static Result<bool> is_dead(const Store& store, const SessionId& session) {
-  CAIRN_TRY(const int64_t now, file_system_now(store));
-  const auto lease = find_lease(store, session, now);
+static Result<bool> is_dead(const Store& store, const SessionId& session, int64_t now_ns) {
+  const auto lease = find_lease(store, session, now_ns);
   if (!lease && lease.error().code == Code::kNotFound) return false;
   CAIRN_CHECK(lease);
   return lease->life == Life::kDead;
 }
 
+/// Whether the journal may be gone on from. `now`: the present, where it is asked for.
+template <class Now>
+static Result<bool> may_be_taken(const Store& store, const FoundJournal& journal, const Now& now) {
+  if (journal.state != JournalState::kOpen) return journal.state == JournalState::kLeft;
+  CAIRN_TRY(const int64_t now_ns, now());
+  return is_dead(store, journal.session, now_ns);
+}
+
 /// Whether the journal may be gone on from: then it is one that was left, and its session has no
 /// lease. In this order: killed in between, nothing of it is lost to the next one.
 static Result<bool> take_over(const Store& store, FoundJournal& journal, ByteSpan header) {
-  if (journal.state == JournalState::kHeld) return false;
+  CAIRN_TRY(const bool may_be,
+            may_be_taken(store, journal, [&] { return file_system_now(store); }));
+  if (!may_be) return false;
   if (journal.state == JournalState::kOpen) {
-    CAIRN_TRY(const bool is_over, is_dead(store, journal.session));
-    if (!is_over) return false;
     CAIRN_CHECK(rename_journal(store.fs(), journal.path, kLeftEnding, header));
   }
   const Status removed = store.fs().remove(lease_path(store.path(), journal.session));
@@ -183,7 +191,9 @@ static Result<bool> take_over(const Store& store, FoundJournal& journal, ByteSpa
   return true;
 }
 
-FoundArrivals find_left_arrivals(const Store& store, const Origin& origin) {
+/// `take(journal, header)`: whether what the journal of the origin tells may be gone on from.
+template <class Take>
+static FoundArrivals find_arrivals(const Store& store, const Origin& origin, const Take& take) {
   FoundArrivals found;
   auto journals = list_journals(store);
   if (!journals) {
@@ -195,7 +205,7 @@ FoundArrivals find_left_arrivals(const Store& store, const Origin& origin) {
     const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
     if (!bytes || bytes->size() < kHeaderBytes) continue;
     if (!std::equal(header.begin(), header.end(), bytes->begin())) continue;
-    const auto is_taken = take_over(store, journal, header);
+    const auto is_taken = take(journal, header);
     if (!is_taken && is_taken.error().code == Code::kNotFound) continue;  // another was first
     if (!is_taken) found.passed_over.push_back(is_taken.error().message);
     if (!is_taken || !*is_taken) continue;
@@ -203,6 +213,21 @@ FoundArrivals find_left_arrivals(const Store& store, const Origin& origin) {
         {journal.path, journal.session, decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))});
   }
   return found;
+}
+
+FoundArrivals find_left_arrivals(const Store& store, const Origin& origin) {
+  return find_arrivals(store, origin, [&](FoundJournal& journal, const Bytes& header) {
+    return take_over(store, journal, header);
+  });
+}
+
+FoundArrivals look_at_left_arrivals(const Store& store, const Origin& origin) {
+  // To ask the store's file system for the time would write to it. A process that is gone is gone
+  // by any clock.
+  const auto now = []() -> Result<int64_t> { return now_ns(); };
+  return find_arrivals(store, origin, [&](const FoundJournal& journal, const Bytes&) {
+    return may_be_taken(store, journal, now);
+  });
 }
 
 std::vector<std::string> remove_old_arrivals(const Store& store) {

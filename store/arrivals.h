@@ -82,6 +82,8 @@ struct FoundArrivals {
 /// left from then on. None of them has a lease any more: should one live after all, its commit is
 /// refused (docs/PROTOCOL.md, S7 b).
 FoundArrivals find_left_arrivals(const Store& store, const Origin& origin);
+/// What the other would find now. Changes nothing: all stays its session's.
+FoundArrivals look_at_left_arrivals(const Store& store, const Origin& origin);
 
 /// Removes the journals of sessions that have no lease: a collector takes their packs. Returns what
 /// could not be removed, and why.

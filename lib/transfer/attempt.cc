@@ -45,7 +45,7 @@ class Attempt {
     CAIRN_CHECK(plan());
     if (request_.share) keep_share(*request_.share);
     tell();
-    if (request_.dry_run) return result_;
+    if (request_.dry_run) return look_at_leftovers();
     if (request_.share) return fetch_share();
     const Result<TagEntry> entry = guard_memory([&] { return write(); });
     auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
@@ -64,6 +64,17 @@ class Attempt {
     std::erase_if(plan_.fetches, [&](const Fetch& fetch) { return !share.has(fetch.copy); });
     plan_.fetch_bytes = 0;
     for (const Fetch& fetch : plan_.fetches) plan_.fetch_bytes += fetch.copy.stored_bytes;
+  }
+
+  /// Of a dry run: what an earlier call has brought of it, as far as the next one would go by it.
+  TransferResult look_at_leftovers() {
+    if (request_.share || plan_.fetches.empty()) return result_;
+    const bool is_bucket = to_.fs().conditional() != nullptr;
+    const LeftBytes left = is_bucket ? look_at_left_packs(to_, origin(), plan_.fetches)
+                                     : look_at_left(to_, origin(), plan_.fetches);
+    for (const std::string& each : left.notes) note(each);
+    result_.resumed_bytes = left.bytes;
+    return result_;
   }
 
   Result<TransferResult> fetch_share() {
@@ -266,15 +277,14 @@ class Attempt {
   }
 
   Result<Fetched> fetch() {
-    const Origin origin{from_.store().config().store_id, cargo_.digest()};
     FetchRequest how;
     how.threads = request_.connections;
     const uint64_t taken = session_->packs().write_through(request_.memory_bytes / 2);
     how.memory_bytes = request_.memory_bytes - std::min(taken, request_.memory_bytes);
     how.call = request_.call;
     if (!plan_.fetches.empty()) {
-      CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
-      CAIRN_TRY(how.arrived, resume(origin));
+      CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin()));
+      CAIRN_TRY(how.arrived, resume());
       if (request_.call.progress != nullptr) {
         request_.call.progress->done_bytes += result_.resumed_bytes;
       }
@@ -289,22 +299,24 @@ class Attempt {
     return fetched;
   }
 
+  Origin origin() const { return {from_.store().config().store_id, cargo_.digest()}; }
+
   /// Per fetch, where an earlier call has brought it.
-  Result<std::vector<std::optional<Copy>>> resume(const Origin& origin) {
+  Result<std::vector<std::optional<Copy>>> resume() {
     // What lies there already is the pull's that follows, and not to be given to others again.
     if (request_.share) return std::vector<std::optional<Copy>>();
-    if (to_.fs().conditional() != nullptr) return find_left(origin);
+    if (to_.fs().conditional() != nullptr) return find_left();
     CAIRN_TRY(Resumed resumed,
-              resume_arrivals(to_, origin, plan_.fetches, session_->packs(), *journal_,
+              resume_arrivals(to_, origin(), plan_.fetches, session_->packs(), *journal_,
                               threads_for(2 * chunk_bytes_max(to_.config())), request_.call.stop));
     for (const std::string& each : resumed.notes) note(each);
     result_.resumed_bytes = resumed.bytes;
     return std::move(resumed.copies);
   }
 
-  std::vector<std::optional<Copy>> find_left(const Origin& origin) {
+  std::vector<std::optional<Copy>> find_left() {
     if (met_.lost_look_up) return {};
-    LeftPacks left = find_left_packs(to_, origin, plan_.fetches);
+    LeftPacks left = find_left_packs(to_, origin(), plan_.fetches);
     for (const std::string& each : left.notes) note(each);
     result_.resumed_bytes = left.bytes;
     session_->packs().count_file(left.bytes);

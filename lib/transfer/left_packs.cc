@@ -16,8 +16,7 @@ class Finder {
  public:
   Finder(const Store& to, const std::vector<Fetch>& fetches) : to_(to), fetches_(fetches) {}
 
-  LeftPacks run(const Origin& origin) {
-    const FoundArrivals found = find_left_arrivals(to_, origin);
+  LeftPacks run(const FoundArrivals& found) {
     left_.notes = found.passed_over;
     if (!found.left.empty()) index_wanted();
     for (const LeftArrivals& session : found.left) {
@@ -86,7 +85,13 @@ class Finder {
 
 LeftPacks find_left_packs(const Store& to, const Origin& origin,
                           const std::vector<Fetch>& fetches) {
-  return Finder(to, fetches).run(origin);
+  return Finder(to, fetches).run(find_left_arrivals(to, origin));
+}
+
+LeftBytes look_at_left_packs(const Store& to, const Origin& origin,
+                             const std::vector<Fetch>& fetches) {
+  LeftPacks left = Finder(to, fetches).run(look_at_left_arrivals(to, origin));
+  return {left.bytes, std::move(left.notes)};
 }
 
 }  // namespace cairn

@@ -12,6 +12,12 @@
 
 namespace cairn {
 
+/// What a dry run says of what was left.
+struct LeftBytes {
+  uint64_t bytes = 0;                   ///< stored, of copies that are wanted
+  std::vector<std::string> notes = {};  ///< what could not be looked at, and why
+};
+
 struct LeftPacks {
   /// Per fetch, where it lies; bases as in Fetched. Empty: nothing was left.
   std::vector<std::optional<Copy>> copies;
@@ -25,5 +31,8 @@ struct LeftPacks {
 /// by its sealed table what it holds: what it took was checked before it was sent, as everything
 /// is that is pushed. What cannot be read is passed over.
 LeftPacks find_left_packs(const Store& to, const Origin& origin, const std::vector<Fetch>& fetches);
+/// What that would find now. Changes nothing.
+LeftBytes look_at_left_packs(const Store& to, const Origin& origin,
+                             const std::vector<Fetch>& fetches);
 
 }  // namespace cairn

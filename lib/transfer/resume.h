@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "lib/transfer/left_packs.h"
 #include "lib/transfer/transfer_plan.h"
 #include "store/arrivals.h"
 #include "store/pack_writer.h"
@@ -25,5 +26,9 @@ Result<Resumed> resume_arrivals(const Store& to, const Origin& origin,
                                 const std::vector<Fetch>& fetches, PackWriter& packs,
                                 ArrivalJournal& journal, unsigned threads,
                                 const std::atomic<bool>* stop);
+
+/// What resume_arrivals() would take over now, by the journals and the lengths of the packs: no
+/// copy is read, and nothing changed. What is not whole is counted too.
+LeftBytes look_at_left(const Store& to, const Origin& origin, const std::vector<Fetch>& fetches);
 
 }  // namespace cairn

@@ -40,10 +40,11 @@ struct TransferResult {
   /// Stored bytes of copies; of a dry run, those that would be, at most where it is a rebase.
   uint64_t moved_bytes = 0;
   uint64_t received_bytes = 0;  ///< read from packs of the source for them
-  uint64_t resumed_bytes = 0;   ///< of moved_bytes, what an earlier call had brought
-  uint64_t alone_chunks = 0;    ///< that came by themselves, by TransferRequest::rebase
-  bool already_there = false;   ///< the destination has the checkpoint under that name
-  std::string base = {};        ///< the tag of the destination that most is shared with
+  /// Of moved_bytes, what an earlier call had brought; of a dry run what it has left, unread.
+  uint64_t resumed_bytes = 0;
+  uint64_t alone_chunks = 0;   ///< that came by themselves, by TransferRequest::rebase
+  bool already_there = false;  ///< the destination has the checkpoint under that name
+  std::string base = {};       ///< the tag of the destination that most is shared with
   /// Of a share: the files that were left, below the store's folder, in the order in which they may
   /// be put into another store, where the next transfer of the tag goes on from them.
   std::vector<std::string> left = {};

@@ -97,6 +97,31 @@ TEST_F(Arrivals, OfADeadSessionAreLeftFromThenOn) {
   }
 }
 
+TEST_F(Arrivals, ThatAreLookedAtStayTheirSessions) {
+  const SessionId dead = *SessionId::fresh(), left = *SessionId::fresh();
+  ASSERT_TRUE(succeeds((*ArrivalJournal::begin(*store_, dead, origin_))->note(some(dead, 2))));
+  leave_lease_of_the_dead(dead);
+  auto journal = *ArrivalJournal::begin(*store_, left, origin_);
+  ASSERT_TRUE(succeeds(journal->note(some(left, 3))));
+  ASSERT_TRUE(succeeds(journal->leave()));
+  const auto living = *Session::begin(posix_fs(), path(), "t", std::nullopt);
+  const auto own = *ArrivalJournal::begin(*store_, living->id(), origin_);
+  const auto held = *ArrivalJournal::begin(*store_, *SessionId::fresh(), origin_);
+  ASSERT_TRUE(succeeds(held->hold()));
+
+  const auto clock = posix_fs().info(path() + "/lock")->modified_ns;
+  const FoundArrivals seen = look_at_left_arrivals(*store_, origin_);
+  EXPECT_TRUE(seen.passed_over.empty());
+  size_t arrivals = 0;
+  for (const LeftArrivals& each : seen.left) arrivals += each.arrivals.size();
+  EXPECT_EQ(seen.left.size(), 2u);
+  EXPECT_EQ(arrivals, 5u);
+  EXPECT_TRUE(file_exists(posix_fs(), journal_of(dead)));
+  EXPECT_TRUE(file_exists(posix_fs(), lease_path(path(), dead)));
+  EXPECT_EQ(posix_fs().info(path() + "/lock")->modified_ns, clock);
+  EXPECT_EQ(find_left_arrivals(*store_, origin_).left.size(), 2u);
+}
+
 TEST_F(Arrivals, DoNotDependOnOtherLeases) {
   const auto session = *SessionId::fresh();
   const auto journal = *ArrivalJournal::begin(*store_, session, origin_);
