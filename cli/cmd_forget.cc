@@ -252,7 +252,7 @@ static Result<int> thin(const Context& context, const Store& store, const Forget
 
 static Result<int> run(const Context& context, const ForgetOptions& options) {
   CAIRN_CHECK(check_request(options));
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_write(context));
   // Before a tag is gone.
   if (options.gc) CAIRN_CHECK(check_may_collect_in(*store));
   CAIRN_TRY(TagList list, store->read_tags());

@@ -37,7 +37,7 @@ static Status ask(Output& output, const GcReport& plan, const GcOptions& options
 }
 
 static Result<GcReport> run(const Context& context, const GcOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_write(context));
   if (options.dry_run || !options.yes) {
     CAIRN_TRY(GcReport plan, plan_collection(*store, gc_request(options)));
     if (options.dry_run) return plan;

@@ -107,7 +107,7 @@ static void print(Output& output, const SaveResult& saved) {
 
 int cmd_import(const Context& context, const ImportOptions& options) {
   Output& output = context.output;
-  const auto store = open_store(context);
+  const auto store = open_store_to_write(context);
   if (!store) return output.fail(store.error());
   report_shrunken_input();
   raise_file_limit();  // each file stays open until it was saved

@@ -35,6 +35,7 @@ int cmd_init(const Context& context, const InitOptions& options) {
     output.print(folder + "\n");
   } else {
     output.print(fmt::format("made an empty store in '{}'\n", folder));
+    note_whole_bucket(output, folder);
     output.note(fmt::format("next: export CAIRN_STORE='{}'; cairn import TAG FILE", folder));
   }
   return kExitOk;

@@ -13,7 +13,7 @@
 namespace cairn {
 
 static Status run(const Context& context, const PinOptions& options, bool pinned) {
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_write(context));
   std::vector<std::string> names;
   for (const std::string& text : options.tags) {
     CAIRN_TRY(const TagEntry found, find_tag(*store, text));

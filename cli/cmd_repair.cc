@@ -31,7 +31,12 @@ static Result<int> would_repair_index(const Context& context, const Store& store
 }
 
 static Result<int> repair_index(const Context& context, const RepairOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_write(context));
+  if (store->fs().read_habits().is_remote) {
+    return fail(Code::kUsage,
+                fmt::format("'{}' is a bucket, and only folders have an index", store->path()),
+                "'cairn repair tags' looks for tags that lost data");
+  }
   if (options.dry_run) return would_repair_index(context, *store);
   CAIRN_CHECK(Index::destroy(*store));
   CAIRN_TRY(const auto index, Index::open(*store, Index::Access::kWrite));
@@ -169,7 +174,7 @@ static Status set_aside(const Context& context, const Store& store, const TagLis
 }
 
 static Result<int> repair_tags(const Context& context, const RepairOptions& options) {
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_write(context));
   TagRepair repair;
   const auto list = store->read_tags();
   if (!list && list.error().code == Code::kCorrupt) {

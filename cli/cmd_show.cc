@@ -113,8 +113,8 @@ static void print_head(Output& output, const Checkpoint& checkpoint, double cost
   if (facts.weights_age == 0) line("weights", "load without masters and moments");
   if (tag.pinned) line("pinned", "yes");
   if (facts.dropped_tensors != 0) {
-    line("thinned", fmt::format("{} of the save were dropped by 'forget --drop'",
-                                counted(facts.dropped_tensors, "tensor")));
+    // By 'forget --drop' or a transfer of a part: the tag is the same.
+    line("part", fmt::format("{} of the save left out", counted(facts.dropped_tensors, "tensor")));
   }
   for (const auto& [key, value] : merged_metadata(checkpoint.manifest())) {
     line("metadata", key + "=" + value);

@@ -15,7 +15,7 @@ namespace cairn {
 
 static Status run(const Context& context, const TagOptions& options) {
   CAIRN_CHECK(check_tag_name(options.new_tag));
-  CAIRN_TRY(const auto store, open_store(context));
+  CAIRN_TRY(const auto store, open_store_to_write(context));
   CAIRN_TRY(TagEntry source, find_tag(*store, options.tag));
   const auto forked =
       fork_tag(*store, options.new_tag, source.name, stoppable_wait(options.wait_s));

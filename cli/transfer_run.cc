@@ -49,23 +49,23 @@ std::string rate_text(const TransferResult& moved) {
   return fmt::format(" ({}/s)", human_bytes(static_cast<uint64_t>(rate)));
 }
 
-std::string resumed_text(const TransferResult& moved) {
+std::string resumed_text(const TransferResult& moved, const char* how) {
   if (moved.resumed_bytes == 0) return "";
-  return fmt::format(" ({} of them by an earlier call)", human_bytes(moved.resumed_bytes));
+  return fmt::format(" ({} of them {} an earlier call)", human_bytes(moved.resumed_bytes), how);
 }
 
 /// "79.7 MiB moved", and what else there is to say of them.
 std::string moved_text(const TransferResult& moved) {
   std::string text = human_bytes(moved.moved_bytes) + " moved";
   if (moved.moved_bytes > moved.facts.logical_bytes) text += " with what it is made from";
-  return text + resumed_text(moved);
+  return text + resumed_text(moved, "by");
 }
 
 std::string would_text(const TransferResult& moved, const TransferWords& words,
                        const std::string& base) {
   const bool is_much = moved.moved_bytes > moved.facts.logical_bytes;
   return fmt::format("would {} '{}': {}{}{} of {}{}\n", words.title, moved.tag,
-                     human_bytes(moved.moved_bytes), resumed_text(moved),
+                     human_bytes(moved.moved_bytes), resumed_text(moved, "left by"),
                      is_much ? ", with what it is made from," : "",
                      human_bytes(moved.facts.logical_bytes), base);
 }
@@ -85,6 +85,20 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
 }
 
 bool is_one(const TransferOptions& options) { return !options.all && options.tags.size() == 1; }
+
+TransferRequest request_of(const TagEntry& tag, const TransferOptions& options) {
+  TransferRequest request;
+  request.tag = tag.name;
+  request.as = options.as;
+  request.tensors = options.tensors;
+  request.rebase = options.rebase;
+  request.if_exists = options.if_exists;
+  request.dry_run = options.dry_run;
+  request.share = options.share;
+  request.connections = options.connections;
+  request.memory_bytes = options.memory_bytes;
+  return request;
+}
 
 /// Oldest first: what a tag is made from comes before it. Errors: kUsage, kNotFound.
 Result<std::vector<TagEntry>> named_tags(const Store& from, const TransferOptions& options,
@@ -155,16 +169,7 @@ class Run {
   bool is_one() const { return cairn::is_one(options_); }
 
   Result<TransferResult> move(const TagEntry& tag) const {
-    TransferRequest request;
-    request.tag = tag.name;
-    request.as = options_.as;
-    request.tensors = options_.tensors;
-    request.rebase = options_.rebase;
-    request.if_exists = options_.if_exists;
-    request.dry_run = options_.dry_run;
-    request.share = options_.share;
-    request.connections = options_.connections;
-    request.memory_bytes = options_.memory_bytes;
+    TransferRequest request = request_of(tag, options_);
     request.look_up = look_up_;
     request.call.stop = &context_.stop;
     request.call.wait = std::chrono::seconds(options_.wait_s);
@@ -245,7 +250,10 @@ static Result<Destination> open_destination(const Context& context, const std::s
     return to;
   }
   CAIRN_TRY(to.store, open_or_make_store(place, from.config(), to.was_made, remote));
-  if (to.was_made) context.output.note(fmt::format("made an empty store in '{}'", place));
+  if (to.was_made) {
+    context.output.note(fmt::format("made an empty store in '{}'", place));
+    note_whole_bucket(context.output, place);
+  }
   return to;
 }
 
@@ -275,6 +283,10 @@ int run_transfer(const Context& context, const TransferPlaces& places,
   // Before the destination: a mistyped name makes no store.
   const auto tags = named_tags(**from, options, words);
   if (!tags) return context.output.fail(tags.error());
+  for (const TagEntry& tag : *tags) {
+    const Status checked = check_transfer(**from, request_of(tag, options));
+    if (!checked) return context.output.fail(checked.error());
+  }
   const auto to = open_destination(context, places.to, **from, options.dry_run, remote);
   if (!to) return context.output.fail(to.error());
   const Store* const there = to->store ? &**to->store : nullptr;

@@ -5,6 +5,7 @@
 #include "base/parse.h"
 #include "store/remote/remote_fs.h"
 #include "store/remote/url.h"
+#include "store/writable.h"
 
 namespace cairn {
 
@@ -79,9 +80,8 @@ static Status with_writable(const std::string& place, const remote::RemoteOption
                             const Work& work) {
   if (!is_remote(place)) return work(posix_fs(), folder_of(place));
   CAIRN_TRY(const RemotePlace reached, reach(place, options));
-  if (reached.fs->conditional() != nullptr) return work(*reached.fs, reached.root);
-  return fail(Code::kUsage, fmt::format("'{}' is to be read only", reached.root),
-              "stores are made in folders and at s3://");
+  CAIRN_CHECK(check_place_is_written(*reached.fs, reached.root));
+  return work(*reached.fs, reached.root);
 }
 
 Status init_store(const std::string& place, const Config& config,

@@ -16,6 +16,7 @@
 #include "store/meta_pack.h"
 #include "store/pack_table.h"
 #include "store/root.h"
+#include "store/writable.h"
 
 namespace cairn {
 
@@ -57,7 +58,7 @@ static std::set<FileId> packs_with_bad_bytes(const std::vector<Damage>& damage) 
 
 Result<std::string> set_tags_aside(const Store& store, const std::vector<TagEntry>& tags,
                                    const std::vector<Damage>& damage, const Wait& wait) {
-  CAIRN_CHECK(check_may_write(store.config()));
+  CAIRN_CHECK(check_may_write(store));
   ordered_json list = ordered_json::array();
   for (const TagEntry& tag : tags) list.push_back(describe(tag, damage));
   const std::string folder = join_path(store.path(), "set-aside");
@@ -251,7 +252,7 @@ static Status keep_damaged(Fs& fs, const std::string& path, const std::string& k
 
 Status put_salvaged_root(const Store& store, const SalvagedRoot& salvaged, const FileLock&,
                          const Wait& wait) {
-  CAIRN_CHECK(check_may_write(store.config()));
+  CAIRN_CHECK(check_may_write(store));
   Fs& fs = store.fs();
   CAIRN_TRY(const auto lock, fs.lock(join_path(store.path(), "lock"), wait));
   const std::string path = join_path(store.path(), "root");

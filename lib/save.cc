@@ -21,6 +21,7 @@
 #include "lib/tag_metadata.h"
 #include "lib/tripwires.h"
 #include "store/tag_name.h"
+#include "store/writable.h"
 
 namespace cairn {
 namespace {
@@ -34,7 +35,7 @@ class Save {
   Result<SaveResult> run() {
     warnings_ = request_.warnings;
     CAIRN_CHECK(check_tag_name(request_.tag));
-    CAIRN_CHECK(check_may_write(store_.config()));
+    CAIRN_CHECK(check_may_write(store_));
     CAIRN_CHECK(plan());
     CAIRN_TRY(session_, begin());
     // Guarded by itself: what was written goes when memory runs out too. Not so the commit, after

@@ -10,6 +10,7 @@
 #include "lib/staged_request.h"
 #include "lib/stored_chunks.h"
 #include "store/tag_name.h"
+#include "store/writable.h"
 
 namespace cairn {
 
@@ -148,7 +149,7 @@ static Result<SavePlan> checked_plan(const Store& store, const Result<StagedRequ
   if (!staged) return tl::unexpected(staged.error());
   const SaveRequest& request = staged->request();
   CAIRN_CHECK(check_tag_name(request.tag));
-  CAIRN_CHECK(check_may_write(store.config()));
+  CAIRN_CHECK(check_may_write(store));
   return plan_part(request, store.config());
 }
 

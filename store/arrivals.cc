@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "store/gc/live_sessions.h"
 #include "store/session.h"
 #include "store/wire.h"
@@ -171,18 +172,24 @@ static Result<std::vector<FoundJournal>> list_journals(const Store& store) {
 }
 
 /// Whether the session's process is gone, for certain: else it may have packs open.
-static Result<bool> is_dead(const Store& store, const SessionId& session) {
-  CAIRN_TRY(const int64_t now, file_system_now(store));
+static Result<bool> is_dead(const Store& store, const SessionId& session, int64_t now) {
   const auto lease = find_lease(store, session, now);
   if (!lease && lease.error().code == Code::kNotFound) return false;
   CAIRN_CHECK(lease);
   return lease->life == Life::kDead;
 }
 
-/// Whether the journal may be gone on from.
-static Result<bool> is_left(const Store& store, const FoundJournal& journal) {
-  if (journal.state == JournalState::kHeld) return false;
-  return journal.state == JournalState::kLeft ? true : is_dead(store, journal.session);
+enum class FindMode : uint8_t { kTake, kLook };
+
+/// Whether the journal may be gone on from. Who only looks does not ask the store's file system for
+/// the time, which would write to it: a process that is gone is gone by any clock.
+static Result<bool> is_left(const Store& store, const FoundJournal& journal, FindMode mode) {
+  if (journal.state != JournalState::kOpen) return journal.state == JournalState::kLeft;
+  int64_t now = now_ns();
+  if (mode == FindMode::kTake) {
+    CAIRN_TRY(now, file_system_now(store));
+  }
+  return is_dead(store, journal.session, now);
 }
 
 /// It is one that was left from then on, and its session has no lease. In this order: killed in
@@ -196,15 +203,13 @@ static Status take_over(const Store& store, FoundJournal& journal, ByteSpan head
   return store.fs().sync_folder(parent_folder(journal.path));
 }
 
-enum class FindMode : uint8_t { kTake, kLook };
-
 /// nullopt: it is none to go on from.
 static Result<std::optional<LeftArrivals>> find_left(const Store& store, FoundJournal& journal,
                                                      FindMode mode) {
   const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
   const auto origin = bytes ? decode_header(*bytes) : std::nullopt;
   if (!origin) return std::nullopt;
-  CAIRN_TRY(const bool is_free, is_left(store, journal));
+  CAIRN_TRY(const bool is_free, is_left(store, journal, mode));
   if (!is_free) return std::nullopt;
   if (mode == FindMode::kTake) {
     CAIRN_CHECK(take_over(store, journal, ByteSpan(*bytes).first(kHeaderBytes)));

@@ -66,6 +66,11 @@ static void remove_half_store(Fs& fs, const std::string& path) {
   }
 }
 
+/// Not the file is missing but what lies farther up: a bucket, of which the hint speaks.
+static bool is_place_missing(const Error& error) {
+  return error.code == Code::kNotFound && !error.hint.empty();
+}
+
 static Status make_store(Fs& fs, const std::string& path, const Config& wanted) {
   Config config = wanted;
   CAIRN_TRY(config.store_id, SessionId::fresh());
@@ -140,6 +145,9 @@ Status Store::check_vacant(Fs& fs, const std::string& path) {
   if (fs.conditional() == nullptr) return refuse_occupied(fs, path, /*is_claimed=*/false);
   const auto config = fs.conditional()->read(join_path(path, "config"), kConfigBytesMax);
   if (config) return fail(Code::kExists, fmt::format("'{}' is a store already", path));
+  if (is_place_missing(config.error())) {
+    return fail(Code::kNoStore, config.error().message, config.error().hint);
+  }
   return config.error().code == Code::kNotFound ? Status() : tl::unexpected(config.error());
 }
 
@@ -153,8 +161,7 @@ Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
     }
   }
   const bool is_absent = !text && text.error().code == Code::kNotFound;
-  // Of what lies farther up: a bucket that is not there.
-  if (is_absent && !text.error().hint.empty()) {
+  if (!text && is_place_missing(text.error())) {
     return fail(Code::kNoStore, text.error().message, text.error().hint);
   }
   if (is_absent) {

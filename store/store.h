@@ -21,7 +21,7 @@ class Store {
   /// locks, renames and syncs work there. Errors: kExists, kUsage, kFailed naming what does not
   /// hold.
   static Status init(Fs& fs, const std::string& path, const Config& config);
-  /// Whether init() would find room for one there; changes nothing. Errors: kExists.
+  /// Whether init() finds room there; changes nothing. Errors: kExists; kNoStore: no such bucket.
   static Status check_vacant(Fs& fs, const std::string& path);
   /// Errors: kNoStore, kCorrupt, kNewerFormat.
   static Result<std::unique_ptr<Store>> open(Fs& fs, const std::string& path);

@@ -7,6 +7,7 @@
 
 #include "store/meta_pack.h"
 #include "store/session.h"
+#include "store/writable.h"
 
 namespace cairn {
 
@@ -73,7 +74,7 @@ class TableWriter {
 Status change_tags(const Store& store, const SessionId& writer, const Wait& wait,
                    const std::function<Result<RootChange>(Root&, TagBook&)>& edit,
                    ChangeOutcome& outcome) {
-  CAIRN_CHECK(check_may_write(store.config()));
+  CAIRN_CHECK(check_may_write(store));
   std::optional<TableWriter> tables;
   const auto change = [&](Root& root) -> Result<RootChange> {
     // Called again where another was first: nobody will name what was written for the last attempt.

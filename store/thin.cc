@@ -20,6 +20,7 @@
 #include "store/session.h"
 #include "store/tag_change.h"
 #include "store/tag_part.h"
+#include "store/writable.h"
 
 namespace cairn {
 namespace {
@@ -243,7 +244,7 @@ Result<std::vector<ThinnedTag>> thin_tags(const Store& store, const std::vector<
                                           const std::vector<std::string>& globs,
                                           const TensorBytes& tensor_bytes, bool dry_run,
                                           const Wait& wait) {
-  CAIRN_CHECK(check_may_write(store.config()));
+  CAIRN_CHECK(check_may_write(store));
   const Thinner thinner(store, globs, tensor_bytes, wait);
   CAIRN_TRY(std::vector<ThinnedTag> thinned, thinner.plan(tags));
   if (dry_run) return thinned;

@@ -68,6 +68,17 @@ std::vector<Match> WantedCopies::take(const LeftPack& pack) {
   return {};
 }
 
+/// The pack, without what was told before it was written; none that is gone.
+static std::optional<LeftPack> as_it_is(const Store& store, LeftPack pack) {
+  const auto info =
+      store.fs().info(join_path(store.path(), relative_path(FileKind::kPack, pack.pack)));
+  if (!info) return std::nullopt;
+  std::erase_if(pack.arrivals, [&](const Arrival& arrival) {
+    return arrival.offset + arrival.key.stored_bytes > info->bytes;
+  });
+  return pack;
+}
+
 uint64_t left_bytes(const Store& store, const std::vector<Fetch>& fetches) {
   const FoundArrivals found = look_at_left_arrivals(store);
   uint64_t bytes = 0;
@@ -76,10 +87,10 @@ uint64_t left_bytes(const Store& store, const std::vector<Fetch>& fetches) {
   for (const LeftArrivals& left : found.left) {
     const auto packs = packs_of(store, left);
     if (!packs) continue;
-    for (const LeftPack& pack : *packs) {
-      const std::string path = join_path(store.path(), relative_path(FileKind::kPack, pack.pack));
-      if (!file_exists(store.fs(), path)) continue;
-      for (const Match& match : wanted.take(pack)) bytes += match.arrival.key.stored_bytes;
+    for (const LeftPack& each : *packs) {
+      const auto pack = as_it_is(store, each);
+      if (!pack) continue;
+      for (const Match& match : wanted.take(*pack)) bytes += match.arrival.key.stored_bytes;
     }
   }
   return bytes;

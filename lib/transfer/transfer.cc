@@ -6,6 +6,7 @@
 #include "base/memory_guard.h"
 #include "lib/transfer/attempt.h"
 #include "store/tag_name.h"
+#include "store/writable.h"
 
 namespace cairn {
 
@@ -30,12 +31,22 @@ static const std::string& name_in_destination(const TransferRequest& request) {
   return request.as.empty() ? request.tag : request.as;
 }
 
+Status check_transfer(const Store& from, const TransferRequest& request) {
+  return guard_memory([&]() -> Status {
+    CAIRN_CHECK(check_tag_name(name_in_destination(request)));
+    if (request.tensors.empty()) return {};
+    CAIRN_TRY(const auto checkpoint, open_tag(from, request.tag));
+    CAIRN_CHECK(choose_tensors(*checkpoint, request.tensors));
+    return {};
+  });
+}
+
 static Result<TransferResult> transfer(const Store& from, const Store& to,
                                        const TransferRequest& request) {
   const Stopwatch watch;
   const std::string& name = name_in_destination(request);
   CAIRN_CHECK(check_tag_name(name));
-  CAIRN_CHECK(check_may_write(to.config()));
+  CAIRN_CHECK(check_may_write(to));
   CAIRN_CHECK(check_rules(from, to));
   if (request.share && to.fs().conditional() != nullptr) {
     return fail(Code::kUsage, fmt::format("'{}' is a bucket", to.path()),

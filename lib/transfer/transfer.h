@@ -63,6 +63,10 @@ struct TransferResult {
 Result<TransferResult> transfer_tag(const Store& from, const Store& to,
                                     const TransferRequest& request);
 
+/// What can be told before there is a destination. Errors: kUsage for its name there; kNotFound
+/// where no tensor matches; those of reading the source.
+Status check_transfer(const Store& from, const TransferRequest& request);
+
 /// What would be moved into a store that is empty. Errors: those of reading the source.
 Result<TransferResult> measure_transfer(const Store& from, const TransferRequest& request);
 

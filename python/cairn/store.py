@@ -63,12 +63,15 @@ def _check_choices(into, map_location, rename):
 def place_of(store):
     """Of a Store, or what it is made from: a folder from the root on, wherever the process goes; a
     URL as it is."""
-    if isinstance(store, Store):
-        return store.path
-    text = os.fsdecode(store)
-    if re.match("(https?|s3)://", text):
+    text = _words_of(store)
+    if "://" in text and not text.startswith("file://"):
         return text.rstrip("/")
     return os.path.abspath(text.removeprefix("file://"))
+
+
+def _words_of(store):
+    """The same as the caller has it."""
+    return store.path if isinstance(store, Store) else os.fsdecode(store)
 
 
 class Store:
@@ -89,10 +92,11 @@ class Store:
         self.path = place_of(path)
         self._handle = ctypes.c_void_p()
         try:
-            self._open()
+            self._open(self.path)
         except NoStoreError:
             if not create:
-                raise
+                self._open(_words_of(path))  # fails again, and sees by the words if a URL was meant
+                return
             self._make()
 
     def _make(self):
@@ -101,14 +105,14 @@ class Store:
         except ExistsError as occupied:
             # By what another rank has made just now, or by something else.
             try:
-                self._open()
+                self._open(self.path)
             except NoStoreError:
                 raise occupied from None
         else:
-            self._open()
+            self._open(self.path)
 
-    def _open(self):
-        _library.call("cairn_open", os.fsencode(self.path), ctypes.byref(self._handle))
+    def _open(self, place):
+        _library.call("cairn_open", os.fsencode(place), ctypes.byref(self._handle))
 
     def __del__(self):
         if getattr(self, "_handle", None):
@@ -219,13 +223,13 @@ class Store:
         s3://bucket/prefix; where there is no store one is made. Takes the flags of `cairn push`.
         Returns its JSON, of one tag or, of several, {"tags": [...]}.
         Errors: NotFoundError, ExistsError, NoSpaceError; UnreachableError and AuthError of a remote."""
-        return _program.run(self.path, "push", place_of(place), *map(name_of, tags), flags=flags)
+        return _program.run(self.path, "push", _words_of(place), *map(name_of, tags), flags=flags)
 
     def pull(self, place, *tags, **flags):
         """Brings tags of another store here: only what is missing. place: as for push(), or
         https://host/path. Takes the flags of `cairn pull`; returns and raises what push() does, and
         CorruptError. One that was killed goes on from what had arrived."""
-        return _program.run(self.path, "pull", place_of(place), *map(name_of, tags), flags=flags)
+        return _program.run(self.path, "pull", _words_of(place), *map(name_of, tags), flags=flags)
 
     def user_content(self, tag):
         """What the tag was saved with as user_content; None without any.

@@ -10,6 +10,7 @@
 #include "store/ballast.h"
 #include "store/distrust.h"
 #include "store/gc/rebase.h"
+#include "store/writable.h"
 
 namespace cairn {
 namespace {
@@ -284,10 +285,7 @@ class Collection {
 }  // namespace
 
 Status check_may_collect_in(const Store& store) {
-  if (store.fs().read_habits().is_remote && store.fs().conditional() == nullptr) {
-    return fail(Code::kUsage, fmt::format("'{}' is to be read only", store.path()),
-                "collect where the store's files lie");
-  }
+  CAIRN_CHECK(check_place_is_written(store.fs(), store.path()));
   CAIRN_CHECK(check_may_collect(store.config()));
   return refuse_linked_folders(store);
 }

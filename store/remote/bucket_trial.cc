@@ -67,11 +67,7 @@ class BucketTrial {
          {"a", "b", "c", "clock", "never", "race", "ranges", "listed", "parts", "left"}) {
       if (removed) removed = backend.remove(key(name));
     }
-    if (const auto open = backend.list_uploads(scratch_ + "/", "")) {
-      for (const OpenUpload& each : open->items) {
-        if (removed) removed = backend.abort_upload(each.key, each.upload);
-      }
-    }
+    if (removed) removed = give_up_uploads(backend);
     if (removed) return;
     Finding left;
     left.name = "clean";
@@ -85,6 +81,15 @@ class BucketTrial {
 
  private:
   std::string key(const std::string& name) const { return scratch_ + "/" + name; }
+
+  Status give_up_uploads(Backend& backend) const {
+    const auto open = backend.list_uploads(scratch_ + "/", "");
+    if (!open) return {};  // a place that lists none lacks that, as was found
+    for (const OpenUpload& each : open->items) {
+      CAIRN_CHECK(backend.abort_upload(each.key, each.upload));
+    }
+    return {};
+  }
 
   /// What the object holds now; what it must hold is an error else.
   Status expect(const std::string& name, const std::string& content) {
@@ -328,9 +333,13 @@ void try_bucket(const std::string& url, const RemoteOptions& options, Trial& tri
   if (backend == nullptr || scratch.empty()) return;
   BucketTrial bucket(*backend, scratch, trial);
   bucket.run();
+  if (!trial.end() && trial.end().error().code == Code::kUnreachable) {
+    // Its sender knows that it has waited in vain, and tries once.
+    return bucket.clean(*backend->with_stop(nullptr));
+  }
   RemoteOptions cleaning = options;
   cleaning.stop = nullptr;
-  cleaning.retry_for = kCleaning;
+  cleaning.retry_for = std::min(options.retry_for, kCleaning);
   if (const auto cleaner = open_backend(url, cleaning)) bucket.clean(**cleaner);
 }
 

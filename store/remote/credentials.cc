@@ -19,9 +19,19 @@ static std::optional<Credentials> keys_of(std::string access, std::string secret
   return Credentials{{std::move(access), std::move(secret), std::move(token)}, 0};
 }
 
-static std::optional<Credentials> from_environment(const Environment& environment) {
-  return keys_of(environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY"),
-                 environment.get("AWS_SESSION_TOKEN"));
+/// A key without its secret is an error, as with AWS's programs: others would be used unnoticed.
+/// What is not set goes to `looked`.
+static Result<std::optional<Credentials>> from_environment(const Environment& environment,
+                                                           std::vector<std::string>& looked) {
+  const std::string access = environment.get("AWS_ACCESS_KEY_ID"),
+                    secret = environment.get("AWS_SECRET_ACCESS_KEY");
+  if (!access.empty() && secret.empty()) {
+    return fail(Code::kAuth, "AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not",
+                "set both, or neither");
+  }
+  looked.push_back(secret.empty() ? "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: not set"
+                                  : "AWS_ACCESS_KEY_ID: not set, and AWS_SECRET_ACCESS_KEY is");
+  return keys_of(access, secret, environment.get("AWS_SESSION_TOKEN"));
 }
 
 static std::optional<Credentials> from_profile(const Profile& profile) {
@@ -40,8 +50,9 @@ static std::string unknown_way(const Profile& profile) {
 
 Result<Credentials> find_credentials(const Environment& environment, const Profile& profile,
                                      const std::string& region, const Fetch& fetch) {
-  if (auto found = from_environment(environment)) return *found;
-  std::vector<std::string> looked = {"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: not set"};
+  std::vector<std::string> looked;
+  CAIRN_TRY(const auto own, from_environment(environment, looked));
+  if (own) return *own;
   const CredentialServices services{environment, profile, region, fetch};
   if (auto found = from_web_identity(services, looked)) return *found;
   if (auto found = from_profile(profile)) return *found;

@@ -27,7 +27,8 @@ using Fetch = std::function<HttpResult(const HttpRequest&)>;
 /// AWS_ROLE_ARN, or the profile's); the profile's keys; the endpoint of a container
 /// (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI); that of an EC2 machine, unless
 /// AWS_EC2_METADATA_DISABLED.
-/// Errors: kAuth telling all that was looked at. Secrets are in no message.
+/// Errors: kAuth telling all that was looked at, or that AWS_ACCESS_KEY_ID stands without its
+/// secret. Secrets are in no message.
 Result<Credentials> find_credentials(const Environment& environment, const Profile& profile,
                                      const std::string& region, const Fetch& fetch);
 

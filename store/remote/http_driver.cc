@@ -13,7 +13,7 @@ namespace cairn::remote {
 using namespace std::chrono_literals;
 
 static constexpr auto kLook = 50ms;         // how often a caller looks at its stop flag
-static constexpr int kRestMs = 1000;        // how long the driver sleeps unless something happens
+static constexpr int kRestMs = 250;         // how often stalls are looked for
 static constexpr int kIdleRestMs = 60'000;  // and with nothing to do
 
 HttpDriver::HttpDriver(std::shared_ptr<const CurlLibrary> curl, CURLM* multi,

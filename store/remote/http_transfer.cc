@@ -114,8 +114,12 @@ void HttpTransfer::prepare_security(const HttpOptions& options) {
 
 void HttpTransfer::prepare_limits(const HttpOptions& options) {
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_limit.count()));
-  set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_limit.count()));
+  // libcurl's own limit is for a mean over seconds: a body that stops would be waited for longer.
+  stall_limit_ = options.stall_limit;
+  moved_at_ = std::chrono::steady_clock::now();
+  set(CURLOPT_NOPROGRESS, 0L);
+  set(CURLOPT_XFERINFOFUNCTION, &HttpTransfer::on_progress);
+  set(CURLOPT_XFERINFODATA, static_cast<void*>(this));
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(request_.limit.count()));
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   // Who stops does not wait for a resolver that does not answer.
@@ -170,7 +174,8 @@ size_t HttpTransfer::on_header(char* data, size_t size, size_t count, void* self
 
 size_t HttpTransfer::on_body(char* data, size_t size, size_t count, void* self) {
   auto& transfer = *static_cast<HttpTransfer*>(self);
-  if (!transfer.queue_.pass(transfer.easy_, size * count)) return CURL_WRITEFUNC_PAUSE;
+  transfer.is_held_ = !transfer.queue_.pass(transfer.easy_, size * count);
+  if (transfer.is_held_) return CURL_WRITEFUNC_PAUSE;
   const auto taken = guard_memory(
       [&]() -> Result<bool> { return transfer.take_body(as_bytes(data, size * count)); });
   if (!taken) transfer.out_of_memory_ = true;
@@ -183,7 +188,8 @@ size_t HttpTransfer::on_send(char* data, size_t size, size_t count, void* self) 
   const size_t bytes =
       std::min({left.size(), size * count, static_cast<size_t>(transfer.buffer_bytes())});
   if (bytes == 0) return 0;
-  if (!transfer.queue_.pass(transfer.easy_, bytes)) return CURL_READFUNC_PAUSE;
+  transfer.is_held_ = !transfer.queue_.pass(transfer.easy_, bytes);
+  if (transfer.is_held_) return CURL_READFUNC_PAUSE;
   std::memcpy(data, left.data(), bytes);
   transfer.sent_bytes_ += bytes;
   return bytes;
@@ -196,6 +202,23 @@ int HttpTransfer::on_seek(void* self, curl_off_t offset, int origin) {
   if (transfer.sent_bytes_ != 0) transfer.response_.resent = true;
   transfer.sent_bytes_ = static_cast<uint64_t>(offset);
   return CURL_SEEKFUNC_OK;
+}
+
+/// Whether nothing has come or gone for too long: no part of a body, of headers, or of the request.
+bool HttpTransfer::is_stalled(uint64_t body_bytes) {
+  long request_bytes = 0;
+  curl_.easy_getinfo(easy_, CURLINFO_REQUEST_SIZE, &request_bytes);
+  const uint64_t moved = body_bytes + header_bytes_ + static_cast<uint64_t>(request_bytes);
+  const auto now = std::chrono::steady_clock::now();
+  if (moved != moved_bytes_ || is_held_) moved_at_ = now;
+  moved_bytes_ = moved;
+  return now - moved_at_ >= stall_limit_;
+}
+
+int HttpTransfer::on_progress(void* self, curl_off_t, curl_off_t down, curl_off_t, curl_off_t up) {
+  auto& transfer = *static_cast<HttpTransfer*>(self);
+  transfer.has_stalled_ = transfer.is_stalled(static_cast<uint64_t>(down + up));
+  return transfer.has_stalled_ ? 1 : 0;
 }
 
 std::string HttpTransfer::redirect_url() const {
@@ -250,6 +273,10 @@ HttpFailure HttpTransfer::failure(CURLcode code) const {
   long os_error = 0, request_bytes = 0;
   curl_.easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   curl_.easy_getinfo(easy_, CURLINFO_REQUEST_SIZE, &request_bytes);
+  if (has_stalled_) {
+    return {HttpTrouble::kTimeout, fmt::format("nothing came for {} s", stall_limit_.count()),
+            request_bytes != 0, sink_->range_bytes()};
+  }
   const char* said = error_[0] != 0 ? error_.data() : curl_.easy_strerror(code);
   return {trouble_of(code, os_error), shown_long(said), request_bytes != 0, sink_->range_bytes()};
 }

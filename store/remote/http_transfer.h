@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -56,6 +57,8 @@ class HttpTransfer {
   static size_t on_body(char* data, size_t size, size_t count, void* self);
   static size_t on_send(char* data, size_t size, size_t count, void* self);
   static int on_seek(void* self, curl_off_t offset, int origin);
+  static int on_progress(void* self, curl_off_t, curl_off_t down, curl_off_t, curl_off_t up);
+  bool is_stalled(uint64_t body_bytes);
   HttpFailure failure(CURLcode code) const;
 
   const CurlLibrary& curl_;
@@ -68,6 +71,11 @@ class HttpTransfer {
   std::unique_ptr<BodySink> sink_;
   uint64_t header_bytes_ = 0, sent_bytes_ = 0;
   bool body_begun_ = false, enough_ = false, refused_ = false, out_of_memory_ = false;
+  std::chrono::seconds stall_limit_{};
+  std::chrono::steady_clock::time_point moved_at_{};
+  uint64_t moved_bytes_ = 0;
+  bool is_held_ = false;  // by the rate
+  bool has_stalled_ = false;
 };
 
 }  // namespace cairn::remote

@@ -23,7 +23,9 @@ struct RemoteCounters {
 
 struct RemoteOptions {
   size_t connections = 32;
-  std::chrono::milliseconds retry_for{30'000};  ///< without progress, before giving up; 0: one try
+  /// Without progress, before giving up; 0: one try. With less than the default the two limits
+  /// below are shorter too, a third and two thirds of it, at least 1 s.
+  std::chrono::milliseconds retry_for{30'000};
   std::shared_ptr<RateLimit> rate;  ///< of bodies both ways, over all that share it; null: none
   std::chrono::milliseconds connect_limit{10'000};
   std::chrono::seconds stall_limit{20};      ///< without a byte in either direction

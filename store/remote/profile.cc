@@ -95,7 +95,7 @@ Result<Profile> read_profile(const Environment& environment) {
     return fail(
         Code::kAuth,
         fmt::format("there is no profile '{}' ({})", shown(profile.name), profile.looked_at),
-        "set AWS_PROFILE to one that is there");
+        "set AWS_PROFILE to one that is there, or unset it to go by the other variables");
   }
   return profile;
 }

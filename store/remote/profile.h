@@ -24,7 +24,7 @@ struct Profile {
 
 /// The one that AWS_PROFILE names, else `default`; from AWS_SHARED_CREDENTIALS_FILE and
 /// AWS_CONFIG_FILE, else from the home folder. With none of the files it has no settings.
-/// Errors: kAuth: AWS_PROFILE names one that is in neither file.
+/// Errors: kAuth: AWS_PROFILE names one that is in neither file, whatever else the environment has.
 Result<Profile> read_profile(const Environment& environment);
 
 }  // namespace cairn::remote

@@ -6,6 +6,16 @@
 
 namespace cairn::remote {
 
+using namespace std::chrono_literals;
+
+/// One try is not all that there is time for: who waits for less than usual has shorter ones.
+static void shorten_tries(Milliseconds retry_for, HttpOptions& http) {
+  if (retry_for == 0ms) return;
+  const auto stall = std::chrono::floor<std::chrono::seconds>(retry_for * 2 / 3);
+  http.stall_limit = std::min(http.stall_limit, std::max(stall, 1s));
+  http.connect_limit = std::min(http.connect_limit, std::max(retry_for / 3, Milliseconds(1s)));
+}
+
 Result<RequestSender> RequestSender::make(const RemoteOptions& options, ServerManners manners) {
   HttpOptions http;
   http.connections = options.rate == nullptr
@@ -14,6 +24,7 @@ Result<RequestSender> RequestSender::make(const RemoteOptions& options, ServerMa
   http.rate = options.rate;
   http.connect_limit = options.connect_limit;
   http.stall_limit = options.stall_limit;
+  shorten_tries(options.retry_for, http);
   take_authorities(options.environment, http);
   RequestSender sender;
   CAIRN_TRY(sender.client_, HttpClient::make(http));

@@ -4,6 +4,8 @@
 
 #include <csignal>
 
+#include "cli/help.h"
+
 namespace cairn {
 namespace {
 
@@ -31,6 +33,16 @@ TEST(ExitCodes, FollowTheContractsTable) {
   for (const auto& row : kTable) {
     EXPECT_EQ(exit_status(row.code), row.status) << row.word;
     EXPECT_EQ(exit_word(row.code), row.word);
+  }
+}
+
+TEST(ExitCodes, EachIsOnThePage) {
+  const std::string page = exit_codes_text();
+  for (int number = 0; number <= static_cast<int>(Code::kBug); ++number) {
+    const auto code = static_cast<Code>(number);
+    const std::string entry = std::string(exit_word(code)) + ":";
+    EXPECT_NE(page.find(entry), std::string::npos) << entry << "\n" << page;
+    EXPECT_NE(page.find(std::to_string(exit_status(code))), std::string::npos) << entry;
   }
 }
 

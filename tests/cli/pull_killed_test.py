@@ -74,6 +74,26 @@ class Killed(unittest.TestCase):
         self.assertLessEqual(self.server.sent_bytes, self.stored + kills * under_way + metadata)
         self.expect_whole()
 
+    def files(self):
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size)
+                for path in self.there.store.rglob("*")}
+
+    def test_a_dry_run_counts_what_was_left_and_takes_nothing(self):
+        self.assertTrue(self.pull_until(self.stored // 2))
+        before = self.files()
+        told = self.there.json("pull", self.server.url, "run/1", "--dry-run")
+        said = self.there.run("pull", self.server.url, "run/1", "--dry-run").stdout
+        self.assertIn("of them left by an earlier call", said)
+        self.assertEqual(self.files(), before)
+        moved = self.there.json("pull", self.server.url, "run/1")
+        self.assertGreater(moved["resumed_bytes"], self.stored // 4)
+        self.assertEqual(told["moved_bytes"], moved["moved_bytes"])
+        # By what is written of it: of ranges that were under way some may not be whole.
+        self.assertGreaterEqual(told["resumed_bytes"], moved["resumed_bytes"])
+        self.assertLess(told["resumed_bytes"],
+                        moved["resumed_bytes"] + CONNECTIONS * 2 * CHUNK_BYTES)
+        self.expect_whole()
+
     def expect_whole(self):
         self.there.run("check", "--read-data")
         self.there.run("gc", "--yes")

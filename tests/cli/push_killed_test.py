@@ -52,6 +52,13 @@ class Killed(BucketCase):
         push.kill()
         push.communicate()
 
+    def wait_for_requests_under_way(self):
+        """Of one that was killed: what has reached the proxy goes on."""
+        seen = -1
+        while seen != len(self.proxy.log):
+            seen = len(self.proxy.log)
+            threading.Event().wait(0.5)
+
     def expect_sound(self):
         self.there.run("check", "--read-data")
         out = self.folder / "out.safetensors"
@@ -93,6 +100,20 @@ class Killed(BucketCase):
         self.assertGreaterEqual(moved["resumed_bytes"], 8 << 20)
         sent = self.requests("PUT", "packs/")
         self.assertLessEqual(sent, (moved["moved_bytes"] - moved["resumed_bytes"]) / (1 << 20) + 8)
+        self.expect_sound()
+
+    def test_a_dry_run_counts_it_and_takes_nothing(self):
+        self.kill_in_the_middle()
+        self.wait_for_requests_under_way()
+        self.proxy.log.clear()
+        told = self.source.json("push", self.url, "run/1", "--dry-run")
+        said = self.source.run("push", self.url, "run/1", "--dry-run").stdout
+        self.assertIn("of them left by an earlier call", said)
+        self.assertEqual({method for method, _, _, _ in self.proxy.log} - {"GET", "HEAD"}, set())
+        moved = self.source.json("push", self.url, "run/1")
+        self.assertGreaterEqual(told["resumed_bytes"], 8 << 20)
+        for name in ("resumed_bytes", "moved_bytes"):
+            self.assertEqual(told[name], moved[name], name)
         self.expect_sound()
 
     def test_ctrl_c_keeps_it_too(self):

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -31,6 +32,12 @@ class Remote(unittest.TestCase):
     def save(self, tag, tensors):
         path = write_safetensors(self.folder / "in.safetensors", tensors)
         return self.local.json("import", tag, path)
+
+    def expect_given_up(self, program, *words):
+        begin = time.monotonic()
+        failed = program.run("--retry-for", "2s", *words, expect=17)
+        # And what is put in order afterwards, each thing tried once.
+        self.assertLess(time.monotonic() - begin, 8, failed.stderr)
 
     def held(self, program, tag):
         out = self.folder / "out.safetensors"
@@ -119,6 +126,19 @@ class WebServer(Remote):
         asking.run("ls", expect=17)
         self.assertEqual(len([path for _, path, _, _ in proxy.log if path.endswith("root")]), 1)
 
+    def test_less_patience_gives_up_whatever_the_server_does(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        proxy = LyingProxy(self.server.url)
+        self.addCleanup(proxy.stop)
+        asking = Program(PROGRAM, proxy.url)
+        there = Program(PROGRAM, self.folder / "there")
+        for rules in ("* * * status 503", "* * * hang", "* packs * stall 1000"):
+            proxy.set_rules(rules)
+            self.expect_given_up(there, "pull", proxy.url, "run/1")
+            if "packs" not in rules:
+                self.expect_given_up(asking, "ls")
+                self.expect_given_up(there, "remote", "test", proxy.url)
+
     def test_more_patience_waits_for_a_server_that_is_to_come(self):
         self.save("run/1", {"w": noise(5000, 1)})
         self.server.stop()
@@ -131,11 +151,32 @@ class WebServer(Remote):
 
     def test_cannot_be_written(self):
         self.save("run/1", {"w": noise(102400, 1)})
+        file = self.folder / "in.safetensors"
         for words in (("tag", "a", "run/1"), ("forget", "run/1", "--yes", "--allow-newest"),
-                      ("pin", "run/1")):
-            failed = self.remote.run(*words, expect=2)
-            self.assertIn("read only", failed.stderr)
+                      ("forget", "--keep-last", "1", "--dry-run"), ("pin", "run/1"),
+                      ("unpin", "run/1"), ("gc", "--yes"), ("gc", "--dry-run"),
+                      ("import", "run/2", file), ("repair", "index"), ("repair", "tags", "--yes"),
+                      ("pull", self.local.store, "run/1", "--as", "x", "--tensors", "w")):
+            self.assert_refused(self.remote, words)
+        for words in (("push", self.server.url, "run/1"), ("init", f"{self.server.url}/new"),
+                      ("push", f"{self.server.url}/new", "run/1")):
+            self.assert_refused(self.local, words)
+        self.assert_refused(self.local, ("push", self.server.url, "run/1", "--dry-run"))
         self.assertEqual(self.local.run("ls", "-q").stdout, "run/1\n")
+
+    def assert_refused(self, program, words):
+        failed = program.error(*words, expect=2)
+        for told in (f"'{self.server.url}", "read only", "web server"):
+            self.assertIn(told, failed["message"], words)
+        self.assertNotRegex(failed["message"], "/(lock|sessions|index|packs)'")
+        self.assertIn("cairn pull", failed["hint"])
+
+    def test_cannot_be_counted(self):
+        self.save("run/1", {"w": noise(102400, 1)})
+        for words in (("stats",), ("report", "-o", self.folder / "report.html")):
+            failed = self.remote.error(*words, expect=2)
+            self.assertIn(f"'{self.server.url}'", failed["message"])
+            self.assertIn("cairn ls", failed["hint"])
 
     def test_says_what_is_wrong(self):
         self.save("run/1", {"w": noise(102400, 1)})
@@ -245,12 +286,53 @@ class Bucket(Remote):
         self.assertEqual(self.remote.run("import", "run/1", path).stderr, "")
         self.assertEqual(self.held(self.remote, "run/1")[0], read_safetensors(path)[0])
 
+    def test_a_store_that_is_a_whole_bucket_is_told(self):
+        self.save("run/1", {"w": noise(1024, 1)})
+        for number, words in enumerate((("init",), ("push",), ("init", "-q"), ("init", "--json"))):
+            bucket = f"whole-{number}"
+            request = urllib.request.Request(f"{self.server.endpoint}/{bucket}", method="PUT")
+            urllib.request.urlopen(request, timeout=30).close()
+            tags = ("run/1",) if words == ("push",) else ()
+            said = self.local.run(*words, f"s3://{bucket}/", *tags).stderr
+            self.assertEqual(f"'s3://{bucket}/PREFIX'" in said, len(words) == 1, said)
+        self.assertNotIn("PREFIX", self.local.run("init", self.url).stderr)
+
+    def test_has_no_index_to_repair(self):
+        self.remote.run("init", self.url)
+        for words in (("repair", "index"), ("repair", "index", "--dry-run")):
+            failed = self.remote.error(*words, expect=2)
+            self.assertIn(f"'{self.url}'", failed["message"])
+            self.assertIn("repair tags", failed["hint"])
+
     def test_a_dry_run_puts_nothing(self):
         self.save("run/1", {"w": noise(102400, 1)})
         told = self.local.json("push", self.url, "run/1", "--dry-run")
         self.assertEqual(self.remote.error("ls", expect=10)["code"], "no-store")
         self.assertEqual(self.local.json("push", self.url, "run/1")["moved_bytes"],
                          told["moved_bytes"])
+
+    def test_a_dry_run_fails_where_the_push_would(self):
+        self.save("run/1", {"w": noise(1024, 1)})
+        dry, real = (self.local.error("push", "s3://nobody/x", "run/1", *words, expect=10)
+                     for words in (("--dry-run",), ()))
+        self.assertIn("no such bucket", dry["message"])
+        self.assertEqual((dry["code"], dry["hint"]), (real["code"], real["hint"]))
+        there = Program(PROGRAM, self.folder / "there", **self.server.environment)
+        there.error("pull", "s3://nobody/x", "run/1", "--dry-run", expect=10)
+        into_no_bucket = Program(PROGRAM, "s3://nobody/x", **self.server.environment)
+        into_no_bucket.error("pull", self.local.store, "run/1", "--dry-run", expect=10)
+
+    def test_less_patience_gives_up_whatever_the_bucket_does(self):
+        self.save("run/1", {"w": noise(3 << 20, 1)})
+        proxy = LyingProxy(self.server.endpoint)
+        self.addCleanup(proxy.stop)
+        self.local.environment["AWS_ENDPOINT_URL"] = proxy.url
+        for rules in ("* * * status 503", "* * * hang", "PUT packs * status 503",
+                      "PUT packs * hang"):
+            proxy.set_rules(rules)
+            self.expect_given_up(self.local, "push", self.url, "run/1")
+            if "packs" not in rules:
+                self.expect_given_up(self.local, "remote", "test", self.url)
 
     def test_no_bucket_and_no_store(self):
         for url, told in (("s3://nobody/x", "no such bucket"), (self.url, "no store")):

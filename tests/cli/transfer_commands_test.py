@@ -148,6 +148,9 @@ class Transfer(unittest.TestCase):
         self.assertEqual((moved["tag"], moved["tensors"]), ("dense/2", 1))
         self.assertEqual(moved["moved_bytes"], told["moved_bytes"])
         self.assertEqual(self.held(self.here, "dense/2")[0], {"dense": steps[2]["dense"]})
+        shown = self.here.run("show", "dense/2").stdout
+        self.assertRegex(shown, r"part +\d+ tensors of the save left out")
+        self.assertNotIn("forget", shown)
         self.here.run("check", "--read-data")
         self.assertTrue(self.here.json("pull", self.there.store, *part)["already_there"])
         self.there.run("push", self.here.store, "run/2", "--tensors", "own", "--tensors", "r*",
@@ -160,6 +163,14 @@ class Transfer(unittest.TestCase):
         failed = self.here.run("pull", self.there.store, "run/2", "--tensors", "bias*", "--as", "x",
                                expect=15)
         self.assertIn("bias*", failed.stderr)
+
+    def test_a_part_of_nothing_makes_no_store(self):
+        self.save("run/1", {"w": noise(1024, 1)})
+        part = ("run/1", "--tensors", "bias*", "--as", "x")
+        self.assertIn("bias*", self.here.run("pull", self.there.store, *part, expect=15).stderr)
+        self.there.run("push", self.here.store, *part, expect=15)
+        self.here.run("pull", self.there.store, *part[:2], "w", "--as", "a//b", expect=2)
+        self.assertFalse(self.here.store.exists())
 
     def test_shares_are_disjoint_and_together_all(self):
         saved = self.save("run/1", {f"w{number}": os.urandom(20 << 20) for number in range(3)})

@@ -165,7 +165,7 @@ class Bucket(package.StoreTest):
         failed = ranks.failures_of(lambda: dcp.save(
             {"w": torch.ones(3)}, storage_writer=StorageWriter(server.url), checkpoint_id="run/2",
             no_dist=True))
-        self.assertIn("is to be read only", failed[0][1])
+        self.assertIn("is read only", failed[0][1])
 
     def test_ranks_save_together(self):
         cairn.Store(PLACE, create=True)

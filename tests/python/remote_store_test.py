@@ -56,6 +56,17 @@ class RemoteStore(package.StoreTest):
         self.local.save("run/2", {"w": self.state["w"] + 1})
         numpy.testing.assert_array_equal(self.store.load("run/2")["w"], self.state["w"] + 1)
 
+    def test_a_url_that_was_meant(self):
+        for words, meant in (("models.example.org/x", "https://models.example.org/x"),
+                             ("localhost:9000/x", "http://localhost:9000/x"),
+                             ("s3:/bucket/x", "s3://bucket/x")):
+            for call in (cairn.Store, lambda words: self.local.pull(words, "run/1")):
+                with self.assertRaises(cairn.NoStoreError) as raised:
+                    call(words)
+                self.assertIn(f"'{meant}'", raised.exception.hint)
+        with self.assertRaises(cairn.UsageError):
+            cairn.Store("gopher://host/x")
+
     def test_what_is_not_there(self):
         with self.assertRaises(cairn.NoStoreError):
             cairn.Store(self.store.path + "/packs")

@@ -96,10 +96,12 @@ TEST_F(Arrivals, WhoOnlyLooksChangesNothing) {
   const auto journal = *ArrivalJournal::begin(*store_, dead, origin_);
   ASSERT_TRUE(succeeds(journal->note(some(dead, 5))));
   leave_lease_of_the_dead(dead);
+  const auto clock = posix_fs().info(path() + "/lock")->modified_ns;
   for (int look = 0; look < 2; ++look) {
     EXPECT_EQ(look_at_left_arrivals(*store_).left.at(0).arrivals, some(dead, 5)) << look;
     EXPECT_TRUE(std::filesystem::exists(lease_path(path(), dead)));
     EXPECT_TRUE(std::filesystem::exists(journal_of(dead)));
+    EXPECT_EQ(posix_fs().info(path() + "/lock")->modified_ns, clock);
   }
   const auto living = *Session::begin(posix_fs(), path(), "t", std::nullopt);
   const auto own = *ArrivalJournal::begin(*store_, living->id(), origin_);

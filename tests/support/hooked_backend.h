@@ -28,8 +28,9 @@ class HookedBackend final : public Backend {
   Result<WholeObject> read_whole(const std::string& key, uint64_t bytes_most) override {
     return below_->read_whole(key, bytes_most);
   }
-  WriteResult put(const std::string& key, ByteSpan bytes, const Condition& condition) override {
-    return hook_(key, [&] { return below_->put(key, bytes, condition); });
+  WriteResult put(const std::string& key, const Payload& payload,
+                  const Condition& condition) override {
+    return hook_(key, [&] { return below_->put(key, payload, condition); });
   }
   Status remove(const std::string& key) override { return below_->remove(key); }
   Result<Page<ListedObject>> list(const std::string& prefix, const std::string& from) override {
@@ -39,8 +40,8 @@ class HookedBackend final : public Backend {
     return below_->begin_upload(key, part_bytes);
   }
   Result<UploadedPart> upload_part(const std::string& key, const std::string& upload,
-                                   uint32_t number, ByteSpan bytes) override {
-    return below_->upload_part(key, upload, number, bytes);
+                                   uint32_t number, const Payload& payload) override {
+    return below_->upload_part(key, upload, number, payload);
   }
   Result<std::vector<UploadedPart>> list_parts(const std::string& key,
                                                const std::string& upload) override {

@@ -20,6 +20,7 @@ TESTED_BY = {
     "store/remote/http_client.cc": "tests/store/remote/backend_faults_test.py",
     "store/remote/http_driver.cc": "tests/store/remote/backend_faults_test.py",
     "store/remote/http_transfer.cc": "tests/store/remote/backend_faults_test.py",
+    "store/writable.cc": "tests/cli/remote_commands_test.py",
     "store/remote/open_backend.cc": "tests/store/remote/backend_contract_test.cc",
     "store/remote/part_buffers.cc": "tests/store/remote/remote_fs_test.cc",
     "store/remote/range_read.cc": "tests/store/remote/backend_faults_test.py",

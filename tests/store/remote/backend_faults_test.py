@@ -193,6 +193,13 @@ class WebServer(Served):
         self.assertEqual(answer["content"], CONTENT)
         self.assertEqual(answer["retries"], 1)
 
+    def test_a_stall_behind_a_begin_ends_as_soon(self):
+        for opening in ({"stall_s": 1}, {"retry_ms": 2000}):
+            _, calls = self.through("GET * 1 stall 1000", **opening)
+            answer = calls.read()
+            self.assertEqual((answer["content"], answer["retries"]), (CONTENT, 1))
+            self.assertLess(answer["seconds"], 4, opening)
+
     def test_who_stops_need_not_wait(self):
         _, calls = self.through("GET * * stall 1000")
         answer = calls.read(stop_at=1)

@@ -65,12 +65,26 @@ TEST(Credentials, OfTheEnvironmentComeFirst) {
 
 TEST(Credentials, NoneTellsWhereWasLooked) {
   Finding finding;
-  const auto none = finding.find({{"AWS_ACCESS_KEY_ID", "AKIDONLY"}});
+  const auto none = finding.find({});
   ASSERT_TRUE(fails_with(Code::kAuth, none));
   for (const char* word : {"AWS_ACCESS_KEY_ID", "web identity", "profile", "container", "EC2"}) {
     EXPECT_NE(none.error().message.find(word), std::string::npos) << none.error().message;
   }
-  EXPECT_EQ(none.error().message.find("AKIDONLY"), std::string::npos);
+}
+
+TEST(Credentials, OneOfTwoVariablesNamesTheOther) {
+  Finding finding;
+  const auto no_key = finding.find({{"AWS_SECRET_ACCESS_KEY", "hidden"}});
+  ASSERT_TRUE(fails_with(Code::kAuth, no_key));
+  EXPECT_NE(no_key.error().message.find("AWS_ACCESS_KEY_ID: not set"), std::string::npos);
+  EXPECT_EQ(no_key.error().message.find("hidden"), std::string::npos);
+  finding.profile.settings = {{"aws_access_key_id", "p"}, {"aws_secret_access_key", "q"}};
+  EXPECT_TRUE(succeeds(finding.find({{"AWS_SECRET_ACCESS_KEY", "hidden"}})));
+  // Not the profile's keys in its place.
+  const auto no_secret = finding.find({{"AWS_ACCESS_KEY_ID", "AKIDONLY"}});
+  ASSERT_TRUE(fails_with(Code::kAuth, no_secret));
+  EXPECT_NE(no_secret.error().message.find("AWS_SECRET_ACCESS_KEY is not"), std::string::npos);
+  EXPECT_EQ(no_secret.error().message.find("AKIDONLY"), std::string::npos);
 }
 
 TEST(Credentials, WaysThatAreNotFollowedAreNamed) {

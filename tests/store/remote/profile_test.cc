@@ -65,6 +65,10 @@ TEST_F(ProfileFiles, ThatAreNotThere) {
   const auto asked = read({{"AWS_PROFILE", "work"}});
   ASSERT_TRUE(fails_with(Code::kAuth, asked));
   EXPECT_NE(asked.error().message.find("work"), std::string::npos);
+  // As with AWS's programs, which say so however they would find keys.
+  EXPECT_TRUE(fails_with(
+      Code::kAuth,
+      read({{"AWS_PROFILE", "work"}, {"AWS_ACCESS_KEY_ID", "a"}, {"AWS_SECRET_ACCESS_KEY", "b"}})));
   EXPECT_TRUE(succeeds(read_profile(Environment(std::map<std::string, std::string>()))));
 }
 

@@ -1,0 +1,18 @@
+#include "store/writable.h"
+
+#include <fmt/format.h>
+
+namespace cairn {
+
+Status check_place_is_written(Fs& fs, const std::string& path) {
+  if (!fs.read_habits().is_remote || fs.conditional() != nullptr) return {};
+  return fail(Code::kUsage, fmt::format("'{}' is read only: it lies on a web server", path),
+              "'cairn pull' brings its tags into a folder or to s3://, where they can be changed");
+}
+
+Status check_may_write(const Store& store) {
+  CAIRN_CHECK(check_place_is_written(store.fs(), store.path()));
+  return check_may_write(store.config());
+}
+
+}  // namespace cairn
