@@ -81,7 +81,6 @@ class WebServer(Stop):
         yield "root", "ls"
         yield "meta/", "show", "run/1"
         yield "meta/", "diff", "run/0", "run/1"
-        yield "meta/", "stats"
         yield "root", "report", "-o", self.folder / "report.html"
 
     def test_in_the_middle_of_a_body(self):
@@ -136,6 +135,7 @@ class Bucket(Stop):
         self.assertEqual(there.run("ls", "-q").stdout, "")
         self.local.run("push", there.store, "run/1")
         there.run("check", "--read-data")
+        self.expect_stops(there, proxy, "GET meta/ * stall 10", ["stats"])
 
 
 if __name__ == "__main__":
