@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/memory_guard.h"
+#include "base/stop_scope.h"
 
 namespace cairn {
 
@@ -44,9 +45,13 @@ Status parallel_for(uint64_t count, unsigned threads,
       stopped = true;
     }
   };
+  const auto help = [&run, stop = StopScope::current()] {
+    const StopScope scope(stop);
+    run();
+  };
   std::vector<std::jthread> helpers;
   try {
-    while (helpers.size() + 1 < std::min<uint64_t>(threads, count)) helpers.emplace_back(run);
+    while (helpers.size() + 1 < std::min<uint64_t>(threads, count)) helpers.emplace_back(help);
   } catch (const std::exception&) {
     // No more threads or memory for them: those there are do the work.
   }

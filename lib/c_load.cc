@@ -1,6 +1,7 @@
 // The C ABI: loading tensors.
 #include <nlohmann/json.hpp>
 
+#include "base/stop_scope.h"
 #include "lib/c_group.h"
 #include "lib/load_together.h"
 
@@ -35,6 +36,7 @@ extern "C" cairn_status cairn_load(cairn_checkpoint* checkpoint, const cairn_loa
     cairn::c_abi::LentGroup group;
     CAIRN_CHECK(group.read(given.group));
     cairn::Checkpoint& from = *checkpoint->checkpoint;
+    const cairn::StopScope scope(wanted.call.stop);
     CAIRN_TRY(const cairn::LoadResult loaded,
               group.group() == nullptr ? cairn::load(from, wanted)
                                        : cairn::load_together(from, wanted, *group.group()));

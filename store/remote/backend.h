@@ -61,6 +61,7 @@ struct Condition {
 
 /// What is written.
 struct Payload {
+  Payload() = default;
   // NOLINTBEGIN(google-explicit-constructor): bytes are a payload.
   Payload(ByteSpan all) : bytes(all) {}
   Payload(const Bytes& all) : bytes(all) {}

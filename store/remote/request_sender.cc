@@ -50,12 +50,12 @@ RequestSender RequestSender::with_stop(const std::atomic<bool>* stop) const {
 
 HttpResult RequestSender::attempt(const HttpRequest& request, bool is_first,
                                   Verdict& verdict) const {
-  if (!throttle_->enter(stop_)) {
+  if (!throttle_->enter(stop())) {
     return tl::unexpected<HttpFailure>({HttpTrouble::kStopped, "stopped", false, 0});
   }
   ++counters_->requests;
   if (!is_first) ++counters_->retries;
-  HttpResult result = client_->send(request, stop_);
+  HttpResult result = client_->send(request, stop());
   verdict = judge(result, clock_->wall_ns());
   if (result && verdict.worth == Worth::kNothing && manners_->may_change &&
       manners_->may_change(*result)) {
@@ -100,7 +100,7 @@ tl::expected<Sent, WriteError> RequestSender::send(
     const bool is_stranger = is_not_there(result) && !answered_->load();
     const auto pause = loop.next_pause(verdict, is_stranger ? retry_.tries_at_first : 0);
     if (!pause) return tl::unexpected<WriteError>(give_up(what, result, loop, repeated));
-    if (!clock_->wait(*pause, stop_)) {
+    if (!clock_->wait(*pause, stop())) {
       return tl::unexpected<WriteError>({{Code::kCancelled, what + ": stopped", {}}, repeated});
     }
   }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/stop_scope.h"
 #include "store/remote/backend.h"
 #include "store/remote/http_client.h"
 #include "store/remote/open_backend.h"
@@ -44,13 +45,15 @@ class RequestSender {
                                       const std::function<void(uint64_t)>& partial = nullptr) const;
 
   /// One attempt without throttle, retries and counting, for services beside the object store.
-  HttpResult send_once(const HttpRequest& request) const { return client_->send(request, stop_); }
+  HttpResult send_once(const HttpRequest& request) const { return client_->send(request, stop()); }
 
   RemoteCounters& counters() const { return *counters_; }
   RetryClock& clock() const { return *clock_; }
 
  private:
   RequestSender() = default;
+  /// Its own flag, or that of the call for which is asked.
+  const std::atomic<bool>* stop() const { return stop_ != nullptr ? stop_ : StopScope::current(); }
   HttpResult attempt(const HttpRequest& request, bool is_first, Verdict& verdict) const;
   WriteError give_up(const std::string& what, const HttpResult& result, const RetryLoop& loop,
                      bool ambiguous) const;

@@ -6,6 +6,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/beside.h"
+#include "base/stop_scope.h"
+
 namespace cairn {
 namespace {
 
@@ -46,6 +49,27 @@ TEST(ParallelFor, SoAreThreadsThatCannotBeHad) {
   });
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, Code::kFailed);
+}
+
+TEST(StopScope, ThreadsThatAreStartedWorkForTheSameCall) {
+  const std::atomic<bool> stop{false};
+  std::atomic<int> others{0};
+  const auto look = [&](const std::atomic<bool>* wanted) {
+    others += StopScope::current() == wanted ? 0 : 1;
+  };
+  {
+    const StopScope scope(&stop);
+    ASSERT_TRUE(parallel_for(64, 4, [&](uint64_t) -> Status {
+      look(&stop);
+      return {};
+    }));
+    run_beside([&] { look(&stop); }).get();
+    const StopScope inner(nullptr);
+    look(nullptr);
+    run_beside([&] { look(nullptr); }).get();
+  }
+  look(nullptr);
+  EXPECT_EQ(others, 0);
 }
 
 TEST(BoundedQueue, KeepsOrderAndEndsWhenClosed) {

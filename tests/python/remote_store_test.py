@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Loads from a store that lies on a web server."""
 import os
+import signal
 import sys
+import threading
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -17,6 +20,7 @@ import cairn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from file_servers import FileServer
+from lying_proxy import LyingProxy
 
 
 class RemoteStore(package.StoreTest):
@@ -66,6 +70,22 @@ class RemoteStore(package.StoreTest):
                 self.assertIn(f"'{meant}'", raised.exception.hint)
         with self.assertRaises(cairn.UsageError):
             cairn.Store("gopher://host/x")
+
+    def test_ctrl_c_does_not_wait_for_the_network(self):
+        proxy = LyingProxy(self.store.path, "GET /packs/ * hang")
+        self.addCleanup(proxy.stop)
+        store, began = cairn.Store(proxy.url), []
+
+        def interrupt():
+            while not any("/packs/" in path for _, path, _, _ in proxy.log):
+                threading.Event().wait(0.05)
+            began.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        with self.assertRaises(KeyboardInterrupt):
+            store.load("run/1")
+        self.assertLess(time.monotonic() - began[0], 5, "a request that hangs is given up after 20 s")
 
     def test_what_is_not_there(self):
         with self.assertRaises(cairn.NoStoreError):
