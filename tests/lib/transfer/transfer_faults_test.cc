@@ -1,5 +1,7 @@
 // What a transfer meets in the store that it goes to: damage, other processes, a full disk. Nothing
 // that has arrived is lost but what a tag might stand on.
+#include <random>
+
 #include "store/arrivals.h"
 #include "tests/lib/transfer/transfer_fixture.h"
 
@@ -315,6 +317,39 @@ TEST_F(TransferFaultsTest, WhatTheSourceHasLostDoesNotCostWhatCameBefore) {
   EXPECT_GT(moved->resumed_bytes, 0u);
   EXPECT_TRUE(sessions_there().empty());
   expect_sound_there({"run/02"});
+}
+
+TEST_F(TransferFaultsTest, ACollectionOfTheSourceCostsOnlyWhatWasNotYetFetched) {
+  // What no other step is made from, so that a step that is forgotten leaves holes in its pack.
+  std::mt19937 random(1);
+  for (int step = 0; step < 4; ++step) {
+    trainer_.step();
+    State state = trainer_.state();
+    auto noise = state.begin()->second;
+    for (uint8_t& byte : noise.bytes) byte = static_cast<uint8_t>(random());
+    state["noise"] = noise;
+    save_state(fmt::format("run/{:02}", step), state, trainer_.facts());
+  }
+  FaultFs network(posix_fs());
+  const auto from = *Store::open(network, path());
+  GcRequest all;
+  all.move.min_dead_percent = 0;
+  network.counts = [&, reads = std::make_shared<int>(0)](FsCall call, const std::string& file) {
+    const bool is_read = call == FsCall::kRead && file.find("/packs/") != std::string::npos;
+    if (is_read && ++*reads == 2) {
+      forget({"run/00", "run/01", "run/02"});
+      const auto collected = collect(*store_, all);
+      EXPECT_TRUE(collected && collected->packs_rewritten > 1);
+    }
+    return false;
+  };
+  request_.tag = "run/03";
+  const auto moved = transfer_tag(*from, *there_, request_);
+  ASSERT_TRUE(succeeds(moved));
+  EXPECT_GT(moved->resumed_bytes, 0u);
+  EXPECT_LT(moved->received_bytes, moved->moved_bytes * 11 / 10);
+  EXPECT_TRUE(sessions_there().empty());
+  expect_sound_there({"run/03"});
 }
 
 TEST_F(TransferFaultsTest, WhatCannotBeTakenOverIsFetchedAgain) {
