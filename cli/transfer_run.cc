@@ -269,6 +269,10 @@ int run_transfer(const Context& context, const TransferPlaces& places,
     return context.output.fail({Code::kUsage, "a share is of what the remote has as it is",
                                 "'--rebase' goes without '--share'"});
   }
+  if (options.share && is_remote(places.to)) {
+    return context.output.fail({Code::kUsage, fmt::format("'{}' is no folder", places.to),
+                                "shares are fetched into folders"});
+  }
   const bool is_swapped = options.url.find("://") == std::string::npos &&
                           options.tags.size() == 1 &&
                           options.tags.front().find("://") != std::string::npos;

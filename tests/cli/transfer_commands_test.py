@@ -172,6 +172,10 @@ class Transfer(unittest.TestCase):
         self.here.run("pull", self.there.store, *part[:2], "w", "--as", "a//b", expect=2)
         self.assertFalse(self.here.store.exists())
 
+    def test_a_share_for_a_bucket_is_refused_before_anybody_asks_it(self):
+        said = self.here.run("-s", "s3://no-such-bucket/x", "pull", self.there.store, "run/1", "--share", "1/2", expect=2)
+        self.assertIn("'s3://no-such-bucket/x' is no folder", said.stderr)
+
     def test_shares_are_disjoint_and_together_all(self):
         saved = self.save("run/1", {f"w{number}": os.urandom(20 << 20) for number in range(3)})
         self.here.run("init", self.here.store, "--chunk-elements", "1024")
