@@ -167,8 +167,10 @@ Result<std::string> parse_store(std::string_view text) {
   if (scheme == std::string_view::npos || text.substr(0, scheme).find('/') != text.npos) {
     return std::string(text);
   }
-  const std::string_view name = text.substr(0, scheme);
-  if (name == "https" || name == "http" || name == "s3") return std::string(text);
+  const std::string name = lower(text.substr(0, scheme));
+  if (name == "https" || name == "http" || name == "s3") {
+    return name + std::string(text.substr(scheme));
+  }
   return fail(Code::kUsage,
               fmt::format("'{}': stores at '{}://' are not known to this version", text, name),
               "name a folder, or a URL of 'https://' or 's3://'");

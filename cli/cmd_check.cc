@@ -123,7 +123,8 @@ static Result<CheckReport> run(const Context& context, const CheckOptions& optio
   if (resumes) {
     CAIRN_TRY(request.from_pack, bookmark.read());
   }
-  const Progress progress(context.output, context.progress, "check", counters);
+  const Progress progress(context.output, context.progress, "check", counters,
+                          context.network.get());
   auto report = check(**store, request);
   if (!resumes || !report) return report;
   // On a store that is read only the next check begins where this one did.

@@ -87,7 +87,8 @@ static Result<ExportResult> run(const Context& context, const ExportOptions& opt
   CAIRN_TRY(ExportRequest request, make_request(context, options, checkpoint));
   ProgressCounters counters;
   request.call.progress = &counters;
-  const Progress progress(context.output, context.progress, "export", counters);
+  const Progress progress(context.output, context.progress, "export", counters,
+                          context.network.get());
   return export_files(checkpoint, request);
 }
 

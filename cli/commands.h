@@ -27,6 +27,9 @@ struct Context {
   RemoteFlags remote;
   const std::atomic<bool>& stop;  ///< set by Ctrl-C and SIGTERM: end soon with kCancelled
   std::span<const Command> commands;
+  /// What goes over the network, to whatever place.
+  const std::shared_ptr<remote::RemoteCounters> network =
+      std::make_shared<remote::RemoteCounters>();
 };
 
 enum class Needs : uint8_t { kNothing, kStore };

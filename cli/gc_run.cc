@@ -54,7 +54,7 @@ Result<GcReport> run_gc(const Context& context, const Store& store, const GcOpti
                     "for those who still read them ('--reader-grace')",
                     kBucketGrace.count()));
   }
-  const Progress progress(context.output, context.progress, "gc", counters);
+  const Progress progress(context.output, context.progress, "gc", counters, context.network.get());
   return collect(store, request);
 }
 

@@ -10,6 +10,7 @@ namespace cairn {
 remote::RemoteOptions remote_options(const Context& context) {
   remote::RemoteOptions options;
   options.stop = &context.stop;
+  options.counters = context.network;
   options.retry_for = std::chrono::seconds(context.remote.retry_for_s);
   return options;
 }

@@ -24,17 +24,26 @@ bool draws_bar(const Output& output, ProgressMode mode) {
 }
 
 nlohmann::ordered_json as_json(const ProgressState& state) {
-  nlohmann::ordered_json fields = {
-      {"total_bytes", state.total_bytes}, {"done_bytes", state.done_bytes},
-      {"new_bytes", state.new_bytes},     {"elapsed_s", state.elapsed_s},
-      {"bytes_per_s", state.bytes_per_s}, {"eta_s", nullptr}};
+  nlohmann::ordered_json fields = {{"total_bytes", state.total_bytes},
+                                   {"done_bytes", state.done_bytes},
+                                   {"new_bytes", state.new_bytes},
+                                   {"elapsed_s", state.elapsed_s},
+                                   {"bytes_per_s", state.bytes_per_s},
+                                   {"retries", state.retries},
+                                   {"eta_s", nullptr}};
   if (state.eta_s) fields["eta_s"] = *state.eta_s;
   return fields;
 }
 
+std::string retries_text(uint64_t retries) {
+  if (retries == 0) return "";
+  return retries == 1 ? ", 1 retry" : fmt::format(", {} retries", retries);
+}
+
 }  // namespace
 
-void ProgressView::look(const ProgressCounters& counters, double elapsed_s) {
+void ProgressView::look(const ProgressCounters& counters, double elapsed_s, uint64_t retries) {
+  state_.retries = retries;
   state_.total_bytes = counters.total_bytes.load();
   state_.done_bytes = counters.done_bytes.load();
   state_.new_bytes = counters.new_bytes.load();
@@ -58,7 +67,8 @@ std::string ProgressView::line() const {
   constexpr double kWorthTelling_s = 5;
   const bool is_silent = state_.total_bytes == 0 && state_.done_bytes == 0;
   if (is_silent && state_.elapsed_s >= kWorthTelling_s) {
-    return fmt::format("{}: at work for {}", title_, human_duration(state_.elapsed_s));
+    return fmt::format("{}: at work for {}{}", title_, human_duration(state_.elapsed_s),
+                       retries_text(state_.retries));
   }
   std::string text = fmt::format("{}: {}", title_, human_bytes(state_.done_bytes));
   if (state_.total_bytes > 0)
@@ -67,7 +77,7 @@ std::string ProgressView::line() const {
   text += fmt::format(", new {}, {}/s", human_bytes(state_.new_bytes),
                       human_bytes(static_cast<uint64_t>(state_.bytes_per_s)));
   if (state_.eta_s) text += fmt::format(", {} left", human_duration(*state_.eta_s));
-  return text;
+  return text + retries_text(state_.retries);
 }
 
 std::string ProgressView::bar(size_t columns) const {
@@ -88,10 +98,11 @@ std::string ProgressView::bar(size_t columns) const {
 }
 
 Progress::Progress(Output& output, ProgressMode mode, std::string title,
-                   const ProgressCounters& counters)
+                   const ProgressCounters& counters, const remote::RemoteCounters* network)
     : output_(output),
       mode_(mode),
       counters_(counters),
+      network_(network),
       view_(std::move(title)),
       next_s_(output.json_lines()       ? 0
               : draws_bar(output, mode) ? kBarAfter_s
@@ -122,7 +133,7 @@ void Progress::run() {
 }
 
 void Progress::tick(double elapsed_s) {
-  view_.look(counters_, elapsed_s);
+  view_.look(counters_, elapsed_s, network_ == nullptr ? 0 : network_->retries.load());
   if (take_status_request()) output_.status_line(view_.line());
   if (mode_ == ProgressMode::kNone || elapsed_s < next_s_) return;
   if (output_.json_lines()) {

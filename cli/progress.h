@@ -15,6 +15,7 @@
 
 #include "base/progress_counters.h"
 #include "cli/output.h"
+#include "store/remote/open_backend.h"
 
 namespace cairn {
 
@@ -31,6 +32,7 @@ struct ProgressState {
   uint64_t new_bytes = 0;
   double elapsed_s = 0;
   double bytes_per_s = 0;       ///< over the last 10 s
+  uint64_t retries = 0;         ///< of requests
   std::optional<double> eta_s;  ///< absent while the total or the rate is not known
 };
 
@@ -38,9 +40,10 @@ class ProgressView {
  public:
   explicit ProgressView(std::string title) : title_(std::move(title)) {}
   /// Takes in a look at the counters, `elapsed_s` seconds after the start. Times must not go back.
-  void look(const ProgressCounters& counters, double elapsed_s);
+  void look(const ProgressCounters& counters, double elapsed_s, uint64_t retries = 0);
   const ProgressState& state() const { return state_; }
-  /// `import: 1.0 GiB of 4.0 GiB (25.0 %), new 12 MiB, 512 MiB/s, 0:06 left`
+  /// `import: 1.0 GiB of 4.0 GiB (25.0 %), new 12 MiB, 512 MiB/s, 0:06 left`, and `, 3 retries`
+  /// where there were any.
   std::string line() const;
   /// The same with a bar, at most `columns` wide (the text is cut when there is no room).
   std::string bar(size_t columns) const;
@@ -58,7 +61,9 @@ class ProgressView {
 class Progress {
  public:
   /// Starts the thread. `counters` must outlive this. At most one at a time for an Output.
-  Progress(Output& output, ProgressMode mode, std::string title, const ProgressCounters& counters);
+  /// `network` likewise; null: there is none.
+  Progress(Output& output, ProgressMode mode, std::string title, const ProgressCounters& counters,
+           const remote::RemoteCounters* network = nullptr);
   /// Stops the thread and removes the bar.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -71,6 +76,7 @@ class Progress {
   Output& output_;
   const ProgressMode mode_;
   const ProgressCounters& counters_;
+  const remote::RemoteCounters* const network_;
   ProgressView view_;
   double next_s_;  ///< when the next line or bar is due, in seconds since the start
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();

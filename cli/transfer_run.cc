@@ -17,7 +17,22 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json transfer_json(const TransferResult& moved, bool dry_run) {
+/// What a transfer took of the network, both ways.
+struct Traffic {
+  uint64_t bytes = 0, retries = 0;
+};
+
+Traffic traffic_of(const remote::RemoteCounters& network) {
+  return {network.read_bytes + network.written_bytes, network.retries};
+}
+
+struct Moved {
+  TransferResult result;
+  Traffic traffic;
+};
+
+Json transfer_json(const Moved& all, bool dry_run) {
+  const TransferResult& moved = all.result;
   const TagFacts& facts = moved.facts;
   return {{"tag", moved.tag},
           {"manifest", moved.manifest.hex()},
@@ -27,6 +42,8 @@ Json transfer_json(const TransferResult& moved, bool dry_run) {
           {"reused_bytes", moved.reused_bytes},
           {"stored_bytes", facts.stored_bytes},
           {"received_bytes", moved.received_bytes},
+          {"network_bytes", all.traffic.bytes},
+          {"retries", all.traffic.retries},
           {"moved_bytes", moved.moved_bytes},
           {"resumed_bytes", moved.resumed_bytes},
           {"attachment_bytes", facts.attachment_bytes},
@@ -70,7 +87,20 @@ std::string would_text(const TransferResult& moved, const TransferWords& words,
                      human_bytes(moved.facts.logical_bytes), base);
 }
 
-std::string transfer_text(const TransferResult& moved, const TransferWords& words, bool dry_run) {
+/// What makes the network's share more than anybody would expect: servers without ranges, and
+/// retries.
+std::string traffic_text(const Moved& all) {
+  constexpr uint64_t kMetadataBytes = 16 * kMiB;
+  const Traffic& traffic = all.traffic;
+  std::string text;
+  if (traffic.bytes > all.result.received_bytes * 5 / 4 + kMetadataBytes) {
+    text = fmt::format(", {} over the network", human_bytes(traffic.bytes));
+  }
+  return traffic.retries == 0 ? text : text + fmt::format(", {} tried again", traffic.retries);
+}
+
+std::string transfer_text(const Moved& all, const TransferWords& words, bool dry_run) {
+  const TransferResult& moved = all.result;
   if (moved.already_there) return fmt::format("already there '{}'\n", moved.tag);
   const std::string base = moved.base.empty() ? "" : fmt::format(", beside '{}'", moved.base);
   if (dry_run) return would_text(moved, words, base);
@@ -78,10 +108,10 @@ std::string transfer_text(const TransferResult& moved, const TransferWords& word
     return fmt::format("a share of '{}' has arrived: {} in {}\n", moved.tag,
                        human_bytes(moved.received_bytes), human_duration(moved.elapsed_s));
   }
-  return fmt::format("{} '{}': {} in {}, {}, {} stored{}, in {}{}\n", words.done, moved.tag,
+  return fmt::format("{} '{}': {} in {}, {}, {} stored{}, in {}{}{}\n", words.done, moved.tag,
                      human_bytes(moved.facts.logical_bytes), counted(moved.facts.tensors, "tensor"),
                      moved_text(moved), human_bytes(moved.facts.stored_bytes), base,
-                     human_duration(moved.elapsed_s), rate_text(moved));
+                     human_duration(moved.elapsed_s), rate_text(moved), traffic_text(all));
 }
 
 bool is_one(const TransferOptions& options) { return !options.all && options.tags.size() == 1; }
@@ -149,8 +179,10 @@ class Run {
 
   int run(const std::vector<TagEntry>& tags) {
     for (const TagEntry& tag : tags) {
+      const Traffic before = traffic_of(*context_.network);
       auto moved = move(tag);
       if (!moved) return fail_after(moved.error(), tags.size());
+      const Traffic after = traffic_of(*context_.network);
       warn_of(*moved);
       if (!options_.tensors.empty() && moved->moved_bytes > moved->facts.logical_bytes) {
         context_.output.note(
@@ -158,7 +190,8 @@ class Run {
             "alone, "
             "and '--rebase' stores them such that they need no others");
       }
-      results_.push_back(*std::move(moved));
+      results_.push_back(
+          {*std::move(moved), {after.bytes - before.bytes, after.retries - before.retries}});
       if (!context_.output.json()) print(results_.back());
     }
     if (context_.output.json()) context_.output.result(document());
@@ -175,7 +208,8 @@ class Run {
     request.call.wait = std::chrono::seconds(options_.wait_s);
     ProgressCounters counters;
     request.call.progress = &counters;
-    const Progress progress(context_.output, context_.progress, words_.title, counters);
+    const Progress progress(context_.output, context_.progress, words_.title, counters,
+                            context_.network.get());
     return to_ == nullptr ? measure_transfer(from_, request) : transfer_tag(from_, *to_, request);
   }
 
@@ -186,15 +220,15 @@ class Run {
     }
   }
 
-  void print(const TransferResult& moved) const {
-    context_.output.print(context_.output.quiet() ? moved.tag + "\n"
+  void print(const Moved& moved) const {
+    context_.output.print(context_.output.quiet() ? moved.result.tag + "\n"
                                                   : transfer_text(moved, words_, options_.dry_run));
   }
 
   Json document() const {
     if (is_one()) return transfer_json(results_.front(), options_.dry_run);
     Json tags = Json::array();
-    for (const TransferResult& moved : results_) {
+    for (const Moved& moved : results_) {
       tags.push_back(transfer_json(moved, options_.dry_run));
     }
     return {{"tags", std::move(tags)}, {"dry_run", options_.dry_run}};
@@ -214,7 +248,7 @@ class Run {
   const TransferOptions& options_;
   const TransferWords& words_;
   const LookUp& look_up_;
-  std::vector<TransferResult> results_;
+  std::vector<Moved> results_;
   std::set<std::string> warned_;
 };
 
@@ -282,7 +316,11 @@ int run_transfer(const Context& context, const TransferPlaces& places,
          fmt::format("cairn {} {} {}", words.title, options.tags.front(), options.url)});
   }
   const remote::RemoteOptions remote = transfer_remote(context, options);
-  const auto from = open_store(places.from, remote);
+  auto from = open_store(places.from, remote);
+  if (!from && from.error().code == Code::kNoStore && options.tags.empty() && !options.all) {
+    from.error().hint = fmt::format("the URL comes first, and then the tags: 'cairn {} URL {}'",
+                                    words.title, options.url);
+  }
   if (!from) return context.output.fail(from.error());
   // Before the destination: a mistyped name makes no store.
   const auto tags = named_tags(**from, options, words);

@@ -74,11 +74,26 @@ Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptio
   return OpenStore(std::move(reached.fs), std::move(store));
 }
 
+/// A folder that would be called like the begin of a URL is none that anybody wants.
+static Status refuse_scheme(const std::string& place) {
+  for (const std::string_view scheme : {"s3:", "http:", "https:"}) {
+    if (!place.starts_with(scheme)) continue;
+    const auto meant = remote::meant_url(place);
+    return fail(Code::kUsage, fmt::format("'{}' is no URL, and no name for a folder", place),
+                meant ? fmt::format("did you mean '{}'?", *meant)
+                      : "say 's3://bucket/prefix'; a folder of that name is './" + place + "'");
+  }
+  return {};
+}
+
 /// Does `work(fs, path)` where a store may be made.
 template <class Work>
 static Status with_writable(const std::string& place, const remote::RemoteOptions& options,
                             const Work& work) {
-  if (!is_remote(place)) return work(posix_fs(), folder_of(place));
+  if (!is_remote(place)) {
+    CAIRN_CHECK(refuse_scheme(place));
+    return work(posix_fs(), folder_of(place));
+  }
   CAIRN_TRY(const RemotePlace reached, reach(place, options));
   CAIRN_CHECK(check_place_is_written(*reached.fs, reached.root));
   return work(*reached.fs, reached.root);
@@ -120,9 +135,6 @@ Result<OpenStore> open_or_make_store(const std::string& place, const Config& lik
   if (opened || opened.error().code != Code::kNoStore) return opened;
   const Status made = init_store(place, config_like(like), options);
   was_made = made.has_value();
-  if (!made && made.error().code == Code::kNotFound) {  // no such bucket
-    return fail(Code::kNoStore, made.error().message, made.error().hint);
-  }
   // What is there and is no store is refused by init; so is the store of a process that was first.
   if (!made && made.error().code != Code::kExists) return tl::unexpected(made.error());
   return open_store(place, options);

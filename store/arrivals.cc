@@ -181,15 +181,24 @@ static Result<bool> is_dead(const Store& store, const SessionId& session, int64_
 
 enum class FindMode : uint8_t { kTake, kLook };
 
+/// Whether the session has not been heard of for some heartbeats.
+static Result<bool> is_silent(const Store& store, const SessionId& session, int64_t now) {
+  CAIRN_TRY(const FileInfo lease, store.fs().info(lease_path(store.path(), session)));
+  return now - lease.modified_ns >= std::chrono::nanoseconds(kSilentArrivals).count();
+}
+
 /// Whether the journal may be gone on from. Who only looks does not ask the store's file system for
 /// the time, which would write to it: a process that is gone is gone by any clock.
-static Result<bool> is_left(const Store& store, const FoundJournal& journal, FindMode mode) {
+static Result<bool> is_left(const Store& store, const FoundJournal& journal, bool is_own,
+                            FindMode mode) {
   if (journal.state != JournalState::kOpen) return journal.state == JournalState::kLeft;
   int64_t now = now_ns();
   if (mode == FindMode::kTake) {
     CAIRN_TRY(now, file_system_now(store));
   }
-  return is_dead(store, journal.session, now);
+  CAIRN_TRY(const bool is_gone, is_dead(store, journal.session, now));
+  if (!is_gone || is_own || store.fs().conditional() == nullptr) return is_gone;
+  return is_silent(store, journal.session, now);
 }
 
 /// It is one that was left from then on, and its session has no lease. In this order: killed in
@@ -205,11 +214,11 @@ static Status take_over(const Store& store, FoundJournal& journal, ByteSpan head
 
 /// nullopt: it is none to go on from.
 static Result<std::optional<LeftArrivals>> find_left(const Store& store, FoundJournal& journal,
-                                                     FindMode mode) {
+                                                     const Origin& own, FindMode mode) {
   const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
   const auto origin = bytes ? decode_header(*bytes) : std::nullopt;
   if (!origin) return std::nullopt;
-  CAIRN_TRY(const bool is_free, is_left(store, journal, mode));
+  CAIRN_TRY(const bool is_free, is_left(store, journal, *origin == own, mode));
   if (!is_free) return std::nullopt;
   if (mode == FindMode::kTake) {
     CAIRN_CHECK(take_over(store, journal, ByteSpan(*bytes).first(kHeaderBytes)));
@@ -218,7 +227,7 @@ static Result<std::optional<LeftArrivals>> find_left(const Store& store, FoundJo
                       decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))};
 }
 
-static FoundArrivals find_all_left(const Store& store, FindMode mode) {
+static FoundArrivals find_all_left(const Store& store, const Origin& own, FindMode mode) {
   FoundArrivals found;
   auto journals = list_journals(store);
   if (!journals) {
@@ -226,7 +235,7 @@ static FoundArrivals find_all_left(const Store& store, FindMode mode) {
     return found;
   }
   for (FoundJournal& journal : *journals) {
-    auto left = find_left(store, journal, mode);
+    auto left = find_left(store, journal, own, mode);
     if (left && *left) found.left.push_back(*std::move(*left));
     // Not found: another was first.
     if (!left && left.error().code != Code::kNotFound) {
@@ -236,12 +245,12 @@ static FoundArrivals find_all_left(const Store& store, FindMode mode) {
   return found;
 }
 
-FoundArrivals take_left_arrivals(const Store& store) {
-  return find_all_left(store, FindMode::kTake);
+FoundArrivals take_left_arrivals(const Store& store, const Origin& own) {
+  return find_all_left(store, own, FindMode::kTake);
 }
 
-FoundArrivals look_at_left_arrivals(const Store& store) {
-  return find_all_left(store, FindMode::kLook);
+FoundArrivals look_at_left_arrivals(const Store& store, const Origin& own) {
+  return find_all_left(store, own, FindMode::kLook);
 }
 
 std::vector<std::string> remove_old_arrivals(const Store& store) {

@@ -4,6 +4,7 @@
 // It is a hint: who goes by it checks every byte.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -78,10 +79,13 @@ struct FoundArrivals {
 
 /// Of all sessions that have left them, or whose processes, on this host, are gone: these count as
 /// left from then on. None of them has a lease any more: should one live after all, its commit is
-/// refused (docs/PROTOCOL.md, S7 b).
-FoundArrivals take_left_arrivals(const Store& store);
+/// refused (docs/PROTOCOL.md, S7 b). In an object store no lock proves that a process is gone,
+/// which may be another container's with this host's name: there a session of another tag than
+/// `own` has been silent for kSilentArrivals, too.
+FoundArrivals take_left_arrivals(const Store& store, const Origin& own);
 /// The same, and nothing is changed: who goes by it only tells.
-FoundArrivals look_at_left_arrivals(const Store& store);
+FoundArrivals look_at_left_arrivals(const Store& store, const Origin& own);
+inline constexpr std::chrono::seconds kSilentArrivals{120};  ///< some heartbeats
 
 /// Removes the journals of sessions that have no lease: a collector takes their packs. Returns what
 /// could not be removed, and why.

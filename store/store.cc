@@ -100,6 +100,9 @@ static Status init_by_version(Fs& fs, const std::string& path, const Config& wan
   bool may_be_done = false;
   const Status made = files.replace(join_path(path, "root"), "", encode_root(root), may_be_done);
   if (!made) {
+    if (is_place_missing(made.error())) {
+      return fail(Code::kNoStore, made.error().message, made.error().hint);
+    }
     if (made.error().code != Code::kExists && !may_be_done) return made;
     CAIRN_TRY(root, read_root(fs, path));
     config.store_id = root.store_id;
@@ -165,11 +168,11 @@ Result<std::unique_ptr<Store>> Store::open(Fs& fs, const std::string& path) {
     return fail(Code::kNoStore, text.error().message, text.error().hint);
   }
   if (is_absent) {
-    return fail(
-        Code::kNoStore, fmt::format("there is no store at '{}'", path),
-        fs.read_habits().is_remote
-            ? "is it the folder that 'config' and 'root' lie in? 'cairn init' makes one in a bucket"
-            : fmt::format("make one with 'cairn init {}'", path));
+    return fail(Code::kNoStore, fmt::format("there is no store at '{}'", path),
+                fs.read_habits().is_remote
+                    ? fmt::format("is it the folder that 'config' and 'root' lie in?{}",
+                                  fs.conditional() == nullptr ? "" : " 'cairn init' makes one")
+                    : fmt::format("make one with 'cairn init {}'", path));
   }
   if (!text) return tl::unexpected(text.error());
   CAIRN_TRY(Config config, decode_config(*text, config_path));

@@ -19,7 +19,7 @@ class Store {
  public:
   /// Makes an empty store at `path`: a folder that does not exist or is empty. Checks first that
   /// locks, renames and syncs work there. Errors: kExists, kUsage, kFailed naming what does not
-  /// hold.
+  /// hold; kNoStore where the bucket is missing.
   static Status init(Fs& fs, const std::string& path, const Config& config);
   /// Whether init() finds room there; changes nothing. Errors: kExists; kNoStore: no such bucket.
   static Status check_vacant(Fs& fs, const std::string& path);

@@ -36,7 +36,8 @@ Status check_may_commit(const Store& store, const Root& root, const SessionId& s
   }
   return fail(
       Code::kBusy,
-      fmt::format("the lease of session {} is gone: a gc took the session for dead", session.hex()),
+      fmt::format("the lease of session {} is gone: a gc, or a transfer, took the session for dead",
+                  session.hex()),
       "do it again; hosts that share the store need different names");
 }
 

@@ -7,7 +7,7 @@ namespace cairn {
 Status check_place_is_written(Fs& fs, const std::string& path) {
   if (!fs.read_habits().is_remote || fs.conditional() != nullptr) return {};
   return fail(Code::kUsage, fmt::format("'{}' is read only: it lies on a web server", path),
-              "'cairn pull' brings its tags into a folder or to s3://, where they can be changed");
+              "write to a folder or to s3://; 'cairn pull' brings tags from here to one");
 }
 
 Status check_may_write(const Store& store) {

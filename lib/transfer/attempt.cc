@@ -47,7 +47,7 @@ class Attempt {
     if (request_.share) keep_share(*request_.share);
     tell();
     if (request_.dry_run) {
-      result_.resumed_bytes = left_bytes(to_, plan_.fetches);
+      result_.resumed_bytes = left_bytes(to_, origin(), plan_.fetches);
       return result_;
     }
     if (request_.share) return fetch_share();
@@ -83,6 +83,7 @@ class Attempt {
       return tl::unexpected(std::move(fetched).error());
     }
     met_.received_bytes += fetched->received_bytes;
+    result_.facts.stored_bytes = fetched->stored_bytes;
     if (journal_ == nullptr) {
       session_->end();
       return result_;
@@ -135,6 +136,8 @@ class Attempt {
     session_->end();
     return left;
   }
+
+  Origin origin() const { return {from_.store().config().store_id, cargo_.digest()}; }
 
   template <class T>
   Result<T> of_source(Result<T> read) {
@@ -277,15 +280,14 @@ class Attempt {
   }
 
   Result<Fetched> fetch() {
-    const Origin origin{from_.store().config().store_id, cargo_.digest()};
     FetchRequest how;
     how.threads = request_.connections;
     const uint64_t taken = session_->packs().write_through(request_.memory_bytes / 2);
     how.memory_bytes = request_.memory_bytes - std::min(taken, request_.memory_bytes);
     how.call = request_.call;
     if (!plan_.fetches.empty()) {
-      CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin));
-      CAIRN_TRY(how.arrived, resume(origin));
+      CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin()));
+      CAIRN_TRY(how.arrived, resume());
       if (request_.call.progress != nullptr) {
         request_.call.progress->done_bytes += result_.resumed_bytes;
       }
@@ -301,21 +303,22 @@ class Attempt {
   }
 
   /// Per fetch, where an earlier call has brought it.
-  Result<std::vector<std::optional<Copy>>> resume(const Origin& origin) {
+  Result<std::vector<std::optional<Copy>>> resume() {
     // What lies there already is the pull's that follows, and not to be given to others again.
     if (request_.share) return std::vector<std::optional<Copy>>();
-    if (to_.fs().conditional() != nullptr) return find_left(origin);
+    if (to_.fs().conditional() != nullptr) return find_left();
     CAIRN_TRY(Resumed resumed,
-              resume_arrivals(to_, origin, plan_.fetches, session_->packs(), *journal_,
+              resume_arrivals(to_, origin(), plan_.fetches, session_->packs(), *journal_,
                               threads_for(2 * chunk_bytes_max(to_.config())), request_.call.stop));
     for (const std::string& each : resumed.notes) note(each);
     result_.resumed_bytes = resumed.bytes;
+    left_journals_ = std::move(resumed.journals);
     return std::move(resumed.copies);
   }
 
-  std::vector<std::optional<Copy>> find_left(const Origin& origin) {
+  std::vector<std::optional<Copy>> find_left() {
     if (met_.lost_look_up) return {};
-    LeftInBucket left = find_left_in_bucket(to_, origin, plan_.fetches);
+    LeftInBucket left = find_left_in_bucket(to_, origin(), plan_.fetches);
     for (const std::string& each : left.notes) note(each);
     result_.resumed_bytes = left.bytes;
     session_->packs().count_file(left.bytes);
@@ -379,7 +382,7 @@ class Attempt {
   std::unique_ptr<ArrivalJournal> journal_;
   TransferPlan plan_;
   std::vector<FileId> reused_packs_;
-  std::vector<std::string> left_journals_;  // of sessions whose packs are referred to as they lie
+  std::vector<std::string> left_journals_;  // of sessions that nobody needs to go on from any more
   std::unique_ptr<BaseTag> looked_at_;      // of a dry run
   CommitFailure failure_;
   TransferResult result_;
@@ -391,7 +394,7 @@ void tell_plan(const TransferPlan& plan, TransferResult& result) {
   result.facts.new_bytes = plan.new_bytes;
   result.facts.new_chunks = plan.new_chunks;
   result.reused_bytes = result.facts.logical_bytes - plan.new_bytes;
-  result.moved_bytes = plan.fetch_bytes;
+  result.moved_bytes = result.facts.stored_bytes = plan.fetch_bytes;
   result.alone_chunks = plan.alone_chunks;
 }
 

@@ -2,11 +2,23 @@
 
 #include <algorithm>
 
+#include "base/pipeline.h"
 #include "store/pack_table.h"
+#include "store/read_jobs.h"
 
 namespace cairn {
 
-static std::vector<LeftPack> by_pack(const LeftArrivals& left) {
+/// What was told before it was written is left out.
+static void keep_written(const Store& store, LeftPack& pack) {
+  const auto info =
+      store.fs().info(join_path(store.path(), relative_path(FileKind::kPack, pack.pack)));
+  const uint64_t end = info ? info->bytes : 0;
+  std::erase_if(pack.arrivals, [&](const Arrival& arrival) {
+    return arrival.offset + arrival.key.stored_bytes > end;
+  });
+}
+
+static std::vector<LeftPack> by_journal(const Store& store, const LeftArrivals& left) {
   std::map<FileId, std::vector<Arrival>> packs;
   for (const Arrival& arrival : left.arrivals) {
     if (arrival.pack.session == left.session) packs[arrival.pack].push_back(arrival);
@@ -16,33 +28,42 @@ static std::vector<LeftPack> by_pack(const LeftArrivals& left) {
     std::sort(arrivals.begin(), arrivals.end(),
               [](const Arrival& a, const Arrival& b) { return a.offset < b.offset; });
     list.push_back({pack, std::move(arrivals)});
+    keep_written(store, list.back());
+    if (list.back().arrivals.empty()) list.pop_back();
   }
   return list;
 }
 
-/// Nothing of one whose table cannot be read.
-static LeftPack by_table(const Store& store, const FileId& pack) {
-  LeftPack left{pack, {}};
-  const auto rows = list_copies(store.fs(), store.path(), pack);
-  if (!rows) return left;
-  for (const PackedCopy& row : *rows) left.arrivals.push_back({key_of(row), pack, row.offset});
-  return left;
+/// Nothing of one whose table is damaged, or which is gone.
+static Status read_table(const Store& store, LeftPack& left) {
+  const auto rows = list_copies(store.fs(), store.path(), left.pack);
+  if (!rows) {
+    const Code code = rows.error().code;
+    const bool is_passing = code == Code::kUnreachable || code == Code::kCancelled;
+    return is_passing ? tl::unexpected(rows.error()) : Status();
+  }
+  for (const PackedCopy& row : *rows) left.arrivals.push_back({key_of(row), left.pack, row.offset});
+  return {};
 }
 
-Result<std::vector<LeftPack>> packs_of(const Store& store, const LeftArrivals& left) {
-  if (store.fs().conditional() == nullptr) return by_pack(left);
-  const std::string first = relative_path(FileKind::kPack, FileId{left.session, 0});
+static Result<std::vector<LeftPack>> by_tables(const Store& store, const SessionId& session) {
+  const std::string first = relative_path(FileKind::kPack, FileId{session, 0});
   const auto entries = store.fs().list(parent_folder(join_path(store.path(), first)));
   std::vector<LeftPack> packs;
   if (!entries && entries.error().code == Code::kNotFound) return packs;
   CAIRN_CHECK(entries);
   for (const FolderEntry& entry : *entries) {
     const auto pack = FileId::parse(entry.name);
-    if (entry.is_file && pack && pack->session == left.session) {
-      packs.push_back(by_table(store, *pack));
-    }
+    if (entry.is_file && pack && pack->session == session) packs.push_back({*pack, {}});
   }
+  CAIRN_CHECK(parallel_for(packs.size(), asking_threads(store.fs().read_habits()),
+                           [&](uint64_t i) { return read_table(store, packs[i]); }));
   return packs;
+}
+
+Result<std::vector<LeftPack>> packs_of(const Store& store, const LeftArrivals& left) {
+  if (store.fs().conditional() == nullptr) return by_journal(store, left);
+  return by_tables(store, left.session);
 }
 
 WantedCopies::WantedCopies(const std::vector<Fetch>& fetches) : fetches_(fetches) {
@@ -68,29 +89,16 @@ std::vector<Match> WantedCopies::take(const LeftPack& pack) {
   return {};
 }
 
-/// The pack, without what was told before it was written; none that is gone.
-static std::optional<LeftPack> as_it_is(const Store& store, LeftPack pack) {
-  const auto info =
-      store.fs().info(join_path(store.path(), relative_path(FileKind::kPack, pack.pack)));
-  if (!info) return std::nullopt;
-  std::erase_if(pack.arrivals, [&](const Arrival& arrival) {
-    return arrival.offset + arrival.key.stored_bytes > info->bytes;
-  });
-  return pack;
-}
-
-uint64_t left_bytes(const Store& store, const std::vector<Fetch>& fetches) {
-  const FoundArrivals found = look_at_left_arrivals(store);
+uint64_t left_bytes(const Store& store, const Origin& own, const std::vector<Fetch>& fetches) {
+  const FoundArrivals found = look_at_left_arrivals(store, own);
   uint64_t bytes = 0;
   if (found.left.empty()) return bytes;
   WantedCopies wanted(fetches);
   for (const LeftArrivals& left : found.left) {
     const auto packs = packs_of(store, left);
     if (!packs) continue;
-    for (const LeftPack& each : *packs) {
-      const auto pack = as_it_is(store, each);
-      if (!pack) continue;
-      for (const Match& match : wanted.take(*pack)) bytes += match.arrival.key.stored_bytes;
+    for (const LeftPack& pack : *packs) {
+      for (const Match& match : wanted.take(pack)) bytes += match.arrival.key.stored_bytes;
     }
   }
   return bytes;

@@ -18,8 +18,9 @@ struct LeftPack {
   std::vector<Arrival> arrivals;  ///< in the order in which they lie
 };
 
-/// By what the journal says; in an object store by their tables, of those that are whole.
-/// Errors: those of listing.
+/// Those that are there: by what the journal says, as far as they were written; in an object store,
+/// of those that are whole, by their tables, which are read beside each other. Errors: those of
+/// listing; kUnreachable; kCancelled.
 Result<std::vector<LeftPack>> packs_of(const Store& store, const LeftArrivals& left);
 
 /// An arrival that is as good as a fetch.
@@ -45,6 +46,6 @@ class WantedCopies {
 };
 
 /// Stored bytes that a transfer would go on from, if all that was left is whole. Changes nothing.
-uint64_t left_bytes(const Store& store, const std::vector<Fetch>& fetches);
+uint64_t left_bytes(const Store& store, const Origin& own, const std::vector<Fetch>& fetches);
 
 }  // namespace cairn

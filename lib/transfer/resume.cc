@@ -26,7 +26,7 @@ class Resume {
         reader_(to) {}
 
   Result<Resumed> run(const Origin& origin) {
-    const FoundArrivals found = take_left_arrivals(to_);
+    const FoundArrivals found = take_left_arrivals(to_, origin);
     for (const std::string& why : found.passed_over) note(why);
     if (found.left.empty()) return std::move(resumed_);
     resumed_.copies.resize(fetches_.size());
@@ -34,7 +34,7 @@ class Resume {
     for (const LeftArrivals& left : found.left) {
       CAIRN_TRY(const bool is_used_up, take_over(left, wanted));
       // Who brings the tag of which this was goes on from here, as long as it is another.
-      if (is_used_up || left.origin == origin) (void)to_.fs().remove(left.path).has_value();
+      if (is_used_up || left.origin == origin) resumed_.journals.push_back(left.path);
     }
     return std::move(resumed_);
   }
@@ -52,22 +52,31 @@ class Resume {
     for (const LeftPack& pack : packs) {
       const std::string path = join_path(to_.path(), relative_path(FileKind::kPack, pack.pack));
       const auto file = to_.fs().open(path, OpenMode::kRead);
-      if (!file) continue;
+      if (!file) {
+        is_used_up = is_used_up && file.error().code == Code::kNotFound;
+        continue;
+      }
       const std::vector<Match> matches = wanted.take(pack);
       CAIRN_TRY(const std::vector<Match> whole, keep_whole(**file, matches, wanted));
       if (whole.empty()) {
         is_used_up = false;
         continue;
       }
-      CAIRN_TRY(const bool is_taken, adopt(pack.pack, whole));
-      if (is_taken) continue;
+      CAIRN_TRY(const auto after, adopt(pack.pack, whole));
+      if (after == Adopted::kYes) continue;
+      is_used_up = is_used_up && after == Adopted::kGone;
       for (const Match& match : whole) wanted.put_back(match.fetch);
     }
     return is_used_up;
   }
 
-  /// False: it is gone, where a collector or another transfer has it.
-  Result<bool> adopt(const FileId& left, const std::vector<Match>& whole) {
+  enum class Adopted : uint8_t {
+    kYes,
+    kGone,  ///< a collector or another transfer has it
+    kNo,
+  };
+
+  Result<Adopted> adopt(const FileId& left, const std::vector<Match>& whole) {
     const FileId file = packs_.take_file();
     std::deque<PackedCopy> rows;
     std::vector<Arrival> noted;
@@ -82,8 +91,9 @@ class Resume {
     CAIRN_CHECK(journal_.note(noted));
     const auto bytes = adopt_pack(to_, left, file, rows);
     if (!bytes) {
-      if (bytes.error().code != Code::kNotFound) note(bytes.error().message);
-      return false;
+      if (bytes.error().code == Code::kNotFound) return Adopted::kGone;
+      note(bytes.error().message);
+      return Adopted::kNo;
     }
     packs_.count_file(*bytes);
     for (const auto& [number, arrival] : whole) {
@@ -92,7 +102,7 @@ class Resume {
       copy.offset = arrival.offset;
       resumed_.bytes += copy.stored_bytes;
     }
-    return true;
+    return Adopted::kYes;
   }
 
   /// The others are wanted again.

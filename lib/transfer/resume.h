@@ -13,8 +13,9 @@ namespace cairn {
 struct Resumed {
   /// Per fetch, where it lies now; bases as in Fetched. Empty: nothing was left.
   std::vector<std::optional<Copy>> copies;
-  uint64_t bytes = 0;                   ///< stored, of those
-  std::vector<std::string> notes = {};  ///< what could not be taken over, and why
+  uint64_t bytes = 0;                      ///< stored, of those
+  std::vector<std::string> journals = {};  ///< to be removed once the tag is there
+  std::vector<std::string> notes = {};     ///< what could not be taken over, and why
 };
 
 /// Takes over the packs that are left, as far as their copies are wanted and whole: each is read

@@ -20,7 +20,7 @@ static bool refer_to(const LeftPack& pack, const std::vector<Fetch>& fetches, Wa
 
 LeftInBucket find_left_in_bucket(const Store& to, const Origin& origin,
                                  const std::vector<Fetch>& fetches) {
-  const FoundArrivals found = take_left_arrivals(to);
+  const FoundArrivals found = take_left_arrivals(to, origin);
   LeftInBucket left;
   left.notes = found.passed_over;
   if (found.left.empty()) return left;

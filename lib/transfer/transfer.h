@@ -35,7 +35,9 @@ struct TransferRequest {
 struct TransferResult {
   std::string tag = {};
   Digest manifest;
-  TagFacts facts;  ///< new and stored bytes are those of the destination
+  /// New and stored bytes are those of the destination; of a dry run and of a share without
+  /// metadata.
+  TagFacts facts;
   uint64_t reused_bytes = 0;
   /// Stored bytes of copies; of a dry run, those that would be, at most where it is a rebase.
   uint64_t moved_bytes = 0;
@@ -59,7 +61,8 @@ struct TransferResult {
 /// collector takes it, and the next call that can use it goes on from there, also for another tag
 /// or from another store; so it does where the source had no longer what it should, or had it
 /// damaged. After other errors the destination has no files of the tag, but of a commit of which it
-/// is not known whether it happened.
+/// is not known whether it happened, and packs in a bucket, which others may refer to: a collector
+/// takes them.
 Result<TransferResult> transfer_tag(const Store& from, const Store& to,
                                     const TransferRequest& request);
 

@@ -64,8 +64,9 @@ def place_of(store):
     """Of a Store, or what it is made from: a folder from the root on, wherever the process goes; a
     URL as it is."""
     text = _words_of(store)
-    if "://" in text and not text.startswith("file://"):
-        return text.rstrip("/")
+    # One that is written wrong is told by the library.
+    if re.match("(s3|https?):", text, re.IGNORECASE) or ("://" in text and not text.startswith("file://")):
+        return text if text.endswith("://") else text.rstrip("/")
     return os.path.abspath(text.removeprefix("file://"))
 
 

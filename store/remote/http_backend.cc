@@ -76,7 +76,6 @@ class HttpBackend final : public Backend {
     });
     if (!sent) return tl::unexpected<Error>(sent.error());
     if (!sent->response.success()) return failed(what, sent->response);
-    sender_.counters().read_bytes += sent->response.body.size();
     return WholeObject{std::move(sent->response.body), version_of(sent->response)};
   }
 

@@ -1,6 +1,7 @@
 // A request and what came of it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -29,6 +30,9 @@ struct HttpRequest {
   bool fresh_connection = false;      ///< so that nothing is sent twice behind the caller's back
   bool no_proxy = false;              ///< for servers that are this machine's own
   std::chrono::milliseconds limit{};  ///< for all of it; zero: only stalls end it
+  /// Count bytes of the answer's body as they come, and of the own as they go; may be null.
+  std::atomic<uint64_t>* came_bytes = nullptr;
+  std::atomic<uint64_t>* went_bytes = nullptr;
 };
 
 struct HttpResponse {

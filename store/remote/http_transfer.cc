@@ -176,6 +176,7 @@ size_t HttpTransfer::on_body(char* data, size_t size, size_t count, void* self) 
   auto& transfer = *static_cast<HttpTransfer*>(self);
   transfer.is_held_ = !transfer.queue_.pass(transfer.easy_, size * count);
   if (transfer.is_held_) return CURL_WRITEFUNC_PAUSE;
+  if (transfer.request_.came_bytes != nullptr) *transfer.request_.came_bytes += size * count;
   const auto taken = guard_memory(
       [&]() -> Result<bool> { return transfer.take_body(as_bytes(data, size * count)); });
   if (!taken) transfer.out_of_memory_ = true;
@@ -191,6 +192,7 @@ size_t HttpTransfer::on_send(char* data, size_t size, size_t count, void* self) 
   transfer.is_held_ = !transfer.queue_.pass(transfer.easy_, bytes);
   if (transfer.is_held_) return CURL_READFUNC_PAUSE;
   std::memcpy(data, left.data(), bytes);
+  if (transfer.request_.went_bytes != nullptr) *transfer.request_.went_bytes += bytes;
   transfer.sent_bytes_ += bytes;
   return bytes;
 }

@@ -18,7 +18,9 @@ class RetryClock;
 struct RemoteCounters {
   std::atomic<uint64_t> requests{0};  ///< attempts, those that failed among them
   std::atomic<uint64_t> retries{0};   ///< of those, the ones that were not the first
-  std::atomic<uint64_t> read_bytes{0}, written_bytes{0};  ///< of objects, once they have arrived
+  /// Of bodies, as they come and go: those of attempts that failed, and what a server without
+  /// ranges sends before what was asked for, among them.
+  std::atomic<uint64_t> read_bytes{0}, written_bytes{0};
 };
 
 struct RemoteOptions {

@@ -41,7 +41,6 @@ Result<ReadAnswer> read_range(const RequestSender& sender, const RangeReading& r
   if (!response.success()) return tl::unexpected<Error>(reading.error(response));
   if (response.whole && whole != nullptr) whole->store(true);
   answer.bytes += response.range_bytes;
-  sender.counters().read_bytes += answer.bytes;
   return answer;
 }
 

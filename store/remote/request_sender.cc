@@ -84,8 +84,10 @@ tl::expected<Sent, WriteError> RequestSender::send(
   RetryLoop loop(patience(), *clock_);
   bool repeated = false;
   for (;;) {
-    const auto request = make();
+    auto request = make();
     if (!request) return tl::unexpected<WriteError>(WriteError{request.error(), repeated});
+    request->came_bytes = &counters_->read_bytes;
+    request->went_bytes = &counters_->written_bytes;
     Verdict verdict;
     HttpResult result = attempt(*request, loop.tries() == 0, verdict);
     const bool acted = may_have_acted(result);

@@ -47,7 +47,6 @@ class RequestSender {
   /// One attempt without throttle, retries and counting, for services beside the object store.
   HttpResult send_once(const HttpRequest& request) const { return client_->send(request, stop()); }
 
-  RemoteCounters& counters() const { return *counters_; }
   RetryClock& clock() const { return *clock_; }
 
  private:

@@ -60,7 +60,6 @@ class S3Backend final : public Backend {
     auto sent = client_.send(what, request);
     if (!sent) return tl::unexpected<Error>(sent.error());
     if (!sent->response.success()) return failed(what, sent->response);
-    client_.sender().counters().read_bytes += sent->response.body.size();
     return WholeObject{std::move(sent->response.body), version_of(sent->response)};
   }
 

@@ -92,9 +92,7 @@ WriteResult S3Uploads::put(const std::string& key, const Payload& payload,
   }
   const auto sent = client_.send(what, request);
   if (!sent) return tl::unexpected<WriteError>(sent.error());
-  auto answer = write_answer(what, *sent, condition, etag_of(sent->response));
-  if (answer) client_.sender().counters().written_bytes += payload.bytes.size();
-  return answer;
+  return write_answer(what, *sent, condition, etag_of(sent->response));
 }
 
 Result<std::string> S3Uploads::begin(const std::string& key) const {
@@ -137,7 +135,6 @@ Result<UploadedPart> S3Uploads::add(const std::string& key, const std::string& u
   if (!sent->response.success()) return failed(what, sent->response);
   CAIRN_TRY(part.version, etag_of(sent->response));
   if (part.version.empty()) return fail(Code::kFailed, what + ": the answer has no ETag");
-  client_.sender().counters().written_bytes += payload.bytes.size();
   return part;
 }
 

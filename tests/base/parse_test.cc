@@ -73,6 +73,7 @@ TEST(Parse, StoresAreFoldersOrUrls) {
   EXPECT_EQ(parse_store("file:///data/store").value(), "/data/store");
   EXPECT_EQ(parse_store("data/x://y").value(), "data/x://y");
   EXPECT_EQ(parse_store("").value(), "");
+  EXPECT_EQ(parse_store("S3://Bucket/Up").value(), "s3://Bucket/Up");
   for (const char* text : {"s3://bucket/x", "https://host/x"}) {
     EXPECT_EQ(parse_store(text).value(), text);
   }

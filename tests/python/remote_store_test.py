@@ -71,6 +71,15 @@ class RemoteStore(package.StoreTest):
         with self.assertRaises(cairn.UsageError):
             cairn.Store("gopher://host/x")
 
+    def test_no_folder_is_made_of_a_url_that_is_written_wrong(self):
+        os.chdir(self.folder)
+        for words in ("s3:/bucket/x", "s3://", "https:/host/x", "S3:bucket"):
+            with self.assertRaises(cairn.UsageError):
+                cairn.Store(words, create=True)
+            with self.assertRaises(cairn.Error):
+                self.local.push(words, "run/1", dry_run=True)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["store"])
+
     def test_ctrl_c_does_not_wait_for_the_network(self):
         proxy = LyingProxy(self.store.path, "GET /packs/ * hang")
         self.addCleanup(proxy.stop)

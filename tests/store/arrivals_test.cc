@@ -53,9 +53,9 @@ TEST_F(Arrivals, OfALivingSessionAreItsOwn) {
   const auto session = *Session::begin(posix_fs(), path(), "t", std::nullopt);
   auto journal = *ArrivalJournal::begin(*store_, session->id(), origin_);
   ASSERT_TRUE(succeeds(journal->note(some(session->id(), 5))));
-  EXPECT_TRUE(take_left_arrivals(*store_).left.empty());
+  EXPECT_TRUE(take_left_arrivals(*store_, origin_).left.empty());
   ASSERT_TRUE(succeeds(journal->leave()));
-  const auto left = take_left_arrivals(*store_).left;
+  const auto left = take_left_arrivals(*store_, origin_).left;
   ASSERT_EQ(left.size(), 1u);
   EXPECT_EQ(left[0].arrivals, some(session->id(), 5));
   EXPECT_EQ(left[0].origin, origin_);
@@ -65,7 +65,7 @@ TEST_F(Arrivals, AJournalWithoutALeaseMayHaveAWriter) {
   const auto session = *SessionId::fresh();
   auto journal = *ArrivalJournal::begin(*store_, session, origin_);
   ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
-  EXPECT_TRUE(take_left_arrivals(*store_).left.empty());
+  EXPECT_TRUE(take_left_arrivals(*store_, origin_).left.empty());
 }
 
 TEST_F(Arrivals, OfASessionThatCommitsAreNobodys) {
@@ -74,9 +74,9 @@ TEST_F(Arrivals, OfASessionThatCommitsAreNobodys) {
   ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
   ASSERT_TRUE(succeeds(journal->hold()));
   leave_lease_of_the_dead(session);
-  EXPECT_TRUE(take_left_arrivals(*store_).left.empty());
+  EXPECT_TRUE(take_left_arrivals(*store_, origin_).left.empty());
   ASSERT_TRUE(succeeds(journal->leave()));
-  EXPECT_EQ(take_left_arrivals(*store_).left.at(0).arrivals, some(session, 5));
+  EXPECT_EQ(take_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 5));
 }
 
 TEST_F(Arrivals, OfADeadSessionAreLeftFromThenOn) {
@@ -86,7 +86,7 @@ TEST_F(Arrivals, OfADeadSessionAreLeftFromThenOn) {
   leave_lease_of_the_dead(session);
   for (int taker = 0; taker < 2; ++taker) {
     // The first is killed before it has taken a pack over.
-    EXPECT_EQ(take_left_arrivals(*store_).left.at(0).arrivals, some(session, 5)) << taker;
+    EXPECT_EQ(take_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 5)) << taker;
     EXPECT_FALSE(std::filesystem::exists(lease_path(path(), session)));
   }
 }
@@ -98,7 +98,7 @@ TEST_F(Arrivals, WhoOnlyLooksChangesNothing) {
   leave_lease_of_the_dead(dead);
   const auto clock = posix_fs().info(path() + "/lock")->modified_ns;
   for (int look = 0; look < 2; ++look) {
-    EXPECT_EQ(look_at_left_arrivals(*store_).left.at(0).arrivals, some(dead, 5)) << look;
+    EXPECT_EQ(look_at_left_arrivals(*store_, origin_).left.at(0).arrivals, some(dead, 5)) << look;
     EXPECT_TRUE(std::filesystem::exists(lease_path(path(), dead)));
     EXPECT_TRUE(std::filesystem::exists(journal_of(dead)));
     EXPECT_EQ(posix_fs().info(path() + "/lock")->modified_ns, clock);
@@ -106,7 +106,7 @@ TEST_F(Arrivals, WhoOnlyLooksChangesNothing) {
   const auto living = *Session::begin(posix_fs(), path(), "t", std::nullopt);
   const auto own = *ArrivalJournal::begin(*store_, living->id(), origin_);
   ASSERT_TRUE(succeeds(own->note(some(living->id(), 5))));
-  EXPECT_EQ(look_at_left_arrivals(*store_).left.size(), 1u);
+  EXPECT_EQ(look_at_left_arrivals(*store_, origin_).left.size(), 1u);
 }
 
 TEST_F(Arrivals, OfAnotherVersionAreNothingToGoOnFrom) {
@@ -119,7 +119,7 @@ TEST_F(Arrivals, OfAnotherVersionAreNothingToGoOnFrom) {
   file.seekp(7);
   file.put('1');
   file.close();
-  const FoundArrivals found = take_left_arrivals(*store_);
+  const FoundArrivals found = take_left_arrivals(*store_, origin_);
   EXPECT_TRUE(found.left.empty());
   EXPECT_TRUE(found.passed_over.empty());
 }
@@ -131,7 +131,7 @@ TEST_F(Arrivals, DoNotDependOnOtherLeases) {
   leave_lease_of_the_dead(session);
   const std::string foreign = lease_path(path(), *SessionId::fresh());
   ASSERT_TRUE(succeeds(write_new_file(posix_fs(), foreign, as_bytes("nonsense"))));
-  const FoundArrivals found = take_left_arrivals(*store_);
+  const FoundArrivals found = take_left_arrivals(*store_, origin_);
   EXPECT_TRUE(found.passed_over.empty());
   EXPECT_EQ(found.left.at(0).arrivals, some(session, 5));
 }
@@ -141,7 +141,7 @@ TEST_F(Arrivals, OfASessionWhoseLeaseCannotBeReadArePassedOver) {
   const auto journal = *ArrivalJournal::begin(*store_, session, origin_);
   ASSERT_TRUE(
       succeeds(write_new_file(posix_fs(), lease_path(path(), session), as_bytes("nonsense"))));
-  const FoundArrivals found = take_left_arrivals(*store_);
+  const FoundArrivals found = take_left_arrivals(*store_, origin_);
   EXPECT_TRUE(found.left.empty());
   ASSERT_EQ(found.passed_over.size(), 1u);
   EXPECT_NE(found.passed_over[0].find(session.hex()), std::string::npos) << found.passed_over[0];
@@ -156,7 +156,7 @@ TEST_F(Arrivals, EndWithTheLastWholeRecord) {
   const uint64_t bytes = std::filesystem::file_size(left);
   for (uint64_t cut = 1; cut <= bytes; cut += 37) {
     std::filesystem::resize_file(left, bytes - cut);
-    const auto found = take_left_arrivals(*store_).left;
+    const auto found = take_left_arrivals(*store_, origin_).left;
     const size_t whole = bytes - cut < 56 ? 0 : (bytes - cut - 56) / 88;
     ASSERT_EQ(found.size(), bytes - cut < 56 ? 0u : 1u) << cut;
     if (!found.empty()) {
@@ -175,7 +175,7 @@ TEST_F(Arrivals, EndBeforeARecordThatWasChanged) {
   file.seekp(56 + 2 * 88 + 30);
   file.put('x');
   file.close();
-  EXPECT_EQ(take_left_arrivals(*store_).left.at(0).arrivals, some(session, 2));
+  EXPECT_EQ(take_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 2));
 }
 
 TEST_F(Arrivals, GoWhenTheirSessionHasNoLease) {
