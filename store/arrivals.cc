@@ -1,6 +1,7 @@
 #include "store/arrivals.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/clock.h"
 #include "store/gc/live_sessions.h"
@@ -212,19 +213,27 @@ static Status take_over(const Store& store, FoundJournal& journal, ByteSpan head
   return store.fs().sync_folder(parent_folder(journal.path));
 }
 
+/// nullopt: it is gone, or none of this version.
+static std::optional<Origin> read_origin(Fs& fs, const std::string& path) {
+  const auto file = fs.open(path, OpenMode::kRead);
+  if (!file) return std::nullopt;
+  std::array<uint8_t, kHeaderBytes> header;
+  const auto count = (*file)->read_at(0, header);
+  return count ? decode_header(ByteSpan(header).first(*count)) : std::nullopt;
+}
+
 /// nullopt: it is none to go on from.
 static Result<std::optional<LeftArrivals>> find_left(const Store& store, FoundJournal& journal,
                                                      const Origin& own, FindMode mode) {
-  const auto bytes = read_file(store.fs(), journal.path, kJournalBytesMax);
-  const auto origin = bytes ? decode_header(*bytes) : std::nullopt;
+  const auto origin = read_origin(store.fs(), journal.path);
   if (!origin) return std::nullopt;
   CAIRN_TRY(const bool is_free, is_left(store, journal, *origin == own, mode));
   if (!is_free) return std::nullopt;
-  if (mode == FindMode::kTake) {
-    CAIRN_CHECK(take_over(store, journal, ByteSpan(*bytes).first(kHeaderBytes)));
-  }
+  if (mode == FindMode::kTake) CAIRN_CHECK(take_over(store, journal, encode_header(*origin)));
+  CAIRN_TRY(const Bytes bytes, read_file(store.fs(), journal.path, kJournalBytesMax));
+  if (bytes.size() < kHeaderBytes) return std::nullopt;
   return LeftArrivals{journal.path, *origin, journal.session,
-                      decode_records(ByteSpan(*bytes).subspan(kHeaderBytes))};
+                      decode_records(ByteSpan(bytes).subspan(kHeaderBytes))};
 }
 
 static FoundArrivals find_all_left(const Store& store, const Origin& own, FindMode mode) {
