@@ -13,7 +13,6 @@ namespace cairn {
 static constexpr std::string_view kOpenEnding = ".arrived", kHeldEnding = ".held",
                                   kLeftEnding = ".left";
 static constexpr std::string_view kMagic = "CAIRNAR2";
-static constexpr uint64_t kJournalBytesMax = 4 * kGiB;
 static constexpr size_t kHeaderBytes = 56;
 static constexpr size_t kRecordBytes = 88;
 static constexpr size_t kSealBytes = 8;  ///< of each record: the begin of the digest of the rest
@@ -71,18 +70,29 @@ static std::optional<Origin> decode_header(ByteSpan bytes) {
   return origin;
 }
 
-/// As far as it is whole: a journal ends wherever its writer was killed.
-static std::vector<Arrival> decode_records(ByteSpan bytes) {
-  std::vector<Arrival> arrivals;
+/// False: they end within these bytes. A journal ends wherever its writer was killed.
+static bool decode_records(ByteSpan bytes, std::vector<Arrival>& arrivals) {
   for (; bytes.size() >= kRecordBytes; bytes = bytes.subspan(kRecordBytes)) {
     const ByteSpan record = bytes.first(kRecordBytes - kSealBytes);
     const ByteSpan seal = bytes.subspan(record.size(), kSealBytes);
     const Digest digest = blake3(record);
-    if (!std::equal(seal.begin(), seal.end(), digest.bytes.begin())) break;
+    if (!std::equal(seal.begin(), seal.end(), digest.bytes.begin())) return false;
     WireReader reader(record, "journal of arrivals");
     arrivals.push_back(take_arrival(reader));
   }
-  return arrivals;
+  return bytes.empty();
+}
+
+/// As far as they are whole, however long the file is.
+static Result<std::vector<Arrival>> read_records(Fs& fs, const std::string& path) {
+  constexpr size_t kRecordsAtOnce = 8192;
+  CAIRN_TRY(const auto file, fs.open(path, OpenMode::kRead));
+  std::vector<Arrival> arrivals;
+  Bytes room(kRecordsAtOnce * kRecordBytes);
+  for (uint64_t offset = kHeaderBytes;; offset += room.size()) {
+    CAIRN_TRY(const size_t count, file->read_at(offset, room));
+    if (count == 0 || !decode_records(ByteSpan(room).first(count), arrivals)) return arrivals;
+  }
 }
 
 Result<std::unique_ptr<ArrivalJournal>> ArrivalJournal::begin(const Store& store,
@@ -230,10 +240,8 @@ static Result<std::optional<LeftArrivals>> find_left(const Store& store, FoundJo
   CAIRN_TRY(const bool is_free, is_left(store, journal, *origin == own, mode));
   if (!is_free) return std::nullopt;
   if (mode == FindMode::kTake) CAIRN_CHECK(take_over(store, journal, encode_header(*origin)));
-  CAIRN_TRY(const Bytes bytes, read_file(store.fs(), journal.path, kJournalBytesMax));
-  if (bytes.size() < kHeaderBytes) return std::nullopt;
-  return LeftArrivals{journal.path, *origin, journal.session,
-                      decode_records(ByteSpan(bytes).subspan(kHeaderBytes))};
+  CAIRN_TRY(auto arrivals, read_records(store.fs(), journal.path));
+  return LeftArrivals{journal.path, *origin, journal.session, std::move(arrivals)};
 }
 
 static FoundArrivals find_all_left(const Store& store, const Origin& own, FindMode mode) {

@@ -107,7 +107,10 @@ class Attempt {
                                        is_fault_of_source(error.code))) {
       // A session in a bucket that cannot say so is known by its lease, once its process is gone.
       const bool is_left = leave() || to_.fs().conditional() != nullptr;
-      if (is_left && is_worth_resuming(error.code)) {
+      if (is_left && !is_worth_resuming(error.code)) {
+        error.hint += error.hint.empty() ? "" : "; ";
+        error.hint += "what has arrived is kept for the next one, and 'cairn gc' gives it up";
+      } else if (is_left) {
         error.hint =
             "what has arrived is kept: the same command goes on from there, and 'cairn gc' "
             "gives it up";

@@ -14,7 +14,7 @@ static void keep_written(const Store& store, LeftPack& pack) {
       store.fs().info(join_path(store.path(), relative_path(FileKind::kPack, pack.pack)));
   const uint64_t end = info ? info->bytes : 0;
   std::erase_if(pack.arrivals, [&](const Arrival& arrival) {
-    return arrival.offset + arrival.key.stored_bytes > end;
+    return arrival.offset > end || arrival.key.stored_bytes > end - arrival.offset;
   });
 }
 

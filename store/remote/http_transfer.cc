@@ -1,5 +1,8 @@
 #include "store/remote/http_transfer.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -206,11 +209,22 @@ int HttpTransfer::on_seek(void* self, curl_off_t offset, int origin) {
   return CURL_SEEKFUNC_OK;
 }
 
+/// What lies in the kernel yet and was not acknowledged: on a slow way up that is megabytes, which
+/// take longer than any patience to go.
+uint64_t HttpTransfer::bytes_on_their_way() const {
+  curl_socket_t socket = CURL_SOCKET_BAD;
+  int waiting = 0;
+  curl_.easy_getinfo(easy_, CURLINFO_ACTIVESOCKET, &socket);
+  const bool is_told = socket != CURL_SOCKET_BAD && ::ioctl(socket, SIOCOUTQ, &waiting) == 0;
+  return is_told && waiting > 0 ? static_cast<uint64_t>(waiting) : 0;
+}
+
 /// Whether nothing has come or gone for too long: no part of a body, of headers, or of the request.
 bool HttpTransfer::is_stalled(uint64_t body_bytes) {
   long request_bytes = 0;
   curl_.easy_getinfo(easy_, CURLINFO_REQUEST_SIZE, &request_bytes);
-  const uint64_t moved = body_bytes + header_bytes_ + static_cast<uint64_t>(request_bytes);
+  const uint64_t moved =
+      body_bytes + header_bytes_ + static_cast<uint64_t>(request_bytes) - bytes_on_their_way();
   const auto now = std::chrono::steady_clock::now();
   if (moved != moved_bytes_ || is_held_) moved_at_ = now;
   moved_bytes_ = moved;

@@ -59,6 +59,7 @@ class HttpTransfer {
   static int on_seek(void* self, curl_off_t offset, int origin);
   static int on_progress(void* self, curl_off_t, curl_off_t down, curl_off_t, curl_off_t up);
   bool is_stalled(uint64_t body_bytes);
+  uint64_t bytes_on_their_way() const;
   HttpFailure failure(CURLcode code) const;
 
   const CurlLibrary& curl_;

@@ -25,8 +25,8 @@ struct RemoteCounters {
 
 struct RemoteOptions {
   size_t connections = 32;
-  /// Without progress, before giving up; 0: one try. With less than the default the two limits
-  /// below are shorter too, a third and two thirds of it, at least 1 s.
+  /// Without progress, before giving up; 0: one try. Where that is less than the
+  /// limits below, a third of it is the one to connect, and it the other; at least 1 s.
   std::chrono::milliseconds retry_for{30'000};
   std::shared_ptr<RateLimit> rate;  ///< of bodies both ways, over all that share it; null: none
   std::chrono::milliseconds connect_limit{10'000};

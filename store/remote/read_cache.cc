@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/stop.h"
+#include "base/stop_scope.h"
 
 namespace cairn::remote {
 namespace {
@@ -19,7 +21,8 @@ constexpr std::string_view kTag =
     "# Parts of checkpoints that lie elsewhere, kept by Cairn. All of it may be deleted.\n";
 constexpr std::string_view kSuffix = ".blocks";
 constexpr size_t kOpenFilesMax = 64;
-constexpr uint64_t kShares = 64;  // of the bound: written before room is made again
+constexpr std::chrono::milliseconds kLook{50};  // how often who waits looks at its stop flag
+constexpr uint64_t kShares = 64;                // of the bound: written before room is made again
 
 uint64_t place_of_slot(uint64_t number) { return number * ReadCache::kSlotBytes; }
 
@@ -142,7 +145,11 @@ class ReadCache::Reading {
     {
       std::unique_lock lock(kept_.mutex);
       if (!kept_.are_free(first_ + begin, count)) {
-        kept_.less_under_way.wait(lock, [&] { return kept_.are_free(first_ + begin, count); });
+        // Others may wait for their network; this call need not end with theirs.
+        while (!kept_.less_under_way.wait_for(
+            lock, kLook, [&] { return kept_.are_free(first_ + begin, count); })) {
+          CAIRN_CHECK(unless_stopped(StopScope::current(), "the read"));
+        }
         return false;
       }
       for (; free_again.count < count; ++free_again.count) {

@@ -8,10 +8,10 @@ namespace cairn::remote {
 
 using namespace std::chrono_literals;
 
-/// One try is not all that there is time for: who waits for less than usual has shorter ones.
+/// No try is silent for longer than there is time; and to be connected with is not all of it.
 static void shorten_tries(Milliseconds retry_for, HttpOptions& http) {
   if (retry_for == 0ms) return;
-  const auto stall = std::chrono::floor<std::chrono::seconds>(retry_for * 2 / 3);
+  const auto stall = std::chrono::floor<std::chrono::seconds>(retry_for);
   http.stall_limit = std::min(http.stall_limit, std::max(stall, 1s));
   http.connect_limit = std::min(http.connect_limit, std::max(retry_for / 3, Milliseconds(1s)));
 }
