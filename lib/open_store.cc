@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/parse.h"
+#include "store/remote/ascii.h"
 #include "store/remote/remote_fs.h"
 #include "store/remote/url.h"
 #include "store/writable.h"
@@ -77,7 +78,7 @@ Result<OpenStore> open_store(const std::string& place, const remote::RemoteOptio
 /// A folder that would be called like the begin of a URL is none that anybody wants.
 static Status refuse_scheme(const std::string& place) {
   for (const std::string_view scheme : {"s3:", "http:", "https:"}) {
-    if (!place.starts_with(scheme)) continue;
+    if (remote::lower(place.substr(0, scheme.size())) != scheme) continue;
     const auto meant = remote::meant_url(place);
     return fail(Code::kUsage, fmt::format("'{}' is no URL, and no name for a folder", place),
                 meant ? fmt::format("did you mean '{}'?", *meant)
