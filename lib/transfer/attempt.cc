@@ -69,6 +69,10 @@ class Attempt {
     return met_.failed_at_source && (code == Code::kNotFound || code == Code::kCorrupt);
   }
 
+  bool is_worth_keeping(Code code) const {
+    return met_.is_worth_another || is_worth_resuming(code) || is_fault_of_source(code);
+  }
+
   /// No tag comes of it: what the plan's pages choose by number is not looked at.
   void keep_share(const Share& share) {
     std::erase_if(plan_.fetches, [&](const Fetch& fetch) { return !share.has(fetch.copy); });
@@ -103,8 +107,7 @@ class Attempt {
     met_.is_worth_another = met_.is_worth_another || failure_.lost_reused;
     if (failure_.may_be_visible) {
       if (journal_ != nullptr) (void)journal_->remove().has_value();
-    } else if (journal_ != nullptr && (met_.is_worth_another || is_worth_resuming(error.code) ||
-                                       is_fault_of_source(error.code))) {
+    } else if (journal_ != nullptr && is_worth_keeping(error.code)) {
       // A session in a bucket that cannot say so is known by its lease, once its process is gone.
       const bool is_left = leave() || to_.fs().conditional() != nullptr;
       if (is_left && !is_worth_resuming(error.code)) {

@@ -310,7 +310,15 @@ Result<GcReport> collect(const Store& store, const GcRequest& request) {
   if (store.fs().conditional() == nullptr) {
     CAIRN_TRY(lock, store.fs().lock(join_path(store.path(), "gc.lock"), request.reclaim.wait));
   }
-  return Collection(store, request).run();
+  auto collected = Collection(store, request).run();
+  if (!collected && collected.error().code == Code::kNotFound && lock == nullptr) {
+    return fail(
+        Code::kBusy,
+        fmt::format("another collection of '{}' has taken what this one was about to move: {}",
+                    store.path(), collected.error().message),
+        "nothing is lost: collect again");
+  }
+  return collected;
 }
 
 }  // namespace cairn

@@ -178,6 +178,28 @@ TEST_F(BucketCollect, AnAnswerIsLostAndAnotherCommitsAtOnce) {
   }
 }
 
+TEST_F(BucketCollect, AnotherTakesWhatItIsAboutToMove) {
+  save_tag("b", 3);
+  const std::string half = save_pair(1);
+  forget({half});
+  bool met = false;
+  const auto hook = [&](const std::string& key, const remote::HookedBackend::Put& put) {
+    // Its plan is made, and its lease comes now.
+    if (!met && key.starts_with("sessions/")) {
+      met = true;
+      collect_there();
+    }
+    return put();
+  };
+  remote::RemoteFs fs(std::make_unique<remote::HookedBackend>(backend_there(), hook), kRoot, 8);
+  GcRequest request;
+  request.reclaim.reader_grace = 0s;
+  const auto report = collect(**Store::open(fs, kRoot), request);
+  EXPECT_TRUE(met);
+  EXPECT_TRUE(fails_with(Code::kBusy, report));
+  expect_whole();
+}
+
 /// Two tags that have a locator of one digest, each in a metadata pack of its own: what two pushes
 /// write that go on from the same leftovers.
 class SharedLocators : public BucketCollect {
