@@ -35,12 +35,12 @@ nlohmann::ordered_json as_json(const ProgressState& state) {
   return fields;
 }
 
+}  // namespace
+
 std::string retries_text(uint64_t retries) {
   if (retries == 0) return "";
   return retries == 1 ? ", 1 retry" : fmt::format(", {} retries", retries);
 }
-
-}  // namespace
 
 void ProgressView::look(const ProgressCounters& counters, double elapsed_s, uint64_t retries) {
   state_.retries = retries;

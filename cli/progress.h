@@ -36,6 +36,9 @@ struct ProgressState {
   std::optional<double> eta_s;  ///< absent while the total or the rate is not known
 };
 
+/// ", 3 retries"; nothing where there were none.
+std::string retries_text(uint64_t retries);
+
 class ProgressView {
  public:
   explicit ProgressView(std::string title) : title_(std::move(title)) {}

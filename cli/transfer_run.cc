@@ -87,16 +87,14 @@ std::string would_text(const TransferResult& moved, const TransferWords& words,
                      human_bytes(moved.facts.logical_bytes), base);
 }
 
-/// What makes the network's share more than anybody would expect: servers without ranges, and
-/// retries.
+/// Retries, and what went over the network where that is much more than what was wanted, as from a
+/// server without ranges. Metadata alone is not worth a word.
 std::string traffic_text(const Moved& all) {
-  constexpr uint64_t kMetadataBytes = 16 * kMiB;
-  const Traffic& traffic = all.traffic;
-  std::string text;
-  if (traffic.bytes > all.result.received_bytes * 5 / 4 + kMetadataBytes) {
-    text = fmt::format(", {} over the network", human_bytes(traffic.bytes));
-  }
-  return traffic.retries == 0 ? text : text + fmt::format(", {} tried again", traffic.retries);
+  constexpr uint64_t kNotWorthAWord = 16 * kMiB;
+  const bool is_much = all.traffic.bytes > all.result.received_bytes * 5 / 4 + kNotWorthAWord;
+  const std::string bytes =
+      is_much ? fmt::format(", {} over the network", human_bytes(all.traffic.bytes)) : "";
+  return bytes + retries_text(all.traffic.retries);
 }
 
 std::string transfer_text(const Moved& all, const TransferWords& words, bool dry_run) {

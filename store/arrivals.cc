@@ -240,8 +240,11 @@ static Result<std::optional<LeftArrivals>> find_left(const Store& store, FoundJo
   CAIRN_TRY(const bool is_free, is_left(store, journal, *origin == own, mode));
   if (!is_free) return std::nullopt;
   if (mode == FindMode::kTake) CAIRN_CHECK(take_over(store, journal, encode_header(*origin)));
-  CAIRN_TRY(auto arrivals, read_records(store.fs(), journal.path));
-  return LeftArrivals{journal.path, *origin, journal.session, std::move(arrivals)};
+  LeftArrivals left{journal.path, *origin, journal.session, {}};
+  if (store.fs().conditional() == nullptr) {
+    CAIRN_TRY(left.arrivals, read_records(store.fs(), journal.path));
+  }
+  return left;
 }
 
 static FoundArrivals find_all_left(const Store& store, const Origin& own, FindMode mode) {

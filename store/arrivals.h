@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "store/copy_key.h"
+#include "store/session.h"
 #include "store/store.h"
 
 namespace cairn {
@@ -69,7 +70,7 @@ struct LeftArrivals {
   std::string path;
   Origin origin;
   SessionId session;
-  std::vector<Arrival> arrivals;  ///< in the order of their arrival
+  std::vector<Arrival> arrivals;  ///< in the order of their arrival; none in an object store
 };
 
 struct FoundArrivals {
@@ -85,7 +86,7 @@ struct FoundArrivals {
 FoundArrivals take_left_arrivals(const Store& store, const Origin& own);
 /// The same, and nothing is changed: who goes by it only tells.
 FoundArrivals look_at_left_arrivals(const Store& store, const Origin& own);
-inline constexpr std::chrono::seconds kSilentArrivals{120};  ///< some heartbeats
+inline constexpr std::chrono::seconds kSilentArrivals = 4 * kHeartbeat;
 
 /// Removes the journals of sessions that have no lease: a collector takes their packs. Returns what
 /// could not be removed, and why.

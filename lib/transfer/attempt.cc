@@ -312,25 +312,23 @@ class Attempt {
   Result<std::vector<std::optional<Copy>>> resume() {
     // What lies there already is the pull's that follows, and not to be given to others again.
     if (request_.share) return std::vector<std::optional<Copy>>();
-    if (to_.fs().conditional() != nullptr) return find_left();
-    CAIRN_TRY(Resumed resumed,
-              resume_arrivals(to_, origin(), plan_.fetches, session_->packs(), *journal_,
-                              threads_for(2 * chunk_bytes_max(to_.config())), request_.call.stop));
+    CAIRN_TRY(Resumed resumed, find_left());
     for (const std::string& each : resumed.notes) note(each);
     result_.resumed_bytes = resumed.bytes;
+    reused_packs_.insert(reused_packs_.end(), resumed.packs.begin(), resumed.packs.end());
     left_journals_ = std::move(resumed.journals);
     return std::move(resumed.copies);
   }
 
-  std::vector<std::optional<Copy>> find_left() {
-    if (met_.lost_look_up) return {};
-    LeftInBucket left = find_left_in_bucket(to_, origin(), plan_.fetches);
-    for (const std::string& each : left.notes) note(each);
-    result_.resumed_bytes = left.bytes;
+  Result<Resumed> find_left() {
+    if (to_.fs().conditional() == nullptr) {
+      return resume_arrivals(to_, origin(), plan_.fetches, session_->packs(), *journal_,
+                             threads_for(2 * chunk_bytes_max(to_.config())), request_.call.stop);
+    }
+    if (met_.lost_look_up) return Resumed();
+    Resumed left = find_left_in_bucket(to_, origin(), plan_.fetches);
     session_->packs().count_file(left.bytes);
-    reused_packs_.insert(reused_packs_.end(), left.packs.begin(), left.packs.end());
-    left_journals_ = std::move(left.journals);
-    return std::move(left.copies);
+    return left;
   }
 
   /// Threads that have room for so much each.

@@ -89,6 +89,13 @@ std::vector<Match> WantedCopies::take(const LeftPack& pack) {
   return {};
 }
 
+void Resumed::put(const Match& match, const Fetch& fetch, const FileId& pack) {
+  Copy& copy = copies[match.fetch].emplace(fetch.copy);
+  copy.pack = pack;
+  copy.offset = match.arrival.offset;
+  bytes += copy.stored_bytes;
+}
+
 uint64_t left_bytes(const Store& store, const Origin& own, const std::vector<Fetch>& fetches) {
   const FoundArrivals found = look_at_left_arrivals(store, own);
   uint64_t bytes = 0;

@@ -4,6 +4,8 @@
 
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "lib/transfer/transfer_plan.h"
@@ -43,6 +45,22 @@ class WantedCopies {
  private:
   const std::vector<Fetch>& fetches_;
   std::multimap<CopyKey, uint32_t> wanted_;  // numbers of fetches
+};
+
+/// What a transfer goes on from.
+struct Resumed {
+  /// Per fetch, where it lies; bases as in Fetched. Empty: nothing was left.
+  std::vector<std::optional<Copy>> copies;
+  uint64_t bytes = 0;  ///< stored, of those
+  /// In an object store, of those: no lease protects them, so the commit looks at them.
+  std::set<FileId> packs;
+  /// To be removed once the tag is there: of the same tag, whatever became of their packs, and of
+  /// sessions none of whose packs is left to go on from.
+  std::vector<std::string> journals;
+  std::vector<std::string> notes;  ///< what could not be used, and why
+
+  /// It lies there, as the fetch has it.
+  void put(const Match& match, const Fetch& fetch, const FileId& pack);
 };
 
 /// Stored bytes that a transfer would go on from, if all that was left is whole. Changes nothing.

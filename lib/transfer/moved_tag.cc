@@ -53,37 +53,35 @@ class MovedTag {
     Uses uses;
   };
 
+  struct Written {
+    PagePlace place;
+    Uses uses;
+  };
+
   static constexpr size_t kEncodedAtOnce = 64;
 
   Status write_pages() {
-    std::map<Digest, PagePlace> own, closure;
+    std::map<Digest, Written> own, closure;
     for (const CargoPage& page : cargo_.pages) own.try_emplace(page.digest);
     for (const auto& [page, chosen] : plan_.pages) {
       if (!own.contains(page) && is_needed(chosen)) closure.try_emplace(page);
     }
-    std::map<Digest, Uses> uses;
-    CAIRN_CHECK(write(own, uses));
-    CAIRN_CHECK(write(closure, uses));
+    CAIRN_CHECK(write(own));
+    CAIRN_CHECK(write(closure));
     Uses used;
-    const auto count = [&](const Digest& page) {
-      for (const auto& [pack, bytes] : uses.at(page)) used[pack] += bytes;
+    const auto list = [&](const Written& page, std::vector<PagePlace>& places) {
+      places.push_back(page.place);
+      for (const auto& [pack, bytes] : page.uses) used[pack] += bytes;
     };
-    for (const CargoPage& page : cargo_.pages) {
-      table_.pages.push_back(own.at(page.digest));
-      count(page.digest);
-    }
-    for (const auto& [page, place] : closure) {
-      table_.closure.push_back(place);
-      count(page);
-    }
+    for (const CargoPage& page : cargo_.pages) list(own.at(page.digest), table_.pages);
+    for (const auto& [digest, page] : closure) list(page, table_.closure);
     for (const auto& [pack, bytes] : used) table_.packs.push_back({pack, bytes});
     return {};
   }
 
-  /// Sets the places.
-  Status write(std::map<Digest, PagePlace>& pages, std::map<Digest, Uses>& uses) {
+  Status write(std::map<Digest, Written>& pages) {
     for (auto next = pages.begin(); next != pages.end();) {
-      std::vector<std::pair<const Digest, PagePlace>*> some;
+      std::vector<std::pair<const Digest, Written>*> some;
       while (next != pages.end() && some.size() < kEncodedAtOnce) some.push_back(&*next++);
       std::vector<Encoded> encoded(some.size());
       CAIRN_CHECK(parallel_for(some.size(), threads_, [&](uint64_t i) -> Status {
@@ -91,8 +89,9 @@ class MovedTag {
         return {};
       }));
       for (size_t i = 0; i < some.size(); ++i) {
-        CAIRN_TRY(some[i]->second, add(some[i]->first, encoded[i]));
-        uses[some[i]->first] = std::move(encoded[i].uses);
+        Written& page = some[i]->second;
+        CAIRN_TRY(page.place, add(some[i]->first, encoded[i]));
+        page.uses = std::move(encoded[i].uses);
       }
     }
     return {};

@@ -6,7 +6,6 @@
 
 #include "base/buffer.h"
 #include "base/pipeline.h"
-#include "lib/transfer/left_packs.h"
 #include "store/adopt_pack.h"
 #include "store/pack_reader.h"
 
@@ -96,12 +95,7 @@ class Resume {
       return Adopted::kNo;
     }
     packs_.count_file(*bytes);
-    for (const auto& [number, arrival] : whole) {
-      Copy& copy = resumed_.copies[number].emplace(fetches_[number].copy);
-      copy.pack = file;
-      copy.offset = arrival.offset;
-      resumed_.bytes += copy.stored_bytes;
-    }
+    for (const Match& match : whole) resumed_.put(match, fetches_[match.fetch], file);
     return Adopted::kYes;
   }
 

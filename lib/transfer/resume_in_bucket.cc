@@ -1,27 +1,20 @@
 #include "lib/transfer/resume_in_bucket.h"
 
-#include "lib/transfer/left_packs.h"
-
 namespace cairn {
 
 /// Whether the pack is used.
 static bool refer_to(const LeftPack& pack, const std::vector<Fetch>& fetches, WantedCopies& wanted,
-                     LeftInBucket& left) {
+                     Resumed& left) {
   const std::vector<Match> matches = wanted.take(pack);
-  for (const auto& [number, arrival] : matches) {
-    Copy& copy = left.copies[number].emplace(fetches[number].copy);
-    copy.pack = pack.pack;
-    copy.offset = arrival.offset;
-    left.bytes += copy.stored_bytes;
-    left.packs.insert(pack.pack);
-  }
+  for (const Match& match : matches) left.put(match, fetches[match.fetch], pack.pack);
+  if (!matches.empty()) left.packs.insert(pack.pack);
   return !matches.empty();
 }
 
-LeftInBucket find_left_in_bucket(const Store& to, const Origin& origin,
-                                 const std::vector<Fetch>& fetches) {
+Resumed find_left_in_bucket(const Store& to, const Origin& origin,
+                            const std::vector<Fetch>& fetches) {
   const FoundArrivals found = take_left_arrivals(to, origin);
-  LeftInBucket left;
+  Resumed left;
   left.notes = found.passed_over;
   if (found.left.empty()) return left;
   WantedCopies wanted(fetches);

@@ -2,30 +2,16 @@
 // tag refers to the packs that were whole by then where they lie.
 #pragma once
 
-#include <optional>
-#include <set>
-#include <string>
 #include <vector>
 
-#include "lib/transfer/transfer_plan.h"
-#include "store/arrivals.h"
+#include "lib/transfer/left_packs.h"
 
 namespace cairn {
 
-struct LeftInBucket {
-  /// Per fetch, where it lies; bases as in Fetched. Empty: nothing was left.
-  std::vector<std::optional<Copy>> copies;
-  uint64_t bytes = 0;      ///< stored, of those
-  std::set<FileId> packs;  ///< of those: no lease protects them, so the commit looks at them
-  std::vector<std::string> journals;  ///< to be removed once the tag is there
-  std::vector<std::string> notes;     ///< what was passed over, and why
-};
-
 /// Of sessions that can write and remove nothing any more. A pack says by its sealed table what it
 /// holds: what it took was checked before it was sent, as everything is that is pushed. What cannot
-/// be read is passed over. `origin`: of this transfer; whoever moves another tag needs its journals
-/// no more.
-LeftInBucket find_left_in_bucket(const Store& to, const Origin& origin,
-                                 const std::vector<Fetch>& fetches);
+/// be read is passed over. `origin`: of this transfer.
+Resumed find_left_in_bucket(const Store& to, const Origin& origin,
+                            const std::vector<Fetch>& fetches);
 
 }  // namespace cairn

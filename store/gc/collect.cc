@@ -311,7 +311,9 @@ Result<GcReport> collect(const Store& store, const GcRequest& request) {
     CAIRN_TRY(lock, store.fs().lock(join_path(store.path(), "gc.lock"), request.reclaim.wait));
   }
   auto collected = Collection(store, request).run();
-  if (!collected && collected.error().code == Code::kNotFound && lock == nullptr) {
+  const bool is_beside_another =
+      lock == nullptr && !collected && collected.error().code == Code::kNotFound;
+  if (is_beside_another) {
     return fail(
         Code::kBusy,
         fmt::format("another collection of '{}' has taken what this one was about to move: {}",

@@ -122,8 +122,8 @@ struct Page {
 class Backend {
  public:
   virtual ~Backend() = default;
-  /// The same place over the same connections, with another stop flag, which must stay; may be
-  /// null.
+  /// The same place over the same connections, with another stop flag, which must stay; null: that
+  /// of the call for which a thread works (base/stop_scope.h).
   virtual std::unique_ptr<Backend> with_stop(const std::atomic<bool>* stop) const = 0;
 
   /// For messages: the URL without user, password and query.

@@ -290,8 +290,9 @@ HttpFailure HttpTransfer::failure(CURLcode code) const {
   curl_.easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
   curl_.easy_getinfo(easy_, CURLINFO_REQUEST_SIZE, &request_bytes);
   if (has_stalled_) {
-    return {HttpTrouble::kTimeout, fmt::format("nothing came for {} s", stall_limit_.count()),
-            request_bytes != 0, sink_->range_bytes()};
+    return {HttpTrouble::kTimeout,
+            fmt::format("nothing came or went for {} s", stall_limit_.count()), request_bytes != 0,
+            sink_->range_bytes()};
   }
   const char* said = error_[0] != 0 ? error_.data() : curl_.easy_strerror(code);
   return {trouble_of(code, os_error), shown_long(said), request_bytes != 0, sink_->range_bytes()};

@@ -1,5 +1,5 @@
 // Memory of parts on their way, used again: to clear fresh pages was a fifth of a push's profile.
-// In huge pages copying into it takes a third less.
+// In huge pages a push took a tenth less of the processor.
 #pragma once
 
 #include <mutex>

@@ -31,6 +31,19 @@ TEST(ProgressView, RateAndTimeLeft) {
   EXPECT_EQ(view.bar(30), view.line().substr(0, 29));
 }
 
+TEST(ProgressView, TellsRetriesWhereThereWereAny) {
+  ProgressCounters counters;
+  counters.done_bytes = kMiB;
+  ProgressView view("pull");
+  view.look(counters, 1);
+  const std::string none = view.line();
+  view.look(counters, 1, 1);
+  EXPECT_EQ(view.line(), none + ", 1 retry");
+  view.look(counters, 1, 3);
+  EXPECT_EQ(view.line(), none + ", 3 retries");
+  EXPECT_EQ(view.state().retries, 3u);
+}
+
 TEST(ProgressView, TheRateIsThatOfTheLastTenSeconds) {
   ProgressCounters counters;
   ProgressView view("x");

@@ -72,6 +72,18 @@ class WebServer(Faults):
             with self.subTest(rules):
                 self.expect_survives(rules)
 
+    def test_a_transfer_tells_its_traffic(self):
+        there = Program(PROGRAM, self.folder / "there")
+        self.proxy.set_rules("GET /packs/ 1 status 500")
+        moved = there.json("pull", self.proxy.url, "run/1")
+        self.assertEqual(moved["retries"], 1)
+        sent = sum(body for _, _, _, body in self.proxy.log)
+        self.assertGreater(moved["network_bytes"], moved["received_bytes"])
+        self.assertLessEqual(moved["network_bytes"], sent)
+        self.proxy.set_rules("GET /packs/ 1 status 500")
+        again = Program(PROGRAM, self.folder / "again")
+        self.assertIn(", 1 retry", again.run("pull", self.proxy.url, "run/1").stdout)
+
     def test_a_range_goes_on_where_it_broke(self):
         if not has_nginx():
             self.skipTest("no nginx here")

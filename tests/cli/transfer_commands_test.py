@@ -172,6 +172,9 @@ class Transfer(unittest.TestCase):
         self.here.run("pull", self.there.store, *part[:2], "w", "--as", "a//b", expect=2)
         self.assertFalse(self.here.store.exists())
 
+    def test_a_url_that_was_forgotten(self):
+        self.assertIn("'cairn pull URL run/1'", self.here.run("pull", "run/1", expect=10).stderr)
+
     def test_a_share_for_a_bucket_is_refused_before_anybody_asks_it(self):
         said = self.here.run("-s", "s3://no-such-bucket/x", "pull", self.there.store, "run/1", "--share", "1/2", expect=2)
         self.assertIn("'s3://no-such-bucket/x' is no folder", said.stderr)

@@ -36,6 +36,23 @@ class Arrivals : public ::testing::Test {
     return path() + "/sessions/" + session.hex() + ".arrived";
   }
 
+  std::string left_journal_of(const SessionId& session) const {
+    return path() + "/sessions/" + session.hex() + ".left";
+  }
+
+  /// Of five arrivals.
+  void leave_journal(const SessionId& session) const {
+    auto journal = *ArrivalJournal::begin(*store_, session, origin_);
+    ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
+    ASSERT_TRUE(succeeds(journal->leave()));
+  }
+
+  void change_journal(const SessionId& session, std::streamoff at, char byte) const {
+    std::fstream file(left_journal_of(session), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(at);
+    file.put(byte);
+  }
+
   /// Of a process of this host that there cannot be.
   void leave_lease_of_the_dead(const SessionId& session) const {
     Lease lease{LeaseKind::kSave, this_process(), "2026-01-01T00:00:00Z", "t", std::nullopt};
@@ -111,14 +128,8 @@ TEST_F(Arrivals, WhoOnlyLooksChangesNothing) {
 
 TEST_F(Arrivals, OfAnotherVersionAreNothingToGoOnFrom) {
   const auto session = *SessionId::fresh();
-  auto journal = *ArrivalJournal::begin(*store_, session, origin_);
-  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
-  ASSERT_TRUE(succeeds(journal->leave()));
-  std::fstream file(path() + "/sessions/" + session.hex() + ".left",
-                    std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(7);
-  file.put('1');
-  file.close();
+  leave_journal(session);
+  change_journal(session, 7, '1');
   const FoundArrivals found = take_left_arrivals(*store_, origin_);
   EXPECT_TRUE(found.left.empty());
   EXPECT_TRUE(found.passed_over.empty());
@@ -149,10 +160,8 @@ TEST_F(Arrivals, OfASessionWhoseLeaseCannotBeReadArePassedOver) {
 
 TEST_F(Arrivals, EndWithTheLastWholeRecord) {
   const auto session = *SessionId::fresh();
-  auto journal = *ArrivalJournal::begin(*store_, session, origin_);
-  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
-  ASSERT_TRUE(succeeds(journal->leave()));
-  const std::string left = path() + "/sessions/" + session.hex() + ".left";
+  leave_journal(session);
+  const std::string left = left_journal_of(session);
   const uint64_t bytes = std::filesystem::file_size(left);
   for (uint64_t cut = 1; cut <= bytes; cut += 37) {
     std::filesystem::resize_file(left, bytes - cut);
@@ -167,14 +176,8 @@ TEST_F(Arrivals, EndWithTheLastWholeRecord) {
 
 TEST_F(Arrivals, EndBeforeARecordThatWasChanged) {
   const auto session = *SessionId::fresh();
-  auto journal = *ArrivalJournal::begin(*store_, session, origin_);
-  ASSERT_TRUE(succeeds(journal->note(some(session, 5))));
-  ASSERT_TRUE(succeeds(journal->leave()));
-  std::fstream file(path() + "/sessions/" + session.hex() + ".left",
-                    std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(56 + 2 * 88 + 30);
-  file.put('x');
-  file.close();
+  leave_journal(session);
+  change_journal(session, 56 + 2 * 88 + 30, 'x');
   EXPECT_EQ(take_left_arrivals(*store_, origin_).left.at(0).arrivals, some(session, 2));
 }
 

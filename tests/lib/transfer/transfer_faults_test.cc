@@ -24,6 +24,13 @@ class TransferFaultsTest : public TransferTest {
     return transfer_tag(*store_, *faulty_, request_);
   }
 
+  /// All of the tag arrives, and its commit finds no room.
+  void leave_behind(const std::string& tag) {
+    faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
+    ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty(tag)));
+    faults_.heal();
+  }
+
   /// Does `act` before the call of that kind, on a path with that part, that is the `number`-th
   /// (from 1).
   void act_before(FsCall call, const std::string& path_part, int number,
@@ -248,9 +255,7 @@ TEST_F(TransferFaultsTest, AnotherTagGoesOnFromWhatItCanUse) {
     request.base = "run/01";
     request.step = 99;
   });
-  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
-  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/01")));
-  faults_.heal();
+  leave_behind("run/01");
   request_.dry_run = true;
   const auto would = move_faulty("twin");
   ASSERT_TRUE(succeeds(would));
@@ -267,9 +272,7 @@ TEST_F(TransferFaultsTest, APackThatIsMostlyAnotherTagsIsLeftToIt) {
   save_step();
   trainer_.add("more", {3000});
   save_step();
-  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
-  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/01")));
-  faults_.heal();
+  leave_behind("run/01");
   TransferRequest part;
   part.tag = "run/01";
   part.tensors = {"*vector*"};
@@ -292,9 +295,7 @@ TEST_F(TransferFaultsTest, ItGoesOnFromAnotherStoreThatHasTheTag) {
   const auto mirror = *Store::open(posix_fs(), mirror_path);
   request_.tag = "run/02";
   ASSERT_TRUE(succeeds(transfer_tag(*store_, *mirror, request_)));
-  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
-  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/02")));
-  faults_.heal();
+  leave_behind("run/02");
   const auto moved = transfer_tag(*mirror, *there_, request_);
   ASSERT_TRUE(succeeds(moved));
   EXPECT_EQ(moved->received_bytes, 0u);
@@ -357,14 +358,10 @@ TEST_F(TransferFaultsTest, ACollectionOfTheSourceCostsOnlyWhatWasNotYetFetched) 
 
 TEST_F(TransferFaultsTest, WhatWasLeftStaysUntilATagStandsOnIt) {
   for (int step = 0; step < 3; ++step) save_step();
-  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
-  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/02")));
-  faults_.heal();
+  leave_behind("run/02");
   // One that can use nothing of it, since all comes by itself, and does not come to its end.
   request_.rebase = true;
-  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
-  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/02")));
-  faults_.heal();
+  leave_behind("run/02");
   request_.rebase = false;
   const auto moved = move_faulty("run/02");
   ASSERT_TRUE(succeeds(moved));
@@ -380,9 +377,7 @@ TEST_F(TransferFaultsTest, WhatAnotherTagCannotTakeOverStaysThere) {
     request.base = "run/01";
     request.step = 99;
   });
-  faults_.fail_next(FsCall::kCreate, "/root.", Code::kNoSpace);
-  ASSERT_TRUE(fails_with(Code::kNoSpace, move_faulty("run/01")));
-  faults_.heal();
+  leave_behind("run/01");
   faults_.fail_next(FsCall::kRename, "/packs/");
   faults_.for_ever = true;
   const auto twin = move_faulty("twin");
