@@ -224,7 +224,7 @@ class Bench:
         return self._pushes(server, server.empty, {"CAIRN_S3_PAYLOAD": "unsigned"})
 
     def moto(self):
-        return self._pushes(BucketServer(), lambda: None, {})
+        return self._pushes(BucketServer(as_installed=True), lambda: None, {})
 
     def _pushes(self, server, empty, variables):
         keys = server.environment

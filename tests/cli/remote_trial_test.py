@@ -34,14 +34,9 @@ class Trial(unittest.TestCase):
         self.cairn = Program(PROGRAM)
 
     def tried(self, url, *words, expect=0):
-        """The document, and the names of what is bad or was not tried. Of a good place once more when
-        only its conditions did not hold in the race: moto looks, and then writes."""
-        for _ in range(5):
-            done = self.cairn.run("--json", "remote", "test", url, *words, expect=None)
-            found = json.loads(done.stdout)
-            bad = {check["name"] for check in found["checks"] if check["ok"] is False}
-            if expect != 0 or bad != {"race"}:
-                break
+        """The document, and the names of what is bad or was not tried."""
+        done = self.cairn.run("--json", "remote", "test", url, *words, expect=None)
+        found = json.loads(done.stdout)
         self.assertEqual(done.returncode, expect, done.stdout)
         self.assertEqual(found["ok"], expect == 0)
         checks = {check["name"]: check for check in found["checks"]}

@@ -98,10 +98,13 @@ class _Ranges(_Quiet):
 
 
 class BucketServer:
-    """moto's S3 (packages BUCKET_SERVER), with one bucket that is called `bucket`. `environment`: how clients find it."""
+    """moto's S3 (packages BUCKET_SERVER), with one bucket that is called `bucket`. `environment`: how
+    clients find it. as_installed: without atomic_moto.py, for what measures it."""
 
-    def __init__(self):
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    def __init__(self, as_installed=False):
+        atomic = Path(__file__).resolve().with_name("atomic_moto.py")
+        server = ["-m", "moto.server"] if as_installed else [str(atomic)]
+        command = [sys.executable, *server, "-H", "127.0.0.1", "-p", "0"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL,
                                          stderr=subprocess.PIPE, text=True)
         for line in self._process.stderr:
