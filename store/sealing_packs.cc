@@ -14,17 +14,28 @@ Status SealingPacks::seal(OpenPack& pack) {
 Status SealingPacks::add(std::unique_ptr<OpenPack> pack) {
   if (at_once_ == 0) return seal(*pack);
   const std::lock_guard lock(mutex_);
-  if (under_way_.size() == at_once_) CAIRN_CHECK(wait_for_oldest());
+  while (under_way_.size() >= width()) CAIRN_CHECK(wait_for_oldest());
   const uint64_t bytes = pack->bytes();
   waiting_bytes_ += bytes;
   const auto send = [this, bytes, full = std::shared_ptr<OpenPack>(std::move(pack))]() mutable {
     const Status sealed = guard_memory([&] { return seal(*full); });
     full.reset();  // not only when the future goes
     waiting_bytes_ -= bytes;
+    count_sent(bytes);
     return sealed;
   };
   under_way_.push_back(run_beside(send));
   return {};
+}
+
+size_t SealingPacks::width() {
+  const std::lock_guard lock(width_mutex_);
+  return width_.width();
+}
+
+void SealingPacks::count_sent(uint64_t bytes) {
+  const std::lock_guard lock(width_mutex_);
+  width_.sent(bytes, std::chrono::steady_clock::now());
 }
 
 /// REQUIRES: mutex_ is held.

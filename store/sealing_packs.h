@@ -9,16 +9,18 @@
 #include <mutex>
 
 #include "store/open_pack.h"
+#include "store/sending_width.h"
 
 namespace cairn {
 
 /// Threads: any.
 class SealingPacks {
  public:
-  /// `at_once`: packs that are sealed beside the callers of add(); 0: they seal.
-  explicit SealingPacks(size_t at_once) : at_once_(at_once) {}
+  /// `at_once`: packs that are sealed beside the callers of add(), at most; 0: they seal.
+  explicit SealingPacks(size_t at_once) : at_once_(at_once), width_(at_once) {}
 
-  /// Waits first for the oldest where as many as may be are under way. Errors: of that, or of this.
+  /// Waits first for the oldest where as many as are worth it are under way. Errors: of that, or of
+  /// this.
   Status add(std::unique_ptr<OpenPack> pack);
   /// Waits for all. Errors: the first.
   Status finish();
@@ -30,11 +32,15 @@ class SealingPacks {
  private:
   Status seal(OpenPack& pack);
   Status wait_for_oldest();
+  size_t width();
+  void count_sent(uint64_t bytes);
 
   const size_t at_once_;
   std::atomic<uint64_t> sealed_bytes_{0}, waiting_bytes_{0};
   std::mutex mutex_;  // of the queue
   std::deque<std::future<Status>> under_way_;
+  std::mutex width_mutex_;  // of width_
+  SendingWidth width_;
 };
 
 }  // namespace cairn
