@@ -17,7 +17,8 @@ struct NewCopy {
   Digest digest;
   Encoding encoding = Encoding::kRaw;
   uint32_t decoded_bytes = 0;
-  ByteSpan stored;  ///< borrowed for the call
+  /// Whoever owns it has little else: in an object store it is held on to until it is sent.
+  SharedBytes stored;
   std::vector<Digest> bases = {};
   Bytes parameters = {};
 };

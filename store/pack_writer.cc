@@ -18,6 +18,10 @@ Status PackWriter::stick(Status done) {
   return state_;
 }
 
+/// Memory that is held for bytes with owners, of which at least three quarters are wanted
+/// (NewCopy::stored): a third more, and what ends of neighbours are held.
+static uint64_t with_owners(uint64_t bytes) { return bytes + bytes / 2; }
+
 // An object is kept in memory until it is sent, whoever writes it.
 PackWriter::PackWriter(Fs& fs, std::string store_path, const SessionId& session,
                        uint64_t pack_bytes, uint64_t copy_bytes_max)
@@ -25,7 +29,8 @@ PackWriter::PackWriter(Fs& fs, std::string store_path, const SessionId& session,
       store_path_(std::move(store_path)),
       session_(session),
       pack_bytes_(pack_bytes),
-      held_bytes_(copy_bytes_max < pack_bytes ? pack_bytes : ConditionalFiles::kSentInPartsBytes),
+      held_bytes_(with_owners(copy_bytes_max < pack_bytes ? pack_bytes
+                                                          : ConditionalFiles::kSentInPartsBytes)),
       is_bucket_(fs.conditional() != nullptr),
       mode_(is_bucket_ ? WriteMode::kThrough : WriteMode::kBehind),
       sending_max_(is_bucket_ ? kSendingMax : 0),

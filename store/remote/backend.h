@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "store/remote/body.h"
 
 namespace cairn::remote {
 
@@ -63,12 +64,13 @@ struct Condition {
 struct Payload {
   Payload() = default;
   // NOLINTBEGIN(google-explicit-constructor): bytes are a payload.
-  Payload(ByteSpan all) : bytes(all) {}
-  Payload(const Bytes& all) : bytes(all) {}
+  Payload(ByteSpan all) : body(all) {}
+  Payload(const Bytes& all) : body(all) {}
   // NOLINTEND(google-explicit-constructor)
-  Payload(ByteSpan all, uint32_t checksum) : bytes(all), crc32(checksum) {}
+  explicit Payload(Body all, std::optional<uint32_t> checksum = {})
+      : body(std::move(all)), crc32(checksum) {}
 
-  ByteSpan bytes;
+  Body body;
   /// From when they came to lie there: it vouches for the memory too, and is sent with them.
   std::optional<uint32_t> crc32;
 };

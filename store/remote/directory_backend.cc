@@ -60,9 +60,11 @@ class DirectoryBackend final : public Backend {
                   const Condition& condition) override {
     const auto path = path_of(key);
     if (!path) return refuse(path.error());
-    const auto spare = uploads_.write_spare(payload.bytes);
+    Bytes room;
+    const ByteSpan bytes = payload.body.joined(room);
+    const auto spare = uploads_.write_spare(bytes);
     if (!spare) return refuse(spare.error());
-    return publish(*path, *spare, condition, version_of(payload.bytes));
+    return publish(*path, *spare, condition, version_of(bytes));
   }
 
   Status remove(const std::string& key) override {
@@ -93,7 +95,8 @@ class DirectoryBackend final : public Backend {
   }
   Result<UploadedPart> upload_part(const std::string&, const std::string& upload, uint32_t number,
                                    const Payload& payload) override {
-    return uploads_.add(upload, number, payload.bytes);
+    Bytes room;
+    return uploads_.add(upload, number, payload.body.joined(room));
   }
   Result<std::vector<UploadedPart>> list_parts(const std::string&,
                                                const std::string& upload) override {
