@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <optional>
+
+#include "base/stop_scope.h"
 
 namespace cairn::c_abi {
 
@@ -128,6 +131,12 @@ cairn_status cairn_watch_new(cairn_watch** watch) {
 
 void cairn_watch_free(cairn_watch* watch) { delete watch; }
 void cairn_watch_stop(cairn_watch* watch) { watch->stop = true; }
+
+void cairn_watch_thread(cairn_watch* watch) {
+  thread_local std::optional<cairn::StopScope> scope;
+  scope.reset();
+  if (watch != nullptr) scope.emplace(&watch->stop);
+}
 
 void cairn_watch_read(const cairn_watch* watch, cairn_progress* progress) {
   cairn_progress now{progress->struct_bytes, watch->counters.total_bytes,

@@ -136,7 +136,7 @@ _CALLS = {
     "cairn_load": [c_void_p, POINTER(LoadRequest), POINTER(c_void_p)],
 }
 _FREES = ("cairn_free", "cairn_close", "cairn_checkpoint_close", "cairn_watch_free",
-          "cairn_watch_stop", "cairn_staging_free", "cairn_mirror_free")
+          "cairn_watch_stop", "cairn_watch_thread", "cairn_staging_free", "cairn_mirror_free")
 
 
 def _candidates():
@@ -242,12 +242,14 @@ def call_stoppable(watch, name, *arguments, keep=()):
         return call(name, *arguments)
     failed, ended = [], threading.Event()
 
-    def work(_=(watch, keep)):
+    def work(_=keep):
         try:
+            loaded().cairn_watch_thread(watch.handle)
             call(name, *arguments)
         except BaseException as error:  # handed over to the caller
             failed.append(error)
         finally:
+            loaded().cairn_watch_thread(None)
             ended.set()
 
     thread = threading.Thread(target=work, name=name)

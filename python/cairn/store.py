@@ -113,7 +113,8 @@ class Store:
             self._open(self.path)
 
     def _open(self, place):
-        _library.call("cairn_open", os.fsencode(place), ctypes.byref(self._handle))
+        _library.call_stoppable(_library.Watch(), "cairn_open", os.fsencode(place),
+                                ctypes.byref(self._handle))
 
     def __del__(self):
         if getattr(self, "_handle", None):

@@ -9,8 +9,9 @@ then the median. What a way wrote is synced within its time. Bytes are random: n
   small    nginx: a pull of 100,000 chunks of 4 KiB, its rate beside that of large chunks, requests
   latency  nginx behind a proxy that answers 50 ms later: beside the same proxy that does not
   bucket   nginx as a bucket: a pull beside curl and `aws s3 cp --recursive`
-  push     a bucket in memory, not signed as over https: beside the same
-  moto     moto's S3, a slow server: pushes beside the same
+  push     a bucket in memory, not signed as over https: beside `aws s3 cp --recursive` and curl, of
+           pieces of 8 MiB and of whole packs
+  moto     moto's S3, a slow server: the same
 """
 import argparse
 import json
@@ -68,6 +69,17 @@ class Store:
             for begin in range(0, size, RANGE_BYTES):
                 yield path, begin, min(begin + RANGE_BYTES, size) - 1
 
+    def pieces(self):
+        """The ranges as files of their own: what curl sends is always a whole file."""
+        folder = self.folder / "pieces"
+        if not folder.exists():
+            folder.mkdir()
+            for path, begin, end in self.ranges():
+                with open(path, "rb") as pack:
+                    pack.seek(begin)
+                    (folder / f"{path.name}-{begin}").write_bytes(pack.read(end + 1 - begin))
+        return sorted(folder.iterdir())
+
     def key(self, path):
         return path.relative_to(self.program.store)
 
@@ -109,9 +121,9 @@ def curl_down(store, url, folder):
     sync(folder)
 
 
-def curl_up(store, url, folder):
-    curl(([f'url = "{url}/{store.key(path)}"', f'upload-file = "{path}"', "fail", "silent",
-           'output = "/dev/null"'] for path in store.packs), folder)
+def curl_up(files, url, folder):
+    curl(([f'url = "{url}/{path.name}"', f'upload-file = "{path}"', "fail", "silent",
+           'output = "/dev/null"'] for path in files), folder)
 
 
 def aws(environment, *words):
@@ -230,12 +242,17 @@ class Bench:
         keys = server.environment
         local = Program(self.program, self.large.program.store, **keys, **variables)
         number = iter(range(1 << 30))
+        pieces = self.large.pieces()
+        cache(pieces[0].parent)
+
+        def curl_of(files):
+            return lambda room: curl_up(files, f"{server.endpoint}/bucket/{next(number)}", room)
 
         try:
             seconds = rounds_of({
                 "cairn push": lambda _: local.run("push", f"s3://bucket/{next(number)}", TAG),
-                "curl": lambda room: curl_up(self.large, f"{server.endpoint}/bucket/{next(number)}",
-                                             room),
+                "curl": curl_of(pieces),
+                "curl, whole packs": curl_of(self.large.packs),
                 "aws s3 cp": lambda _: aws(keys, local.store, f"s3://bucket/{next(number)}"),
             }, self.rounds, self.folder, empty)
         finally:

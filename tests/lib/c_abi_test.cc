@@ -359,6 +359,22 @@ TEST_F(CAbi, ACallCanBeStopped) {
   EXPECT_EQ(cairn_checkpoint_open(store_, "run/1", &checkpoint), CAIRN_NOT_FOUND);
 }
 
+TEST(CWatch, StopsWhatItsThreadWaitsFor) {
+  cairn_watch* watch = nullptr;
+  ASSERT_EQ(cairn_watch_new(&watch), CAIRN_OK);
+  cairn_watch_stop(watch);
+  cairn_store* store = nullptr;
+  cairn_watch_thread(watch);
+  EXPECT_EQ(cairn_open("http://127.0.0.1:1/", &store), CAIRN_CANCELLED);
+  std::thread([&] {
+    cairn_store* other = nullptr;
+    EXPECT_EQ(cairn_open("http://127.0.0.1:1/", &other), CAIRN_UNREACHABLE);
+  }).join();
+  cairn_watch_thread(nullptr);
+  cairn_watch_free(watch);
+  EXPECT_EQ(cairn_open("http://127.0.0.1:1/", &store), CAIRN_UNREACHABLE);
+}
+
 TEST(CCopy, MovesMemory) {
   std::vector<uint8_t> source(3000000), target(source.size());
   for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<uint8_t>(i * 7);

@@ -81,20 +81,35 @@ class RemoteStore(package.StoreTest):
         self.assertEqual([path.name for path in self.folder.iterdir()], ["store"])
 
     def test_ctrl_c_does_not_wait_for_the_network(self):
-        proxy = LyingProxy(self.store.path, "GET /packs/ * hang")
+        """Whatever is waited for: a store, a tag, tensors."""
+        proxy = LyingProxy(self.store.path)
         self.addCleanup(proxy.stop)
-        store, began = cairn.Store(proxy.url), []
+        store = cairn.Store(proxy.url)
+        for place, call in (("config", lambda: cairn.Store(proxy.url)),
+                            ("root", lambda: store.load("run/1")),
+                            ("/meta/", lambda: cairn.Store(proxy.url).load("run/1")),
+                            ("/packs/", lambda: store.load("run/1"))):
+            with self.subTest(place):
+                proxy.set_rules(f"GET {place} * hang")
+                began = self.interrupt_at(proxy, place)
+                with self.assertRaises(KeyboardInterrupt):
+                    call()
+                self.assertLess(time.monotonic() - began[0], 5,
+                                "a request that hangs is given up after 20 s")
+
+    @staticmethod
+    def interrupt_at(proxy, place):
+        """Ctrl-C when the place is asked for: the list has the time then."""
+        before, began = len(proxy.log), []
 
         def interrupt():
-            while not any("/packs/" in path for _, path, _, _ in proxy.log):
+            while not any(place in path for _, path, _, _ in proxy.log[before:]):
                 threading.Event().wait(0.05)
             began.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)
 
         threading.Thread(target=interrupt, daemon=True).start()
-        with self.assertRaises(KeyboardInterrupt):
-            store.load("run/1")
-        self.assertLess(time.monotonic() - began[0], 5, "a request that hangs is given up after 20 s")
+        return began
 
     def test_what_is_not_there(self):
         with self.assertRaises(cairn.NoStoreError):
