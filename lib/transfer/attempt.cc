@@ -16,6 +16,7 @@
 #include "base/pipeline.h"
 #include "base/stop.h"
 #include "lib/save_session.h"
+#include "lib/transfer/begun_transfer.h"
 #include "lib/transfer/fetch.h"
 #include "lib/transfer/left_packs.h"
 #include "lib/transfer/make_alone.h"
@@ -32,18 +33,12 @@ class Attempt {
  public:
   Attempt(Checkpoint& from, const Cargo& cargo, const Store& to, const TransferRequest& request,
           const std::string& name, Experience& met)
-      : from_(from),
-        cargo_(cargo),
-        to_(to),
-        request_(request),
-        name_(name),
-        met_(met),
-        tables_(to) {}
+      : from_(from), cargo_(cargo), to_(to), request_(request), name_(name), met_(met) {}
 
   Result<TransferResult> run() {
     CAIRN_TRY(const bool is_there, look());
     if (is_there) return result_;
-    CAIRN_CHECK(plan());
+    CAIRN_CHECK(begin());
     if (request_.share) keep_share(*request_.share);
     tell();
     if (request_.dry_run) {
@@ -145,12 +140,6 @@ class Attempt {
 
   Origin origin() const { return {from_.store().config().store_id, cargo_.digest()}; }
 
-  template <class T>
-  Result<T> of_source(Result<T> read) {
-    met_.failed_at_source = met_.failed_at_source || !read;
-    return read;
-  }
-
   /// Whether the destination has the tag already. Errors: kExists where it has another.
   Result<bool> look() {
     result_.tag = name_;
@@ -179,75 +168,12 @@ class Attempt {
     result_.reused_bytes = result_.facts.logical_bytes;
   }
 
-  /// Chooses the base, takes the lease, and plans; anew without a base that cannot be used.
-  Status plan() {
-    for (;;) {
-      CAIRN_TRY(const StandingTag chosen,
-                choose_standing_tag(to_, name_, from_, cargo_, met_.passed_over));
-      for (const std::string& each : chosen.notes) note(each);
-      CAIRN_TRY(const bool is_planned, plan_beside(chosen.tag));
-      if (is_planned) return {};
-    }
-  }
-
-  /// False: it cannot be used, and is passed over from now on.
-  Result<bool> plan_beside(const std::optional<TagEntry>& tag) {
-    CAIRN_TRY(BaseTag* const base, take_base(tag));
-    if (tag && base == nullptr) {
-      met_.passed_over.push_back(tag->table);
-      return false;
-    }
-    StandingCopies standing(base, &tables_, request_.rebase);
-    const Status planned = plan_with(standing);
-    if (standing.fault()) {
-      note(passed_over_note(to_, base->tag().name, *standing.fault()));
-      met_.passed_over.push_back(base->tag().table);
-      return false;
-    }
-    CAIRN_CHECK(of_source(planned));
-    if (base != nullptr) result_.base = base->tag().name;
-    reused_packs_.assign(standing.reused_packs().begin(), standing.reused_packs().end());
-    return true;
-  }
-
-  /// Null with a tag: it is gone, moved, or cannot be read.
-  Result<BaseTag*> take_base(const std::optional<TagEntry>& tag) {
-    if (request_.dry_run) return look_at_base(tag);
-    SaveRequest begun;
-    begun.tag = name_;
-    begun.if_exists = request_.if_exists;
-    begun.call = request_.call;
-    auto session = SaveSession::begin(to_, begun, tag ? tag->name : "none");
-    if (!session && tag && session.error().code == Code::kNotFound) return nullptr;
-    CAIRN_TRY(session_, std::move(session));
-    if (!session_->damaged_base().empty()) {
-      note(passed_over_note(to_, tag->name, {Code::kCorrupt, "it cannot be read", ""}));
-    }
-    return session_->base();
-  }
-
-  Result<BaseTag*> look_at_base(const std::optional<TagEntry>& tag) {
-    if (!tag) return nullptr;
-    auto opened = BaseTag::open(to_, *tag);
-    if (!opened) return nullptr;
-    looked_at_ = *std::move(opened);
-    return looked_at_.get();
-  }
-
-  Status plan_with(StandingCopies& standing) {
-    CAIRN_TRY(plan_,
-              plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
-    if (!request_.look_up || met_.lost_look_up || plan_.fetches.empty()) return {};
-    std::vector<Digest> wanted;
-    for (const Fetch& fetch : plan_.fetches) wanted.push_back(fetch.digest);
-    std::vector<std::optional<Copy>> found(wanted.size());
-    if (!request_.look_up(wanted, found)) return {};
-    const bool is_any =
-        std::any_of(found.begin(), found.end(), [](const auto& copy) { return copy.has_value(); });
-    if (!is_any) return {};
-    CAIRN_CHECK(standing.add_found(wanted, found));
-    CAIRN_TRY(plan_,
-              plan_transfer(from_, cargo_, standing, request_.connections, request_.call.stop));
+  Status begin() {
+    CAIRN_TRY(BegunTransfer begun, begin_transfer(from_, cargo_, to_, request_, name_, met_));
+    session_ = std::move(begun.session);
+    plan_ = std::move(begun.plan);
+    result_.base = std::move(begun.base);
+    reused_packs_ = std::move(begun.reused_packs);
     return {};
   }
 
@@ -258,11 +184,6 @@ class Attempt {
     }
   }
 
-  void note(const std::string& words) {
-    auto& notes = met_.notes;
-    if (std::find(notes.begin(), notes.end(), words) == notes.end()) notes.push_back(words);
-  }
-
   Result<TagEntry> write() {
     BaseTag* const base = session_->base();
     CAIRN_TRY(const Fetched fetched, fetch());
@@ -270,8 +191,8 @@ class Attempt {
     result_.moved_bytes = fetched.stored_bytes;
     CAIRN_CHECK(session_->packs().finish());
     MetaWriter& metas = session_->metas();
-    CAIRN_TRY(TagEntry entry, of_source(write_moved_tag(from_, cargo_, plan_, fetched.copies, base,
-                                                        metas, threads_for(kMiB))));
+    CAIRN_TRY(TagEntry entry, met_.of_source(write_moved_tag(from_, cargo_, plan_, fetched.copies,
+                                                             base, metas, threads_for(kMiB))));
     entry.name = name_;
     entry.session = session_->id();
     entry.pinned = false;
@@ -300,10 +221,10 @@ class Attempt {
     }
     how.journal = journal_.get();
     CAIRN_TRY(Fetched fetched,
-              of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how)));
+              met_.of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how)));
     if (plan_.alone_chunks > 0) {
-      CAIRN_CHECK(of_source(make_alone(from_, plan_.fetches, session_->packs(),
-                                       threads_for(kProofBytes), request_.call, fetched)));
+      CAIRN_CHECK(met_.of_source(make_alone(from_, plan_.fetches, session_->packs(),
+                                            threads_for(kProofBytes), request_.call, fetched)));
     }
     return fetched;
   }
@@ -313,7 +234,7 @@ class Attempt {
     // What lies there already is the pull's that follows, and not to be given to others again.
     if (request_.share) return std::vector<std::optional<Copy>>();
     CAIRN_TRY(Resumed resumed, find_left());
-    for (const std::string& each : resumed.notes) note(each);
+    for (const std::string& each : resumed.notes) met_.note(each);
     result_.resumed_bytes = resumed.bytes;
     reused_packs_.insert(reused_packs_.end(), resumed.packs.begin(), resumed.packs.end());
     left_journals_ = std::move(resumed.journals);
@@ -340,13 +261,13 @@ class Attempt {
   /// Decodes what was fetched and is made from other copies: where that is near.
   Status prove(const TagEntry& entry) {
     if (plan_.made_chunks == 0) return {};
-    if (to_.fs().read_habits().is_remote) return of_source(prove_in(from_));
+    if (to_.fs().read_habits().is_remote) return met_.of_source(prove_in(from_));
     CAIRN_TRY(const auto arrived, Checkpoint::open(to_, entry));
     const Status proven = prove_in(*arrived);
     const BaseTag* const base = session_->base();
     if (!proven && proven.error().code == Code::kCorrupt && base != nullptr) {
       // It may be the base's bytes that are damaged: not built upon it, all is well.
-      note(passed_over_note(to_, base->tag().name, proven.error()));
+      met_.note(passed_over_note(to_, base->tag().name, proven.error()));
       met_.passed_over.push_back(base->tag().table);
       met_.is_worth_another = true;
     }
@@ -381,13 +302,11 @@ class Attempt {
   const TransferRequest& request_;
   const std::string& name_;
   Experience& met_;
-  PackTables tables_;
   std::unique_ptr<SaveSession> session_;
   std::unique_ptr<ArrivalJournal> journal_;
   TransferPlan plan_;
   std::vector<FileId> reused_packs_;
   std::vector<std::string> left_journals_;  // of sessions that nobody needs to go on from any more
-  std::unique_ptr<BaseTag> looked_at_;      // of a dry run
   CommitFailure failure_;
   TransferResult result_;
 };

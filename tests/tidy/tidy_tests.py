@@ -35,6 +35,7 @@ TESTED_BY = {
     "store/adopt_pack.cc": "tests/store/arrivals_test.cc",
     "lib/transfer/resume.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/attempt.cc": "tests/lib/transfer/transfer_faults_test.cc",
+    "lib/transfer/begun_transfer.cc": "tests/lib/transfer/transfer_test.cc",
     "lib/transfer/make_alone.cc": "tests/lib/transfer/transfer_part_test.cc",
     "lib/transfer/proof.cc": "tests/lib/transfer/transfer_faults_test.cc",
     "lib/transfer/cargo.cc": "tests/lib/transfer/transfer_part_test.cc",
