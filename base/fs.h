@@ -12,7 +12,6 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "base/shared_bytes.h"
 
 namespace cairn {
 
@@ -43,10 +42,6 @@ class File {
   virtual void distrust(uint64_t /*offset*/, uint64_t /*bytes*/) {}
   /// Writes all of `data` at `offset`, or fails.
   virtual Status write_at(uint64_t offset, ByteSpan data) = 0;
-  /// The same; who sends bytes later may hold on to their owner instead of copying them.
-  virtual Status write_shared_at(uint64_t offset, const SharedBytes& data) {
-    return write_at(offset, data.bytes);
-  }
   virtual Status truncate(uint64_t bytes) = 0;
   /// Begins to bring to the disk what was written there, and does not wait for it, so that less is
   /// left to sync(). A hint.

@@ -72,14 +72,14 @@ struct AppendWriter::State {
     return file->write_at(staged.offset, staged.buffer.span().first(bytes));
   }
 
-  Status append_through(const SharedBytes& data) {
+  Status append_through(ByteSpan data) {
     if (held.size() + data.size() > kHeldBytes) CAIRN_CHECK(settle());
     if (data.size() > kHeldBytes) {
-      CAIRN_CHECK(file->write_shared_at(position, data));
+      CAIRN_CHECK(file->write_at(position, data));
       position += data.size();
       write_back();
     } else {
-      append_bytes(held, data.bytes);
+      append_bytes(held, data);
       position += data.size();
     }
     return {};
@@ -142,11 +142,10 @@ Result<std::unique_ptr<AppendWriter>> AppendWriter::create(Fs& fs, const std::st
   return writer;
 }
 
-Status AppendWriter::append(const SharedBytes& all) {
+Status AppendWriter::append(ByteSpan data) {
   State& state = *state_;
   CAIRN_CHECK(state.check());
-  if (state.mode == WriteMode::kThrough) return state.append_through(all);
-  ByteSpan data = all.bytes;
+  if (state.mode == WriteMode::kThrough) return state.append_through(data);
   while (!data.empty()) {
     if (state.current.buffer.size() == 0) state.next_buffer();
     const size_t bytes = std::min<size_t>(data.size(), kBufferBytes - state.current.bytes);

@@ -37,7 +37,7 @@ class AppendWriter {
   AppendWriter(const AppendWriter&) = delete;
   AppendWriter& operator=(const AppendWriter&) = delete;
 
-  Status append(const SharedBytes& all);
+  Status append(ByteSpan data);
   /// Appends zeros up to a multiple of `alignment`.
   Status pad_to(uint64_t alignment);
   /// With kThrough: everything appended is in the file when it returns. Else nothing happens.

@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <optional>
-
-#include "base/stop_scope.h"
 
 namespace cairn::c_abi {
 
 static thread_local Error last_error{Code::kFailed, "", ""};
+static thread_local cairn_watch* thread_watch = nullptr;
+
+const std::atomic<bool>* thread_stop() {
+  return thread_watch == nullptr ? nullptr : &thread_watch->stop;
+}
 
 cairn_status answer(const Error& error) {
   try {
@@ -93,6 +95,7 @@ Result<std::vector<CallerStream>> streams_of(const cairn_stream* first, size_t c
 CallOptions call_of(uint32_t threads, cairn_watch* watch) {
   CallOptions call;
   call.threads = threads;
+  call.stop = thread_stop();
   if (watch != nullptr) {
     call.progress = &watch->counters;
     call.stop = &watch->stop;
@@ -132,11 +135,7 @@ cairn_status cairn_watch_new(cairn_watch** watch) {
 void cairn_watch_free(cairn_watch* watch) { delete watch; }
 void cairn_watch_stop(cairn_watch* watch) { watch->stop = true; }
 
-void cairn_watch_thread(cairn_watch* watch) {
-  thread_local std::optional<cairn::StopScope> scope;
-  scope.reset();
-  if (watch != nullptr) scope.emplace(&watch->stop);
-}
+void cairn_watch_thread(cairn_watch* watch) { cairn::c_abi::thread_watch = watch; }
 
 void cairn_watch_read(const cairn_watch* watch, cairn_progress* progress) {
   cairn_progress now{progress->struct_bytes, watch->counters.total_bytes,

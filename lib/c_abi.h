@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/memory_guard.h"
+#include "base/stop_scope.h"
 #include "lib/cairn.h"
 #include "lib/cairn.hpp"
 
@@ -38,9 +39,14 @@ namespace cairn::c_abi {
 /// Keeps the error for the thread; the status to return.
 cairn_status answer(const Error& error);
 
+/// Set by cairn_watch_thread() for the thread; null: by nobody.
+const std::atomic<bool>* thread_stop();
+
 /// Runs a call; the status to return.
 template <class Work>
 cairn_status run(const Work& work) {
+  const std::atomic<bool>* const stop = thread_stop();
+  const StopScope scope(stop != nullptr ? stop : StopScope::current());
   const Status done = guard_memory(work);
   return done ? CAIRN_OK : answer(done.error());
 }

@@ -91,8 +91,9 @@ void cairn_watch_free(cairn_watch* watch);
 /* The call ends with CAIRN_CANCELLED as soon as it can; nothing is half done. */
 void cairn_watch_stop(cairn_watch* watch);
 void cairn_watch_read(const cairn_watch* watch, cairn_progress* progress);
-/* What this thread calls from now on, and gives no watch, can be stopped by this one while it waits
- * for a server: opening a store or a tag above all. Null: by nobody. Until then it is not freed. */
+/* Calls of this thread that are given no watch can be stopped by this one from now on: those that
+ * open a store or a tag, and wait for a server, above all. Call it with null before the watch is
+ * freed. */
 void cairn_watch_thread(cairn_watch* watch);
 
 /* --- Devices */

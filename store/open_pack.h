@@ -17,8 +17,7 @@ struct NewCopy {
   Digest digest;
   Encoding encoding = Encoding::kRaw;
   uint32_t decoded_bytes = 0;
-  /// Whoever owns it has little else: in an object store it is held on to until it is sent.
-  SharedBytes stored;
+  ByteSpan stored;  ///< borrowed for the call
   std::vector<Digest> bases = {};
   Bytes parameters = {};
 };

@@ -18,10 +18,6 @@ Status PackWriter::stick(Status done) {
   return state_;
 }
 
-/// Memory that is held for bytes with owners, of which at least three quarters are wanted
-/// (NewCopy::stored): a third more, and what ends of neighbours are held.
-static uint64_t with_owners(uint64_t bytes) { return bytes + bytes / 2; }
-
 // An object is kept in memory until it is sent, whoever writes it.
 PackWriter::PackWriter(Fs& fs, std::string store_path, const SessionId& session,
                        uint64_t pack_bytes, uint64_t copy_bytes_max)
@@ -29,8 +25,7 @@ PackWriter::PackWriter(Fs& fs, std::string store_path, const SessionId& session,
       store_path_(std::move(store_path)),
       session_(session),
       pack_bytes_(pack_bytes),
-      held_bytes_(with_owners(copy_bytes_max < pack_bytes ? pack_bytes
-                                                          : ConditionalFiles::kSentInPartsBytes)),
+      held_bytes_(copy_bytes_max < pack_bytes ? pack_bytes : ConditionalFiles::kSentInPartsBytes),
       is_bucket_(fs.conditional() != nullptr),
       mode_(is_bucket_ ? WriteMode::kThrough : WriteMode::kBehind),
       sending_max_(is_bucket_ ? kSendingMax : 0),
@@ -49,7 +44,7 @@ uint64_t PackWriter::write_through(uint64_t memory_bytes) {
 
 /// Of packs on their way half are what the network holds anyway.
 uint64_t PackWriter::backlog_bytes() const {
-  const uint64_t sending = sealing_->waiting_bytes(), held = sending_max_ * pack_bytes_ / 2;
+  const uint64_t sending = sealing_->waiting_bytes(), held = sealing_->width() * pack_bytes_ / 2;
   return backlog_bytes_ + (sending > held ? sending - held : 0);
 }
 

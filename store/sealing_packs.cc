@@ -28,14 +28,14 @@ Status SealingPacks::add(std::unique_ptr<OpenPack> pack) {
   return {};
 }
 
-size_t SealingPacks::width() {
+size_t SealingPacks::width() const {
   const std::lock_guard lock(width_mutex_);
   return width_.width();
 }
 
 void SealingPacks::count_sent(uint64_t bytes) {
   const std::lock_guard lock(width_mutex_);
-  width_.sent(bytes, std::chrono::steady_clock::now());
+  width_.sent(bytes, now_());
 }
 
 /// REQUIRES: mutex_ is held.

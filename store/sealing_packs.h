@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -16,8 +17,11 @@ namespace cairn {
 /// Threads: any.
 class SealingPacks {
  public:
+  using Now = std::function<SendingWidth::Time()>;
+
   /// `at_once`: packs that are sealed beside the callers of add(), at most; 0: they seal.
-  explicit SealingPacks(size_t at_once) : at_once_(at_once), width_(at_once) {}
+  explicit SealingPacks(size_t at_once, Now now = std::chrono::steady_clock::now)
+      : at_once_(at_once), now_(std::move(now)), width_(at_once) {}
 
   /// Waits first for the oldest where as many as are worth it are under way. Errors: of that, or of
   /// this.
@@ -28,19 +32,21 @@ class SealingPacks {
   /// Bytes of those that are sealed, and of those that are under way.
   uint64_t sealed_bytes() const { return sealed_bytes_; }
   uint64_t waiting_bytes() const { return waiting_bytes_; }
+  /// How many are worth sealing at once, as it seems now; 0: the callers seal.
+  size_t width() const;
 
  private:
   Status seal(OpenPack& pack);
   Status wait_for_oldest();
-  size_t width();
   void count_sent(uint64_t bytes);
 
   const size_t at_once_;
+  const Now now_;
   std::atomic<uint64_t> sealed_bytes_{0}, waiting_bytes_{0};
-  std::mutex mutex_;  // of the queue
-  std::deque<std::future<Status>> under_way_;
-  std::mutex width_mutex_;  // of width_
+  mutable std::mutex width_mutex_;  // of width_
   SendingWidth width_;
+  std::mutex mutex_;                           // of the queue
+  std::deque<std::future<Status>> under_way_;  // last: its end waits for those who use the rest
 };
 
 }  // namespace cairn

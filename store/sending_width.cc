@@ -4,72 +4,59 @@
 
 namespace cairn {
 
-/// Rates waver: a width is the worse one if it is slower by more than this.
-static constexpr double kAsFast = 0.9;
-static constexpr uint64_t kMeasuredLeast = 6;
+static constexpr uint64_t kCountedLeast = 6;
 
 void SendingWidth::sent(uint64_t bytes, Time now) {
-  if (is_measured(bytes, now)) judge();
-}
-
-/// Of as many packs as go at once, but of some at least.
-bool SendingWidth::is_measured(uint64_t bytes, Time now) {
-  if (left_out_ > 0) {
+  if (uncounted_ > 0) {
+    --uncounted_;
     begun_ = now;
-    --left_out_;
-    return false;
+    return;
   }
   ++packs_;
   bytes_ += bytes;
-  const std::chrono::duration<double> took = now - begun_;
-  if (packs_ < std::max<uint64_t>(width(), kMeasuredLeast) || took.count() <= 0) return false;
-  measured_ = static_cast<double>(bytes_) / took.count();
-  return true;
+  const double seconds = std::chrono::duration<double>(now - begun_).count();
+  const bool is_enough = packs_ >= std::max<uint64_t>(width(), kCountedLeast);
+  if (is_enough && seconds > 0) judge(static_cast<double>(bytes_) / seconds);
 }
 
-void SendingWidth::judge() {
-  const size_t tried = trial_;
-  if (tried == 0) {
-    rate_ = measured_;
-    begin(next());
-    return;
+void SendingWidth::judge(double rate) {
+  if (trial_ == 0) {
+    rate_ = rate;
+    return try_another();
   }
-  const bool is_better =
-      tried < width_ ? measured_ >= kAsFast * rate_ : kAsFast * measured_ > rate_;
+  const bool is_better = trial_ < width_ ? rate >= kAsFast * rate_ : kAsFast * rate > rate_;
   if (!is_better) {
-    is_down_ = !is_down_;
     held_ = std::min(2 * held_, kHeldMost);
-    hold();
-    return;
+    return turn_and_hold();
   }
-  width_ = tried;
-  rate_ = measured_;
+  width_ = trial_;
+  rate_ = rate;
   held_ = kHeldAtFirst;
-  begin(next());
+  try_another();
+}
+
+void SendingWidth::try_another() {
+  const size_t trial = next();
+  if (trial == 0) return turn_and_hold();
+  // Half of the wider one: by then as many are under way as shall be.
+  count_after(std::max(width_, trial) / 2, trial);
+}
+
+void SendingWidth::turn_and_hold() {
+  is_down_ = !is_down_;
+  count_after(held_, 0);
+}
+
+void SendingWidth::count_after(uint64_t packs, size_t trial) {
+  uncounted_ = packs;
+  packs_ = bytes_ = 0;
+  trial_ = trial;
 }
 
 /// The width to try; 0: there is none that way.
 size_t SendingWidth::next() const {
   if (is_down_) return width_ / 2 >= kLeast ? width_ / 2 : 0;
   return width_ < most_ ? std::min(2 * width_, most_) : 0;
-}
-
-/// Until as many are under way as shall be, nothing is measured.
-void SendingWidth::begin(size_t trial) {
-  if (trial == 0) {
-    is_down_ = !is_down_;
-    hold();
-    return;
-  }
-  left_out_ = std::max(width_, trial) / 2;
-  packs_ = bytes_ = 0;
-  trial_ = trial;
-}
-
-void SendingWidth::hold() {
-  left_out_ = held_;
-  packs_ = bytes_ = 0;
-  trial_ = 0;
 }
 
 }  // namespace cairn

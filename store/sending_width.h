@@ -1,5 +1,5 @@
 // How many packs are worth sending at once. A far network wants many; a busy server is the slower
-// for each: four at once to moto took 0.75 of the time of twelve.
+// for each: moto had a GiB from four at once in 0.75 of the time that it takes from twelve.
 #pragma once
 
 #include <chrono>
@@ -8,9 +8,9 @@
 
 namespace cairn {
 
-/// Begins with the most, and goes on with half as many as long as that is not slower; later it
-/// looks now and then whether more, or fewer, have become better. (Adaptive concurrency; TCP Vegas
-/// and its followers are the idea.) Threads: one at a time.
+/// Begins with the most, and goes on with half as many as long as that is as fast; later it looks
+/// now and then whether more, or fewer, have become better. (Adaptive concurrency; TCP Vegas and
+/// its followers are the idea.) Threads: one at a time.
 class SendingWidth {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -18,10 +18,12 @@ class SendingWidth {
   /// Fewer hide no latency: while one is sent the next is asked for and another is filled.
   static constexpr size_t kLeast = 3;
   /// Packs of a width before another is tried; twice as many each time that one was in vain.
-  static constexpr uint64_t kHeldAtFirst = 64, kHeldMost = 2048;
+  static constexpr uint64_t kHeldAtFirst = 64, kHeldMost = 256;
+  /// Rates waver: one that is less by no more than this is as good.
+  static constexpr double kAsFast = 0.95;
 
   /// What goes first brings its connections up, and is not counted.
-  explicit SendingWidth(size_t most) : most_(most), width_(most), left_out_(most) {}
+  explicit SendingWidth(size_t most) : most_(most), width_(most), uncounted_(most) {}
 
   /// What should be under way now.
   size_t width() const { return trial_ != 0 ? trial_ : width_; }
@@ -29,23 +31,21 @@ class SendingWidth {
   void sent(uint64_t bytes, Time now);
 
  private:
-  bool is_measured(uint64_t bytes, Time now);
-  void judge();
-  void hold();
-  void begin(size_t trial);
+  void judge(double rate);
+  void try_another();
+  void turn_and_hold();
+  void count_after(uint64_t packs, size_t trial);
   size_t next() const;
 
   const size_t most_;
-  size_t width_;         // that is chosen
-  double rate_ = 0;      // of it, when it was measured last
-  size_t trial_ = 0;     // that is measured beside it; 0: none
-  bool is_down_ = true;  // the next trial is narrower
-  uint64_t held_ = kHeldAtFirst;
-
-  uint64_t left_out_;  // packs that go before what is measured
-  uint64_t packs_ = 0, bytes_ = 0;
+  size_t width_;                    // that is chosen
+  double rate_ = 0;                 // of it, when it was measured last
+  size_t trial_ = 0;                // that is tried in its place; 0: none
+  bool is_down_ = true;             // the next trial is narrower
+  uint64_t held_ = kHeldAtFirst;    // packs before the next one
+  uint64_t uncounted_;              // packs that go before those that are counted
+  uint64_t packs_ = 0, bytes_ = 0;  // that are counted, since:
   Time begun_;
-  double measured_ = 0;
 };
 
 }  // namespace cairn

@@ -5,7 +5,7 @@
 #include <compare>
 #include <map>
 
-#include "base/buffer_pool.h"
+#include "base/buffer.h"
 #include "base/pipeline.h"
 #include "base/stop.h"
 #include "lib/transfer/left_packs.h"
@@ -14,8 +14,8 @@
 namespace cairn {
 namespace {
 
-/// A range of so many bytes is long enough to be worth a request; of a disk, to lie in a huge page.
-constexpr uint64_t kEnoughBytes = kMiB, kEnoughBytesOfDisk = 2 * kMiB;
+/// A range of so many bytes is long enough to be worth a request.
+constexpr uint64_t kEnoughBytes = kMiB;
 constexpr uint64_t kRangeBytesMax = 4 * kMiB;
 
 class Fetcher {
@@ -33,12 +33,8 @@ class Fetcher {
     sort_by_place();
     const ReadHabits habits = reader_.habits();
     const std::vector<ReadJob> jobs = jobs_for(habits);
-    uint64_t longest = 1;
-    for (const ReadJob& job : jobs) longest = std::max(longest, job.bytes.end - job.bytes.begin);
-    const BufferPool pool(longest);
-    BufferPool::User rooms(pool);
-    CAIRN_CHECK(parallel_for(jobs.size(), threads_for(longest),
-                             [&](uint64_t i) { return move(jobs[i], rooms.take()); }));
+    CAIRN_CHECK(
+        parallel_for(jobs.size(), threads_for(jobs), [&](uint64_t i) { return move(jobs[i]); }));
     fetched_.received_bytes = received_bytes_;
     return std::move(fetched_);
   }
@@ -91,12 +87,15 @@ class Fetcher {
       return join_ranges(ranges_, habits);
     }
     habits.bytes_max = kRangeBytesMax;
-    return join_ranges(ranges_, habits, habits.is_remote ? kEnoughBytes : kEnoughBytesOfDisk);
+    return join_ranges(ranges_, habits, kEnoughBytes);
   }
 
   /// As many as have room at once, each for its longest range and largest chunk.
-  unsigned threads_for(uint64_t range_bytes) const {
-    uint64_t decoded_bytes = 0;
+  unsigned threads_for(const std::vector<ReadJob>& jobs) const {
+    uint64_t range_bytes = 1, decoded_bytes = 0;
+    for (const ReadJob& job : jobs) {
+      range_bytes = std::max(range_bytes, job.bytes.end - job.bytes.begin);
+    }
     for (const uint32_t number : order_) {
       const Fetch& fetch = fetches_[number];
       const bool is_decoded = fetch.bases.empty() && fetch.copy.encoding != Encoding::kRaw;
@@ -107,16 +106,16 @@ class Fetcher {
     return static_cast<unsigned>(std::clamp<uint64_t>(fit, 1, wanted));
   }
 
-  Status move(const ReadJob& job, const std::shared_ptr<AlignedBuffer>& room) {
+  Status move(const ReadJob& job) {
     CAIRN_CHECK(unless_stopped(request_.call.stop, "the transfer"));
-    thread_local AlignedBuffer decoded;
-    CAIRN_TRY(ByteSpan bytes, read(job.bytes, *room));
+    thread_local AlignedBuffer room, decoded;
+    CAIRN_TRY(ByteSpan bytes, read(job.bytes, room));
     if (!check(job, bytes, decoded)) {
       // On its way bytes may have been mixed up that lie there whole.
-      CAIRN_TRY(bytes, read(job.bytes, *room));
+      CAIRN_TRY(bytes, read(job.bytes, room));
       CAIRN_CHECK(check(job, bytes, decoded));
     }
-    CAIRN_CHECK(append(job, {bytes, is_mostly_wanted(job, *room) ? room : nullptr}));
+    CAIRN_CHECK(append(job, bytes));
     if (request_.journal == nullptr) return {};
     std::vector<Arrival> arrivals;
     for (const uint32_t number : numbers_of(job)) {
@@ -126,16 +125,10 @@ class Fetcher {
     return request_.journal->note(arrivals);
   }
 
-  /// Whether a writer may hold on to all of the room for what of it is wanted.
-  bool is_mostly_wanted(const ReadJob& job, const AlignedBuffer& room) const {
-    uint64_t wanted = 0;
-    for (const uint32_t number : numbers_of(job)) wanted += fetches_[number].copy.stored_bytes;
-    return room.size() <= kRangeBytesMax && wanted >= room.size() - room.size() / 4;
-  }
-
-  Result<ByteSpan> read(const PackRange& range, const AlignedBuffer& room) {
+  Result<ByteSpan> read(const PackRange& range, AlignedBuffer& room) {
     const uint64_t length = range.end - range.begin;
     if (length == 0) return ByteSpan();
+    if (room.size() < length) room = AlignedBuffer(length);
     const MutableBytes out = room.span().first(length);
     Copy place;
     place.pack = range.pack;
@@ -194,18 +187,14 @@ class Fetcher {
     return {};
   }
 
-  Status append(const ReadJob& job, const SharedBytes& read) {
+  Status append(const ReadJob& job, ByteSpan bytes) {
     std::vector<NewCopy> wanted;
     wanted.reserve(job.count);
     uint64_t stored_bytes = 0;
     for (const uint32_t number : numbers_of(job)) {
       const Fetch& fetch = fetches_[number];
-      wanted.push_back({fetch.digest,
-                        fetch.copy.encoding,
-                        fetch.copy.decoded_bytes,
-                        {stored_in(job, read.bytes, number), read.owner},
-                        fetch.bases,
-                        fetch.copy.parameters});
+      wanted.push_back({fetch.digest, fetch.copy.encoding, fetch.copy.decoded_bytes,
+                        stored_in(job, bytes, number), fetch.bases, fetch.copy.parameters});
       stored_bytes += fetch.copy.stored_bytes;
     }
     CAIRN_TRY(std::vector<Copy> copies, packs_.append(wanted));

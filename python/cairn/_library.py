@@ -135,7 +135,7 @@ _CALLS = {
     "cairn_mirror_update": [c_void_p, POINTER(MirrorRequest), POINTER(c_void_p)],
     "cairn_load": [c_void_p, POINTER(LoadRequest), POINTER(c_void_p)],
 }
-_FREES = ("cairn_free", "cairn_close", "cairn_checkpoint_close", "cairn_watch_free",
+_VOIDS = ("cairn_free", "cairn_close", "cairn_checkpoint_close", "cairn_watch_free",
           "cairn_watch_stop", "cairn_watch_thread", "cairn_staging_free", "cairn_mirror_free")
 
 
@@ -177,7 +177,7 @@ def loaded():
     lib.cairn_watch_read.argtypes = [c_void_p, POINTER(Progress)]
     lib.cairn_watch_read.restype = None
     lib.cairn_part_end.argtypes, lib.cairn_part_end.restype = [c_void_p, c_int32], None
-    for name in _FREES:
+    for name in _VOIDS:
         getattr(lib, name).argtypes = [c_void_p]
         getattr(lib, name).restype = None
     for name, arguments in _CALLS.items():
@@ -249,7 +249,6 @@ def call_stoppable(watch, name, *arguments, keep=()):
         except BaseException as error:  # handed over to the caller
             failed.append(error)
         finally:
-            loaded().cairn_watch_thread(None)
             ended.set()
 
     thread = threading.Thread(target=work, name=name)

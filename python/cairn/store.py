@@ -102,7 +102,7 @@ class Store:
 
     def _make(self):
         try:
-            _library.call("cairn_init", os.fsencode(self.path))
+            _library.call_stoppable(_library.Watch(), "cairn_init", os.fsencode(self.path))
         except ExistsError as occupied:
             # By what another rank has made just now, or by something else.
             try:

@@ -10,7 +10,6 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "store/remote/body.h"
 
 namespace cairn::remote {
 
@@ -64,13 +63,12 @@ struct Condition {
 struct Payload {
   Payload() = default;
   // NOLINTBEGIN(google-explicit-constructor): bytes are a payload.
-  Payload(ByteSpan all) : body(all) {}
-  Payload(const Bytes& all) : body(all) {}
+  Payload(ByteSpan all) : bytes(all) {}
+  Payload(const Bytes& all) : bytes(all) {}
   // NOLINTEND(google-explicit-constructor)
-  explicit Payload(Body all, std::optional<uint32_t> checksum = {})
-      : body(std::move(all)), crc32(checksum) {}
+  Payload(ByteSpan all, uint32_t checksum) : bytes(all), crc32(checksum) {}
 
-  Body body;
+  ByteSpan bytes;
   /// From when they came to lie there: it vouches for the memory too, and is sent with them.
   std::optional<uint32_t> crc32;
 };

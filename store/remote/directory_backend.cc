@@ -60,11 +60,9 @@ class DirectoryBackend final : public Backend {
                   const Condition& condition) override {
     const auto path = path_of(key);
     if (!path) return refuse(path.error());
-    Bytes room;
-    const ByteSpan bytes = payload.body.joined(room);
-    const auto spare = uploads_.write_spare(bytes);
+    const auto spare = uploads_.write_spare(payload.bytes);
     if (!spare) return refuse(spare.error());
-    return publish(*path, *spare, condition, version_of(bytes));
+    return publish(*path, *spare, condition, version_of(payload.bytes));
   }
 
   Status remove(const std::string& key) override {
@@ -95,8 +93,7 @@ class DirectoryBackend final : public Backend {
   }
   Result<UploadedPart> upload_part(const std::string&, const std::string& upload, uint32_t number,
                                    const Payload& payload) override {
-    Bytes room;
-    return uploads_.add(upload, number, payload.body.joined(room));
+    return uploads_.add(upload, number, payload.bytes);
   }
   Result<std::vector<UploadedPart>> list_parts(const std::string&,
                                                const std::string& upload) override {

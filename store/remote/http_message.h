@@ -10,7 +10,6 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "store/remote/body.h"
 #include "store/remote/url.h"
 
 namespace cairn::remote {
@@ -24,7 +23,7 @@ struct HttpRequest {
   std::string method = "GET";  ///< GET, HEAD, PUT, POST or DELETE
   Url url;                     ///< its user and password are sent as Basic authorization
   std::vector<HttpHeader> headers;
-  Body body;                          ///< of PUT, and of POST: there in one piece
+  ByteSpan body;                      ///< of PUT and POST
   std::optional<uint64_t> offset;     ///< asks for into.size() > 0 bytes from there, as a range
   MutableBytes into;                  ///< takes the bytes asked for with `offset`
   uint64_t body_max = 0;              ///< without `offset`: a longer body of a success is an error

@@ -96,8 +96,7 @@ void HttpTransfer::prepare_body() {
   if (request_.method == "POST") {
     set(CURLOPT_POST, 1L);
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
-    const auto& pieces = request_.body.pieces();
-    set(CURLOPT_POSTFIELDS, pieces.empty() ? "" : as_text(pieces.front()).data());
+    set(CURLOPT_POSTFIELDS, request_.body.empty() ? "" : as_text(request_.body).data());
   }
   if (request_.method == "DELETE") set(CURLOPT_CUSTOMREQUEST, "DELETE");
 }
@@ -189,13 +188,13 @@ size_t HttpTransfer::on_body(char* data, size_t size, size_t count, void* self) 
 
 size_t HttpTransfer::on_send(char* data, size_t size, size_t count, void* self) {
   auto& transfer = *static_cast<HttpTransfer*>(self);
-  const Body& body = transfer.request_.body;
-  const auto bytes = std::min<size_t>({body.size() - transfer.sent_bytes_, size * count,
-                                       static_cast<size_t>(transfer.buffer_bytes())});
+  const ByteSpan left = transfer.request_.body.subspan(transfer.sent_bytes_);
+  const size_t bytes =
+      std::min({left.size(), size * count, static_cast<size_t>(transfer.buffer_bytes())});
   if (bytes == 0) return 0;
   transfer.is_held_ = !transfer.queue_.pass(transfer.easy_, bytes);
   if (transfer.is_held_) return CURL_READFUNC_PAUSE;
-  body.copy(transfer.sent_bytes_, data, bytes);
+  std::memcpy(data, left.data(), bytes);
   if (transfer.request_.went_bytes != nullptr) *transfer.request_.went_bytes += bytes;
   transfer.sent_bytes_ += bytes;
   return bytes;

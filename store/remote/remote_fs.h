@@ -7,9 +7,9 @@
 #include <mutex>
 #include <string>
 
-#include "base/buffer_pool.h"
 #include "base/fs.h"
 #include "store/remote/backend.h"
+#include "store/remote/part_buffers.h"
 #include "store/remote/read_cache.h"
 
 namespace cairn::remote {
@@ -74,7 +74,7 @@ class RemoteFs final : public Fs {
   const std::string root_;
   const unsigned reads_;
   const std::shared_ptr<ReadCache> cache_;
-  BufferPool part_buffers_{ConditionalFiles::kSentAtOnceBytes};
+  PartBuffers part_buffers_{ConditionalFiles::kSentAtOnceBytes};
   Versions versions_{*this};
   std::mutex marks_mutex_;
   std::map<std::string, Bytes> marks_;  // by path, what the marked files hold

@@ -59,12 +59,10 @@ S3Client S3Client::with_stop(const std::atomic<bool>* stop) const {
   return copy;
 }
 
-std::string S3Client::payload_of(const Body& body) const {
+std::string S3Client::payload_of(ByteSpan body) const {
   const bool is_guarded = place_->endpoint.scheme == "https" || !place_->sign_payload;
   if (body.size() > kSmallBody && is_guarded) return std::string(kUnsignedPayload);
-  Sha256 hash;
-  for (const ByteSpan piece : body.pieces()) hash.update(piece);
-  return to_hex(hash.finish());
+  return to_hex(sha256(body));
 }
 
 Result<HttpRequest> S3Client::sign(const S3Request& asked, const std::string& payload) const {

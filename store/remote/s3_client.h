@@ -17,7 +17,7 @@ struct S3Request {
   std::string key;  ///< in the bucket; empty: the bucket
   QueryPairs query;
   std::vector<HttpHeader> headers;
-  Body body;
+  ByteSpan body;
   uint64_t body_max = 0;     ///< of the answer
   bool conditional = false;  ///< is never sent twice unnoticed
 };
@@ -33,7 +33,7 @@ class S3Client {
   /// One attempt's request, signed.
   Result<HttpRequest> sign(const S3Request& request, const std::string& payload) const;
   /// What x-amz-content-sha256 says of a body.
-  std::string payload_of(const Body& body) const;
+  std::string payload_of(ByteSpan body) const;
   /// Errors: those of RequestSender::send(). An answer of whatever status is no error, but one
   /// whose status does not say that it failed.
   tl::expected<Sent, WriteError> send(const std::string& what, const S3Request& request) const;

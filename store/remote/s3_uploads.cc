@@ -47,10 +47,7 @@ static void add_encryption(S3Request& request, const S3Place& place) {
 }
 
 static uint32_t checksum_of(const Payload& payload) {
-  if (payload.crc32) return *payload.crc32;
-  uint32_t crc32 = 0;
-  for (const ByteSpan piece : payload.body.pieces()) crc32 = crc32_of(piece, crc32);
-  return crc32;
+  return payload.crc32 ? *payload.crc32 : crc32_of(payload.bytes);
 }
 
 static void add_checksum(S3Request& request, uint32_t crc32) {
@@ -86,7 +83,7 @@ WriteResult S3Uploads::put(const std::string& key, const Payload& payload,
   S3Request request;
   request.method = "PUT";
   request.key = place.full_key(key);
-  request.body = payload.body;
+  request.body = payload.bytes;
   request.body_max = kAnswerBytes;
   add_condition(request, condition);
   add_encryption(request, place);
@@ -124,11 +121,11 @@ Result<UploadedPart> S3Uploads::add(const std::string& key, const std::string& u
   request.method = "PUT";
   request.key = place.full_key(key);
   request.query = {{"partNumber", std::to_string(number)}, {"uploadId", upload}};
-  request.body = payload.body;
+  request.body = payload.bytes;
   request.body_max = kAnswerBytes;
   UploadedPart part;
   part.number = number;
-  part.bytes = payload.body.size();
+  part.bytes = payload.bytes.size();
   if (place.checksums) {
     part.crc32 = checksum_of(payload);
     add_checksum(request, *part.crc32);

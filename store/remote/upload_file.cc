@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/beside.h"
 #include "base/memory_guard.h"
+#include "store/remote/crc32.h"
 
 namespace cairn::remote {
 
@@ -38,7 +40,7 @@ Result<size_t> UploadFile::read_at(uint64_t, MutableBytes) {
 
 bool UploadFile::read_cached_at(uint64_t, MutableBytes) { return false; }
 
-Status UploadFile::write_shared_at(uint64_t offset, const SharedBytes& data) {
+Status UploadFile::write_at(uint64_t offset, ByteSpan data) {
   CAIRN_CHECK(state_);
   if (offset != bytes_ || is_done_) {
     return fail(Code::kBug, fmt::format("'{}' is not written in order", path_));
@@ -46,14 +48,17 @@ Status UploadFile::write_shared_at(uint64_t offset, const SharedBytes& data) {
   return stick(write(data));
 }
 
-Status UploadFile::write(SharedBytes data) {
-  while (!data.bytes.empty()) {
-    const size_t fits = std::min<size_t>(kPartBytes - part_.bytes(), data.size());
-    part_.append({data.bytes.first(fits), data.owner}, buffers_);
-    bytes_ += fits;
-    data.bytes = data.bytes.subspan(fits);
+Status UploadFile::write(ByteSpan data) {
+  while (!data.empty()) {
+    if (part_.room.size() == 0) part_.room = buffers_.take();
+    const ByteSpan fits = data.first(std::min<size_t>(kPartBytes - part_.bytes, data.size()));
+    std::memcpy(part_.room.data() + part_.bytes, fits.data(), fits.size());
+    part_.crc32 = crc32_of(fits, part_.crc32);
+    part_.bytes += fits.size();
+    bytes_ += fits.size();
+    data = data.subspan(fits.size());
     // The last part goes up when the end is known: a file of one part is put as it is.
-    if (part_.bytes() == kPartBytes && !data.bytes.empty()) CAIRN_CHECK(send_part());
+    if (part_.bytes == kPartBytes && !data.empty()) CAIRN_CHECK(send_part());
   }
   return {};
 }
@@ -70,11 +75,11 @@ Status UploadFile::send_part() {
   }
   if (under_way_.size() == kPartsUnderWay) CAIRN_CHECK(take_part());
   const auto number = static_cast<uint32_t>(parts_.size() + under_way_.size() + 1);
-  const auto part = std::make_shared<UploadPart>(std::exchange(part_, {}));
+  const auto part = std::make_shared<Part>(std::exchange(part_, {}));
   const auto send = [this, number, part] {
     return guard_memory([&] {
       auto sent = backend_.upload_part(key_, upload_, number, part->payload());
-      *part = {};  // not only when the future goes
+      buffers_.give_back(std::move(part->room));
       return sent;
     });
   };
@@ -108,7 +113,7 @@ Status UploadFile::finish() {
 
 Status UploadFile::put_whole() {
   const WriteResult put = backend_.put(key_, part_.payload(), Condition::absent());
-  part_ = {};
+  buffers_.give_back(std::exchange(part_, {}).room);
   if (!put) CAIRN_CHECK(settle(put.error()));
   is_done_ = true;
   return {};

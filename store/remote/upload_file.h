@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "base/buffer_pool.h"
 #include "base/fs.h"
-#include "store/remote/upload_part.h"
+#include "store/remote/backend.h"
+#include "store/remote/part_buffers.h"
 
 namespace cairn::remote {
 
@@ -21,15 +21,14 @@ class UploadFile final : public File {
   static constexpr size_t kPartsUnderWay = 4;
   static_assert((kPartsUnderWay + 1) * kPartBytes == ConditionalFiles::kSentInPartsBytes);
 
-  UploadFile(Backend& backend, const BufferPool& buffers, std::string key, std::string path)
+  UploadFile(Backend& backend, PartBuffers& buffers, std::string key, std::string path)
       : backend_(backend), buffers_(buffers), key_(std::move(key)), path_(std::move(path)) {}
   ~UploadFile() override;
 
   Result<size_t> read_at(uint64_t offset, MutableBytes out) override;
   bool read_cached_at(uint64_t offset, MutableBytes out) override;
   /// REQUIRES: `offset` is where the last write ended.
-  Status write_at(uint64_t offset, ByteSpan data) override { return write_shared_at(offset, data); }
-  Status write_shared_at(uint64_t offset, const SharedBytes& data) override;
+  Status write_at(uint64_t offset, ByteSpan data) override;
   /// REQUIRES: `bytes` is where the last write ended.
   Status truncate(uint64_t bytes) override;
   Status sync() override;
@@ -38,8 +37,16 @@ class UploadFile final : public File {
   const std::string& path() const override { return path_; }
 
  private:
+  struct Part {
+    AlignedBuffer room;
+    uint64_t bytes = 0;
+    uint32_t crc32 = 0;  // of them, taken as they came
+
+    Payload payload() const { return {room.span().first(bytes), crc32}; }
+  };
+
   Status stick(Status done);
-  Status write(SharedBytes data);
+  Status write(ByteSpan data);
   Status finish();
   Status send_part();
   Status take_part();
@@ -48,9 +55,9 @@ class UploadFile final : public File {
   Error about(Error error) const;
 
   Backend& backend_;
-  BufferPool::User buffers_;
+  PartBuffers::User buffers_;
   const std::string key_, path_;
-  UploadPart part_;  // that is being filled
+  Part part_;  // that is being filled
   uint64_t bytes_ = 0;
   std::string upload_;  // empty: not begun
   std::deque<std::future<Result<UploadedPart>>> under_way_;

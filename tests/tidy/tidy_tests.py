@@ -22,7 +22,7 @@ TESTED_BY = {
     "store/remote/http_transfer.cc": "tests/store/remote/backend_faults_test.py",
     "store/writable.cc": "tests/cli/remote_commands_test.py",
     "store/remote/open_backend.cc": "tests/store/remote/backend_contract_test.cc",
-    "store/remote/upload_part.cc": "tests/store/remote/remote_fs_test.cc",
+    "store/remote/part_buffers.cc": "tests/store/remote/remote_fs_test.cc",
     "store/remote/range_read.cc": "tests/store/remote/backend_faults_test.py",
     "store/remote/request_sender.cc": "tests/store/remote/backend_faults_test.py",
     "store/remote/s3_backend.cc": "tests/store/remote/backend_servers_test.py",

@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "store/remote/backend.h"
-#include "store/remote/crc32.h"
 #include "store/remote/directory_backend.h"
 #include "store/remote/open_backend.h"
 #include "tests/support/outcome.h"
@@ -224,18 +223,6 @@ TEST_F(WrittenPlace, PutsReplace) {
   ASSERT_TRUE(backend_->put(key, text("one"), Condition::none()));
   ASSERT_TRUE(backend_->put(key, text("two"), Condition::none()));
   EXPECT_EQ(whole(key), text("two"));
-}
-
-TEST_F(WrittenPlace, TakesBodiesInPieces) {
-  const std::string key = base_ + "pieces";
-  const Bytes content = noise(3'000'000);
-  const ByteSpan all = content;
-  const Body body(
-      {all.first(1), all.subspan(1, 1'999'999), all.subspan(2'000'000, 0), all.subspan(2'000'000)});
-  for (const Payload& payload : {Payload(body, crc32_of(all)), Payload(body)}) {
-    ASSERT_TRUE(backend_->put(key, payload, Condition::none()));
-    EXPECT_TRUE(whole(key) == content);
-  }
 }
 
 TEST_F(WrittenPlace, CreatesOnlyWhatIsAbsent) {

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <map>
 #include <set>
+#include <thread>
 
 #include "store/commit.h"
 #include "store/pack_table.h"
@@ -11,6 +13,7 @@
 #include "store/remote/directory_backend.h"
 #include "store/remote/remote_fs.h"
 #include "store/root.h"
+#include "store/sealing_packs.h"
 #include "store/session.h"
 #include "store/store.h"
 #include "tests/support/hooked_backend.h"
@@ -179,6 +182,77 @@ TEST_F(BucketStore, APackIsSentAtOnceWhileTheNextIsFilled) {
   EXPECT_EQ(packs.packs_begun(), 4u) << "seven in each, beside its table";
   EXPECT_EQ(found.size(), kChunks);
   EXPECT_EQ(packs.stored_bytes(), bytes);
+}
+
+/// A bucket that takes one pack a second, in their order, however many come at once.
+class OneASecond {
+ public:
+  OneASecond(SessionId session, size_t packs) : packs_(packs) {
+    for (uint32_t number = 0; number < packs; ++number) {
+      numbers_[relative_path(FileKind::kPack, {session, number})] = number;
+    }
+  }
+
+  WriteResult take(const std::string& key, const HookedBackend::Put& put) {
+    const auto number = numbers_.find(key);
+    if (number == numbers_.end()) return put();
+    std::unique_lock lock(mutex_);
+    ++come_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return number->second < taken_; });
+    lock.unlock();
+    return put();
+  }
+
+  /// The time now, which somebody wants to know when a pack is there.
+  SendingWidth::Time now() {
+    const std::lock_guard lock(mutex_);
+    ++told_;
+    changed_.notify_all();
+    return SendingWidth::Time(std::chrono::seconds(told_));
+  }
+
+  /// Takes one as soon as all that shall be under way are; how many that was.
+  size_t take_one(const SealingPacks& sealing) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return told_ == taken_; });
+    lock.unlock();
+    const size_t width = std::min(sealing.width(), packs_ - taken_);
+    lock.lock();
+    changed_.wait(lock, [&] { return come_ - taken_ >= width; });
+    const size_t under_way = come_ - taken_++;
+    changed_.notify_all();
+    return under_way;
+  }
+
+ private:
+  const size_t packs_;
+  std::map<std::string, size_t> numbers_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t come_ = 0, taken_ = 0, told_ = 0;
+};
+
+TEST_F(BucketStore, AsFewPacksAreSentAtOnceAsAreAsFast) {
+  constexpr size_t kPacks = 100;
+  const SessionId session = *SessionId::fresh();
+  OneASecond place(session, kPacks);
+  RemoteFs fs = bucket(
+      [&](const std::string& key, const HookedBackend::Put& put) { return place.take(key, put); });
+  SealingPacks sealing(12, [&] { return place.now(); });
+  std::thread writer([&] {
+    for (uint32_t number = 0; number < kPacks; ++number) {
+      auto pack = OpenPack::begin(fs, kRoot, {session, number}, nullptr, WriteMode::kThrough);
+      ASSERT_TRUE(succeeds(pack));
+      EXPECT_TRUE(succeeds(sealing.add(*std::move(pack))));
+    }
+    EXPECT_TRUE(succeeds(sealing.finish()));
+  });
+  std::vector<size_t> under_way(kPacks);
+  for (size_t& each : under_way) each = place.take_one(sealing);
+  writer.join();
+  EXPECT_EQ(under_way.front(), 12u);
+  for (size_t i = 60; i < kPacks; ++i) EXPECT_LE(under_way[i], 3u) << i;
 }
 
 TEST_F(BucketStore, APackThatCannotBeSentEndsTheWriting) {

@@ -55,34 +55,6 @@ TEST_F(Remote, FilesAreWrittenAndRead) {
   }
 }
 
-/// Of memory that is given back to be written anew once nobody owns it.
-TEST_F(Remote, BytesWithAnOwnerAreHeldUntilTheyWereSent) {
-  const Bytes content = noise(30'000'000);
-  const auto file = fs_.open(at("packs/shared"), OpenMode::kCreate);
-  ASSERT_TRUE(succeeds(file));
-  std::vector<std::weak_ptr<Bytes>> rooms;
-  const std::vector<size_t> lengths = {1, 3'000'000, 500, 500, 8'388'608, 7};
-  for (size_t from = 0, turn = 0; from < content.size(); ++turn) {
-    const size_t bytes = std::min(lengths[turn % lengths.size()], content.size() - from);
-    const ByteSpan piece = ByteSpan(content).subspan(from, bytes);
-    if (turn % 3 == 2) {
-      ASSERT_TRUE(succeeds((*file)->write_at(from, piece)));
-    } else {
-      std::shared_ptr<Bytes> room(new Bytes(piece.begin(), piece.end()), [](Bytes* bytes_of) {
-        std::fill(bytes_of->begin(), bytes_of->end(), uint8_t{0});
-        delete bytes_of;
-      });
-      rooms.push_back(room);
-      ASSERT_TRUE(succeeds((*file)->write_shared_at(from, {*room, room})));
-    }
-    from += bytes;
-  }
-  EXPECT_FALSE(rooms.back().expired());
-  ASSERT_TRUE(succeeds((*file)->sync()));
-  for (const auto& room : rooms) EXPECT_TRUE(room.expired());
-  EXPECT_TRUE(*fs_.read_whole(at("packs/shared"), kGiB) == content);
-}
-
 TEST_F(Remote, AFileIsThereOnceItIsSynced) {
   const Bytes content = noise(10'000'000);
   {
