@@ -1,9 +1,12 @@
 """Runs a function of a test on several gloo ranks, each a process of its own."""
+import atexit
 import datetime
 import os
 import pickle
 import signal
+import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -102,6 +105,19 @@ def _main(rank, size, folder, function, arguments):
     Path(folder, f"result-{rank}").write_bytes(pickle.dumps(result))
     distributed.barrier()  # rank 0 holds the store: it goes last
     distributed.destroy_process_group()
+    _leave()
+
+
+def _leave():
+    """What an interpreter does at its end, without its end: threads of gloo that outlive the group
+    have aborted one that was ending."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _job_store(rank, size, folder):
