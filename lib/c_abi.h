@@ -39,7 +39,7 @@ namespace cairn::c_abi {
 /// Keeps the error for the thread; the status to return.
 cairn_status answer(const Error& error);
 
-/// Set by cairn_watch_thread() for the thread; null: by nobody.
+/// The flag of cairn_watch_thread()'s watch; null: there is none.
 const std::atomic<bool>* thread_stop();
 
 /// Runs a call; the status to return.

@@ -91,9 +91,10 @@ void cairn_watch_free(cairn_watch* watch);
 /* The call ends with CAIRN_CANCELLED as soon as it can; nothing is half done. */
 void cairn_watch_stop(cairn_watch* watch);
 void cairn_watch_read(const cairn_watch* watch, cairn_progress* progress);
-/* Calls of this thread that are given no watch can be stopped by this one from now on: those that
- * open a store or a tag, and wait for a server, above all. Call it with null before the watch is
- * freed. */
+/* From now on this watch can stop calls of this thread that are given none, those that open a store
+ * or a tag and wait for a server above all. Not for calls that put something in order when they are
+ * stopped, as saves to a bucket do: that would be stopped too. Call it with null before the watch
+ * is freed. */
 void cairn_watch_thread(cairn_watch* watch);
 
 /* --- Devices */

@@ -26,8 +26,9 @@ void SendingWidth::judge(double rate) {
   }
   const bool is_better = trial_ < width_ ? rate >= kAsFast * rate_ : kAsFast * rate > rate_;
   if (!is_better) {
+    is_down_ = !is_down_;
     held_ = std::min(2 * held_, kHeldMost);
-    return turn_and_hold();
+    return count_after(held_, 0);
   }
   width_ = trial_;
   rate_ = rate;
@@ -36,15 +37,11 @@ void SendingWidth::judge(double rate) {
 }
 
 void SendingWidth::try_another() {
+  if (next() == 0) is_down_ = !is_down_;
   const size_t trial = next();
-  if (trial == 0) return turn_and_hold();
+  if (trial == 0) return count_after(held_, 0);
   // Half of the wider one: by then as many are under way as shall be.
   count_after(std::max(width_, trial) / 2, trial);
-}
-
-void SendingWidth::turn_and_hold() {
-  is_down_ = !is_down_;
-  count_after(held_, 0);
 }
 
 void SendingWidth::count_after(uint64_t packs, size_t trial) {

@@ -23,7 +23,7 @@ struct Experience {
     if (std::find(notes.begin(), notes.end(), words) == notes.end()) notes.push_back(words);
   }
 
-  /// What was read of the source, or why it was not.
+  /// What was read of the source; failed_at_source where it was not.
   template <class T>
   Result<T> of_source(Result<T> read) {
     failed_at_source = failed_at_source || !read;

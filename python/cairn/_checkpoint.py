@@ -17,10 +17,10 @@ class Checkpoint:
 
     def __init__(self, store, tag, together=None):
         self._handle, self._together = ctypes.c_void_p(), together
-        watch, text = _library.Watch(), ctypes.c_void_p()
-        _library.call_stoppable(watch, "cairn_checkpoint_open", store._handle, tag.encode(),
-                                ctypes.byref(self._handle))
-        _library.call_stoppable(watch, "cairn_checkpoint_describe", self._handle, ctypes.byref(text))
+        _library.call_waiting("cairn_checkpoint_open", store._handle, tag.encode(),
+                              ctypes.byref(self._handle))
+        text = ctypes.c_void_p()
+        _library.call_waiting("cairn_checkpoint_describe", self._handle, ctypes.byref(text))
         told = json.loads(_library.take_text(text))
         self.tag, self.manifest, self.step = told["tag"], told["manifest"], told["step"]
         self.metadata = told["metadata"]
@@ -38,8 +38,8 @@ class Checkpoint:
         if name not in self.attachments:
             return None
         room = ctypes.create_string_buffer(max(1, self.attachments[name]))
-        _library.call_stoppable(_library.Watch(), "cairn_checkpoint_attachment", self._handle,
-                                name.encode(), room, self.attachments[name])
+        _library.call_waiting("cairn_checkpoint_attachment", self._handle, name.encode(), room,
+                              self.attachments[name])
         return room.raw[:self.attachments[name]]
 
     def load(self, loads, cast=False):

@@ -230,22 +230,36 @@ class Watch:
             self._watch = None
 
 
-def call_stoppable(watch, name, *arguments, keep=()):
-    """As call(); Ctrl-C stops the call, and is raised when it has ended. keep: what the arguments
-    point to, for as long as it runs.
+def call_waiting(name, *arguments):
+    """As call_stoppable(), of a call that takes no watch and may wait for a server."""
+    watch = Watch()
+
+    def call_watched(*given):
+        loaded().cairn_watch_thread(watch.handle)
+        try:
+            call(*given)
+        finally:
+            loaded().cairn_watch_thread(None)
+
+    return call_stoppable(watch, name, *arguments, how=call_watched)
+
+
+def call_stoppable(watch, name, *arguments, keep=(), how=None):
+    """As call(), or how(); Ctrl-C stops the call, and is raised when it has ended. keep: what the
+    arguments point to, for as long as it runs.
 
     Python delivers signals to its main thread between two of its own instructions, so a long call
     there runs in a thread beside it. That is not joined: a join that is interrupted takes the thread
     for ended (CPython issue 89437).
     """
+    how = how or call
     if threading.current_thread() is not threading.main_thread():
-        return call(name, *arguments)
+        return how(name, *arguments)
     failed, ended = [], threading.Event()
 
-    def work(_=keep):
+    def work(_=(watch, keep)):
         try:
-            loaded().cairn_watch_thread(watch.handle)
-            call(name, *arguments)
+            how(name, *arguments)
         except BaseException as error:  # handed over to the caller
             failed.append(error)
         finally:

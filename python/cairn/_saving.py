@@ -113,8 +113,7 @@ def boxes_of(tensors, given, writer=0):
 def base_of(store, tag):
     """The tag that a save compares with unless it is told: a name, or "none"."""
     told = ctypes.c_void_p()
-    _library.call_stoppable(_library.Watch(), "cairn_base_of", store._handle, tag.encode(),
-                            ctypes.byref(told))
+    _library.call_waiting("cairn_base_of", store._handle, tag.encode(), ctypes.byref(told))
     return _library.take_text(told)
 
 

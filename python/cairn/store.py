@@ -102,7 +102,7 @@ class Store:
 
     def _make(self):
         try:
-            _library.call_stoppable(_library.Watch(), "cairn_init", os.fsencode(self.path))
+            _library.call_waiting("cairn_init", os.fsencode(self.path))
         except ExistsError as occupied:
             # By what another rank has made just now, or by something else.
             try:
@@ -113,8 +113,7 @@ class Store:
             self._open(self.path)
 
     def _open(self, place):
-        _library.call_stoppable(_library.Watch(), "cairn_open", os.fsencode(place),
-                                ctypes.byref(self._handle))
+        _library.call_waiting("cairn_open", os.fsencode(place), ctypes.byref(self._handle))
 
     def __del__(self):
         if getattr(self, "_handle", None):

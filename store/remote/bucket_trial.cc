@@ -21,7 +21,7 @@ constexpr std::string_view kStale =
     "what was written must be read at once, by everybody: is a cache in between, or is this the "
     "copy of a bucket that lies elsewhere?";
 constexpr std::string_view kListing =
-    "by listings gc knows whose saves go on, and would else remove what they count on: the "
+    "by listings gc knows whose saves go on, and would otherwise remove what they count on: the "
     "credentials need s3:ListBucket, and listings must show what was just written";
 constexpr size_t kRacers = 8;
 constexpr std::chrono::milliseconds kCleaning{5'000};

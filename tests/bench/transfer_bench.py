@@ -71,13 +71,14 @@ class Store:
 
     def pieces(self):
         """The ranges as files of their own: what curl sends is always a whole file."""
-        folder = self.folder / "pieces"
+        folder, begun = self.folder / "pieces", self.folder / "pieces.part"
         if not folder.exists():
-            folder.mkdir()
+            fresh(begun)
             for path, begin, end in self.ranges():
                 with open(path, "rb") as pack:
                     pack.seek(begin)
-                    (folder / f"{path.name}-{begin}").write_bytes(pack.read(end + 1 - begin))
+                    (begun / f"{path.name}-{begin}").write_bytes(pack.read(end + 1 - begin))
+            begun.rename(folder)
         return sorted(folder.iterdir())
 
     def key(self, path):

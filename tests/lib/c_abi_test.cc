@@ -350,6 +350,10 @@ TEST_F(CAbi, ACallCanBeStopped) {
   wanted.watch = watch;
   cairn_watch_stop(watch);
   EXPECT_EQ(cairn_save(store_, &wanted, nullptr), CAIRN_CANCELLED);
+  wanted.watch = nullptr;
+  cairn_watch_thread(watch);
+  EXPECT_EQ(cairn_save(store_, &wanted, nullptr), CAIRN_CANCELLED);
+  cairn_watch_thread(nullptr);
   cairn_progress progress = {};
   progress.struct_bytes = sizeof(progress);
   cairn_watch_read(watch, &progress);

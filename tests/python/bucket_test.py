@@ -3,7 +3,11 @@
 that a folder would hold, and what leaves the bucket leaves it once."""
 import inspect
 import os
+import signal
+import threading
+import time
 import unittest
+import urllib.request
 import warnings
 from unittest import mock
 
@@ -140,6 +144,26 @@ class Bucket(package.StoreTest):
         with self.assertRaises(cairn.ExistsError):
             there.save("run/0", state)
         self.assertTrue(there.check(read_data=True)["ok"])
+
+    def test_a_save_that_ctrl_c_ends_leaves_nothing(self):
+        there, end = cairn.Store(PLACE, create=True), time.monotonic() + 30
+        self.proxy.set_rules("PUT /packs/ * delay 1000")
+
+        def interrupt():
+            while not any("/packs/" in path for _, path, _, _ in self.proxy.log):
+                if time.monotonic() > end:
+                    return
+                threading.Event().wait(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        with self.assertRaises(KeyboardInterrupt):
+            there.save("run/1", a_large_state())
+        with urllib.request.urlopen(f"{self.proxy.url}/bucket?list-type=2", timeout=30) as listed:
+            keys = listed.read().decode()
+        self.assertIn("runs/config", keys)
+        self.assertNotIn("/packs/", keys)
+        self.assertNotIn("/sessions/", keys)
 
     def test_saves_beside_a_training(self):
         state = a_state()

@@ -199,7 +199,7 @@ class OneASecond {
     std::unique_lock lock(mutex_);
     ++come_;
     changed_.notify_all();
-    changed_.wait(lock, [&] { return number->second < taken_; });
+    changed_.wait_for(lock, kLongest, [&] { return number->second < taken_; });
     lock.unlock();
     return put();
   }
@@ -215,17 +215,19 @@ class OneASecond {
   /// Takes one as soon as all that shall be under way are; how many that was.
   size_t take_one(const SealingPacks& sealing) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return told_ == taken_; });
+    EXPECT_TRUE(changed_.wait_for(lock, kLongest, [&] { return told_ == taken_; }));
     lock.unlock();
     const size_t width = std::min(sealing.width(), packs_ - taken_);
     lock.lock();
-    changed_.wait(lock, [&] { return come_ - taken_ >= width; });
+    EXPECT_TRUE(changed_.wait_for(lock, kLongest, [&] { return come_ - taken_ >= width; }));
     const size_t under_way = come_ - taken_++;
     changed_.notify_all();
     return under_way;
   }
 
  private:
+  static constexpr std::chrono::seconds kLongest{20};
+
   const size_t packs_;
   std::map<std::string, size_t> numbers_;
   std::mutex mutex_;
