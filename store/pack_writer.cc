@@ -28,8 +28,7 @@ PackWriter::PackWriter(Fs& fs, std::string store_path, const SessionId& session,
       held_bytes_(copy_bytes_max < pack_bytes ? pack_bytes : ConditionalFiles::kSentInPartsBytes),
       is_bucket_(fs.conditional() != nullptr),
       mode_(is_bucket_ ? WriteMode::kThrough : WriteMode::kBehind),
-      sending_max_(is_bucket_ ? kSendingMax : 0),
-      sealing_(std::make_unique<SealingPacks>(sending_max_)) {}
+      sealing_(std::make_unique<SealingPacks>(is_bucket_ ? kSendingMax : 0)) {}
 
 uint64_t PackWriter::write_through(uint64_t memory_bytes) {
   mode_ = WriteMode::kThrough;
@@ -37,8 +36,7 @@ uint64_t PackWriter::write_through(uint64_t memory_bytes) {
   constexpr size_t kPacksMax = kLanesMax + kSendingMax;
   const auto packs = std::clamp<uint64_t>(memory_bytes / held_bytes_, 2, kPacksMax);
   lanes_max_ = std::max<size_t>(1, packs * kLanesMax / kPacksMax);
-  sending_max_ = packs - lanes_max_;
-  sealing_ = std::make_unique<SealingPacks>(sending_max_);
+  sealing_ = std::make_unique<SealingPacks>(packs - lanes_max_);
   return packs * held_bytes_;
 }
 

@@ -82,7 +82,7 @@ class PackWriter {
   const uint64_t held_bytes_;  // of a pack that is open, or on its way: in an object store
   const bool is_bucket_;
   WriteMode mode_;
-  size_t lanes_max_ = kLanesMax, sending_max_;
+  size_t lanes_max_ = kLanesMax;
   std::atomic<uint64_t> backlog_bytes_{0};
   std::array<Lane, kLanesMax> lanes_;
   std::unique_ptr<SealingPacks> sealing_;

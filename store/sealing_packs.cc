@@ -12,7 +12,7 @@ Status SealingPacks::seal(OpenPack& pack) {
 }
 
 Status SealingPacks::add(std::unique_ptr<OpenPack> pack) {
-  if (at_once_ == 0) return seal(*pack);
+  if (width() == 0) return seal(*pack);
   const std::lock_guard lock(mutex_);
   while (under_way_.size() >= width()) CAIRN_CHECK(wait_for_oldest());
   const uint64_t bytes = pack->bytes();

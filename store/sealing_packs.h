@@ -21,7 +21,7 @@ class SealingPacks {
 
   /// `at_once`: packs that are sealed beside the callers of add(), at most; 0: they seal.
   explicit SealingPacks(size_t at_once, Now now = std::chrono::steady_clock::now)
-      : at_once_(at_once), now_(std::move(now)), width_(at_once) {}
+      : now_(std::move(now)), width_(at_once) {}
 
   /// Waits first for the oldest where as many as are worth it are under way. Errors: of that, or of
   /// this.
@@ -40,7 +40,6 @@ class SealingPacks {
   Status wait_for_oldest();
   void count_sent(uint64_t bytes);
 
-  const size_t at_once_;
   const Now now_;
   std::atomic<uint64_t> sealed_bytes_{0}, waiting_bytes_{0};
   mutable std::mutex width_mutex_;  // of width_

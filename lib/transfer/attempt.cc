@@ -31,21 +31,19 @@ namespace {
 
 class Attempt {
  public:
-  Attempt(Checkpoint& from, const Cargo& cargo, const Store& to, const TransferRequest& request,
-          const std::string& name, Experience& met)
-      : from_(from), cargo_(cargo), to_(to), request_(request), name_(name), met_(met) {}
+  explicit Attempt(const Errand& errand) : errand_(errand) {}
 
   Result<TransferResult> run() {
     CAIRN_TRY(const bool is_there, look());
     if (is_there) return result_;
     CAIRN_CHECK(begin());
-    if (request_.share) keep_share(*request_.share);
+    if (errand_.request.share) keep_share(*errand_.request.share);
     tell();
-    if (request_.dry_run) {
-      result_.resumed_bytes = left_bytes(to_, origin(), plan_.fetches);
+    if (errand_.request.dry_run) {
+      result_.resumed_bytes = left_bytes(errand_.to, origin(), plan_.fetches);
       return result_;
     }
-    if (request_.share) return fetch_share();
+    if (errand_.request.share) return fetch_share();
     const Result<TagEntry> entry = guard_memory([&] { return write(); });
     auto result = entry ? commit(*entry) : tl::unexpected(entry.error());
     if (!result) give_up(result.error());
@@ -61,11 +59,11 @@ class Attempt {
 
   /// What was moved or mended there, or lies in another place, need not come whole once more.
   bool is_fault_of_source(Code code) const {
-    return met_.failed_at_source && (code == Code::kNotFound || code == Code::kCorrupt);
+    return errand_.met.failed_at_source && (code == Code::kNotFound || code == Code::kCorrupt);
   }
 
   bool is_worth_keeping(Code code) const {
-    return met_.is_worth_another || is_worth_resuming(code) || is_fault_of_source(code);
+    return errand_.met.is_worth_another || is_worth_resuming(code) || is_fault_of_source(code);
   }
 
   /// No tag comes of it: what the plan's pages choose by number is not looked at.
@@ -81,7 +79,7 @@ class Attempt {
       give_up(fetched.error());
       return tl::unexpected(std::move(fetched).error());
     }
-    met_.received_bytes += fetched->received_bytes;
+    errand_.met.received_bytes += fetched->received_bytes;
     result_.facts.stored_bytes = fetched->stored_bytes;
     if (journal_ == nullptr) {
       session_->end();
@@ -91,20 +89,21 @@ class Attempt {
     CAIRN_CHECK(leave());
     for (uint32_t number = 0; number < packs; ++number) {
       const std::string pack = relative_path(FileKind::kPack, {session_->id(), number});
-      if (file_exists(to_.fs(), join_path(to_.path(), pack))) result_.left.push_back(pack);
+      if (file_exists(errand_.to.fs(), join_path(errand_.to.path(), pack)))
+        result_.left.push_back(pack);
     }
-    result_.left.push_back(journal_->path().substr(to_.path().size() + 1));
+    result_.left.push_back(journal_->path().substr(errand_.to.path().size() + 1));
     return result_;
   }
 
   void give_up(Error& error) {
-    met_.lost_look_up = met_.lost_look_up || failure_.lost_reused;
-    met_.is_worth_another = met_.is_worth_another || failure_.lost_reused;
+    errand_.met.lost_look_up = errand_.met.lost_look_up || failure_.lost_reused;
+    errand_.met.is_worth_another = errand_.met.is_worth_another || failure_.lost_reused;
     if (failure_.may_be_visible) {
       if (journal_ != nullptr) (void)journal_->remove().has_value();
     } else if (journal_ != nullptr && is_worth_keeping(error.code)) {
       // A session in a bucket that cannot say so is known by its lease, once its process is gone.
-      const bool is_left = leave() || to_.fs().conditional() != nullptr;
+      const bool is_left = leave() || errand_.to.fs().conditional() != nullptr;
       if (is_left && !is_worth_resuming(error.code)) {
         error.hint += error.hint.empty() ? "" : "; ";
         error.hint += "what has arrived is kept for the next one, and 'cairn gc' gives it up";
@@ -121,7 +120,8 @@ class Attempt {
   /// In a bucket a push that took this one for dead may refer to its packs where they lie: what of
   /// them no tag needs is gc's to find.
   void remove_files() {
-    if (journal_ == nullptr || to_.fs().conditional() == nullptr) return session_->remove_files();
+    if (journal_ == nullptr || errand_.to.fs().conditional() == nullptr)
+      return session_->remove_files();
     session_->close_packs();
     session_->remove_metas();
     session_->end();
@@ -138,25 +138,26 @@ class Attempt {
     return left;
   }
 
-  Origin origin() const { return {from_.store().config().store_id, cargo_.digest()}; }
+  Origin origin() const { return {errand_.from.store().config().store_id, errand_.cargo.digest()}; }
 
   /// Whether the destination has the tag already. Errors: kExists where it has another.
   Result<bool> look() {
-    result_.tag = name_;
-    result_.manifest = cargo_.digest();
-    result_.facts = cargo_.entry.facts;
-    const auto standing = to_.find_tag(name_);
+    result_.tag = errand_.name;
+    result_.manifest = errand_.cargo.digest();
+    result_.facts = errand_.cargo.entry.facts;
+    const auto standing = errand_.to.find_tag(errand_.name);
     if (!standing && standing.error().code == Code::kNotFound) return false;
     CAIRN_CHECK(standing);
-    if (standing->manifest.digest == result_.manifest && request_.if_exists != IfExists::kError) {
+    if (standing->manifest.digest == result_.manifest &&
+        errand_.request.if_exists != IfExists::kError) {
       say_already_there(*standing);
       return true;
     }
-    if (request_.if_exists == IfExists::kReplace) return false;
+    if (errand_.request.if_exists == IfExists::kReplace) return false;
     return fail(
         Code::kExists,
         fmt::format(
-            "the tag '{}' exists already in '{}'{}", name_, to_.path(),
+            "the tag '{}' exists already in '{}'{}", errand_.name, errand_.to.path(),
             standing->manifest.digest == result_.manifest ? "" : " with another checkpoint"),
         "'--if-exists replace' takes the name over");
   }
@@ -169,7 +170,7 @@ class Attempt {
   }
 
   Status begin() {
-    CAIRN_TRY(BegunTransfer begun, begin_transfer(from_, cargo_, to_, request_, name_, met_));
+    CAIRN_TRY(BegunTransfer begun, begin_transfer(errand_));
     session_ = std::move(begun.session);
     plan_ = std::move(begun.plan);
     result_.base = std::move(begun.base);
@@ -179,7 +180,7 @@ class Attempt {
 
   void tell() {
     tell_plan(plan_, result_);
-    if (ProgressCounters* const progress = request_.call.progress) {
+    if (ProgressCounters* const progress = errand_.request.call.progress) {
       progress->total_bytes = progress->done_bytes + plan_.fetch_bytes;
     }
   }
@@ -187,13 +188,14 @@ class Attempt {
   Result<TagEntry> write() {
     BaseTag* const base = session_->base();
     CAIRN_TRY(const Fetched fetched, fetch());
-    met_.received_bytes += fetched.received_bytes;
+    errand_.met.received_bytes += fetched.received_bytes;
     result_.moved_bytes = fetched.stored_bytes;
     CAIRN_CHECK(session_->packs().finish());
     MetaWriter& metas = session_->metas();
-    CAIRN_TRY(TagEntry entry, met_.of_source(write_moved_tag(from_, cargo_, plan_, fetched.copies,
-                                                             base, metas, threads_for(kMiB))));
-    entry.name = name_;
+    CAIRN_TRY(TagEntry entry, errand_.met.of_source(write_moved_tag(errand_.from, errand_.cargo,
+                                                                    plan_, fetched.copies, base,
+                                                                    metas, threads_for(kMiB))));
+    entry.name = errand_.name;
     entry.session = session_->id();
     entry.pinned = false;
     entry.facts = result_.facts;
@@ -202,29 +204,30 @@ class Attempt {
     CAIRN_CHECK(metas.add(ObjectKind::kTagEntry, encode_tag_entry(entry)));
     CAIRN_CHECK(metas.finish());
     CAIRN_CHECK(prove(entry));
-    CAIRN_CHECK(unless_stopped(request_.call.stop, "the transfer"));
+    CAIRN_CHECK(unless_stopped(errand_.request.call.stop, "the transfer"));
     return entry;
   }
 
   Result<Fetched> fetch() {
     FetchRequest how;
-    how.threads = request_.connections;
-    const uint64_t taken = session_->packs().write_through(request_.memory_bytes / 2);
-    how.memory_bytes = request_.memory_bytes - std::min(taken, request_.memory_bytes);
-    how.call = request_.call;
+    how.threads = errand_.request.connections;
+    const uint64_t taken = session_->packs().write_through(errand_.request.memory_bytes / 2);
+    how.memory_bytes = errand_.request.memory_bytes - std::min(taken, errand_.request.memory_bytes);
+    how.call = errand_.request.call;
     if (!plan_.fetches.empty()) {
-      CAIRN_TRY(journal_, ArrivalJournal::begin(to_, session_->id(), origin()));
+      CAIRN_TRY(journal_, ArrivalJournal::begin(errand_.to, session_->id(), origin()));
       CAIRN_TRY(how.arrived, resume());
-      if (request_.call.progress != nullptr) {
-        request_.call.progress->done_bytes += result_.resumed_bytes;
+      if (errand_.request.call.progress != nullptr) {
+        errand_.request.call.progress->done_bytes += result_.resumed_bytes;
       }
     }
     how.journal = journal_.get();
-    CAIRN_TRY(Fetched fetched,
-              met_.of_source(fetch_copies(from_.store(), plan_.fetches, session_->packs(), how)));
+    CAIRN_TRY(Fetched fetched, errand_.met.of_source(fetch_copies(
+                                   errand_.from.store(), plan_.fetches, session_->packs(), how)));
     if (plan_.alone_chunks > 0) {
-      CAIRN_CHECK(met_.of_source(make_alone(from_, plan_.fetches, session_->packs(),
-                                            threads_for(kProofBytes), request_.call, fetched)));
+      CAIRN_CHECK(errand_.met.of_source(make_alone(errand_.from, plan_.fetches, session_->packs(),
+                                                   threads_for(kProofBytes), errand_.request.call,
+                                                   fetched)));
     }
     return fetched;
   }
@@ -232,9 +235,9 @@ class Attempt {
   /// Per fetch, where an earlier call has brought it.
   Result<std::vector<std::optional<Copy>>> resume() {
     // What lies there already is the pull's that follows, and not to be given to others again.
-    if (request_.share) return std::vector<std::optional<Copy>>();
+    if (errand_.request.share) return std::vector<std::optional<Copy>>();
     CAIRN_TRY(Resumed resumed, find_left());
-    for (const std::string& each : resumed.notes) met_.note(each);
+    for (const std::string& each : resumed.notes) errand_.met.note(each);
     result_.resumed_bytes = resumed.bytes;
     reused_packs_.insert(reused_packs_.end(), resumed.packs.begin(), resumed.packs.end());
     left_journals_ = std::move(resumed.journals);
@@ -242,51 +245,57 @@ class Attempt {
   }
 
   Result<Resumed> find_left() {
-    if (to_.fs().conditional() == nullptr) {
-      return resume_arrivals(to_, origin(), plan_.fetches, session_->packs(), *journal_,
-                             threads_for(2 * chunk_bytes_max(to_.config())), request_.call.stop);
+    if (errand_.to.fs().conditional() == nullptr) {
+      return resume_arrivals(errand_.to, origin(), plan_.fetches, session_->packs(), *journal_,
+                             threads_for(2 * chunk_bytes_max(errand_.to.config())),
+                             errand_.request.call.stop);
     }
-    if (met_.lost_look_up) return Resumed();
-    Resumed left = find_left_in_bucket(to_, origin(), plan_.fetches);
+    if (errand_.met.lost_look_up) return Resumed();
+    Resumed left = find_left_in_bucket(errand_.to, origin(), plan_.fetches);
     session_->packs().count_file(left.bytes);
     return left;
   }
 
   /// Threads that have room for so much each.
   unsigned threads_for(uint64_t bytes) const {
-    const unsigned wanted = request_.call.threads == 0 ? default_threads() : request_.call.threads;
-    return static_cast<unsigned>(std::clamp<uint64_t>(request_.memory_bytes / bytes, 1, wanted));
+    const unsigned wanted =
+        errand_.request.call.threads == 0 ? default_threads() : errand_.request.call.threads;
+    return static_cast<unsigned>(
+        std::clamp<uint64_t>(errand_.request.memory_bytes / bytes, 1, wanted));
   }
 
   /// Decodes what was fetched and is made from other copies: where that is near.
   Status prove(const TagEntry& entry) {
     if (plan_.made_chunks == 0) return {};
-    if (to_.fs().read_habits().is_remote) return met_.of_source(prove_in(from_));
-    CAIRN_TRY(const auto arrived, Checkpoint::open(to_, entry));
+    if (errand_.to.fs().read_habits().is_remote)
+      return errand_.met.of_source(prove_in(errand_.from));
+    CAIRN_TRY(const auto arrived, Checkpoint::open(errand_.to, entry));
     const Status proven = prove_in(*arrived);
     const BaseTag* const base = session_->base();
     if (!proven && proven.error().code == Code::kCorrupt && base != nullptr) {
       // It may be the base's bytes that are damaged: not built upon it, all is well.
-      met_.note(passed_over_note(to_, base->tag().name, proven.error()));
-      met_.passed_over.push_back(base->tag().table);
-      met_.is_worth_another = true;
+      errand_.met.note(passed_over_note(errand_.to, base->tag().name, proven.error()));
+      errand_.met.passed_over.push_back(base->tag().table);
+      errand_.met.is_worth_another = true;
     }
     return proven;
   }
 
   Status prove_in(Checkpoint& checkpoint) const {
-    return prove_fetched(checkpoint, cargo_, plan_, threads_for(kProofBytes), request_.call.stop);
+    return prove_fetched(checkpoint, errand_.cargo, plan_, threads_for(kProofBytes),
+                         errand_.request.call.stop);
   }
 
   Result<TransferResult> commit(const TagEntry& entry) {
     // What a tag that may be visible stands on must not pass for what was left.
     if (journal_ != nullptr) CAIRN_CHECK(journal_->hold());
     CAIRN_TRY(const CommitResult committed,
-              commit_tag(to_, entry, request_.if_exists, reused_packs_,
-                         {request_.call.wait, request_.call.stop}, failure_));
+              commit_tag(errand_.to, entry, errand_.request.if_exists, reused_packs_,
+                         {errand_.request.call.wait, errand_.request.call.stop}, failure_));
     // What cannot be removed is gc's to find.
     if (journal_ != nullptr) (void)journal_->remove().has_value();
-    for (const std::string& journal : left_journals_) (void)to_.fs().remove(journal).has_value();
+    for (const std::string& journal : left_journals_)
+      (void)errand_.to.fs().remove(journal).has_value();
     result_.facts = committed.entry.facts;
     if (committed.already && committed.entry.session != session_->id()) {
       say_already_there(committed.entry);
@@ -296,12 +305,7 @@ class Attempt {
     return result_;
   }
 
-  Checkpoint& from_;
-  const Cargo& cargo_;
-  const Store& to_;
-  const TransferRequest& request_;
-  const std::string& name_;
-  Experience& met_;
+  const Errand& errand_;
   std::unique_ptr<SaveSession> session_;
   std::unique_ptr<ArrivalJournal> journal_;
   TransferPlan plan_;
@@ -321,14 +325,13 @@ void tell_plan(const TransferPlan& plan, TransferResult& result) {
   result.alone_chunks = plan.alone_chunks;
 }
 
-Result<TransferResult> attempt_transfer(Checkpoint& from, const Cargo& cargo, const Store& to,
-                                        const TransferRequest& request, const std::string& name,
-                                        Experience& experience) {
-  experience.failed_at_source = experience.is_worth_another = false;
-  auto moved = Attempt(from, cargo, to, request, name, experience).run();
+Result<TransferResult> attempt_transfer(const Errand& errand) {
+  Experience& met = errand.met;
+  met.failed_at_source = met.is_worth_another = false;
+  auto moved = Attempt(errand).run();
   if (!moved) return moved;
-  moved->notes = experience.notes;
-  moved->received_bytes = experience.received_bytes;
+  moved->notes = met.notes;
+  moved->received_bytes = met.received_bytes;
   return moved;
 }
 

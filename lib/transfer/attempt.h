@@ -2,19 +2,13 @@
 // may be a reason for another one.
 #pragma once
 
-#include <string>
-
-#include "lib/transfer/cargo.h"
 #include "lib/transfer/experience.h"
-#include "lib/transfer/transfer.h"
 #include "lib/transfer/transfer_plan.h"
 
 namespace cairn {
 
-/// `from`: the tag, where it lies now. `name`: in the destination. Errors: as transfer_tag.
-Result<TransferResult> attempt_transfer(Checkpoint& from, const Cargo& cargo, const Store& to,
-                                        const TransferRequest& request, const std::string& name,
-                                        Experience& experience);
+/// Errors: as transfer_tag.
+Result<TransferResult> attempt_transfer(const Errand& errand);
 
 /// What the plan says of the tag, whose facts the result has.
 void tell_plan(const TransferPlan& plan, TransferResult& result);

@@ -3,13 +3,11 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "lib/save_session.h"
 #include "lib/transfer/experience.h"
-#include "lib/transfer/transfer.h"
 #include "lib/transfer/transfer_plan.h"
 
 namespace cairn {
@@ -21,11 +19,9 @@ struct BegunTransfer {
   std::vector<FileId> reused_packs;  ///< of copies that a look-up found elsewhere
 };
 
-/// Chooses the base, takes the lease, and plans; anew without a base that cannot be used, which
-/// `met` then knows. Errors: those of reading the source, which `met` tells apart, of beginning a
-/// session, and kCancelled.
-Result<BegunTransfer> begin_transfer(Checkpoint& from, const Cargo& cargo, const Store& to,
-                                     const TransferRequest& request, const std::string& name,
-                                     Experience& met);
+/// Chooses the base, takes the lease, and plans; anew without a base that cannot be used, which the
+/// errand's experience then knows. Errors: those of reading the source, which that tells apart, of
+/// beginning a session, and kCancelled.
+Result<BegunTransfer> begin_transfer(const Errand& errand);
 
 }  // namespace cairn

@@ -1,4 +1,4 @@
-// What attempts at one transfer meet, and the next ones go by.
+// What attempts at one transfer are about, what they meet, and the next ones go by.
 #pragma once
 
 #include <algorithm>
@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "lib/transfer/cargo.h"
+#include "lib/transfer/transfer.h"
 #include "store/file_id.h"
 
 namespace cairn {
@@ -29,6 +31,16 @@ struct Experience {
     failed_at_source = failed_at_source || !read;
     return read;
   }
+};
+
+/// What an attempt is about. All must stay.
+struct Errand {
+  Checkpoint& from;  ///< the tag, where it lies now
+  const Cargo& cargo;
+  const Store& to;
+  const TransferRequest& request;
+  const std::string& name;  ///< in the destination
+  Experience& met;
 };
 
 }  // namespace cairn

@@ -59,7 +59,7 @@ static Result<TransferResult> transfer(const Store& from, const Store& to,
     met.failed_at_source = true;
     CAIRN_TRY(const Cargo cargo, cargo_of(latest, tensors));
     for (;;) {
-      auto moved = attempt_transfer(latest, cargo, to, request, name, met);
+      auto moved = attempt_transfer({latest, cargo, to, request, name, met});
       if (moved || !met.is_worth_another) return moved;
     }
   };

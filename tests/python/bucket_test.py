@@ -3,9 +3,6 @@
 that a folder would hold, and what leaves the bucket leaves it once."""
 import inspect
 import os
-import signal
-import threading
-import time
 import unittest
 import urllib.request
 import warnings
@@ -146,17 +143,9 @@ class Bucket(package.StoreTest):
         self.assertTrue(there.check(read_data=True)["ok"])
 
     def test_a_save_that_ctrl_c_ends_leaves_nothing(self):
-        there, end = cairn.Store(PLACE, create=True), time.monotonic() + 30
+        there = cairn.Store(PLACE, create=True)
         self.proxy.set_rules("PUT /packs/ * delay 1000")
-
-        def interrupt():
-            while not any("/packs/" in path for _, path, _, _ in self.proxy.log):
-                if time.monotonic() > end:
-                    return
-                threading.Event().wait(0.05)
-            os.kill(os.getpid(), signal.SIGINT)
-
-        threading.Thread(target=interrupt, daemon=True).start()
+        package.interrupt_at(self.proxy, "/packs/")
         with self.assertRaises(KeyboardInterrupt):
             there.save("run/1", a_large_state())
         with urllib.request.urlopen(f"{self.proxy.url}/bucket?list-type=2", timeout=30) as listed:

@@ -1,8 +1,11 @@
 """The package of this tree over what was built: import this first. usage: TEST LIBCAIRN CAIRN"""
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -26,6 +29,23 @@ def program(code, *arguments):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             env={"PYTHONPATH": str(ROOT / "python"), **kept})
+
+
+def interrupt_at(proxy, place):
+    """Ctrl-C when a LyingProxy, which has been given its rules, is asked for the place: the list has
+    the time then."""
+    began, end = [], time.monotonic() + 30
+
+    def interrupt():
+        while not any(place in path for _, path, _, _ in proxy.log):
+            if time.monotonic() > end:
+                return
+            threading.Event().wait(0.05)
+        began.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    return began
 
 
 class StoreTest(unittest.TestCase):

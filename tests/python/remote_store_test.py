@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Loads from a store that lies on a web server."""
 import os
-import signal
 import sys
-import threading
 import time
 import unittest
 from pathlib import Path
@@ -91,27 +89,11 @@ class RemoteStore(package.StoreTest):
                             ("/packs/", lambda: store.load("run/1"))):
             with self.subTest(place):
                 proxy.set_rules(f"GET {place} * hang")
-                began = self.interrupt_at(proxy, place)
+                began = package.interrupt_at(proxy, place)
                 with self.assertRaises(KeyboardInterrupt):
                     call()
                 self.assertLess(time.monotonic() - began[0], 5,
                                 "a request that hangs is given up after 20 s")
-
-    @staticmethod
-    def interrupt_at(proxy, place):
-        """Ctrl-C when the place is asked for: the list has the time then."""
-        began, end = [], time.monotonic() + 30
-
-        def interrupt():
-            while not any(place in path for _, path, _, _ in proxy.log):
-                if time.monotonic() > end:
-                    return
-                threading.Event().wait(0.05)
-            began.append(time.monotonic())
-            os.kill(os.getpid(), signal.SIGINT)
-
-        threading.Thread(target=interrupt, daemon=True).start()
-        return began
 
     def test_what_is_not_there(self):
         with self.assertRaises(cairn.NoStoreError):
